@@ -1,0 +1,89 @@
+"""ir2search: which binary network gives the most accuracy for what a device can afford.
+
+>>> import ir2search as ir
+>>> price = ir.cost(ir.Candidate())
+>>> price.bops
+40108032
+
+Names load on first use, and torch with them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ir2search.costs import Cost, LayerCost, cost
+    from ir2search.data import DataConfig, ImageData, load_data
+    from ir2search.errors import IR2SearchError
+    from ir2search.nn import BinaryConv2d, InformationRecovery, attention_map, restrict
+    from ir2search.presets import preset, presets
+    from ir2search.report import analyze, write_report
+    from ir2search.search import RunObserver, Study, front, load_study, run, status, trials
+    from ir2search.space import Candidate, Choice, Range, SearchSpace, build
+    from ir2search.training import Recipe, load_network, train
+
+_MODULES = {
+    "ir2search.costs": ("Cost", "LayerCost", "cost"),
+    "ir2search.data": ("DataConfig", "ImageData", "load_data"),
+    "ir2search.errors": ("IR2SearchError",),
+    "ir2search.nn": ("BinaryConv2d", "InformationRecovery", "attention_map", "restrict"),
+    "ir2search.presets": ("preset", "presets"),
+    "ir2search.report": ("analyze", "write_report"),
+    "ir2search.search": (
+        "RunObserver",
+        "Study",
+        "front",
+        "load_study",
+        "run",
+        "status",
+        "trials",
+    ),
+    "ir2search.space": ("Candidate", "Choice", "Range", "SearchSpace", "build"),
+    "ir2search.training": ("Recipe", "load_network", "train"),
+}
+_ORIGIN = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "BinaryConv2d",
+    "Candidate",
+    "Choice",
+    "Cost",
+    "DataConfig",
+    "IR2SearchError",
+    "ImageData",
+    "InformationRecovery",
+    "LayerCost",
+    "Range",
+    "Recipe",
+    "RunObserver",
+    "SearchSpace",
+    "Study",
+    "analyze",
+    "attention_map",
+    "build",
+    "cost",
+    "front",
+    "load_data",
+    "load_network",
+    "load_study",
+    "preset",
+    "presets",
+    "restrict",
+    "run",
+    "status",
+    "train",
+    "trials",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ORIGIN:
+        raise AttributeError(f"module 'ir2search' has no attribute {name!r}")
+    return getattr(import_module(_ORIGIN[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

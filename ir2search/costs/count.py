@@ -1,0 +1,209 @@
+"""Count a candidate's operations by tracing its network once with fvcore."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from fvcore.nn import FlopCountAnalysis
+from torch import Tensor, nn
+
+from ir2search.costs.handles import HANDLES, KINDS, MULTIPLY_ACCUMULATE
+from ir2search.models.families import FAMILIES
+from ir2search.nn import BinaryConv2d
+from ir2search.space import Candidate, build
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BOPS_PER_OP = 64  # 1-bit multiply-accumulates that pass for one operation: a 64-bit word's
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """The cost of one module at batch 1.
+
+    Attributes:
+        name: the module's name in the network.
+        type: its class.
+        flops: full-precision multiply-accumulates of convolutions and linear layers.
+        bops: 1-bit multiply-accumulates.
+        parameters: how many it has, of which
+        binary_parameters: are 1 bit each.
+        memory_bytes: of its parameters and buffers, 1 bit for a binary parameter, 32 for others.
+        others: element operations that count as neither FLOPs nor BOPs, by kind.
+    """
+
+    name: str
+    type: str
+    flops: int
+    bops: int
+    parameters: int
+    binary_parameters: int
+    memory_bytes: float
+    others: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of a network at batch 1, in total and by layer."""
+
+    rows: tuple[LayerCost, ...]
+
+    @property
+    def flops(self) -> int:
+        """Full-precision multiply-accumulates of convolutions and linear layers."""
+        return sum(row.flops for row in self.rows)
+
+    @property
+    def bops(self) -> int:
+        """1-bit multiply-accumulates (XNOR and popcount)."""
+        return sum(row.bops for row in self.rows)
+
+    @property
+    def ops(self) -> float:
+        """FLOPs + BOPs / 64, as in Liu et al., "Bi-Real Net", ECCV 2018, section 4.3."""
+        return self.flops + self.bops / BOPS_PER_OP
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def binary_parameters(self) -> int:
+        """How many of the parameters are 1 bit."""
+        return sum(row.binary_parameters for row in self.rows)
+
+    @property
+    def memory_bytes(self) -> float:
+        """Bytes of all parameters and buffers: 1 bit for a binary parameter, 32 for all others."""
+        return sum(row.memory_bytes for row in self.rows)
+
+    @property
+    def others(self) -> dict[str, int]:
+        """Element operations counted as neither FLOPs nor BOPs, by kind."""
+        total: Counter[str] = Counter()
+        for row in self.rows:
+            total.update(row.others)
+        return dict(total)
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """One row a layer, with the columns of `LayerCost`; kinds of other operations apart."""
+        import pandas as pd
+
+        kinds = sorted(self.others)
+        return pd.DataFrame(
+            [
+                {**asdict(row), **{kind: row.others.get(kind, 0) for kind in kinds}}
+                for row in self.rows
+            ]
+        ).drop(columns="others")
+
+    def totals(self) -> dict[str, Any]:
+        """The totals by name, in values that JSON can hold."""
+        return {
+            "flops": self.flops,
+            "bops": self.bops,
+            "ops": self.ops,
+            "parameters": self.parameters,
+            "binary_parameters": self.binary_parameters,
+            "memory_bytes": self.memory_bytes,
+            "others": self.others,
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """The totals and ``layers``, in values that JSON can hold."""
+        return self.totals() | {"layers": [asdict(row) for row in self.rows]}
+
+
+def cost(candidate: Candidate) -> Cost:
+    """The candidate's cost at batch 1, without training it.
+
+    Backbone and recovery are traced apart and the backbone's trace is kept, so that a further
+    candidate with the same backbone takes milliseconds.
+
+    Raises:
+        RuntimeError: the network runs an operation that no handle counts.
+    """
+    backbone = _backbone_rows(candidate.backbone_only())
+    if not candidate.taps:
+        return Cost(backbone)
+    head = next(i for i, row in enumerate(backbone) if row.name == "pool")
+    return Cost((*backbone[:head], *_recovery_rows(candidate), *backbone[head:]))
+
+
+@functools.lru_cache(maxsize=256)
+def _backbone_rows(candidate: Candidate) -> tuple[LayerCost, ...]:
+    network = _uninitialised(candidate)
+    return tuple(_rows(network, (torch.zeros(1, *candidate.image),)))
+
+
+def _recovery_rows(candidate: Candidate) -> list[LayerCost]:
+    recovery = _uninitialised(candidate).get_submodule("recovery")
+    shapes = dict(_feature_shapes(candidate.backbone_only()))
+    taps = [torch.zeros(shapes[name]) for name in candidate.taps]
+    return _rows(recovery, (taps, torch.zeros(shapes["last"])), "recovery")
+
+
+@functools.lru_cache(maxsize=256)
+def _feature_shapes(candidate: Candidate) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Shapes of the maps that recovery takes in, at batch 1."""
+    stem = FAMILIES[candidate.backbone].stem_channels(candidate.width)
+    with torch.device("meta"):
+        taps, last = build(candidate).feature_maps(torch.zeros(1, *candidate.image))
+    return (*((name, tuple(tap.shape)) for name, tap in taps.items()), ("last", tuple(last.shape)))
+
+
+def _uninitialised(candidate: Candidate) -> nn.Module:
+    """The network with memory for its weights but no values: counting needs none."""
+    with torch.device("meta"):
+        network = build(candidate)
+    return network.to_empty(device="cpu").eval()
+
+
+def _rows(
+    network: nn.Module, inputs: tuple[Tensor | Sequence[Tensor], ...], prefix: str = ""
+) -> list[LayerCost]:
+    """Rows of the modules that run operations or hold parameters themselves, in order."""
+    analysis = FlopCountAnalysis(network, inputs).set_op_handle(**HANDLES)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    by_module = analysis.by_module_and_operator()
+    if unsupported := analysis.unsupported_ops():
+        raise RuntimeError(f"no handle in ir2search.costs.handles for {sorted(unsupported)}")
+    rows = []
+    for name, module in network.named_modules():
+        operations = Counter(by_module[name])
+        for child, _ in module.named_children():
+            operations.subtract(by_module[f"{name}.{child}" if name else child])
+        row = _row(".".join(filter(None, (prefix, name))), module, +operations)
+        if row.parameters or row.others or row.flops or row.bops:
+            rows.append(row)
+    return rows
+
+
+def _row(name: str, module: nn.Module, operations: Counter[str]) -> LayerCost:
+    others: Counter[str] = Counter()
+    for operation, count in operations.items():
+        others[KINDS[operation]] += count
+    macs = sum(others.pop(kind, 0) for kind in MULTIPLY_ACCUMULATE)
+    is_binary = isinstance(module, BinaryConv2d) and module.is_binary
+    parameters = sum(p.numel() for p in module.parameters(recurse=False))
+    buffers = sum(b.numel() for b in module.buffers(recurse=False))
+    has_binary_weights = isinstance(module, BinaryConv2d) and module.weights == "binary"
+    binary = parameters if has_binary_weights else 0
+    return LayerCost(
+        name=name,
+        type=type(module).__name__,
+        flops=0 if is_binary else macs,
+        bops=macs if is_binary else 0,
+        parameters=parameters,
+        binary_parameters=binary,
+        memory_bytes=binary / 8 + 4 * (parameters - binary + buffers),
+        others=dict(others),
+    )

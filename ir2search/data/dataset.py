@@ -1,0 +1,212 @@
+"""`load_data`: from a study's data section to split, decoded images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass as validated_dataclass
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ir2search.data.decode import RawImages
+from ir2search.data.digits import read_digits
+from ir2search.data.folder import read_folder, source_files
+from ir2search.errors import DataError
+
+
+@validated_dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+class DataConfig:
+    """The ``[data]`` section of a study file.
+
+    Attributes:
+        source: ``"digits"`` (scikit-learn's handwritten digits, nothing to download) or
+            ``"folder"`` (a folder of parquet files, CIFAR-10 binary batches, or an image folder
+            ``split/class/*``, given on the command line or as ``path``).
+        path: the folder, where it is not given on the command line.
+        size: side in pixels to which images are resized; not at all where left out.
+        validation: share of the training images that are held out for the search, stratified.
+    """
+
+    source: Literal["digits", "folder"] = "digits"
+    path: str | None = None
+    size: Annotated[int, Field(strict=True, ge=4, le=1024)] | None = None
+    validation: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.1
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and labels of one split.
+
+    Attributes:
+        images: (N, C, H, W) uint8.
+        labels: (N,) int64.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A data set whose test split is read only when it is asked for.
+
+    Attributes:
+        train: what candidates are trained on.
+        validation: what a search ranks them by.
+        class_names: in order of the labels.
+        mean: of the training images by channel, in units of 1/255.
+        std: their standard deviation, likewise.
+        fingerprint: of all that the splits depend on: equal for equal data.
+        read_test: reads the test split.
+    """
+
+    train: Split
+    validation: Split
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fingerprint: str
+    read_test: Callable[[], Split]
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """(channels, height, width) of the images."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Float images of mean 0 and deviation 1 by channel, from (N, C, H, W) uint8."""
+        shape = (1, -1, 1, 1)
+        mean = torch.tensor(self.mean, device=images.device).view(shape)
+        std = torch.tensor(self.std, device=images.device).view(shape)
+        return (images.float() / 255 - mean) / std
+
+
+def load_data(config: DataConfig, folder: Path | None, cache: Path, seed: int) -> ImageData:
+    """Read, or take from the cache, the images that ``config`` names, and split them.
+
+    Args:
+        config: which data.
+        folder: where it is, in place of ``config.path``.
+        cache: a folder for decoded images; made where needed.
+        seed: of the validation split.
+
+    Raises:
+        DataError: a folder or a file that is missing, empty, corrupt or of no known layout.
+    """
+    where = folder or (Path(config.path) if config.path else None)
+    file = _decoded(config, where, cache)
+    with safe_open(file, "pt") as stored:
+        images, labels = stored.get_tensor("train_images"), stored.get_tensor("train_labels")
+        class_names = tuple(json.loads(stored.metadata()["class_names"]))
+        content = stored.metadata()["content"]
+    kept, held_out = _stratified(labels, config.validation, seed)
+    train = Split(images[kept], labels[kept])
+    mean, std = _moments(train.images)
+    return ImageData(
+        train=train,
+        validation=Split(images[held_out], labels[held_out]),
+        class_names=class_names,
+        mean=mean,
+        std=std,
+        fingerprint=_digest(content, config.validation, seed),
+        read_test=lambda: _read_test(file),
+    )
+
+
+def _read_test(file: Path) -> Split:
+    with safe_open(file, "pt") as stored:
+        return Split(stored.get_tensor("test_images"), stored.get_tensor("test_labels"))
+
+
+def _decoded(config: DataConfig, folder: Path | None, cache: Path) -> Path:
+    """The file of decoded images, made where it is not there yet."""
+    if config.source == "digits":
+        key = _digest("digits", config.size)
+    else:
+        if folder is None:
+            raise DataError("data: the study reads a folder of images; name it with --data FOLDER")
+        files = source_files(folder)
+        stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
+        listing = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+        key = _digest(str(folder.resolve()), listing, config.size)
+    file = cache / f"{key}.safetensors"
+    if not _is_whole(file):
+        raw = (
+            read_digits(config.size)
+            if folder is None or config.source == "digits"
+            else read_folder(folder, config.size)
+        )
+        _store(raw, file)
+    return file
+
+
+def _store(raw: RawImages, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    tensors = {name: tensor.contiguous() for name, tensor in raw.tensors.items()}
+    content = hashlib.sha256()
+    for name in sorted(tensors):
+        content.update(tensors[name].numpy().tobytes())
+    names = json.dumps(raw.class_names)
+    save_file(tensors, partial, {"class_names": names, "content": content.hexdigest()})
+    partial.replace(file)
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        with safe_open(file, "pt"):
+            return True
+    except (OSError, SafetensorError):
+        return False
+
+
+def _stratified(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices kept and held out: of each class ``share``, rounded, but at least one of each."""
+    generator = torch.Generator().manual_seed(seed)
+    kept, held_out = [], []
+    for label in labels.unique(sorted=True):
+        members = (labels == label).nonzero().flatten()
+        if len(members) < 2:
+            raise DataError(
+                f"data: class {int(label)} has {len(members)} training image; "
+                "a validation split needs at least 2 of each class"
+            )
+        members = members[torch.randperm(len(members), generator=generator)]
+        count = min(max(1, round(share * len(members))), len(members) - 1)
+        held_out.append(members[:count])
+        kept.append(members[count:])
+    return torch.cat(kept).sort().values, torch.cat(held_out).sort().values
+
+
+def _moments(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation by channel in units of 1/255, exact through a histogram of the bytes."""
+    values = torch.arange(256, dtype=torch.float64) / 255
+    means, stds = [], []
+    for channel in range(images.shape[1]):
+        counts = torch.bincount(images[:, channel].flatten().int(), minlength=256).double()
+        mean = float((counts * values).sum() / counts.sum())
+        variance = float((counts * (values - mean) ** 2).sum() / counts.sum())
+        means.append(mean)
+        stds.append(max(variance**0.5, 1 / 255))
+    return tuple(means), tuple(stds)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,47 @@
+"""What each family of networks offers: its depths, its taps, its widths. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of backbones.
+
+    Attributes:
+        taps: names of the shallow feature maps that may feed recovery, in order of depth.
+        base_width: channels of the stem at width multiplier 1.
+        channel_factors: channels of each tap, and of the last maps, over those of the stem.
+        min_side: least height and width of an image, in pixels.
+        depth_rule: which depths there are, in words.
+        has_depth: whether a depth is one of them.
+    """
+
+    taps: tuple[str, ...]
+    base_width: int
+    channel_factors: tuple[int, ...]
+    min_side: int
+    depth_rule: str
+    has_depth: Callable[[int], bool]
+
+    def stem_channels(self, width: float) -> int:
+        """Channels of the stem at width multiplier ``width``: rounded, at least 1."""
+        return max(1, round(self.base_width * width))
+
+    def last_channels(self, width: float) -> int:
+        """Channels of the last feature maps at width multiplier ``width``."""
+        return self.stem_channels(width) * self.channel_factors[-1]
+
+
+FAMILIES: dict[str, Family] = {
+    "cifar-resnet": Family(
+        taps=("stem", "stage1", "stage2"),
+        base_width=16,
+        channel_factors=(1, 1, 2, 4),
+        min_side=4,
+        depth_rule="6 n + 2 (8, 14, 20, 26, ...)",
+        has_depth=lambda depth: depth >= 8 and depth % 6 == 2,
+    ),
+}

@@ -1,0 +1,19 @@
+"""A study: its file, its objectives, the loop that asks, trains and tells, and its results."""
+
+from ir2search.search.results import RunStatus, front, front_of, status, trials
+from ir2search.search.run import RunObserver, run
+from ir2search.search.study import Study, load_study, shipped_studies, study_file
+
+__all__ = [
+    "RunObserver",
+    "RunStatus",
+    "Study",
+    "front",
+    "front_of",
+    "load_study",
+    "run",
+    "shipped_studies",
+    "status",
+    "study_file",
+    "trials",
+]

@@ -1,0 +1,194 @@
+"""A run's folder: what is written where, and who may write to it.
+
+::
+
+    runs/<study>/
+      study.toml  environment.json     what was asked, and where it ran
+      study.db                         Optuna's storage
+      trials/<number>/                 candidate.json, cost.json, curve.jsonl, *.safetensors
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import optuna
+import tomli_w
+import torch
+from filelock import FileLock, Timeout
+from sqlalchemy.exc import SQLAlchemyError
+
+from ir2search.errors import RunError
+from ir2search.search.objectives import OBJECTIVES
+from ir2search.search.study import Study, load_study
+from ir2search.space import TAP, Choice, Domain, SearchSpace
+
+STUDY_FILE = "study.toml"
+MAY_CHANGE = ("trials",)  # a study may be asked for more trials later
+PACKAGES = ("ir2search", "torch", "optuna", "fvcore", "captum", "numpy", "pandas")
+
+
+def trial_folder(folder: Path, number: int) -> Path:
+    """Where a trial's files lie."""
+    return folder / "trials" / str(number)
+
+
+def claim(folder: Path, study: Study) -> None:
+    """Make ``folder`` the run of ``study``, or check that it is.
+
+    Raises:
+        RunError: it holds something else; nothing of it is changed.
+    """
+    file = folder / STUDY_FILE
+    if file.exists():
+        _check_same(study, load_study(file), folder)
+    elif folder.exists() and any(path.name != ".lock" for path in folder.iterdir()):
+        raise RunError(f"{folder}: holds files but no {STUDY_FILE}; choose another --runs folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(file, tomli_w.dumps(study_as_dict(study)))
+
+
+def saved_study(folder: Path) -> Study:
+    """The study that a run's folder was made by.
+
+    Raises:
+        RunError: it is no run's folder.
+    """
+    if not (folder / STUDY_FILE).is_file():
+        near = sorted(path.parent.name for path in folder.parent.glob(f"*/{STUDY_FILE}"))
+        hint = f"there are {', '.join(near)}" if near else "start one with `ir2search run STUDY`"
+        raise RunError(f"{folder}: no run in this folder; {hint}")
+    return load_study(folder / STUDY_FILE)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from running the same study.
+
+    Raises:
+        RunError: one does already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"{folder}: another process runs this study; wait for it to end") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def open_storage(folder: Path, study: Study, *, create: bool = False) -> optuna.Study:
+    """The run's Optuna study.
+
+    Raises:
+        RunError: the database is missing or cannot be read.
+    """
+    file = folder / "study.db"
+    if not create and not file.exists():
+        raise RunError(f"{folder}: the run has not started any trial yet; run it first")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{file.resolve()}")
+        return optuna.create_study(
+            study_name=study.name,
+            storage=storage,
+            directions=[OBJECTIVES[name].direction for name in study.objectives],
+            load_if_exists=True,
+        )
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise RunError(f"{file}: cannot be used as the study's storage: {reason}") from None
+
+
+def write_environment(folder: Path, study: Study, device: torch.device) -> None:
+    """Add this session to ``environment.json``: machine, versions, device, seed, command."""
+    file = folder / "environment.json"
+    sessions = json.loads(file.read_text())["sessions"] if file.exists() else []
+    sessions.append(
+        {
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "command": sys.argv,
+            "seed": study.seed,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "device": str(device),
+            "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+            "versions": {name: version(name) for name in PACKAGES},
+        }
+    )
+    write_json(file, {"sessions": sessions})
+
+
+def write_json(file: Path, value: object) -> None:
+    """Write JSON so that a kill at any moment leaves the old file or the new one."""
+    write_text(file, json.dumps(value, indent=2) + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write text so that a kill at any moment leaves the old file or the new one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(file.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(file)
+
+
+def study_as_dict(study: Study) -> dict[str, Any]:
+    """The study as the values of a study file."""
+    values: dict[str, Any] = study.model_dump(include={"name", "seed", "trials", "sampler"})
+    values["objectives"] = list(study.objectives)
+    values["data"] = _without_none(asdict(study.data))
+    values["space"] = _space_as_dict(study.space)
+    if study.budget:
+        values["budget"] = dict(study.budget)
+    values["recipe"] = _without_none(asdict(study.recipe))
+    return values
+
+
+def _space_as_dict(space: SearchSpace) -> dict[str, Any]:
+    flat = {**space.fixed, **{name: _domain(domain) for name, domain in space.searched.items()}}
+    values = {name: value for name, value in flat.items() if not name.startswith(TAP)}
+    taps = {name.removeprefix(TAP): v for name, v in flat.items() if name.startswith(TAP)}
+    return {**values, "taps": taps} if taps else values
+
+
+def _domain(domain: Domain) -> Any:
+    return list(domain.values) if isinstance(domain, Choice) else _without_none(asdict(domain))
+
+
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check_same(study: Study, saved: Study, folder: Path) -> None:
+    asked, made = study_as_dict(study), study_as_dict(saved)
+    for values in (asked, made):
+        values["data"].pop("path", None)  # a folder may move; its content is checked
+    for name in asked.keys() | made.keys():
+        if name not in MAY_CHANGE and asked.get(name) != made.get(name):
+            raise RunError(
+                f"{folder}: made by another study file: {_difference(name, asked, made)}; "
+                "choose another --runs folder or name the study otherwise"
+            )
+
+
+def _difference(name: str, asked: Mapping[str, Any], made: Mapping[str, Any]) -> str:
+    new, old = asked.get(name), made.get(name)
+    if isinstance(new, dict) and isinstance(old, dict):
+        field = next(key for key in [*new, *old] if new.get(key) != old.get(key))
+        return f"[{name}] {field} was {old.get(field)!r} and now is {new.get(field)!r}"
+    return f"{name} was {old!r} and now is {new!r}"

@@ -1,0 +1,340 @@
+"""Run a study: ask Optuna for candidates, train them, tell it what they gave."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+from optuna.trial import Trial, TrialState
+
+from ir2search.costs import Cost, cost
+from ir2search.data import ImageData, load_data
+from ir2search.errors import CandidateError, RunError, SpaceError, TrainingDiverged
+from ir2search.search.folder import (
+    claim,
+    locked,
+    open_storage,
+    trial_folder,
+    write_environment,
+    write_json,
+)
+from ir2search.search.interrupts import deferred_interrupts
+from ir2search.search.objectives import OBJECTIVES
+from ir2search.search.results import TEST_FILE, RunStatus, front_of, status, trials_of
+from ir2search.search.samplers import derive_seed, distributions, make_sampler
+from ir2search.search.study import Study
+from ir2search.space import Candidate, SearchSpace
+from ir2search.training import (
+    EpochResult,
+    Interrupted,
+    TrainingResult,
+    accuracy,
+    load_network,
+    pick_device,
+    train,
+)
+from ir2search.training.checkpoint import BEST
+from ir2search.training.loop import on_device
+
+STALE_PROPOSALS = 20  # so many proposals in a row with nothing new: take a new point at random
+RANDOM_DRAWS = 2000
+
+
+class RunObserver:
+    """What a run tells while it works; every method may be overridden."""
+
+    def on_start(self, study: Study, done: list[dict[str, float] | None]) -> None:
+        """The data is ready; ``done`` has the objectives of what earlier sessions trained.
+
+        None stands for a trial that failed.
+        """
+
+    def on_trial(self, number: int, candidate: Candidate, price: Cost) -> None:
+        """A candidate's training starts or goes on."""
+
+    def on_epoch(self, number: int, result: EpochResult) -> None:
+        """An epoch is on disk."""
+
+    def on_trial_end(self, number: int, outcome: str, values: dict[str, float] | None) -> None:
+        """A trial ended: ``outcome`` is "trained", or says why it was not."""
+
+    def on_test(self, number: int, test_accuracy: float) -> None:
+        """A front member was measured on the test set."""
+
+
+def run(
+    study: Study,
+    folder: str | Path,
+    *,
+    data: str | Path | None = None,
+    device: str = "auto",
+    observer: RunObserver | None = None,
+) -> RunStatus:
+    """Run a study in a folder, or go on with it, until it has trained all its trials.
+
+    Equal candidates are trained once; those over the budget are turned down untrained; a trial
+    that fails is recorded with its reason. At the end, and only then, the members of the front
+    are measured on the test set.
+
+    Args:
+        study: from `load_study`.
+        folder: the run's own folder, made where needed. Decoded images are cached beside it.
+        data: the folder of images, where the study reads one.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
+        observer: told what happens.
+
+    Raises:
+        InputError: the study, the data or the folder is not as it should be.
+        KeyboardInterrupt: asked to stop; all but the current epoch is kept.
+    """
+    folder, where = Path(folder), pick_device(device)
+    path = Path(data) if data is not None else None
+    # checked before the folder is made, so that a wrong --data leaves nothing behind
+    images = load_data(study.data, path, folder.parent / ".cache", study.seed)
+    space = study.space.with_data(images.image, images.classes)
+    check_budget(study, space)
+    if path is not None:
+        study = study.model_copy(update={"data": replace(study.data, path=str(path.resolve()))})
+    claim(folder, study)
+    with locked(folder), deferred_interrupts() as should_stop:
+        storage = open_storage(folder, study, create=True)
+        _check_data(storage, images, folder)
+        write_environment(folder, study, where)
+        session = _Session(
+            study, space, storage, images, folder, where, observer or RunObserver(), should_stop
+        )
+        try:
+            session.run()
+        except Interrupted:
+            raise KeyboardInterrupt from None
+    return status(folder)
+
+
+def check_budget(study: Study, space: SearchSpace) -> None:
+    """Raise SpaceError where no candidate of the space is within the study's budget."""
+    costs = (cost(candidate) for candidate in space.corners())
+    if study.budget:
+        least: dict[str, float] = {}
+        for price in costs:
+            excess = over_budget(study, price)
+            if excess is None:
+                return
+            name = excess[0]
+            least[name] = min(least.get(name, float("inf")), _costs(price)[name])
+        for name, value in least.items():
+            raise SpaceError(
+                f"[budget] {name}: all candidates are over {study.budget[name]:g}; the smallest "  # type: ignore[index]
+                f"of the space has {value:g}; raise it or widen [space]"
+            )
+    elif next(space.corners(), None) is not None:
+        return
+    raise SpaceError("[space] no combination of these values names a network; widen it")
+
+
+def over_budget(study: Study, price: Cost) -> tuple[str, str] | None:
+    """The first cost over the study's budget, and a sentence on it; None within the budget."""
+    costs = _costs(price)
+    for name, limit in study.budget.items():
+        if costs[name] > limit:
+            return name, f"over budget: {name} {costs[name]:g} > {limit:g}"
+    return None
+
+
+@dataclass
+class _Session:
+    """One process's work on a study."""
+
+    study: Study
+    space: SearchSpace
+    storage: optuna.Study
+    data: ImageData
+    folder: Path
+    device: torch.device
+    observer: RunObserver
+    should_stop: Callable[[], bool]
+    seen: dict[str, int] = field(default_factory=dict)  # trial that stands for a candidate, by id
+    outcomes: dict[int, tuple[TrialState, list[float] | None]] = field(default_factory=dict)
+    trained: int = 0
+    proposed: int = 0
+
+    def run(self) -> None:
+        """Take up what was left running, then propose until all is trained; then test."""
+        unfinished = self._recall()
+        done = [
+            self._named(values)
+            for state, values in self.outcomes.values()
+            if state != TrialState.PRUNED
+        ]
+        self.observer.on_start(self.study, done)
+        for trial in unfinished:
+            self._evaluate(trial)
+        stale = 0
+        while self.trained < self.study.trials:
+            if self.should_stop():
+                raise Interrupted
+            if (stale >= STALE_PROPOSALS or self.study.sampler == "grid") and not self._enqueue():
+                break  # the space holds nothing new
+            before = self.trained
+            self._evaluate(self._ask())
+            stale = 0 if self.trained > before else stale + 1
+        self._test_front()
+
+    def _recall(self) -> list[Trial]:
+        """Learn from the storage what earlier sessions did; gives the trials they left running."""
+        unfinished = []
+        for trial in self.storage.get_trials(deepcopy=False):
+            self.proposed += trial.state != TrialState.WAITING
+            if trial.state == TrialState.RUNNING:
+                unfinished.append(Trial(self.storage, trial._trial_id))
+            elif trial.state.is_finished():
+                self._count(trial.number, trial.user_attrs, trial.state, trial.values)
+        return unfinished
+
+    def _ask(self) -> Trial:
+        self.storage.sampler = make_sampler(self.study.sampler, self.study.seed, self.proposed)
+        self.proposed += 1
+        return self.storage.ask(distributions(self.space))
+
+    def _enqueue(self) -> bool:
+        """Queue a point that is new and within the budget, at random; False if none was found."""
+        generator = random.Random(derive_seed(self.study.seed, "enqueue", self.proposed))
+        for point in self.space.points(generator, RANDOM_DRAWS):
+            try:
+                candidate = self.space.candidate(point)
+            except CandidateError:
+                continue
+            if candidate.id not in self.seen and over_budget(self.study, cost(candidate)) is None:
+                self.storage.enqueue_trial(point)
+                return True
+        return False
+
+    def _evaluate(self, trial: Trial) -> None:
+        """Train the trial's candidate, or find out why not, and tell the study."""
+        if set(trial.params) != set(self.space.searched):
+            self._end(trial, TrialState.FAIL, "interrupted before it was proposed")
+            return
+        try:
+            candidate = self.space.candidate(trial.params)
+        except CandidateError as error:
+            self._end(trial, TrialState.PRUNED, f"names no network: {error}")
+            return
+        trial.set_user_attr("candidate_id", candidate.id)
+        if candidate.id in self.seen:
+            self._repeat(trial, self.seen[candidate.id])
+            return
+        try:
+            self._train(trial, candidate)
+        except TrainingDiverged as error:
+            self._end(trial, TrialState.FAIL, f"diverged: {error}")
+        except (RuntimeError, MemoryError) as error:
+            self._end(trial, TrialState.FAIL, _reason(error))
+
+    def _train(self, trial: Trial, candidate: Candidate) -> None:
+        price = cost(candidate)
+        if (excess := over_budget(self.study, price)) is not None:
+            self._end(trial, TrialState.PRUNED, excess[1])
+            return
+        folder = trial_folder(self.folder, trial.number)
+        write_json(folder / "candidate.json", candidate.as_dict())
+        write_json(folder / "cost.json", price.as_dict())
+        trial.set_user_attr("cost", price.totals())
+        self.observer.on_trial(trial.number, candidate, price)
+        result = train(
+            candidate,
+            self.study.recipe,
+            self.data,
+            folder,
+            seed=derive_seed(self.study.seed, "train", candidate.id),
+            device=self.device,
+            on_epoch=lambda epoch: self.observer.on_epoch(trial.number, epoch),
+            should_stop=self.should_stop,
+        )
+        self._complete(trial, price, result)
+
+    def _complete(self, trial: Trial, price: Cost, result: TrainingResult) -> None:
+        best = result.best
+        trial.set_user_attr("seconds", result.seconds)
+        trial.set_user_attr("best_epoch", best.epoch)
+        measured = {"accuracy": best.validation_accuracy, **_costs(price)}
+        values = [measured[name] for name in self.study.objectives]
+        trial.set_user_attr("accuracy", best.validation_accuracy)
+        self._end(trial, TrialState.COMPLETE, "trained", values)
+
+    def _repeat(self, trial: Trial, original: int) -> None:
+        """Answer a candidate that was met before with what it gave then."""
+        trial.set_user_attr("duplicate_of", original)
+        state, values = self.outcomes.get(original, (TrialState.FAIL, None))
+        self._end(trial, state, f"same network as trial {original}", values)
+
+    def _end(
+        self, trial: Trial, state: TrialState, outcome: str, values: list[float] | None = None
+    ) -> None:
+        trial.set_user_attr("outcome", outcome)
+        self.storage.tell(trial, values, state)
+        self._count(trial.number, trial.user_attrs, state, values)
+        self.observer.on_trial_end(trial.number, outcome, self._named(values))
+
+    def _count(
+        self,
+        number: int,
+        attributes: Mapping[str, Any],
+        state: TrialState,
+        values: list[float] | None,
+    ) -> None:
+        """Remember an ended trial, unless it named no network or repeats another."""
+        if "candidate_id" not in attributes or "duplicate_of" in attributes:
+            return
+        self.seen[attributes["candidate_id"]] = number
+        self.outcomes[number] = (state, values)
+        self.trained += state in (TrialState.COMPLETE, TrialState.FAIL)
+
+    def _named(self, values: list[float] | None) -> dict[str, float] | None:
+        return dict(zip(self.study.objectives, values, strict=True)) if values else None
+
+    def _test_front(self) -> None:
+        """Measure those front members on the test set that have not been, once each."""
+        members = front_of(trials_of(self.folder, self.study, self.storage), self.study)
+        todo = [
+            (int(number), trial_folder(self.folder, int(number)))
+            for number in members["number"]
+            if not (trial_folder(self.folder, int(number)) / TEST_FILE).exists()
+        ]
+        if not todo:
+            return
+        test = on_device(self.data.read_test(), self.device)
+        for number, folder in todo:
+            candidate = self.space.candidate(self.storage.trials[number].params)
+            network = load_network(candidate, folder / BEST).to(self.device)
+            score = accuracy(network, self.data, test)
+            write_json(folder / TEST_FILE, {"test_accuracy": score, "images": len(test)})
+            self.observer.on_test(number, score)
+
+
+def _costs(price: Cost) -> dict[str, float]:
+    """The costs by objective name."""
+    return {
+        name: float(getattr(price, objective.column))
+        for name, objective in OBJECTIVES.items()
+        if name != "accuracy"
+    }
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    wanting = ("memory", "overflow")
+    if isinstance(error, MemoryError) or any(word in text.lower() for word in wanting):
+        return f"out of memory: {text}"
+    return f"{type(error).__name__}: {text}"
+
+
+def _check_data(storage: optuna.Study, data: ImageData, folder: Path) -> None:
+    if storage.user_attrs.get("data", data.fingerprint) != data.fingerprint:
+        raise RunError(
+            f"{folder}: was run on other images than --data holds now; give it the same data"
+        )
+    storage.set_user_attr("data", data.fingerprint)

@@ -1,0 +1,211 @@
+"""The study file: what is searched, over which data, by which sampler, for how long."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from ir2search.data import DataConfig
+from ir2search.errors import SpaceError, StudyError
+from ir2search.search.objectives import CostName, ObjectiveName
+from ir2search.space import TAP, Choice, Domain, Range, SearchSpace
+from ir2search.training import Recipe
+
+Sampler = Literal["nsga2", "nsga3", "tpe", "gp", "random", "grid"]
+SUFFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+
+
+def _quantity(value: object) -> object:
+    """A number out of "2M", "500 k" or a number."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kMGT]?)B?\s*", value)
+    try:
+        return float(match[1]) * SUFFIXES[match[2]] if match else value
+    except ValueError:
+        return value
+
+
+Quantity = Annotated[float, BeforeValidator(_quantity), Field(gt=0, allow_inf_nan=False)]
+
+
+class Study(BaseModel):
+    """A validated study file; frozen.
+
+    Attributes:
+        name: of the study and of its run's folder.
+        seed: of everything random in it.
+        trials: how many distinct candidates are trained.
+        sampler: which of Optuna's proposes them; ``"grid"`` takes all in a random order.
+        objectives: two or more out of accuracy, ops, flops, bops, memory.
+        data: which images.
+        space: which candidates.
+        budget: greatest cost of a candidate by cost name; others are turned down untrained.
+        recipe: how each is trained.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
+    trials: Annotated[int, Field(strict=True, ge=1)] = 20
+    sampler: Sampler = "tpe"
+    objectives: tuple[ObjectiveName, ...] = ("accuracy", "ops")
+    data: DataConfig = DataConfig()
+    space: SearchSpace
+    budget: Mapping[CostName, Quantity] = {}
+    recipe: Recipe = Recipe()
+
+    @field_validator("objectives", mode="before")
+    @classmethod
+    def _two_distinct(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple) or len(value) < 2 or len(set(value)) < len(value):
+            raise ValueError("must list two or more different objectives")
+        return tuple(value)
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _space(cls, value: Any) -> Any:
+        return parse_space(value) if isinstance(value, Mapping) else value
+
+    @model_validator(mode="after")
+    def _grid_is_finite(self) -> Study:
+        if self.sampler == "grid":
+            self.space.grid()
+        return self
+
+
+def load_study(path: str | Path) -> Study:
+    """Read and validate a study file, given by its path or by the name of one that is shipped.
+
+    Raises:
+        StudyError: no such study; or a key, type or value that is wrong. The message names the
+            file and the field.
+    """
+    file = study_file(path)
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(f"{file}: not valid TOML: {error}") from None
+    except OSError as error:
+        raise StudyError(f"{file}: cannot be read: {error.strerror}") from None
+    return parse_study(values, str(file))
+
+
+def parse_study(values: Mapping[str, Any], source: str) -> Study:
+    """The study of a study file's values; ``source`` names the file in errors."""
+    try:
+        return Study.model_validate({"name": Path(source).stem, **values})
+    except ValidationError as error:
+        raise StudyError(f"{source}: {_sentence(error)}") from None
+    except SpaceError as error:
+        raise StudyError(f"{source}: [space] {error}") from None
+
+
+def study_file(path: str | Path) -> Path:
+    """The file of a study given by its path or by the name of one that is shipped.
+
+    Raises:
+        StudyError: there is none; the message lists near names.
+    """
+    shipped = shipped_studies()
+    if str(path) in shipped:
+        return shipped[str(path)]
+    if Path(path).is_file():
+        return Path(path)
+    near = difflib.get_close_matches(str(path), shipped, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(shipped)}"
+    raise StudyError(f"no study {str(path)!r}, neither a file nor a shipped one; {hint}")
+
+
+def shipped_studies() -> dict[str, Path]:
+    """Study files that come with the package, by name."""
+    package = Path(__file__).parent.parent
+    installed, checkout = package / "_studies", package.parent / "studies"
+    folder = installed if installed.is_dir() else checkout
+    return {file.stem: file for file in sorted(folder.glob("*.toml"))}
+
+
+def parse_space(values: Mapping[str, Any]) -> SearchSpace:
+    """The space of a ``[space]`` section.
+
+    A value is fixed, a list is a choice, a table ``{ low, high, step, log }`` is a range; ``taps``
+    is a table of truth values or lists of them by tap.
+    """
+    flat: dict[str, Any] = {name: value for name, value in values.items() if name != "taps"}
+    taps = values.get("taps", {})
+    if not isinstance(taps, Mapping):
+        raise SpaceError("taps: must be a table of true, false or [true, false] by tap")
+    flat |= {TAP + name: value for name, value in taps.items()}
+    fixed: dict[str, Any] = {}
+    searched: dict[str, Domain] = {}
+    for name, value in flat.items():
+        if isinstance(value, list):
+            searched[name] = _choice(name, value)
+        elif isinstance(value, Mapping):
+            searched[name] = _range(name, value)
+        else:
+            fixed[name] = value
+    return SearchSpace(fixed, searched)
+
+
+def _choice(name: str, values: list[Any]) -> Choice:
+    if not values or len(set(map(repr, values))) < len(values):
+        raise SpaceError(f"{name}: must list one or more different values, but got {values}")
+    return Choice(tuple(values))
+
+
+def _range(name: str, values: Mapping[str, Any]) -> Range:
+    unknown = set(values) - {"low", "high", "step", "log"}
+    if unknown or not {"low", "high"} <= set(values):
+        raise SpaceError(f"{name}: a range has low and high, and may have step or log")
+    numbers = {key: value for key, value in values.items() if key != "log"}
+    for key, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise SpaceError(f"{name}: {key} must be a number, but got {number!r}")
+    domain = Range(**values)
+    if domain.low >= domain.high:
+        raise SpaceError(f"{name}: low must be below high, but got {domain.low}, {domain.high}")
+    if domain.step is not None and domain.step <= 0:
+        raise SpaceError(f"{name}: step must be above 0, but got {domain.step}")
+    if domain.log and (domain.low <= 0 or domain.step is not None):
+        raise SpaceError(f"{name}: a log range has low above 0 and no step")
+    return domain
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first fault as ``[section] field: rule, but got value``."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    where = f"[{path[0]}] {'.'.join(path[1:])}" if len(path) > 1 else path[0]
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"{where}: there is no such key; {_known_keys(path)}"
+    if first["type"] == "missing":
+        return f"{where}: is missing; add it"
+    rule = first["msg"].removeprefix("Value error, ")
+    rule = rule[0].lower() + rule[1:]
+    return f"{where}: {rule}, but got {first['input']!r}"
+
+
+def _known_keys(path: list[str]) -> str:
+    sections: dict[str, list[str]] = {
+        "data": list(DataConfig.__dataclass_fields__),
+        "recipe": list(Recipe.__dataclass_fields__),
+    }
+    known = sections.get(path[0], []) if len(path) > 1 else list(Study.model_fields)
+    near = difflib.get_close_matches(path[-1], known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"

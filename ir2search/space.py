@@ -1,0 +1,400 @@
+"""What a network is (`Candidate`) and which networks a study may try (`SearchSpace`)."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import InitVar, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from ir2search.errors import CandidateError, SpaceError
+from ir2search.models.families import FAMILIES, Family
+
+if TYPE_CHECKING:
+    from ir2search.models.resnet import CifarResNet
+
+Value = bool | int | float | str
+Precision = Literal["binary", "real"]
+Fusion = Literal["none", "dense", "compact"]
+Normalization = Literal["map", "column"]
+
+THRESHOLD_DIGITS = 6  # a step of 0.1 gives 0.3 and 0.30000000000000004: one threshold
+RELEASED_FUSION_RATIO = 4.0  # ResNet-20 for CIFAR as released
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One network, completely: two candidates are equal when their networks are.
+
+    The default is the paper's ResNet-20 for CIFAR-10. Values are brought to a canonical form: a
+    fusion ratio becomes a fusion width, a compact fusion as wide as the last maps becomes dense,
+    no taps means no fusion, no restriction means no normalisation of its map, and the width
+    multiplier is that of the channels it rounds to.
+
+    Attributes:
+        backbone: name of a family of networks.
+        depth: layers of the backbone, as its family counts them.
+        width: multiplier of all the backbone's channels.
+        taps: names of the shallow feature maps that feed recovery, in order of depth.
+        fusion: ``"dense"``, ``"compact"``, or ``"none"`` for no recovery at all.
+        fusion_channels: m, the compact fusion's width in channels.
+        fusion_ratio: s, given instead of m: m = ceil(n / s), n the last maps' channels.
+        fusion_group_size: input channels in a group of the cheap convolution; 1 is depthwise.
+        threshold: of the restriction in training (lambda of the paper); 0 is off.
+        normalization: of the attention map in the restriction.
+        weights: ``"binary"`` or ``"real"``, of the backbone's inner convolutions.
+        activations: ``"binary"`` or ``"real"``, the inputs of those convolutions.
+        image: (channels, height, width) of an input image.
+        classes: number of classes.
+
+    Raises:
+        CandidateError: a value out of range; the message gives the rule and the value.
+    """
+
+    backbone: str = "cifar-resnet"
+    depth: int = 20
+    width: float = 1.0
+    taps: tuple[str, ...] = ("stem", "stage1", "stage2")
+    fusion: Fusion = "compact"
+    fusion_channels: int | None = None
+    fusion_ratio: InitVar[float | None] = None
+    fusion_group_size: int = 1
+    threshold: float = 0.15
+    normalization: Normalization = "map"
+    weights: Precision = "binary"
+    activations: Precision = "binary"
+    image: tuple[int, int, int] = (3, 32, 32)
+    classes: int = 10
+
+    def __post_init__(self, fusion_ratio: float | None) -> None:
+        family = _family(self.backbone)
+        _check(self, family)
+        canonical: dict[str, Any] = {
+            "width": family.stem_channels(self.width) / family.base_width,
+            "threshold": round(float(self.threshold), THRESHOLD_DIGITS),
+            "normalization": self.normalization if self.threshold else "map",
+            "taps": tuple(name for name in family.taps if name in self.taps),
+            "image": tuple(self.image),
+        }
+        canonical |= _canonical_fusion(self, family, fusion_ratio)
+        for name, value in canonical.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits, the same for equal candidates on every machine.
+
+        Only what differs from the default counts, so that a field added later, off by default,
+        leaves the ids of older candidates as they are.
+        """
+        text = json.dumps(self.differences(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields by name, in values that JSON can hold."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return plain | {"taps": list(self.taps), "image": list(self.image)}
+
+    def differences(self) -> dict[str, Any]:
+        """The fields that differ from the default candidate's."""
+        default = _DEFAULT.as_dict()
+        return {name: value for name, value in self.as_dict().items() if value != default[name]}
+
+    def twin(self) -> Candidate:
+        """The full-precision twin: the same network without any binarisation."""
+        return replace(self, weights="real", activations="real")
+
+    def backbone_only(self) -> Candidate:
+        """The same network without recovery or restriction."""
+        return replace(self, taps=(), threshold=0.0)
+
+
+def candidate_from_dict(values: Mapping[str, Any], source: str = "candidate") -> Candidate:
+    """The candidate of `Candidate.as_dict`, or of a part of it; ``source`` names it in errors.
+
+    Raises:
+        CandidateError: an unknown field, or a value of a wrong type or out of range.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    unknown = set(values) - {field.name for field in fields(Candidate)} - {"fusion_ratio"}
+    if unknown:
+        raise CandidateError(f"{source}: no field {sorted(unknown)[0]!r} in a candidate; remove it")
+    try:
+        return TypeAdapter(Candidate).validate_json(json.dumps(dict(values)), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise CandidateError(
+            f"{source}: {field}: {first['msg']}, but got {first['input']!r}"
+        ) from None
+    except CandidateError as error:
+        raise CandidateError(f"{source}: {error}") from None
+
+
+def build(candidate: Candidate) -> CifarResNet:
+    """The candidate's network, freshly initialised from torch's global random state.
+
+    Its ``forward`` takes normalised images (N, C, H, W) to logits (N, classes); its
+    ``forward_features`` gives the last feature maps before fusion, (N, n, h, w).
+    """
+    from ir2search.models.resnet import CifarResNet
+    from ir2search.nn import InformationRecovery
+
+    family = FAMILIES[candidate.backbone]
+    stem = family.stem_channels(candidate.width)
+    channels = dict(zip(family.taps, family.channel_factors, strict=False))
+    recovery = InformationRecovery(
+        [stem * channels[name] for name in candidate.taps],
+        family.last_channels(candidate.width),
+        fusion="dense" if candidate.fusion == "dense" else "compact",
+        channels=candidate.fusion_channels,
+        group_size=candidate.fusion_group_size,
+    )
+    return CifarResNet(
+        depth=candidate.depth,
+        stem_channels=stem,
+        in_channels=candidate.image[0],
+        classes=candidate.classes,
+        taps=candidate.taps,
+        recovery=recovery,
+        weights=candidate.weights,
+        activations=candidate.activations,
+    )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A searched value out of a list."""
+
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Range:
+    """A searched number from ``low`` to ``high``, both included; whole where both are."""
+
+    low: int | float
+    high: int | float
+    step: int | float | None = None
+    log: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether only whole numbers are meant."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def values(self) -> tuple[Value, ...] | None:
+        """All values, or None where they are a continuum."""
+        if self.step is None and not self.is_whole:
+            return None
+        step = self.step or 1
+        count = math.floor((self.high - self.low) / step + 1e-9) + 1
+        return tuple(self.low + step * i for i in range(count))
+
+
+Domain = Choice | Range
+TAP = "tap_"  # a searched or fixed tap is the parameter tap_<name>, a truth value
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Which candidates a study may try: each of a candidate's fields is fixed or searched.
+
+    Attributes:
+        fixed: values by parameter; what is neither fixed nor searched is as in `Candidate`.
+        searched: domains by parameter. Parameters are `Candidate`'s fields, with ``fusion_ratio``,
+            and ``tap_<name>`` for each tap.
+
+    Raises:
+        SpaceError: a parameter that there is not, or a domain with values that no network has.
+    """
+
+    fixed: Mapping[str, Any]
+    searched: Mapping[str, Domain]
+
+    def __post_init__(self) -> None:
+        family = _family(str(self.fixed.get("backbone", _DEFAULT.backbone)))
+        known = {field.name for field in fields(Candidate)} - {"taps"} | {"fusion_ratio"}
+        known |= {TAP + name for name in family.taps}
+        for name in [*self.fixed, *self.searched]:
+            if name not in known:
+                raise SpaceError(f"{name}: no such parameter; there are {', '.join(sorted(known))}")
+        if {"fusion_ratio", "fusion_channels"} <= {*self.fixed, *self.searched}:
+            raise SpaceError("fusion_ratio: give it or fusion_channels, not both")
+        for name, value in self.fixed.items():
+            self._check_value(name, value)
+        for name, domain in self.searched.items():
+            for value in _ends(domain):
+                self._check_value(name, value)
+
+    def candidate(self, parameters: Mapping[str, Any]) -> Candidate:
+        """The candidate of these values of the searched parameters.
+
+        Raises:
+            CandidateError: the values name no network (groups that do not divide a width, say).
+        """
+        values = {**self.fixed, **parameters}
+        family = FAMILIES[str(values.get("backbone", _DEFAULT.backbone))]
+        taps = tuple(name for name in family.taps if values.pop(TAP + name, True))
+        return Candidate(**values, taps=taps)
+
+    def with_data(self, image: tuple[int, int, int], classes: int) -> SearchSpace:
+        """The same space for images (channels, height, width) of so many classes."""
+        return replace(self, fixed={**self.fixed, "image": image, "classes": classes})
+
+    def grid(self) -> Iterator[dict[str, Value]]:
+        """All combinations of the searched values.
+
+        Raises:
+            SpaceError: a searched parameter is a continuum.
+        """
+        axes: list[tuple[Value, ...]] = []
+        for name, domain in self.searched.items():
+            values = _values(domain)
+            if values is None:
+                raise SpaceError(f"{name}: a grid needs a list of values or a step in the range")
+            axes.append(values)
+        return (dict(zip(self.searched, point, strict=True)) for point in itertools.product(*axes))
+
+    def points(self, generator: random.Random, draws: int) -> Iterator[dict[str, Value]]:
+        """Values of the searched parameters in random order.
+
+        All of them, each once, where there are at most ``draws``; else as many at random.
+        """
+        values = {name: _values(domain) for name, domain in self.searched.items()}
+        sizes = [len(options) if options is not None else math.inf for options in values.values()]
+        if math.prod(sizes) <= draws:
+            everything = list(self.grid())
+            yield from generator.sample(everything, len(everything))
+            return
+        for _ in range(draws):
+            yield {name: _draw(domain, generator) for name, domain in self.searched.items()}
+
+    def corners(self) -> Iterator[Candidate]:
+        """Candidates at the ends of every domain. Every cost is least at one of them.
+
+        (Costs grow with depth, width and taps, run linearly in the fusion width, and do not depend
+        on the threshold.) Combinations that name no network are left out.
+        """
+        names = [name for name in self.searched if name != "threshold"]
+        axes = [_ends(self.searched[name]) for name in names]
+        for point in itertools.product(*axes):
+            try:
+                yield self.candidate(dict(zip(names, point, strict=True)))
+            except CandidateError:
+                continue
+
+    def _check_value(self, name: str, value: Any) -> None:
+        """Raise SpaceError unless some network has this value of this parameter."""
+        if name.startswith(TAP):
+            if not isinstance(value, bool):
+                raise SpaceError(f"{name}: must be true or false, but got {value!r}")
+            return
+        values = {"backbone": self.fixed.get("backbone", _DEFAULT.backbone), name: value}
+        if name == "fusion_group_size":
+            values["fusion"] = "dense"  # whether it divides a width is that candidate's matter
+        try:
+            candidate_from_dict(values, "space")
+        except CandidateError as error:
+            raise SpaceError(str(error).removeprefix("space: ")) from None
+
+
+def _ends(domain: Domain) -> tuple[Value, ...]:
+    return domain.values if isinstance(domain, Choice) else (domain.low, domain.high)
+
+
+def _values(domain: Domain) -> tuple[Value, ...] | None:
+    """All values of a domain, or None where they are a continuum."""
+    return domain.values if isinstance(domain, Choice) else domain.values()
+
+
+def _draw(domain: Domain, generator: random.Random) -> Value:
+    values = _values(domain)
+    if values is not None:
+        return generator.choice(values)
+    assert isinstance(domain, Range)
+    if domain.log:
+        return math.exp(generator.uniform(math.log(domain.low), math.log(domain.high)))
+    return generator.uniform(domain.low, domain.high)
+
+
+def _family(name: str) -> Family:
+    if name not in FAMILIES:
+        raise CandidateError(f"backbone: must be one of {', '.join(FAMILIES)}, but got {name!r}")
+    return FAMILIES[name]
+
+
+def _check(candidate: Candidate, family: Family) -> None:
+    """Raise CandidateError at the first value that is out of its range."""
+    least = min(candidate.image[1:])
+    unknown = [name for name in candidate.taps if name not in family.taps]
+    rules: list[tuple[bool, str, object]] = [
+        (family.has_depth(candidate.depth), f"depth: must be {family.depth_rule}", candidate.depth),
+        (0 < candidate.width < math.inf, "width: must be above 0 and finite", candidate.width),
+        (not unknown, f"taps: must be out of {', '.join(family.taps)}", ", ".join(unknown)),
+        (
+            math.isfinite(candidate.threshold) and candidate.threshold >= 0,
+            "threshold: must be at least 0 and finite",
+            candidate.threshold,
+        ),
+        (candidate.classes >= 2, "classes: must be at least 2", candidate.classes),
+        (candidate.image[0] >= 1, "image: must have at least 1 channel", candidate.image[0]),
+        (
+            least >= family.min_side,
+            f"image: {candidate.backbone} needs at least {family.min_side} pixels a side",
+            least,
+        ),
+        (
+            candidate.fusion_group_size >= 1,
+            "fusion_group_size: must be at least 1",
+            candidate.fusion_group_size,
+        ),
+    ]
+    for name, options in (
+        ("fusion", Fusion),
+        ("normalization", Normalization),
+        ("weights", Precision),
+        ("activations", Precision),
+    ):
+        value = getattr(candidate, name)
+        known = get_args(options)
+        rules.append((value in known, f"{name}: must be one of {', '.join(known)}", value))
+    for holds, rule, value in rules:
+        if not holds:
+            raise CandidateError(f"{rule}, but got {value}")
+
+
+def _canonical_fusion(candidate: Candidate, family: Family, ratio: float | None) -> dict[str, Any]:
+    """The fusion fields in canonical form."""
+    nothing = {"fusion_channels": None, "fusion_group_size": 1}
+    if candidate.fusion == "none" or not candidate.taps:
+        return nothing | {"fusion": "none", "taps": ()}
+    if candidate.fusion == "dense":
+        return nothing
+    n = family.last_channels(candidate.width)
+    m = candidate.fusion_channels
+    if ratio is not None and m is not None:
+        raise CandidateError("fusion_ratio: give it or fusion_channels, not both")
+    if m is None:
+        ratio = RELEASED_FUSION_RATIO if ratio is None else ratio
+        if not (math.isfinite(ratio) and ratio >= 1):
+            raise CandidateError(f"fusion_ratio: must be at least 1 and finite, but got {ratio}")
+        m = math.ceil(n / ratio)
+    if m < 1:
+        raise CandidateError(f"fusion_channels: must be at least 1, but got {m}")
+    if m >= n:
+        return nothing | {"fusion": "dense"}
+    if m % candidate.fusion_group_size:
+        raise CandidateError(
+            f"fusion_group_size: must divide the fusion width {m}, "
+            f"but got {candidate.fusion_group_size}"
+        )
+    return {"fusion_channels": m}
+
+
+_DEFAULT = Candidate()

@@ -1,0 +1,106 @@
+"""A candidate's training on disk: weights and optimiser as safetensors, the curve as JSON lines.
+
+Every file is written beside its place and then renamed onto it, so that a kill at any moment
+leaves a whole one. Nothing here is a pickle.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ir2search.errors import RunError
+from ir2search.models.resnet import CifarResNet
+from ir2search.space import Candidate, build
+
+LAST = "last.safetensors"
+BEST = "best.safetensors"
+CURVE = "curve.jsonl"
+
+
+def save_network(network: nn.Module, file: Path) -> None:
+    """Write the network's weights and buffers."""
+    _save(network.state_dict(), file, {})
+
+
+def load_network(candidate: Candidate, file: Path) -> CifarResNet:
+    """The candidate's network with the weights of ``file``, on the CPU, in evaluation mode.
+
+    Raises:
+        RunError: the file is missing, corrupt, or of another network.
+    """
+    network = build(candidate)
+    weights, _ = _open(file)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise RunError(f"{file}: the weights do not fit the candidate: {reason}") from None
+    return network.eval()
+
+
+def save_progress(
+    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, curve: list[dict[str, Any]]
+) -> None:
+    """Write all that training needs to go on after the curve's last epoch."""
+    text = "".join(json.dumps(row) + "\n" for row in curve)
+    _replace(folder / CURVE, text)
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        for name, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{index}.{name}"] = value
+    _save(tensors, folder / LAST, {"curve": json.dumps(curve)})
+
+
+def load_progress(
+    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer
+) -> list[dict[str, Any]]:
+    """Take up training where `save_progress` left it; gives the curve, empty at the start."""
+    file = folder / LAST
+    if not file.exists():
+        return []
+    tensors, metadata = _open(file)
+    weights = {
+        name.removeprefix("network."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("network.")
+    }
+    states: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, key = name.split(".", 2)
+            states.setdefault(int(index), {})[key] = tensor
+    network.load_state_dict(weights)
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+    curve: list[dict[str, Any]] = json.loads(metadata["curve"])
+    return curve
+
+
+def _open(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(file, "pt") as stored:
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+            return tensors, stored.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise RunError(
+            f"{file}: not a checkpoint that can be read ({error}); remove it to train again"
+        ) from None
+
+
+def _save(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
+    partial = file.with_suffix(".partial")
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata)
+    partial.replace(file)
+
+
+def _replace(file: Path, text: str) -> None:
+    partial = file.with_suffix(".partial")
+    partial.write_text(text)
+    partial.replace(file)

@@ -1,0 +1,205 @@
+"""Train one candidate: the whole loop on one page."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ir2search.data import ImageData, Split, batches, evaluation_batches
+from ir2search.errors import InputError, TrainingDiverged
+from ir2search.models.resnet import CifarResNet
+from ir2search.nn import restrict
+from ir2search.space import Candidate, build
+from ir2search.training.checkpoint import BEST, load_progress, save_network, save_progress
+from ir2search.training.recipe import Recipe
+
+
+class Interrupted(Exception):  # noqa: N818 - a request that was granted, not an error
+    """Training was asked to stop; its last whole epoch is on disk."""
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One point of a learning curve.
+
+    Attributes:
+        epoch: epochs trained, from 1.
+        loss: mean over the training steps.
+        validation_accuracy: top-1, from 0 to 1.
+        restricted_share: mean share of pixels that restriction blanked; 0 where it is off.
+        lr: learning rate of the last step.
+        seconds: of the epoch, validation and checkpoint included.
+    """
+
+    epoch: int
+    loss: float
+    validation_accuracy: float
+    restricted_share: float
+    lr: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A finished training: its curve, and its best epoch, whose weights are kept."""
+
+    curve: tuple[EpochResult, ...]
+
+    @property
+    def best(self) -> EpochResult:
+        """The epoch of highest validation accuracy, the later of equals."""
+        return max(self.curve, key=lambda row: (row.validation_accuracy, row.epoch))
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training."""
+        return sum(row.seconds for row in self.curve)
+
+
+def train(
+    candidate: Candidate,
+    recipe: Recipe,
+    data: ImageData,
+    folder: Path,
+    *,
+    seed: int,
+    device: torch.device | None = None,
+    on_epoch: Callable[[EpochResult], None] = lambda result: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> TrainingResult:
+    """Train a candidate, or go on from where ``folder`` stands.
+
+    Every epoch draws its random numbers from ``seed`` and its own number, so that an interrupted
+    training ends as an uninterrupted one does.
+
+    Args:
+        candidate: the network.
+        recipe: how.
+        data: its train split is learned, its validation split measured after each epoch.
+        folder: where the curve and the checkpoints are kept; made where needed.
+        seed: of initialisation, order and augmentation.
+        device: where; the first GPU, or the CPU, where left out.
+        on_epoch: called after each epoch, once it is on disk.
+        should_stop: asked before each step.
+
+    Raises:
+        TrainingDiverged: a loss was not finite.
+        Interrupted: ``should_stop`` said so.
+    """
+    device = device or pick_device("auto")
+    folder.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build(candidate).to(device)
+    optimizer = recipe.make_optimizer(network)
+    curve = [EpochResult(**row) for row in load_progress(folder, network, optimizer)]
+    train_split, validation = on_device(data.train, device), on_device(data.validation, device)
+    while len(curve) < recipe.epochs:
+        epoch, start = len(curve), time.perf_counter()
+        generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+        loss, restricted, lr = _train_epoch(
+            network, optimizer, candidate, recipe, data, train_split, epoch, generator, should_stop
+        )
+        score = accuracy(network, data, validation)
+        seconds = time.perf_counter() - start
+        curve.append(EpochResult(epoch + 1, loss, score, restricted, lr, seconds))
+        if TrainingResult(tuple(curve)).best.epoch == epoch + 1:
+            save_network(network, folder / BEST)
+        save_progress(folder, network, optimizer, [asdict(row) for row in curve])
+        on_epoch(curve[-1])
+    return TrainingResult(tuple(curve))
+
+
+def _train_epoch(
+    network: CifarResNet,
+    optimizer: torch.optim.Optimizer,
+    candidate: Candidate,
+    recipe: Recipe,
+    data: ImageData,
+    split: Split,
+    epoch: int,
+    generator: torch.Generator,
+    should_stop: Callable[[], bool],
+) -> tuple[float, float, float]:
+    """One pass over the split; gives mean loss, mean restricted share and the last rate."""
+    network.train()
+    steps = max(1, len(split) // recipe.batch_size)
+    total_loss = torch.zeros((), device=split.labels.device)
+    total_restricted = torch.zeros_like(total_loss)
+    for step, (images, labels) in enumerate(
+        batches(split, recipe.batch_size, recipe.augmentation, generator)
+    ):
+        if should_stop():
+            raise Interrupted
+        lr = recipe.rate(epoch + step / steps)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        loss, restricted = _loss(network, data.normalise(images), labels, candidate, recipe)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        total_loss += loss.detach()
+        total_restricted += restricted
+    mean_loss = float(total_loss) / steps
+    if not math.isfinite(mean_loss):
+        raise TrainingDiverged(f"the loss of epoch {epoch + 1} is not finite; lower the lr")
+    return mean_loss, float(total_restricted) / steps, lr
+
+
+def _loss(
+    network: CifarResNet, images: Tensor, labels: Tensor, candidate: Candidate, recipe: Recipe
+) -> tuple[Tensor, Tensor | float]:
+    """The loss of a batch and the share of its pixels that were restricted.
+
+    With a threshold it is the mean of the losses on the original and the restricted images
+    ("IR²Net", arXiv 2210.02637, section 3.2).
+    """
+    logits, features = network.logits_and_features(images)
+    loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    if candidate.threshold == 0:
+        return loss, 0.0
+    restricted = restrict(images, features, candidate.threshold, candidate.normalization)
+    second = functional.cross_entropy(
+        network(restricted), labels, label_smoothing=recipe.label_smoothing
+    )
+    share = (restricted == 0).all(dim=1).float().mean()
+    return (loss + second) / 2, share
+
+
+@torch.no_grad()
+def accuracy(network: CifarResNet, data: ImageData, split: Split) -> float:
+    """Top-1 accuracy on a split that lies where the network does, from 0 to 1."""
+    network.eval()
+    correct = torch.zeros((), dtype=torch.int64, device=split.labels.device)
+    for images, labels in evaluation_batches(split):
+        correct += (network(data.normalise(images)).argmax(dim=1) == labels).sum()
+    return int(correct) / len(split)
+
+
+def on_device(split: Split, device: torch.device) -> Split:
+    """The split with its tensors on ``device``."""
+    return Split(split.images.to(device), split.labels.to(device))
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name as people give it; ``"auto"`` is the first GPU, or else the CPU.
+
+    Raises:
+        InputError: no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {name}: not to be had here ({reason}); try cpu") from None
+    return device
