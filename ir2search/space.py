@@ -9,6 +9,7 @@ import math
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ir2search.errors import CandidateError, SpaceError
@@ -134,6 +135,23 @@ def candidate_from_dict(values: Mapping[str, Any], source: str = "candidate") ->
         ) from None
     except CandidateError as error:
         raise CandidateError(f"{source}: {error}") from None
+
+
+def read_candidate(file: Path) -> Candidate:
+    """The candidate of a ``candidate.json``.
+
+    Raises:
+        CandidateError: it is missing, no JSON, or no candidate.
+    """
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CandidateError(f"{file}: no such file; name a candidate.json or a preset") from None
+    except (OSError, ValueError) as error:
+        raise CandidateError(f"{file}: not a candidate in JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise CandidateError(f"{file}: must hold one JSON object with a candidate's fields")
+    return candidate_from_dict(values, str(file))
 
 
 def build(candidate: Candidate) -> CifarResNet:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 
 from ir2search.costs.handles import HANDLES, KINDS, MULTIPLY_ACCUMULATE
-from ir2search.models.families import FAMILIES
 from ir2search.nn import BinaryConv2d
 from ir2search.space import Candidate, build
 
@@ -148,13 +146,12 @@ def _recovery_rows(candidate: Candidate) -> list[LayerCost]:
     recovery = _uninitialised(candidate).get_submodule("recovery")
     shapes = dict(_feature_shapes(candidate.backbone_only()))
     taps = [torch.zeros(shapes[name]) for name in candidate.taps]
-    return _rows(recovery, (taps, torch.zeros(shapes["last"])), "recovery")
+    return _rows(recovery, (torch.zeros(shapes["last"]), *taps), "recovery")
 
 
 @functools.lru_cache(maxsize=256)
 def _feature_shapes(candidate: Candidate) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Shapes of the maps that recovery takes in, at batch 1."""
-    stem = FAMILIES[candidate.backbone].stem_channels(candidate.width)
     with torch.device("meta"):
         taps, last = build(candidate).feature_maps(torch.zeros(1, *candidate.image))
     return (*((name, tuple(tap.shape)) for name, tap in taps.items()), ("last", tuple(last.shape)))
@@ -167,9 +164,7 @@ def _uninitialised(candidate: Candidate) -> nn.Module:
     return network.to_empty(device="cpu").eval()
 
 
-def _rows(
-    network: nn.Module, inputs: tuple[Tensor | Sequence[Tensor], ...], prefix: str = ""
-) -> list[LayerCost]:
+def _rows(network: nn.Module, inputs: tuple[Tensor, ...], prefix: str = "") -> list[LayerCost]:
     """Rows of the modules that run operations or hold parameters themselves, in order."""
     analysis = FlopCountAnalysis(network, inputs).set_op_handle(**HANDLES)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)

@@ -34,6 +34,7 @@ class ResidualUnit(nn.Module):
         self.activation = nn.Hardtanh()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Feature maps (N, inputs, H, W) to (N, outputs, H', W'), H' = H / stride rounded up."""
         shortcut = x
         if self.stride > 1:
             shortcut = shortcut[:, :, :: self.stride, :: self.stride]
@@ -99,7 +100,7 @@ class CifarResNet(nn.Module):
     def logits_and_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, classes) and last feature maps before fusion (N, n, h, w), in one pass."""
         taps, last = self.feature_maps(images)
-        fused = self.recovery([taps[name] for name in self.tap_names], last)
+        fused = self.recovery(last, *(taps[name] for name in self.tap_names))
         logits: Tensor = self.linear(self.bn(self.pool(fused).flatten(1)))
         return logits, last
 

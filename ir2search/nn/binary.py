@@ -58,7 +58,7 @@ def polynomial_sign(x: Tensor) -> Tensor:
     Args:
         x: any shape, floating point.
     """
-    return _PolynomialSign.apply(x)  # type: ignore[no-any-return, no-untyped-call]
+    return _PolynomialSign.apply(x)  # type: ignore[no-untyped-call]
 
 
 def straight_through_sign(x: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def straight_through_sign(x: Tensor) -> Tensor:
     Args:
         x: any shape, floating point.
     """
-    return _StraightThroughSign.apply(x)  # type: ignore[no-any-return, no-untyped-call]
+    return _StraightThroughSign.apply(x)  # type: ignore[no-untyped-call]
 
 
 class BinaryConv2d(nn.Conv2d):
@@ -111,7 +111,7 @@ class BinaryConv2d(nn.Conv2d):
         """Whether it can run as XNOR and popcount: weights and activations both 1 bit."""
         return self.weights == "binary" and self.activations == "binary"
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Convolve ``input`` (N, in_channels, H, W) to (N, out_channels, H', W')."""
         x = polynomial_sign(input) if self.activations == "binary" else input
         w = straight_through_sign(self.weight) if self.weights == "binary" else self.weight

@@ -70,8 +70,12 @@ class InformationRecovery(nn.Module):
         self.primary = _convolution(total, m, 1, 1, activation)
         self.cheap = _convolution(m, m * (s - 1), 3, m // group_size, activation)
 
-    def forward(self, taps: Sequence[Tensor], last: Tensor) -> Tensor:
-        """Fuse ``taps``, each (N, c_i, H_i, W_i), into ``last`` (N, n, h, w); gives (N, n, h, w)."""
+    def forward(self, last: Tensor, *taps: Tensor) -> Tensor:
+        """Fuse ``taps``, each (N, c_i, H_i, W_i), into ``last`` (N, n, h, w).
+
+        Returns:
+            (N, n, h, w).
+        """
         if self.primary is None:
             return last
         size = (last.shape[-2], last.shape[-1])

@@ -34,7 +34,8 @@ def attention_map(features: Tensor, normalization: Normalization = "map") -> Ten
     if normalization not in get_args(Normalization):
         raise ValueError(f"`normalization` must be 'map' or 'column', but got {normalization!r}")
     energy = features.square().mean(dim=1)
-    return functional.normalize(energy, dim=(1, 2) if normalization == "map" else 1)
+    axes = (1, 2) if normalization == "map" else (1,)
+    return energy / torch.linalg.vector_norm(energy, dim=axes, keepdim=True).clamp_min(1e-12)
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import moocore
 import numpy as np
@@ -14,14 +14,16 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from ir2search.errors import CandidateError, RunError
+from ir2search.errors import RunError
 from ir2search.search.folder import open_storage, saved_study, trial_folder
 from ir2search.search.objectives import OBJECTIVES
 from ir2search.search.study import Study
-from ir2search.space import Candidate, candidate_from_dict
+from ir2search.space import Candidate, read_candidate
 
 TEST_FILE = "test.json"
-STATES = {
+State = Literal["trained", "failed", "turned down", "duplicate", "unfinished"]
+COUNTED: tuple[State, ...] = ("trained", "failed")  # towards the trials that a study asks for
+STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "trained",
     TrialState.FAIL: "failed",
     TrialState.PRUNED: "turned down",
@@ -69,8 +71,7 @@ def status(folder: str | Path) -> RunStatus:
     study = saved_study(folder)
     table = trials_of(folder, study, open_storage(folder, study))
     states = table["state"].value_counts()
-    names = ("trained", "failed", "turned down", "duplicate", "unfinished")
-    counts = {name: int(states.get(name, 0)) for name in names}
+    counts = {name: int(states.get(name, 0)) for name in get_args(State)}
     return RunStatus(study.name, folder, study.trials, counts, front_of(table, study))
 
 
@@ -146,23 +147,6 @@ def trial_candidate(folder: str | Path, number: int) -> Candidate:
         RunError: there is no such trial, or it was never trained.
     """
     return read_candidate(trial_folder(Path(folder), number) / "candidate.json")
-
-
-def read_candidate(file: Path) -> Candidate:
-    """The candidate of a ``candidate.json``.
-
-    Raises:
-        CandidateError: it is missing, no JSON, or no candidate.
-    """
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CandidateError(f"{file}: no such file; name a candidate.json or a preset") from None
-    except (OSError, ValueError) as error:
-        raise CandidateError(f"{file}: not a candidate in JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise CandidateError(f"{file}: must hold one JSON object with a candidate's fields")
-    return candidate_from_dict(values, str(file))
 
 
 def pick_trial(folder: Path, which: str) -> int:

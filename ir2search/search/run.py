@@ -25,7 +25,15 @@ from ir2search.search.folder import (
 )
 from ir2search.search.interrupts import deferred_interrupts
 from ir2search.search.objectives import OBJECTIVES
-from ir2search.search.results import TEST_FILE, RunStatus, front_of, status, trials_of
+from ir2search.search.results import (
+    STATES,
+    TEST_FILE,
+    RunStatus,
+    State,
+    front_of,
+    status,
+    trials_of,
+)
 from ir2search.search.samplers import derive_seed, distributions, make_sampler
 from ir2search.search.study import Study
 from ir2search.space import Candidate, SearchSpace
@@ -60,8 +68,10 @@ class RunObserver:
     def on_epoch(self, number: int, result: EpochResult) -> None:
         """An epoch is on disk."""
 
-    def on_trial_end(self, number: int, outcome: str, values: dict[str, float] | None) -> None:
-        """A trial ended: ``outcome`` is "trained", or says why it was not."""
+    def on_trial_end(
+        self, number: int, state: State, outcome: str, values: dict[str, float] | None
+    ) -> None:
+        """A trial ended in a state; ``outcome`` says why it was not trained."""
 
     def on_test(self, number: int, test_accuracy: float) -> None:
         """A front member was measured on the test set."""
@@ -277,7 +287,8 @@ class _Session:
         trial.set_user_attr("outcome", outcome)
         self.storage.tell(trial, values, state)
         self._count(trial.number, trial.user_attrs, state, values)
-        self.observer.on_trial_end(trial.number, outcome, self._named(values))
+        shown: State = "duplicate" if "duplicate_of" in trial.user_attrs else STATES[state]
+        self.observer.on_trial_end(trial.number, shown, outcome, self._named(values))
 
     def _count(
         self,

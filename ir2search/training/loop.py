@@ -21,7 +21,7 @@ from ir2search.training.checkpoint import BEST, load_progress, save_network, sav
 from ir2search.training.recipe import Recipe
 
 
-class Interrupted(Exception):  # noqa: N818 - a request that was granted, not an error
+class Interrupted(Exception):
     """Training was asked to stop; its last whole epoch is on disk."""
 
 
@@ -143,7 +143,7 @@ def _train_epoch(
             group["lr"] = lr
         loss, restricted = _loss(network, data.normalise(images), labels, candidate, recipe)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         total_loss += loss.detach()
         total_restricted += restricted

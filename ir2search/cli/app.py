@@ -1,0 +1,208 @@
+"""The `ir2search` command. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ir2search.errors import InputError, IR2SearchError
+
+
+class _Commands(TyperGroup):
+    """Turns what people can mend into one sentence on stderr.
+
+    Exit codes: 2 for wrong input, 130 for Ctrl-C, 1 for all else.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            _complain(str(error))
+            raise typer.Exit(2) from None
+        except (IR2SearchError, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            _complain(str(error))
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            _complain("stopped; run the same command again to go on")
+            raise typer.Exit(130) from None
+
+
+def _complain(sentence: str) -> None:
+    typer.echo(f"ir2search: {sentence}", err=True)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Which binary network gives the most accuracy for what a device can afford?",
+    epilog="A first study, on data that comes along:  ir2search run digits",
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/digits.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder of images: parquet, CIFAR-10 binary batches, or split/class/*."),
+]
+Device = Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda, cuda:1.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+
+
+def main() -> None:
+    """Entry point."""
+    app()
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="A study file, or the name of a shipped study.")],
+    runs: Annotated[
+        Path, typer.Option(help="Folder of all runs; nothing is written elsewhere.")
+    ] = (Path("runs")),
+    data: Data = None,
+    device: Device = "auto",
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Train so many candidates, whatever the file says.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a study, or go on with it.
+
+    Candidates are trained on the training images and ranked on validation images; test images
+    are read once, for the front, at the end. Ctrl-C ends cleanly; run it again to go on.
+
+    \b
+    Examples:
+      ir2search run digits
+      ir2search run cifar10 --data cifar10/ --device cuda
+      ir2search run my-study.toml --runs /scratch/runs --trials 100
+    """
+    from ir2search.cli.progress import RunProgress
+    from ir2search.cli.show import show_status
+    from ir2search.search import load_study
+    from ir2search.search import run as run_study
+
+    asked = load_study(study)
+    if trials is not None:
+        asked = asked.model_copy(update={"trials": trials})
+    with RunProgress() as progress:
+        result = run_study(asked, runs / asked.name, data=data, device=device, observer=progress)
+    show_status(result, as_json)
+
+
+@app.command()
+def status(folder: Folder, as_json: Json = False) -> None:
+    """How far a run is, and its front so far.
+
+    \b
+    Examples:
+      ir2search status runs/digits
+      ir2search status runs/digits --json | jq '.front[0].candidate_id'
+    """
+    from ir2search.cli.show import show_status
+    from ir2search.search import status as run_status
+
+    show_status(run_status(folder), as_json)
+
+
+@app.command()
+def report(folder: Folder) -> None:
+    """Write a run's report: a page, figures and tables.
+
+    Makes report/index.html (one file, works offline), report/trials.parquet, report/front.csv
+    and report/figures/*.png and *.svg in the run's folder, and prints where the page is.
+
+    \b
+    Examples:
+      ir2search report runs/digits
+    """
+    from ir2search.report import write_report
+
+    typer.echo(write_report(folder))
+
+
+@app.command()
+def analyze(
+    folder: Folder,
+    trial: Annotated[str, typer.Option(help="best, knee, or a trial's number.")] = "best",
+    images: Annotated[int, typer.Option(help="How many validation images to measure on.")] = 128,
+    data: Data = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure layer by layer where a trained network loses information.
+
+    Trains the full-precision twin once, attributes both networks with Captum, and writes
+    information.csv and figures to trials/<number>/information in the run's folder.
+
+    \b
+    Examples:
+      ir2search analyze runs/digits
+      ir2search analyze runs/digits --trial knee --images 256
+    """
+    from ir2search.cli.progress import analysis_progress
+    from ir2search.cli.show import show_analysis
+    from ir2search.report import analyze as analyze_trial
+
+    with analysis_progress() as on_step:
+        analysis = analyze_trial(
+            folder, trial, data=data, images=images, device=device, on_step=on_step
+        )
+    show_analysis(analysis, as_json)
+
+
+@app.command()
+def cost(
+    what: Annotated[str, typer.Argument(help="A preset, a candidate.json, or a trial's folder.")],
+    as_json: Json = False,
+) -> None:
+    """Count a network's operations, parameters and memory, by layer and in total.
+
+    \b
+    Examples:
+      ir2search cost cifar-resnet20
+      ir2search cost runs/digits/trials/3
+      ir2search cost candidate.json --json | jq .ops
+    """
+    from ir2search.cli.show import show_cost
+    from ir2search.costs import cost as candidate_cost
+    from ir2search.presets import preset
+    from ir2search.space import read_candidate
+
+    path = Path(what)
+    if path.is_dir():
+        path /= "candidate.json"
+    candidate = read_candidate(path) if path.suffix == ".json" else preset(what)
+    show_cost(candidate_cost(candidate), what, as_json)
+
+
+@app.command()
+def studies(as_json: Json = False) -> None:
+    """List the studies that come along.
+
+    \b
+    Examples:
+      ir2search studies
+    """
+    from ir2search.cli.show import show_studies
+    from ir2search.search import shipped_studies
+
+    show_studies(shipped_studies(), as_json)
+
+
+if __name__ == "__main__":
+    main()

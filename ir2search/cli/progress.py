@@ -1,0 +1,135 @@
+"""Progress of long work, on standard error so that results can be piped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+import moocore
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ir2search import text
+from ir2search.costs import Cost
+from ir2search.search import COUNTED, RunObserver, State, Study
+from ir2search.search.objectives import OBJECTIVES
+from ir2search.search.results import minimised
+from ir2search.space import Candidate
+from ir2search.training import EpochResult
+
+Values = dict[str, float]
+
+
+class RunProgress(RunObserver):
+    """Bars for all trials and for the current one, the front so far, and a line a trial."""
+
+    def __init__(self) -> None:
+        self.progress = _progress()
+        self.trials = self.progress.add_task("reading the images", total=None, note="")
+        self.epochs = self.progress.add_task("", total=None, note="", visible=False)
+        self.study: Study | None = None
+        self.ended: list[Values | None] = []
+
+    def __enter__(self) -> RunProgress:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.progress.stop()
+
+    def on_start(self, study: Study, done: list[Values | None]) -> None:
+        self.study, self.ended = study, list(done)
+        if done:
+            self._say(f"going on after {len(done)} of {study.trials} trials")
+        self.progress.update(self.trials, description=f"{study.name}: trials", total=study.trials)
+        self.progress.update(self.epochs, total=study.recipe.epochs)
+        self._show_trials()
+
+    def on_trial(self, number: int, candidate: Candidate, price: Cost) -> None:
+        title = f"trial {number}: depth {candidate.depth}, {text.count(price.ops)} OPs, epochs"
+        self.progress.reset(self.epochs, description=title, note="", visible=True)
+
+    def on_epoch(self, number: int, result: EpochResult) -> None:
+        accuracy = text.percent(result.validation_accuracy)
+        note = f"{result.epoch} · {accuracy} · loss {result.loss:.2f}"
+        self.progress.update(self.epochs, completed=result.epoch, note=note)
+        assert self.study is not None
+        self.progress.update(
+            self.trials, completed=len(self.ended) + result.epoch / self.study.recipe.epochs
+        )
+
+    def on_trial_end(self, number: int, state: State, outcome: str, values: Values | None) -> None:
+        described = _described(values) if values and state == "trained" else f"{state}: {outcome}"
+        self._say(f"trial {number}: {described}")
+        if state in COUNTED:
+            self.ended.append(values)
+        self._show_trials()
+
+    def on_test(self, number: int, test_accuracy: float) -> None:
+        self._say(f"trial {number}: {text.percent(test_accuracy)} on the test images")
+
+    def _show_trials(self) -> None:
+        assert self.study is not None
+        note = f"{len(self.ended)}/{self.study.trials}"
+        if front := self._front():
+            best = max(front, key=lambda values: values.get("accuracy", 0))
+            note += f" · front of {len(front)}, best {_described(best)}"
+        self.progress.update(self.trials, completed=len(self.ended), note=note)
+
+    def _front(self) -> list[Values]:
+        trained = [values for values in self.ended if values is not None]
+        if not trained or self.study is None:
+            return []
+        columns = {name: OBJECTIVES[name].column for name in self.study.objectives}
+        table = pd.DataFrame(trained).rename(columns=columns)
+        return [
+            values
+            for values, kept in zip(
+                trained, moocore.is_nondominated(minimised(table, self.study)), strict=True
+            )
+            if kept
+        ]
+
+    def _say(self, line: str) -> None:
+        self.progress.console.print(line, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def analysis_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for what an analysis is doing; gives what is to be told of each step."""
+    with _progress() as progress:
+        task = progress.add_task("reading the images", total=None, note="")
+
+        def on_step(what: str, done: int, total: int) -> None:
+            progress.update(
+                task, description=what, completed=done, total=total, note=f"{done}/{total}"
+            )
+
+        yield on_step
+
+
+def _described(values: Values) -> str:
+    """Objectives as "97.9%, 163 k OPs"."""
+    read = {"accuracy": text.percent, "memory": text.size}
+    return ", ".join(
+        read[name](value) if name in read else f"{text.count(value)} {OBJECTIVES[name].label}"
+        for name, value in values.items()
+    )
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=Console(stderr=True, highlight=False),
+        transient=True,
+    )

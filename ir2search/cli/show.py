@@ -1,0 +1,146 @@
+"""Results on standard output: tables for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ir2search import text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ir2search.costs import Cost
+    from ir2search.report import Analysis
+    from ir2search.search import RunStatus
+
+PIPE_WIDTH = 200  # what goes to a file or a pipe is not folded to a terminal's width
+
+
+def show_status(status: RunStatus, as_json: bool) -> None:
+    """A run's counts and front."""
+    if as_json:
+        _print_json(status.as_dict())
+        return
+    counts = ", ".join(f"{number} {state}" for state, number in status.counts.items() if number)
+    console = _console()
+    console.print(f"[bold]{escape(status.name)}[/] in {escape(str(status.folder))}: ", end="")
+    console.print(f"{counts or 'nothing'} of {status.asked} candidates to train")
+    if len(status.front):
+        console.print(_front_table(status.front))
+
+
+def show_analysis(analysis: Analysis, as_json: bool) -> None:
+    """Measures by layer."""
+    records = _records(analysis.table)
+    if as_json:
+        _print_json({"trial": analysis.number, "folder": str(analysis.folder), "layers": records})
+        return
+    columns = ("layer", "kept", "twin's", "loss", "entropy", "similarity", "gap", "by taps")
+    table = _table(f"trial {analysis.number}: information by layer", columns, words={"layer"})
+    for row in records:
+        table.add_row(
+            row["layer"],
+            text.percent(row["kept_share"]),
+            text.percent(row["twin_kept_share"]),
+            text.percent(row["information_loss"]),
+            f"{row['entropy_bits']:.2f} bits",
+            f"{row['twin_similarity']:.2f}",
+            f"{row['completeness_gap']:.2g}",
+            text.percent(row["bypass_share"]),
+        )
+    console = _console()
+    console.print(table)
+    console.print(f"figures and table in {escape(str(analysis.folder))}")
+
+
+def show_cost(cost: Cost, name: str, as_json: bool) -> None:
+    """A network's costs by layer and in total."""
+    if as_json:
+        _print_json(cost.as_dict())
+        return
+    columns = ("layer", "type", "FLOPs", "BOPs", "parameters", "of them binary", "memory")
+    table = _table(name, columns, words={"layer", "type"})
+    for row in cost.rows:
+        if row.flops or row.bops or row.parameters:
+            counts = (row.flops, row.bops, row.parameters, row.binary_parameters)
+            table.add_row(
+                row.name, row.type, *(f"{n:,}" if n else "" for n in counts),
+                text.size(row.memory_bytes),
+            )  # fmt: skip
+    totals = (cost.flops, cost.bops, cost.parameters, cost.binary_parameters)
+    table.add_section()
+    table.add_row("total", "", *(f"{n:,}" for n in totals), text.size(cost.memory_bytes))
+    console = _console()
+    console.print(table)
+    console.print(f"OPs = FLOPs + BOPs / 64 = [bold]{cost.ops:,.0f}[/] for one image")
+    others = ", ".join(f"{kind} {number:,}" for kind, number in cost.others.items())
+    console.print(f"not counted in FLOPs, BOPs or OPs: {others.replace('_', ' ')}")
+
+
+def show_studies(studies: Mapping[str, Path], as_json: bool) -> None:
+    """Study files and what each says of itself in its first comment."""
+    purposes = {
+        name: file.read_text(encoding="utf-8").splitlines()[0].removeprefix("#").strip()
+        for name, file in studies.items()
+    }
+    if as_json:
+        _print_json(
+            [{"name": n, "file": str(studies[n]), "purpose": p} for n, p in purposes.items()]
+        )
+        return
+    table = _table(None, ("study", "purpose"), words={"study", "purpose"})
+    for name, purpose in purposes.items():
+        table.add_row(name, escape(purpose))
+    _console().print(table)
+
+
+def _front_table(front: pd.DataFrame) -> Table:
+    columns = (
+        "trial", "validation", "test", "OPs", "FLOPs", "BOPs", "memory",
+        "depth", "width", "threshold", "taps", "fusion",
+    )  # fmt: skip
+    table = _table("front", columns, words={"taps", "fusion"})
+    for row in _records(front):
+        channels = row["fusion_channels"]
+        table.add_row(
+            str(row["number"]),
+            text.percent(row["accuracy"]),
+            text.percent(row["test_accuracy"]),
+            *(text.count(row[name]) for name in ("ops", "flops", "bops")),
+            text.size(row["memory_bytes"]),
+            str(row["depth"]),
+            f"{row['width']:g}",
+            f"{row['threshold']:g}",
+            text.names(row["taps"]),
+            row["fusion"] if channels is None else f"{row['fusion']}, m = {channels:.0f}",
+        )
+    return table
+
+
+def _table(title: str | None, columns: Sequence[str], words: set[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=None, header_style="bold")
+    for name in columns:
+        table.add_column(name, justify="left" if name in words else "right")
+    return table
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows with None for what is missing."""
+    records: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
+    return records
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2))  # noqa: T201

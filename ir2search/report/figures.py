@@ -1,0 +1,172 @@
+"""Figures, each drawn from a table; none computes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
+
+from ir2search.report.tables import ReportData
+from ir2search.search.objectives import OBJECTIVES
+
+STYLE = Path(__file__).with_name("ir2search.mplstyle")
+FRONT, DIMMED, KNEE = "#0072B2", "#999999", "#D55E00"
+
+
+def save(draw: Callable[[], Figure], file: Path) -> None:
+    """Draw in the package's style and write ``file`` with the suffixes .png and .svg."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context(), mpl.style.context(str(STYLE)):
+        figure = draw()
+        figure.savefig(file.with_suffix(".png"))
+        figure.savefig(file.with_suffix(".svg"), metadata={"Date": None})
+
+
+def front_figure(data: ReportData) -> Figure:
+    """The front: accuracy (or the first objective) against every other objective, a panel each."""
+    vertical, *others = sorted(data.study.objectives, key=lambda name: name != "accuracy")
+    figure = Figure(figsize=(1.2 + 5.2 * len(others), 4.2))
+    axes = figure.subplots(1, len(others), squeeze=False)[0]
+    for axis, name in zip(axes, others, strict=True):
+        _front_panel(axis, data, OBJECTIVES[name].column, OBJECTIVES[vertical].column)
+        axis.set_xlabel(f"{OBJECTIVES[name].label} (log scale)")
+        axis.set_ylabel(OBJECTIVES[vertical].label)
+    axes[0].legend(loc="best")
+    return figure
+
+
+def _front_panel(axis: Axes, data: ReportData, x: str, y: str) -> None:
+    trained = data.trials[data.trials["state"] == "trained"]
+    dominated = trained[~trained["on_front"]]
+    front = data.front.sort_values(x)
+    axis.scatter(dominated[x], dominated[y], s=22, c=DIMMED, alpha=0.7, label="dominated")
+    if len(data.study.objectives) == 2:
+        axis.step(front[x], front[y], where="post", color=FRONT, alpha=0.6)
+    axis.scatter(front[x], front[y], s=40, c=FRONT, zorder=3, label="front (validation)")
+    if y == "accuracy":
+        tested = front.dropna(subset="test_accuracy")
+        axis.scatter(
+            tested[x], tested["test_accuracy"], s=34, marker="x", c="black", zorder=4, label="test"
+        )
+        axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    best = front[front["is_knee"]]
+    axis.scatter(
+        best[x], best[y], s=150, facecolors="none", edgecolors=KNEE, linewidths=2, label="knee"
+    )
+    for row in front.itertuples():
+        axis.annotate(
+            str(row.number),
+            (float(getattr(row, x)), float(getattr(row, y))),
+            textcoords="offset points",
+            xytext=(-6, 7),
+            ha="right",
+            fontsize=8,
+            color=FRONT,
+        )
+    _log_axis(axis, front[x], dominated[x])
+
+
+def _log_axis(axis: Axes, *columns: pd.Series[Any]) -> None:
+    """A log scale with ticks that read 20 k, 50 k, 100 k."""
+    axis.set_xscale("log")
+    values = np.concatenate([column.to_numpy(dtype=float) for column in columns])
+    if not len(values):
+        return
+    low, high = values.min(), values.max()
+    nice = [m * 10.0**e for e in range(16) for m in (1, 2, 3, 5, 7)]
+    inside = [tick for tick in nice if low * 0.8 <= tick <= high * 1.25]
+    axis.set_xticks(inside if len(inside) <= 9 else inside[:: len(inside) // 9 + 1])
+    axis.minorticks_off()
+    axis.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    axis.set_xlim(low * 0.8, high * 1.25)
+
+
+def hypervolume_figure(data: ReportData) -> Figure:
+    """Hypervolume of the front after each trial."""
+    figure = Figure(figsize=(6.4, 3.4))
+    axis = figure.subplots()
+    axis.step(data.trials["number"], data.trials["hypervolume"], where="post", color=FRONT)
+    axis.set_xlabel("trial")
+    axis.set_ylabel("hypervolume (share of the box)")
+    axis.set_ylim(0, 1)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def curves_figure(data: ReportData) -> Figure:
+    """Learning curves of all trials, those of the front in colour."""
+    figure = Figure(figsize=(6.4, 3.8))
+    axis = figure.subplots()
+    members = list(data.front["number"])
+    for number, curve in data.curves.groupby("number"):
+        if number not in members:
+            axis.plot(curve["epoch"], curve["accuracy"], color=DIMMED, alpha=0.45, lw=1, zorder=1)
+    colours = mpl.colormaps["viridis"](np.linspace(0.05, 0.9, max(1, len(members))))
+    for number, colour in zip(members, colours, strict=False):
+        curve = data.curves[data.curves["number"] == number]
+        axis.plot(
+            curve["epoch"], curve["accuracy"], color=colour, zorder=2, label=f"trial {number}"
+        )
+    axis.set_xlabel("epoch")
+    axis.set_ylabel("validation accuracy")
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(members):
+        axis.legend(fontsize=8, ncols=2, loc="lower right")
+    return figure
+
+
+def information_figure(table: pd.DataFrame, title: str) -> Figure:
+    """Measures over depth of a binary network and its full-precision twin."""
+    layers = list(table["layer"])
+    x = np.arange(len(layers))
+    figure = Figure(figsize=(max(6.4, 0.62 * len(layers) + 2), 8.4))
+    kept, loss, alike, gap = figure.subplots(4, 1, sharex=True)
+    kept.set_title(title)
+    kept.plot(x, table["kept_share"], "o-", label="binary network")
+    kept.plot(x, table["twin_kept_share"], "s--", label="full-precision twin")
+    kept.set_ylabel("attribution\nkept")
+    kept.legend(loc="lower right", ncols=2)
+    colours = np.where(table["information_loss"].fillna(0) > 0, KNEE, FRONT)
+    loss.bar(x, table["information_loss"], color=colours, width=0.6)
+    loss.axhline(0, color="black", lw=0.8)
+    loss.set_ylabel("loss beyond\nthe twin's")
+    alike.plot(x, table["twin_similarity"], "o-", label="similarity to the twin (cosine)")
+    alike.plot(x, table["bypass_share"], "^:", color="#009E73", label="share through taps")
+    alike.set_ylabel("share")
+    alike.set_ylim(0, 1.02)
+    alike.legend(loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=2)
+    gap.plot(x, table["completeness_gap"], "o-", label="binary network")
+    gap.plot(x, table["twin_completeness_gap"], "s--", label="full-precision twin")
+    gap.set_ylabel("completeness\ngap")
+    gap.set_ylim(bottom=0)
+    gap.set_xticks(x, layers, rotation=45, ha="right")
+    return figure
+
+
+def attention_figure(
+    columns: Sequence[str], rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str]
+) -> Figure:
+    """A grid of pictures: (h, w) maps in a colour scale, (h, w, 3) images as they are."""
+    figure = Figure(figsize=(1.25 * len(columns) + 0.6, 1.3 * len(rows) + 0.5))
+    axes = figure.subplots(len(rows), len(columns), squeeze=False)
+    for line, (pictures, label) in enumerate(zip(rows, labels, strict=True)):
+        for place, picture in enumerate(pictures):
+            axis = axes[line, place]
+            axis.imshow(picture, cmap="viridis" if picture.ndim == 2 else None)
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.grid(visible=False)
+            for spine in axis.spines.values():
+                spine.set_visible(False)
+            if line == 0:
+                axis.set_title(columns[place], fontsize=9)
+        axes[line, 0].set_ylabel(label, fontsize=9)
+    return figure

@@ -1,0 +1,109 @@
+"""`write_report`: a run's tables, figures and page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ir2search import text
+from ir2search.report.figures import curves_figure, front_figure, hypervolume_figure, save
+from ir2search.report.tables import ReportData, report_data
+from ir2search.search import trials
+from ir2search.search.folder import STUDY_FILE, saved_study, write_text
+
+FIGURES = {
+    "front": front_figure,
+    "hypervolume": hypervolume_figure,
+    "curves": curves_figure,
+}
+
+
+def write_report(folder: str | Path) -> Path:
+    """Write ``report/`` in a run's folder: page, tables, figures.
+
+    Files: ``index.html`` (one file, needs no network), ``trials.parquet``, ``front.csv``,
+    ``figures/*.png`` and ``*.svg``.
+
+    Returns:
+        The page.
+
+    Raises:
+        RunError: there is no run, or it has no trial yet.
+    """
+    folder = Path(folder)
+    study = saved_study(folder)
+    data = report_data(folder, study, trials(folder))
+    target = folder / "report"
+    target.mkdir(exist_ok=True)
+    data.trials.to_parquet(target / "trials.parquet", index=False)
+    write_text(target / "front.csv", data.front.to_csv(index=False))
+    for name, draw in FIGURES.items():
+        save(lambda draw=draw: draw(data), target / "figures" / name)  # type: ignore[misc]
+    page = target / "index.html"
+    write_text(page, _render(data, folder, target / "figures"))
+    return page
+
+
+def _render(data: ReportData, folder: Path, figures: Path) -> str:
+    environment = Environment(
+        loader=PackageLoader("ir2search.report"), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters |= {
+        "percent": text.percent,
+        "count": text.count,
+        "size": text.size,
+        "names": text.names,
+    }
+    states = data.trials["state"].value_counts()
+    not_trained = data.trials[data.trials["state"].isin(["failed", "turned down"])]
+    return environment.get_template("page.html.j2").render(
+        study=data.study,
+        objectives=", ".join(data.study.objectives),
+        counts={str(name): int(count) for name, count in states.items()},
+        front=_records(data.front),
+        not_trained=_records(not_trained),
+        svg={name: _inline_svg(figures / f"{name}.svg") for name in FIGURES},
+        analyses=_analyses(folder),
+        environment=data.environment,
+        study_text=(folder / STUDY_FILE).read_text(encoding="utf-8"),
+        epochs=int(data.trials["epochs"].sum()),
+        seconds=float(data.trials["seconds"].sum()),
+    )
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {str(key): None if _is_missing(value) else value for key, value in row.items()}
+        for row in table.to_dict("records")
+    ]
+
+
+def _is_missing(value: object) -> bool:
+    return isinstance(value, float) and value != value
+
+
+def _analyses(folder: Path) -> list[dict[str, Any]]:
+    """The analysed trials' figures."""
+    return [
+        {
+            "number": file.parent.parent.name,
+            "svg": _inline_svg(file),
+            "table": _records(pd.read_csv(file.parent / "information.csv")),
+        }
+        for file in sorted((folder / "trials").glob("*/information/information.svg"))
+    ]
+
+
+def _inline_svg(file: Path) -> Markup:
+    """The figure without its XML prologue, safe to set into HTML: matplotlib escapes its texts."""
+    text = file.read_text(encoding="utf-8")
+    prefix = file.parent.parent.name + file.stem
+    text = text[text.index("<svg") :]
+    # ids are unique in a file, and have to be in the page
+    text = text.replace('id="', f'id="{prefix}-').replace('="#', f'="#{prefix}-')
+    text = text.replace("url(#", f"url(#{prefix}-")
+    return Markup(text)

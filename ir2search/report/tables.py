@@ -1,0 +1,88 @@
+"""The data behind a report's figures and tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import moocore
+import numpy as np
+import pandas as pd
+
+from ir2search.search.results import front_of, knee, minimised
+from ir2search.search.study import Study
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """All that a report shows.
+
+    Attributes:
+        study: the run's study.
+        trials: as `ir2search.trials` gives them, with ``hypervolume``, see `hypervolumes`, and
+            ``on_front``.
+        front: the trials on the front, best accuracy first, with ``is_knee``.
+        curves: validation accuracy by ``number`` and ``epoch``.
+        environment: the run's sessions, first to last.
+    """
+
+    study: Study
+    trials: pd.DataFrame
+    front: pd.DataFrame
+    curves: pd.DataFrame
+    environment: list[dict[str, object]]
+
+
+def report_data(folder: Path, study: Study, trials: pd.DataFrame) -> ReportData:
+    """Gather a report's data from a run's folder and its table of trials."""
+    front = front_of(trials, study)
+    trials = trials.assign(
+        hypervolume=hypervolumes(trials, study), on_front=trials["number"].isin(front["number"])
+    )
+    position = knee(front, study) if len(front) else -1
+    environment = json.loads((folder / "environment.json").read_text())["sessions"]
+    return ReportData(
+        study=study,
+        trials=trials,
+        front=front.assign(is_knee=[row == position for row in range(len(front))]),
+        curves=_curves(folder, trials),
+        environment=environment,
+    )
+
+
+def hypervolumes(trials: pd.DataFrame, study: Study) -> list[float]:
+    """Hypervolume of the front after each trial, as a share of the box it can fill.
+
+    The box goes from no error and no cost to an error of 1 and the greatest cost that was
+    trained: hypervolume (Zitzler and Thiele, 1998) with that corner as reference point, each
+    objective divided by it. It never falls from one trial to the next.
+    """
+    trained = (trials["state"] == "trained").to_numpy()
+    if not trained.any():
+        return [0.0] * len(trials)
+    values = minimised(trials, study)
+    reference = np.where(
+        [name == "accuracy" for name in study.objectives], 1.0, values[trained].max(axis=0)
+    )
+    scaled = values / reference
+    result, current = [], 0.0
+    for row in range(len(trials)):
+        if trained[row]:
+            points = scaled[: row + 1][trained[: row + 1]]
+            current = float(moocore.hypervolume(points, ref=np.ones(len(reference))))
+        result.append(current)
+    return result
+
+
+def _curves(folder: Path, trials: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for number in trials["number"]:
+        file = folder / "trials" / str(number) / "curve.jsonl"
+        if file.exists():
+            points = (json.loads(line) for line in file.read_text().splitlines())
+            rows += [
+                (number, point["epoch"], point["validation_accuracy"], point["restricted_share"])
+                for point in points
+            ]
+    return pd.DataFrame(rows, columns=["number", "epoch", "accuracy", "restricted_share"])

@@ -1,0 +1,41 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+NOTHING = "-"
+
+
+def percent(value: float | None) -> str:
+    """A share as "97.9%"."""
+    return NOTHING if value is None else f"{100 * value:.1f}%"
+
+
+def count(value: float | None) -> str:
+    """Three digits and a decimal prefix: 1,228,416 as "1.23 M"."""
+    if value is None:
+        return NOTHING
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= factor * 0.9995:
+            return f"{_three_digits(value / factor)} {prefix}"
+    return _three_digits(value)
+
+
+def size(value: float | None) -> str:
+    """Bytes as "60.8 kB"."""
+    if value is None:
+        return NOTHING
+    text = count(value)
+    return f"{text}B" if text[-1].isalpha() else f"{text} B"
+
+
+def names(values: Iterable[str] | None) -> str:
+    """Names as "stem, stage1"; "none" for none."""
+    return ", ".join(values or ()) or "none"
+
+
+def _three_digits(value: float) -> str:
+    digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
