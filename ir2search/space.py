@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import itertools
 import json
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import InitVar, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from ir2search import text
 from ir2search.errors import CandidateError, SpaceError
 from ir2search.models.families import FAMILIES, Family
 
@@ -92,8 +94,8 @@ class Candidate:
         Only what differs from the default counts, so that a field added later, off by default,
         leaves the ids of older candidates as they are.
         """
-        text = json.dumps(self.differences(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        fields_given = json.dumps(self.differences(), sort_keys=True)
+        return hashlib.sha256(fields_given.encode()).hexdigest()[:12]
 
     def as_dict(self) -> dict[str, Any]:
         """All fields by name, in values that JSON can hold."""
@@ -131,7 +133,7 @@ def candidate_from_dict(values: Mapping[str, Any], source: str = "candidate") ->
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise CandidateError(
-            f"{source}: {field}: {first['msg']}, but got {first['input']!r}"
+            f"{source}: {field}: {text.rule(first['msg'])}, but got {first['input']!r}"
         ) from None
     except CandidateError as error:
         raise CandidateError(f"{source}: {error}") from None
@@ -241,7 +243,7 @@ class SearchSpace:
         known |= {TAP + name for name in family.taps}
         for name in [*self.fixed, *self.searched]:
             if name not in known:
-                raise SpaceError(f"{name}: no such parameter; there are {', '.join(sorted(known))}")
+                raise SpaceError(f"{_shown(name)}: no such parameter; {_near(name, known)}")
         if {"fusion_ratio", "fusion_channels"} <= {*self.fixed, *self.searched}:
             raise SpaceError("fusion_ratio: give it or fusion_channels, not both")
         for name, value in self.fixed.items():
@@ -311,7 +313,7 @@ class SearchSpace:
         """Raise SpaceError unless some network has this value of this parameter."""
         if name.startswith(TAP):
             if not isinstance(value, bool):
-                raise SpaceError(f"{name}: must be true or false, but got {value!r}")
+                raise SpaceError(f"{_shown(name)}: must be true or false, but got {value!r}")
             return
         values = {"backbone": self.fixed.get("backbone", _DEFAULT.backbone), name: value}
         if name == "fusion_group_size":
@@ -320,6 +322,18 @@ class SearchSpace:
             candidate_from_dict(values, "space")
         except CandidateError as error:
             raise SpaceError(str(error).removeprefix("space: ")) from None
+
+
+def _shown(name: str) -> str:
+    """A parameter as a study file has it: tap_stem stands there as taps.stem."""
+    return f"taps.{name.removeprefix(TAP)}" if name.startswith(TAP) else name
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    if near:
+        return f"did you mean {_shown(near[0])!r}?"
+    return f"there are {', '.join(sorted(map(_shown, known)))}"
 
 
 def _ends(domain: Domain) -> tuple[Value, ...]:

@@ -35,6 +35,14 @@ def names(values: Iterable[str] | None) -> str:
     return ", ".join(values or ()) or "none"
 
 
+def rule(message: str) -> str:
+    """A validator's "Input should be above 0" as "must be above 0"."""
+    sentence = message.removeprefix("Value error, ")
+    for start in ("Input should", "String should"):
+        sentence = sentence.replace(start, "must", 1)
+    return sentence[0].lower() + sentence[1:]
+
+
 def _three_digits(value: float) -> str:
     digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
     text = f"{value:.{digits}f}"

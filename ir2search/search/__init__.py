@@ -1,7 +1,7 @@
 """A study: its file, its objectives, the loop that asks, trains and tells, and its results."""
 
 from ir2search.search.results import COUNTED, RunStatus, State, front, front_of, status, trials
-from ir2search.search.run import RunObserver, run
+from ir2search.search.session import RunObserver, run
 from ir2search.search.study import Study, load_study, shipped_studies, study_file
 
 __all__ = [

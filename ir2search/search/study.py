@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from ir2search import text
 from ir2search.data import DataConfig
 from ir2search.errors import SpaceError, StudyError
 from ir2search.search.objectives import CostName, ObjectiveName
@@ -146,6 +147,9 @@ def parse_space(values: Mapping[str, Any]) -> SearchSpace:
     A value is fixed, a list is a choice, a table ``{ low, high, step, log }`` is a range; ``taps``
     is a table of truth values or lists of them by tap.
     """
+    for name in ("image", "classes"):
+        if name in values:
+            raise SpaceError(f"{name}: comes from the data; remove it")
     flat: dict[str, Any] = {name: value for name, value in values.items() if name != "taps"}
     taps = values.get("taps", {})
     if not isinstance(taps, Mapping):
@@ -191,21 +195,24 @@ def _sentence(error: ValidationError) -> str:
     """The first fault as ``[section] field: rule, but got value``."""
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
-    where = f"[{path[0]}] {'.'.join(path[1:])}" if len(path) > 1 else path[0]
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{where}: there is no such key; {_known_keys(path)}"
+    if path[0] == "objectives":
+        path = path[:1]  # the list as a whole: its places have no names
+    where = f"[{path[0]}] {path[1]}" if len(path) > 1 else path[0]
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument") or "[key]" in path:
+        return f"{where}: there is no such key; {_known_keys(path[:2])}"
     if first["type"] == "missing":
         return f"{where}: is missing; add it"
-    rule = first["msg"].removeprefix("Value error, ")
-    rule = rule[0].lower() + rule[1:]
-    return f"{where}: {rule}, but got {first['input']!r}"
+    if first["type"] in ("dataclass_type", "is_instance_of", "mapping_type"):
+        return f"{where}: must be a table, [{where}], but got {first['input']!r}"
+    return f"{where}: {text.rule(first['msg'])}, but got {first['input']!r}"
 
 
 def _known_keys(path: list[str]) -> str:
     sections: dict[str, list[str]] = {
+        "budget": list(get_args(CostName)),
         "data": list(DataConfig.__dataclass_fields__),
         "recipe": list(Recipe.__dataclass_fields__),
     }
-    known = sections.get(path[0], []) if len(path) > 1 else list(Study.model_fields)
+    known = sections[path[0]] if len(path) > 1 else list(Study.model_fields)
     near = difflib.get_close_matches(path[-1], known, 1)
     return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
