@@ -37,7 +37,7 @@ def front_figure(data: ReportData) -> Figure:
     for axis, name in zip(axes, others, strict=True):
         _front_panel(axis, data, OBJECTIVES[name].column, OBJECTIVES[vertical].column)
         axis.set_xlabel(f"{OBJECTIVES[name].label} (log scale)")
-        axis.set_ylabel(OBJECTIVES[vertical].label)
+        axis.set_ylabel(vertical if vertical == "accuracy" else OBJECTIVES[vertical].label)
     axes[0].legend(loc="best")
     return figure
 
@@ -55,7 +55,7 @@ def _front_panel(axis: Axes, data: ReportData, x: str, y: str) -> None:
         axis.scatter(
             tested[x], tested["test_accuracy"], s=34, marker="x", c="black", zorder=4, label="test"
         )
-        axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.yaxis.set_major_formatter(PercentFormatter(1.0))
     best = front[front["is_knee"]]
     axis.scatter(
         best[x], best[y], s=150, facecolors="none", edgecolors=KNEE, linewidths=2, label="knee"
@@ -116,7 +116,7 @@ def curves_figure(data: ReportData) -> Figure:
         )
     axis.set_xlabel("epoch")
     axis.set_ylabel("validation accuracy")
-    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(members):
         axis.legend(fontsize=8, ncols=2, loc="lower right")
@@ -127,24 +127,28 @@ def information_figure(table: pd.DataFrame, title: str) -> Figure:
     """Measures over depth of a binary network and its full-precision twin."""
     layers = list(table["layer"])
     x = np.arange(len(layers))
-    figure = Figure(figsize=(max(6.4, 0.62 * len(layers) + 2), 8.4))
-    kept, loss, alike, gap = figure.subplots(4, 1, sharex=True)
+    figure = Figure(figsize=(max(6.4, 0.62 * len(layers) + 2), 9.6))
+    kept, loss, entropy, alike, gap = figure.subplots(5, 1, sharex=True)
     kept.set_title(title)
-    kept.plot(x, table["kept_share"], "o-", label="binary network")
-    kept.plot(x, table["twin_kept_share"], "s--", label="full-precision twin")
-    kept.set_ylabel("attribution\nkept")
+    for axis, column in (
+        (kept, "kept_share"),
+        (entropy, "entropy_bits"),
+        (gap, "completeness_gap"),
+    ):
+        axis.plot(x, table[column], "o-", label="binary network")
+        axis.plot(x, table[f"twin_{column}"], "s--", label="full-precision twin")
+    kept.set_ylabel("attribution\nkept (share)")
     kept.legend(loc="lower right", ncols=2)
     colours = np.where(table["information_loss"].fillna(0) > 0, KNEE, FRONT)
     loss.bar(x, table["information_loss"], color=colours, width=0.6)
     loss.axhline(0, color="black", lw=0.8)
     loss.set_ylabel("loss beyond\nthe twin's")
+    entropy.set_ylabel("entropy of\nattribution (bits)")
     alike.plot(x, table["twin_similarity"], "o-", label="similarity to the twin (cosine)")
     alike.plot(x, table["bypass_share"], "^:", color="#009E73", label="share through taps")
     alike.set_ylabel("share")
     alike.set_ylim(0, 1.02)
-    alike.legend(loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=2)
-    gap.plot(x, table["completeness_gap"], "o-", label="binary network")
-    gap.plot(x, table["twin_completeness_gap"], "s--", label="full-precision twin")
+    alike.legend(loc="upper center", bbox_to_anchor=(0.5, 1.28), ncols=2)
     gap.set_ylabel("completeness\ngap")
     gap.set_ylim(bottom=0)
     gap.set_xticks(x, layers, rotation=45, ha="right")
@@ -155,7 +159,7 @@ def attention_figure(
     columns: Sequence[str], rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str]
 ) -> Figure:
     """A grid of pictures: (h, w) maps in a colour scale, (h, w, 3) images as they are."""
-    figure = Figure(figsize=(1.25 * len(columns) + 0.6, 1.3 * len(rows) + 0.5))
+    figure = Figure(figsize=(1.25 * len(columns) + 0.6, 1.3 * len(rows) + 0.9))
     axes = figure.subplots(len(rows), len(columns), squeeze=False)
     for line, (pictures, label) in enumerate(zip(rows, labels, strict=True)):
         for place, picture in enumerate(pictures):
@@ -169,4 +173,7 @@ def attention_figure(
             if line == 0:
                 axis.set_title(columns[place], fontsize=9)
         axes[line, 0].set_ylabel(label, fontsize=9)
+    figure.supxlabel(
+        "orange: blanked; dark to bright: attention, each map on a scale of its own", fontsize=9
+    )
     return figure

@@ -91,7 +91,8 @@ def _analyses(folder: Path) -> list[dict[str, Any]]:
     return [
         {
             "number": file.parent.parent.name,
-            "svg": _inline_svg(file),
+            "information": _inline_svg(file),
+            "attention": _inline_svg(file.with_name("attention.svg")),
             "table": _records(pd.read_csv(file.parent / "information.csv")),
         }
         for file in sorted((folder / "trials").glob("*/information/information.svg"))

@@ -120,7 +120,7 @@ def write_environment(folder: Path, study: Study, device: torch.device) -> None:
     sessions.append(
         {
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "command": sys.argv,
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "seed": study.seed,
             "python": platform.python_version(),
             "platform": platform.platform(),
