@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -39,13 +39,15 @@ def show_status(status: RunStatus, as_json: bool) -> None:
 
 def show_analysis(analysis: Analysis, as_json: bool) -> None:
     """Measures by layer."""
-    records = _records(analysis.table)
+    from ir2search.search import records
+
+    rows = records(analysis.table)
     if as_json:
-        _print_json({"trial": analysis.number, "folder": str(analysis.folder), "layers": records})
+        _print_json({"trial": analysis.number, "folder": str(analysis.folder), "layers": rows})
         return
     columns = ("layer", "kept", "twin's", "loss", "entropy", "similarity", "gap", "by taps")
     table = _table(f"trial {analysis.number}: information by layer", columns, words={"layer"})
-    for row in records:
+    for row in rows:
         table.add_row(
             row["layer"],
             text.percent(row["kept_share"]),
@@ -103,12 +105,14 @@ def show_studies(studies: Mapping[str, Path], as_json: bool) -> None:
 
 
 def _front_table(front: pd.DataFrame) -> Table:
+    from ir2search.search import records
+
     columns = (
         "trial", "validation", "test", "OPs", "FLOPs", "BOPs", "memory",
         "depth", "width", "threshold", "taps", "fusion",
     )  # fmt: skip
     table = _table("front", columns, words={"taps", "fusion"})
-    for row in _records(front):
+    for row in records(front):
         channels = row["fusion_channels"]
         table.add_row(
             str(row["number"]),
@@ -130,12 +134,6 @@ def _table(title: str | None, columns: Sequence[str], words: set[str]) -> Table:
     for name in columns:
         table.add_column(name, justify="left" if name in words else "right")
     return table
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows with None for what is missing."""
-    records: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
-    return records
 
 
 def _console() -> Console:

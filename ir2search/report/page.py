@@ -12,7 +12,7 @@ from markupsafe import Markup
 from ir2search import text
 from ir2search.report.figures import curves_figure, front_figure, hypervolume_figure, save
 from ir2search.report.tables import ReportData, report_data
-from ir2search.search import trials
+from ir2search.search import records, trials
 from ir2search.search.folder import STUDY_FILE, saved_study, write_text
 
 FIGURES = {
@@ -64,8 +64,8 @@ def _render(data: ReportData, folder: Path, figures: Path) -> str:
         study=data.study,
         objectives=", ".join(data.study.objectives),
         counts={str(name): int(count) for name, count in states.items()},
-        front=_records(data.front),
-        not_trained=_records(not_trained),
+        front=records(data.front),
+        not_trained=records(not_trained),
         svg={name: _inline_svg(figures / f"{name}.svg") for name in FIGURES},
         analyses=_analyses(folder),
         environment=data.environment,
@@ -75,17 +75,6 @@ def _render(data: ReportData, folder: Path, figures: Path) -> str:
     )
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {str(key): None if _is_missing(value) else value for key, value in row.items()}
-        for row in table.to_dict("records")
-    ]
-
-
-def _is_missing(value: object) -> bool:
-    return isinstance(value, float) and value != value
-
-
 def _analyses(folder: Path) -> list[dict[str, Any]]:
     """The analysed trials' figures."""
     return [
@@ -93,7 +82,7 @@ def _analyses(folder: Path) -> list[dict[str, Any]]:
             "number": file.parent.parent.name,
             "information": _inline_svg(file),
             "attention": _inline_svg(file.with_name("attention.svg")),
-            "table": _records(pd.read_csv(file.parent / "information.csv")),
+            "table": records(pd.read_csv(file.parent / "information.csv")),
         }
         for file in sorted((folder / "trials").glob("*/information/information.svg"))
     ]

@@ -1,6 +1,15 @@
 """A study: its file, its objectives, the loop that asks, trains and tells, and its results."""
 
-from ir2search.search.results import COUNTED, RunStatus, State, front, front_of, status, trials
+from ir2search.search.results import (
+    COUNTED,
+    RunStatus,
+    State,
+    front,
+    front_of,
+    records,
+    status,
+    trials,
+)
 from ir2search.search.session import RunObserver, run
 from ir2search.search.study import Study, load_study, shipped_studies, study_file
 
@@ -13,6 +22,7 @@ __all__ = [
     "front",
     "front_of",
     "load_study",
+    "records",
     "run",
     "shipped_studies",
     "status",

@@ -21,6 +21,10 @@ from ir2search.search.study import Study
 from ir2search.space import Candidate, read_candidate
 
 TEST_FILE = "test.json"
+WHOLE = (  # columns of whole numbers, which a trial without a network lacks
+    "duplicate_of", "flops", "bops", "parameters", "binary_parameters", "best_epoch",
+    "depth", "fusion_channels", "fusion_group_size", "classes",
+)  # fmt: skip
 State = Literal["trained", "failed", "turned down", "duplicate", "unfinished"]
 COUNTED: tuple[State, ...] = ("trained", "failed")  # towards the trials that a study asks for
 STATES: dict[TrialState, State] = {
@@ -57,8 +61,14 @@ class RunStatus:
             "folder": str(self.folder),
             "asked": self.asked,
             "counts": self.counts,
-            "front": json.loads(self.front.to_json(orient="records")),
+            "front": records(self.front),
         }
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A table's rows in values that JSON can hold, with None for what is missing."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
+    return rows
 
 
 def status(folder: str | Path) -> RunStatus:
@@ -117,7 +127,8 @@ def minimised(table: pd.DataFrame, study: Study) -> np.ndarray:
     Accuracy becomes the error, 1 - accuracy.
     """
     columns = [
-        table[OBJECTIVES[name].column].to_numpy(dtype=np.float64) for name in study.objectives
+        table[OBJECTIVES[name].column].to_numpy(dtype=np.float64, na_value=np.nan)
+        for name in study.objectives
     ]
     return np.stack(
         [
@@ -137,7 +148,7 @@ def trials_of(folder: Path, study: Study, storage: optuna.Study) -> pd.DataFrame
         "seconds", "best_epoch", "epochs",
         *(name for name in Candidate().as_dict() if name != "image"), "image",
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(WHOLE, "Int64"))
 
 
 def trial_candidate(folder: str | Path, number: int) -> Candidate:
