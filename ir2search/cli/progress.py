@@ -67,7 +67,8 @@ class RunProgress(RunObserver):
 
     def on_trial_end(self, number: int, state: State, outcome: str, values: Values | None) -> None:
         described = _described(values) if values and state == "trained" else f"{state}: {outcome}"
-        self._say(f"trial {number}: {described}")
+        if state != "duplicate":
+            self._say(f"trial {number}: {described}")
         if state in COUNTED:
             self.ended.append(values)
         self._show_trials()
@@ -125,11 +126,13 @@ def _described(values: Values) -> str:
 
 
 def _progress() -> Progress:
+    console = Console(stderr=True, highlight=False)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         TextColumn("{task.fields[note]}"),
         TimeRemainingColumn(elapsed_when_finished=True),
-        console=Console(stderr=True, highlight=False),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )

@@ -43,8 +43,8 @@ def trial_folder(folder: Path, number: int) -> Path:
     return folder / "trials" / str(number)
 
 
-def claim(folder: Path, study: Study) -> None:
-    """Make ``folder`` the run of ``study``, or check that it is.
+def check_claim(folder: Path, study: Study) -> None:
+    """Check that ``folder`` is free, or is the run of ``study``.
 
     Raises:
         RunError: it holds something else; nothing of it is changed.
@@ -54,8 +54,11 @@ def claim(folder: Path, study: Study) -> None:
         _check_same(study, load_study(file), folder)
     elif folder.exists() and any(path.name != ".lock" for path in folder.iterdir()):
         raise RunError(f"{folder}: holds files but no {STUDY_FILE}; choose another --runs folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(file, tomli_w.dumps(study_as_dict(study)))
+
+
+def write_study(folder: Path, study: Study) -> None:
+    """Make ``folder`` the run of ``study``."""
+    write_text(folder / STUDY_FILE, tomli_w.dumps(study_as_dict(study)))
 
 
 def saved_study(folder: Path) -> Study:

@@ -16,12 +16,13 @@ from ir2search.costs import Cost, cost
 from ir2search.data import ImageData, load_data
 from ir2search.errors import CandidateError, RunError, SpaceError, TrainingDiverged
 from ir2search.search.folder import (
-    claim,
+    check_claim,
     locked,
     open_storage,
     trial_folder,
     write_environment,
     write_json,
+    write_study,
 )
 from ir2search.search.interrupts import deferred_interrupts
 from ir2search.search.objectives import OBJECTIVES
@@ -51,6 +52,7 @@ from ir2search.training.loop import on_device
 
 STALE_PROPOSALS = 20  # so many proposals in a row with nothing new: take a new point at random
 RANDOM_DRAWS = 2000
+OUT_OF_MEMORY = (RuntimeError, MemoryError)  # torch says so by the first, and more besides
 
 
 class RunObserver:
@@ -110,8 +112,9 @@ def run(
     check_budget(study, space)
     if path is not None:
         study = study.model_copy(update={"data": replace(study.data, path=str(path.resolve()))})
-    claim(folder, study)
+    check_claim(folder, study)
     with locked(folder), deferred_interrupts() as should_stop:
+        write_study(folder, study)
         storage = open_storage(folder, study, create=True)
         _check_data(storage, images, folder)
         write_environment(folder, study, where)
@@ -127,31 +130,36 @@ def run(
 
 def check_budget(study: Study, space: SearchSpace) -> None:
     """Raise SpaceError where no candidate of the space is within the study's budget."""
-    costs = (cost(candidate) for candidate in space.corners())
-    if study.budget:
-        least: dict[str, float] = {}
-        for price in costs:
-            excess = over_budget(study, price)
-            if excess is None:
-                return
-            name = excess[0]
-            least[name] = min(least.get(name, float("inf")), _costs(price)[name])
-        for name, value in least.items():
-            raise SpaceError(
-                f"[budget] {name}: all candidates are over {study.budget[name]:g}; the smallest "  # type: ignore[index]
-                f"of the space has {value:g}; raise it or widen [space]"
-            )
-    elif next(space.corners(), None) is not None:
-        return
-    raise SpaceError("[space] no combination of these values names a network; widen it")
+    nearest: tuple[float, str, float] | None = None
+    for candidate in space.corners():
+        try:
+            costs = _costs(cost(candidate)) if study.budget else {}
+        except OUT_OF_MEMORY:
+            continue
+        excess = max(
+            ((costs[name] / limit, name, costs[name]) for name, limit in study.budget.items()),
+            default=(0.0, "", 0.0),
+        )
+        if excess[0] <= 1:
+            return
+        nearest = min(nearest or excess, excess)
+    if nearest is None:
+        raise SpaceError(
+            f"{study.source}: [space] no combination of its values names a network; widen it"
+        )
+    _, name, value = nearest
+    raise SpaceError(
+        f"{study.source}: [budget] {name}: no candidate of the space is within the budget; "
+        f"the nearest has {value:g} {OBJECTIVES[name].label}; raise it or widen [space]"
+    )
 
 
-def over_budget(study: Study, price: Cost) -> tuple[str, str] | None:
-    """The first cost over the study's budget, and a sentence on it; None within the budget."""
+def over_budget(study: Study, price: Cost) -> str | None:
+    """A sentence on the first cost over the study's budget; None within the budget."""
     costs = _costs(price)
     for name, limit in study.budget.items():
         if costs[name] > limit:
-            return name, f"over budget: {name} {costs[name]:g} > {limit:g}"
+            return f"over budget: {name} {costs[name]:g} > {limit:g}"
     return None
 
 
@@ -218,10 +226,17 @@ class _Session:
                 candidate = self.space.candidate(point)
             except CandidateError:
                 continue
-            if candidate.id not in self.seen and over_budget(self.study, cost(candidate)) is None:
+            if candidate.id not in self.seen and self._is_affordable(candidate):
                 self.storage.enqueue_trial(point)
                 return True
         return False
+
+    def _is_affordable(self, candidate: Candidate) -> bool:
+        """Whether it is within the budget, as far as one can say before it is tried."""
+        try:
+            return not self.study.budget or over_budget(self.study, cost(candidate)) is None
+        except OUT_OF_MEMORY:
+            return True
 
     def _evaluate(self, trial: Trial) -> None:
         """Train the trial's candidate, or find out why not, and tell the study."""
@@ -241,13 +256,13 @@ class _Session:
             self._train(trial, candidate)
         except TrainingDiverged as error:
             self._end(trial, TrialState.FAIL, f"diverged: {error}")
-        except (RuntimeError, MemoryError) as error:
+        except OUT_OF_MEMORY as error:
             self._end(trial, TrialState.FAIL, _reason(error))
 
     def _train(self, trial: Trial, candidate: Candidate) -> None:
         price = cost(candidate)
         if (excess := over_budget(self.study, price)) is not None:
-            self._end(trial, TrialState.PRUNED, excess[1])
+            self._end(trial, TrialState.PRUNED, excess)
             return
         folder = trial_folder(self.folder, trial.number)
         write_json(folder / "candidate.json", candidate.as_dict())

@@ -14,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     field_validator,
     model_validator,
@@ -70,6 +71,12 @@ class Study(BaseModel):
     space: SearchSpace
     budget: Mapping[CostName, Quantity] = {}
     recipe: Recipe = Recipe()
+    _source: str = PrivateAttr("study")
+
+    @property
+    def source(self) -> str:
+        """The file it was read from, for messages."""
+        return self._source
 
     @field_validator("objectives", mode="before")
     @classmethod
@@ -110,11 +117,13 @@ def load_study(path: str | Path) -> Study:
 def parse_study(values: Mapping[str, Any], source: str) -> Study:
     """The study of a study file's values; ``source`` names the file in errors."""
     try:
-        return Study.model_validate({"name": Path(source).stem, **values})
+        study = Study.model_validate({"name": Path(source).stem, **values})
     except ValidationError as error:
         raise StudyError(f"{source}: {_sentence(error)}") from None
     except SpaceError as error:
         raise StudyError(f"{source}: [space] {error}") from None
+    study._source = source
+    return study
 
 
 def study_file(path: str | Path) -> Path:
