@@ -73,6 +73,9 @@ class RunProgress(RunObserver):
             self.ended.append(values)
         self._show_trials()
 
+    def on_exhausted(self) -> None:
+        self._say("the space holds no further candidate within the budget: the search ends here")
+
     def on_test(self, number: int, test_accuracy: float) -> None:
         self._say(f"trial {number}: {text.percent(test_accuracy)} on the test images")
 

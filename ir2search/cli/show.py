@@ -107,32 +107,36 @@ def show_studies(studies: Mapping[str, Path], as_json: bool) -> None:
 def _front_table(front: pd.DataFrame) -> Table:
     from ir2search.search import records
 
-    columns = (
-        "trial", "validation", "test", "OPs", "FLOPs", "BOPs", "memory",
-        "depth", "width", "threshold", "taps", "fusion",
-    )  # fmt: skip
-    table = _table("front", columns, words={"taps", "fusion"})
+    columns = ("trial", "validation", "test", "OPs", "memory", "network")
+    table = _table("front", columns, words={"network"})
     for row in records(front):
-        channels = row["fusion_channels"]
         table.add_row(
             str(row["number"]),
             text.percent(row["accuracy"]),
             text.percent(row["test_accuracy"]),
-            *(text.count(row[name]) for name in ("ops", "flops", "bops")),
+            text.count(row["ops"]),
             text.size(row["memory_bytes"]),
-            str(row["depth"]),
-            f"{row['width']:g}",
-            f"{row['threshold']:g}",
-            text.names(row["taps"]),
-            row["fusion"] if channels is None else f"{row['fusion']}, m = {channels:.0f}",
+            _network(row),
         )
     return table
+
+
+def _network(row: Mapping[str, Any]) -> str:
+    """A candidate in a line: "depth 8, width 0.5, threshold 0.7, compact (m = 6) of stem"."""
+    parts = [f"depth {row['depth']}", f"width {row['width']:g}"]
+    if row["threshold"]:
+        parts.append(f"threshold {row['threshold']:g}")
+    if row["fusion"] != "none":
+        channels = f" (m = {row['fusion_channels']})" if row["fusion_channels"] else ""
+        parts.append(f"{row['fusion']}{channels} of {text.names(row['taps'])}")
+    return ", ".join(parts)
 
 
 def _table(title: str | None, columns: Sequence[str], words: set[str]) -> Table:
     table = Table(title=title, title_justify="left", box=None, header_style="bold")
     for name in columns:
-        table.add_column(name, justify="left" if name in words else "right")
+        left = name in words
+        table.add_column(name, justify="left" if left else "right", no_wrap=not left)
     return table
 
 

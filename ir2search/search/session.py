@@ -75,6 +75,9 @@ class RunObserver:
     ) -> None:
         """A trial ended in a state; ``outcome`` says why it was not trained."""
 
+    def on_exhausted(self) -> None:
+        """The search ends early: no candidate is left that is new and within the budget."""
+
     def on_test(self, number: int, test_accuracy: float) -> None:
         """A front member was measured on the test set."""
 
@@ -196,7 +199,8 @@ class _Session:
             if self.should_stop():
                 raise Interrupted
             if (stale >= STALE_PROPOSALS or self.study.sampler == "grid") and not self._enqueue():
-                break  # the space holds nothing new
+                self.observer.on_exhausted()
+                break
             before = self.trained
             self._evaluate(self._ask())
             stale = 0 if self.trained > before else stale + 1
