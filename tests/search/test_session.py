@@ -1,0 +1,341 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import ir2search as ir
+from ir2search.data import load_data
+from ir2search.errors import RunError, SpaceError
+from ir2search.search.folder import locked
+from ir2search.search.study import Sampler, parse_study
+from ir2search.space import build, candidate_from_dict
+from ir2search.training import EpochResult
+
+
+def start(values: dict[str, Any], folder: Path, observer: ir.RunObserver | None = None) -> None:
+    ir.run(parse_study(values, "a.toml"), folder, device="cpu", observer=observer)
+
+
+def numbers(folder: Path) -> pd.DataFrame:
+    """All that a run found, without the seconds that it took."""
+    return ir.trials(folder).drop(columns="seconds")
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+class StopAfter(ir.RunObserver):
+    """Sends the process the signal of Ctrl-C at the n-th call."""
+
+    def __init__(self, calls: int) -> None:
+        self.left = calls
+
+    def on_trial(self, *arguments: object) -> None:
+        self.tick()
+
+    def on_epoch(self, *arguments: object) -> None:
+        self.tick()
+
+    def on_trial_end(self, *arguments: object) -> None:
+        self.tick()
+
+    def tick(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("sampler", ["nsga2", "nsga3", "tpe", "gp", "random", "grid"])
+def test_every_sampler_trains_as_many_distinct_candidates_as_asked(
+    quick: dict[str, Any], tmp_path: Path, sampler: Sampler
+) -> None:
+    start({**quick, "sampler": sampler, "trials": 4}, tmp_path / "run")
+    table = ir.trials(tmp_path / "run")
+    trained = table[table["state"] == "trained"]
+    assert len(trained) == 4
+    assert trained["candidate_id"].is_unique
+    assert trained["accuracy"].between(0, 1).all()
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_the_same_file_and_seed_give_the_same_candidates_and_numbers(
+    quick: dict[str, Any], tmp_path: Path, sampler: Sampler
+) -> None:
+    values = {**quick, "sampler": sampler}
+    for name in ("one", "two"):
+        start(values, tmp_path / name)
+    pd.testing.assert_frame_equal(numbers(tmp_path / "one"), numbers(tmp_path / "two"))
+    start({**values, "seed": 1}, tmp_path / "three")
+    assert not numbers(tmp_path / "one")["accuracy"].equals(numbers(tmp_path / "three")["accuracy"])
+
+
+@pytest.mark.parametrize("calls", [1, 2, 4, 9])
+def test_a_run_that_was_interrupted_ends_as_one_that_was_not(
+    quick: dict[str, Any], tmp_path: Path, finished_run: Path, calls: int
+) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        start(quick, folder, StopAfter(calls))
+    assert ir.status(folder).counts["trained"] < 5
+    assert not list(folder.glob("trials/*/test.json")), "the test set is for the end"
+    start(quick, folder)
+    pd.testing.assert_frame_equal(numbers(folder), numbers(finished_run))
+
+
+def test_a_run_that_was_killed_goes_on_and_ends_as_one_that_was_not(
+    quick: dict[str, Any],
+    tmp_path: Path,
+    finished_run: Path,
+    write_study: Callable[[dict[str, Any]], Path],
+) -> None:
+    file = write_study(quick)
+    command = [sys.executable, "-m", "ir2search.cli.app", "run", str(file), "--runs", str(tmp_path)]
+    folder = tmp_path / "quick"
+    for _ in range(2):
+        before = len(list(folder.glob("trials/*/curve.jsonl")))
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while len(list(folder.glob("trials/*/curve.jsonl"))) <= before and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(random.Random(before).uniform(0, 0.2))
+        process.kill()
+        process.wait()
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(
+        trained_by_id(folder), trained_by_id(finished_run), check_dtype=False
+    )
+
+
+def trained_by_id(folder: Path) -> pd.DataFrame:
+    """A kill in the moment of a proposal spends its trial number: compare by candidate."""
+    table = numbers(folder)
+    trained = table[table["state"] == "trained"].set_index("candidate_id")
+    return trained[["accuracy", "ops", "best_epoch", "epochs"]].sort_index()
+
+
+def test_more_trials_may_be_asked_for_later(
+    quick: dict[str, Any], tmp_path: Path, finished_run: Path
+) -> None:
+    start({**quick, "trials": 2}, tmp_path / "run")
+    assert ir.status(tmp_path / "run").counts["trained"] == 2
+    start(quick, tmp_path / "run")
+    columns = ["candidate_id", "accuracy"]
+    pd.testing.assert_frame_equal(
+        numbers(tmp_path / "run")[columns], numbers(finished_run)[columns]
+    )
+
+
+def test_duplicates_are_answered_and_not_trained(quick: dict[str, Any], tmp_path: Path) -> None:
+    quick["space"] = {"depth": 8, "width": [0.125, 0.25], "threshold": 0.0, "fusion": "none"}
+    quick["space"]["taps"] = {"stem": [True, False]}  # without a fusion, taps make no difference
+    start(quick, tmp_path / "run")
+    table = ir.trials(tmp_path / "run")
+    assert (table["state"] == "trained").sum() == 2, "all that the space holds"
+    duplicates = table[table["state"] == "duplicate"]
+    assert len(duplicates) > 0
+    assert not [n for n in duplicates["number"] if (tmp_path / f"run/trials/{n}").exists()]
+    import optuna
+
+    storage = optuna.load_study(
+        study_name="quick", storage=f"sqlite:///{tmp_path / 'run' / 'study.db'}"
+    )
+    for row in duplicates.itertuples():
+        original = storage.trials[int(row.duplicate_of)]  # type: ignore[arg-type]
+        assert storage.trials[int(row.number)].values == original.values  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_a_candidate_over_the_budget_is_turned_down_untrained(
+    quick: dict[str, Any], tmp_path: Path, sampler: Sampler
+) -> None:
+    values = {**quick, "sampler": sampler, "trials": 4, "budget": {"ops": "2.5k"}}
+    start(values, tmp_path / "run")
+    table = ir.trials(tmp_path / "run")
+    trained, refused = (table[table["state"] == state] for state in ("trained", "turned down"))
+    assert len(trained) == 4
+    assert (trained["ops"] <= 2500).all()
+    assert len(refused) > 0
+    assert refused["outcome"].str.fullmatch(r"over budget: ops \d+(\.\d+)? > 2500").all()
+    assert not [n for n in refused["number"] if (tmp_path / f"run/trials/{n}").exists()]
+
+
+def test_a_space_wholly_over_the_budget_is_refused_before_anything_is_written(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(SpaceError, match=r"a\.toml: \[budget\] ops: .* nearest has \d+ OPs"):
+        start({**quick, "budget": {"ops": 10}}, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_trial_that_diverges_is_recorded_and_the_study_goes_on(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    quick["recipe"]["lr"] = 1e30
+    quick["recipe"]["optimizer"] = "sgd"
+    start({**quick, "trials": 2}, tmp_path / "run")
+    table = ir.trials(tmp_path / "run")
+    assert ir.status(tmp_path / "run").counts["failed"] == 2
+    failed = table[table["state"] == "failed"]
+    assert failed["outcome"].str.startswith("diverged: the loss of epoch").all()
+    assert ir.front(tmp_path / "run").empty
+
+
+def test_a_trial_that_needs_more_memory_than_there_is_is_recorded_and_the_study_goes_on(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    quick["space"] = {"depth": 8, "width": [0.125, 20000.0], "threshold": 0.0, "fusion": "none"}
+    start({**quick, "trials": 2}, tmp_path / "run")
+    table = ir.trials(tmp_path / "run")
+    failed = table[table["state"] == "failed"]
+    assert len(failed) == 1
+    assert failed["outcome"].iloc[0].startswith("out of memory")
+    assert (table["state"] == "trained").sum() == 1
+
+
+def test_all_five_objectives_at_once_are_told_to_optuna_as_they_are(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    import optuna
+
+    objectives = ["ops", "accuracy", "memory", "flops", "bops"]
+    start({**quick, "trials": 3, "objectives": objectives}, tmp_path / "run")
+    storage = optuna.load_study(
+        study_name="quick", storage=f"sqlite:///{tmp_path / 'run' / 'study.db'}"
+    )
+    directions = [direction.name for direction in storage.directions]
+    assert directions == ["MINIMIZE", "MAXIMIZE", "MINIMIZE", "MINIMIZE", "MINIMIZE"]
+    table = ir.trials(tmp_path / "run").query("state == 'trained'").set_index("number")
+    columns = ["ops", "accuracy", "memory_bytes", "flops", "bops"]
+    for number, row in table[columns].iterrows():
+        assert storage.trials[number].values == [float(value) for value in row]  # type: ignore[index]
+    assert set(ir.front(tmp_path / "run")["number"]) <= set(table.index)
+
+
+def test_a_trial_leaves_files_that_need_no_package_of_ours(finished_run: Path) -> None:
+    folder = finished_run / "trials" / "0"
+    candidate = candidate_from_dict(json.loads((folder / "candidate.json").read_text()))
+    price = json.loads((folder / "cost.json").read_text())
+    assert price["ops"] == ir.cost(candidate).ops
+    curve = pd.read_json(folder / "curve.jsonl", lines=True, precise_float=True)
+    assert list(curve["epoch"]) == [1, 2]
+    assert ir.trials(finished_run).loc[0, "accuracy"] == curve["validation_accuracy"].max()
+    assert set(load_file(folder / "best.safetensors")) == set(build(candidate).state_dict())
+    session = json.loads((finished_run / "environment.json").read_text())["sessions"][0]
+    assert session["seed"] == 0
+    assert session["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+
+
+def test_the_front_alone_is_measured_on_the_test_images(
+    quick: dict[str, Any], finished_run: Path, tmp_path: Path
+) -> None:
+    table, front = ir.trials(finished_run), ir.front(finished_run)
+    tested = table.loc[table["test_accuracy"].notna(), "number"]
+    assert set(tested) == set(front["number"])
+    study = ir.load_study(finished_run / "study.toml")
+    data = load_data(study.data, None, tmp_path, study.seed)
+    test = data.read_test()
+    for row in front.itertuples():
+        folder = finished_run / "trials" / str(row.number)
+        network = build(candidate_from_dict(json.loads((folder / "candidate.json").read_text())))
+        network.load_state_dict(load_file(folder / "best.safetensors"))
+        network.eval()
+        with torch.no_grad():
+            predicted = network(data.normalise(test.images)).argmax(dim=1)
+        assert row.test_accuracy == (predicted == test.labels).double().mean().item()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 7},
+        {"sampler": "tpe"},
+        {"objectives": ["accuracy", "memory"]},
+        {"budget": {"ops": "1M"}},
+        {"space": {"depth": 14}},
+    ],
+    ids=str,
+)
+def test_a_folder_made_by_another_study_file_is_refused_and_left_as_it_is(
+    quick: dict[str, Any], finished_run: Path, change: dict[str, Any]
+) -> None:
+    before = contents(finished_run)
+    field = next(iter(change))
+    with pytest.raises(RunError, match=rf"quick: made by another study file: \[?{field}"):
+        start({**quick, **change}, finished_run)
+    assert contents(finished_run) == before
+
+
+def test_a_folder_with_other_files_is_refused_and_left_as_it_is(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunError, match=r"holds files but no study\.toml"):
+        start(quick, tmp_path)
+    assert set(contents(tmp_path)) == {"thesis.tex"}
+
+
+def test_two_processes_do_not_run_one_study(quick: dict[str, Any], tmp_path: Path) -> None:
+    start({**quick, "trials": 1}, tmp_path / "run")
+    code = (
+        "import sys; from pathlib import Path; from ir2search.search.folder import locked\n"
+        "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "run")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(RunError, match="another process runs this study"):
+            start(quick, tmp_path / "run")
+        assert holder.stdin is not None
+        holder.stdin.close()
+    with locked(tmp_path / "run"):
+        pass
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all" * 100])
+def test_a_corrupt_storage_is_named_and_kept(
+    quick: dict[str, Any], tmp_path: Path, content: bytes
+) -> None:
+    start({**quick, "trials": 1}, tmp_path / "run")
+    (tmp_path / "run" / "study.db").write_bytes(content)
+    if content:
+        with pytest.raises(RunError, match=r"study\.db: cannot be used"):
+            ir.status(tmp_path / "run")
+        assert (tmp_path / "run" / "study.db").read_bytes() == content
+    else:
+        assert ir.status(tmp_path / "run").counts["trained"] == 0
+
+
+def test_an_observer_hears_of_every_epoch(quick: dict[str, Any], tmp_path: Path) -> None:
+    class Listener(ir.RunObserver):
+        epochs: list[tuple[int, int]] = []  # noqa: RUF012
+
+        def on_epoch(self, number: int, result: EpochResult) -> None:
+            self.epochs.append((number, result.epoch))
+
+    listener = Listener()
+    start({**quick, "trials": 2}, tmp_path / "run", listener)
+    trained = ir.trials(tmp_path / "run").query("state == 'trained'")["number"]
+    assert listener.epochs == [(number, epoch) for number in trained for epoch in (1, 2)]
