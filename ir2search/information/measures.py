@@ -13,9 +13,9 @@ def distribution(maps: Tensor) -> Tensor:
     A map of zeros becomes the uniform distribution.
     """
     flat = maps.flatten(1)
-    total = flat.sum(dim=1, keepdim=True)
-    uniform = torch.full_like(flat, 1 / flat.shape[1])
-    return torch.where(total > 0, flat / total.clamp_min(1e-300), uniform).view_as(maps)
+    peak = flat.amax(dim=1, keepdim=True)
+    relative = torch.where(peak > 0, flat / peak, torch.ones_like(flat))
+    return (relative / relative.sum(dim=1, keepdim=True)).view_as(maps)
 
 
 def entropy_bits(maps: Tensor) -> Tensor:
