@@ -36,7 +36,7 @@ def front_figure(data: ReportData) -> Figure:
     axes = figure.subplots(1, len(others), squeeze=False)[0]
     for axis, name in zip(axes, others, strict=True):
         _front_panel(axis, data, OBJECTIVES[name].column, OBJECTIVES[vertical].column)
-        axis.set_xlabel(f"{OBJECTIVES[name].label} (log scale)")
+        axis.set_xlabel(OBJECTIVES[name].label)
         axis.set_ylabel(vertical if vertical == "accuracy" else OBJECTIVES[vertical].label)
     axes[0].legend(loc="best")
     return figure
@@ -74,17 +74,18 @@ def _front_panel(axis: Axes, data: ReportData, x: str, y: str) -> None:
 
 
 def _log_axis(axis: Axes, *columns: pd.Series[Any]) -> None:
-    """A log scale with ticks that read 20 k, 50 k, 100 k."""
-    axis.set_xscale("log")
+    """A log scale with ticks that read 20 k, 50 k, 100 k; linear where some cost is zero."""
+    axis.xaxis.set_major_formatter(EngFormatter(sep=" "))
     values = np.concatenate([column.to_numpy(dtype=float) for column in columns])
-    if not len(values):
+    if not len(values) or values.min() <= 0:
         return
+    axis.set_xscale("log")
     low, high = values.min(), values.max()
     nice = [m * 10.0**e for e in range(16) for m in (1, 2, 3, 5, 7)]
     inside = [tick for tick in nice if low * 0.8 <= tick <= high * 1.25]
     axis.set_xticks(inside if len(inside) <= 9 else inside[:: len(inside) // 9 + 1])
     axis.minorticks_off()
-    axis.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    axis.xaxis.set_major_formatter(EngFormatter(sep=" "))  # the scale has put its own
     axis.set_xlim(low * 0.8, high * 1.25)
 
 

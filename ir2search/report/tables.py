@@ -45,7 +45,7 @@ def report_data(folder: Path, study: Study, trials: pd.DataFrame) -> ReportData:
     return ReportData(
         study=study,
         trials=trials,
-        front=front.assign(is_knee=[row == position for row in range(len(front))]),
+        front=front.assign(is_knee=np.arange(len(front)) == position),
         curves=_curves(folder, trials),
         environment=environment,
     )

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import ir2search as ir
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+COMMANDS = ("run", "status", "report", "analyze", "cost", "studies")
+
+
+def test_a_study_from_the_command_line_to_its_report_and_analysis(
+    ir2search: Command,
+    write_study: Callable[[dict[str, Any]], Path],
+    quick: dict[str, Any],
+    tmp_path: Path,
+    finished_run: Path,
+) -> None:
+    done = ir2search("run", write_study(quick), "--runs", "somewhere", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert "5 trained" in done.stdout
+    assert re.search(r"^trial 0: \d+\.\d%, .* OPs$", done.stderr, re.MULTILINE)
+    assert {path.name for path in tmp_path.iterdir()} == {"quick.toml", "somewhere"}
+    pd.testing.assert_frame_equal(
+        ir.trials(tmp_path / "somewhere" / "quick").drop(columns="seconds"),
+        ir.trials(finished_run).drop(columns="seconds"),
+    )
+    page = ir2search("report", "somewhere/quick")
+    assert page.returncode == 0, page.stderr
+    assert (tmp_path / page.stdout.strip()).read_text().startswith("<!doctype html>")
+    analysis = ir2search("analyze", "somewhere/quick", "--trial", "knee", "--images", "8", "--json")
+    assert analysis.returncode == 0, analysis.stderr
+    found = json.loads(analysis.stdout)
+    assert [row["layer"] for row in found["layers"]][:2] == ["input", "stem"]
+    assert (tmp_path / found["folder"] / "information.csv").exists()
+
+
+def test_a_run_is_gone_on_with_and_may_be_asked_for_more(
+    ir2search: Command,
+    write_study: Callable[[dict[str, Any]], Path],
+    quick: dict[str, Any],
+) -> None:
+    file = write_study(quick)
+    first = ir2search("run", file, "--trials", "1", "--json")
+    second = ir2search("run", file, "--trials", "2", "--json")
+    assert json.loads(first.stdout)["counts"]["trained"] == 1
+    assert json.loads(second.stdout)["counts"]["trained"] == 2
+    assert "going on after 1 of 2 trials" in second.stderr
+
+
+def test_status_as_json_is_the_status(ir2search: Command, finished_run: Path) -> None:
+    printed = json.loads(ir2search("status", finished_run, "--json").stdout)
+    assert printed == ir.status(finished_run).as_dict()
+    table = ir2search("status", finished_run).stdout
+    for number in ir.front(finished_run)["number"]:
+        assert re.search(rf"^ +{number} ", table, re.MULTILINE)
+
+
+def test_cost_prints_one_object_with_the_keys_of_cost(ir2search: Command) -> None:
+    printed = json.loads(ir2search("cost", "cifar-resnet20", "--json").stdout)
+    price = ir.cost(ir.Candidate())
+    for name in ("flops", "bops", "ops", "parameters", "binary_parameters", "memory_bytes"):
+        assert printed[name] == getattr(price, name)
+    assert [row["name"] for row in printed["layers"]] == list(price.layers["name"])
+
+
+def test_cost_as_a_table_names_what_is_not_counted(ir2search: Command) -> None:
+    printed = ir2search("cost", "cifar-resnet20").stdout
+    assert re.search(r"total +601,728 +40,108,032 +272,458 +267,264 +60.8 kB", printed)
+    assert "1,228,416" in printed
+    assert re.search(r"not counted in FLOPs, BOPs or OPs: .*batch norm .*pooling", printed)
+
+
+def test_cost_reads_a_trials_folder_and_its_candidate(
+    ir2search: Command, finished_run: Path, tmp_path: Path
+) -> None:
+    trial = finished_run / "trials" / "0"
+    expected = json.loads((trial / "cost.json").read_text())
+    shutil.copy(trial / "candidate.json", tmp_path / "mine.json")
+    for what in (trial, trial / "candidate.json", "mine.json"):
+        assert json.loads(ir2search("cost", what, "--json").stdout) == expected
+
+
+def test_studies_lists_what_comes_along(ir2search: Command) -> None:
+    listed = json.loads(ir2search("studies", "--json").stdout)
+    assert "digits" in [study["name"] for study in listed]
+    table = ir2search("studies").stdout
+    for study in listed:
+        assert study["name"] in table
+        assert study["purpose"] in table
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_examples_that_it_takes(
+    ir2search: Command, command: str
+) -> None:
+    shown = ir2search(command, "--help").stdout
+    examples = re.findall(rf"^ +(ir2search {command}.*?) *$", shown, re.MULTILINE)
+    assert examples
+    options = set(re.findall(r"--[a-z]+", shown.split("Examples:")[1].split("Options")[1]))
+    for example in examples:
+        assert set(re.findall(r"--[a-z]+", example)) <= options
+
+
+def test_help_lists_every_command(ir2search: Command) -> None:
+    shown = ir2search("--help").stdout
+    assert all(f" {command} " in shown for command in COMMANDS)
+    assert ir2search().stdout.strip() == shown.strip(), "no command at all asks for help"

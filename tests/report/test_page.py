@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import ir2search as ir
+from ir2search.errors import RunError
+from ir2search.search.study import parse_study
+
+
+@pytest.fixture(scope="module")
+def reported_run(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished run, with one failed trial's reason full of markup, and its report."""
+    folder = tmp_path_factory.mktemp("copy") / "quick"
+    shutil.copytree(finished_run, folder)
+    with sqlite3.connect(folder / "study.db") as database:
+        database.execute("UPDATE trials SET state = 'FAIL' WHERE number = 0")
+        database.execute(
+            "UPDATE trial_user_attributes SET value_json = ? "
+            "WHERE key = 'outcome' AND trial_id = 1",
+            ('"<script>alert(1)</script>"',),
+        )
+    ir.write_report(folder)
+    return folder
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def values(self, *names: str) -> list[str]:
+        return [value for name, value in self.attributes if name in names]
+
+
+@pytest.fixture
+def page(reported_run: Path) -> Page:
+    return Page((reported_run / "report" / "index.html").read_text())
+
+
+def test_the_page_needs_nothing_but_itself(page: Page) -> None:
+    assert not page.tags["script"], "no script, not even out of a trial's reason"
+    assert not page.tags["link"]
+    fetched = page.values("src", "href", "xlink:href", "action")
+    assert fetched, "the figures refer to their own glyphs"
+    assert all(value.startswith(("#", "data:")) for value in fetched)
+
+
+def test_ids_are_unique_and_references_find_them(page: Page) -> None:
+    ids = Counter(page.values("id"))
+    assert [name for name, count in ids.items() if count > 1] == []
+    wanted = {v[1:] for v in page.values("href", "xlink:href") if v.startswith("#")}
+    wanted |= {
+        name for _, value in page.attributes for name in re.findall(r"url\(#([^)]+)\)", value)
+    }
+    assert wanted <= set(ids)
+
+
+def test_the_page_shows_every_front_member_and_every_failure(reported_run: Path) -> None:
+    text = (reported_run / "report" / "index.html").read_text()
+    for row in ir.front(reported_run).itertuples():
+        assert re.search(rf"<td>{row.number}( \(knee\))?</td><td>{row.accuracy:.1%}</td>", text)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+def test_tables_hold_what_the_run_holds(reported_run: Path) -> None:
+    report = reported_run / "report"
+    trials = pd.read_parquet(report / "trials.parquet")
+    expected = ir.trials(reported_run)
+    assert list(trials["number"]) == list(expected["number"])
+    np.testing.assert_array_equal(trials["accuracy"], expected["accuracy"])
+    front = pd.read_csv(report / "front.csv")
+    assert list(front["number"]) == list(ir.front(reported_run)["number"])
+    wanted = {"accuracy", "test_accuracy", "ops", "flops", "bops", "memory_bytes", "is_knee"}
+    assert wanted <= set(front.columns)
+    assert front["test_accuracy"].notna().all()
+
+
+@pytest.mark.parametrize("name", ["front", "hypervolume", "curves"])
+def test_every_figure_is_there_as_png_and_svg(reported_run: Path, name: str) -> None:
+    figures = reported_run / "report" / "figures"
+    with Image.open(figures / f"{name}.png") as image:
+        assert min(image.size) > 400
+        assert np.asarray(image.convert("L")).std() > 5, "something is drawn"
+    assert ElementTree.parse(figures / f"{name}.svg").getroot().tag.endswith("svg")
+
+
+def test_a_report_is_made_again_to_the_byte(reported_run: Path) -> None:
+    def files() -> dict[str, bytes]:
+        report = reported_run / "report"
+        return {str(p.relative_to(report)): p.read_bytes() for p in report.rglob("*.*")}
+
+    before = files()
+    ir.write_report(reported_run)
+    assert files() == before
+
+
+def test_a_run_of_nothing_but_failures_has_a_report(quick: dict[str, Any], tmp_path: Path) -> None:
+    quick["recipe"] |= {"lr": 1e30, "optimizer": "sgd"}
+    ir.run(parse_study({**quick, "trials": 1}, "a.toml"), tmp_path / "run", device="cpu")
+    text = ir.write_report(tmp_path / "run").read_text()
+    assert "No candidate has finished training yet" in text
+    assert "diverged: the loss of epoch 1 is not finite" in text
+
+
+def test_three_objectives_have_a_panel_each(quick: dict[str, Any], tmp_path: Path) -> None:
+    values = {**quick, "trials": 2, "objectives": ["memory", "accuracy", "ops"]}
+    ir.run(parse_study(values, "a.toml"), tmp_path / "run", device="cpu")
+    ir.write_report(tmp_path / "run")
+    with Image.open(tmp_path / "run" / "report" / "figures" / "front.png") as image:
+        assert image.width > 2 * image.height
+
+
+def test_a_folder_without_a_run_is_named_with_the_runs_beside_it(finished_run: Path) -> None:
+    with pytest.raises(RunError, match="quik: no run in this folder; there are quick"):
+        ir.write_report(finished_run.parent / "quik")

@@ -1,0 +1,60 @@
+"""The built wheel, alone in a folder, is the whole product."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder)]
+    subprocess.run([*command, str(REPOSITORY)], check=True, capture_output=True)
+    (file,) = folder.glob("*.whl")
+    return file
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"ir2search"}
+    for needed in (
+        "ir2search/_studies/digits.toml",
+        "ir2search/report/templates/page.html.j2",
+        "ir2search/report/ir2search.mplstyle",
+        "ir2search/py.typed",
+    ):
+        assert needed in names
+
+
+def test_the_installed_wheel_runs_a_shipped_study(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--target"]
+    subprocess.run([*install, str(site), str(wheel)], check=True, capture_output=True)
+
+    def python(*arguments: str) -> str:
+        done = subprocess.run(
+            # -P and PYTHONPATH: the wheel's package goes before this checkout's
+            [sys.executable, "-P", *arguments],
+            env={**os.environ, "PYTHONPATH": str(site)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    where = python("-c", "import ir2search; print(ir2search.__file__)")
+    assert Path(where.strip()).is_relative_to(site)
+    assert "digits" in python("-m", "ir2search.cli.app", "studies")
+    shipped = "from ir2search.search import shipped_studies as s; print(s()['digits'])"
+    assert Path(python("-c", shipped).strip()).is_relative_to(site)
+    assert python("-m", "ir2search.cli.app", "cost", "cifar-resnet20", "--json").startswith("{")
