@@ -9,8 +9,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --runs $(RUNS)
-	$(BIN)/ir2search report $(RUNS)/digits
 	$(BIN)/ir2search analyze $(RUNS)/digits --trial best
+	$(BIN)/ir2search report $(RUNS)/digits
 
 test: $(VENV)/.installed-dev
 	$(MAKE) lint

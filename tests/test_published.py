@@ -1,0 +1,56 @@
+"""Every recipe of analysis/ runs on a real run, and every report of reports/ is of this code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import ir2search as ir
+from ir2search.space import Candidate
+
+REPOSITORY = Path(__file__).parents[1]
+RECIPES = sorted(REPOSITORY.glob("analysis/*.py"))
+REPORTS = sorted(path.parent for path in REPOSITORY.glob("reports/*/front.csv"))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_answers_on_a_real_run(recipe: Path, finished_run: Path) -> None:
+    command = [sys.executable, str(recipe), str(finished_run)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert str(ir.front(finished_run)["number"].iloc[0]) in done.stdout
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=lambda path: path.name)
+def test_a_published_report_holds_the_costs_that_this_code_counts(report: Path) -> None:
+    study = ir.load_study(report / "study.toml")
+    front = pd.read_csv(report / "front.csv")
+    assert len(front) >= 3
+    for row in front.itertuples():
+        candidate = published(row._asdict())
+        assert candidate.id == row.candidate_id
+        price = ir.cost(candidate)
+        for name in ("ops", "flops", "bops", "memory_bytes", "parameters"):
+            assert getattr(price, name) == getattr(row, name)
+    for name in ("index.html", "trials.parquet", "environment.json", "figures/front.png"):
+        assert (report / name).exists()
+    assert study.name == report.name
+
+
+def published(row: dict[str, object]) -> Candidate:
+    """The candidate of a row of front.csv."""
+    values = {name: row[name] for name in Candidate().as_dict()}
+    lists = {name: tuple(literal(str(values[name]))) for name in ("taps", "image")}
+    channels = values["fusion_channels"]
+    width = None if channels != channels else int(float(str(channels)))
+    return Candidate(**{**values, **lists, "fusion_channels": width})  # type: ignore[arg-type]
+
+
+def literal(text: str) -> list[object]:
+    import ast
+
+    return list(ast.literal_eval(text))
