@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import ir2search as ir
+from ir2search.costs.count import _backbone_rows, _feature_shapes
+from ir2search.space import Candidate, build
+
+CANDIDATES = [
+    Candidate(),
+    Candidate(fusion="none"),
+    Candidate(fusion="dense"),
+    Candidate(depth=8, width=0.25, taps=("stage1",), fusion_channels=5, image=(1, 16, 16)),
+    Candidate(depth=14, width=1.5, fusion_ratio=2.0, fusion_group_size=4, classes=100),
+    Candidate(depth=8, weights="real", activations="real", image=(2, 33, 17)),
+    Candidate(depth=8, activations="real"),
+]
+over_candidates = pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda c: c.id)
+
+
+def test_resnet20_costs_what_the_released_network_costs() -> None:
+    price = ir.cost(Candidate())
+    assert price.parameters == 272_458
+    assert price.binary_parameters == 267_264
+    assert price.bops == 40_108_032
+    assert price.flops == 601_728
+    assert price.ops == 601_728 + 40_108_032 / 64 == 1_228_416
+    assert {"batch_norm", "pooling", "activation", "sign", "shortcut_add"} <= set(price.others)
+
+
+@over_candidates
+def test_multiply_accumulates_are_those_that_torchs_counter_finds(candidate: Candidate) -> None:
+    network = build(candidate).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, *candidate.image))
+    price = ir.cost(candidate)
+    assert 2 * (price.flops + price.bops) == counter.get_total_flops()
+
+
+@over_candidates
+def test_parameters_and_memory_are_those_of_the_built_network(candidate: Candidate) -> None:
+    network = build(candidate)
+    price = ir.cost(candidate)
+    binary = sum(
+        part.weight.numel()
+        for name, part in network.named_modules()
+        if isinstance(part, nn.Conv2d) and name.endswith(".conv") and candidate.weights == "binary"
+    )
+    total = sum(parameter.numel() for parameter in network.parameters())
+    buffers = sum(buffer.numel() for buffer in network.buffers())
+    assert price.parameters == total
+    assert price.binary_parameters == binary
+    assert price.memory_bytes == binary / 8 + 4 * (total - binary + buffers)
+
+
+@over_candidates
+def test_layers_add_up_to_the_totals_and_are_the_networks_modules(candidate: Candidate) -> None:
+    price = ir.cost(candidate)
+    table = price.layers
+    columns = ["flops", "bops", "parameters", "binary_parameters", "memory_bytes"]
+    for name in columns:
+        assert table[name].sum() == getattr(price, name)
+    for kind, count in price.others.items():
+        assert table[kind].sum() == count
+    modules = dict(build(candidate).named_modules())
+    assert set(table["name"]) <= set(modules)
+    for row in table.itertuples():
+        assert row.type == type(modules[str(row.name)]).__name__
+
+
+def test_one_binary_and_one_real_layer_by_hand() -> None:
+    table = ir.cost(Candidate()).layers.set_index("name")
+    first = table.loc["stage2.0.conv"]  # 16 to 32 channels, 3 x 3, 16 x 16 places after stride 2
+    assert first["bops"] == 16 * 32 * 9 * 16 * 16
+    assert first["flops"] == 0
+    assert first["memory_bytes"] == 16 * 32 * 9 / 8
+    stem = table.loc["stem.0"]
+    assert (stem["flops"], stem["bops"]) == (3 * 16 * 9 * 32 * 32, 0)
+    assert stem["memory_bytes"] == 3 * 16 * 9 * 4
+
+
+def test_real_activations_or_weights_are_no_bops() -> None:
+    price, twin = ir.cost(Candidate()), ir.cost(Candidate().twin())
+    assert twin.bops == twin.binary_parameters == 0
+    assert twin.flops == price.flops + price.bops
+    half = ir.cost(Candidate(activations="real"))
+    assert half.bops == 0
+    assert half.binary_parameters == price.binary_parameters, "its weights are stored in 1 bit"
+
+
+def test_compact_fusion_saves_what_the_paper_says() -> None:
+    dense, compact = (
+        ir.cost(Candidate(fusion=fusion)).layers.set_index("name")["flops"]
+        for fusion in ("dense", "compact")
+    )
+    ratio = dense.filter(like="recovery").sum() / compact.filter(like="recovery").sum()
+    # n (16 + 16 + 32 + 64) against m (the same) + 9 m (s - 1), with n = 64, m = 16, s = 4
+    assert ratio == pytest.approx(64 * 128 / (16 * 128 + 9 * 16 * 3))
+
+
+def test_a_second_candidate_of_the_same_backbone_traces_the_recovery_alone() -> None:
+    ir.cost(Candidate(depth=8, width=0.5, fusion_channels=4))
+    traced = _backbone_rows.cache_info().misses, _feature_shapes.cache_info().misses
+    ir.cost(Candidate(depth=8, width=0.5, fusion_channels=5, taps=("stem",), threshold=0.9))
+    assert (_backbone_rows.cache_info().misses, _feature_shapes.cache_info().misses) == traced
+
+
+def test_counting_leaves_the_random_state_alone() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    ir.cost(Candidate(depth=26))
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_cost_is_plain_values_under_the_names_of_its_attributes() -> None:
+    price = ir.cost(Candidate(depth=8))
+    values = json.loads(json.dumps(price.as_dict()))
+    for name in ("flops", "bops", "ops", "parameters", "binary_parameters", "memory_bytes"):
+        assert values[name] == getattr(price, name)
+    assert [row["name"] for row in values["layers"]] == list(price.layers["name"])
+    assert "layers" not in price.totals()
