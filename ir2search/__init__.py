@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from ir2search.data import DataConfig, ImageData, load_data
     from ir2search.errors import IR2SearchError
     from ir2search.nn import BinaryConv2d, InformationRecovery, attention_map, restrict
-    from ir2search.presets import preset, presets
     from ir2search.report import analyze, write_report
     from ir2search.search import RunObserver, Study, front, load_study, run, status, trials
     from ir2search.space import Candidate, Choice, Range, SearchSpace, build
     from ir2search.training import Recipe, load_network, train
+    from ir2search.zoo import preset, presets
 
 _MODULES = {
     "ir2search.costs": ("Cost", "LayerCost", "cost"),
     "ir2search.data": ("DataConfig", "ImageData", "load_data"),
     "ir2search.errors": ("IR2SearchError",),
     "ir2search.nn": ("BinaryConv2d", "InformationRecovery", "attention_map", "restrict"),
-    "ir2search.presets": ("preset", "presets"),
+    "ir2search.zoo": ("preset", "presets"),
     "ir2search.report": ("analyze", "write_report"),
     "ir2search.search": (
         "RunObserver",

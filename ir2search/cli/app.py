@@ -180,8 +180,8 @@ def cost(
     """
     from ir2search.cli.show import show_cost
     from ir2search.costs import cost as candidate_cost
-    from ir2search.presets import preset
     from ir2search.space import read_candidate
+    from ir2search.zoo import preset
 
     path = Path(what)
     if path.is_dir():
