@@ -117,8 +117,9 @@ def _read_parquet(folder: Path, splits: _Splits, size: int | None) -> RawImages:
         if not encoded:
             raise DataError(f"{files[0]}: the table has no rows; add images")
         if class_names is None:
-            highest = max(label for label in labels if label is not None)
-            class_names = [str(label) for label in range(highest + 1)]
+            highest = max((label for label in labels if label is not None), default=0)
+            # no more classes than images: a stray label is then found to be out of range
+            class_names = [str(label) for label in range(min(highest + 1, len(labels)))]
         tensors[f"{split}_images"] = _decode_rows(encoded, origin, size)
         tensors[f"{split}_labels"] = checked_labels(labels, len(class_names), str(files[0]))
     return RawImages(tensors, class_names or [])

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from sklearn.datasets import load_digits
+
+from ir2search.data import DataConfig, ImageData, load_data
+from ir2search.data.digits import read_digits
+from ir2search.errors import DataError
+
+Pictures = Any
+
+
+def load(tmp_path: Path, seed: int = 0, **options: Any) -> ImageData:
+    return load_data(DataConfig(**options), None, tmp_path / "cache", seed)
+
+
+def keys(images: torch.Tensor) -> list[bytes]:
+    return [image.numpy().tobytes() for image in images]
+
+
+def test_digits_are_scikit_learns(tmp_path: Path) -> None:
+    raw = read_digits(None)
+    assert raw.class_names == [str(digit) for digit in range(10)]
+    everything = torch.cat([raw.tensors["train_images"], raw.tensors["test_images"]])
+    original = load_digits().images
+    assert len(everything) == len(original) == 1797
+    expected = np.round(original * 255 / 16).astype(np.uint8)
+    assert sorted(keys(everything[:, 0])) == sorted(image.tobytes() for image in expected)
+    labels = torch.cat([raw.tensors["train_labels"], raw.tensors["test_labels"]])
+    assert np.array_equal(np.bincount(labels), np.bincount(load_digits().target))
+
+
+def test_a_stratified_fifth_of_the_digits_is_the_test_set_of_every_study(tmp_path: Path) -> None:
+    one, other = load(tmp_path, seed=0, size=16), load(tmp_path, seed=1, size=16)
+    assert keys(one.read_test().images) == keys(other.read_test().images)
+    assert len(one.read_test()) == 360
+    assert one.image == (1, 16, 16)
+    counts = np.bincount(one.read_test().labels)
+    assert counts.max() - counts.min() <= 2
+
+
+def test_the_validation_split_is_stratified_seeded_and_apart(tmp_path: Path) -> None:
+    data = load(tmp_path, validation=0.25)
+    assert len(data.train) + len(data.validation) == 1437
+    share = np.bincount(data.validation.labels) / (
+        np.bincount(data.validation.labels) + np.bincount(data.train.labels)
+    )
+    np.testing.assert_allclose(share, 0.25, atol=0.005)
+    assert torch.equal(data.validation.images, load(tmp_path, validation=0.25).validation.images)
+    other = load(tmp_path, seed=1, validation=0.25)
+    assert not torch.equal(data.validation.images, other.validation.images)
+    whole = sorted(keys(data.train.images) + keys(data.validation.images))
+    assert whole == sorted(keys(other.train.images) + keys(other.validation.images))
+
+
+def test_normalised_training_images_have_mean_zero_and_deviation_one(
+    pictures: Pictures, tmp_path: Path
+) -> None:
+    folder = pictures.parquet(tmp_path / "images")
+    data = load_data(DataConfig(source="folder", validation=0.3), folder, tmp_path / "cache", 0)
+    pixels = data.train.images.double() / 255
+    np.testing.assert_allclose(data.mean, pixels.mean(dim=(0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(data.std, pixels.std(dim=(0, 2, 3), unbiased=False), rtol=1e-9)
+    normal = data.normalise(data.train.images)
+    assert normal.dtype == torch.float32
+    torch.testing.assert_close(normal.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+
+
+def test_a_constant_channel_can_be_normalised(tmp_path: Path, pictures: Pictures) -> None:
+    for images in pictures.images.values():
+        images[..., 1] = 77
+    folder = pictures.parquet(tmp_path / "images")
+    data = load_data(DataConfig(source="folder", validation=0.3), folder, tmp_path / "cache", 0)
+    assert data.normalise(data.train.images).isfinite().all()
+
+
+def test_equal_images_have_equal_fingerprints_wherever_they_lie(
+    pictures: Pictures, tmp_path: Path
+) -> None:
+    def fingerprint(folder: Path, seed: int = 0, share: float = 0.3) -> str:
+        config = DataConfig(source="folder", path=str(folder), validation=share)
+        return load_data(config, None, tmp_path / "cache", seed).fingerprint
+
+    one, other = (pictures.parquet(tmp_path / name) for name in ("one", "other"))
+    original = fingerprint(one)
+    assert fingerprint(other) == original
+    assert fingerprint(one, seed=1) != original
+    assert fingerprint(one, share=0.4) != original
+    pictures.images["test"][0, 0, 0, 0] ^= 1
+    assert fingerprint(pictures.parquet(tmp_path / "changed")) != original
+
+
+def test_a_file_that_changes_is_decoded_again(pictures: Pictures, tmp_path: Path) -> None:
+    config = DataConfig(source="folder", validation=0.3)
+    folder = pictures.parquet(tmp_path / "images")
+    before = load_data(config, folder, tmp_path / "cache", 0)
+    pictures.images["train"][:] = 255 - pictures.images["train"]
+    after = load_data(config, pictures.parquet(tmp_path / "images"), tmp_path / "cache", 0)
+    assert torch.equal(after.train.images, 255 - before.train.images)
+
+
+def test_images_are_decoded_once_and_a_damaged_cache_is_made_anew(tmp_path: Path) -> None:
+    first = load(tmp_path, size=8)
+    (file,) = (tmp_path / "cache").iterdir()
+    written = file.stat().st_mtime_ns
+    load(tmp_path, size=8)
+    assert file.stat().st_mtime_ns == written
+    assert set(load_file(file)) == {
+        f"{split}_{kind}" for split in ("train", "test") for kind in ("images", "labels")
+    }
+    file.write_bytes(file.read_bytes()[:1000])
+    assert torch.equal(load(tmp_path, size=8).train.images, first.train.images)
+
+
+def test_a_failure_leaves_nothing_in_the_cache(pictures: Pictures, tmp_path: Path) -> None:
+    folder = pictures.folders(tmp_path / "images")
+    (folder / "test" / "cat" / "000.png").write_bytes(b"damaged")
+    with pytest.raises(DataError):
+        load_data(DataConfig(source="folder"), folder, tmp_path / "cache", 0)
+    assert not list((tmp_path / "cache").glob("*"))
+
+
+def test_a_class_of_one_image_cannot_be_split(pictures: Pictures, tmp_path: Path) -> None:
+    pictures.labels["train"][:] = [0, 1, *[2] * 10]
+    folder = pictures.parquet(tmp_path / "images")
+    with pytest.raises(DataError, match=r"class 0 has 1 training image.* at least 2"):
+        load_data(DataConfig(source="folder"), folder, tmp_path / "cache", 0)
+
+
+def test_the_test_images_are_read_when_they_are_asked_for(
+    pictures: Pictures, tmp_path: Path
+) -> None:
+    folder = pictures.parquet(tmp_path / "images")
+    data = load_data(DataConfig(source="folder", validation=0.3), folder, tmp_path / "cache", 0)
+    (file,) = (tmp_path / "cache").iterdir()
+    kept = file.read_bytes()
+    file.unlink()
+    with pytest.raises(OSError, match=r"."):
+        data.read_test()
+    file.write_bytes(kept)
+    found = data.read_test().images.permute(0, 2, 3, 1).numpy()
+    np.testing.assert_array_equal(found, pictures.images["test"])

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from ir2search.data import Augmentation, Split, batches, evaluation_batches
+
+
+def split(count: int, side: int = 4) -> Split:
+    """Every image has a value of its own, which is its label too."""
+    labels = torch.arange(count)
+    images = labels.view(-1, 1, 1, 1).expand(count, 1, side, side).to(torch.uint8)
+    return Split(images.contiguous(), labels)
+
+
+@settings(max_examples=30)
+@given(
+    st.integers(0, 10_000), st.integers(0, 4), st.booleans(), st.integers(1, 6), st.integers(1, 6)
+)
+def test_every_augmented_image_is_a_crop_of_the_padded_one(
+    seed: int, padding: int, flip: bool, height: int, width: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (3, 2, height, width), generator=generator, dtype=torch.uint8)
+    found = Augmentation(padding, flip)(images, generator)
+    assert found.shape == images.shape
+    for image, result in zip(images, found, strict=True):
+        padded = functional.pad(image, (padding,) * 4)
+        crops = [
+            padded[:, top : top + height, left : left + width]
+            for top in range(2 * padding + 1)
+            for left in range(2 * padding + 1)
+        ]
+        crops += [crop.flip(2) for crop in crops] if flip else []
+        assert any(torch.equal(result, crop) for crop in crops)
+
+
+def test_no_padding_and_no_flip_change_nothing() -> None:
+    images = torch.randint(0, 256, (4, 3, 5, 5), dtype=torch.uint8)
+    assert torch.equal(Augmentation(0, False)(images, torch.Generator()), images)
+
+
+def test_every_offset_and_both_sides_occur_equally_often() -> None:
+    image = torch.arange(1, 10, dtype=torch.uint8).view(1, 1, 3, 3)
+    images = image.expand(9000, 1, 3, 3)
+    found = Augmentation(1, True)(images, torch.Generator().manual_seed(0))
+    counts = Counter(tuple(result.flatten().tolist()) for result in found)
+    assert len(counts) == 3 * 3 * 2
+    assert min(counts.values()) > 500 / 1.3
+    assert max(counts.values()) < 500 * 1.3
+
+
+def test_an_epoch_is_a_new_order_of_all_but_the_rest() -> None:
+    data, generator = split(23), torch.Generator().manual_seed(0)
+    epochs = [
+        [labels for _, labels in batches(data, 5, Augmentation(0, False), generator)]
+        for _ in range(2)
+    ]
+    for epoch in epochs:
+        assert [len(labels) for labels in epoch] == [5, 5, 5, 5]
+        assert len(torch.cat(epoch).unique()) == 20
+    assert not torch.equal(torch.cat(epochs[0]), torch.cat(epochs[1]))
+
+
+def test_images_keep_their_labels() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for images, labels in batches(split(50), 8, Augmentation(0, True), generator):
+        assert torch.equal(images[:, 0, 0, 0].long(), labels)
+    for images, labels in batches(split(50), 8, Augmentation(2, True), generator):
+        assert torch.equal(images.amax(dim=(1, 2, 3)).long(), labels)
+
+
+def test_the_seed_decides_everything() -> None:
+    def epoch(seed: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        found = batches(split(40), 8, Augmentation(2, True), generator)
+        return torch.cat([images for images, _ in found])
+
+    assert torch.equal(epoch(1), epoch(1))
+    assert not torch.equal(epoch(1), epoch(2))
+
+
+@pytest.mark.parametrize("size", [7, 8, 100])
+def test_fewer_images_than_a_batch_are_one_batch(size: int) -> None:
+    found = list(batches(split(7), size, Augmentation(0, False), torch.Generator()))
+    assert [len(labels) for _, labels in found] == [7]
+
+
+@pytest.mark.parametrize("count", [1, 10, 20, 21])
+def test_evaluation_reads_everything_in_order(count: int) -> None:
+    found = list(evaluation_batches(split(count), 10))
+    assert torch.equal(torch.cat([labels for _, labels in found]), torch.arange(count))
+    assert all(len(images) == len(labels) <= 10 for images, labels in found)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ir2search.errors import RunError
+from ir2search.space import Candidate, build
+from ir2search.training import load_network
+from ir2search.training.checkpoint import save_network
+
+SMALL = Candidate(depth=8, width=0.25, image=(1, 8, 8))
+
+
+def test_a_network_comes_back_as_it_was(tmp_path: Path) -> None:
+    network = build(SMALL)
+    network(torch.randn(8, 1, 8, 8))  # statistics of its own
+    save_network(network, tmp_path / "a.safetensors")
+    again = load_network(SMALL, tmp_path / "a.safetensors")
+    assert not again.training
+    for name, value in network.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value), name
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_a_missing_or_damaged_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"a\.safetensors: not a checkpoint that can be read"):
+        load_network(SMALL, tmp_path / "a.safetensors")
+    torch.save(build(SMALL).state_dict(), tmp_path / "a.safetensors")  # a pickle by that name
+    with pytest.raises(RunError, match=r"a\.safetensors: not a checkpoint that can be read"):
+        load_network(SMALL, tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [Candidate(depth=14, width=0.25, image=(1, 8, 8)), Candidate(depth=8, image=(1, 8, 8))],
+)
+def test_weights_of_another_network_are_named(tmp_path: Path, other: Candidate) -> None:
+    save_network(build(other), tmp_path / "a.safetensors")
+    with pytest.raises(RunError, match=r"a\.safetensors: the weights do not fit the candidate"):
+        load_network(SMALL, tmp_path / "a.safetensors")

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from torch import nn
+from torch.optim import lr_scheduler
+
+from ir2search.training import Recipe
+
+
+@pytest.mark.parametrize(
+    ("schedule", "make"),
+    [
+        ("cosine", lambda o: lr_scheduler.CosineAnnealingLR(o, T_max=10)),
+        ("linear", lambda o: lr_scheduler.LinearLR(o, 1.0, 1e-12, total_iters=10)),
+        ("constant", lambda o: lr_scheduler.ConstantLR(o, 1.0)),
+    ],
+)
+def test_schedules_are_torchs(schedule: Any, make: Any) -> None:
+    recipe = Recipe(epochs=10, lr=0.4, schedule=schedule)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.4)
+    scheduler = make(optimizer)
+    for epoch in range(10):
+        assert recipe.rate(epoch) == pytest.approx(scheduler.get_last_lr()[0], abs=1e-9)
+        optimizer.step()
+        scheduler.step()
+
+
+@given(
+    st.sampled_from(["cosine", "linear", "constant"]),
+    st.integers(1, 50),
+    st.floats(0, 60),
+    st.floats(0, 1),
+)
+def test_the_rate_rises_to_lr_and_stays_within_it(
+    schedule: Any, epochs: int, warmup: float, share: float
+) -> None:
+    recipe = Recipe(epochs=epochs, lr=0.3, schedule=schedule, warmup_epochs=warmup)
+    progress = share * epochs
+    assert 0 <= recipe.rate(progress) <= 0.3 * (1 + 1e-12)
+    if warmup > 0:
+        assert recipe.rate(0) == 0
+        assert recipe.rate(min(warmup, epochs) / 2) == pytest.approx(
+            0.3 * min(warmup, epochs) / 2 / warmup
+        )
+    if warmup < epochs:
+        assert recipe.rate(warmup) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "expected"),
+    [
+        ("sgd", torch.optim.SGD, {"momentum": 0.8, "weight_decay": 0.01}),
+        ("adam", torch.optim.Adam, {"weight_decay": 0.01}),
+        ("adamw", torch.optim.AdamW, {"weight_decay": 0.01}),
+    ],
+)
+def test_the_optimizer_is_the_one_named(
+    name: Any, kind: type[torch.optim.Optimizer], expected: dict[str, float]
+) -> None:
+    network = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    recipe = Recipe(optimizer=name, lr=0.05, momentum=0.8, weight_decay=0.01)
+    optimizer = recipe.make_optimizer(network)
+    assert type(optimizer) is kind
+    (group,) = optimizer.param_groups
+    assert group["lr"] == 0.05
+    assert {key: group[key] for key in expected} == expected
+    assert len(group["params"]) == len(list(network.parameters()))
+
+
+def test_the_default_is_the_papers() -> None:
+    recipe = Recipe()
+    assert (recipe.epochs, recipe.batch_size, recipe.lr) == (500, 128, 0.11)
+    assert (recipe.optimizer, recipe.momentum, recipe.weight_decay) == ("sgd", 0.9, 1e-4)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"epochs": 0}, {"epochs": 2.5}, {"epochs": True}, {"batch_size": 1}, {"lr": 0},
+        {"lr": float("inf")}, {"lr": "0.1"}, {"momentum": 1.0}, {"weight_decay": -1e-4},
+        {"schedule": "step"}, {"warmup_epochs": -1}, {"label_smoothing": 1.0},
+        {"crop_padding": -1}, {"flip": "no"}, {"nesterov": True},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_wrong_value_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Recipe(**values)
