@@ -23,9 +23,12 @@ class _Commands(TyperGroup):
         except InputError as error:
             _complain(str(error))
             raise typer.Exit(2) from None
-        except (IR2SearchError, OSError) as error:
-            if isinstance(error, BrokenPipeError):
-                raise
+        except BrokenPipeError:
+            raise  # typer knows what to do with `| head`
+        except OSError as error:
+            _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+            raise typer.Exit(1) from None
+        except IR2SearchError as error:
             _complain(str(error))
             raise typer.Exit(1) from None
         except KeyboardInterrupt:

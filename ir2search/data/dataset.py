@@ -110,6 +110,11 @@ def load_data(config: DataConfig, folder: Path | None, cache: Path, seed: int) -
     Raises:
         DataError: a folder or a file that is missing, empty, corrupt or of no known layout.
     """
+    if folder is not None and config.source == "digits":
+        raise DataError(
+            f"--data {folder}: the study reads its own digits; leave --data out, or give the study "
+            'file `source = "folder"` in [data]'
+        )
     where = folder or (Path(config.path) if config.path else None)
     file = _decoded(config, where, cache)
     with safe_open(file, "pt") as stored:
@@ -138,7 +143,7 @@ def _read_test(file: Path) -> Split:
 def _decoded(config: DataConfig, folder: Path | None, cache: Path) -> Path:
     """The file of decoded images, made where it is not there yet."""
     if config.source == "digits":
-        key = _digest("digits", config.size)
+        folder, key = None, _digest("digits", config.size)
     else:
         if folder is None:
             raise DataError("data: the study reads a folder of images; name it with --data FOLDER")
@@ -148,11 +153,7 @@ def _decoded(config: DataConfig, folder: Path | None, cache: Path) -> Path:
         key = _digest(str(folder.resolve()), listing, config.size)
     file = cache / f"{key}.safetensors"
     if not _is_whole(file):
-        raw = (
-            read_digits(config.size)
-            if folder is None or config.source == "digits"
-            else read_folder(folder, config.size)
-        )
+        raw = read_digits(config.size) if folder is None else read_folder(folder, config.size)
         _store(raw, file)
     return file
 

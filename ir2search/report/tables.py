@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import moocore
 import numpy as np
 import pandas as pd
 
+from ir2search.search.folder import read_json, read_json_lines
 from ir2search.search.results import front_of, knee, minimised
 from ir2search.search.study import Study
 
@@ -41,7 +41,7 @@ def report_data(folder: Path, study: Study, trials: pd.DataFrame) -> ReportData:
         hypervolume=hypervolumes(trials, study), on_front=trials["number"].isin(front["number"])
     )
     position = knee(front, study) if len(front) else -1
-    environment = json.loads((folder / "environment.json").read_text())["sessions"]
+    environment = read_json(folder / "environment.json")["sessions"]
     return ReportData(
         study=study,
         trials=trials,
@@ -80,9 +80,8 @@ def _curves(folder: Path, trials: pd.DataFrame) -> pd.DataFrame:
     for number in trials["number"]:
         file = folder / "trials" / str(number) / "curve.jsonl"
         if file.exists():
-            points = (json.loads(line) for line in file.read_text().splitlines())
             rows += [
                 (number, point["epoch"], point["validation_accuracy"], point["restricted_share"])
-                for point in points
+                for point in read_json_lines(file)
             ]
     return pd.DataFrame(rows, columns=["number", "epoch", "accuracy", "restricted_share"])

@@ -15,7 +15,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -119,7 +119,7 @@ def open_storage(folder: Path, study: Study, *, create: bool = False) -> optuna.
 def write_environment(folder: Path, study: Study, device: torch.device) -> None:
     """Add this session to ``environment.json``: machine, versions, device, seed, command."""
     file = folder / "environment.json"
-    sessions = json.loads(file.read_text())["sessions"] if file.exists() else []
+    sessions = read_json(file)["sessions"] if file.exists() else []
     sessions.append(
         {
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -136,6 +136,31 @@ def write_environment(folder: Path, study: Study, device: torch.device) -> None:
         }
     )
     write_json(file, {"sessions": sessions})
+
+
+def read_json(file: Path) -> Any:
+    """The value of a JSON file of a run's folder.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    return _parsed(file, json.loads)
+
+
+def read_json_lines(file: Path) -> list[Any]:
+    """The values of a file with one JSON value a line, such as ``curve.jsonl``.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    return _parsed(file, lambda text: [json.loads(line) for line in text.splitlines()])
+
+
+def _parsed(file: Path, parse: Callable[[str], Any]) -> Any:
+    try:
+        return parse(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{file}: damaged: {error}; put it back as it was, or remove it") from None
 
 
 def write_json(file: Path, value: object) -> None:

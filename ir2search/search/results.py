@@ -15,7 +15,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from ir2search.errors import RunError
-from ir2search.search.folder import open_storage, saved_study, trial_folder
+from ir2search.search.folder import open_storage, read_json, saved_study, trial_folder
 from ir2search.search.objectives import OBJECTIVES
 from ir2search.search.study import Study
 from ir2search.space import Candidate, read_candidate
@@ -208,14 +208,11 @@ def _row(trial: FrozenTrial, folder: Path) -> dict[str, Any]:
     names = ("outcome", "duplicate_of", "candidate_id", "accuracy", "seconds", "best_epoch")
     row |= {name: attributes.get(name) for name in names}
     row |= attributes.get("cost", {})
-    row |= _read_json(own / "candidate.json")
-    row |= {k: v for k, v in _read_json(own / TEST_FILE).items() if k == "test_accuracy"}
+    row |= attributes.get("candidate", {})
+    if (own / TEST_FILE).exists():
+        row["test_accuracy"] = read_json(own / TEST_FILE)["test_accuracy"]
     return row
 
 
 def _epochs(file: Path) -> int:
     return len(file.read_text().splitlines()) if file.exists() else 0
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    return dict(json.loads(file.read_text())) if file.exists() else {}

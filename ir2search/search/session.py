@@ -109,6 +109,8 @@ def run(
     """
     folder, where = Path(folder), pick_device(device)
     path = Path(data) if data is not None else None
+    if folder.parent.exists() and not folder.parent.is_dir():
+        raise RunError(f"{folder.parent}: not a folder; give --runs a folder")
     # checked before the folder is made, so that a wrong --data leaves nothing behind
     images = load_data(study.data, path, folder.parent / ".cache", study.seed)
     space = study.space.with_data(images.image, images.classes)
@@ -253,6 +255,7 @@ class _Session:
             self._end(trial, TrialState.PRUNED, f"names no network: {error}")
             return
         trial.set_user_attr("candidate_id", candidate.id)
+        trial.set_user_attr("candidate", candidate.as_dict())
         if candidate.id in self.seen:
             self._repeat(trial, self.seen[candidate.id])
             return

@@ -223,3 +223,25 @@ def test_a_corrupt_checkpoint(ir2search: Command, finished_run: Path, tmp_path: 
         file.write_bytes(file.read_bytes()[:100])
     done = ir2search("analyze", folder, "--images", "4")
     check(done, "best.safetensors: not a checkpoint that can be read", "remove it")
+
+
+def test_runs_that_are_no_folder(ir2search: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    check(ir2search("run", "digits", "--runs", "file"), "file: not a folder; give --runs a folder")
+
+
+def test_data_for_a_study_that_reads_its_own(ir2search: Command, tmp_path: Path) -> None:
+    check(ir2search("run", "digits", "--data", tmp_path), "--data", "leave --data out")
+
+
+@pytest.mark.parametrize(
+    "damaged", ["environment.json", "trials/0/curve.jsonl", "study.toml", "study.db"]
+)
+def test_a_damaged_file_of_a_run_is_named_and_kept(
+    ir2search: Command, finished_run: Path, tmp_path: Path, damaged: str
+) -> None:
+    folder = shutil.copytree(finished_run, tmp_path / "runs" / "quick")
+    (folder / damaged).write_text('{"cut": ')
+    before = contents(folder)
+    check(ir2search("report", folder), f"{Path('quick') / damaged}: ")
+    assert contents(folder) == before
