@@ -18,18 +18,20 @@ if TYPE_CHECKING:
     from ir2search.data import DataConfig, ImageData, load_data
     from ir2search.errors import IR2SearchError
     from ir2search.nn import BinaryConv2d, InformationRecovery, attention_map, restrict
+    from ir2search.released import evaluate_released, load_released
     from ir2search.report import analyze, write_report
     from ir2search.search import RunObserver, Study, front, load_study, run, status, trials
     from ir2search.space import Candidate, Choice, Range, SearchSpace, build
     from ir2search.training import Recipe, load_network, train
-    from ir2search.zoo import preset, presets
+    from ir2search.zoo import build_preset, preset, presets
 
 _MODULES = {
     "ir2search.costs": ("Cost", "LayerCost", "cost"),
     "ir2search.data": ("DataConfig", "ImageData", "load_data"),
     "ir2search.errors": ("IR2SearchError",),
     "ir2search.nn": ("BinaryConv2d", "InformationRecovery", "attention_map", "restrict"),
-    "ir2search.zoo": ("preset", "presets"),
+    "ir2search.released": ("evaluate_released", "load_released"),
+    "ir2search.zoo": ("build_preset", "preset", "presets"),
     "ir2search.report": ("analyze", "write_report"),
     "ir2search.search": (
         "RunObserver",
@@ -63,10 +65,13 @@ __all__ = [
     "analyze",
     "attention_map",
     "build",
+    "build_preset",
     "cost",
+    "evaluate_released",
     "front",
     "load_data",
     "load_network",
+    "load_released",
     "load_study",
     "preset",
     "presets",

@@ -8,7 +8,8 @@
     │   ├── SpaceError        a search space with nothing in it
     │   ├── StudyError        a study file
     │   ├── DataError         a data folder, a table or an image
-    │   └── RunError          a run's folder or one of its trials
+    │   ├── RunError          a run's folder or one of its trials
+    │   └── WeightsError      a file of weights, or weights of another network
     └── TrainingDiverged      a loss that is not finite: recorded as the trial's reason
 """
 
@@ -39,6 +40,10 @@ class DataError(InputError):
 
 class RunError(InputError):
     """A run's folder that is missing, foreign, busy, or lacks the trial asked for."""
+
+
+class WeightsError(InputError):
+    """Weights that cannot be read or are not those of the network asked for."""
 
 
 class TrainingDiverged(IR2SearchError):

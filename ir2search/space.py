@@ -18,12 +18,14 @@ from ir2search.errors import CandidateError, SpaceError
 from ir2search.models.families import FAMILIES, Family
 
 if TYPE_CHECKING:
-    from ir2search.models.resnet import CifarResNet
+    from ir2search.models.network import TappedNetwork
 
 Value = bool | int | float | str
 Precision = Literal["binary", "real"]
 Fusion = Literal["none", "dense", "compact"]
 Normalization = Literal["map", "column"]
+Estimator = Literal["polynomial", "straight-through", "tanh"]
+Activation = Literal["hardtanh", "prelu", "rprelu"]
 
 THRESHOLD_DIGITS = 6  # a step of 0.1 gives 0.3 and 0.30000000000000004: one threshold
 RELEASED_FUSION_RATIO = 4.0  # ResNet-20 for CIFAR as released
@@ -35,8 +37,8 @@ class Candidate:
 
     The default is the paper's ResNet-20 for CIFAR-10. Values are brought to a canonical form: a
     fusion ratio becomes a fusion width, a compact fusion as wide as the last maps becomes dense,
-    no taps means no fusion, no restriction means no normalisation of its map, and the width
-    multiplier is that of the channels it rounds to.
+    no taps means no fusion, no restriction means no normalisation of its map, what is not binary
+    has no estimator, and the width multiplier is that of the channels it rounds to.
 
     Attributes:
         backbone: name of a family of networks.
@@ -51,6 +53,12 @@ class Candidate:
         normalization: of the attention map in the restriction.
         weights: ``"binary"`` or ``"real"``, of the backbone's inner convolutions.
         activations: ``"binary"`` or ``"real"``, the inputs of those convolutions.
+        estimator: surrogate gradient of the inputs' sign: ``"polynomial"`` (Bi-Real Net),
+            ``"straight-through"``, or ``"tanh"`` that sharpens over training (IR-Net).
+        weight_estimator: surrogate gradient of the weights' sign, out of the same.
+        shift: learn a threshold for each channel before the sign (ReActNet).
+        standardise: standardise the weights before their sign (IR-Net).
+        activation: ``"hardtanh"``, ``"prelu"``, or ``"rprelu"``, with learnable shifts (ReActNet).
         image: (channels, height, width) of an input image.
         classes: number of classes.
 
@@ -70,6 +78,11 @@ class Candidate:
     normalization: Normalization = "map"
     weights: Precision = "binary"
     activations: Precision = "binary"
+    estimator: Estimator = "polynomial"
+    weight_estimator: Estimator = "straight-through"
+    shift: bool = False
+    standardise: bool = False
+    activation: Activation = "hardtanh"
     image: tuple[int, int, int] = (3, 32, 32)
     classes: int = 10
 
@@ -84,6 +97,10 @@ class Candidate:
             "image": tuple(self.image),
         }
         canonical |= _canonical_fusion(self, family, fusion_ratio)
+        if self.activations == "real":
+            canonical |= {"estimator": "polynomial", "shift": False}
+        if self.weights == "real":
+            canonical |= {"weight_estimator": "straight-through", "standardise": False}
         for name, value in canonical.items():
             object.__setattr__(self, name, value)
 
@@ -156,35 +173,46 @@ def read_candidate(file: Path) -> Candidate:
     return candidate_from_dict(values, str(file))
 
 
-def build(candidate: Candidate) -> CifarResNet:
+def build(candidate: Candidate) -> TappedNetwork:
     """The candidate's network, freshly initialised from torch's global random state.
 
     Its ``forward`` takes normalised images (N, C, H, W) to logits (N, classes); its
     ``forward_features`` gives the last feature maps before fusion, (N, n, h, w).
     """
-    from ir2search.models.resnet import CifarResNet
-    from ir2search.nn import InformationRecovery
+    from ir2search.models.build import BUILDERS
+    from ir2search.models.network import Plan
+    from ir2search.nn import Binarisation, InformationRecovery, make_activation
 
     family = FAMILIES[candidate.backbone]
     stem = family.stem_channels(candidate.width)
-    channels = dict(zip(family.taps, family.channel_factors, strict=False))
+    factors = dict(zip(family.taps, family.channel_factors, strict=False))
     recovery = InformationRecovery(
-        [stem * channels[name] for name in candidate.taps],
+        [stem * factors[name] for name in candidate.taps],
         family.last_channels(candidate.width),
         fusion="dense" if candidate.fusion == "dense" else "compact",
         channels=candidate.fusion_channels,
         group_size=candidate.fusion_group_size,
+        activation=lambda channels: make_activation(candidate.activation, channels),
     )
-    return CifarResNet(
+    binarisation = Binarisation(
+        weights=candidate.weights,
+        activations=candidate.activations,
+        estimator=candidate.estimator,
+        weight_estimator=candidate.weight_estimator,
+        shift=candidate.shift,
+        standardise=candidate.standardise,
+    )
+    plan = Plan(
         depth=candidate.depth,
-        stem_channels=stem,
-        in_channels=candidate.image[0],
+        channels=stem,
+        image=candidate.image,
         classes=candidate.classes,
         taps=candidate.taps,
         recovery=recovery,
-        weights=candidate.weights,
-        activations=candidate.activations,
+        binarisation=binarisation,
+        activation=candidate.activation,
     )
+    return BUILDERS[candidate.backbone](plan)
 
 
 @dataclass(frozen=True)
@@ -261,7 +289,7 @@ class SearchSpace:
         values = {**self.fixed, **parameters}
         family = FAMILIES[str(values.get("backbone", _DEFAULT.backbone))]
         taps = tuple(name for name in family.taps if values.pop(TAP + name, True))
-        return Candidate(**values, taps=taps)
+        return Candidate(**{"depth": family.depth, **values}, taps=taps)
 
     def with_data(self, image: tuple[int, int, int], classes: int) -> SearchSpace:
         """The same space for images (channels, height, width) of so many classes."""
@@ -315,7 +343,15 @@ class SearchSpace:
             if not isinstance(value, bool):
                 raise SpaceError(f"{_shown(name)}: must be true or false, but got {value!r}")
             return
-        values = {"backbone": self.fixed.get("backbone", _DEFAULT.backbone), name: value}
+        backbone = str(self.fixed.get("backbone", _DEFAULT.backbone))
+        family = _family(backbone)
+        values = {
+            "backbone": backbone,
+            "depth": family.depth,
+            "taps": family.taps,
+            "image": (1, family.min_side, family.min_side),
+            name: value,
+        }
         if name == "fusion_group_size":
             values["fusion"] = "dense"  # whether it divides a width is that candidate's matter
         try:
@@ -392,6 +428,9 @@ def _check(candidate: Candidate, family: Family) -> None:
         ("normalization", Normalization),
         ("weights", Precision),
         ("activations", Precision),
+        ("estimator", Estimator),
+        ("weight_estimator", Estimator),
+        ("activation", Activation),
     ):
         value = getattr(candidate, name)
         known = get_args(options)

@@ -1,13 +1,66 @@
-"""The paper's networks by name."""
+"""The paper's networks by name.
+
+Source: Xue et al., "IR²Net", arXiv 2210.02637, section 4, and the networks that its authors
+released.
+"""
 
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ir2search.errors import CandidateError
-from ir2search.space import Candidate
+from ir2search.space import Candidate, build
 
-_PRESETS = {"cifar-resnet20": Candidate()}
+if TYPE_CHECKING:
+    from ir2search.models.network import TappedNetwork
+
+_STAGES = ("stem", "stage1", "stage2", "stage3")
+_IMAGENET = Candidate(
+    backbone="imagenet-resnet",
+    depth=18,
+    taps=_STAGES,
+    fusion="dense",
+    activation="prelu",
+    image=(3, 224, 224),
+    classes=1000,
+)
+
+
+@dataclass(frozen=True)
+class _Compact:
+    ratio: float
+    group_size: int = 1
+
+
+_VARIANTS = {"A": None, "B": _Compact(2), "C": _Compact(4, group_size=16), "D": _Compact(20)}
+
+
+def _imagenet(depth: int, compact: _Compact | None) -> Candidate:
+    if compact is None:
+        return replace(_IMAGENET, depth=depth)
+    return replace(
+        _IMAGENET,
+        depth=depth,
+        fusion="compact",
+        fusion_ratio=compact.ratio,
+        fusion_group_size=compact.group_size,
+    )
+
+
+_PRESETS: dict[str, Candidate] = {
+    "cifar-resnet20": Candidate(),
+    "cifar-resnet18": Candidate(
+        backbone="cifar-basic-resnet", depth=18, taps=_STAGES, fusion_ratio=20
+    ),
+    "cifar-vgg-small": Candidate(backbone="cifar-vgg", depth=7, taps=("stem",), fusion_ratio=32),
+    **{
+        f"imagenet-resnet{depth}-{variant}": _imagenet(depth, compact)
+        for depth in (18, 34)
+        for variant, compact in _VARIANTS.items()
+    },
+}
 
 
 def presets() -> tuple[str, ...]:
@@ -15,13 +68,27 @@ def presets() -> tuple[str, ...]:
     return tuple(_PRESETS)
 
 
-def preset(name: str) -> Candidate:
+def preset(name: str, num_classes: int | None = None) -> Candidate:
     """The candidate of a preset.
+
+    Args:
+        name: one of `presets`.
+        num_classes: in place of the paper's.
 
     Raises:
         CandidateError: there is none of that name; the message lists near ones.
     """
     if name not in _PRESETS:
-        near = difflib.get_close_matches(name, _PRESETS, 1) or list(_PRESETS)
+        near = difflib.get_close_matches(name, _PRESETS, 3) or list(_PRESETS)
         raise CandidateError(f"no preset {name!r}; did you mean {', '.join(near)}?")
-    return _PRESETS[name]
+    candidate = _PRESETS[name]
+    return candidate if num_classes is None else replace(candidate, classes=num_classes)
+
+
+def build_preset(name: str, num_classes: int | None = None) -> TappedNetwork:
+    """The network of a preset, freshly initialised.
+
+    Raises:
+        CandidateError: there is none of that name, or fewer than two classes.
+    """
+    return build(preset(name, num_classes))

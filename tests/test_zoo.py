@@ -1,15 +1,71 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import ir2search as ir
 from ir2search.errors import CandidateError
+from ir2search.models import FAMILIES
+
+# parameters, of them binary, BOPs, FLOPs, as measured on the networks that the authors released
+RELEASED = {
+    "cifar-resnet20": (272_458, 267_264, 40_108_032, 601_728),
+    "cifar-resnet18": (11_207_096, 10_985_472, 547_356_672, 8_563_168),
+    "cifar-vgg-small": (4_675_834, 4_571_136, 603_979_776, 3_856_128),
+    "imagenet-resnet18-A": (12_220_264, 10_985_472, 1_676_279_808, 163_483_648),
+    "imagenet-resnet18-B": (11_960_424, 10_985_472, 1_676_279_808, 150_751_488),
+    "imagenet-resnet18-C": (11_882_344, 10_985_472, 1_676_279_808, 146_925_568),
+    "imagenet-resnet18-D": (11_727_070, 10_985_472, 1_676_279_808, 139_315_966),
+}
 
 
-def test_every_preset_has_a_network_and_a_cost() -> None:
-    assert "cifar-resnet20" in ir.presets()
-    for name in ir.presets():
-        assert ir.cost(ir.preset(name)).ops > 0
+@pytest.mark.parametrize("name", RELEASED)
+def test_a_preset_costs_what_the_released_network_does(name: str) -> None:
+    price = ir.cost(ir.preset(name))
+    counts = (price.parameters, price.binary_parameters, price.bops, price.flops)
+    assert counts == RELEASED[name]
+
+
+@pytest.mark.parametrize("name", [name for name in ir.presets() if "-A" in name or "cifar" in name])
+def test_torchs_own_counter_agrees(name: str) -> None:
+    network = ir.build_preset(name).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, *ir.preset(name).image))
+    price = ir.cost(ir.preset(name))
+    assert 2 * (price.flops + price.bops) == counter.get_total_flops()
+
+
+def test_resnet34_has_the_same_four_variants() -> None:
+    for variant in "ABCD":
+        small, large = (ir.preset(f"imagenet-resnet{d}-{variant}") for d in (18, 34))
+        assert large == replace(small, depth=34)
+        assert len(ir.build(large).get_submodule("stage3")) == 12  # type: ignore[arg-type]
+
+
+def test_a_preset_for_other_classes() -> None:
+    network = ir.build_preset("cifar-vgg-small", num_classes=100).eval()
+    assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 100)
+    with pytest.raises(CandidateError, match="classes: must be at least 2"):
+        ir.build_preset("cifar-vgg-small", num_classes=1)
+
+
+@pytest.mark.parametrize("name", ir.presets())
+def test_any_subset_of_taps_feeds_recovery(name: str) -> None:
+    base = replace(ir.preset(name), width=0.125, image=(3, 40, 33), classes=4)
+    for taps in ((), ("stem",), FAMILIES[base.backbone].taps, FAMILIES[base.backbone].taps[1::2]):
+        candidate = replace(base, fusion="compact", fusion_channels=4, fusion_group_size=1)
+        network = ir.build(replace(candidate, taps=taps)).eval()
+        assert network(torch.zeros(2, 3, 40, 33)).shape == (2, 4)
+        assert ir.cost(replace(candidate, taps=taps)).flops > 0
+
+
+@pytest.mark.parametrize("name", ir.presets())
+def test_a_size_too_small_says_so(name: str) -> None:
+    with pytest.raises(CandidateError, match=r"image: .* \d+ pixels a side, but got 3"):
+        replace(ir.preset(name), image=(3, 3, 224))
 
 
 def test_an_unknown_preset_lists_a_near_one() -> None:

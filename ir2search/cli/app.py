@@ -172,6 +172,7 @@ def analyze(
 def cost(
     what: Annotated[str, typer.Argument(help="A preset, a candidate.json, or a trial's folder.")],
     as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the layers as CSV.")] = False,
 ) -> None:
     """Count a network's operations, parameters and memory, by layer and in total.
 
@@ -180,6 +181,7 @@ def cost(
       ir2search cost cifar-resnet20
       ir2search cost runs/digits/trials/3
       ir2search cost candidate.json --json | jq .ops
+      ir2search cost imagenet-resnet18-D --csv > layers.csv
     """
     from ir2search.cli.show import show_cost
     from ir2search.costs import cost as candidate_cost
@@ -190,7 +192,32 @@ def cost(
     if path.is_dir():
         path /= "candidate.json"
     candidate = read_candidate(path) if path.suffix == ".json" else preset(what)
-    show_cost(candidate_cost(candidate), what, as_json)
+    show_cost(candidate_cost(candidate), what, as_json, as_csv)
+
+
+@app.command()
+def evaluate(
+    preset: Annotated[str, typer.Option(help="Which network, by its name.")],
+    weights: Annotated[Path, typer.Option(help="The authors' weights: .safetensors, .pth, .th.")],
+    data: Annotated[Path, typer.Option(help="Folder of images, of which the test split is read.")],
+    device: Device = "auto",
+    runs: Annotated[Path, typer.Option(help="Decoded images are cached in this folder.")] = (
+        Path("runs")
+    ),
+    as_json: Json = False,
+) -> None:
+    """Measure the paper's released weights on a test set.
+
+    A checkpoint is read as weights only: no code in it can run.
+
+    \b
+    Examples:
+      ir2search evaluate --preset cifar-resnet20 --weights resnet20.th --data cifar10/
+    """
+    from ir2search.cli.show import show_evaluation
+    from ir2search.released import evaluate_released
+
+    show_evaluation(evaluate_released(preset, weights, data, runs / ".cache", device), as_json)
 
 
 @app.command()

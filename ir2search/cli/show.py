@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ir2search.costs import Cost
+    from ir2search.released import Evaluation
     from ir2search.report import Analysis
     from ir2search.search import RunStatus
 
@@ -63,10 +65,13 @@ def show_analysis(analysis: Analysis, as_json: bool) -> None:
     console.print(f"figures and table in {escape(str(analysis.folder))}")
 
 
-def show_cost(cost: Cost, name: str, as_json: bool) -> None:
+def show_cost(cost: Cost, name: str, as_json: bool, as_csv: bool) -> None:
     """A network's costs by layer and in total."""
     if as_json:
         _print_json(cost.as_dict())
+        return
+    if as_csv:
+        print(cost.layers.to_csv(index=False), end="")  # noqa: T201
         return
     columns = ("layer", "type", "FLOPs", "BOPs", "parameters", "of them binary", "memory")
     table = _table(name, columns, words={"layer", "type"})
@@ -85,6 +90,15 @@ def show_cost(cost: Cost, name: str, as_json: bool) -> None:
     console.print(f"OPs = FLOPs + BOPs / 64 = [bold]{cost.ops:,.0f}[/] for one image")
     others = ", ".join(f"{kind} {number:,}" for kind, number in cost.others.items())
     console.print(f"not counted in FLOPs, BOPs or OPs: {others.replace('_', ' ')}")
+
+
+def show_evaluation(evaluation: Evaluation, as_json: bool) -> None:
+    """Accuracy of released weights."""
+    if as_json:
+        _print_json(asdict(evaluation))
+        return
+    shares = f"top-1 {text.percent(evaluation.top1)}, top-5 {text.percent(evaluation.top5)}"
+    _console().print(f"{shares} of {evaluation.images:,} test images")
 
 
 def show_studies(studies: Mapping[str, Path], as_json: bool) -> None:

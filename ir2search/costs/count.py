@@ -132,7 +132,7 @@ def cost(candidate: Candidate) -> Cost:
     backbone = _backbone_rows(candidate.backbone_only())
     if not candidate.taps:
         return Cost(backbone)
-    head = next(i for i, row in enumerate(backbone) if row.name == "pool")
+    head = next(i for i, row in enumerate(backbone) if row.name.startswith("head"))
     return Cost((*backbone[:head], *_recovery_rows(candidate), *backbone[head:]))
 
 
@@ -190,7 +190,9 @@ def _row(name: str, module: nn.Module, operations: Counter[str]) -> LayerCost:
     is_binary = isinstance(module, BinaryConv2d) and module.is_binary
     parameters = sum(p.numel() for p in module.parameters(recurse=False))
     buffers = sum(b.numel() for b in module.buffers(recurse=False))
-    has_binary_weights = isinstance(module, BinaryConv2d) and module.weights == "binary"
+    has_binary_weights = isinstance(module, BinaryConv2d) and (
+        module.binarisation.weights == "binary"
+    )
     binary = parameters if has_binary_weights else 0
     return LayerCost(
         name=name,

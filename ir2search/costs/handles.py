@@ -21,9 +21,10 @@ KINDS = {
     "addmm": "linear",
     "batch_norm": "batch_norm",
     "adaptive_avg_pool2d": "pooling",
-    "hardtanh": "activation",
+    "pooling": "pooling",
+    "activation": "activation",
     "sign": "sign",
-    "add": "shortcut_add",
+    "add": "add",
 }
 
 
@@ -36,15 +37,32 @@ def _elements(name: str) -> Callable[[list[Any], list[Any]], Counter[str]]:
     return handle
 
 
+def _sign(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """One for each element of a feature map; weights are packed once, ahead of inference.
+
+    In the traced graph weights are parameters, which no feature map is but the image itself.
+    """
+    node = inputs[0].node()
+    if node.kind() == "prim::PythonOp":  # standardised before
+        node = next(node.inputs()).node()
+    return Counter() if node.kind() == "prim::Param" else _elements("sign")(inputs, outputs)
+
+
 def _nothing(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     return Counter()
 
 
 HANDLES = {
-    "aten::hardtanh": _elements("hardtanh"),
-    "aten::hardtanh_": _elements("hardtanh"),
+    "aten::hardtanh": _elements("activation"),
+    "aten::hardtanh_": _elements("activation"),
+    "aten::prelu": _elements("activation"),
     "aten::add": _elements("add"),
-    "prim::PythonOp._PolynomialSign": _elements("sign"),
-    "prim::PythonOp._StraightThroughSign": _nothing,  # weights are packed once, ahead of inference
+    "aten::sub": _elements("add"),
+    "aten::avg_pool2d": _elements("pooling"),
+    "aten::max_pool2d": _elements("pooling"),
+    "prim::PythonOp._PolynomialSign": _sign,
+    "prim::PythonOp._StraightThroughSign": _sign,
+    "prim::PythonOp._TanhSign": _sign,
+    "prim::PythonOp._Standardised": _nothing,  # of weights, ahead of inference
     "aten::pad": _nothing,  # moves data only
 }

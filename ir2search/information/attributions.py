@@ -19,7 +19,7 @@ import torch
 from captum.attr import IntegratedGradients, LayerIntegratedGradients
 from torch import Tensor, nn
 
-from ir2search.models.resnet import CifarResNet
+from ir2search.models.network import TappedNetwork
 
 STEPS = 32  # of the Gauss-Legendre quadrature over the path from the baseline
 BATCH = 512  # interpolated images in a pass, whatever the number of images
@@ -54,15 +54,14 @@ class LayerAttribution:
     change: Tensor
 
 
-def cuts(network: CifarResNet) -> list[Cut]:
-    """One cut after each layer that gives a feature map: stem, units of the stages, recovery."""
+def cuts(network: TappedNetwork) -> list[Cut]:
+    """One cut after each layer that gives a feature map: stem, units of stages, recovery."""
     result: list[Cut] = []
     passed: list[str] = []
-    for stage in ("stem", "stage1", "stage2", "stage3"):
-        module = network.get_submodule(stage)
-        names = [stage] if stage == "stem" else [f"{stage}.{i}" for i in range(_length(module))]
+    for layer in network.layer_names:
+        names = _units(network, layer)
         result += [Cut(name, tuple(passed)) for name in names]
-        if stage in network.tap_names:
+        if layer in network.tap_names:
             passed.append(names[-1])
     if network.tap_names:
         result.append(Cut("recovery", ()))
@@ -70,7 +69,7 @@ def cuts(network: CifarResNet) -> list[Cut]:
 
 
 def attribute(
-    network: CifarResNet,
+    network: TappedNetwork,
     images: Tensor,
     labels: Tensor,
     on_layer: Callable[[str], None] = lambda name: None,
@@ -144,5 +143,8 @@ def _frozen(network: nn.Module) -> Iterator[None]:
         network.train(training)
 
 
-def _length(module: nn.Module) -> int:
-    return sum(1 for _ in module.children())
+def _units(network: TappedNetwork, layer: str) -> list[str]:
+    """Names of what a layer is made of, as far as each gives a feature map that others take."""
+    if not layer.startswith("stage"):
+        return [layer]
+    return [f"{layer}.{name}" for name, _ in network.get_submodule(layer).named_children()]

@@ -18,7 +18,7 @@ from ir2search.information.measures import (
     entropy_bits,
     kept_share,
 )
-from ir2search.models.resnet import CifarResNet
+from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate
 from ir2search.training import EpochResult, Recipe, load_network, train
 from ir2search.training.checkpoint import BEST
@@ -55,8 +55,8 @@ class LayerInformation:
 
 
 def measure(
-    network: CifarResNet,
-    twin: CifarResNet,
+    network: TappedNetwork,
+    twin: TappedNetwork,
     images: Tensor,
     labels: Tensor,
     on_layer: Callable[[str], None] = lambda name: None,
@@ -112,7 +112,7 @@ def train_twin(
     device: torch.device,
     on_epoch: Callable[[EpochResult], None] = lambda result: None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> CifarResNet:
+) -> TappedNetwork:
     """The candidate's full-precision twin, trained as it was, once: ``folder`` keeps it.
 
     Raises:

@@ -15,6 +15,7 @@ class Family:
         base_width: channels of the stem at width multiplier 1.
         channel_factors: channels of each tap, and of the last maps, over those of the stem.
         min_side: least height and width of an image, in pixels.
+        depth: the usual one.
         depth_rule: which depths there are, in words.
         has_depth: whether a depth is one of them.
     """
@@ -23,6 +24,7 @@ class Family:
     base_width: int
     channel_factors: tuple[int, ...]
     min_side: int
+    depth: int
     depth_rule: str
     has_depth: Callable[[int], bool]
 
@@ -35,13 +37,43 @@ class Family:
         return self.stem_channels(width) * self.channel_factors[-1]
 
 
+_STAGES = ("stem", "stage1", "stage2", "stage3")
+
 FAMILIES: dict[str, Family] = {
     "cifar-resnet": Family(
         taps=("stem", "stage1", "stage2"),
         base_width=16,
         channel_factors=(1, 1, 2, 4),
         min_side=4,
+        depth=20,
         depth_rule="6 n + 2 (8, 14, 20, 26, ...)",
         has_depth=lambda depth: depth >= 8 and depth % 6 == 2,
+    ),
+    "cifar-basic-resnet": Family(
+        taps=_STAGES,
+        base_width=64,
+        channel_factors=(1, 1, 2, 4, 8),
+        min_side=8,
+        depth=18,
+        depth_rule="18 or 34",
+        has_depth=lambda depth: depth in (18, 34),
+    ),
+    "cifar-vgg": Family(
+        taps=("stem", "conv1", "conv2", "conv3", "conv4"),
+        base_width=128,
+        channel_factors=(1, 1, 2, 2, 4, 4),
+        min_side=8,
+        depth=7,
+        depth_rule="7",
+        has_depth=lambda depth: depth == 7,
+    ),
+    "imagenet-resnet": Family(
+        taps=_STAGES,
+        base_width=64,
+        channel_factors=(1, 1, 2, 4, 8),
+        min_side=32,
+        depth=18,
+        depth_rule="18 or 34",
+        has_depth=lambda depth: depth in (18, 34),
     ),
 }

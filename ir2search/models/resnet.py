@@ -1,37 +1,70 @@
-"""The CIFAR ResNet with binary 3x3 convolutions and information recovery.
+"""Residual networks with binary 3x3 convolutions and information recovery.
 
-Source: He et al., "Deep Residual Learning", CVPR 2016, section 4.2 (three stages, depth 6 n + 2);
-made binary as in Xue et al., "IR²Net", arXiv 2210.02637, with a shortcut around every convolution.
+Sources: He et al., "Deep Residual Learning", CVPR 2016 (the networks); Liu et al., "Bi-Real Net",
+ECCV 2018 (a shortcut around every binary convolution); Xue et al., "IR²Net", arXiv 2210.02637
+(which of them are used, and what is tapped).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ir2search.nn import BinaryConv2d, InformationRecovery
-from ir2search.nn.binary import Precision
+from ir2search.models.network import Plan, TappedNetwork, pooled_head
+from ir2search.nn import BinaryConv2d
+
+STAGE_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # blocks of two convolutions, by depth
+
+
+def cifar_resnet(plan: Plan) -> TappedNetwork:
+    """Depth 6 n + 2: three stages of w, 2 w and 4 w channels, a free shortcut a convolution."""
+    w, units = plan.channels, (plan.depth - 2) // 3
+    layers: list[tuple[str, nn.Module]] = [
+        ("stem", _small_stem(plan)),
+        ("stage1", _stage(plan, ResidualUnit, w, w, units, 1)),
+        ("stage2", _stage(plan, ResidualUnit, w, 2 * w, units, 2)),
+        ("stage3", _stage(plan, ResidualUnit, 2 * w, 4 * w, units, 2)),
+    ]
+    return TappedNetwork(plan, layers, pooled_head(4 * w, plan.classes))
+
+
+def cifar_basic_resnet(plan: Plan) -> TappedNetwork:
+    """Depth 18 or 34 for small images: four stages of w to 8 w channels, a shortcut a block."""
+    layers: list[tuple[str, nn.Module]] = [("stem", _small_stem(plan))]
+    layers += _four_stages(plan, BasicBlock, STAGE_BLOCKS[plan.depth])
+    return TappedNetwork(plan, layers, pooled_head(8 * plan.channels, plan.classes))
+
+
+def imagenet_resnet(plan: Plan) -> TappedNetwork:
+    """Depth 18 or 34 for large images: four stages, a shortcut a convolution."""
+    w = plan.channels
+    stem = nn.Sequential(
+        nn.Conv2d(plan.image[0], w, 7, stride=2, padding=3, bias=False),
+        nn.BatchNorm2d(w),
+        plan.make_activation(w),
+    )
+    convolutions = [2 * blocks for blocks in STAGE_BLOCKS[plan.depth]]
+    layers: list[tuple[str, nn.Module]] = [("stem", stem)]
+    layers += _four_stages(plan, BiRealUnit, convolutions)
+    pool = nn.MaxPool2d(3, stride=2, padding=1)
+    return TappedNetwork(plan, layers, pooled_head(8 * w, plan.classes), after_stem=pool)
 
 
 class ResidualUnit(nn.Module):
-    """Binary convolution, BatchNorm, parameter-free shortcut, Hardtanh: one feature map on.
+    """Binary convolution, BatchNorm, parameter-free shortcut, activation: one feature map on.
 
     The shortcut takes every second pixel where the stride is 2, and pads new channels with zeros.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, stride: int, weights: Precision, activations: Precision
-    ) -> None:
+    def __init__(self, plan: Plan, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
         self.new_channels = outputs - inputs
-        self.conv = BinaryConv2d(
-            inputs, outputs, stride=stride, weights=weights, activations=activations
-        )
+        self.conv = BinaryConv2d(inputs, outputs, stride=stride, binarisation=plan.binarisation)
         self.bn = nn.BatchNorm2d(outputs)
-        self.activation = nn.Hardtanh()
+        self.activation = plan.make_activation(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps (N, inputs, H, W) to (N, outputs, H', W'), H' = H / stride rounded up."""
@@ -46,80 +79,81 @@ class ResidualUnit(nn.Module):
         return result
 
 
-class CifarResNet(nn.Module):
-    """ResNet of depth 6 n + 2 for small images, with taps ``stem``, ``stage1`` and ``stage2``.
+class BasicBlock(nn.Module):
+    """Two binary convolutions with a shortcut around both, 1x1 where the shape changes."""
 
-    Args:
-        depth: 6 n + 2; 20 in the paper.
-        stem_channels: channels of the stem and of stage 1; stages 2 and 3 have 2 and 4 times as
-            many.
-        in_channels: channels of the images.
-        classes: number of classes.
-        taps: names of the feature maps that feed `recovery`, in order of depth.
-        recovery: built for those taps.
-        weights: precision of the 3x3 convolutions' weights.
-        activations: precision of their inputs.
+    def __init__(self, plan: Plan, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = BinaryConv2d(inputs, outputs, stride=stride, binarisation=plan.binarisation)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.activation1 = plan.make_activation(outputs)
+        self.conv2 = BinaryConv2d(outputs, outputs, binarisation=plan.binarisation)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.shortcut = nn.Sequential()
+        if stride > 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+        self.activation2 = plan.make_activation(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Feature maps (N, inputs, H, W) to (N, outputs, H', W'), H' = H / stride rounded up."""
+        inner = self.activation1(self.bn1(self.conv1(x)))
+        result: Tensor = self.activation2(self.bn2(self.conv2(inner)) + self.shortcut(x))
+        return result
+
+
+class BiRealUnit(nn.Module):
+    """Binary convolution, BatchNorm, shortcut, activation.
+
+    Where the shape changes the shortcut is an average over 2x2 pixels, a full-precision 1x1
+    convolution and a BatchNorm.
     """
 
-    def __init__(
-        self,
-        *,
-        depth: int,
-        stem_channels: int,
-        in_channels: int,
-        classes: int,
-        taps: Sequence[str],
-        recovery: InformationRecovery,
-        weights: Precision = "binary",
-        activations: Precision = "binary",
-    ) -> None:
+    def __init__(self, plan: Plan, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.tap_names = tuple(taps)
-        w = stem_channels
-        self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, w, 3, padding=1, bias=False), nn.BatchNorm2d(w), nn.Hardtanh()
-        )
-        units = (depth - 2) // 3
-        self.stage1 = _stage(w, w, units, 1, weights, activations)
-        self.stage2 = _stage(w, 2 * w, units, 2, weights, activations)
-        self.stage3 = _stage(2 * w, 4 * w, units, 2, weights, activations)
-        self.recovery = recovery
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.bn = nn.BatchNorm1d(4 * w)
-        self.linear = nn.Linear(4 * w, classes)
-        self.apply(_initialise)
+        self.conv = BinaryConv2d(inputs, outputs, stride=stride, binarisation=plan.binarisation)
+        self.bn = nn.BatchNorm2d(outputs)
+        self.shortcut = nn.Sequential()
+        if stride > 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                # ceil_mode: maps of an odd size shrink as the convolution shrinks them
+                nn.AvgPool2d(2, stride=stride, ceil_mode=True),
+                nn.Conv2d(inputs, outputs, 1, bias=False),
+                nn.BatchNorm2d(outputs),
+            )
+        self.activation = plan.make_activation(outputs)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, classes) of ``images`` (N, C, H, W), normalised."""
-        return self.logits_and_features(images)[0]
+    def forward(self, x: Tensor) -> Tensor:
+        """Feature maps (N, inputs, H, W) to (N, outputs, H', W'), H' = H / stride rounded up."""
+        result: Tensor = self.activation(self.bn(self.conv(x)) + self.shortcut(x))
+        return result
 
-    def forward_features(self, images: Tensor) -> Tensor:
-        """Last feature maps before fusion, (N, n, h, w), of ``images`` (N, C, H, W)."""
-        return self.feature_maps(images)[1]
 
-    def logits_and_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (N, classes) and last feature maps before fusion (N, n, h, w), in one pass."""
-        taps, last = self.feature_maps(images)
-        fused = self.recovery(last, *(taps[name] for name in self.tap_names))
-        logits: Tensor = self.linear(self.bn(self.pool(fused).flatten(1)))
-        return logits, last
+_Block = Callable[[Plan, int, int, int], nn.Module]
 
-    def feature_maps(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """All taps by name, each (N, c, H', W'), and the last maps before fusion (N, n, h, w)."""
-        stem = self.stem(images)
-        stage1 = self.stage1(stem)
-        stage2 = self.stage2(stage1)
-        return {"stem": stem, "stage1": stage1, "stage2": stage2}, self.stage3(stage2)
+
+def _small_stem(plan: Plan) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(plan.image[0], plan.channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(plan.channels),
+        plan.make_activation(plan.channels),
+    )
+
+
+def _four_stages(plan: Plan, block: _Block, counts: Iterable[int]) -> list[tuple[str, nn.Module]]:
+    stages: list[tuple[str, nn.Module]] = []
+    inputs = plan.channels
+    for index, count in enumerate(counts):
+        outputs = plan.channels * 2**index
+        stage = _stage(plan, block, inputs, outputs, count, 2 if index else 1)
+        stages.append((f"stage{index + 1}", stage))
+        inputs = outputs
+    return stages
 
 
 def _stage(
-    inputs: int, outputs: int, units: int, stride: int, weights: Precision, activations: Precision
+    plan: Plan, block: _Block, inputs: int, outputs: int, count: int, stride: int
 ) -> nn.Sequential:
-    first = ResidualUnit(inputs, outputs, stride, weights, activations)
-    rest = [ResidualUnit(outputs, outputs, 1, weights, activations) for _ in range(units - 1)]
-    return nn.Sequential(first, *rest)
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.kaiming_normal_(module.weight)
+    first = block(plan, inputs, outputs, stride)
+    return nn.Sequential(first, *(block(plan, outputs, outputs, 1) for _ in range(count - 1)))

@@ -1,16 +1,32 @@
 """The method's building blocks: binary layers, information restriction, information recovery."""
 
-from ir2search.nn.binary import BinaryConv2d, polynomial_sign, sign, straight_through_sign
+from ir2search.nn.activation import ShiftedPReLU, make_activation
+from ir2search.nn.binary import Binarisation, BinaryConv2d, sharpen
+from ir2search.nn.estimators import (
+    polynomial_sign,
+    sign,
+    standardised,
+    straight_through_sign,
+    tanh_sharpness,
+    tanh_sign,
+)
 from ir2search.nn.recovery import InformationRecovery, fusion_channels
 from ir2search.nn.restriction import attention_map, restrict
 
 __all__ = [
+    "Binarisation",
     "BinaryConv2d",
     "InformationRecovery",
+    "ShiftedPReLU",
     "attention_map",
     "fusion_channels",
+    "make_activation",
     "polynomial_sign",
     "restrict",
+    "sharpen",
     "sign",
+    "standardised",
     "straight_through_sign",
+    "tanh_sharpness",
+    "tanh_sign",
 ]

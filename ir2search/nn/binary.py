@@ -1,78 +1,42 @@
-"""Sign functions with two levels and surrogate gradients, and the convolution made of them.
-
-``torch.sign`` has three levels (``sign(0) = 0``), which no 1-bit kernel can hold. Here zero maps
-to +1, in the forward pass of every estimator:
-
-    q(x) = +1 if x >= 0 else -1
-"""
+"""The convolution of signs with signs."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ir2search.nn.estimators import ESTIMATORS, Estimator, standardised, tanh_sharpness
+
 Precision = Literal["binary", "real"]
 
 
-def sign(x: Tensor) -> Tensor:
-    """q(x): +1 where ``x >= 0``, else -1, in the dtype and shape of ``x``; no gradient."""
-    return x.ge(0).to(x.dtype).mul_(2).sub_(1)
+@dataclass(frozen=True, kw_only=True)
+class Binarisation:
+    """How a convolution's weights and inputs become signs; the default is the paper's.
 
-
-class _PolynomialSign(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return sign(x)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        slope = x.abs().mul_(-2).add_(2).clamp_(min=0)
-        return slope.mul_(gradients[0])
-
-
-class _StraightThroughSign(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return sign(x)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return gradients[0] * x.abs().le(1)
-
-
-def polynomial_sign(x: Tensor) -> Tensor:
-    """Sign with the piecewise-polynomial surrogate gradient, used for activations.
-
-    q(x) = +1 if x >= 0 else -1;
-    dq/dx = 2 + 2x on [-1, 0), 2 - 2x on [0, 1), 0 elsewhere, that is max(0, 2 - 2|x|).
-
-    Source: Liu et al., "Bi-Real Net", ECCV 2018, eq. 6.
-
-    Args:
-        x: any shape, floating point.
+    Attributes:
+        weights: ``"binary"`` takes the sign of the weights, ``"real"`` leaves them.
+        activations: ``"binary"`` takes the sign of the input, ``"real"`` leaves it.
+        estimator: surrogate gradient of the input's sign.
+        weight_estimator: surrogate gradient of the weights' sign.
+        shift: learn a threshold for each channel of the input, in place of 0 ("RSign": Liu et
+            al., "ReActNet", ECCV 2020, eq. 5).
+        standardise: standardise the weights before their sign, see `standardised`.
     """
-    return _PolynomialSign.apply(x)  # type: ignore[no-untyped-call]
+
+    weights: Precision = "binary"
+    activations: Precision = "binary"
+    estimator: Estimator = "polynomial"
+    weight_estimator: Estimator = "straight-through"
+    shift: bool = False
+    standardise: bool = False
 
 
-def straight_through_sign(x: Tensor) -> Tensor:
-    """Sign with the clipped straight-through surrogate gradient, used for weights.
-
-    q(x) = +1 if x >= 0 else -1;
-    dq/dx = 1 if |x| <= 1 else 0.
-
-    Source: Hubara et al., "Binarized Neural Networks", NeurIPS 2016, eq. 4.
-
-    Args:
-        x: any shape, floating point.
-    """
-    return _StraightThroughSign.apply(x)  # type: ignore[no-untyped-call]
+PAPER = Binarisation()
 
 
 class BinaryConv2d(nn.Conv2d):
@@ -87,8 +51,7 @@ class BinaryConv2d(nn.Conv2d):
         kernel_size: side of the square kernel, in pixels.
         stride: step between outputs, in pixels.
         padding: zeros around the input, in pixels.
-        weights: ``"binary"`` takes the sign of the weights, ``"real"`` leaves them.
-        activations: ``"binary"`` takes the sign of the input, ``"real"`` leaves it.
+        binarisation: how weights and input become signs.
     """
 
     def __init__(
@@ -99,20 +62,34 @@ class BinaryConv2d(nn.Conv2d):
         stride: int = 1,
         padding: int = 1,
         *,
-        weights: Precision = "binary",
-        activations: Precision = "binary",
+        binarisation: Binarisation = PAPER,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias=False)
-        self.weights: Precision = weights
-        self.activations: Precision = activations
+        self.binarisation = binarisation
+        self.sharpness = tanh_sharpness(0)
+        self.threshold: nn.Parameter | None = None
+        if binarisation.shift and binarisation.activations == "binary":
+            self.threshold = nn.Parameter(torch.zeros(in_channels, 1, 1))
 
     @property
     def is_binary(self) -> bool:
         """Whether it can run as XNOR and popcount: weights and activations both 1 bit."""
-        return self.weights == "binary" and self.activations == "binary"
+        return self.binarisation.weights == self.binarisation.activations == "binary"
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Convolve ``input`` (N, in_channels, H, W) to (N, out_channels, H', W')."""
-        x = polynomial_sign(input) if self.activations == "binary" else input
-        w = straight_through_sign(self.weight) if self.weights == "binary" else self.weight
+        x, w = input, self.weight
+        if self.binarisation.activations == "binary":
+            x = x if self.threshold is None else x - self.threshold
+            x = ESTIMATORS[self.binarisation.estimator](x, self.sharpness)
+        if self.binarisation.weights == "binary":
+            w = standardised(w) if self.binarisation.standardise else w
+            w = ESTIMATORS[self.binarisation.weight_estimator](w, self.sharpness)
         return functional.conv2d(x, w, None, self.stride, self.padding)
+
+
+def sharpen(network: nn.Module, progress: float) -> None:
+    """Set the sharpness of every tanh estimator in a network for a share of its training."""
+    for module in network.modules():
+        if isinstance(module, BinaryConv2d):
+            module.sharpness = tanh_sharpness(progress)

@@ -38,7 +38,7 @@ class InformationRecovery(nn.Module):
         ratio: s of the compact fusion; or
         channels: m of the compact fusion, from 1 to n - 1. Exactly one of the two is given.
         group_size: input channels in a group of the cheap convolution: 1 is depthwise.
-        activation: makes the activation after each BatchNorm.
+        activation: makes the activation after each BatchNorm for a number of channels.
 
     Raises:
         ValueError: a fusion width out of range, or groups that do not divide it.
@@ -53,7 +53,7 @@ class InformationRecovery(nn.Module):
         ratio: float | None = None,
         channels: int | None = None,
         group_size: int = 1,
-        activation: Callable[[], nn.Module] = nn.Hardtanh,
+        activation: Callable[[int], nn.Module] = lambda channels: nn.Hardtanh(),
     ) -> None:
         super().__init__()
         self.last_channels = last_channels
@@ -98,10 +98,10 @@ def _compact_width(n: int, ratio: float | None, channels: int | None, group_size
 
 
 def _convolution(
-    inputs: int, outputs: int, kernel: int, groups: int, activation: Callable[[], nn.Module]
+    inputs: int, outputs: int, kernel: int, groups: int, activation: Callable[[int], nn.Module]
 ) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
-        activation(),
+        activation(outputs),
     )

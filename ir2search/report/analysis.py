@@ -16,7 +16,7 @@ from torch.nn import functional
 from ir2search.data import ImageData, load_data
 from ir2search.errors import RunError
 from ir2search.information import cuts, measure, train_twin
-from ir2search.models.resnet import CifarResNet
+from ir2search.models.network import TappedNetwork
 from ir2search.nn import attention_map, restrict
 from ir2search.report.figures import attention_figure, information_figure, save
 from ir2search.search.folder import saved_study, trial_folder, write_text
@@ -123,7 +123,7 @@ def analyze(
 
 @torch.no_grad()
 def attention_pictures(
-    network: CifarResNet, twin: CifarResNet, candidate: Candidate, data: ImageData
+    network: TappedNetwork, twin: TappedNetwork, candidate: Candidate, data: ImageData
 ) -> tuple[list[str], list[list[np.ndarray]], list[str]]:
     """Pictures of an attention grid: column titles, rows of pictures, row titles.
 
@@ -136,8 +136,14 @@ def attention_pictures(
     taps, last = network.feature_maps(normalised)
     restricted = restrict(normalised, last, candidate.threshold, candidate.normalization)
     blanked = (restricted == 0).all(dim=1, keepdim=True)
-    maps = {**taps, "stage3": last}
-    columns = ["image", f"restricted\n(λ = {candidate.threshold:g})", *maps, "stage3\nof the twin"]
+    final = network.layer_names[-1]
+    maps = {**taps, final: last}
+    columns = [
+        "image",
+        f"restricted\n(λ = {candidate.threshold:g})",
+        *maps,
+        f"{final}\nof the twin",
+    ]
     rows = []
     for i in range(len(chosen)):
         pictures = [_colour(images[i]), _colour(images[i], blanked[i])]

@@ -81,7 +81,7 @@ def _log_axis(axis: Axes, *columns: pd.Series[Any]) -> None:
         return
     axis.set_xscale("log")
     low, high = values.min(), values.max()
-    nice = [m * 10.0**e for e in range(16) for m in (1, 2, 3, 5, 7)]
+    nice = [m * 10.0**e for e in range(16) for m in (1, 1.5, 2, 3, 5, 7)]
     inside = [tick for tick in nice if low * 0.8 <= tick <= high * 1.25]
     axis.set_xticks(inside if len(inside) <= 9 else inside[:: len(inside) // 9 + 1])
     axis.minorticks_off()

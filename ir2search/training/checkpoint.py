@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ir2search.errors import RunError
-from ir2search.models.resnet import CifarResNet
+from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate, build
 
 LAST = "last.safetensors"
@@ -29,7 +29,7 @@ def save_network(network: nn.Module, file: Path) -> None:
     _save(network.state_dict(), file, {})
 
 
-def load_network(candidate: Candidate, file: Path) -> CifarResNet:
+def load_network(candidate: Candidate, file: Path) -> TappedNetwork:
     """The candidate's network with the weights of ``file``, on the CPU, in evaluation mode.
 
     Raises:

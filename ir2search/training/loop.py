@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from ir2search.data import ImageData, Split, batches, evaluation_batches
 from ir2search.errors import InputError, TrainingDiverged
-from ir2search.models.resnet import CifarResNet
-from ir2search.nn import restrict
+from ir2search.models.network import TappedNetwork
+from ir2search.nn import restrict, sharpen
 from ir2search.space import Candidate, build
 from ir2search.training.checkpoint import BEST, load_progress, save_network, save_progress
 from ir2search.training.recipe import Recipe
@@ -118,7 +118,7 @@ def train(
 
 
 def _train_epoch(
-    network: CifarResNet,
+    network: TappedNetwork,
     optimizer: torch.optim.Optimizer,
     candidate: Candidate,
     recipe: Recipe,
@@ -130,6 +130,7 @@ def _train_epoch(
 ) -> tuple[float, float, float]:
     """One pass over the split; gives mean loss, mean restricted share and the last rate."""
     network.train()
+    sharpen(network, epoch / max(1, recipe.epochs - 1))
     steps = max(1, len(split) // recipe.batch_size)
     total_loss = torch.zeros((), device=split.labels.device)
     total_restricted = torch.zeros_like(total_loss)
@@ -154,7 +155,7 @@ def _train_epoch(
 
 
 def _loss(
-    network: CifarResNet, images: Tensor, labels: Tensor, candidate: Candidate, recipe: Recipe
+    network: TappedNetwork, images: Tensor, labels: Tensor, candidate: Candidate, recipe: Recipe
 ) -> tuple[Tensor, Tensor | float]:
     """The loss of a batch and the share of its pixels that were restricted.
 
@@ -173,14 +174,23 @@ def _loss(
     return (loss + second) / 2, share
 
 
-@torch.no_grad()
-def accuracy(network: CifarResNet, data: ImageData, split: Split) -> float:
+def accuracy(network: TappedNetwork, data: ImageData, split: Split) -> float:
     """Top-1 accuracy on a split that lies where the network does, from 0 to 1."""
+    return topk_accuracy(network, data, split, (1,))[0]
+
+
+@torch.no_grad()
+def topk_accuracy(
+    network: TappedNetwork, data: ImageData, split: Split, counts: Sequence[int]
+) -> list[float]:
+    """Share of a split whose right class is among the k best, for each k of ``counts``."""
     network.eval()
-    correct = torch.zeros((), dtype=torch.int64, device=split.labels.device)
+    most = min(max(counts), data.classes)
+    hits = torch.zeros(most, dtype=torch.int64, device=split.labels.device)
     for images, labels in evaluation_batches(split):
-        correct += (network(data.normalise(images)).argmax(dim=1) == labels).sum()
-    return int(correct) / len(split)
+        best = network(data.normalise(images)).topk(most, dim=1).indices
+        hits += (best == labels[:, None]).sum(dim=0)
+    return [int(hits[:count].sum()) / len(split) for count in counts]
 
 
 def on_device(split: Split, device: torch.device) -> Split:

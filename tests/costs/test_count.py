@@ -30,7 +30,7 @@ def test_resnet20_costs_what_the_released_network_costs() -> None:
     assert price.bops == 40_108_032
     assert price.flops == 601_728
     assert price.ops == 601_728 + 40_108_032 / 64 == 1_228_416
-    assert {"batch_norm", "pooling", "activation", "sign", "shortcut_add"} <= set(price.others)
+    assert {"batch_norm", "pooling", "activation", "sign", "add"} <= set(price.others)
 
 
 @over_candidates

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from ir2search.information import LayerAttribution, attribute, cuts
-from ir2search.models.resnet import CifarResNet
+from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate, build
 
 IMAGE = (1, 8, 8)
 
 
-def network(candidate: Candidate) -> CifarResNet:
+def network(candidate: Candidate) -> TappedNetwork:
     """An untrained network with statistics of its own in every BatchNorm."""
     torch.manual_seed(3)
     result = build(candidate)
@@ -98,8 +98,13 @@ def test_the_last_layer_of_a_network_is_attributed_as_its_linear_head_has_it() -
     with torch.no_grad():
         last = binary.forward_features(images)
         baseline = binary.forward_features(torch.zeros(1, *IMAGE))
-        scale = binary.bn.weight / (binary.bn.running_var + binary.bn.eps).sqrt()
-        weights = binary.linear.weight[labels] * scale / (last.shape[-1] * last.shape[-2])
+        norm = binary.get_submodule("head.bn")
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        weights = (
+            binary.get_parameter("head.linear.weight")[labels]
+            * scale
+            / (last.shape[-1] * last.shape[-2])
+        )
         expected = ((last - baseline) * weights[:, :, None, None]).abs().sum(dim=1)
     found = list(attribute(binary, images, labels))[-1]
     assert found.layer == "stage3.1"
@@ -116,13 +121,13 @@ def hooks(module: nn.Module) -> int:
 @pytest.mark.parametrize("training", [True, False])
 def test_the_network_is_left_as_it_was(training: bool) -> None:
     subject = network(candidate()).train(training)
-    subject.stem[0].weight.requires_grad_(False)
+    subject.get_parameter("stem.0.weight").requires_grad_(False)
     before = {name: value.clone() for name, value in subject.state_dict().items()}
     list(attribute(subject, *batch()))
     assert hooks(subject) == 0
     assert subject.training == training
-    assert not subject.stem[0].weight.requires_grad
-    assert subject.linear.weight.requires_grad
+    assert not subject.get_parameter("stem.0.weight").requires_grad
+    assert subject.get_parameter("head.linear.weight").requires_grad
     assert all(parameter.grad is None for parameter in subject.parameters())
     for name, value in subject.state_dict().items():
         assert torch.equal(value, before[name]), name
@@ -142,7 +147,7 @@ def test_the_network_is_left_as_it_was_when_attribution_fails() -> None:
         list(attribute(subject, images, labels, fail))
     assert hooks(subject) == 0
     assert subject.training
-    assert subject.linear.weight.requires_grad
+    assert subject.get_parameter("head.linear.weight").requires_grad
 
 
 def test_every_layer_is_told_of_once() -> None:

@@ -8,6 +8,7 @@ import torch
 
 from ir2search.data import DataConfig, load_data
 from ir2search.information import measure, train_twin
+from ir2search.nn import BinaryConv2d
 from ir2search.space import Candidate, build
 from ir2search.training import Recipe
 
@@ -56,7 +57,9 @@ def test_the_twin_is_trained_once_and_kept(tmp_path: Path) -> None:
             on_epoch=lambda row: epochs.append(row.epoch),
         )  # fmt: skip
         assert not network.training
-        assert {m.weights for m in network.modules() if hasattr(m, "weights")} == {"real"}
+        assert {
+            m.binarisation.weights for m in network.modules() if isinstance(m, BinaryConv2d)
+        } == {"real"}
         return network.state_dict()
 
     first, second = twin(), twin()

@@ -6,11 +6,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from ir2search.errors import CandidateError
-from ir2search.models.resnet import CifarResNet, ResidualUnit
+from ir2search.models.network import Plan, TappedNetwork
+from ir2search.models.resnet import ResidualUnit
+from ir2search.nn import InformationRecovery
 from ir2search.space import Candidate, build
 
 
-def trained_like(candidate: Candidate) -> CifarResNet:
+def trained_like(candidate: Candidate) -> TappedNetwork:
     """A network in float64 whose BatchNorms have statistics and scales of their own."""
     torch.manual_seed(4)
     network = build(candidate).double()
@@ -71,8 +73,8 @@ def reference(weights: dict[str, Tensor], candidate: Candidate, x: Tensor) -> Te
             cheap = norm("recovery.cheap.1", functional.conv2d(y, w, padding=1, groups=groups))
             y = torch.cat([y, clip(cheap)], dim=1)[:, : x.shape[1]]
         x = y
-    flat = norm("bn", x.mean(dim=(2, 3)))
-    return flat @ weights["linear.weight"].T + weights["linear.bias"]
+    flat = norm("head.bn", x.mean(dim=(2, 3)))
+    return flat @ weights["head.linear.weight"].T + weights["head.linear.bias"]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,15 @@ def test_taps_are_the_maps_after_their_stage() -> None:
 
 
 def test_the_shortcut_takes_every_second_pixel_and_pads_channels_on_both_sides() -> None:
-    unit = ResidualUnit(2, 5, 2, "binary", "binary").eval()
+    plan = Plan(
+        depth=8,
+        channels=2,
+        image=(1, 8, 8),
+        classes=2,
+        taps=(),
+        recovery=InformationRecovery([], 8),
+    )
+    unit = ResidualUnit(plan, 2, 5, 2).eval()
     torch.nn.init.zeros_(unit.bn.weight)
     x = torch.rand(1, 2, 5, 4)
     expected = torch.zeros(1, 5, 3, 2)

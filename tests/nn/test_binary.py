@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ir2search.nn import BinaryConv2d, polynomial_sign, sign, straight_through_sign
+from ir2search.nn import Binarisation, BinaryConv2d, polynomial_sign, sign, straight_through_sign
 
 Sign = Callable[[Tensor], Tensor]
 SIGNS: list[Sign] = [sign, polynomial_sign, straight_through_sign]
@@ -101,9 +101,8 @@ def test_the_convolution_is_that_of_the_signs(
     stride: int, padding: int, weights: Any, activations: Any
 ) -> None:
     torch.manual_seed(0)
-    layer = BinaryConv2d(
-        3, 4, stride=stride, padding=padding, weights=weights, activations=activations
-    ).double()
+    binarisation = Binarisation(weights=weights, activations=activations)
+    layer = BinaryConv2d(3, 4, stride=stride, padding=padding, binarisation=binarisation).double()
     x = torch.randn(2, 3, 5, 6, dtype=torch.float64)
     x[0, 0, 0, 0] = 0.0
     signs = {

@@ -1,0 +1,52 @@
+"""VGG-Small with binary convolutions and information recovery.
+
+Sources: Zhang et al., "LQ-Nets", ECCV 2018 (the network, with one fully connected layer); Xue et
+al., "IR²Net", arXiv 2210.02637 (what is tapped).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import Tensor, nn
+
+from ir2search.models.network import Plan, TappedNetwork
+from ir2search.nn import BinaryConv2d
+
+
+class ConvBlock(nn.Module):
+    """Binary convolution, max-pooling where it shrinks, BatchNorm, activation."""
+
+    def __init__(self, plan: Plan, inputs: int, outputs: int, shrinks: bool) -> None:
+        super().__init__()
+        self.conv = BinaryConv2d(inputs, outputs, binarisation=plan.binarisation)
+        self.pool = nn.MaxPool2d(2) if shrinks else nn.Identity()
+        self.bn = nn.BatchNorm2d(outputs)
+        self.activation = plan.make_activation(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Feature maps (N, inputs, H, W) to (N, outputs, H', W'), H' = H or H // 2."""
+        result: Tensor = self.activation(self.bn(self.pool(self.conv(x))))
+        return result
+
+
+def cifar_vgg(plan: Plan) -> TappedNetwork:
+    """A full-precision stem of w channels, binary convolutions to w, 2 w, 2 w, 4 w, 4 w."""
+    w = plan.channels
+    stem = nn.Sequential(
+        nn.Conv2d(plan.image[0], w, 3, padding=1, bias=False),
+        nn.BatchNorm2d(w),
+        plan.make_activation(w),
+    )
+    layers: list[tuple[str, nn.Module]] = [
+        ("stem", stem),
+        ("conv1", ConvBlock(plan, w, w, shrinks=True)),
+        ("conv2", ConvBlock(plan, w, 2 * w, shrinks=False)),
+        ("conv3", ConvBlock(plan, 2 * w, 2 * w, shrinks=True)),
+        ("conv4", ConvBlock(plan, 2 * w, 4 * w, shrinks=False)),
+        ("conv5", ConvBlock(plan, 4 * w, 4 * w, shrinks=True)),
+    ]
+    positions = (plan.image[1] // 8) * (plan.image[2] // 8)
+    linear = nn.Linear(4 * w * positions, plan.classes)
+    head = nn.Sequential(OrderedDict(flatten=nn.Flatten(), linear=linear))
+    return TappedNetwork(plan, layers, head)

@@ -1,0 +1,40 @@
+"""Activations between binary convolutions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Activation = Literal["hardtanh", "prelu", "rprelu"]
+
+
+class ShiftedPReLU(nn.Module):
+    """PReLU with learnable shifts of its corner, by channel ("RPReLU").
+
+    f(x) = x - gamma + zeta if x > gamma else beta (x - gamma) + zeta.
+
+    Source: Liu et al., "ReActNet", ECCV 2020, eq. 6.
+
+    Args:
+        channels: of the feature maps.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.zeros(channels, 1, 1))
+        self.prelu = nn.PReLU(channels)
+        self.zeta = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Feature maps (N, channels, H, W) to the same shape."""
+        result: Tensor = self.prelu(x - self.gamma) + self.zeta
+        return result
+
+
+def make_activation(name: Activation, channels: int) -> nn.Module:
+    """The activation of that name for feature maps of so many channels."""
+    if name == "hardtanh":
+        return nn.Hardtanh()
+    return nn.PReLU(channels) if name == "prelu" else ShiftedPReLU(channels)

@@ -1,0 +1,157 @@
+"""Sign functions with two levels, and the surrogate gradients that train through them.
+
+``torch.sign`` has three levels (``sign(0) = 0``), which no 1-bit kernel can hold. Here zero maps
+to +1, in the forward pass of every estimator:
+
+    q(x) = +1 if x >= 0 else -1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+Estimator = Literal["polynomial", "straight-through", "tanh"]
+TANH_SHARPNESS = (0.1, 10.0)  # from the first epoch to the last
+
+
+def sign(x: Tensor) -> Tensor:
+    """q(x): +1 where ``x >= 0``, else -1, in the dtype and shape of ``x``; no gradient."""
+    return x.ge(0).to(x.dtype).mul_(2).sub_(1)
+
+
+class _PolynomialSign(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return sign(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        slope = x.abs().mul_(-2).add_(2).clamp_(min=0)
+        return slope.mul_(gradients[0])
+
+
+class _StraightThroughSign(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return sign(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return gradients[0] * x.abs().le(1)
+
+
+class _TanhSign(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, sharpness: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.sharpness = sharpness
+        return sign(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        t = ctx.sharpness
+        slope = torch.tanh(t * x).square_().neg_().add_(1).mul_(t * max(1 / t, 1))
+        return slope.mul_(gradients[0]), None
+
+
+class _Standardised(torch.autograd.Function):
+    """As a Function of its own, so that a count of operations can tell it apart."""
+
+    @staticmethod
+    def forward(ctx: Any, w: Tensor) -> Tensor:
+        axes = tuple(range(1, w.ndim))
+        deviation = w.std(dim=axes, keepdim=True).clamp_min(1e-12)
+        result = (w - w.mean(dim=axes, keepdim=True)) / deviation
+        ctx.save_for_backward(result, deviation)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        y, deviation = ctx.saved_tensors
+        g, axes = gradients[0], tuple(range(1, y.ndim))
+        along = (g * y).sum(dim=axes, keepdim=True) / (y[0].numel() - 1)
+        return (g - g.mean(dim=axes, keepdim=True) - y * along) / deviation
+
+
+def polynomial_sign(x: Tensor) -> Tensor:
+    """Sign with the piecewise-polynomial surrogate gradient, the paper's for activations.
+
+    q(x) = +1 if x >= 0 else -1;
+    dq/dx = 2 + 2x on [-1, 0), 2 - 2x on [0, 1), 0 elsewhere, that is max(0, 2 - 2|x|).
+
+    Source: Liu et al., "Bi-Real Net", ECCV 2018, eq. 6.
+
+    Args:
+        x: any shape, floating point.
+    """
+    return _PolynomialSign.apply(x)  # type: ignore[no-untyped-call]
+
+
+def straight_through_sign(x: Tensor) -> Tensor:
+    """Sign with the clipped straight-through surrogate gradient, the paper's for weights.
+
+    q(x) = +1 if x >= 0 else -1;
+    dq/dx = 1 if |x| <= 1 else 0.
+
+    Source: Hubara et al., "Binarized Neural Networks", NeurIPS 2016, eq. 4.
+
+    Args:
+        x: any shape, floating point.
+    """
+    return _StraightThroughSign.apply(x)  # type: ignore[no-untyped-call]
+
+
+def tanh_sign(x: Tensor, sharpness: float) -> Tensor:
+    """Sign with the gradient of a tanh that grows sharper over training.
+
+    q(x) = +1 if x >= 0 else -1;
+    dq/dx = k t (1 - tanh(t x)^2), with t the sharpness and k = max(1 / t, 1).
+
+    Source: Qin et al., "IR-Net", CVPR 2020, eq. 9 (its error decay estimator).
+
+    Args:
+        x: any shape, floating point.
+        sharpness: t, see `tanh_sharpness`.
+    """
+    return _TanhSign.apply(x, sharpness)  # type: ignore[no-untyped-call]
+
+
+def tanh_sharpness(progress: float) -> float:
+    """T = 0.1 * 10^(2 progress): from 0.1 at the start of training to 10 at its end.
+
+    Source: Qin et al., "IR-Net", CVPR 2020, eq. 11.
+
+    Args:
+        progress: share of the training that is done, from 0 to 1.
+    """
+    low, high = TANH_SHARPNESS
+    return float(low * (high / low) ** progress)
+
+
+def standardised(w: Tensor) -> Tensor:
+    """Weights with mean 0 and deviation 1 for each output: (w - mean) / std.
+
+    Binary weights then have both signs about equally often, which is when they carry most.
+    Source: Qin et al., "IR-Net", CVPR 2020, eq. 6.
+
+    Args:
+        w: (outputs, ...) floating point.
+    """
+    return _Standardised.apply(w)  # type: ignore[no-untyped-call]
+
+
+# by name, each taking what is binarised and the sharpness, which only the tanh heeds
+ESTIMATORS: dict[Estimator, Callable[[Tensor, float], Tensor]] = {
+    "polynomial": lambda x, sharpness: polynomial_sign(x),
+    "straight-through": lambda x, sharpness: straight_through_sign(x),
+    "tanh": tanh_sign,
+}
