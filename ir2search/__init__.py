@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ir2search.report import analyze, write_report
     from ir2search.search import RunObserver, Study, front, load_study, run, status, trials
     from ir2search.space import Candidate, Choice, Range, SearchSpace, build
-    from ir2search.training import Recipe, load_network, train
+    from ir2search.training import Distillation, Recipe, load_network, recipes, train
     from ir2search.zoo import build_preset, preset, presets
 
 _MODULES = {
@@ -43,7 +43,7 @@ _MODULES = {
         "trials",
     ),
     "ir2search.space": ("Candidate", "Choice", "Range", "SearchSpace", "build"),
-    "ir2search.training": ("Recipe", "load_network", "train"),
+    "ir2search.training": ("Distillation", "Recipe", "load_network", "recipes", "train"),
 }
 _ORIGIN = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -53,6 +53,7 @@ __all__ = [
     "Choice",
     "Cost",
     "DataConfig",
+    "Distillation",
     "IR2SearchError",
     "ImageData",
     "InformationRecovery",
@@ -75,6 +76,7 @@ __all__ = [
     "load_study",
     "preset",
     "presets",
+    "recipes",
     "restrict",
     "run",
     "status",

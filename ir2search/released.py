@@ -11,9 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from ir2search.data import DataConfig, load_data
@@ -21,6 +18,7 @@ from ir2search.errors import DataError, WeightsError
 from ir2search.models.network import TappedNetwork
 from ir2search.training import pick_device
 from ir2search.training.loop import on_device, topk_accuracy
+from ir2search.training.weights import read_weights, unwrapped
 from ir2search.zoo import build_preset, preset
 
 
@@ -94,7 +92,7 @@ def load_released(name: str, state_dict: Mapping[str, Tensor]) -> TappedNetwork:
         WeightsError: a name is missing, not known, or has another shape; the message lists them.
     """
     network = build_preset(name)
-    given = _unwrapped(state_dict)
+    given = unwrapped(state_dict, "the weights")
     wanted = {released_name(name, ours): ours for ours in network.state_dict()}
     own = network.state_dict()
     shapes = {theirs: _shape(theirs, own[ours]) for theirs, ours in wanted.items()}
@@ -146,30 +144,6 @@ def evaluate_released(
     return Evaluation(len(test), top1, top5)
 
 
-def read_weights(file: Path) -> dict[str, Tensor]:
-    """Tensors by name out of ``.safetensors`` or a torch checkpoint, which is never unpickled.
-
-    Raises:
-        WeightsError: the file is missing, damaged, or holds more than tensors and plain values.
-    """
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        found = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise WeightsError(f"{file}: no such file") from None
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        raise WeightsError(f"{file}: no weights that can be read: {_first(error)}") from None
-    except Exception as error:  # torch.load raises UnpicklingError and more, by what is in there
-        raise WeightsError(
-            f"{file}: holds more than tensors, and loading it could run code: {_first(error)}; "
-            "save its state_dict alone"
-        ) from None
-    if not isinstance(found, dict):
-        raise WeightsError(f"{file}: holds a {type(found).__name__} in place of a state_dict")
-    return found
-
-
 def released_name(name: str, ours: str) -> str:
     """The authors' name of one of our tensors in a preset."""
     candidate = preset(name)
@@ -195,17 +169,6 @@ def _shape(theirs: str, ours: Tensor) -> tuple[int, ...]:
     return (ours.numel(), 1) if theirs.endswith("binary_conv.weights") else tuple(ours.shape)
 
 
-def _unwrapped(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    inner = state_dict.get("state_dict", state_dict)
-    if not isinstance(inner, Mapping) or not all(isinstance(v, Tensor) for v in inner.values()):
-        raise WeightsError("the weights are not a state_dict: tensors by name")
-    return {key.removeprefix("module."): value for key, value in inner.items()}
-
-
 def _listed(keys: list[str]) -> str:
     more = f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
     return ", ".join(keys[:LISTED]) + more
-
-
-def _first(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

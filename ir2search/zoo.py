@@ -68,21 +68,26 @@ def presets() -> tuple[str, ...]:
     return tuple(_PRESETS)
 
 
-def preset(name: str, num_classes: int | None = None) -> Candidate:
+def preset(
+    name: str, num_classes: int | None = None, image: tuple[int, int, int] | None = None
+) -> Candidate:
     """The candidate of a preset.
 
     Args:
         name: one of `presets`.
         num_classes: in place of the paper's.
+        image: (channels, height, width) in place of the paper's.
 
     Raises:
-        CandidateError: there is none of that name; the message lists near ones.
+        CandidateError: there is none of that name (the message lists near ones), or it cannot
+            have so few classes or so small an image.
     """
     if name not in _PRESETS:
         near = difflib.get_close_matches(name, _PRESETS, 3) or list(_PRESETS)
         raise CandidateError(f"no preset {name!r}; did you mean {', '.join(near)}?")
     candidate = _PRESETS[name]
-    return candidate if num_classes is None else replace(candidate, classes=num_classes)
+    classes = candidate.classes if num_classes is None else num_classes
+    return replace(candidate, classes=classes, image=image or candidate.image)
 
 
 def build_preset(name: str, num_classes: int | None = None) -> TappedNetwork:

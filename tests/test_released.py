@@ -19,7 +19,8 @@ from torch.nn import functional
 
 import ir2search as ir
 from ir2search.errors import DataError, WeightsError
-from ir2search.released import evaluate_released, read_weights
+from ir2search.released import evaluate_released
+from ir2search.training.weights import read_weights
 
 KEYS = Path(__file__).parent / "released"
 NAMES = sorted(path.stem for path in KEYS.glob("*.json"))

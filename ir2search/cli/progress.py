@@ -49,7 +49,7 @@ class RunProgress(RunObserver):
         if done:
             self._say(f"going on after {len(done)} of {study.trials} trials")
         self.progress.update(self.trials, description=f"{study.name}: trials", total=study.trials)
-        self.progress.update(self.epochs, total=study.recipe.epochs)
+        self.progress.update(self.epochs, total=study.recipe.total_epochs)
         self._show_trials()
 
     def on_trial(self, number: int, candidate: Candidate, price: Cost) -> None:
@@ -62,7 +62,7 @@ class RunProgress(RunObserver):
         self.progress.update(self.epochs, completed=result.epoch, note=note)
         assert self.study is not None
         self.progress.update(
-            self.trials, completed=len(self.ended) + result.epoch / self.study.recipe.epochs
+            self.trials, completed=len(self.ended) + result.epoch / self.study.recipe.total_epochs
         )
 
     def on_trial_end(self, number: int, state: State, outcome: str, values: Values | None) -> None:

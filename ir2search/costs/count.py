@@ -153,7 +153,7 @@ def _recovery_rows(candidate: Candidate) -> list[LayerCost]:
 def _feature_shapes(candidate: Candidate) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Shapes of the maps that recovery takes in, at batch 1."""
     with torch.device("meta"):
-        taps, last = build(candidate).feature_maps(torch.zeros(1, *candidate.image))
+        taps, last = build(candidate).eval().feature_maps(torch.zeros(1, *candidate.image))
     return (*((name, tuple(tap.shape)) for name, tap in taps.items()), ("last", tuple(last.shape)))
 
 
@@ -187,13 +187,13 @@ def _row(name: str, module: nn.Module, operations: Counter[str]) -> LayerCost:
     for operation, count in operations.items():
         others[KINDS[operation]] += count
     macs = sum(others.pop(kind, 0) for kind in MULTIPLY_ACCUMULATE)
-    is_binary = isinstance(module, BinaryConv2d) and module.is_binary
+    is_binary, binary = False, 0
+    if isinstance(module, BinaryConv2d):
+        is_binary = module.is_binary
+        if module.binarisation.weights == "binary":
+            binary = module.weight.numel()
     parameters = sum(p.numel() for p in module.parameters(recurse=False))
     buffers = sum(b.numel() for b in module.buffers(recurse=False))
-    has_binary_weights = isinstance(module, BinaryConv2d) and (
-        module.binarisation.weights == "binary"
-    )
-    binary = parameters if has_binary_weights else 0
     return LayerCost(
         name=name,
         type=type(module).__name__,

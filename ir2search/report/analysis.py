@@ -90,6 +90,7 @@ def analyze(
         )
     own = trial_folder(folder, number)
     network = load_network(candidate, own / BEST).to(where)
+    epochs = study.recipe.total_epochs
     with deferred_interrupts() as should_stop:
         try:
             twin = train_twin(
@@ -99,7 +100,7 @@ def analyze(
                 own / "twin",
                 seed=derive_seed(study.seed, "train", candidate.twin().id),
                 device=where,
-                on_epoch=lambda row: on_step("training the twin", row.epoch, study.recipe.epochs),
+                on_epoch=lambda row: on_step("training the twin", row.epoch, epochs),
                 should_stop=should_stop,
             )
         except Interrupted:

@@ -200,7 +200,11 @@ def _domain(domain: Domain) -> Any:
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+    return {
+        name: _without_none(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 def _check_same(study: Study, saved: Study, folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 import torch
 from optuna.trial import Trial, TrialState
+from torch import nn
 
 from ir2search.costs import Cost, cost
 from ir2search.data import ImageData, load_data
@@ -44,6 +45,7 @@ from ir2search.training import (
     TrainingResult,
     accuracy,
     load_network,
+    load_teacher,
     pick_device,
     train,
 )
@@ -115,6 +117,9 @@ def run(
     images = load_data(study.data, path, folder.parent / ".cache", study.seed)
     space = study.space.with_data(images.image, images.classes)
     check_budget(study, space)
+    teacher = None
+    if study.recipe.distillation is not None:
+        teacher = load_teacher(study.recipe.distillation, images.image, images.classes)
     if path is not None:
         study = study.model_copy(update={"data": replace(study.data, path=str(path.resolve()))})
     check_claim(folder, study)
@@ -124,7 +129,15 @@ def run(
         _check_data(storage, images, folder)
         write_environment(folder, study, where)
         session = _Session(
-            study, space, storage, images, folder, where, observer or RunObserver(), should_stop
+            study=study,
+            space=space,
+            storage=storage,
+            data=images,
+            folder=folder,
+            device=where,
+            teacher=teacher,
+            observer=observer or RunObserver(),
+            should_stop=should_stop,
         )
         try:
             session.run()
@@ -178,6 +191,7 @@ class _Session:
     data: ImageData
     folder: Path
     device: torch.device
+    teacher: nn.Module | None
     observer: RunObserver
     should_stop: Callable[[], bool]
     seen: dict[str, int] = field(default_factory=dict)  # trial that stands for a candidate, by id
@@ -283,6 +297,7 @@ class _Session:
             folder,
             seed=derive_seed(self.study.seed, "train", candidate.id),
             device=self.device,
+            teacher=self.teacher,
             on_epoch=lambda epoch: self.observer.on_epoch(trial.number, epoch),
             should_stop=self.should_stop,
         )

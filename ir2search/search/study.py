@@ -25,7 +25,7 @@ from ir2search.data import DataConfig
 from ir2search.errors import SpaceError, StudyError
 from ir2search.search.objectives import CostName, ObjectiveName
 from ir2search.space import TAP, Choice, Domain, Range, SearchSpace
-from ir2search.training import Recipe
+from ir2search.training import Distillation, Recipe, named_recipe
 
 Sampler = Literal["nsga2", "nsga3", "tpe", "gp", "random", "grid"]
 SUFFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
@@ -57,7 +57,7 @@ class Study(BaseModel):
         data: which images.
         space: which candidates.
         budget: greatest cost of a candidate by cost name; others are turned down untrained.
-        recipe: how each is trained.
+        recipe: how each is trained; a study file may name one of `named_recipe`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -84,6 +84,14 @@ class Study(BaseModel):
         if not isinstance(value, list | tuple) or len(value) < 2 or len(set(value)) < len(value):
             raise ValueError("must list two or more different objectives")
         return tuple(value)
+
+    @field_validator("recipe", mode="before")
+    @classmethod
+    def _recipe(cls, value: Any) -> Any:
+        try:
+            return named_recipe(value) if isinstance(value, str) else value
+        except StudyError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("space", mode="before")
     @classmethod
@@ -206,9 +214,10 @@ def _sentence(error: ValidationError) -> str:
     path = [str(part) for part in first["loc"]]
     if path[0] == "objectives":
         path = path[:1]  # the list as a whole: its places have no names
-    where = f"[{path[0]}] {path[1]}" if len(path) > 1 else path[0]
+    inner = [part for part in path[1:] if part != "[key]"]
+    where = f"[{path[0]}] {'.'.join(inner)}" if inner else path[0]
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument") or "[key]" in path:
-        return f"{where}: there is no such key; {_known_keys(path[:2])}"
+        return f"{where}: there is no such key; {_known_keys([path[0], *inner])}"
     if first["type"] == "missing":
         return f"{where}: is missing; add it"
     if first["type"] in ("dataclass_type", "is_instance_of", "mapping_type"):
@@ -219,9 +228,11 @@ def _sentence(error: ValidationError) -> str:
 def _known_keys(path: list[str]) -> str:
     sections: dict[str, list[str]] = {
         "budget": list(get_args(CostName)),
+        "distillation": list(Distillation.__dataclass_fields__),
+        "pretraining": list(Recipe.__dataclass_fields__),
         "data": list(DataConfig.__dataclass_fields__),
         "recipe": list(Recipe.__dataclass_fields__),
     }
-    known = sections[path[0]] if len(path) > 1 else list(Study.model_fields)
+    known = sections[path[-2]] if len(path) > 1 else list(Study.model_fields)
     near = difflib.get_close_matches(path[-1], known, 1)
     return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"

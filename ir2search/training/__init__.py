@@ -1,6 +1,8 @@
 """Training of one candidate: the recipe, the loop, its checkpoints."""
 
+from ir2search.training.catalogue import named_recipe, recipes
 from ir2search.training.checkpoint import load_network
+from ir2search.training.distillation import Distillation, load_teacher
 from ir2search.training.loop import (
     EpochResult,
     Interrupted,
@@ -12,12 +14,16 @@ from ir2search.training.loop import (
 from ir2search.training.recipe import Recipe
 
 __all__ = [
+    "Distillation",
     "EpochResult",
     "Interrupted",
     "Recipe",
     "TrainingResult",
     "accuracy",
     "load_network",
+    "load_teacher",
+    "named_recipe",
     "pick_device",
+    "recipes",
     "train",
 ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ir2search.data import ImageData, Split, batches, evaluation_batches
@@ -17,7 +17,14 @@ from ir2search.errors import InputError, TrainingDiverged
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import restrict, sharpen
 from ir2search.space import Candidate, build
-from ir2search.training.checkpoint import BEST, load_progress, save_network, save_progress
+from ir2search.training.checkpoint import (
+    BEST,
+    load_network,
+    load_progress,
+    save_network,
+    save_progress,
+)
+from ir2search.training.distillation import load_teacher, soft_cross_entropy
 from ir2search.training.recipe import Recipe
 
 
@@ -71,6 +78,7 @@ def train(
     *,
     seed: int,
     device: torch.device | None = None,
+    teacher: nn.Module | None = None,
     on_epoch: Callable[[EpochResult], None] = lambda result: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainingResult:
@@ -83,95 +91,141 @@ def train(
         candidate: the network.
         recipe: how.
         data: its train split is learned, its validation split measured after each epoch.
-        folder: where the curve and the checkpoints are kept; made where needed.
+        folder: where the curve and the checkpoints are kept; made where needed. The recipe's
+            pretraining, if it has one, goes to the folder ``pretraining`` in it.
         seed: of initialisation, order and augmentation.
         device: where; the first GPU, or the CPU, where left out.
-        on_epoch: called after each epoch, once it is on disk.
+        teacher: any module from images (N, C, H, W) to logits (N, classes), where the recipe's
+            distillation is not to load its own.
+        on_epoch: called after each epoch, once it is on disk; epochs of pretraining count.
         should_stop: asked before each step.
 
     Raises:
         TrainingDiverged: a loss was not finite.
         Interrupted: ``should_stop`` said so.
+        WeightsError: the teacher's weights cannot be read.
     """
     device = device or pick_device("auto")
     folder.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(candidate).to(device)
+    before = 0
+    if recipe.pretraining is not None:
+        first, place = replace(candidate, weights="real"), folder / "pretraining"
+        train(
+            first,
+            recipe.pretraining,
+            data,
+            place,
+            seed=seed,
+            device=device,
+            teacher=teacher,
+            on_epoch=on_epoch,
+            should_stop=should_stop,
+        )
+        network.load_state_dict(load_network(first, place / BEST).state_dict())
+        before = recipe.pretraining.total_epochs
+    if recipe.distillation is not None and teacher is None:
+        teacher = load_teacher(recipe.distillation, candidate.image, candidate.classes)
     optimizer = recipe.make_optimizer(network)
     curve = [EpochResult(**row) for row in load_progress(folder, network, optimizer)]
-    train_split, validation = on_device(data.train, device), on_device(data.validation, device)
+    split, validation = on_device(data.train, device), on_device(data.validation, device)
+    lesson = _Lesson(candidate, recipe, data, split, teacher.to(device) if teacher else None)
     while len(curve) < recipe.epochs:
         epoch, start = len(curve), time.perf_counter()
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-        loss, restricted, lr = _train_epoch(
-            network, optimizer, candidate, recipe, data, train_split, epoch, generator, should_stop
-        )
+        means = lesson.epoch(network, optimizer, epoch, generator, should_stop)
         score = accuracy(network, data, validation)
         seconds = time.perf_counter() - start
-        curve.append(EpochResult(epoch + 1, loss, score, restricted, lr, seconds))
+        curve.append(EpochResult(epoch + 1, validation_accuracy=score, seconds=seconds, **means))
         if TrainingResult(tuple(curve)).best.epoch == epoch + 1:
             save_network(network, folder / BEST)
         save_progress(folder, network, optimizer, [asdict(row) for row in curve])
-        on_epoch(curve[-1])
+        on_epoch(replace(curve[-1], epoch=before + epoch + 1))
     return TrainingResult(tuple(curve))
 
 
-def _train_epoch(
-    network: TappedNetwork,
-    optimizer: torch.optim.Optimizer,
-    candidate: Candidate,
-    recipe: Recipe,
-    data: ImageData,
-    split: Split,
-    epoch: int,
-    generator: torch.Generator,
-    should_stop: Callable[[], bool],
-) -> tuple[float, float, float]:
-    """One pass over the split; gives mean loss, mean restricted share and the last rate."""
-    network.train()
-    sharpen(network, epoch / max(1, recipe.epochs - 1))
-    steps = max(1, len(split) // recipe.batch_size)
-    total_loss = torch.zeros((), device=split.labels.device)
-    total_restricted = torch.zeros_like(total_loss)
-    for step, (images, labels) in enumerate(
-        batches(split, recipe.batch_size, recipe.augmentation, generator)
-    ):
-        if should_stop():
-            raise Interrupted
-        lr = recipe.rate(epoch + step / steps)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        loss, restricted = _loss(network, data.normalise(images), labels, candidate, recipe)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        total_loss += loss.detach()
-        total_restricted += restricted
-    mean_loss = float(total_loss) / steps
-    if not math.isfinite(mean_loss):
-        raise TrainingDiverged(f"the loss of epoch {epoch + 1} is not finite; lower the lr")
-    return mean_loss, float(total_restricted) / steps, lr
+@dataclass(frozen=True)
+class _Lesson:
+    """What every step of a training has in common."""
 
+    candidate: Candidate
+    recipe: Recipe
+    data: ImageData
+    split: Split
+    teacher: nn.Module | None
 
-def _loss(
-    network: TappedNetwork, images: Tensor, labels: Tensor, candidate: Candidate, recipe: Recipe
-) -> tuple[Tensor, Tensor | float]:
-    """The loss of a batch and the share of its pixels that were restricted.
+    def epoch(
+        self,
+        network: TappedNetwork,
+        optimizer: torch.optim.Optimizer,
+        epoch: int,
+        generator: torch.Generator,
+        should_stop: Callable[[], bool],
+    ) -> dict[str, float]:
+        """One pass over the split; gives mean loss, mean restricted share and the last rate."""
+        recipe, split = self.recipe, self.split
+        network.train()
+        sharpen(network, epoch / max(1, recipe.epochs - 1))
+        steps = max(1, len(split) // recipe.batch_size)
+        total_loss = torch.zeros((), device=split.labels.device)
+        total_restricted = torch.zeros_like(total_loss)
+        for step, (images, labels) in enumerate(
+            batches(split, recipe.batch_size, recipe.augmentation, generator)
+        ):
+            if should_stop():
+                raise Interrupted
+            progress = epoch + step / steps
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.rate(progress)
+            threshold = recipe.threshold(self.candidate.threshold, progress)
+            loss, restricted = self.loss(network, self.data.normalise(images), labels, threshold)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            total_loss += loss.detach()
+            total_restricted += restricted
+        mean_loss = float(total_loss) / steps
+        if not math.isfinite(mean_loss):
+            raise TrainingDiverged(f"the loss of epoch {epoch + 1} is not finite; lower the lr")
+        share = float(total_restricted) / steps
+        return {"loss": mean_loss, "restricted_share": share, "lr": recipe.rate(progress)}
 
-    With a threshold it is the mean of the losses on the original and the restricted images
-    ("IR²Net", arXiv 2210.02637, section 3.2).
-    """
-    logits, features = network.logits_and_features(images)
-    loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-    if candidate.threshold == 0:
-        return loss, 0.0
-    restricted = restrict(images, features, candidate.threshold, candidate.normalization)
-    second = functional.cross_entropy(
-        network(restricted), labels, label_smoothing=recipe.label_smoothing
-    )
-    share = (restricted == 0).all(dim=1).float().mean()
-    return (loss + second) / 2, share
+    def loss(
+        self, network: TappedNetwork, images: Tensor, labels: Tensor, threshold: float
+    ) -> tuple[Tensor, Tensor | float]:
+        """The loss of a batch and the share of its pixels that were restricted.
+
+        With a threshold it is the mean of the losses on the original and the restricted images
+        ("IR²Net", arXiv 2210.02637, section 3.2), both with the teacher's view of the original.
+        """
+        logits, features = network.logits_and_features(images)
+        loss = self.criterion(images, labels)
+        if threshold == 0:
+            return loss(logits), 0.0
+        restricted = restrict(images, features, threshold, self.candidate.normalization)
+        share = (restricted == 0).all(dim=1).float().mean()
+        return (loss(logits) + loss(network(restricted))) / 2, share
+
+    def criterion(self, images: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
+        """The loss of logits for these images and labels, with or without a teacher."""
+
+        def hard(logits: Tensor) -> Tensor:
+            smoothing = self.recipe.label_smoothing
+            return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+
+        distillation = self.recipe.distillation
+        if distillation is None or self.teacher is None:
+            return hard
+        with torch.no_grad():
+            wisdom = self.teacher(images)
+
+        def taught(logits: Tensor) -> Tensor:
+            soft = soft_cross_entropy(logits, wisdom, distillation.temperature)
+            return distillation.share * soft + (1 - distillation.share) * hard(logits)
+
+        return taught
 
 
 def accuracy(network: TappedNetwork, data: ImageData, split: Split) -> float:

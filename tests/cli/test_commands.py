@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -10,11 +11,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
+from PIL import Image
 
 import ir2search as ir
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
-COMMANDS = ("run", "status", "report", "analyze", "cost", "studies")
+RELEASED = Path(__file__).parents[1] / "released"
+COMMANDS = ("run", "status", "report", "analyze", "cost", "evaluate", "studies")
 
 
 def test_a_study_from_the_command_line_to_its_report_and_analysis(
@@ -87,6 +91,32 @@ def test_cost_reads_a_trials_folder_and_its_candidate(
     shutil.copy(trial / "candidate.json", tmp_path / "mine.json")
     for what in (trial, trial / "candidate.json", "mine.json"):
         assert json.loads(ir2search("cost", what, "--json").stdout) == expected
+
+
+def test_cost_as_csv_is_the_table_of_layers(ir2search: Command) -> None:
+    printed = pd.read_csv(io.StringIO(ir2search("cost", "imagenet-resnet18-C", "--csv").stdout))
+    assert printed["bops"].sum() == 1_676_279_808
+    assert printed["flops"].sum() == 146_925_568
+    assert printed["parameters"].sum() == 11_882_344
+
+
+def test_evaluate_measures_released_weights(ir2search: Command, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for label in range(10):
+            folder = tmp_path / "images" / split / f"class{label}"
+            folder.mkdir(parents=True)
+            for n in range(2):
+                Image.new("RGB", (32, 32), (25 * label, 100 * n, 0)).save(folder / f"{n}.png")
+    released = json.loads((RELEASED / "cifar-resnet20.json").read_text())
+    weights = {key: torch.ones(shape) for key, shape in released.items()}
+    torch.save({"state_dict": weights}, tmp_path / "w.th")
+    arguments = ("--preset", "cifar-resnet20", "--weights", "w.th", "--data", "images")
+    done = ir2search("evaluate", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"images": 20, "top1": 0.1, "top5": 0.5}
+    bad = ir2search("evaluate", "--preset", "cifar-resnet18", *arguments[2:])
+    assert bad.returncode == 2
+    assert "the weights are not those of cifar-resnet18: missing: " in bad.stderr
 
 
 def test_studies_lists_what_comes_along(ir2search: Command) -> None:

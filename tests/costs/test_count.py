@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -101,6 +102,27 @@ def test_compact_fusion_saves_what_the_paper_says() -> None:
     ratio = dense.filter(like="recovery").sum() / compact.filter(like="recovery").sum()
     # n (16 + 16 + 32 + 64) against m (the same) + 9 m (s - 1), with n = 64, m = 16, s = 4
     assert ratio == pytest.approx(64 * 128 / (16 * 128 + 9 * 16 * 3))
+
+
+@pytest.mark.parametrize("normalization", ["map", "column"])
+def test_restriction_costs_nothing_at_inference(normalization: Any) -> None:
+    without = ir.cost(Candidate(threshold=0.0))
+    assert ir.cost(Candidate(threshold=0.9, normalization=normalization)) == without
+
+
+def test_what_goes_beyond_the_paper_costs_parameters_and_element_operations() -> None:
+    price, more = (
+        ir.cost(Candidate(depth=8, **fields))
+        for fields in ({}, {"shift": True, "activation": "rprelu", "standardise": True})
+    )
+    assert (more.flops, more.bops) == (price.flops, price.bops)
+    assert more.binary_parameters == price.binary_parameters
+    assert more.others["add"] > price.others["add"]
+    assert more.others["sign"] == price.others["sign"]
+    # 6 convolutions' thresholds; 7 activations and the fusion's two with 3 numbers a channel
+    thresholds = 16 + 16 + 16 + 32 + 32 + 64
+    channels = 16 + (16 + 16) + (32 + 32) + (64 + 64) + 16 + 48
+    assert more.parameters - price.parameters == thresholds + 3 * channels
 
 
 def test_a_second_candidate_of_the_same_backbone_traces_the_recovery_alone() -> None:

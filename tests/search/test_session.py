@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 import ir2search as ir
 from ir2search.data import load_data
-from ir2search.errors import RunError, SpaceError
+from ir2search.errors import RunError, SpaceError, WeightsError
 from ir2search.search.folder import locked
 from ir2search.search.study import Sampler, parse_study
 from ir2search.space import build, candidate_from_dict
@@ -326,6 +326,48 @@ def test_a_corrupt_storage_is_named_and_kept(
         assert (tmp_path / "run" / "study.db").read_bytes() == content
     else:
         assert ir.status(tmp_path / "run").counts["trained"] == 0
+
+
+def test_what_goes_beyond_the_paper_can_be_searched(quick: dict[str, Any], tmp_path: Path) -> None:
+    quick["space"] = {
+        "depth": 8,
+        "width": 0.125,
+        "estimator": ["polynomial", "straight-through", "tanh"],
+        "weight_estimator": ["straight-through", "tanh"],
+        "shift": [True, False],
+        "standardise": [True, False],
+        "activation": ["hardtanh", "prelu", "rprelu"],
+    }
+    start({**quick, "trials": 8}, tmp_path / "run")
+    table = ir.trials(tmp_path / "run").query("state == 'trained'")
+    assert len(table) == 8
+    for name in ("estimator", "weight_estimator", "shift", "standardise", "activation"):
+        assert table[name].nunique() > 1
+
+
+@pytest.mark.parametrize(
+    ("backbone", "depth"), [("cifar-basic-resnet", 18), ("cifar-vgg", 7), ("imagenet-resnet", 18)]
+)
+def test_every_family_can_be_searched_and_analysed(
+    quick: dict[str, Any], tmp_path: Path, backbone: str, depth: int
+) -> None:
+    quick["space"] = {"backbone": backbone, "width": 0.03, "taps": {"stem": [True, False]}}
+    quick["data"]["size"] = 32
+    quick["recipe"]["epochs"] = 1
+    start({**quick, "trials": 2}, tmp_path / "run")
+    assert set(ir.trials(tmp_path / "run")["depth"]) == {depth}
+    found = ir.analyze(tmp_path / "run", images=4, device="cpu")
+    assert found.table["kept_share"].iloc[1:].between(0, 1).all()
+    assert found.table["completeness_gap"].iloc[-1] < 1e-3
+
+
+def test_a_missing_teacher_is_found_before_anything_is_written(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    quick["recipe"]["distillation"] = {"teacher": "cifar-resnet20", "weights": "none.pth"}
+    with pytest.raises(WeightsError, match=r"none\.pth: no such file"):
+        start(quick, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_observer_hears_of_every_epoch(quick: dict[str, Any], tmp_path: Path) -> None:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
 from ir2search.errors import StudyError
 from ir2search.search import load_study, shipped_studies
 from ir2search.search.folder import study_as_dict
 from ir2search.search.study import parse_study
 from ir2search.space import Candidate, Choice, Range
+from ir2search.training import Recipe
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -65,6 +68,20 @@ def test_a_budget_may_be_written_with_a_prefix(
     assert parse_study({**quick, "budget": {"ops": written}}, "a.toml").budget == {"ops": meant}
 
 
+def test_a_recipe_may_be_named_and_a_nested_one_survives_being_written(
+    quick: dict[str, Any],
+) -> None:
+    named = parse_study({**quick, "recipe": "imagenet-resnet18-D"}, "a.toml")
+    assert named.recipe.pretraining is not None
+    distillation = {"teacher": "resnet34", "weights": "t.pth", "temperature": 2.0}
+    recipe = {"epochs": 3, "pretraining": {"epochs": 2, "lr": 0.5}, "distillation": distillation}
+    nested = parse_study({**quick, "recipe": recipe}, "a.toml")
+    assert nested.recipe.pretraining == Recipe(epochs=2, lr=0.5)
+    for study in (named, nested):
+        written = tomli_w.dumps(study_as_dict(study))
+        assert parse_study(tomllib.loads(written), "a.toml") == study
+
+
 def test_an_unnamed_study_is_named_after_its_file(
     quick: dict[str, Any], write_study: Callable[[dict[str, Any]], Path]
 ) -> None:
@@ -95,6 +112,9 @@ WRONG: list[tuple[Change, str, str]] = [
     ({"recipe": {"lr": float("nan")}}, "[recipe] lr", "finite"),
     ({"recipe": {"epochs": "5"}}, "[recipe] epochs", "integer"),
     ({"recipe": {"flip": 1}}, "[recipe] flip", "boolean"),
+    ({"recipe": "cifar-resnet2"}, "recipe", "did you mean cifar-resnet20"),
+    ({"recipe": {"pretraining": {"epoch": 1}}}, "[recipe] pretraining.epoch", "'epochs'"),
+    ({"recipe": {"distillation": {"teacher": "a"}}}, "[recipe] distillation.weights", "missing"),
     ({"recipe": {"optimizer": "lion"}}, "[recipe] optimizer", "'adamw'"),
     ({"data": {"source": "mnist"}}, "[data] source", "'digits'"),
     ({"data": {"size": 2}}, "[data] size", "greater than or equal to 4"),

@@ -10,7 +10,9 @@ from pydantic import ValidationError
 from torch import nn
 from torch.optim import lr_scheduler
 
-from ir2search.training import Recipe
+import ir2search as ir
+from ir2search.errors import StudyError
+from ir2search.training import Recipe, named_recipe, recipes
 
 
 @pytest.mark.parametrize(
@@ -92,3 +94,54 @@ def test_the_default_is_the_papers() -> None:
 def test_a_wrong_value_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Recipe(**values)
+
+
+def test_binary_weights_may_decay_apart() -> None:
+    network = ir.build(ir.Candidate(depth=8, width=0.25))
+    recipe = Recipe(weight_decay=1e-5, binary_weight_decay=0.0)
+    others, binary = recipe.make_optimizer(network).param_groups
+    assert others["weight_decay"] == 1e-5
+    assert binary["weight_decay"] == 0.0
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    assert {names[id(p)] for p in binary["params"]} == {
+        f"stage{stage}.{unit}.conv.weight" for stage in (1, 2, 3) for unit in (0, 1)
+    }
+    assert len(others["params"]) + len(binary["params"]) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "values"),
+    [
+        ("constant", [0.8, 0.8, 0.8, 0.8, 0.8]),
+        ("warmup", [0.0, 0.4, 0.8, 0.8, 0.8]),
+        ("annealed", [0.8, 0.8 * (2 + 2**0.5) / 4, 0.4, 0.8 * (2 - 2**0.5) / 4, 0.0]),
+    ],
+)
+def test_the_threshold_follows_its_schedule(schedule: Any, values: list[float]) -> None:
+    recipe = Recipe(epochs=8, threshold_schedule=schedule)
+    found = [recipe.threshold(0.8, epoch) for epoch in (0, 2, 4, 6, 8)]
+    assert found == pytest.approx(values)
+
+
+def test_every_preset_has_the_papers_recipe_and_a_short_one() -> None:
+    known = recipes()
+    assert set(known) == {n for p in ir.presets() for n in (p, f"{p}-short")}
+    assert (known["cifar-resnet18"].epochs, known["cifar-resnet18"].lr) == (600, 0.08)
+    assert known["cifar-vgg-small"].epochs == 400
+    second = known["imagenet-resnet18-C"]
+    assert second.pretraining is not None
+    for stage, decay in ((second.pretraining, 1e-5), (second, 0.0)):
+        assert (stage.optimizer, stage.lr, stage.batch_size, stage.epochs) == (
+            "adam",
+            1e-3,
+            512,
+            256,
+        )
+        assert stage.weight_decay == decay
+    assert second.total_epochs == 512
+    assert all(known[f"{name}-short"].total_epochs <= 10 for name in ir.presets())
+
+
+def test_an_unknown_recipe_lists_near_ones() -> None:
+    with pytest.raises(StudyError, match="no recipe 'cifar-resnet21'; did you mean cifar-resnet20"):
+        named_recipe("cifar-resnet21")

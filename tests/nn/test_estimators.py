@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from ir2search.nn import (
+    Binarisation,
+    BinaryConv2d,
+    ShiftedPReLU,
+    make_activation,
+    sharpen,
+    standardised,
+    tanh_sharpness,
+    tanh_sign,
+)
+
+
+@given(st.floats(-3, 3), st.floats(0.05, 20))
+def test_the_tanh_gradient_is_ir_nets(value: float, t: float) -> None:
+    x = torch.tensor(value, dtype=torch.float64, requires_grad=True)
+    y = tanh_sign(x, t)
+    y.backward()
+    assert y.item() == (1 if value >= 0 else -1)
+    k = max(1 / t, 1)
+    assert x.grad is not None
+    assert x.grad.item() == pytest.approx(k * t * (1 - math.tanh(t * value) ** 2), abs=1e-12)
+
+
+def test_the_sharpness_goes_from_a_tenth_to_ten_in_even_ratios() -> None:
+    assert tanh_sharpness(0) == pytest.approx(0.1)
+    assert tanh_sharpness(0.5) == pytest.approx(1)
+    assert tanh_sharpness(1) == pytest.approx(10)
+
+
+def test_sharpen_reaches_every_convolution() -> None:
+    network = nn.Sequential(
+        BinaryConv2d(2, 2, binarisation=Binarisation(estimator="tanh")),
+        nn.ReLU(),
+        BinaryConv2d(2, 2),
+    )
+    first = network[0]
+    x = torch.full((1, 2, 3, 3), 0.8, requires_grad=True)
+
+    def slope() -> float:
+        (gradient,) = torch.autograd.grad(first(x).sum(), x)
+        return float(gradient.abs().sum())
+
+    sharpen(network, 0)
+    early = slope()
+    sharpen(network, 1)
+    assert slope() < early / 100, "0.8 is far from the sign when it is sharp"
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 3, 3), (2, 5)])
+def test_standardised_weights_and_their_gradient(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    w = (3 + 2 * torch.randn(shape, dtype=torch.float64)).requires_grad_()
+    upstream = torch.randn(shape, dtype=torch.float64)
+    y = standardised(w)
+    flat = y.detach().flatten(1)
+    torch.testing.assert_close(flat.mean(dim=1), torch.zeros(shape[0], dtype=torch.float64))
+    torch.testing.assert_close(flat.std(dim=1), torch.ones(shape[0], dtype=torch.float64))
+    (found,) = torch.autograd.grad((y * upstream).sum(), w)
+    axes = tuple(range(1, len(shape)))
+    plain = (w - w.mean(axes, keepdim=True)) / w.std(axes, keepdim=True)
+    (expected,) = torch.autograd.grad((plain * upstream).sum(), w)
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_convolution_with_thresholds_and_standardised_weights() -> None:
+    torch.manual_seed(0)
+    layer = BinaryConv2d(3, 4, binarisation=Binarisation(shift=True, standardise=True)).double()
+    assert layer.threshold is not None
+    nn.init.normal_(layer.threshold)
+    x = torch.randn(2, 3, 5, 5, dtype=torch.float64)
+    w = layer.weight.detach()
+    levels = torch.where(x >= layer.threshold.detach(), 1.0, -1.0).double()
+    means = w.mean(dim=(1, 2, 3), keepdim=True)
+    signs = torch.where(w >= means, 1.0, -1.0).double()
+    torch.testing.assert_close(layer(x), functional.conv2d(levels, signs, padding=1))
+
+
+def test_the_threshold_learns_as_the_estimator_has_it() -> None:
+    layer = BinaryConv2d(1, 1, kernel_size=1, padding=0, binarisation=Binarisation(shift=True))
+    nn.init.ones_(layer.weight)
+    layer(torch.full((1, 1, 1, 1), 0.25)).sum().backward()
+    assert layer.threshold is not None
+    assert layer.threshold.grad is not None
+    assert layer.threshold.grad.item() == -(2 - 2 * 0.25)
+
+
+def test_thresholds_of_real_inputs_are_not_there() -> None:
+    layer = BinaryConv2d(2, 2, binarisation=Binarisation(shift=True, activations="real"))
+    assert layer.threshold is None
+
+
+@given(st.floats(-3, 3), st.floats(-2, 2), st.floats(0.01, 1), st.floats(-2, 2))
+def test_shifted_prelu_is_reactnets(x: float, gamma: float, beta: float, zeta: float) -> None:
+    module = ShiftedPReLU(1).double()
+    with torch.no_grad():
+        module.gamma.fill_(gamma)
+        module.zeta.fill_(zeta)
+        module.prelu.weight.fill_(beta)
+    found = module(torch.full((1, 1, 1, 1), x, dtype=torch.float64)).item()
+    expected = x - gamma + zeta if x > gamma else beta * (x - gamma) + zeta
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+def test_activations_by_name() -> None:
+    x = torch.tensor([-2.0, 0.5, 3.0]).view(1, 3, 1, 1)
+    assert make_activation("hardtanh", 3)(x).flatten().tolist() == [-1, 0.5, 1]
+    assert make_activation("prelu", 3)(x).flatten().tolist() == [-0.5, 0.5, 3]
+    assert make_activation("rprelu", 3)(x).flatten().tolist() == [-0.5, 0.5, 3]
