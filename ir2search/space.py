@@ -11,9 +11,10 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import InitVar, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from ir2search import text
+from ir2search.choices import Activation, Estimator, Fusion, Normalization, Precision
 from ir2search.errors import CandidateError, SpaceError
 from ir2search.models.families import FAMILIES, Family
 
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from ir2search.models.network import TappedNetwork
 
 Value = bool | int | float | str
-Precision = Literal["binary", "real"]
-Fusion = Literal["none", "dense", "compact"]
-Normalization = Literal["map", "column"]
-Estimator = Literal["polynomial", "straight-through", "tanh"]
-Activation = Literal["hardtanh", "prelu", "rprelu"]
 
 THRESHOLD_DIGITS = 6  # a step of 0.1 gives 0.3 and 0.30000000000000004: one threshold
 RELEASED_FUSION_RATIO = 4.0  # ResNet-20 for CIFAR as released

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from ir2search.choices import Activation
 from ir2search.nn import Binarisation, InformationRecovery, make_activation
-from ir2search.nn.activation import Activation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-Activation = Literal["hardtanh", "prelu", "rprelu"]
+from ir2search.choices import Activation
 
 
 class ShiftedPReLU(nn.Module):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ir2search.nn.estimators import ESTIMATORS, Estimator, standardised, tanh_sharpness
-
-Precision = Literal["binary", "real"]
+from ir2search.choices import Estimator, Precision
+from ir2search.nn.estimators import ESTIMATORS, standardised, tanh_sharpness
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,13 @@ to +1, in the forward pass of every estimator:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-Estimator = Literal["polynomial", "straight-through", "tanh"]
+from ir2search.choices import Estimator
+
 TANH_SHARPNESS = (0.1, 10.0)  # from the first epoch to the last
 
 
@@ -23,12 +24,14 @@ def sign(x: Tensor) -> Tensor:
     return x.ge(0).to(x.dtype).mul_(2).sub_(1)
 
 
-class _PolynomialSign(torch.autograd.Function):
+class _Sign(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return sign(x)
 
+
+class _PolynomialSign(_Sign):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
@@ -36,12 +39,7 @@ class _PolynomialSign(torch.autograd.Function):
         return slope.mul_(gradients[0])
 
 
-class _StraightThroughSign(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return sign(x)
-
+class _StraightThroughSign(_Sign):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors

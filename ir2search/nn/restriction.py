@@ -6,13 +6,13 @@ Source: Xue et al., "IR²Net", arXiv 2210.02637, section 3.2.
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-Normalization = Literal["map", "column"]
+from ir2search.choices import Normalization
 
 
 def attention_map(features: Tensor, normalization: Normalization = "map") -> Tensor:

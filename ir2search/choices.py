@@ -1,0 +1,11 @@
+"""What can be chosen by name: shared by what describes a network and what builds it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Precision = Literal["binary", "real"]
+Estimator = Literal["polynomial", "straight-through", "tanh"]
+Activation = Literal["hardtanh", "prelu", "rprelu"]
+Normalization = Literal["map", "column"]
+Fusion = Literal["none", "dense", "compact"]
