@@ -27,7 +27,8 @@ def restricted_shares(run: Path, data: Path | None) -> pd.DataFrame:
     """Share of pixels blanked, a row for a front member, a column for a threshold."""
     study = ir.load_study(run / "study.toml")
     source = ir.load_data(study.data, data, run.parent / ".cache", study.seed)
-    images = source.normalise(source.validation.images[:IMAGES])
+    count = min(IMAGES, len(source.validation))
+    images = source.normalise(source.validation.take(torch.arange(count))[0])
     rows = {}
     for number in ir.front(run)["number"]:
         trial = run / "trials" / str(number)

@@ -17,7 +17,7 @@ from ir2search.data import DataConfig, load_data
 from ir2search.errors import DataError, WeightsError
 from ir2search.models.network import TappedNetwork
 from ir2search.training import pick_device
-from ir2search.training.loop import on_device, topk_accuracy
+from ir2search.training.loop import topk_accuracy
 from ir2search.training.weights import read_weights, unwrapped
 from ir2search.zoo import build_preset, preset
 
@@ -123,7 +123,8 @@ def evaluate_released(
     Args:
         name: of the preset.
         weights: see `read_weights`.
-        data: folder of images, resized to the preset's size where they differ.
+        data: folder of images; resized to the preset's size where they differ, for ImageNet
+            networks the square in their centre.
         cache: folder for decoded images.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
 
@@ -132,14 +133,15 @@ def evaluate_released(
     """
     where, candidate = pick_device(device), preset(name)
     network = load_released(name, read_weights(weights)).to(where)
-    config = DataConfig(source="folder", size=candidate.image[1])
+    streamed = candidate.backbone == "imagenet-resnet"
+    config = DataConfig(source="folder", size=candidate.image[1], stream=streamed)
     source = load_data(config, data, cache, seed=0)
     if source.classes != candidate.classes:
         raise DataError(
             f"{data}: has {source.classes} classes, but {name} knows {candidate.classes}; "
             "give --data what the weights were trained on"
         )
-    test = on_device(source.read_test(), where)
+    test = source.read_test().to(where)
     top1, top5 = topk_accuracy(network, source, test, (1, 5))
     return Evaluation(len(test), top1, top5)
 

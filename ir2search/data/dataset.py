@@ -10,16 +10,21 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, StrictBool
 from pydantic.dataclasses import dataclass as validated_dataclass
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ir2search.data.decode import RawImages
+from ir2search.data.decode import RawImages, check_memory
 from ir2search.data.digits import read_digits
-from ir2search.data.folder import read_folder, source_files
+from ir2search.data.encoded import EncodedImages
+from ir2search.data.folder import index_folder, read_folder, source_files
+from ir2search.data.loader import Split
+from ir2search.data.stream import StreamedSplit
 from ir2search.errors import DataError
+
+MOMENTS_SAMPLE = 1024  # images from which mean and deviation of streamed data are measured
 
 
 @validated_dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
@@ -33,28 +38,20 @@ class DataConfig:
         path: the folder, where it is not given on the command line.
         size: side in pixels to which images are resized; not at all where left out.
         validation: share of the training images that are held out for the search, stratified.
+        stream: whether images are decoded anew for each epoch, by worker processes, because there
+            are too many to hold; they are evaluated on the square in their centre (224/256 of the
+            shorter side).
     """
 
     source: Literal["digits", "folder"] = "digits"
     path: str | None = None
     size: Annotated[int, Field(strict=True, ge=4, le=1024)] | None = None
     validation: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.1
+    stream: StrictBool = False
 
-
-@dataclass(frozen=True)
-class Split:
-    """Images and labels of one split.
-
-    Attributes:
-        images: (N, C, H, W) uint8.
-        labels: (N,) int64.
-    """
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
+    def __post_init__(self) -> None:
+        if self.stream and (self.source != "folder" or self.size is None):
+            raise ValueError('`stream` needs `source = "folder"` and a `size`')
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class ImageData:
     """A data set whose test split is read only when it is asked for.
 
     Attributes:
-        train: what candidates are trained on.
+        train: what candidates are trained on; like the others a `Split`, or streamed.
         validation: what a search ranks them by.
         class_names: in order of the labels.
         mean: of the training images by channel, in units of 1/255.
@@ -71,19 +68,18 @@ class ImageData:
         read_test: reads the test split.
     """
 
-    train: Split
-    validation: Split
+    train: Split | StreamedSplit
+    validation: Split | StreamedSplit
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
-    read_test: Callable[[], Split]
+    read_test: Callable[[], Split | StreamedSplit]
 
     @property
     def image(self) -> tuple[int, int, int]:
         """(channels, height, width) of the images."""
-        channels, height, width = self.train.images.shape[1:]
-        return channels, height, width
+        return self.train.shape
 
     @property
     def classes(self) -> int:
@@ -116,7 +112,50 @@ def load_data(config: DataConfig, folder: Path | None, cache: Path, seed: int) -
             'file `source = "folder"` in [data]'
         )
     where = folder or (Path(config.path) if config.path else None)
-    file = _decoded(config, where, cache)
+    if config.source == "digits":
+        return _resident(_Source(_digest("digits", config.size), 0), None, config, cache, seed)
+    if where is None:
+        raise DataError("data: the study reads a folder of images; name it with --data FOLDER")
+    source = _source(where)
+    if config.stream:
+        return _streamed(source, where, config, cache, seed)
+    return _resident(source, where, config, cache, seed)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a cache's file is named after.
+
+    Attributes:
+        key: of the files' places, names, sizes and times.
+        size: of all of them, in bytes.
+        listing: a digest of names and sizes alone, the same on every machine.
+    """
+
+    key: str
+    size: int
+    listing: str = ""
+
+
+def _source(folder: Path) -> _Source:
+    stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in source_files(folder)]
+    listing = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+    return _Source(
+        _digest(str(folder.resolve()), listing),
+        sum(stat.st_size for _, stat in stats),
+        _digest([(name, size) for name, size, _ in listing]),
+    )
+
+
+def _resident(
+    source: _Source, folder: Path | None, config: DataConfig, cache: Path, seed: int
+) -> ImageData:
+    """All images decoded, through a file in the cache."""
+    file = cache / f"{_digest(source.key, config.size)}.safetensors"
+    if not _is_whole(file):
+        check_memory(source.size, str(folder))
+        raw = read_digits(config.size) if folder is None else read_folder(folder, config.size)
+        _store(raw, file)
     with safe_open(file, "pt") as stored:
         images, labels = stored.get_tensor("train_images"), stored.get_tensor("train_labels")
         class_names = tuple(json.loads(stored.metadata()["class_names"]))
@@ -140,22 +179,30 @@ def _read_test(file: Path) -> Split:
         return Split(stored.get_tensor("test_images"), stored.get_tensor("test_labels"))
 
 
-def _decoded(config: DataConfig, folder: Path | None, cache: Path) -> Path:
-    """The file of decoded images, made where it is not there yet."""
-    if config.source == "digits":
-        folder, key = None, _digest("digits", config.size)
-    else:
-        if folder is None:
-            raise DataError("data: the study reads a folder of images; name it with --data FOLDER")
-        files = source_files(folder)
-        stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
-        listing = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-        key = _digest(str(folder.resolve()), listing, config.size)
-    file = cache / f"{key}.safetensors"
-    if not _is_whole(file):
-        raw = read_digits(config.size) if folder is None else read_folder(folder, config.size)
-        _store(raw, file)
-    return file
+def _streamed(
+    source: _Source, folder: Path, config: DataConfig, cache: Path, seed: int
+) -> ImageData:
+    """No image decoded but a sample for the moments; the cache has where each lies."""
+    files = {split: cache / f"{source.key}-{split}.arrow" for split in ("train", "test")}
+    if not all(file.exists() for file in files.values()):
+        cache.mkdir(parents=True, exist_ok=True)
+        index_folder(folder, files)
+    size = config.size or 0  # never 0: a DataConfig that streams has one
+    images, test = (EncodedImages(files[split]) for split in ("train", "test"))
+    labels = images.labels
+    kept, held_out = _stratified(labels, config.validation, seed)
+    train = StreamedSplit(images, kept, labels[kept], size)
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
+    mean, std = _moments(train.take(order[:MOMENTS_SAMPLE])[0])
+    return ImageData(
+        train=train,
+        validation=StreamedSplit(images, held_out, labels[held_out], size),
+        class_names=images.class_names,
+        mean=mean,
+        std=std,
+        fingerprint=_digest(source.listing, size, config.validation, seed),
+        read_test=lambda: StreamedSplit(test, torch.arange(len(test)), test.labels, size),
+    )
 
 
 def _store(raw: RawImages, file: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ def decode(
         return np.asarray(rgb)
 
     first = pixels(0)
+    check_memory(count * first.size, f"{count} images of {_sides(first)}")
     result = np.empty((count, *first.shape), dtype=np.uint8)
 
     def place(index: int) -> None:
@@ -72,6 +74,22 @@ def decode(
         for _ in pool.map(place, range(count)):
             pass
     return torch.from_numpy(result).permute(0, 3, 1, 2).contiguous()
+
+
+def check_memory(size: int, what: str) -> None:
+    """Refuse what would not fit.
+
+    Raises:
+        DataError: ``size`` bytes are more than this machine's memory.
+    """
+    if not hasattr(os, "sysconf"):
+        return
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > memory:
+        raise DataError(
+            f"{what}: {size / 1e9:.0f} GB are more than the memory of {memory / 1e9:.0f} GB; give "
+            "the study file `stream = true` and a `size` in [data]"
+        )
 
 
 def _sides(image: np.ndarray) -> str:

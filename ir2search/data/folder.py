@@ -9,15 +9,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from ir2search.data.decode import RawImages, checked_labels, decode
+from ir2search.data.encoded import write_index
+from ir2search.data.parquet import Splits, index_parquet, read_parquet
 from ir2search.errors import DataError
 
 TEST_NAMES = ("test", "val", "validation")
@@ -44,29 +45,48 @@ def read_folder(folder: Path, size: int | None) -> RawImages:
     Raises:
         DataError: as `source_files`; or a file that is corrupt or does not fit the others.
     """
-    read, splits = _find(folder)
-    return read(folder, splits, size)
+    layout, splits = _find(folder)
+    return layout.read(splits, size)
 
 
-_Splits = dict[str, list[Path]]
-_Reader = Callable[[Path, _Splits, int | None], RawImages]
+def index_folder(folder: Path, targets: dict[str, Path]) -> None:
+    """Write where each image of ``folder`` lies to the split's file in ``targets``.
+
+    Raises:
+        DataError: as `source_files`; or a layout whose images are not encoded one by one.
+    """
+    layout, splits = _find(folder)
+    if layout.index is None:
+        raise DataError(
+            f"{folder}: CIFAR-10's binary batches cannot be streamed, and need not be; leave "
+            "`stream` out of [data]"
+        )
+    layout.index(splits, targets)
 
 
-def _find(folder: Path) -> tuple[_Reader, _Splits]:
+@dataclass(frozen=True)
+class _Layout:
+    """How one kind of folder is read: its files by split, and what is made of them."""
+
+    files: Callable[[Path, str], list[Path]]
+    read: Callable[[Splits, int | None], RawImages]
+    index: Callable[[Splits, dict[str, Path]], None] | None
+
+
+def _find(folder: Path) -> tuple[_Layout, Splits]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give --data a folder of images")
     if not any(folder.iterdir()):
         raise DataError(f"{folder}: the folder is empty; give --data a folder of images")
-    layouts: list[tuple[_Reader, Callable[[str], list[Path]]]] = [
-        (_read_parquet, lambda split: _parquet_files(folder, split)),
-        (_read_binary, lambda split: _binary_files(folder, split)),
-        (_read_images, lambda split: _image_files(folder, split)),
-    ]
-    for read, files in layouts:
-        train = files("train")
-        test = next((found for name in TEST_NAMES if (found := files(name))), [])
+    for layout in (
+        _Layout(_parquet_files, read_parquet, index_parquet),
+        _Layout(_binary_files, _read_binary, None),
+        _Layout(_image_files, _read_images, _index_images),
+    ):
+        train = layout.files(folder, "train")
+        test = next((found for name in TEST_NAMES if (found := layout.files(folder, name))), [])
         if train and test:
-            return read, {"train": train, "test": test}
+            return layout, {"train": train, "test": test}
         if train or test:
             missing = "test" if train else "training"
             raise DataError(f"{folder}: there are no {missing} images; add that split")
@@ -101,78 +121,7 @@ def _image_files(folder: Path, split: str) -> list[Path]:
     )
 
 
-def _read_parquet(folder: Path, splits: _Splits, size: int | None) -> RawImages:
-    tensors = {}
-    class_names: list[str] | None = None
-    for split, files in splits.items():
-        encoded: list[bytes | None] = []
-        labels: list[int | None] = []
-        origin: list[tuple[Path, int]] = []
-        for file in files:
-            images, file_labels, names = _parquet_columns(file)
-            class_names = class_names or names
-            encoded += images
-            labels += file_labels
-            origin += [(file, row) for row in range(len(images))]
-        if not encoded:
-            raise DataError(f"{files[0]}: the table has no rows; add images")
-        if class_names is None:
-            highest = max((label for label in labels if label is not None), default=0)
-            # no more classes than images: a stray label is then found to be out of range
-            class_names = [str(label) for label in range(min(highest + 1, len(labels)))]
-        tensors[f"{split}_images"] = _decode_rows(encoded, origin, size)
-        tensors[f"{split}_labels"] = checked_labels(labels, len(class_names), str(files[0]))
-    return RawImages(tensors, class_names or [])
-
-
-def _decode_rows(
-    encoded: list[bytes | None], origin: list[tuple[Path, int]], size: int | None
-) -> torch.Tensor:
-    return decode(
-        len(encoded),
-        lambda index: encoded[index] or b"",
-        lambda index: f"{origin[index][0]}: row {origin[index][1]}",
-        size,
-    )
-
-
-def _parquet_columns(file: Path) -> tuple[list[bytes | None], list[int | None], list[str] | None]:
-    """Encoded images, labels and, where the file knows them, class names."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(file)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{file}: not a parquet file that can be read ({reason})") from None
-    images = next((name for name in ("img", "image") if name in table.column_names), None)
-    labels = next((name for name in ("label", "labels") if name in table.column_names), None)
-    if images is None or labels is None:
-        raise DataError(
-            f"{file}: needs a column `img` or `image` and a column `label`, "
-            f"but has {', '.join(table.column_names)}"
-        )
-    if not pa.types.is_integer(table.schema.field(labels).type):
-        raise DataError(f"{file}: column `{labels}` must hold whole numbers")
-    column = table[images]
-    if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
-        column = pa.chunked_array([c.field("bytes") for c in column.chunks], pa.binary())
-    if not pa.types.is_binary(column.type):
-        raise DataError(f"{file}: column `{images}` must hold encoded images (bytes)")
-    return column.to_pylist(), table[labels].to_pylist(), _class_names(table, labels)
-
-
-def _class_names(table: Any, column: str) -> list[str] | None:
-    """Class names from the hub's metadata of the table."""
-    try:
-        features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
-        return [str(name) for name in features[column]["names"]]
-    except (TypeError, KeyError, ValueError):
-        return None
-
-
-def _read_binary(folder: Path, splits: _Splits, size: int | None) -> RawImages:
+def _read_binary(splits: Splits, size: int | None) -> RawImages:
     from torch.nn import functional
 
     tensors = {}
@@ -197,17 +146,32 @@ def _binary_records(file: Path) -> np.ndarray:
     return content.reshape(-1, CIFAR_RECORD)
 
 
-def _read_images(folder: Path, splits: _Splits, size: int | None) -> RawImages:
-    class_names = sorted({path.parent.name for path in splits["train"]})
+def _read_images(splits: Splits, size: int | None) -> RawImages:
+    class_names, labels = _folder_labels(splits)
     tensors = {}
     for split, files in splits.items():
-        for path in files:
-            if path.parent.name not in class_names:
-                raise DataError(f"{path.parent}: a class without training images; add or remove it")
         tensors[f"{split}_images"] = _decode_files(files, size)
-        labels = [class_names.index(path.parent.name) for path in files]
-        tensors[f"{split}_labels"] = torch.tensor(labels)
+        tensors[f"{split}_labels"] = torch.tensor(labels[split])
     return RawImages(tensors, class_names)
+
+
+def _index_images(splits: Splits, targets: dict[str, Path]) -> None:
+    class_names, labels = _folder_labels(splits)
+    for split, files in splits.items():
+        rows = ((str(path.absolute()), None) for path in files)
+        write_index(targets[split], rows, labels[split], class_names)
+
+
+def _folder_labels(splits: Splits) -> tuple[list[str], dict[str, list[int]]]:
+    """The classes, which are the folders of the training images, and every image's."""
+    class_names = sorted({path.parent.name for path in splits["train"]})
+    number = {name: label for label, name in enumerate(class_names)}
+    for path in splits["test"]:
+        if path.parent.name not in number:
+            raise DataError(f"{path.parent}: a class without training images; add or remove it")
+    return class_names, {
+        split: [number[path.parent.name] for path in files] for split, files in splits.items()
+    }
 
 
 def _decode_files(files: list[Path], size: int | None) -> torch.Tensor:

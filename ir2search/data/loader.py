@@ -1,31 +1,43 @@
-"""Batches of a split that lies on the device, augmented by indexing, with no Python per image."""
+"""A split that lies on the device: batches augmented by indexing, with no Python per image."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ir2search.data.dataset import Split
+SIDES = (3 / 4, 4 / 3)  # width to height of a random resized crop
+EVALUATION_BATCH = 1024
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Zero padding with a random crop back to size, and a random horizontal flip.
+    """What is done to training images: resized crop, then padding and crop, then mirroring.
 
     Attributes:
-        crop_padding: pixels of padding on each side; 0 for no crop.
+        crop_padding: pixels of zero padding on each side, before a random crop back to size; 0
+            for no crop.
         flip: whether half of the images are mirrored.
+        crop_area: smallest share of the image that a random resized crop takes, see `crop_box`;
+            1 for none.
     """
 
     crop_padding: int = 4
     flip: bool = True
+    crop_area: float = 1.0
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Augment images (N, C, H, W); the random numbers are drawn on the CPU."""
+        if self.crop_area < 1:
+            images = _cropped(images, torch.rand(len(images), 4, generator=generator), self)
+        return self.moved(images, generator)
+
+    def moved(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Padded and cropped, and mirrored, but not resized."""
         count, channels, height, width = images.shape
         device = images.device
         p = self.crop_padding
@@ -43,21 +55,101 @@ class Augmentation:
         ]
 
 
-def batches(
-    split: Split, size: int, augmentation: Augmentation, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch in random order: uint8 images (size, C, H, W) and labels (size,).
+def crop_box(
+    numbers: np.ndarray, width: float, height: float, least_area: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Where a random resized crop lies (Szegedy et al., CVPR 2015, section 6).
 
-    All batches are full: what is left over of this epoch's order is left out, unless there is
-    no full batch at all.
+    Its area is between ``least_area`` and all of the image, its sides between 3 : 4 and 4 : 3,
+    evenly on a logarithmic scale; a side that the image does not have is cut to the image's.
+
+    Args:
+        numbers: (..., 4) from 0 to 1: for the area, the sides, and the place in both directions.
+        width: of the image, in pixels.
+        height: likewise.
+        least_area: share of the image's.
+
+    Returns:
+        left, top, width and height, (...), in pixels, not rounded.
     """
-    order = torch.randperm(len(split), generator=generator).to(split.images.device)
-    size = min(size, len(split))
-    for start in range(0, len(split) - size + 1, size):
-        chosen = order[start : start + size]
-        yield augmentation(split.images[chosen], generator), split.labels[chosen]
+    area = (least_area + numbers[..., 0] * (1 - least_area)) * width * height
+    sides = SIDES[0] * (SIDES[1] / SIDES[0]) ** numbers[..., 1]
+    across = np.minimum(np.sqrt(area * sides), width)
+    down = np.minimum(np.sqrt(area / sides), height)
+    return numbers[..., 2] * (width - across), numbers[..., 3] * (height - down), across, down
 
 
-def evaluation_batches(split: Split, size: int = 1024) -> Iterator[tuple[Tensor, Tensor]]:
-    """All of a split in order: uint8 images and labels, at most ``size`` at a time."""
-    yield from zip(split.images.split(size), split.labels.split(size), strict=True)
+def _cropped(images: Tensor, numbers: Tensor, augmentation: Augmentation) -> Tensor:
+    """Random resized crops of images (N, C, H, W) uint8, by bilinear interpolation."""
+    left, top, across, down = (
+        torch.from_numpy(values)
+        for values in crop_box(numbers.double().numpy(), 2.0, 2.0, augmentation.crop_area)
+    )
+    # an affine grid has its origin in the middle and reaches from -1 to 1
+    zero = torch.zeros_like(left)
+    rows = [
+        torch.stack([across / 2, zero, left + across / 2 - 1], dim=1),
+        torch.stack([zero, down / 2, top + down / 2 - 1], dim=1),
+    ]
+    places = torch.stack(rows, dim=1).float().to(images.device)
+    grid = functional.affine_grid(places, list(images.shape), align_corners=False)
+    found = functional.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    return found.round().to(images.dtype)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and labels of one split, decoded.
+
+    Attributes:
+        images: (N, C, H, W) uint8.
+        labels: (N,) int64.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of an image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches lie."""
+        return self.labels.device
+
+    def to(self, device: torch.device) -> Split:
+        """The split with its tensors on ``device``."""
+        return Split(self.images.to(device), self.labels.to(device))
+
+    def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Some images (n, C, H, W) uint8, as they are evaluated, and their labels."""
+        return self.images[indices], self.labels[indices]
+
+    def batches(
+        self, size: int, augmentation: Augmentation, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch in random order: uint8 images (size, C, H, W) and labels (size,).
+
+        All batches are full: what is left over of this epoch's order is left out, unless there is
+        no full batch at all.
+        """
+        for chosen in epoch_order(len(self), size, generator):
+            rows = chosen.to(self.images.device)
+            yield augmentation(self.images[rows], generator), self.labels[rows]
+
+    def evaluation_batches(self, size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+        """All of it in order: uint8 images and labels, at most ``size`` at a time."""
+        yield from zip(self.images.split(size), self.labels.split(size), strict=True)
+
+
+def epoch_order(count: int, size: int, generator: torch.Generator) -> list[Tensor]:
+    """Indices of the full batches of an epoch, or of one smaller batch where there is none."""
+    order = torch.randperm(count, generator=generator)
+    size = min(size, count)
+    return [order[start : start + size] for start in range(0, count - size + 1, size)]

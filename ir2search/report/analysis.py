@@ -105,8 +105,9 @@ def analyze(
             )
         except Interrupted:
             raise KeyboardInterrupt from None
-    batch = source.normalise(source.validation.images[:images].to(where))
-    labels = source.validation.labels[:images].to(where)
+    count = min(images, len(source.validation))
+    pixels, labels = source.validation.to(where).take(torch.arange(count))
+    batch = source.normalise(pixels)
     counter, layers = itertools.count(1), 2 * (len(cuts(network)) + 1)
     measured = measure(
         network, twin, batch, labels, lambda name: on_step("attributions", next(counter), layers)
@@ -132,7 +133,8 @@ def attention_pictures(
     stage, and the twin's attention after the last. Images are (h, w, 3) in [0, 1], maps (h, w).
     """
     chosen = _one_of_each_class(data.validation.labels)[:PICTURES]
-    images = data.validation.images[chosen].to(next(network.parameters()).device)
+    device = next(network.parameters()).device
+    images, _ = data.validation.to(device).take(torch.tensor(chosen))
     normalised = data.normalise(images)
     taps, last = network.feature_maps(normalised)
     restricted = restrict(normalised, last, candidate.threshold, candidate.normalization)

@@ -50,7 +50,6 @@ from ir2search.training import (
     train,
 )
 from ir2search.training.checkpoint import BEST
-from ir2search.training.loop import on_device
 
 STALE_PROPOSALS = 20  # so many proposals in a row with nothing new: take a new point at random
 RANDOM_DRAWS = 2000
@@ -354,7 +353,7 @@ class _Session:
         ]
         if not todo:
             return
-        test = on_device(self.data.read_test(), self.device)
+        test = self.data.read_test().to(self.device)
         for number, folder in todo:
             candidate = self.space.candidate(self.storage.trials[number].params)
             network = load_network(candidate, folder / BEST).to(self.device)

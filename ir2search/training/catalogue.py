@@ -14,7 +14,13 @@ from ir2search.zoo import presets
 
 _CIFAR = Recipe()
 _IMAGENET_FIRST = Recipe(
-    epochs=256, batch_size=512, optimizer="adam", lr=1e-3, weight_decay=1e-5, crop_padding=0
+    epochs=256,
+    batch_size=512,
+    optimizer="adam",
+    lr=1e-3,
+    weight_decay=1e-5,
+    crop_padding=0,
+    crop_area=0.08,
 )
 _IMAGENET = replace(_IMAGENET_FIRST, weight_decay=0.0, pretraining=_IMAGENET_FIRST)
 _PAPER = {
@@ -23,9 +29,8 @@ _PAPER = {
     "cifar-vgg-small": replace(_CIFAR, epochs=400, lr=0.08),
 }
 _SHORT_CIFAR = Recipe(epochs=10, optimizer="adamw", lr=0.01, weight_decay=1e-4, warmup_epochs=0.5)
-_SHORT_IMAGENET = replace(
-    _SHORT_CIFAR, epochs=5, pretraining=replace(_SHORT_CIFAR, epochs=5), crop_padding=0
-)
+_SHORT_IMAGENET_FIRST = replace(_SHORT_CIFAR, epochs=5, crop_padding=0, crop_area=0.08)
+_SHORT_IMAGENET = replace(_SHORT_IMAGENET_FIRST, pretraining=_SHORT_IMAGENET_FIRST)
 
 
 def recipes() -> dict[str, Recipe]:

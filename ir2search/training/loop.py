@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ir2search.data import ImageData, Split, batches, evaluation_batches
+from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import InputError, TrainingDiverged
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import restrict, sharpen
@@ -130,7 +130,7 @@ def train(
         teacher = load_teacher(recipe.distillation, candidate.image, candidate.classes)
     optimizer = recipe.make_optimizer(network)
     curve = [EpochResult(**row) for row in load_progress(folder, network, optimizer)]
-    split, validation = on_device(data.train, device), on_device(data.validation, device)
+    split, validation = data.train.to(device), data.validation.to(device)
     lesson = _Lesson(candidate, recipe, data, split, teacher.to(device) if teacher else None)
     while len(curve) < recipe.epochs:
         epoch, start = len(curve), time.perf_counter()
@@ -153,7 +153,7 @@ class _Lesson:
     candidate: Candidate
     recipe: Recipe
     data: ImageData
-    split: Split
+    split: Split | StreamedSplit
     teacher: nn.Module | None
 
     def epoch(
@@ -169,10 +169,10 @@ class _Lesson:
         network.train()
         sharpen(network, epoch / max(1, recipe.epochs - 1))
         steps = max(1, len(split) // recipe.batch_size)
-        total_loss = torch.zeros((), device=split.labels.device)
+        total_loss = torch.zeros((), device=split.device)
         total_restricted = torch.zeros_like(total_loss)
         for step, (images, labels) in enumerate(
-            batches(split, recipe.batch_size, recipe.augmentation, generator)
+            split.batches(recipe.batch_size, recipe.augmentation, generator)
         ):
             if should_stop():
                 raise Interrupted
@@ -228,28 +228,26 @@ class _Lesson:
         return taught
 
 
-def accuracy(network: TappedNetwork, data: ImageData, split: Split) -> float:
+def accuracy(network: TappedNetwork, data: ImageData, split: Split | StreamedSplit) -> float:
     """Top-1 accuracy on a split that lies where the network does, from 0 to 1."""
     return topk_accuracy(network, data, split, (1,))[0]
 
 
 @torch.no_grad()
 def topk_accuracy(
-    network: TappedNetwork, data: ImageData, split: Split, counts: Sequence[int]
+    network: TappedNetwork,
+    data: ImageData,
+    split: Split | StreamedSplit,
+    counts: Sequence[int],
 ) -> list[float]:
     """Share of a split whose right class is among the k best, for each k of ``counts``."""
     network.eval()
     most = min(max(counts), data.classes)
-    hits = torch.zeros(most, dtype=torch.int64, device=split.labels.device)
-    for images, labels in evaluation_batches(split):
+    hits = torch.zeros(most, dtype=torch.int64, device=split.device)
+    for images, labels in split.evaluation_batches():
         best = network(data.normalise(images)).topk(most, dim=1).indices
         hits += (best == labels[:, None]).sum(dim=0)
     return [int(hits[:count].sum()) / len(split) for count in counts]
-
-
-def on_device(split: Split, device: torch.device) -> Split:
-    """The split with its tensors on ``device``."""
-    return Split(split.images.to(device), split.labels.to(device))
 
 
 def pick_device(name: str) -> torch.device:

@@ -35,6 +35,8 @@ class Recipe:
         label_smoothing: of the cross-entropy.
         crop_padding: pixels of padding before the random crop; 0 for no crop.
         flip: whether half of the images are mirrored.
+        crop_area: smallest share of an image that a random resized crop takes, before the padding
+            (0.08 is usual for ImageNet); 1 for no such crop.
         threshold_schedule: of the candidate's restriction threshold: ``"constant"``, ``"warmup"``
             to rise linearly from 0 over the first half of training, or ``"annealed"`` to fall to
             0 as half a cosine.
@@ -55,6 +57,7 @@ class Recipe:
     label_smoothing: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.0
     crop_padding: Annotated[int, Field(strict=True, ge=0, le=64)] = 4
     flip: StrictBool = True
+    crop_area: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
     threshold_schedule: Literal["constant", "warmup", "annealed"] = "constant"
     binary_weight_decay: _Decay | None = None
     distillation: Distillation | None = None
@@ -68,7 +71,7 @@ class Recipe:
     @property
     def augmentation(self) -> Augmentation:
         """What is done to training images."""
-        return Augmentation(self.crop_padding, self.flip)
+        return Augmentation(self.crop_padding, self.flip, self.crop_area)
 
     def make_optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         """The optimiser of all of the network's parameters, at rate `lr`."""

@@ -68,3 +68,9 @@ class Pictures:
 @pytest.fixture
 def pictures() -> Pictures:
     return Pictures()
+
+
+@pytest.fixture
+def picture_set() -> type[Pictures]:
+    """To make pictures of another number or size."""
+    return Pictures

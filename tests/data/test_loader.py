@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from ir2search.data import Augmentation, Split, batches, evaluation_batches
+from ir2search.data import Augmentation, Split
 
 
 def split(count: int, side: int = 4) -> Split:
@@ -58,7 +58,7 @@ def test_every_offset_and_both_sides_occur_equally_often() -> None:
 def test_an_epoch_is_a_new_order_of_all_but_the_rest() -> None:
     data, generator = split(23), torch.Generator().manual_seed(0)
     epochs = [
-        [labels for _, labels in batches(data, 5, Augmentation(0, False), generator)]
+        [labels for _, labels in data.batches(5, Augmentation(0, False), generator)]
         for _ in range(2)
     ]
     for epoch in epochs:
@@ -69,16 +69,16 @@ def test_an_epoch_is_a_new_order_of_all_but_the_rest() -> None:
 
 def test_images_keep_their_labels() -> None:
     generator = torch.Generator().manual_seed(0)
-    for images, labels in batches(split(50), 8, Augmentation(0, True), generator):
+    for images, labels in split(50).batches(8, Augmentation(0, True), generator):
         assert torch.equal(images[:, 0, 0, 0].long(), labels)
-    for images, labels in batches(split(50), 8, Augmentation(2, True), generator):
+    for images, labels in split(50).batches(8, Augmentation(2, True), generator):
         assert torch.equal(images.amax(dim=(1, 2, 3)).long(), labels)
 
 
 def test_the_seed_decides_everything() -> None:
     def epoch(seed: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(seed)
-        found = batches(split(40), 8, Augmentation(2, True), generator)
+        found = split(40).batches(8, Augmentation(2, True), generator)
         return torch.cat([images for images, _ in found])
 
     assert torch.equal(epoch(1), epoch(1))
@@ -87,12 +87,12 @@ def test_the_seed_decides_everything() -> None:
 
 @pytest.mark.parametrize("size", [7, 8, 100])
 def test_fewer_images_than_a_batch_are_one_batch(size: int) -> None:
-    found = list(batches(split(7), size, Augmentation(0, False), torch.Generator()))
+    found = list(split(7).batches(size, Augmentation(0, False), torch.Generator()))
     assert [len(labels) for _, labels in found] == [7]
 
 
 @pytest.mark.parametrize("count", [1, 10, 20, 21])
 def test_evaluation_reads_everything_in_order(count: int) -> None:
-    found = list(evaluation_batches(split(count), 10))
+    found = list(split(count).evaluation_batches(10))
     assert torch.equal(torch.cat([labels for _, labels in found]), torch.arange(count))
     assert all(len(images) == len(labels) <= 10 for images, labels in found)

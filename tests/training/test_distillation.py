@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import ir2search as ir
-from ir2search.data import DataConfig, ImageData, Split, batches, load_data
+from ir2search.data import DataConfig, ImageData, Split, load_data
 from ir2search.errors import CandidateError, WeightsError
 from ir2search.models.teacher import StandardResNet
 from ir2search.nn import restrict
@@ -62,7 +62,7 @@ def test_one_step_with_a_teacher_of_any_kind(digits: ImageData, tmp_path: Path) 
     torch.manual_seed(0)
     network = build(SMALL)
     generator = torch.Generator().manual_seed(0)
-    images, labels = next(batches(digits.train, 64, recipe.augmentation, generator))
+    images, labels = next(digits.train.batches(64, recipe.augmentation, generator))
     x = digits.normalise(images)
     logits, features = network.logits_and_features(x)
     losses = []

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ir2search.data import DataConfig, ImageData, Split, batches, load_data
+from ir2search.data import DataConfig, ImageData, Split, load_data
 from ir2search.errors import InputError, TrainingDiverged
 from ir2search.nn import restrict
 from ir2search.space import Candidate, build
@@ -134,7 +134,7 @@ def test_one_step_is_that_of_the_paper(digits: ImageData, tmp_path: Path) -> Non
     torch.manual_seed(0)
     network = build(SMALL)
     generator = torch.Generator().manual_seed(0)
-    (images, labels) = next(batches(one, 64, recipe.augmentation, generator))
+    (images, labels) = next(one.batches(64, recipe.augmentation, generator))
     x = data.normalise(images)
     logits, features = network.logits_and_features(x)
     blanked = restrict(x, features, 0.9)

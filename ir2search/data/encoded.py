@@ -1,0 +1,97 @@
+"""Encoded images on disk, any of them at hand at once, none of them in memory."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ROWS = 512  # written at a time
+
+
+@dataclass(frozen=True)
+class EncodedImages:
+    """The index of a split: an Arrow file that is mapped into memory, not read.
+
+    Attributes:
+        file: with the columns ``name`` (of the image, its path where it has a file of its own),
+            ``label``, and ``image`` (its encoded bytes) where the images have no files.
+    """
+
+    file: Path
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def read(self, index: int) -> bytes:
+        """The encoded bytes of one image."""
+        if "image" in self._table.column_names:
+            return self._table["image"][index].as_buffer()
+        return Path(self.name(index)).read_bytes()
+
+    def name(self, index: int) -> str:
+        """Names one image, for errors."""
+        return str(self._table["name"][index])
+
+    @property
+    def labels(self) -> Tensor:
+        """(N,) int64."""
+        return torch.from_numpy(self._table["label"].to_numpy().astype(np.int64))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In order of the labels."""
+        return tuple(json.loads(self._table.schema.metadata[b"class_names"]))
+
+    @cached_property
+    def _table(self) -> Any:
+        import pyarrow as pa
+
+        return pa.ipc.open_file(pa.memory_map(str(self.file))).read_all()
+
+    def __reduce__(self) -> Any:
+        # a worker process maps the file for itself
+        return EncodedImages, (self.file,)
+
+
+def write_index(
+    file: Path,
+    rows: Iterable[tuple[str, bytes | None]],
+    labels: list[int],
+    class_names: list[str],
+) -> None:
+    """Write the index of a split, a few hundred images at a time.
+
+    Args:
+        file: replaced only when all is written.
+        rows: name and encoded bytes of each image; no bytes where the name is its file's path.
+        labels: of each image.
+        class_names: in order of the labels.
+    """
+    import pyarrow as pa
+
+    remaining = iter(rows)
+    first = next(remaining)
+    in_files = first[1] is None
+    fields = [("name", pa.string()), ("label", pa.int64())]
+    schema = pa.schema(fields if in_files else [*fields, ("image", pa.binary())])
+    schema = schema.with_metadata({"class_names": json.dumps(class_names)})
+    partial = file.with_suffix(".partial")
+    written = 0
+    with pa.OSFile(str(partial), "wb") as out, pa.ipc.new_file(out, schema) as writer:
+        everything = itertools.chain([first], remaining)
+        while batch := list(itertools.islice(everything, ROWS)):
+            names, images = zip(*batch, strict=True)
+            columns = [list(names), labels[written : written + len(batch)]]
+            columns += [] if in_files else [list(images)]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+            written += len(batch)
+    partial.replace(file)

@@ -1,0 +1,203 @@
+"""A split that stays on disk: worker processes decode its images while the device computes.
+
+What is random is drawn in the main process, so that batches are the same however many workers
+there are.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ir2search.data.encoded import EncodedImages
+from ir2search.data.loader import EVALUATION_BATCH, Augmentation, crop_box, epoch_order
+from ir2search.errors import DataError
+
+CPU = torch.device("cpu")
+CENTRE = 224 / 256  # of the shorter side, kept in evaluation: the usual crop of ImageNet
+CHUNK = 32  # images that a worker decodes at a time: bounds the memory shared with it
+PREFETCH = 4  # chunks ahead, of each worker
+
+
+class _Job(NamedTuple):
+    """What a worker decodes at a time.
+
+    Attributes:
+        images: their indices.
+        numbers: (n, 4), what `crop_box` takes; None for the centre crop.
+        least_area: likewise.
+    """
+
+    images: list[int]
+    numbers: np.ndarray | None = None
+    least_area: float = 1.0
+
+
+@dataclass(frozen=True)
+class StreamedSplit:
+    """Images and labels of one split, of which only a few batches are decoded at a time.
+
+    Attributes:
+        source: all encoded images.
+        chosen: (N,) int64, which of them belong to the split.
+        labels: (N,) int64.
+        size: side in pixels of the square images that come out.
+        device: where batches go.
+    """
+
+    source: EncodedImages
+    chosen: Tensor
+    labels: Tensor
+    size: int
+    device: torch.device = CPU
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of an image."""
+        return 3, self.size, self.size
+
+    def to(self, device: torch.device) -> StreamedSplit:
+        """The split with its batches on ``device``."""
+        return replace(self, device=device)
+
+    def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Some images (n, 3, size, size) uint8, as they are evaluated, and their labels."""
+        return next(self._load([indices]))
+
+    def batches(
+        self, size: int, augmentation: Augmentation, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch in random order: uint8 images (size, 3, size, size) and labels (size,).
+
+        All batches are full, as those of a `Split` are.
+        """
+        order = epoch_order(len(self), size, generator)
+        area = augmentation.crop_area
+        numbers = torch.rand(len(self), 4, generator=generator).numpy() if area < 1 else None
+        for images, labels in self._load(order, numbers, area):
+            yield augmentation.moved(images, generator), labels
+
+    def evaluation_batches(self, size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+        """All of it in order: the centres of images and labels, at most ``size`` at a time."""
+        yield from self._load(torch.arange(len(self)).split(size))
+
+    def _load(
+        self, order: Sequence[Tensor], numbers: np.ndarray | None = None, area: float = 1.0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of ``order``, put together from what workers decode at a time."""
+        parts = [part for rows in order for part in rows.split(CHUNK)]
+        jobs = (
+            _Job(
+                self.chosen[part].tolist(), None if numbers is None else numbers[part.numpy()], area
+            )
+            for part in parts
+        )
+        count = min(workers(), len(parts)) if len(parts) > 1 else 0
+        loader: DataLoader[Tensor | str] = DataLoader(
+            _Decoder(self.source, self.size),
+            batch_sampler=jobs,  # type: ignore[arg-type]  # any iterable of what the decoder takes
+            collate_fn=_as_it_is,
+            num_workers=count,
+            prefetch_factor=PREFETCH if count else None,
+            worker_init_fn=_leave_interrupts_to_the_main_process,
+        )
+        chunks = iter(loader)
+        pinned = self.device.type == "cuda"
+        for rows in order:
+            images = torch.empty((len(rows), *self.shape), dtype=torch.uint8, pin_memory=pinned)
+            filled = 0
+            while filled < len(rows):
+                chunk = next(chunks)
+                if isinstance(chunk, str):
+                    raise DataError(chunk)
+                images[filled : filled + len(chunk)] = chunk
+                filled += len(chunk)
+            labels = self.labels[rows].to(self.device)
+            yield images.to(self.device, non_blocking=pinned), labels
+
+
+def workers() -> int:
+    """Processes that decode: one for each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Decoder(Dataset[Tensor]):
+    """Decodes in a worker; gives what is wrong with an image as a value, for the main process."""
+
+    def __init__(self, source: EncodedImages, size: int) -> None:
+        self.source = source
+        self.size = size
+
+    def __getitems__(self, job: Any) -> Tensor | str:
+        result = np.empty((len(job.images), self.size, self.size, 3), dtype=np.uint8)
+        for place, index in enumerate(job.images):
+            numbers = None if job.numbers is None else job.numbers[place]
+            try:
+                result[place] = decode_crop(
+                    self.source.read(index), self.size, numbers, job.least_area
+                )
+            except (OSError, ValueError, SyntaxError) as error:
+                name = self.source.name(index)
+                return f"{name}: not an image that can be decoded ({error}); replace or remove it"
+        return torch.from_numpy(result).permute(0, 3, 1, 2)
+
+
+def decode_crop(
+    encoded: bytes, size: int, numbers: np.ndarray | None, least_area: float
+) -> np.ndarray:
+    """Decode a crop of an image and resize it.
+
+    Args:
+        encoded: a JPEG, PNG, ...
+        size: side of the square that comes out.
+        numbers: (4,) of a random resized crop, see `crop_box`; None for the square in the centre
+            with 224/256 of the shorter side.
+        least_area: of a random resized crop.
+
+    Returns:
+        (size, size, 3) uint8.
+    """
+    with Image.open(io.BytesIO(encoded)) as image:
+        full = image.width
+        left, top, across, down = _box(image.width, image.height, numbers, least_area)
+        # a JPEG decodes faster to a half or a quarter of its size, where that leaves enough pixels
+        shrink = max(1.0, min(across, down) / size)
+        image.draft("RGB", (int(image.width / shrink), int(image.height / shrink)))
+        scale = image.width / full
+        box = (left * scale, top * scale, (left + across) * scale, (top + down) * scale)
+        rgb = image.convert("RGB")
+        return np.asarray(
+            rgb.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+        )
+
+
+def _box(
+    width: int, height: int, numbers: np.ndarray | None, least_area: float
+) -> tuple[float, float, float, float]:
+    """Left, top, width and height of a crop, in pixels."""
+    if numbers is None:
+        side = CENTRE * min(width, height)
+        return (width - side) / 2, (height - side) / 2, side, side
+    left, top, across, down = crop_box(numbers, width, height, least_area)
+    return float(left), float(top), float(across), float(down)
+
+
+def _as_it_is(chunk: Any) -> Any:
+    return chunk
+
+
+def _leave_interrupts_to_the_main_process(worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
