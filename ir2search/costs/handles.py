@@ -64,5 +64,5 @@ HANDLES = {
     "prim::PythonOp._StraightThroughSign": _sign,
     "prim::PythonOp._TanhSign": _sign,
     "prim::PythonOp._Standardised": _nothing,  # of weights, ahead of inference
-    "aten::pad": _nothing,  # moves data only
+    "prim::PythonOp._Subsampled": _nothing,  # moves data only
 }

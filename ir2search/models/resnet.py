@@ -7,13 +7,14 @@ ECCV 2018 (a shortcut around every binary convolution); Xue et al., "IR²Net", a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ir2search.models.network import Plan, TappedNetwork, pooled_head
-from ir2search.nn import BinaryConv2d
+from ir2search.nn import BinaryConv2d, Normed
 
 STAGE_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # blocks of two convolutions, by depth
 
@@ -40,7 +41,7 @@ def cifar_basic_resnet(plan: Plan) -> TappedNetwork:
 def imagenet_resnet(plan: Plan) -> TappedNetwork:
     """Depth 18 or 34 for large images: four stages, a shortcut a convolution."""
     w = plan.channels
-    stem = nn.Sequential(
+    stem = Normed(
         nn.Conv2d(plan.image[0], w, 7, stride=2, padding=3, bias=False),
         nn.BatchNorm2d(w),
         plan.make_activation(w),
@@ -69,14 +70,35 @@ class ResidualUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps (N, inputs, H, W) to (N, outputs, H', W'), H' = H / stride rounded up."""
         shortcut = x
-        if self.stride > 1:
-            shortcut = shortcut[:, :, :: self.stride, :: self.stride]
-        if self.new_channels:
-            before = self.new_channels // 2
-            padding = (0, 0, 0, 0, before, self.new_channels - before)
-            shortcut = functional.pad(shortcut, padding)
-        result: Tensor = self.activation(self.bn(self.conv(x)) + shortcut)
+        if self.stride > 1 or self.new_channels:
+            shortcut = _Subsampled.apply(x, self.stride, self.new_channels)  # type: ignore[no-untyped-call]
+        return self.conv.normed(x, self.bn, self.activation, shortcut)
+
+
+class _Subsampled(torch.autograd.Function):
+    """Every stride-th pixel, among new channels of zeros; copied once each way."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, stride: int, new_channels: int) -> Tensor:
+        chosen = x[:, :, ::stride, ::stride]
+        count, channels, height, width = chosen.shape
+        before = new_channels // 2
+        ctx.shape, ctx.place = x.shape, (stride, slice(before, before + channels))
+        result = _zeros((count, channels + new_channels, height, width), x)
+        result[:, ctx.place[1]] = chosen
         return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        stride, channels = ctx.place
+        result = _zeros(ctx.shape, gradients[0])
+        result[:, :, ::stride, ::stride] = gradients[0][:, channels]
+        return result, None, None
+
+
+def _zeros(shape: Sequence[int], like: Tensor) -> Tensor:
+    options: Any = {"dtype": like.dtype, "device": like.device}
+    return torch.zeros(*shape, **options)
 
 
 class BasicBlock(nn.Module):
@@ -89,18 +111,17 @@ class BasicBlock(nn.Module):
         self.activation1 = plan.make_activation(outputs)
         self.conv2 = BinaryConv2d(outputs, outputs, binarisation=plan.binarisation)
         self.bn2 = nn.BatchNorm2d(outputs)
-        self.shortcut = nn.Sequential()
+        self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(
+            self.shortcut = Normed(
                 nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
             )
         self.activation2 = plan.make_activation(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps (N, inputs, H, W) to (N, outputs, H', W'), H' = H / stride rounded up."""
-        inner = self.activation1(self.bn1(self.conv1(x)))
-        result: Tensor = self.activation2(self.bn2(self.conv2(inner)) + self.shortcut(x))
-        return result
+        inner = self.conv1.normed(x, self.bn1, self.activation1)
+        return self.conv2.normed(inner, self.bn2, self.activation2, self.shortcut(x))
 
 
 class BiRealUnit(nn.Module):
@@ -114,9 +135,9 @@ class BiRealUnit(nn.Module):
         super().__init__()
         self.conv = BinaryConv2d(inputs, outputs, stride=stride, binarisation=plan.binarisation)
         self.bn = nn.BatchNorm2d(outputs)
-        self.shortcut = nn.Sequential()
+        self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(
+            self.shortcut = Normed(
                 # ceil_mode: maps of an odd size shrink as the convolution shrinks them
                 nn.AvgPool2d(2, stride=stride, ceil_mode=True),
                 nn.Conv2d(inputs, outputs, 1, bias=False),
@@ -126,15 +147,14 @@ class BiRealUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps (N, inputs, H, W) to (N, outputs, H', W'), H' = H / stride rounded up."""
-        result: Tensor = self.activation(self.bn(self.conv(x)) + self.shortcut(x))
-        return result
+        return self.conv.normed(x, self.bn, self.activation, self.shortcut(x))
 
 
 _Block = Callable[[Plan, int, int, int], nn.Module]
 
 
 def _small_stem(plan: Plan) -> nn.Sequential:
-    return nn.Sequential(
+    return Normed(
         nn.Conv2d(plan.image[0], plan.channels, 3, padding=1, bias=False),
         nn.BatchNorm2d(plan.channels),
         plan.make_activation(plan.channels),

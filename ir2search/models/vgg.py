@@ -11,7 +11,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from ir2search.models.network import Plan, TappedNetwork
-from ir2search.nn import BinaryConv2d
+from ir2search.nn import BinaryConv2d, Normed, normed
 
 
 class ConvBlock(nn.Module):
@@ -26,14 +26,13 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps (N, inputs, H, W) to (N, outputs, H', W'), H' = H or H // 2."""
-        result: Tensor = self.activation(self.bn(self.pool(self.conv(x))))
-        return result
+        return normed(self.pool(self.conv(x)), self.bn, self.activation)
 
 
 def cifar_vgg(plan: Plan) -> TappedNetwork:
     """A full-precision stem of w channels, binary convolutions to w, 2 w, 2 w, 4 w, 4 w."""
     w = plan.channels
-    stem = nn.Sequential(
+    stem = Normed(
         nn.Conv2d(plan.image[0], w, 3, padding=1, bias=False),
         nn.BatchNorm2d(w),
         plan.make_activation(w),

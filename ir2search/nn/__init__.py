@@ -10,6 +10,8 @@ from ir2search.nn.estimators import (
     tanh_sharpness,
     tanh_sign,
 )
+from ir2search.nn.fused import Normed, normed
+from ir2search.nn.native import keep_memory
 from ir2search.nn.recovery import InformationRecovery, fusion_channels
 from ir2search.nn.restriction import attention_map, restrict
 
@@ -17,10 +19,13 @@ __all__ = [
     "Binarisation",
     "BinaryConv2d",
     "InformationRecovery",
+    "Normed",
     "ShiftedPReLU",
     "attention_map",
     "fusion_channels",
+    "keep_memory",
     "make_activation",
+    "normed",
     "polynomial_sign",
     "restrict",
     "sharpen",

@@ -10,6 +10,14 @@ from torch.nn import functional
 
 from ir2search.choices import Estimator, Precision
 from ir2search.nn.estimators import ESTIMATORS, standardised, tanh_sharpness
+from ir2search.nn.fused import (
+    LARGEST_SUM,
+    SignConvolution,
+    binary_unit,
+    is_fusable,
+    normed,
+    sign_convolution,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +84,45 @@ class BinaryConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Convolve ``input`` (N, in_channels, H, W) to (N, out_channels, H', W')."""
-        x, w = input, self.weight
+        x, w = self._shifted(input), self._signs()
+        if self._is_fused(x):
+            return sign_convolution(x, w, self._sign_convolution())
         if self.binarisation.activations == "binary":
-            x = x if self.threshold is None else x - self.threshold
             x = ESTIMATORS[self.binarisation.estimator](x, self.sharpness)
-        if self.binarisation.weights == "binary":
-            w = standardised(w) if self.binarisation.standardise else w
-            w = ESTIMATORS[self.binarisation.weight_estimator](w, self.sharpness)
         return functional.conv2d(x, w, None, self.stride, self.padding)
+
+    def normed(
+        self,
+        x: Tensor,
+        norm: nn.BatchNorm2d,
+        activation: nn.Module | None = None,
+        shortcut: Tensor | None = None,
+    ) -> Tensor:
+        """activation(norm(self(x)) + shortcut), where a training step can take all in one."""
+        moved = self._shifted(x)
+        if norm.training and self._is_fused(moved):
+            how = self._sign_convolution()
+            return binary_unit(moved, self._signs(), how, norm, activation, shortcut)
+        return normed(self(x), norm, activation, shortcut)
+
+    def _shifted(self, x: Tensor) -> Tensor:
+        return x if self.threshold is None else x - self.threshold
+
+    def _signs(self) -> Tensor:
+        """The weights as they are convolved."""
+        how, w = self.binarisation, self.weight
+        if how.weights == "real":
+            return w
+        w = standardised(w) if how.standardise else w
+        return ESTIMATORS[how.weight_estimator](w, self.sharpness)
+
+    def _is_fused(self, x: Tensor) -> bool:
+        fits = self.weight[0].numel() <= LARGEST_SUM
+        return self.is_binary and self.training and fits and is_fusable(x)
+
+    def _sign_convolution(self) -> SignConvolution:
+        stride, padding = self.stride[0], int(self.padding[0])
+        return SignConvolution(stride, padding, self.binarisation.estimator, self.sharpness)
 
 
 def sharpen(network: nn.Module, progress: float) -> None:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ir2search.nn.fused import Normed
+
 Fusion = Literal["dense", "compact"]
 
 
@@ -100,7 +102,7 @@ def _compact_width(n: int, ratio: float | None, channels: int | None, group_size
 def _convolution(
     inputs: int, outputs: int, kernel: int, groups: int, activation: Callable[[int], nn.Module]
 ) -> nn.Sequential:
-    return nn.Sequential(
+    return Normed(
         nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
         activation(outputs),

@@ -15,7 +15,7 @@ from torch.nn import functional
 from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import InputError, TrainingDiverged
 from ir2search.models.network import TappedNetwork
-from ir2search.nn import restrict, sharpen
+from ir2search.nn import keep_memory, restrict, sharpen
 from ir2search.space import Candidate, build
 from ir2search.training.checkpoint import (
     BEST,
@@ -26,6 +26,7 @@ from ir2search.training.checkpoint import (
 )
 from ir2search.training.distillation import load_teacher, soft_cross_entropy
 from ir2search.training.recipe import Recipe
+from ir2search.training.statistics import RunningStatistics
 
 
 class Interrupted(Exception):
@@ -110,6 +111,7 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(candidate).to(device)
+    keep_memory()
     before = 0
     if recipe.pretraining is not None:
         first, place = replace(candidate, weights="real"), folder / "pretraining"
@@ -199,12 +201,18 @@ class _Lesson:
 
         With a threshold it is the mean of the losses on the original and the restricted images
         ("IR²Net", arXiv 2210.02637, section 3.2), both with the teacher's view of the original.
+        Where restriction blanks nothing in the whole batch, the second pass would repeat the first
+        one and is not made.
         """
+        before = RunningStatistics(network)
         logits, features = network.logits_and_features(images)
         loss = self.criterion(images, labels)
         if threshold == 0:
             return loss(logits), 0.0
         restricted = restrict(images, features, threshold, self.candidate.normalization)
+        if torch.equal(restricted, images):
+            before.repeat()
+            return loss(logits), 0.0
         share = (restricted == 0).all(dim=1).float().mean()
         return (loss(logits) + loss(network(restricted))) / 2, share
 

@@ -78,10 +78,10 @@ class Recipe:
         parameters = self._groups(network)
         if self.optimizer == "sgd":
             return torch.optim.SGD(
-                parameters, self.lr, self.momentum, weight_decay=self.weight_decay
+                parameters, self.lr, self.momentum, weight_decay=self.weight_decay, fused=True
             )
         kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
-        return kind(parameters, self.lr, weight_decay=self.weight_decay)
+        return kind(parameters, self.lr, weight_decay=self.weight_decay, fused=True)
 
     def rate(self, progress: float) -> float:
         """Learning rate after ``progress`` epochs, from 0 to `epochs`."""

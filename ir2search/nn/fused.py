@@ -1,0 +1,281 @@
+"""The training step's fused operations on a CPU; torch's own everywhere else.
+
+A convolution of signs needs no multiplication (see ``native.cpp``), and between two convolutions
+lie a sign, a BatchNorm, a sum and an activation, each of them a sweep over feature maps that fit no
+cache. Here each operation is one autograd Function that sweeps as seldom as it can, and keeps
+nothing that can be computed again.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ir2search.choices import Estimator
+from ir2search.nn.native import library
+
+_NUMBERS: dict[Estimator, int] = {"polynomial": 0, "straight-through": 1, "tanh": 2}
+LARGEST_SUM = 2**15 - 1  # of signs, as the kernels add them up
+
+
+@dataclass(frozen=True)
+class SignConvolution:
+    """A convolution of the signs of what comes in with weights of +1 and -1.
+
+    Attributes:
+        stride: steps between outputs, in pixels.
+        padding: zeros around the signs, in pixels; less than the kernel's side.
+        estimator: surrogate gradient of the signs of what comes in.
+        sharpness: of that of a tanh.
+    """
+
+    stride: int
+    padding: int
+    estimator: Estimator
+    sharpness: float
+
+    def shape(self, x: Tensor, signs: Tensor) -> array[int]:
+        """As the kernels take it."""
+        outputs, _, size, _ = signs.shape
+        return array("q", (*x.shape, outputs, size, self.stride, self.padding))
+
+    def result(self, x: Tensor, signs: Tensor, dtype: torch.dtype) -> Tensor:
+        """Memory for the outputs (N, outputs, H', W')."""
+        outputs, _, size, _ = signs.shape
+        sides = [(side + 2 * self.padding - size) // self.stride + 1 for side in x.shape[2:]]
+        return torch.empty(len(x), outputs, *sides, dtype=dtype)
+
+    @property
+    def slope(self) -> tuple[int, float]:
+        """The estimator, as the kernels take it."""
+        return _NUMBERS[self.estimator], self.sharpness
+
+
+def is_fusable(x: Tensor) -> bool:
+    """Whether there are kernels for a training step on ``x``: on a CPU, in single precision."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and torch.is_grad_enabled()
+        and library() is not None
+    )
+
+
+def sign_convolution(x: Tensor, signs: Tensor, how: SignConvolution) -> Tensor:
+    """Convolve the signs of ``x``, which `is_fusable`, with ``signs``.
+
+    Args:
+        x: (N, C, H, W).
+        signs: (outputs, C, k, k), each +1 or -1, at most `LARGEST_SUM` for an output.
+        how: all else.
+
+    Returns:
+        (N, outputs, H', W') of whole numbers.
+    """
+    result: Tensor = _Convolved.apply(x, signs, how)  # type: ignore[no-untyped-call]
+    return result
+
+
+def binary_unit(
+    x: Tensor,
+    signs: Tensor,
+    how: SignConvolution,
+    norm: nn.BatchNorm2d,
+    activation: nn.Module | None,
+    shortcut: Tensor | None,
+) -> Tensor:
+    """activation(norm(y) + shortcut), with y as `sign_convolution` gives it; in training."""
+    clip = isinstance(activation, nn.Hardtanh)
+    past = shortcut is x
+    result: Tensor = _Unit.apply(  # type: ignore[no-untyped-call]
+        x, signs, None if past else shortcut, norm.weight, norm.bias, norm, how, clip, past
+    )
+    return result if clip or activation is None else activation(result)
+
+
+def normed(
+    y: Tensor,
+    norm: nn.BatchNorm2d,
+    activation: nn.Module | None = None,
+    shortcut: Tensor | None = None,
+) -> Tensor:
+    """activation(norm(y) + shortcut), of feature maps (N, C, H, W).
+
+    Args:
+        y: what a convolution gave.
+        norm: the BatchNorm that follows it.
+        activation: what follows the sum, if anything.
+        shortcut: what is added, if anything.
+    """
+    clip = isinstance(activation, nn.Hardtanh)
+    result: Tensor
+    if norm.training and is_fusable(y):
+        result = _Normed.apply(y, shortcut, norm.weight, norm.bias, norm, clip)  # type: ignore[no-untyped-call]
+    else:
+        clip = False
+        result = norm(y)
+        result = result if shortcut is None else result + shortcut
+    return result if clip or activation is None else activation(result)
+
+
+class Normed(nn.Sequential):
+    """A sequence that ends in a BatchNorm, or in a BatchNorm and an activation."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+        """Feature maps (N, C, H, W) through all of it."""
+        for module in self:
+            if isinstance(module, nn.BatchNorm2d):
+                activation = self[-1] if self[-1] is not module else None
+                return normed(input, module, activation)
+            input = module(input)  # noqa: A001
+        raise TypeError("there is no BatchNorm in the sequence")
+
+
+class _Convolved(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, signs: Tensor, how: SignConvolution) -> Tensor:
+        x, signs = x.contiguous(), signs.contiguous()
+        y = how.result(x, signs, torch.float32)
+        ctx.save_for_backward(x, signs)
+        ctx.how, ctx.shape = how, how.shape(x, signs)
+        _call("ir2_convolve", x, signs, y, ctx.shape)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        x, signs = ctx.saved_tensors
+        of_x, of_signs = _wanted(ctx, x, signs)
+        gradient = gradients[0].contiguous()
+        _call(
+            "ir2_convolve_backward", gradient, signs, x, of_x, of_signs, ctx.shape, *ctx.how.slope
+        )
+        return of_x, of_signs, None
+
+
+class _Unit(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        signs: Tensor,
+        shortcut: Tensor | None,
+        weight: Tensor,
+        bias: Tensor,
+        norm: nn.BatchNorm2d,
+        how: SignConvolution,
+        clip: bool,
+        past: bool,
+    ) -> Tensor:
+        x, signs = x.contiguous(), signs.contiguous()
+        added = x if past else None if shortcut is None else shortcut.contiguous()
+        y, out = (how.result(x, signs, dtype) for dtype in (torch.int16, torch.float32))
+        moments = torch.empty(3, len(signs))
+        ctx.how, ctx.shape = how, how.shape(x, signs)
+        _call(
+            *("ir2_unit", x, signs, added, weight, bias, y, moments, out),
+            *(ctx.shape, norm.eps, clip),
+        )
+        _follow(norm, moments, y)
+        ctx.save_for_backward(x, signs, weight, y, moments, out if clip else None)
+        ctx.clip, ctx.past = clip, past
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        x, signs, weight, y, moments, out = ctx.saved_tensors
+        gradient = gradients[0].contiguous()
+        of_x, of_signs = _wanted(ctx, x, signs)
+        of_shortcut = _before_clipping(ctx, gradient, 2)
+        of_weight, of_bias = torch.empty(2, len(weight))
+        _call(
+            *("ir2_unit_backward", gradient, out, y, x, signs, weight, moments),
+            *(of_shortcut if ctx.clip else None, of_x, of_signs, of_weight, of_bias),
+            *(ctx.shape, ctx.clip, ctx.past, *ctx.how.slope),
+        )
+        return of_x, of_signs, of_shortcut, of_weight, of_bias, None, None, None, None
+
+
+class _Normed(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        y: Tensor,
+        shortcut: Tensor | None,
+        weight: Tensor,
+        bias: Tensor,
+        norm: nn.BatchNorm2d,
+        clip: bool,
+    ) -> Tensor:
+        y = y.contiguous()
+        added = None if shortcut is None else shortcut.contiguous()
+        moments, out = torch.empty(3, y.shape[1]), torch.empty_like(y)
+        _call("ir2_norm", y, added, weight, bias, moments, out, *_extent(y), norm.eps, clip)
+        _follow(norm, moments, y)
+        ctx.save_for_backward(y, out if clip else None, weight, moments)
+        ctx.clip = clip
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        y, out, weight, moments = ctx.saved_tensors
+        gradient = gradients[0].contiguous()
+        of_shortcut = _before_clipping(ctx, gradient, 1)
+        of_y = torch.empty_like(y)
+        of_weight, of_bias = torch.empty(2, len(weight))
+        _call(
+            *("ir2_norm_backward", gradient, out, y, weight, moments),
+            *(of_shortcut if ctx.clip else None, of_y, of_weight, of_bias),
+            *(*_extent(y), ctx.clip),
+        )
+        return of_y, of_shortcut, of_weight, of_bias, None, None
+
+
+def _wanted(ctx: Any, x: Tensor, signs: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """Memory for the gradients of ``x`` and ``signs`` that are asked for."""
+    of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+    of_signs = torch.empty_like(signs) if ctx.needs_input_grad[1] else None
+    return of_x, of_signs
+
+
+def _before_clipping(ctx: Any, gradient: Tensor, shortcut: int) -> Tensor | None:
+    """Memory for the gradient of a shortcut, which is ``gradient`` itself with no clipping."""
+    if not ctx.needs_input_grad[shortcut]:
+        return None
+    return torch.empty_like(gradient) if ctx.clip else gradient
+
+
+@torch.no_grad()
+def _follow(norm: nn.BatchNorm2d, moments: Tensor, y: Tensor) -> None:
+    """Move the running statistics as torch's BatchNorm does."""
+    if norm.running_mean is None or norm.running_var is None:
+        return
+    assert norm.num_batches_tracked is not None
+    norm.num_batches_tracked += 1
+    momentum = norm.momentum
+    if momentum is None:
+        momentum = 1.0 / float(norm.num_batches_tracked)
+    count = y.numel() // y.shape[1]
+    norm.running_mean.lerp_(moments[0], momentum)
+    norm.running_var.lerp_(moments[2] * (count / max(1, count - 1)), momentum)
+
+
+def _extent(x: Tensor) -> tuple[int, int, int]:
+    """Images, channels, positions."""
+    return x.shape[0], x.shape[1], x[0, 0].numel()
+
+
+def _call(kernel: str, *arguments: Tensor | array[int] | float | None) -> None:
+    """Run a kernel on all of torch's threads; tensors are dense and stay alive meanwhile."""
+    given = [
+        argument.data_ptr()
+        if isinstance(argument, Tensor)
+        else argument.buffer_info()[0]
+        if isinstance(argument, array)
+        else argument
+        for argument in arguments
+    ]
+    getattr(library(), kernel)(*given, torch.get_num_threads())

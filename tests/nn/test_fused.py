@@ -1,0 +1,268 @@
+"""The fast step against plain operations in double precision, which share no code with it."""
+
+from __future__ import annotations
+
+import copy
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ir2search.choices import Estimator
+from ir2search.models.network import Plan
+from ir2search.models.resnet import BasicBlock, BiRealUnit, ResidualUnit
+from ir2search.models.vgg import ConvBlock
+from ir2search.nn import Binarisation, BinaryConv2d, InformationRecovery, Normed, normed
+from ir2search.nn.fused import LARGEST_SUM, SignConvolution, is_fusable, sign_convolution
+from ir2search.nn.native import library
+from ir2search.space import Candidate, build
+
+pytestmark = pytest.mark.skipif(library() is None, reason="needs a C++ compiler with OpenMP")
+
+Plain = Callable[[Tensor], Tensor]
+
+
+def plain_sign(x: Tensor, estimator: Estimator, sharpness: float) -> Tensor:
+    """Masks and multiplications, as papers' code has it."""
+    if estimator == "straight-through":
+        soft = x.clamp(-1, 1)
+    elif estimator == "tanh":
+        soft = max(1 / sharpness, 1) * torch.tanh(sharpness * x)
+    else:
+        inner = torch.where(x < 0, x * x + 2 * x, 2 * x - x * x)
+        soft = torch.where(x.abs() < 1, inner, x.detach().sign())
+    hard = torch.where(x < 0, -torch.ones_like(x), torch.ones_like(x))
+    return hard - soft.detach() + soft
+
+
+def relative(ours: Tensor | None, plain: Tensor | None) -> float:
+    """Greatest difference over the greatest value of the plain one."""
+    assert ours is not None
+    assert plain is not None
+    error = (ours.detach().double() - plain.detach()).abs().max()
+    return float(error / plain.detach().abs().max().clamp_min(1e-9))
+
+
+shapes = st.tuples(
+    st.integers(1, 5),  # images
+    st.sampled_from([1, 3, 4, 16, 21, 66]),  # inputs
+    st.integers(1, 12),  # height
+    st.sampled_from([1, 2, 5, 8, 13, 32, 41]),  # width
+    st.sampled_from([1, 7, 16, 33, 70]),  # outputs
+    st.sampled_from([(1, 1, 0), (1, 2, 0), (3, 1, 0), (3, 1, 1), (3, 2, 1), (3, 1, 2), (5, 2, 2)]),
+)
+
+
+@given(shapes, st.sampled_from(["polynomial", "straight-through", "tanh"]), st.integers(0, 99))
+@settings(deadline=None, max_examples=150)
+def test_convolution_and_gradients_are_the_plain_ones(
+    sizes: tuple[int, int, int, int, int, tuple[int, int, int]], estimator: Estimator, seed: int
+) -> None:
+    images, inputs, height, width, outputs, (size, stride, padding) = sizes
+    if min(height, width) + 2 * padding < size:
+        return
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(images, inputs, height, width, generator=generator)
+    x.flatten()[:3] = torch.tensor([0.0, -0.0, 1.0])[: x.numel()]
+    weights = torch.randn(outputs, inputs, size, size, generator=generator).sign()
+    ours = [x.clone().requires_grad_(), weights.clone().requires_grad_()]
+    plain = [x.double().requires_grad_(), weights.double().requires_grad_()]
+    how = SignConvolution(stride, padding, estimator, 2.0)
+    y = sign_convolution(ours[0], ours[1], how)
+    z = functional.conv2d(plain_sign(plain[0], estimator, 2.0), plain[1], None, stride, padding)
+    assert torch.equal(y.double(), z), "sums of signs are exact"
+    gradient = torch.randn(y.shape, generator=generator)
+    y.backward(gradient)
+    z.backward(gradient.double())
+    for mine, theirs in zip(ours, plain, strict=True):
+        assert relative(mine.grad, theirs.grad) < 1e-5
+
+
+def plan(**values: Any) -> Plan:
+    recovery = InformationRecovery([], 8)
+    return Plan(
+        depth=8, channels=8, image=(3, 8, 8), classes=2, taps=(), recovery=recovery, **values
+    )
+
+
+# No network of many layers: there, one sign of a value near 0 that float rounds otherwise changes
+# all that follows.
+@pytest.mark.parametrize(
+    "block",
+    [
+        ResidualUnit(plan(), 8, 8, 1),
+        ResidualUnit(plan(), 8, 16, 2),
+        ResidualUnit(plan(activation="prelu"), 8, 8, 1),
+        ResidualUnit(plan(binarisation=Binarisation(shift=True, standardise=True)), 8, 8, 1),
+        ResidualUnit(plan(binarisation=Binarisation(estimator="tanh")), 8, 8, 1),
+        BasicBlock(plan(), 8, 8, 1),
+        BasicBlock(plan(), 8, 12, 2),
+        BiRealUnit(plan(activation="prelu"), 8, 8, 1),
+        BiRealUnit(plan(activation="rprelu"), 8, 16, 2),
+        ConvBlock(plan(), 8, 12, shrinks=True),
+        InformationRecovery([4, 4], 8, fusion="compact", channels=3, activation=nn.PReLU),
+    ],
+    ids=lambda block: type(block).__name__,
+)
+@pytest.mark.parametrize("side", [1, 4, 7])
+def test_a_blocks_step_is_the_plain_ones(block: nn.Module, side: int) -> None:
+    if isinstance(block, ConvBlock) and side == 1:
+        pytest.skip("nothing to pool")
+    torch.manual_seed(3)
+    ours, plain = copy.deepcopy(block).train(), copy.deepcopy(block).double().train()
+    inputs = [torch.randn(6, 8, side, side)]
+    if isinstance(block, InformationRecovery):
+        inputs += [torch.randn(6, 4, 2 * side, 2 * side), torch.randn(6, 4, side, side)]
+    batches = [
+        [tensor.clone().requires_grad_() for tensor in inputs],
+        [tensor.double().requires_grad_() for tensor in inputs],
+    ]
+    results = [ours(*batches[0]), plain(*batches[1])]
+    gradient = torch.randn(results[0].shape)
+    results[0].backward(gradient)
+    results[1].backward(gradient.double())
+    assert relative(*results) < 1e-5
+    for mine, theirs in zip(*batches, strict=True):
+        assert relative(mine.grad, theirs.grad) < 1e-4
+    for (name, one), other in zip(ours.named_parameters(), plain.parameters(), strict=True):
+        # of a single position most of a gradient cancels out
+        tolerance = 1e-4 if side > 1 else 1e-3
+        assert relative(one.grad, other.grad) < tolerance or near_zero(other.grad), name
+    for (name, one), other in zip(ours.named_buffers(), plain.buffers(), strict=True):
+        assert torch.allclose(one.double(), other.double(), rtol=1e-5, atol=1e-5), name
+
+
+def near_zero(gradient: Tensor | None) -> bool:
+    """As where a mean of 0 is all that the values have in common, ahead of a BatchNorm."""
+    assert gradient is not None
+    return float(gradient.abs().max()) < 1e-9
+
+
+@pytest.mark.parametrize("activation", [nn.Hardtanh(), nn.PReLU(5), None])
+@pytest.mark.parametrize("has_shortcut", [True, False])
+def test_norm_sum_and_activation_are_torchs(
+    activation: nn.Module | None, has_shortcut: bool
+) -> None:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(5)
+    nn.init.normal_(norm.weight)
+    plain_norm = copy.deepcopy(norm).double()
+    plain_activation = copy.deepcopy(activation).double() if activation else nn.Identity()
+    y = 3 * torch.randn(4, 5, 7, 6) + 1000, torch.randn(4, 5, 7, 6)  # a mean that eats digits
+    ours = [tensor.clone().requires_grad_() for tensor in y]
+    plain = [tensor.double().requires_grad_() for tensor in y]
+    result = normed(ours[0], norm, activation, ours[1] if has_shortcut else None)
+    expected = plain_norm(plain[0]) + (plain[1] if has_shortcut else 0)
+    expected = plain_activation(expected)
+    assert relative(result, expected) < 1e-4
+    gradient = torch.randn(result.shape)
+    result.backward(gradient)
+    expected.backward(gradient.double())
+    for mine, theirs in zip(ours[: 1 + has_shortcut], plain[: 1 + has_shortcut], strict=True):
+        assert relative(mine.grad, theirs.grad) < 1e-3
+    assert relative(norm.weight.grad, plain_norm.weight.grad) < 1e-4
+    assert relative(norm.running_var, plain_norm.running_var) < 1e-5
+
+
+def test_a_norm_without_momentum_averages_all_batches() -> None:
+    norm, plain = nn.BatchNorm2d(3, momentum=None), nn.BatchNorm2d(3, momentum=None)
+    for _ in range(3):
+        y = torch.randn(4, 3, 5, 5)
+        normed(y, norm)
+        plain(y)
+    assert torch.allclose(norm.running_mean, plain.running_mean, atol=1e-6)  # type: ignore[arg-type]
+
+
+def test_the_gradient_does_not_depend_on_the_number_of_threads() -> None:
+    conv = BinaryConv2d(16, 24, stride=2).train()
+    norm, x = nn.BatchNorm2d(24), torch.randn(37, 16, 9, 9)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            conv.zero_grad()
+            conv.normed(x, norm, nn.Hardtanh()).square().sum().backward()
+            assert conv.weight.grad is not None
+            found.append(conv.weight.grad.clone())
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_what_is_not_finite_stays_so() -> None:
+    x = torch.randn(2, 4, 6, 6)
+    x[0, 0, 0, 0] = float("nan")
+    norm = nn.BatchNorm2d(4)
+    assert not torch.isfinite(normed(x, norm, nn.Hardtanh())[:, 0]).any()
+    assert torch.isfinite(normed(x.nan_to_num(), norm, nn.Hardtanh())).all()
+
+
+def test_maps_that_are_not_dense_and_wide_sums_are_taken_too() -> None:
+    conv = BinaryConv2d(8, 8).train()
+    x = torch.randn(2, 8, 6, 6).contiguous(memory_format=torch.channels_last)
+    assert torch.equal(conv(x), conv(x.contiguous()))
+    wide = BinaryConv2d(LARGEST_SUM // 9 + 1, 1).train()
+    ones = torch.ones(1, wide.in_channels, 3, 3)
+    with torch.no_grad():
+        wide.weight.fill_(1)
+    assert wide(ones)[0, 0, 1, 1] == 9 * wide.in_channels
+
+
+def test_kernels_are_for_training_on_a_cpu_alone() -> None:
+    assert is_fusable(torch.zeros(1))
+    assert not is_fusable(torch.zeros(1, dtype=torch.float64))
+    assert not is_fusable(torch.zeros(1, device="meta"))
+    with torch.no_grad():
+        assert not is_fusable(torch.zeros(1))
+
+
+def test_evaluation_runs_the_modules_themselves() -> None:
+    """Hooks on a layer, which attributions need, are called."""
+    network = build(Candidate(depth=8, width=0.25)).eval()
+    called: list[str] = []
+    for name, module in network.named_modules():
+        if isinstance(module, BinaryConv2d | nn.BatchNorm2d | nn.Hardtanh | Normed):
+            module.register_forward_hook(lambda *_, name=name: called.append(name))
+    network(torch.randn(1, 3, 32, 32))
+    assert set(called) == {
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, BinaryConv2d | nn.BatchNorm2d | nn.Hardtanh | Normed)
+    }
+
+
+def test_real_weights_take_the_plain_way() -> None:
+    conv = BinaryConv2d(4, 4, binarisation=Binarisation(weights="real")).train()
+    x = torch.randn(2, 4, 5, 5)
+    expected = functional.conv2d(plain_sign(x, "polynomial", 1), conv.weight, None, 1, 1)
+    assert torch.allclose(conv(x), expected, atol=1e-5)
+
+
+def test_without_a_compiler_training_goes_on_with_one_warning(tmp_path: Path) -> None:
+    program = (
+        "import torch, warnings\n"
+        "from ir2search.space import Candidate, build\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    network = build(Candidate(depth=8, width=0.25)).train()\n"
+        "    for _ in range(2):\n"
+        "        network(torch.randn(2, 3, 32, 32)).sum().backward()\n"
+        "print(*[str(warning.message) for warning in caught], sep='\\n')\n"
+        "assert network.stem[0].weight.grad.isfinite().all()\n"
+    )
+    environment = os.environ | {"CXX": "/nonexistent/c++", "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count("the fast kernels cannot be compiled") == 1
+    assert "install a C++ compiler" in done.stdout

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from ir2search.training.statistics import RunningStatistics
+
+
+def test_a_batch_that_counts_twice_is_a_batch_seen_twice() -> None:
+    once = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, momentum=0.3))
+    twice = copy.deepcopy(once)
+    for _ in range(3):
+        images = torch.randn(5, 3, 4, 4) + 2
+        statistics = RunningStatistics(once)
+        once(images)
+        statistics.repeat()
+        twice(images)
+        twice(images)
+    for (name, mine), theirs in zip(once.named_buffers(), twice.buffers(), strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-6), name
+
+
+def test_the_step_may_still_go_backward() -> None:
+    norm = nn.BatchNorm2d(3)
+    statistics = RunningStatistics(norm)
+    result = norm(torch.randn(5, 3, 4, 4)).square().sum()
+    statistics.repeat()
+    result.backward()
+    assert norm.weight.grad is not None
