@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from ir2search.report import analyze, write_report
     from ir2search.search import RunObserver, Study, front, load_study, run, status, trials
     from ir2search.space import Candidate, Choice, Range, SearchSpace, build
-    from ir2search.training import Distillation, Recipe, load_network, recipes, train
+    from ir2search.training import (
+        Distillation,
+        Recipe,
+        load_network,
+        recipes,
+        train,
+        train_network,
+    )
     from ir2search.zoo import build_preset, preset, presets
 
 _MODULES = {
@@ -43,7 +50,14 @@ _MODULES = {
         "trials",
     ),
     "ir2search.space": ("Candidate", "Choice", "Range", "SearchSpace", "build"),
-    "ir2search.training": ("Distillation", "Recipe", "load_network", "recipes", "train"),
+    "ir2search.training": (
+        "Distillation",
+        "Recipe",
+        "load_network",
+        "recipes",
+        "train",
+        "train_network",
+    ),
 }
 _ORIGIN = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -81,6 +95,7 @@ __all__ = [
     "run",
     "status",
     "train",
+    "train_network",
     "trials",
     "write_report",
 ]

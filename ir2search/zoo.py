@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ir2search.errors import CandidateError
-from ir2search.space import Candidate, build
+from ir2search.space import Candidate, build, read_candidate
 
 if TYPE_CHECKING:
     from ir2search.models.network import TappedNetwork
@@ -88,6 +89,18 @@ def preset(
     candidate = _PRESETS[name]
     classes = candidate.classes if num_classes is None else num_classes
     return replace(candidate, classes=classes, image=image or candidate.image)
+
+
+def named_candidate(what: str) -> Candidate:
+    """The candidate that people name by a preset, a ``candidate.json`` or a trial's folder.
+
+    Raises:
+        CandidateError: there is none.
+    """
+    path = Path(what)
+    if path.is_dir():
+        path /= "candidate.json"
+    return read_candidate(path) if path.suffix == ".json" else preset(what)
 
 
 def build_preset(name: str, num_classes: int | None = None) -> TappedNetwork:

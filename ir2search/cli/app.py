@@ -185,14 +185,64 @@ def cost(
     """
     from ir2search.cli.show import show_cost
     from ir2search.costs import cost as candidate_cost
-    from ir2search.space import read_candidate
-    from ir2search.zoo import preset
+    from ir2search.zoo import named_candidate
 
-    path = Path(what)
-    if path.is_dir():
-        path /= "candidate.json"
-    candidate = read_candidate(path) if path.suffix == ".json" else preset(what)
-    show_cost(candidate_cost(candidate), what, as_json, as_csv)
+    show_cost(candidate_cost(named_candidate(what)), what, as_json, as_csv)
+
+
+@app.command()
+def train(
+    what: Annotated[str, typer.Argument(help="A preset, a candidate.json, or a trial's folder.")],
+    data: Data = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of each stage, in place of the recipe's.")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A preset's name, or that and -short; its own if left out.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The network's folder; runs/train-NAME if left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Train one network, or go on with it, and measure it on the test images.
+
+    Writes curve.jsonl, best.safetensors, candidate.json, cost.json and environment.json to its
+    folder. Without --data it learns the digits that come along. Ctrl-C ends cleanly; run it again
+    to go on.
+
+    \b
+    Examples:
+      ir2search train cifar-resnet20 --data cifar10/ --epochs 30
+      ir2search train cifar-resnet20 --recipe cifar-resnet20-short
+      ir2search train runs/digits/trials/3 --epochs 100 --out runs/longer --device cuda
+    """
+    from ir2search.cli.progress import TrainingProgress
+    from ir2search.cli.show import show_training
+    from ir2search.interrupts import deferred_interrupts
+    from ir2search.training import Interrupted, train_network
+
+    folder = out or Path("runs") / f"train-{Path(what).stem}"
+    try:
+        with TrainingProgress() as progress, deferred_interrupts() as should_stop:
+            trained = train_network(
+                what,
+                folder,
+                data=data,
+                recipe=recipe,
+                epochs=epochs,
+                seed=seed,
+                device=device,
+                on_start=progress.on_start,
+                on_epoch=progress.on_epoch,
+                on_step=progress.on_step,
+                should_stop=should_stop,
+            )
+    except Interrupted:
+        raise KeyboardInterrupt from None
+    show_training(trained, as_json)
 
 
 @app.command()

@@ -17,7 +17,7 @@ from ir2search.search import COUNTED, RunObserver, State, Study
 from ir2search.search.objectives import OBJECTIVES
 from ir2search.search.results import minimised
 from ir2search.space import Candidate
-from ir2search.training import EpochResult
+from ir2search.training import EpochResult, Recipe
 
 Values = dict[str, float]
 
@@ -56,10 +56,13 @@ class RunProgress(RunObserver):
         title = f"trial {number}: depth {candidate.depth}, {text.count(price.ops)} OPs, epochs"
         self.progress.reset(self.epochs, description=title, note="", visible=True)
 
+    def on_step(self, number: int, progress: float) -> None:
+        self.progress.update(self.epochs, completed=progress)
+
     def on_epoch(self, number: int, result: EpochResult) -> None:
         accuracy = text.percent(result.validation_accuracy)
         note = f"{result.epoch} · {accuracy} · loss {result.loss:.2f}"
-        self.progress.update(self.epochs, completed=result.epoch, note=note)
+        self.progress.update(self.epochs, note=note)
         assert self.study is not None
         self.progress.update(
             self.trials, completed=len(self.ended) + result.epoch / self.study.recipe.total_epochs
@@ -102,6 +105,36 @@ class RunProgress(RunObserver):
         ]
 
     def _say(self, line: str) -> None:
+        self.progress.console.print(line, markup=False, soft_wrap=True)
+
+
+class TrainingProgress:
+    """A bar for one network's training, and a line an epoch."""
+
+    def __init__(self) -> None:
+        self.progress = _progress()
+        self.task = self.progress.add_task("reading the images", total=None, note="")
+
+    def __enter__(self) -> TrainingProgress:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def on_start(self, candidate: Candidate, recipe: Recipe) -> None:
+        """The images are read."""
+        title = f"{candidate.backbone} {candidate.depth}: epochs"
+        self.progress.update(self.task, description=title, total=recipe.total_epochs)
+
+    def on_step(self, progress: float) -> None:
+        """A step begins."""
+        self.progress.update(self.task, completed=progress)
+
+    def on_epoch(self, result: EpochResult) -> None:
+        """An epoch is on disk."""
+        accuracy = text.percent(result.validation_accuracy)
+        line = f"epoch {result.epoch}: {accuracy} · loss {result.loss:.3f} · {result.seconds:.1f} s"
         self.progress.console.print(line, markup=False, soft_wrap=True)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ir2search.released import Evaluation
     from ir2search.report import Analysis
     from ir2search.search import RunStatus
+    from ir2search.training import TrainedNetwork
 
 PIPE_WIDTH = 200  # what goes to a file or a pipe is not folded to a terminal's width
 
@@ -99,6 +100,20 @@ def show_evaluation(evaluation: Evaluation, as_json: bool) -> None:
         return
     shares = f"top-1 {text.percent(evaluation.top1)}, top-5 {text.percent(evaluation.top5)}"
     _console().print(f"{shares} of {evaluation.images:,} test images")
+
+
+def show_training(trained: TrainedNetwork, as_json: bool) -> None:
+    """Accuracy of a network that was trained by itself."""
+    if as_json:
+        _print_json(trained.as_dict())
+        return
+    best = trained.best
+    console = _console()
+    console.print(
+        f"{text.percent(best.validation_accuracy)} of the validation images at epoch {best.epoch}, "
+        f"{text.percent(trained.test_accuracy)} of {trained.test_images:,} test images"
+    )
+    console.print(f"weights and curve in {escape(str(trained.folder))}")
 
 
 def show_studies(studies: Mapping[str, Path], as_json: bool) -> None:

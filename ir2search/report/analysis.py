@@ -15,12 +15,13 @@ from torch.nn import functional
 
 from ir2search.data import ImageData, load_data
 from ir2search.errors import RunError
+from ir2search.files import write_text
 from ir2search.information import cuts, measure, train_twin
+from ir2search.interrupts import deferred_interrupts
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import attention_map, restrict
 from ir2search.report.figures import attention_figure, information_figure, save
-from ir2search.search.folder import saved_study, trial_folder, write_text
-from ir2search.search.interrupts import deferred_interrupts
+from ir2search.search.folder import saved_study, trial_folder
 from ir2search.search.results import pick_trial, trial_candidate
 from ir2search.search.samplers import derive_seed
 from ir2search.space import Candidate

@@ -10,10 +10,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ir2search import text
+from ir2search.files import write_text
 from ir2search.report.figures import curves_figure, front_figure, hypervolume_figure, save
 from ir2search.report.tables import ReportData, report_data
 from ir2search.search import records, trials
-from ir2search.search.folder import STUDY_FILE, saved_study, write_text
+from ir2search.search.folder import STUDY_FILE, saved_study
 
 FIGURES = {
     "front": front_figure,

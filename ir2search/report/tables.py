@@ -9,7 +9,7 @@ import moocore
 import numpy as np
 import pandas as pd
 
-from ir2search.search.folder import read_json, read_json_lines
+from ir2search.files import read_json, read_json_lines
 from ir2search.search.results import front_of, knee, minimised
 from ir2search.search.study import Study
 

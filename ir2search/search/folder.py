@@ -1,4 +1,4 @@
-"""A run's folder: what is written where, and who may write to it.
+"""A run's folder: what is written where.
 
 ::
 
@@ -10,32 +10,23 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import optuna
 import tomli_w
-import torch
-from filelock import FileLock, Timeout
 from sqlalchemy.exc import SQLAlchemyError
 
 from ir2search.errors import RunError
+from ir2search.files import write_text
 from ir2search.search.objectives import OBJECTIVES
 from ir2search.search.study import Study, load_study
 from ir2search.space import TAP, Choice, Domain, SearchSpace
 
 STUDY_FILE = "study.toml"
 MAY_CHANGE = ("trials",)  # a study may be asked for more trials later
-PACKAGES = ("ir2search", "torch", "optuna", "fvcore", "captum", "numpy", "pandas")
 
 
 def trial_folder(folder: Path, number: int) -> Path:
@@ -74,25 +65,6 @@ def saved_study(folder: Path) -> Study:
     return load_study(folder / STUDY_FILE)
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from running the same study.
-
-    Raises:
-        RunError: one does already.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunError(f"{folder}: another process runs this study; wait for it to end") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def open_storage(folder: Path, study: Study, *, create: bool = False) -> optuna.Study:
     """The run's Optuna study.
 
@@ -114,66 +86,6 @@ def open_storage(folder: Path, study: Study, *, create: bool = False) -> optuna.
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise RunError(f"{file}: cannot be used as the study's storage: {reason}") from None
-
-
-def write_environment(folder: Path, study: Study, device: torch.device) -> None:
-    """Add this session to ``environment.json``: machine, versions, device, seed, command."""
-    file = folder / "environment.json"
-    sessions = read_json(file)["sessions"] if file.exists() else []
-    sessions.append(
-        {
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-            "seed": study.seed,
-            "python": platform.python_version(),
-            "platform": f"{platform.system()} {platform.machine()}",
-            "cpu": torch.backends.cpu.get_cpu_capability(),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "device": str(device),
-            "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-            "versions": {name: version(name) for name in PACKAGES},
-        }
-    )
-    write_json(file, {"sessions": sessions})
-
-
-def read_json(file: Path) -> Any:
-    """The value of a JSON file of a run's folder.
-
-    Raises:
-        RunError: it is missing or damaged.
-    """
-    return _parsed(file, json.loads)
-
-
-def read_json_lines(file: Path) -> list[Any]:
-    """The values of a file with one JSON value a line, such as ``curve.jsonl``.
-
-    Raises:
-        RunError: it is missing or damaged.
-    """
-    return _parsed(file, lambda text: [json.loads(line) for line in text.splitlines()])
-
-
-def _parsed(file: Path, parse: Callable[[str], Any]) -> Any:
-    try:
-        return parse(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{file}: damaged: {error}; put it back as it was, or remove it") from None
-
-
-def write_json(file: Path, value: object) -> None:
-    """Write JSON so that a kill at any moment leaves the old file or the new one."""
-    write_text(file, json.dumps(value, indent=2) + "\n")
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write text so that a kill at any moment leaves the old file or the new one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(file)
 
 
 def study_as_dict(study: Study) -> dict[str, Any]:

@@ -16,16 +16,9 @@ from torch import nn
 from ir2search.costs import Cost, cost
 from ir2search.data import ImageData, load_data
 from ir2search.errors import CandidateError, RunError, SpaceError, TrainingDiverged
-from ir2search.search.folder import (
-    check_claim,
-    locked,
-    open_storage,
-    trial_folder,
-    write_environment,
-    write_json,
-    write_study,
-)
-from ir2search.search.interrupts import deferred_interrupts
+from ir2search.files import add_session, locked, write_json
+from ir2search.interrupts import deferred_interrupts
+from ir2search.search.folder import check_claim, open_storage, trial_folder, write_study
 from ir2search.search.objectives import OBJECTIVES
 from ir2search.search.results import (
     STATES,
@@ -67,6 +60,9 @@ class RunObserver:
 
     def on_trial(self, number: int, candidate: Candidate, price: Cost) -> None:
         """A candidate's training starts or goes on."""
+
+    def on_step(self, number: int, progress: float) -> None:
+        """A training step begins, after so many epochs and parts of one."""
 
     def on_epoch(self, number: int, result: EpochResult) -> None:
         """An epoch is on disk."""
@@ -126,7 +122,7 @@ def run(
         write_study(folder, study)
         storage = open_storage(folder, study, create=True)
         _check_data(storage, images, folder)
-        write_environment(folder, study, where)
+        add_session(folder, study.seed, where)
         session = _Session(
             study=study,
             space=space,
@@ -298,6 +294,7 @@ class _Session:
             device=self.device,
             teacher=self.teacher,
             on_epoch=lambda epoch: self.observer.on_epoch(trial.number, epoch),
+            on_step=lambda progress: self.observer.on_step(trial.number, progress),
             should_stop=self.should_stop,
         )
         self._complete(trial, price, result)

@@ -12,12 +12,14 @@ from ir2search.training.loop import (
     train,
 )
 from ir2search.training.recipe import Recipe
+from ir2search.training.single import TrainedNetwork, train_network
 
 __all__ = [
     "Distillation",
     "EpochResult",
     "Interrupted",
     "Recipe",
+    "TrainedNetwork",
     "TrainingResult",
     "accuracy",
     "load_network",
@@ -26,4 +28,5 @@ __all__ = [
     "pick_device",
     "recipes",
     "train",
+    "train_network",
 ]

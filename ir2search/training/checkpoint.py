@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ir2search.errors import RunError
+from ir2search.files import write_text
 from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate, build
 
@@ -50,7 +51,7 @@ def save_progress(
 ) -> None:
     """Write all that training needs to go on after the curve's last epoch."""
     text = "".join(json.dumps(row) + "\n" for row in curve)
-    _replace(folder / CURVE, text)
+    write_text(folder / CURVE, text)
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
@@ -97,10 +98,4 @@ def _open(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _save(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
     partial = file.with_suffix(".partial")
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata)
-    partial.replace(file)
-
-
-def _replace(file: Path, text: str) -> None:
-    partial = file.with_suffix(".partial")
-    partial.write_text(text)
     partial.replace(file)

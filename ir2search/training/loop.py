@@ -81,6 +81,7 @@ def train(
     device: torch.device | None = None,
     teacher: nn.Module | None = None,
     on_epoch: Callable[[EpochResult], None] = lambda result: None,
+    on_step: Callable[[float], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainingResult:
     """Train a candidate, or go on from where ``folder`` stands.
@@ -99,6 +100,7 @@ def train(
         teacher: any module from images (N, C, H, W) to logits (N, classes), where the recipe's
             distillation is not to load its own.
         on_epoch: called after each epoch, once it is on disk; epochs of pretraining count.
+        on_step: called before each step with the epochs trained so far, in fractions.
         should_stop: asked before each step.
 
     Raises:
@@ -124,6 +126,7 @@ def train(
             device=device,
             teacher=teacher,
             on_epoch=on_epoch,
+            on_step=on_step,
             should_stop=should_stop,
         )
         network.load_state_dict(load_network(first, place / BEST).state_dict())
@@ -134,10 +137,16 @@ def train(
     curve = [EpochResult(**row) for row in load_progress(folder, network, optimizer)]
     split, validation = data.train.to(device), data.validation.to(device)
     lesson = _Lesson(candidate, recipe, data, split, teacher.to(device) if teacher else None)
+
+    def pause(progress: float) -> None:
+        on_step(before + progress)
+        if should_stop():
+            raise Interrupted
+
     while len(curve) < recipe.epochs:
         epoch, start = len(curve), time.perf_counter()
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-        means = lesson.epoch(network, optimizer, epoch, generator, should_stop)
+        means = lesson.epoch(network, optimizer, epoch, generator, pause)
         score = accuracy(network, data, validation)
         seconds = time.perf_counter() - start
         curve.append(EpochResult(epoch + 1, validation_accuracy=score, seconds=seconds, **means))
@@ -164,9 +173,12 @@ class _Lesson:
         optimizer: torch.optim.Optimizer,
         epoch: int,
         generator: torch.Generator,
-        should_stop: Callable[[], bool],
+        pause: Callable[[float], None],
     ) -> dict[str, float]:
-        """One pass over the split; gives mean loss, mean restricted share and the last rate."""
+        """One pass over the split; gives mean loss, mean restricted share and the last rate.
+
+        ``pause`` is called before each step.
+        """
         recipe, split = self.recipe, self.split
         network.train()
         sharpen(network, epoch / max(1, recipe.epochs - 1))
@@ -176,9 +188,8 @@ class _Lesson:
         for step, (images, labels) in enumerate(
             split.batches(recipe.batch_size, recipe.augmentation, generator)
         ):
-            if should_stop():
-                raise Interrupted
             progress = epoch + step / steps
+            pause(progress)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(progress)
             threshold = recipe.threshold(self.candidate.threshold, progress)

@@ -18,7 +18,7 @@ import ir2search as ir
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 RELEASED = Path(__file__).parents[1] / "released"
-COMMANDS = ("run", "status", "report", "analyze", "cost", "evaluate", "studies")
+COMMANDS = ("run", "status", "report", "analyze", "cost", "train", "evaluate", "studies")
 
 
 def test_a_study_from_the_command_line_to_its_report_and_analysis(
@@ -98,6 +98,25 @@ def test_cost_as_csv_is_the_table_of_layers(ir2search: Command) -> None:
     assert printed["bops"].sum() == 1_676_279_808
     assert printed["flops"].sum() == 146_925_568
     assert printed["parameters"].sum() == 11_882_344
+
+
+def test_train_trains_one_network_and_goes_on_with_it(
+    ir2search: Command, finished_run: Path, tmp_path: Path
+) -> None:
+    command = ("train", finished_run / "trials" / "0", "--epochs", "2", "--out", "own")
+    done = ir2search(*command)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^epoch 2: \d+\.\d% · loss", done.stderr, re.MULTILINE)
+    assert re.search(r"^\d+\.\d% of the validation images at epoch [12], ", done.stdout)
+    again = ir2search(*command, "--json")
+    assert json.loads(again.stdout)["test_images"] == 360
+    assert "epoch" not in again.stderr, "what was trained is not trained again"
+    other = ir2search(*command[:2], "--epochs", "3", "--out", "own")
+    assert other.returncode == 2
+    assert other.stderr == (
+        "ir2search: own: was trained otherwise: epochs was 2 and now is 3; "
+        "choose another --out folder\n"
+    )
 
 
 def test_evaluate_measures_released_weights(ir2search: Command, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 import ir2search as ir
 from ir2search.data import load_data
 from ir2search.errors import RunError, SpaceError, WeightsError
-from ir2search.search.folder import locked
+from ir2search.files import locked
 from ir2search.search.study import Sampler, parse_study
 from ir2search.space import build, candidate_from_dict
 from ir2search.training import EpochResult
@@ -296,7 +296,7 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(
 def test_two_processes_do_not_run_one_study(quick: dict[str, Any], tmp_path: Path) -> None:
     start({**quick, "trials": 1}, tmp_path / "run")
     code = (
-        "import sys; from pathlib import Path; from ir2search.search.folder import locked\n"
+        "import sys; from pathlib import Path; from ir2search.files import locked\n"
         "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -306,7 +306,7 @@ def test_two_processes_do_not_run_one_study(quick: dict[str, Any], tmp_path: Pat
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        with pytest.raises(RunError, match="another process runs this study"):
+        with pytest.raises(RunError, match="another process works in it"):
             start(quick, tmp_path / "run")
         assert holder.stdin is not None
         holder.stdin.close()

@@ -1,0 +1,104 @@
+"""Files of a run: written whole or not at all, by one process at a time, and read with care."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from ir2search.errors import RunError
+
+if TYPE_CHECKING:
+    import torch
+
+PACKAGES = ("ir2search", "torch", "optuna", "fvcore", "captum", "numpy", "pandas")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from working in the same folder.
+
+    Raises:
+        RunError: one does already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"{folder}: another process works in it; wait for it to end") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def add_session(folder: Path, seed: int, device: torch.device) -> None:
+    """Add this session to ``environment.json``: machine, versions, device, seed, command."""
+    import torch
+
+    file = folder / "environment.json"
+    sessions = read_json(file)["sessions"] if file.exists() else []
+    sessions.append(
+        {
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "seed": seed,
+            "python": platform.python_version(),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "cpu": torch.backends.cpu.get_cpu_capability(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "device": str(device),
+            "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+            "versions": {name: version(name) for name in PACKAGES},
+        }
+    )
+    write_json(file, {"sessions": sessions})
+
+
+def read_json(file: Path) -> Any:
+    """The value of a JSON file of a run's folder.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    return _parsed(file, json.loads)
+
+
+def read_json_lines(file: Path) -> list[Any]:
+    """The values of a file with one JSON value a line, such as ``curve.jsonl``.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    return _parsed(file, lambda text: [json.loads(line) for line in text.splitlines()])
+
+
+def _parsed(file: Path, parse: Callable[[str], Any]) -> Any:
+    try:
+        return parse(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{file}: damaged: {error}; put it back as it was, or remove it") from None
+
+
+def write_json(file: Path, value: object) -> None:
+    """Write JSON so that a kill at any moment leaves the old file or the new one."""
+    write_text(file, json.dumps(value, indent=2) + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write text so that a kill at any moment leaves the old file or the new one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(file.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(file)

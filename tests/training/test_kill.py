@@ -1,0 +1,88 @@
+"""A training that is killed leaves nothing that cannot be read or gone on with."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import random
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from ir2search.errors import RunError
+from ir2search.space import Candidate, build
+from ir2search.training import Recipe, TrainedNetwork, load_network, train_network
+from ir2search.training.checkpoint import BEST, CURVE, LAST, load_progress
+
+KILLS = 50
+# Constant: a shorter training is then the beginning of a longer one.
+RECIPE = Recipe(batch_size=512, optimizer="adamw", lr=0.01, schedule="constant", crop_padding=1)
+TINY = Candidate(depth=8, width=0.125, threshold=0.9, image=(1, 8, 8))
+
+
+def train_tiny(folder: Path, epochs: int) -> TrainedNetwork:
+    candidate = folder.with_suffix(".json")
+    candidate.write_text(json.dumps(TINY.as_dict()))
+    return train_network(str(candidate), folder, recipe=RECIPE, epochs=epochs, device="cpu")
+
+
+def epochs_on_disk(folder: Path) -> int:
+    """How far it is; fails unless everything that is there can be read."""
+    if (folder / BEST).exists():
+        load_network(TINY, folder / BEST)
+    if not (folder / LAST).exists():
+        return 0
+    optimizer, curve = taken_up(folder)
+    assert optimizer.state_dict()["state"]
+    assert [row["epoch"] for row in curve] == list(range(1, len(curve) + 1))
+    rows = [json.loads(line) for line in (folder / CURVE).read_text().splitlines()]
+    assert len(rows) - len(curve) in (0, 1), "the curve is written first"
+    assert rows[: len(curve)] == curve
+    return len(curve)
+
+
+def taken_up(folder: Path) -> tuple[torch.optim.Optimizer, list[dict[str, object]]]:
+    network = build(TINY)
+    optimizer = RECIPE.make_optimizer(network)
+    return optimizer, load_progress(folder, network, optimizer)
+
+
+@pytest.mark.timeout(300)
+def test_fifty_kills_at_random_moments_lose_one_epoch_each_at_most(tmp_path: Path) -> None:
+    folder, generator = tmp_path / "killed", random.Random(7)
+    train_tiny(tmp_path / "first", 1)  # imports all, for the children too
+    start = time.perf_counter()
+    train_tiny(tmp_path / "second", 1)
+    usual = time.perf_counter() - start
+    # forked: a child begins at once, as torch is there already; with one thread it may be forked
+    context = multiprocessing.get_context("fork")
+    reached, killed = 0, 0
+    while killed < KILLS:
+        child = context.Process(target=train_tiny, args=(folder, 100_000))
+        child.start()
+        time.sleep(generator.uniform(0, 2 * usual))
+        child.kill()
+        child.join()
+        assert child.exitcode == -9
+        killed += 1
+        now = epochs_on_disk(folder)
+        assert now >= reached
+        reached = now
+    assert reached >= 10
+    losses = [json.loads(line)["loss"] for line in (folder / CURVE).read_text().splitlines()]
+    through = tmp_path / "through"
+    train_tiny(through, reached)
+    expected = [json.loads(line)["loss"] for line in (through / CURVE).read_text().splitlines()]
+    assert losses[:reached] == expected, "as if it had never been killed"
+
+
+def test_the_same_folder_takes_no_other_training(tmp_path: Path) -> None:
+    train_tiny(tmp_path / "one", 1)
+    with pytest.raises(RunError, match="epochs was 1 and now is 2; choose another"):
+        train_tiny(tmp_path / "one", 2)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunError, match=r"holds files but no training\.json"):
+        train_tiny(tmp_path / "thesis", 1)
