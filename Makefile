@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench-streaming lock clean
+.PHONY: demo test lint bench-training bench-streaming lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --runs $(RUNS)
@@ -35,6 +35,10 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+# DATA, where it is given, is CIFAR-10 for whole epochs
+bench-training: $(VENV)/.installed-dev
+	$(BIN)/python tests/benchmarks/training.py $(if $(DATA),--data $(DATA))
 
 # DATA is CIFAR-10, whose images are enlarged to ImageNet's size
 bench-streaming: $(VENV)/.installed-dev

@@ -136,7 +136,7 @@ def train(
     optimizer = recipe.make_optimizer(network)
     curve = [EpochResult(**row) for row in load_progress(folder, network, optimizer)]
     split, validation = data.train.to(device), data.validation.to(device)
-    lesson = _Lesson(candidate, recipe, data, split, teacher.to(device) if teacher else None)
+    lesson = Lesson(candidate, recipe, data, split, teacher.to(device) if teacher else None)
 
     def pause(progress: float) -> None:
         on_step(before + progress)
@@ -158,7 +158,7 @@ def train(
 
 
 @dataclass(frozen=True)
-class _Lesson:
+class Lesson:
     """What every step of a training has in common."""
 
     candidate: Candidate
