@@ -31,6 +31,7 @@ class RunProgress(RunObserver):
         self.epochs = self.progress.add_task("", total=None, note="", visible=False)
         self.study: Study | None = None
         self.ended: list[Values | None] = []
+        self.waiting: set[int] = set()
 
     def __enter__(self) -> RunProgress:
         self.progress.start()
@@ -44,10 +45,10 @@ class RunProgress(RunObserver):
     ) -> None:
         self.progress.stop()
 
-    def on_start(self, study: Study, done: list[Values | None]) -> None:
-        self.study, self.ended = study, list(done)
-        if done:
-            self._say(f"going on after {len(done)} of {study.trials} trials")
+    def on_start(self, study: Study, done: list[Values | None], waiting: list[int]) -> None:
+        self.study, self.ended, self.waiting = study, list(done), set(waiting)
+        if begun := self._begun():
+            self._say(f"going on after {begun} of {study.trials} trials")
         self.progress.update(self.trials, description=f"{study.name}: trials", total=study.trials)
         self.progress.update(self.epochs, total=study.recipe.total_epochs)
         self._show_trials()
@@ -63,15 +64,17 @@ class RunProgress(RunObserver):
         accuracy = text.percent(result.validation_accuracy)
         note = f"{result.epoch} · {accuracy} · loss {result.loss:.2f}"
         self.progress.update(self.epochs, note=note)
-        assert self.study is not None
-        self.progress.update(
-            self.trials, completed=len(self.ended) + result.epoch / self.study.recipe.total_epochs
-        )
+
+    def on_wait(self, number: int, epochs: int, accuracy: float) -> None:
+        self._say(f"trial {number}: waits after {epochs} epochs, {text.percent(accuracy)}")
+        self.waiting.add(number)
+        self._show_trials()
 
     def on_trial_end(self, number: int, state: State, outcome: str, values: Values | None) -> None:
         described = _described(values) if values and state == "trained" else f"{state}: {outcome}"
         if state != "duplicate":
             self._say(f"trial {number}: {described}")
+        self.waiting.discard(number)
         if state in COUNTED:
             self.ended.append(values)
         self._show_trials()
@@ -84,11 +87,14 @@ class RunProgress(RunObserver):
 
     def _show_trials(self) -> None:
         assert self.study is not None
-        note = f"{len(self.ended)}/{self.study.trials}"
+        note = f"{self._begun()}/{self.study.trials}"
         if front := self._front():
             best = max(front, key=lambda values: values.get("accuracy", 0))
             note += f" · front of {len(front)}, best {_described(best)}"
-        self.progress.update(self.trials, completed=len(self.ended), note=note)
+        self.progress.update(self.trials, completed=self._begun(), note=note)
+
+    def _begun(self) -> int:
+        return len(self.ended) + len(self.waiting)
 
     def _front(self) -> list[Values]:
         trained = [values for values in self.ended if values is not None]

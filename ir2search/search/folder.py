@@ -97,6 +97,8 @@ def study_as_dict(study: Study) -> dict[str, Any]:
     if study.budget:
         values["budget"] = dict(study.budget)
     values["recipe"] = _without_none(asdict(study.recipe))
+    if study.rungs is not None:
+        values["rungs"] = asdict(study.rungs)
     return values
 
 

@@ -22,12 +22,14 @@ from ir2search.search.study import Study
 from ir2search.space import Candidate, read_candidate
 
 TEST_FILE = "test.json"
+RUNGS = "rungs"  # a trial's attribute: its accuracy after the epochs of each rung it reached
 WHOLE = (  # columns of whole numbers, which a trial without a network lacks
     "duplicate_of", "flops", "bops", "parameters", "binary_parameters", "best_epoch",
     "depth", "fusion_channels", "fusion_group_size", "classes",
 )  # fmt: skip
-State = Literal["trained", "failed", "turned down", "duplicate", "unfinished"]
-COUNTED: tuple[State, ...] = ("trained", "failed")  # towards the trials that a study asks for
+State = Literal["trained", "stopped", "failed", "turned down", "duplicate", "waiting", "unfinished"]
+# towards the trials that a study asks for
+COUNTED: tuple[State, ...] = ("trained", "stopped", "failed", "waiting")
 STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "trained",
     TrialState.FAIL: "failed",
@@ -45,7 +47,8 @@ class RunStatus:
         name: of the study.
         folder: of the run.
         asked: how many candidates the study asks to train.
-        counts: trials by state: trained, failed, turned down, duplicate, unfinished.
+        counts: trials by state: trained, stopped at a rung for good, failed, turned down,
+            duplicate, waiting at a rung, unfinished.
         front: the front so far, see `front`.
     """
 
@@ -90,9 +93,9 @@ def trials(folder: str | Path) -> pd.DataFrame:
     """All trials of a run, one a row, in their numbers' order.
 
     Columns: ``number``, ``state``, ``outcome`` (why, in words), ``duplicate_of``,
-    ``candidate_id``, ``accuracy`` (validation, from 0 to 1), ``test_accuracy`` (front members
-    only), the costs, ``seconds``, ``best_epoch``, ``epochs`` trained so far, and the candidate's
-    fields.
+    ``candidate_id``, ``accuracy`` (validation, from 0 to 1; so far, where it was stopped),
+    ``test_accuracy`` (front members only), the costs, ``seconds``, ``best_epoch``, ``epochs``
+    trained so far, and the candidate's fields.
 
     Raises:
         RunError: there is no run.
@@ -203,7 +206,7 @@ def _row(trial: FrozenTrial, folder: Path) -> dict[str, Any]:
     own = trial_folder(folder, trial.number)
     row: dict[str, Any] = {
         "number": trial.number,
-        "state": "duplicate" if "duplicate_of" in attributes else STATES[trial.state],
+        "state": state_of(trial),
         "epochs": _epochs(own / "curve.jsonl"),
     }
     names = ("outcome", "duplicate_of", "candidate_id", "accuracy", "seconds", "best_epoch")
@@ -213,6 +216,15 @@ def _row(trial: FrozenTrial, folder: Path) -> dict[str, Any]:
     if (own / TEST_FILE).exists():
         row["test_accuracy"] = read_json(own / TEST_FILE)["test_accuracy"]
     return row
+
+
+def state_of(trial: FrozenTrial) -> State:
+    """How a trial stands, in this package's words."""
+    if "duplicate_of" in trial.user_attrs:
+        return "duplicate"
+    if RUNGS in trial.user_attrs and trial.state in (TrialState.PRUNED, TrialState.RUNNING):
+        return "stopped" if trial.state == TrialState.PRUNED else "waiting"
+    return STATES[trial.state]
 
 
 def _epochs(file: Path) -> int:

@@ -20,6 +20,8 @@ from ir2search.space import Choice, Domain, SearchSpace
 
 POPULATION = 24  # of the genetic samplers: Optuna's 50 is most of what a study can train
 
+GENETIC: tuple[Sampler, ...] = ("nsga2", "nsga3")  # breed from trained trials only
+
 SAMPLERS: dict[Sampler, Callable[[int], BaseSampler]] = {
     "nsga2": lambda seed: optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed),
     "nsga3": lambda seed: optuna.samplers.NSGAIIISampler(population_size=POPULATION, seed=seed),

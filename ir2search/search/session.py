@@ -10,7 +10,7 @@ from typing import Any
 
 import optuna
 import torch
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 from torch import nn
 
 from ir2search.costs import Cost, cost
@@ -21,15 +21,17 @@ from ir2search.interrupts import deferred_interrupts
 from ir2search.search.folder import check_claim, open_storage, trial_folder, write_study
 from ir2search.search.objectives import OBJECTIVES
 from ir2search.search.results import (
-    STATES,
+    RUNGS,
     TEST_FILE,
     RunStatus,
     State,
     front_of,
+    state_of,
     status,
     trials_of,
 )
-from ir2search.search.samplers import derive_seed, distributions, make_sampler
+from ir2search.search.rungs import Ladder, Observations
+from ir2search.search.samplers import GENETIC, derive_seed, distributions, make_sampler
 from ir2search.search.study import Study
 from ir2search.space import Candidate, SearchSpace
 from ir2search.training import (
@@ -52,10 +54,13 @@ OUT_OF_MEMORY = (RuntimeError, MemoryError)  # torch says so by the first, and m
 class RunObserver:
     """What a run tells while it works; every method may be overridden."""
 
-    def on_start(self, study: Study, done: list[dict[str, float] | None]) -> None:
+    def on_start(
+        self, study: Study, done: list[dict[str, float] | None], waiting: list[int]
+    ) -> None:
         """The data is ready; ``done`` has the objectives of what earlier sessions trained.
 
-        None stands for a trial that failed.
+        None stands for a trial that failed or was stopped; ``waiting`` are the numbers of trials
+        that wait at a rung.
         """
 
     def on_trial(self, number: int, candidate: Candidate, price: Cost) -> None:
@@ -66,6 +71,9 @@ class RunObserver:
 
     def on_epoch(self, number: int, result: EpochResult) -> None:
         """An epoch is on disk."""
+
+    def on_wait(self, number: int, epochs: int, accuracy: float) -> None:
+        """A trial reached a rung and waits there, with its best validation accuracy so far."""
 
     def on_trial_end(
         self, number: int, state: State, outcome: str, values: dict[str, float] | None
@@ -191,8 +199,16 @@ class _Session:
     should_stop: Callable[[], bool]
     seen: dict[str, int] = field(default_factory=dict)  # trial that stands for a candidate, by id
     outcomes: dict[int, tuple[TrialState, list[float] | None]] = field(default_factory=dict)
-    trained: int = 0
+    waiting: dict[int, Trial] = field(default_factory=dict)  # at a rung, by number
+    trained: int = 0  # candidates that were, at least to the first rung
     proposed: int = 0
+    queued: int = 0  # points that are proposed next
+
+    def __post_init__(self) -> None:
+        rungs, epochs = self.study.rungs, self.study.recipe.epochs
+        levels = (epochs,) if rungs is None else rungs.levels(epochs)
+        self.ladder = Ladder(levels, 1 if rungs is None else rungs.factor)
+        self.observations = Observations(len(levels), len(self.study.objectives))
 
     def run(self) -> None:
         """Take up what was left running, then propose until all is trained; then test."""
@@ -202,35 +218,100 @@ class _Session:
             for state, values in self.outcomes.values()
             if state != TrialState.PRUNED
         ]
-        self.observer.on_start(self.study, done)
+        done += [None] * (self.trained - len(done) - len(self.waiting))
+        self.observer.on_start(self.study, done, list(self.waiting))
         for trial in unfinished:
             self._evaluate(trial)
         stale = 0
-        while self.trained < self.study.trials:
+        while True:
             if self.should_stop():
                 raise Interrupted
+            if self._climb():
+                continue
+            if self.trained >= self.study.trials:
+                break
             if (stale >= STALE_PROPOSALS or self.study.sampler == "grid") and not self._enqueue():
                 self.observer.on_exhausted()
                 break
             before = self.trained
             self._evaluate(self._ask())
             stale = 0 if self.trained > before else stale + 1
+        for number in self.ladder.waiting():
+            self._stop(self.waiting[number], "others of its rung went on")
         self._test_front()
+
+    def _climb(self) -> bool:
+        """Go on with the best trial that waits at a rung; False where none may."""
+        step = self.ladder.next()
+        if step is None:
+            return False
+        number, level = step
+        trial = self.waiting[number]
+        candidate = self.space.candidate(trial.params)
+        price = cost(candidate)
+        if (better := self._betters(price)) is not None:
+            self._stop(trial, better)
+        else:
+            self._guarded(trial, lambda: self._train_to(trial, candidate, price, level))
+        return True
 
     def _recall(self) -> list[Trial]:
         """Learn from the storage what earlier sessions did; gives the trials they left running."""
         unfinished = []
         for trial in self.storage.get_trials(deepcopy=False):
-            self.proposed += trial.state != TrialState.WAITING
-            if trial.state == TrialState.RUNNING:
+            if trial.state == TrialState.WAITING:
+                self.queued += 1
+                continue
+            self.proposed += 1
+            self._remember_rungs(trial)
+            state = state_of(trial)
+            if state == "waiting":
+                self._wait(Trial(self.storage, trial._trial_id))
+            elif state == "unfinished":
                 unfinished.append(Trial(self.storage, trial._trial_id))
-            elif trial.state.is_finished():
+            else:
                 self._count(trial.number, trial.user_attrs, trial.state, trial.values)
         return unfinished
 
+    def _remember_rungs(self, trial: FrozenTrial) -> None:
+        """Learn what a trial gave at its rungs."""
+        if "duplicate_of" in trial.user_attrs:
+            return
+        attributes = trial.user_attrs
+        reached = dict(attributes.get(RUNGS, {}))
+        if trial.state == TrialState.COMPLETE:
+            reached[str(self.ladder.levels[-1])] = attributes["accuracy"]
+        for epochs, best in reached.items():
+            level = self.ladder.levels.index(int(epochs))
+            values = self._minimised(attributes["cost"], best)
+            self._record(trial.number, trial.params, level, values)
+        if trial.state.is_finished():
+            self.ladder.end(trial.number)
+
+    def _record(
+        self, number: int, parameters: dict[str, Any], level: int, values: tuple[float, ...]
+    ) -> None:
+        self.ladder.record(number, level, values)
+        if self.study.rungs is not None:
+            self.observations.add(level, parameters, distributions(self.space), values)
+
+    def _minimised(self, costs: Mapping[str, Any], accuracy: float) -> tuple[float, ...]:
+        """The objectives of these totals of a cost, each to be made small."""
+        return tuple(
+            1 - accuracy if name == "accuracy" else float(costs[OBJECTIVES[name].column])
+            for name in self.study.objectives
+        )
+
     def _ask(self) -> Trial:
-        self.storage.sampler = make_sampler(self.study.sampler, self.study.seed, self.proposed)
+        """A new trial. With rungs, samplers that can learn from stopped trials do."""
+        sampler = make_sampler(self.study.sampler, self.study.seed, self.proposed)
         self.proposed += 1
+        if self.queued:
+            self.queued -= 1
+        elif self.study.rungs is not None and self.study.sampler not in GENETIC:
+            proposed = self.observations.propose(sampler, distributions(self.space))
+            self.storage.enqueue_trial(proposed)
+        self.storage.sampler = sampler
         return self.storage.ask(distributions(self.space))
 
     def _enqueue(self) -> bool:
@@ -243,6 +324,7 @@ class _Session:
                 continue
             if candidate.id not in self.seen and self._is_affordable(candidate):
                 self.storage.enqueue_trial(point)
+                self.queued += 1
                 return True
         return False
 
@@ -268,8 +350,12 @@ class _Session:
         if candidate.id in self.seen:
             self._repeat(trial, self.seen[candidate.id])
             return
+        self._guarded(trial, lambda: self._train(trial, candidate))
+
+    def _guarded(self, trial: Trial, work: Callable[[], None]) -> None:
+        """Do the work on a trial, and record what it fails of."""
         try:
-            self._train(trial, candidate)
+            work()
         except TrainingDiverged as error:
             self._end(trial, TrialState.FAIL, f"diverged: {error}")
         except OUT_OF_MEMORY as error:
@@ -277,51 +363,92 @@ class _Session:
 
     def _train(self, trial: Trial, candidate: Candidate) -> None:
         price = cost(candidate)
-        if (excess := over_budget(self.study, price)) is not None:
-            self._end(trial, TrialState.PRUNED, excess)
+        refusal = over_budget(self.study, price) or self._betters(price)
+        if refusal is not None:
+            self._end(trial, TrialState.PRUNED, refusal)
             return
         folder = trial_folder(self.folder, trial.number)
         write_json(folder / "candidate.json", candidate.as_dict())
         write_json(folder / "cost.json", price.as_dict())
         trial.set_user_attr("cost", price.totals())
+        self._train_to(trial, candidate, price, 0)
+
+    def _train_to(self, trial: Trial, candidate: Candidate, price: Cost, level: int) -> None:
+        """Train to a rung, or to the end where that is the highest one."""
+        epochs = self.ladder.levels[level]
         self.observer.on_trial(trial.number, candidate, price)
         result = train(
             candidate,
             self.study.recipe,
             self.data,
-            folder,
+            trial_folder(self.folder, trial.number),
             seed=derive_seed(self.study.seed, "train", candidate.id),
+            until=epochs,
             device=self.device,
             teacher=self.teacher,
             on_epoch=lambda epoch: self.observer.on_epoch(trial.number, epoch),
             on_step=lambda progress: self.observer.on_step(trial.number, progress),
             should_stop=self.should_stop,
         )
-        self._complete(trial, price, result)
+        self._measure(trial, level, price, result)
 
-    def _complete(self, trial: Trial, price: Cost, result: TrainingResult) -> None:
+    def _measure(self, trial: Trial, level: int, price: Cost, result: TrainingResult) -> None:
+        """Write down what a trial gave at a rung."""
         best = result.best
         trial.set_user_attr("seconds", result.seconds)
         trial.set_user_attr("best_epoch", best.epoch)
-        measured = {"accuracy": best.validation_accuracy, **_costs(price)}
-        values = [measured[name] for name in self.study.objectives]
         trial.set_user_attr("accuracy", best.validation_accuracy)
-        self._end(trial, TrialState.COMPLETE, "trained", values)
+        if self.study.rungs is not None:
+            epochs = self.ladder.levels[level]
+            reached = trial.user_attrs.get(RUNGS, {}) | {str(epochs): best.validation_accuracy}
+            trial.set_user_attr(RUNGS, reached)
+        values = self._minimised(price.totals(), best.validation_accuracy)
+        self._record(trial.number, trial.params, level, values)
+        if level + 1 < len(self.ladder.levels):
+            if trial.number not in self.waiting:
+                self._wait(trial)
+            self.observer.on_wait(trial.number, epochs, best.validation_accuracy)
+            return
+        measured = {"accuracy": best.validation_accuracy, **_costs(price)}
+        told = [measured[name] for name in self.study.objectives]
+        self._end(trial, TrialState.COMPLETE, "trained", told)
+
+    def _wait(self, trial: Trial) -> None:
+        """Remember a trial that reached a rung, if not the last."""
+        self.waiting[trial.number] = trial
+        self.seen[trial.user_attrs["candidate_id"]] = trial.number
+        self.trained += 1
+
+    def _stop(self, trial: Trial, reason: str) -> None:
+        """End a trial that waits at a rung."""
+        epochs = max(map(int, trial.user_attrs[RUNGS]))
+        whole = self.study.recipe.epochs
+        self._end(trial, TrialState.PRUNED, f"stopped after {epochs} of {whole} epochs: {reason}")
+
+    def _betters(self, price: Cost) -> str | None:
+        """A sentence on a trained trial that a candidate could not better with no error at all."""
+        if "accuracy" not in self.study.objectives:
+            return None
+        ideal = self._minimised(price.totals(), 1.0)
+        for number, values in self.ladder.finished():
+            if all(value <= best for value, best in zip(values, ideal, strict=True)):
+                return f"even without any error it would not better trial {number}"
+        return None
 
     def _repeat(self, trial: Trial, original: int) -> None:
         """Answer a candidate that was met before with what it gave then."""
         trial.set_user_attr("duplicate_of", original)
-        state, values = self.outcomes.get(original, (TrialState.FAIL, None))
+        state, values = self.outcomes.get(original, (TrialState.PRUNED, None))
         self._end(trial, state, f"same network as trial {original}", values)
 
     def _end(
         self, trial: Trial, state: TrialState, outcome: str, values: list[float] | None = None
     ) -> None:
         trial.set_user_attr("outcome", outcome)
-        self.storage.tell(trial, values, state)
-        self._count(trial.number, trial.user_attrs, state, values)
-        shown: State = "duplicate" if "duplicate_of" in trial.user_attrs else STATES[state]
-        self.observer.on_trial_end(trial.number, shown, outcome, self._named(values))
+        ended = self.storage.tell(trial, values, state)
+        self.ladder.end(trial.number)
+        self._count(trial.number, ended.user_attrs, state, values)
+        self.observer.on_trial_end(trial.number, state_of(ended), outcome, self._named(values))
 
     def _count(
         self,
@@ -335,7 +462,9 @@ class _Session:
             return
         self.seen[attributes["candidate_id"]] = number
         self.outcomes[number] = (state, values)
-        self.trained += state in (TrialState.COMPLETE, TrialState.FAIL)
+        if self.waiting.pop(number, None) is None:  # one that waited was counted before
+            stopped = RUNGS in attributes
+            self.trained += stopped or state in (TrialState.COMPLETE, TrialState.FAIL)
 
     def _named(self, values: list[float] | None) -> dict[str, float] | None:
         return dict(zip(self.study.objectives, values, strict=True)) if values else None

@@ -24,6 +24,7 @@ from ir2search import text
 from ir2search.data import DataConfig
 from ir2search.errors import SpaceError, StudyError
 from ir2search.search.objectives import CostName, ObjectiveName
+from ir2search.search.rungs import Rungs
 from ir2search.space import TAP, Choice, Domain, Range, SearchSpace
 from ir2search.training import Distillation, Recipe, named_recipe
 
@@ -58,6 +59,8 @@ class Study(BaseModel):
         space: which candidates.
         budget: greatest cost of a candidate by cost name; others are turned down untrained.
         recipe: how each is trained; a study file may name one of `named_recipe`.
+        rungs: at which epochs candidates are compared and all but the best stopped; none is
+            stopped where this is left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -71,6 +74,7 @@ class Study(BaseModel):
     space: SearchSpace
     budget: Mapping[CostName, Quantity] = {}
     recipe: Recipe = Recipe()
+    rungs: Rungs | None = None
     _source: str = PrivateAttr("study")
 
     @property
@@ -97,6 +101,19 @@ class Study(BaseModel):
     @classmethod
     def _space(cls, value: Any) -> Any:
         return parse_space(value) if isinstance(value, Mapping) else value
+
+    @model_validator(mode="after")
+    def _rungs_fit(self) -> Study:
+        if self.rungs is None:
+            return self
+        if self.recipe.pretraining is not None:
+            raise ValueError("[rungs] needs a recipe of one stage; leave [rungs] out")
+        if self.rungs.minimum >= self.recipe.epochs:
+            raise ValueError(
+                f"[rungs] minimum: must be below the recipe's {self.recipe.epochs} epochs, "
+                f"but got {self.rungs.minimum}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _grid_is_finite(self) -> Study:
@@ -212,6 +229,8 @@ def _sentence(error: ValidationError) -> str:
     """The first fault as ``[section] field: rule, but got value``."""
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
+    if not path:  # of several sections together
+        return text.rule(first["msg"])
     if path[0] == "objectives":
         path = path[:1]  # the list as a whole: its places have no names
     inner = [part for part in path[1:] if part != "[key]"]
@@ -232,6 +251,7 @@ def _known_keys(path: list[str]) -> str:
         "pretraining": list(Recipe.__dataclass_fields__),
         "data": list(DataConfig.__dataclass_fields__),
         "recipe": list(Recipe.__dataclass_fields__),
+        "rungs": list(Rungs.__dataclass_fields__),
     }
     known = sections[path[-2]] if len(path) > 1 else list(Study.model_fields)
     near = difflib.get_close_matches(path[-1], known, 1)

@@ -78,6 +78,7 @@ def train(
     folder: Path,
     *,
     seed: int,
+    until: int | None = None,
     device: torch.device | None = None,
     teacher: nn.Module | None = None,
     on_epoch: Callable[[EpochResult], None] = lambda result: None,
@@ -96,6 +97,8 @@ def train(
         folder: where the curve and the checkpoints are kept; made where needed. The recipe's
             pretraining, if it has one, goes to the folder ``pretraining`` in it.
         seed: of initialisation, order and augmentation.
+        until: stop after so many epochs of the recipe's, whose schedules stay as they are, and go
+            on with the next call.
         device: where; the first GPU, or the CPU, where left out.
         teacher: any module from images (N, C, H, W) to logits (N, classes), where the recipe's
             distillation is not to load its own.
@@ -143,7 +146,8 @@ def train(
         if should_stop():
             raise Interrupted
 
-    while len(curve) < recipe.epochs:
+    last = recipe.epochs if until is None else min(until, recipe.epochs)
+    while len(curve) < last:
         epoch, start = len(curve), time.perf_counter()
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
         means = lesson.epoch(network, optimizer, epoch, generator, pause)

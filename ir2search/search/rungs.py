@@ -1,0 +1,168 @@
+"""Early stopping over several objectives: asynchronous successive halving on non-dominated ranks.
+
+Candidates are trained to a first rung of few epochs. There they are ranked, and the best
+1 / factor of all that reached the rung go on from their checkpoint to the next; the others wait,
+and go on as soon as a growing rung has room for them (Li et al., "A system for massively parallel
+hyperparameter tuning", MLSys 2020, algorithm 2). A rank is that of non-dominated sorting over the
+objectives at the rung (Deb et al., "NSGA-II", 2002, section III.A), and among equals the larger
+contribution to the hypervolume comes first (Beume et al., "SMS-EMOA", 2007, section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import moocore
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+ENOUGH = 10  # results at a rung from which a sampler can learn
+MARGIN = 1.1  # of a hypervolume's reference point beyond the worst values
+
+
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+class Rungs:
+    """The ``[rungs]`` section of a study file.
+
+    Attributes:
+        minimum: epochs of the first rung.
+        factor: epochs of a rung over those of the one below, and how many candidates it takes for
+            one of them to go on.
+    """
+
+    minimum: Annotated[int, Field(strict=True, ge=1)] = 1
+    factor: Annotated[int, Field(strict=True, ge=2)] = 3
+
+    def levels(self, epochs: int) -> tuple[int, ...]:
+        """Epochs of each rung, up to those of the whole training."""
+        levels = []
+        level = self.minimum
+        while level < epochs:
+            levels.append(level)
+            level *= self.factor
+        return (*levels, epochs)
+
+
+class Ladder:
+    """Who reached which rung, and who goes on.
+
+    Args:
+        levels: epochs of each rung.
+        factor: how many candidates it takes at a rung for one of them to go on.
+    """
+
+    def __init__(self, levels: tuple[int, ...], factor: int) -> None:
+        self.levels, self.factor = levels, factor
+        self._results: list[dict[int, tuple[float, ...]]] = [{} for _ in levels]
+        self._order: list[list[int] | None] = [None for _ in levels]
+        self._ended: set[int] = set()
+
+    def record(self, number: int, level: int, values: tuple[float, ...]) -> None:
+        """A trial reached a level; ``values`` are its objectives there, to be made small."""
+        self._results[level][number] = values
+        self._order[level] = None
+
+    def end(self, number: int) -> None:
+        """A trial goes no further; its results still count."""
+        self._ended.add(number)
+
+    def next(self) -> tuple[int, int] | None:
+        """The trial to go on with and the level it goes to, highest rung first; None for no one."""
+        for level in reversed(range(len(self.levels) - 1)):
+            places = len(self._results[level]) // self.factor
+            for number in self.ranked(level)[:places]:
+                if number not in self._results[level + 1] and number not in self._ended:
+                    return number, level + 1
+        return None
+
+    def waiting(self) -> list[int]:
+        """Trials that may still go on, by number."""
+        reached = set().union(*self._results[:-1])
+        return sorted(reached - self._results[-1].keys() - self._ended)
+
+    def finished(self) -> list[tuple[int, tuple[float, ...]]]:
+        """Trials that reached the last level, with their values there."""
+        return list(self._results[-1].items())
+
+    def ranked(self, level: int) -> list[int]:
+        """The trials that reached a level, best first; the earlier of equals."""
+        order = self._order[level]
+        if order is None:
+            results = sorted(self._results[level].items())
+            order = [results[row][0] for row in ranking(np.array([v for _, v in results]))]
+            self._order[level] = order
+        return order
+
+
+def ranking(values: np.ndarray) -> list[int]:
+    """Rows of ``values``, (rows, objectives) to be made small, best first.
+
+    By non-dominated rank, then by hypervolume contribution among those of the same rank, with
+    objectives scaled by the worst value of all and a reference point a tenth beyond it.
+    """
+    if not len(values):
+        return []
+    ranks = moocore.pareto_rank(values)
+    worst = np.abs(values).max(axis=0)
+    scaled = values / np.where(worst > 0, worst, 1.0)
+    contributions = np.zeros(len(values))
+    for rank in np.unique(ranks):
+        rows = np.flatnonzero(ranks == rank)
+        contributions[rows] = moocore.hv_contributions(
+            scaled[rows], ref=np.full(values.shape[1], MARGIN)
+        )
+    return [int(row) for row in np.lexsort((np.arange(len(values)), -contributions, ranks))]
+
+
+class Observations:
+    """What a sampler learns from: results at one rung, as like can only be compared with like.
+
+    It is the highest rung that `ENOUGH` trials reached (Falkner et al., "BOHB", ICML 2018, section
+    3.2). A stopped trial therefore teaches by what it gave where it was stopped, beside what all
+    others gave after as many epochs.
+
+    Args:
+        levels: how many rungs there are.
+        objectives: how many objectives, all to be made small.
+    """
+
+    def __init__(self, levels: int, objectives: int) -> None:
+        self._studies = [
+            optuna.create_study(
+                storage=optuna.storages.InMemoryStorage(), directions=["minimize"] * objectives
+            )
+            for _ in range(levels)
+        ]
+        self._counts = [0] * levels
+
+    def add(
+        self,
+        level: int,
+        parameters: Mapping[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        values: tuple[float, ...],
+    ) -> None:
+        """A trial's result at a level."""
+        self._counts[level] += 1
+        self._studies[level].add_trial(
+            optuna.trial.create_trial(
+                params=dict(parameters), distributions=dict(distributions), values=list(values)
+            )
+        )
+
+    def propose(
+        self, sampler: BaseSampler, distributions: Mapping[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Parameters for a new trial."""
+        enough = [level for level, count in enumerate(self._counts) if count >= ENOUGH]
+        study = self._studies[max(enough, default=0)]
+        study.sampler = sampler
+        trial = study.ask(dict(distributions))
+        study.tell(trial, state=TrialState.FAIL)  # its results come by `add`
+        return trial.params
