@@ -61,7 +61,8 @@ def test_the_readmes_commands_and_studies_exist() -> None:
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     used = set(re.findall(r"^ir2search (\w+)", readme, re.MULTILINE))
-    assert used == {"run", "status", "report", "analyze", "cost", "evaluate", "studies"}
+    commands = {"run", "status", "report", "analyze", "cost", "train", "evaluate", "studies"}
+    assert used == commands
     assert all(f" {name} " in shown for name in used)
     for study in re.findall(r"^ir2search run ([\w-]+)", readme, re.MULTILINE):
         assert ir.load_study(study).name == study
