@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench-training bench-streaming lock clean
+.PHONY: demo test lint bench-training bench-agreement bench-streaming lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --runs $(RUNS)
@@ -39,6 +39,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 # DATA, where it is given, is CIFAR-10 for whole epochs
 bench-training: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/training.py $(if $(DATA),--data $(DATA))
+
+bench-agreement: $(VENV)/.installed-dev
+	$(BIN)/python tests/benchmarks/agreement.py $(if $(DATA),--data $(DATA))
 
 # DATA is CIFAR-10, whose images are enlarged to ImageNet's size
 bench-streaming: $(VENV)/.installed-dev
