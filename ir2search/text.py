@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import statistics
+from collections.abc import Iterable, Sequence
 
 NOTHING = "-"
 
@@ -10,6 +11,14 @@ NOTHING = "-"
 def percent(value: float | None) -> str:
     """A share as "97.9%"."""
     return NOTHING if value is None else f"{100 * value:.1f}%"
+
+
+def spread(values: Sequence[float] | None) -> str:
+    """Shares as their mean and standard deviation, "96.1 ± 0.3%"; nothing of fewer than two."""
+    if values is None or len(values) < 2:
+        return NOTHING
+    deviation = 100 * statistics.stdev(values)
+    return f"{100 * statistics.mean(values):.1f} ± {deviation:.1f}%"
 
 
 def count(value: float | None) -> str:
@@ -30,9 +39,9 @@ def size(value: float | None) -> str:
     return f"{text}B" if text[-1].isalpha() else f"{text} B"
 
 
-def names(values: Iterable[str] | None) -> str:
+def names(values: Iterable[object] | None) -> str:
     """Names as "stem, stage1"; "none" for none."""
-    return ", ".join(values or ()) or "none"
+    return ", ".join(map(str, values or ())) or "none"
 
 
 def rule(message: str) -> str:

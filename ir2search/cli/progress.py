@@ -79,8 +79,12 @@ class RunProgress(RunObserver):
             self.ended.append(values)
         self._show_trials()
 
-    def on_exhausted(self) -> None:
-        self._say("the space holds no further candidate within the budget: the search ends here")
+    def on_search_end(self, reason: str) -> None:
+        self._say(f"{reason}: the search ends here")
+
+    def on_confirm(self, number: int, seed: int, accuracy: float, test_accuracy: float) -> None:
+        shares = f"{text.percent(accuracy)}, {text.percent(test_accuracy)} on the test images"
+        self._say(f"trial {number} from further seed {seed}: {shares}")
 
     def on_test(self, number: int, test_accuracy: float) -> None:
         self._say(f"trial {number}: {text.percent(test_accuracy)} on the test images")

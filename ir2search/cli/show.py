@@ -136,13 +136,18 @@ def show_studies(studies: Mapping[str, Path], as_json: bool) -> None:
 def _front_table(front: pd.DataFrame) -> Table:
     from ir2search.search import records
 
-    columns = ("trial", "validation", "test", "OPs", "memory", "network")
+    rows = records(front)
+    confirmed = any(len(row["seed_accuracies"]) > 1 for row in rows)
+    over_seeds = ("validation over seeds", "test over seeds") if confirmed else ()
+    columns = ("trial", "validation", "test", *over_seeds, "OPs", "memory", "network")
     table = _table("front", columns, words={"network"})
-    for row in records(front):
+    for row in rows:
+        spreads = (text.spread(row[f"seed_{name}"]) for name in ("accuracies", "test_accuracies"))
         table.add_row(
             str(row["number"]),
             text.percent(row["accuracy"]),
             text.percent(row["test_accuracy"]),
+            *(spreads if confirmed else ()),
             text.count(row["ops"]),
             text.size(row["memory_bytes"]),
             _network(row),

@@ -55,6 +55,7 @@ def _render(data: ReportData, folder: Path, figures: Path) -> str:
     )
     environment.filters |= {
         "percent": text.percent,
+        "spread": text.spread,
         "count": text.count,
         "size": text.size,
         "names": text.names,
@@ -66,6 +67,7 @@ def _render(data: ReportData, folder: Path, figures: Path) -> str:
         objectives=", ".join(data.study.objectives),
         counts={str(name): int(count) for name, count in states.items()},
         front=records(data.front),
+        confirmed=any(len(values) > 1 for values in data.front["seed_accuracies"]),
         not_trained=records(not_trained),
         svg={name: _inline_svg(figures / f"{name}.svg") for name in FIGURES},
         analyses=_analyses(folder),

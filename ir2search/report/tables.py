@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ir2search.files import read_json, read_json_lines
+from ir2search.search.confirm import indistinguishable
 from ir2search.search.results import front_of, knee, minimised
 from ir2search.search.study import Study
 
@@ -22,7 +23,8 @@ class ReportData:
         study: the run's study.
         trials: as `ir2search.trials` gives them, with ``hypervolume``, see `hypervolumes`, and
             ``on_front``.
-        front: the trials on the front, best accuracy first, with ``is_knee``.
+        front: the trials on the front, best accuracy first, with ``is_knee`` and ``alike``, see
+            `indistinguishable`.
         curves: validation accuracy by ``number`` and ``epoch``.
         environment: the run's sessions, first to last.
     """
@@ -45,7 +47,10 @@ def report_data(folder: Path, study: Study, trials: pd.DataFrame) -> ReportData:
     return ReportData(
         study=study,
         trials=trials,
-        front=front.assign(is_knee=np.arange(len(front)) == position),
+        front=front.assign(
+            is_knee=np.arange(len(front)) == position,
+            alike=pd.Series(indistinguishable(front), dtype=object),
+        ),
         curves=_curves(folder, trials),
         environment=environment,
     )

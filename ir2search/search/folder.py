@@ -26,7 +26,8 @@ from ir2search.search.study import Study, load_study
 from ir2search.space import TAP, Choice, Domain, SearchSpace
 
 STUDY_FILE = "study.toml"
-MAY_CHANGE = ("trials",)  # a study may be asked for more trials later
+# a study may be asked for more trials or seeds later
+MAY_CHANGE = ("trials", "stop", "confirm")
 
 
 def trial_folder(folder: Path, number: int) -> Path:
@@ -99,6 +100,10 @@ def study_as_dict(study: Study) -> dict[str, Any]:
     values["recipe"] = _without_none(asdict(study.recipe))
     if study.rungs is not None:
         values["rungs"] = asdict(study.rungs)
+    if limits := _without_none(asdict(study.stop)):
+        values["stop"] = limits
+    if study.confirm is not None:
+        values["confirm"] = asdict(study.confirm)
     return values
 
 

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ir2search.errors import RunError
 from ir2search.files import read_json
+from ir2search.search.confirm import RESULT, SEEDS
 from ir2search.search.folder import open_storage, saved_study, trial_folder
 from ir2search.search.objectives import OBJECTIVES
 from ir2search.search.study import Study
@@ -95,7 +96,8 @@ def trials(folder: str | Path) -> pd.DataFrame:
     Columns: ``number``, ``state``, ``outcome`` (why, in words), ``duplicate_of``,
     ``candidate_id``, ``accuracy`` (validation, from 0 to 1; so far, where it was stopped),
     ``test_accuracy`` (front members only), the costs, ``seconds``, ``best_epoch``, ``epochs``
-    trained so far, and the candidate's fields.
+    trained so far, ``seed_accuracies`` and ``seed_test_accuracies`` (lists, the trial's own first,
+    then those of further seeds), and the candidate's fields.
 
     Raises:
         RunError: there is no run.
@@ -149,7 +151,7 @@ def trials_of(folder: Path, study: Study, storage: optuna.Study) -> pd.DataFrame
     columns = [
         "number", "state", "outcome", "duplicate_of", "candidate_id", "accuracy", "test_accuracy",
         "ops", "flops", "bops", "memory_bytes", "parameters", "binary_parameters",
-        "seconds", "best_epoch", "epochs",
+        "seconds", "best_epoch", "epochs", "seed_accuracies", "seed_test_accuracies",
         *(name for name in Candidate().as_dict() if name != "image"), "image",
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(WHOLE, "Int64"))
@@ -215,7 +217,18 @@ def _row(trial: FrozenTrial, folder: Path) -> dict[str, Any]:
     row |= attributes.get("candidate", {})
     if (own / TEST_FILE).exists():
         row["test_accuracy"] = read_json(own / TEST_FILE)["test_accuracy"]
-    return row
+    return row | _seeds(own, row.get("accuracy"), row.get("test_accuracy"))
+
+
+def _seeds(folder: Path, accuracy: float | None, tested: float | None) -> dict[str, Any]:
+    """What a trial gave from all its seeds."""
+    files = sorted((folder / SEEDS).glob(f"*/{RESULT}"), key=lambda file: int(file.parent.name))
+    results = [{"accuracy": accuracy, "test_accuracy": tested}, *map(read_json, files)]
+    found = {
+        name: [result[name] for result in results if result[name] is not None]
+        for name in ("accuracy", "test_accuracy")
+    }
+    return {"seed_accuracies": found["accuracy"], "seed_test_accuracies": found["test_accuracy"]}
 
 
 def state_of(trial: FrozenTrial) -> State:

@@ -81,6 +81,10 @@ class Ladder:
                     return number, level + 1
         return None
 
+    def begun(self) -> list[int]:
+        """Trials that reached a rung."""
+        return sorted(set().union(*self._results))
+
     def waiting(self) -> list[int]:
         """Trials that may still go on, by number."""
         reached = set().union(*self._results[:-1])

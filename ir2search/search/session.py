@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from ir2search.data import ImageData, load_data
 from ir2search.errors import CandidateError, RunError, SpaceError, TrainingDiverged
 from ir2search.files import add_session, locked, write_json
 from ir2search.interrupts import deferred_interrupts
+from ir2search.search.confirm import confirm
 from ir2search.search.folder import check_claim, open_storage, trial_folder, write_study
 from ir2search.search.objectives import OBJECTIVES
 from ir2search.search.results import (
@@ -46,6 +48,7 @@ from ir2search.training import (
 )
 from ir2search.training.checkpoint import BEST
 
+EXHAUSTED = "the space holds no further candidate within the budget"
 STALE_PROPOSALS = 20  # so many proposals in a row with nothing new: take a new point at random
 RANDOM_DRAWS = 2000
 OUT_OF_MEMORY = (RuntimeError, MemoryError)  # torch says so by the first, and more besides
@@ -80,8 +83,11 @@ class RunObserver:
     ) -> None:
         """A trial ended in a state; ``outcome`` says why it was not trained."""
 
-    def on_exhausted(self) -> None:
-        """The search ends early: no candidate is left that is new and within the budget."""
+    def on_search_end(self, reason: str) -> None:
+        """The search ends before all trials are trained; ``reason`` says why."""
+
+    def on_confirm(self, number: int, seed: int, accuracy: float, test_accuracy: float) -> None:
+        """A front member was trained from a further seed, the ``seed``-th."""
 
     def on_test(self, number: int, test_accuracy: float) -> None:
         """A front member was measured on the test set."""
@@ -203,6 +209,8 @@ class _Session:
     trained: int = 0  # candidates that were, at least to the first rung
     proposed: int = 0
     queued: int = 0  # points that are proposed next
+    spent: int = 0  # epochs, on all trials
+    began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         rungs, epochs = self.study.rungs, self.study.recipe.epochs
@@ -226,12 +234,15 @@ class _Session:
         while True:
             if self.should_stop():
                 raise Interrupted
+            if (reason := self._limit()) is not None:
+                self.observer.on_search_end(reason)
+                break
             if self._climb():
                 continue
             if self.trained >= self.study.trials:
                 break
             if (stale >= STALE_PROPOSALS or self.study.sampler == "grid") and not self._enqueue():
-                self.observer.on_exhausted()
+                self.observer.on_search_end(EXHAUSTED)
                 break
             before = self.trained
             self._evaluate(self._ask())
@@ -239,6 +250,13 @@ class _Session:
         for number in self.ladder.waiting():
             self._stop(self.waiting[number], "others of its rung went on")
         self._test_front()
+        self._confirm_front()
+
+    def _limit(self) -> str | None:
+        """Which of the study's limits is met, if any."""
+        seconds = time.monotonic() - self.began
+        ladder = self.ladder
+        return self.study.stop.reason(seconds, self.spent, ladder.begun(), ladder.finished())
 
     def _climb(self) -> bool:
         """Go on with the best trial that waits at a rung; False where none may."""
@@ -281,6 +299,7 @@ class _Session:
         reached = dict(attributes.get(RUNGS, {}))
         if trial.state == TrialState.COMPLETE:
             reached[str(self.ladder.levels[-1])] = attributes["accuracy"]
+        self.spent += max(map(int, reached), default=0)
         for epochs, best in reached.items():
             level = self.ladder.levels.index(int(epochs))
             values = self._minimised(attributes["cost"], best)
@@ -402,6 +421,7 @@ class _Session:
             epochs = self.ladder.levels[level]
             reached = trial.user_attrs.get(RUNGS, {}) | {str(epochs): best.validation_accuracy}
             trial.set_user_attr(RUNGS, reached)
+        self.spent += self.ladder.levels[level] - (self.ladder.levels[level - 1] if level else 0)
         values = self._minimised(price.totals(), best.validation_accuracy)
         self._record(trial.number, trial.params, level, values)
         if level + 1 < len(self.ladder.levels):
@@ -486,6 +506,28 @@ class _Session:
             score = accuracy(network, self.data, test)
             write_json(folder / TEST_FILE, {"test_accuracy": score, "images": len(test)})
             self.observer.on_test(number, score)
+
+    def _confirm_front(self) -> None:
+        """Train front members from further seeds, where the study asks for it."""
+        if self.study.confirm is None:
+            return
+        members = front_of(trials_of(self.folder, self.study, self.storage), self.study)
+        for number in map(int, members["number"]):
+            candidate = self.space.candidate(self.storage.trials[number].params)
+            for seed, validation, tested in confirm(
+                candidate,
+                self.study.recipe,
+                self.data,
+                trial_folder(self.folder, number),
+                seeds=[
+                    derive_seed(self.study.seed, "confirm", candidate.id, seed)
+                    for seed in range(1, self.study.confirm.seeds + 1)
+                ],
+                device=self.device,
+                teacher=self.teacher,
+                should_stop=self.should_stop,
+            ):
+                self.observer.on_confirm(number, seed, validation, tested)
 
 
 def _costs(price: Cost) -> dict[str, float]:

@@ -23,6 +23,8 @@ from pydantic import (
 from ir2search import text
 from ir2search.data import DataConfig
 from ir2search.errors import SpaceError, StudyError
+from ir2search.search.confirm import Confirm
+from ir2search.search.limits import Stop
 from ir2search.search.objectives import CostName, ObjectiveName
 from ir2search.search.rungs import Rungs
 from ir2search.space import TAP, Choice, Domain, Range, SearchSpace
@@ -61,6 +63,8 @@ class Study(BaseModel):
         recipe: how each is trained; a study file may name one of `named_recipe`.
         rungs: at which epochs candidates are compared and all but the best stopped; none is
             stopped where this is left out.
+        stop: when the search ends before it has trained all its trials.
+        confirm: from how many further seeds the front is trained at the end.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -75,6 +79,8 @@ class Study(BaseModel):
     budget: Mapping[CostName, Quantity] = {}
     recipe: Recipe = Recipe()
     rungs: Rungs | None = None
+    stop: Stop = Stop()
+    confirm: Confirm | None = None
     _source: str = PrivateAttr("study")
 
     @property
@@ -252,6 +258,8 @@ def _known_keys(path: list[str]) -> str:
         "data": list(DataConfig.__dataclass_fields__),
         "recipe": list(Recipe.__dataclass_fields__),
         "rungs": list(Rungs.__dataclass_fields__),
+        "stop": list(Stop.__dataclass_fields__),
+        "confirm": list(Confirm.__dataclass_fields__),
     }
     known = sections[path[-2]] if len(path) > 1 else list(Study.model_fields)
     near = difflib.get_close_matches(path[-1], known, 1)

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import ir2search as ir
+from ir2search.search.confirm import indistinguishable
+from ir2search.search.study import parse_study
+
+
+class Confirmed(ir.RunObserver):
+    def __init__(self, stop_after: int = 0) -> None:
+        self.found: list[tuple[int, int]] = []
+        self.stop_after = stop_after
+
+    def on_confirm(self, number: int, seed: int, accuracy: float, test_accuracy: float) -> None:
+        self.found.append((number, seed))
+        if len(self.found) == self.stop_after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def values(quick: dict[str, Any]) -> dict[str, Any]:
+    return {**quick, "trials": 3, "confirm": {"seeds": 2}}
+
+
+def test_the_front_alone_is_trained_from_further_seeds(
+    values: dict[str, Any], tmp_path: Path
+) -> None:
+    told = Confirmed()
+    ir.run(parse_study(values, "a.toml"), tmp_path / "run", device="cpu", observer=told)
+    front, table = ir.front(tmp_path / "run"), ir.trials(tmp_path / "run")
+    assert sorted(told.found) == sorted((n, seed) for n in front["number"] for seed in (1, 2))
+    for row in front.itertuples():
+        assert len(row.seed_accuracies) == len(row.seed_test_accuracies) == 3
+        assert row.seed_accuracies[0] == row.accuracy
+        assert row.seed_test_accuracies[0] == row.test_accuracy
+        curves = tmp_path.glob(f"run/trials/{row.number}/seeds/*/curve.jsonl")
+        first = {curve.read_text().split('"loss"')[1][:20] for curve in curves}
+        assert len(first) == 2, "each from a seed of its own"
+    others = table[~table["number"].isin(front["number"]) & (table["state"] == "trained")]
+    assert all(len(accuracies) == 1 for accuracies in others["seed_accuracies"])
+    page = ir.write_report(tmp_path / "run").read_text()
+    assert "validation over seeds" in page
+    assert "±" in page
+
+
+def test_more_seeds_may_be_asked_for_and_none_is_trained_twice(
+    values: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        ir.run(parse_study(values, "a.toml"), tmp_path / "run", device="cpu", observer=Confirmed(1))
+    told = Confirmed()
+    more = parse_study({**values, "confirm": {"seeds": 3}}, "a.toml")
+    ir.run(more, tmp_path / "run", device="cpu", observer=told)
+    front = ir.front(tmp_path / "run")
+    assert len(told.found) == 3 * len(front) - 1
+    assert all(len(accuracies) == 4 for accuracies in front["seed_accuracies"])
+
+
+def test_members_are_told_apart_by_welchs_test() -> None:
+    front = pd.DataFrame(
+        {
+            "number": [3, 5, 8, 9],
+            "seed_accuracies": [
+                [0.90, 0.91, 0.92],
+                [0.905, 0.915, 0.91],
+                [0.50, 0.51, 0.49],
+                [0.91],
+            ],
+        }
+    )
+    assert indistinguishable(front) == [[5], [3], [], []]
+    equal = front.assign(seed_accuracies=[[0.5, 0.5], [0.5, 0.5], [0.6, 0.6], [0.5, 0.5]])
+    assert indistinguishable(equal) == [[5, 9], [3, 9], [], [3, 5]]

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ir2search as ir
+from ir2search.errors import StudyError
+from ir2search.search.limits import Stop, stale
+from ir2search.search.study import parse_study
+
+FINISHED = [(0, (0.5, 1.0)), (2, (0.4, 2.0)), (3, (0.6, 3.0))]
+
+
+class Reasons(ir.RunObserver):
+    def __init__(self) -> None:
+        self.given: list[str] = []
+
+    def on_search_end(self, reason: str) -> None:
+        self.given.append(reason)
+
+
+def test_the_first_limit_that_is_met_is_named() -> None:
+    limits = Stop(hours=0.5, epochs=10, stale_trials=3)
+    assert limits.reason(1799, 9, [0, 1, 2, 3, 4], FINISHED) is None
+    assert limits.reason(1800, 9, [], []) == "0.5 hours have passed"
+    assert limits.reason(0, 12, [], []) == "12 epochs are spent"
+    reason = "the last 3 candidates brought nothing to the front"
+    assert limits.reason(0, 0, [0, 1, 2, 3, 4, 5], FINISHED) == reason
+    assert Stop().reason(1e9, 10**9, list(range(99)), FINISHED) is None
+
+
+def test_trials_are_stale_since_the_newest_member_of_the_front() -> None:
+    assert stale([0, 1, 2, 3, 4], FINISHED) == 2
+    assert stale([0, 1], []) == 0
+    assert stale([0, 5], [*FINISHED, (5, (0.0, 0.0))]) == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "trained", "reason"),
+    [
+        ({"epochs": 5}, 3, "6 epochs are spent"),
+        ({"hours": 1e-9}, 0, "1e-09 hours have passed"),
+    ],
+)
+def test_a_study_ends_at_its_limit_and_goes_on_without_it(
+    quick: dict[str, Any], tmp_path: Path, limit: dict[str, Any], trained: int, reason: str
+) -> None:
+    reasons = Reasons()
+    study = parse_study({**quick, "stop": limit}, "a.toml")
+    status = ir.run(study, tmp_path / "run", device="cpu", observer=reasons)
+    assert status.counts["trained"] == trained
+    assert reasons.given == [reason]
+    assert len(list(tmp_path.glob("run/trials/*/test.json"))) == len(status.front)
+    status = ir.run(parse_study(quick, "a.toml"), tmp_path / "run", device="cpu")
+    assert status.counts["trained"] == 5
+
+
+def test_epochs_of_earlier_sessions_count(quick: dict[str, Any], tmp_path: Path) -> None:
+    values = {**quick, "stop": {"epochs": 4}}
+    for _ in range(2):
+        status = ir.run(parse_study(values, "a.toml"), tmp_path / "run", device="cpu")
+        assert status.counts["trained"] == 2
+
+
+def test_a_wrong_limit_is_named(quick: dict[str, Any]) -> None:
+    with pytest.raises(StudyError, match=r"\[stop\] hours: must be greater than 0, but got 0"):
+        parse_study({**quick, "stop": {"hours": 0}}, "a.toml")
+    with pytest.raises(StudyError, match=r"\[stop\] epoch: .* did you mean 'epochs'\?"):
+        parse_study({**quick, "stop": {"epoch": 1}}, "a.toml")
