@@ -9,6 +9,7 @@
     │   ├── StudyError        a study file
     │   ├── DataError         a data folder, a table or an image
     │   ├── RunError          a run's folder or one of its trials
+    │   │   └── CheckpointError   a checkpoint that cannot be read
     │   └── WeightsError      a file of weights, or weights of another network
     └── TrainingDiverged      a loss that is not finite: recorded as the trial's reason
 """
@@ -40,6 +41,10 @@ class DataError(InputError):
 
 class RunError(InputError):
     """A run's folder that is missing, foreign, busy, or lacks the trial asked for."""
+
+
+class CheckpointError(RunError):
+    """A training's checkpoint that is missing, cut short or of another network."""
 
 
 class WeightsError(InputError):

@@ -24,16 +24,16 @@ PACKAGES = ("ir2search", "torch", "optuna", "fvcore", "captum", "numpy", "pandas
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, patience: float = 0) -> Iterator[None]:
     """Keep other processes from working in the same folder.
 
     Raises:
-        RunError: one does already.
+        RunError: one does already, and did not end within so many seconds of patience.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience)
     except Timeout:
         raise RunError(f"{folder}: another process works in it; wait for it to end") from None
     try:

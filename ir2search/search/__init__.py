@@ -1,5 +1,6 @@
 """A study: its file, its objectives, the loop that asks, trains and tells, and its results."""
 
+from ir2search.search.observer import RunObserver
 from ir2search.search.results import (
     COUNTED,
     RunStatus,
@@ -10,7 +11,7 @@ from ir2search.search.results import (
     status,
     trials,
 )
-from ir2search.search.session import RunObserver, run
+from ir2search.search.session import run
 from ir2search.search.study import Study, load_study, shipped_studies, study_file
 
 __all__ = [

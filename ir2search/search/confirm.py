@@ -2,85 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
 
 import pandas as pd
-import torch
-from pydantic import Field
-from pydantic.dataclasses import dataclass
 from scipy.stats import ttest_ind
-from torch import nn
 
-from ir2search.data import ImageData
-from ir2search.files import write_json
+from ir2search.search.engines.job import Job
+from ir2search.search.folder import trial_folder
+from ir2search.search.samplers import derive_seed
+from ir2search.search.study import Study
 from ir2search.space import Candidate
-from ir2search.training import Recipe, accuracy, load_network, train
-from ir2search.training.checkpoint import BEST
 
 SEEDS = "seeds"  # a trial's folder with one folder for each further seed
 RESULT = "result.json"
 SIGNIFICANCE = 0.05
 
 
-@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
-class Confirm:
-    """The ``[confirm]`` section of a study file.
-
-    Attributes:
-        seeds: from how many further seeds each member of the front is trained at the end.
-    """
-
-    seeds: Annotated[int, Field(strict=True, ge=1, le=100)] = 3
-
-
-def confirm(
-    candidate: Candidate,
-    recipe: Recipe,
-    data: ImageData,
-    folder: Path,
-    *,
-    seeds: Sequence[int],
-    device: torch.device,
-    teacher: nn.Module | None,
-    should_stop: Callable[[], bool],
-) -> Iterator[tuple[int, float, float]]:
-    """Train a candidate from further seeds, those that are not done yet.
+def further_seeds(
+    study: Study, folder: Path, members: Sequence[tuple[int, Candidate]]
+) -> Iterator[Job]:
+    """The trainings of a front's members from further seeds that are not done yet.
 
     Args:
-        candidate: the network.
-        recipe: how.
-        data: on which.
-        folder: of its trial; each seed has a folder in it.
-        seeds: of each training.
-        device: where.
-        teacher: see `train`.
-        should_stop: likewise.
-
-    Yields:
-        The seed's number, from 1, and its accuracy on validation and test images.
+        study: asks for them.
+        folder: the run's; each seed has a folder in that of its trial.
+        members: trials' numbers and candidates.
     """
-    test = None
-    for number, seed in enumerate(seeds, 1):
-        own = folder / SEEDS / str(number)
-        if (own / RESULT).exists():
-            continue
-        result = train(
-            candidate,
-            recipe,
-            data,
-            own,
-            seed=seed,
-            device=device,
-            teacher=teacher,
-            should_stop=should_stop,
-        )
-        test = test or data.read_test().to(device)
-        network = load_network(candidate, own / BEST).to(device)
-        validation, tested = result.best.validation_accuracy, accuracy(network, data, test)
-        write_json(own / RESULT, {"accuracy": validation, "test_accuracy": tested})
-        yield number, validation, tested
+    assert study.confirm is not None
+    for number, candidate in members:
+        for seed in range(1, study.confirm.seeds + 1):
+            own = trial_folder(folder, number) / SEEDS / str(seed)
+            if not (own / RESULT).exists():
+                derived = derive_seed(study.seed, "confirm", candidate.id, seed)
+                yield Job(number, candidate, own, seed=derived, tested=True)
 
 
 def indistinguishable(front: pd.DataFrame) -> list[list[int]]:

@@ -10,7 +10,7 @@ contribution to the hypervolume comes first (Beume et al., "SMS-EMOA", 2007, sec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 import moocore
@@ -72,12 +72,20 @@ class Ladder:
         """A trial goes no further; its results still count."""
         self._ended.add(number)
 
-    def next(self) -> tuple[int, int] | None:
-        """The trial to go on with and the level it goes to, highest rung first; None for no one."""
+    def has(self, number: int, level: int) -> bool:
+        """Whether a trial reached a level."""
+        return number in self._results[level]
+
+    def next(self, busy: Collection[int] = ()) -> tuple[int, int] | None:
+        """The trial to go on with and the level it goes to, highest rung first; None for no one.
+
+        Those that are ``busy`` are on their way already.
+        """
         for level in reversed(range(len(self.levels) - 1)):
             places = len(self._results[level]) // self.factor
             for number in self.ranked(level)[:places]:
-                if number not in self._results[level + 1] and number not in self._ended:
+                gone = number in self._results[level + 1] or number in self._ended
+                if not gone and number not in busy:
                     return number, level + 1
         return None
 

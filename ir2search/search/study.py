@@ -19,11 +19,11 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.dataclasses import dataclass
 
 from ir2search import text
 from ir2search.data import DataConfig
 from ir2search.errors import SpaceError, StudyError
-from ir2search.search.confirm import Confirm
 from ir2search.search.limits import Stop
 from ir2search.search.objectives import CostName, ObjectiveName
 from ir2search.search.rungs import Rungs
@@ -46,6 +46,17 @@ def _quantity(value: object) -> object:
 
 
 Quantity = Annotated[float, BeforeValidator(_quantity), Field(gt=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+class Confirm:
+    """The ``[confirm]`` section of a study file.
+
+    Attributes:
+        seeds: from how many further seeds each member of the front is trained at the end.
+    """
+
+    seeds: Annotated[int, Field(strict=True, ge=1, le=100)] = 3
 
 
 class Study(BaseModel):

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ir2search.errors import RunError
+from ir2search.errors import CheckpointError
 from ir2search.files import write_text
 from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate, build
@@ -34,7 +34,7 @@ def load_network(candidate: Candidate, file: Path) -> TappedNetwork:
     """The candidate's network with the weights of ``file``, on the CPU, in evaluation mode.
 
     Raises:
-        RunError: the file is missing, corrupt, or of another network.
+        CheckpointError: the file is missing, corrupt, or of another network.
     """
     network = build(candidate)
     weights, _ = _open(file)
@@ -42,7 +42,7 @@ def load_network(candidate: Candidate, file: Path) -> TappedNetwork:
         network.load_state_dict(weights)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise RunError(f"{file}: the weights do not fit the candidate: {reason}") from None
+        raise CheckpointError(f"{file}: the weights do not fit the candidate: {reason}") from None
     return network.eval()
 
 
@@ -63,7 +63,11 @@ def save_progress(
 def load_progress(
     folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer
 ) -> list[dict[str, Any]]:
-    """Take up training where `save_progress` left it; gives the curve, empty at the start."""
+    """Take up training where `save_progress` left it; gives the curve, empty at the start.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read, or is another network's.
+    """
     file = folder / LAST
     if not file.exists():
         return []
@@ -78,10 +82,22 @@ def load_progress(
         if name.startswith("optimizer."):
             _, index, key = name.split(".", 2)
             states.setdefault(int(index), {})[key] = tensor
-    network.load_state_dict(weights)
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
-    curve: list[dict[str, Any]] = json.loads(metadata["curve"])
+    try:
+        network.load_state_dict(weights)
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+        curve: list[dict[str, Any]] = json.loads(metadata["curve"])
+    except (RuntimeError, KeyError, ValueError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise CheckpointError(
+            f"{file}: not this training's checkpoint ({reason}); remove it to train again"
+        ) from None
     return curve
+
+
+def discard_progress(folder: Path) -> None:
+    """Remove a training's checkpoints and its curve."""
+    for name in (LAST, BEST, CURVE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _open(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -90,7 +106,7 @@ def _open(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
             return tensors, stored.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise RunError(
+        raise CheckpointError(
             f"{file}: not a checkpoint that can be read ({error}); remove it to train again"
         ) from None
 

@@ -205,7 +205,7 @@ def test_a_candidate_that_cannot_better_a_perfect_one_is_not_trained(
         save_network(build(candidate), folder / "best.safetensors")
         return TrainingResult((EpochResult(1, 0.0, 1.0, 0.0, 0.1, 1.0),))
 
-    monkeypatch.setattr("ir2search.search.session.train", perfect)
+    monkeypatch.setattr("ir2search.search.engines.job.train", perfect)
     start({**quick, "trials": 30, "sampler": "grid"}, tmp_path / "run")
     assert all(later < earlier for earlier, later in itertools.pairwise(trained))
     table = ir.trials(tmp_path / "run")

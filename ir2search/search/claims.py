@@ -1,0 +1,80 @@
+"""Which driver has which trial, where several drivers work on one study.
+
+Drivers share the run's folder and take turns by a lock in it: in its turn a driver reads what the
+others did, decides what to train, and marks those trials as its own. Each also holds a lock of its
+own for as long as it lives. The operating system drops a lock when its process ends, however it
+ends, so that a trial of a dead driver is known to be free at once, and by no clock.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from optuna.trial import Trial
+
+DRIVER = "driver"  # a trial's attribute: who has it; empty for no one
+
+
+class Claims:
+    """One driver's claims, held while it is entered.
+
+    Args:
+        folder: the run's.
+        shared: whether there may be other drivers; without, every trial is free for this one.
+    """
+
+    def __init__(self, folder: Path, *, shared: bool) -> None:
+        self.shared = shared
+        self.name = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._folder = folder / "drivers"
+        self._turn = FileLock(folder / ".turn")
+        self._held = ExitStack()
+
+    def __enter__(self) -> Claims:
+        if self.shared:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._held.enter_context(FileLock(self._folder / self.name))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Keep other drivers from deciding anything meanwhile."""
+        if not self.shared:
+            yield
+            return
+        with self._turn:
+            yield
+
+    def claim(self, trial: Trial) -> None:
+        """Mark a trial as this driver's."""
+        if self.shared:
+            trial.set_user_attr(DRIVER, self.name)
+
+    def release(self, trial: Trial) -> None:
+        """Leave a trial to whoever takes it."""
+        if self.shared:
+            trial.set_user_attr(DRIVER, "")
+
+    def is_free(self, attributes: Mapping[str, Any]) -> bool:
+        """Whether a trial with these attributes is no living driver's."""
+        name = attributes.get(DRIVER, "")
+        return not self.shared or not name or not self._lives(name)
+
+    def _lives(self, name: str) -> bool:
+        if name == self.name:
+            return True
+        try:
+            with FileLock(self._folder / name, timeout=0):
+                return False
+        except Timeout:
+            return True

@@ -1,0 +1,383 @@
+"""The driver of a study: asks Optuna for candidates, has them trained, tells what they gave."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import optuna
+import torch
+from filelock import FileLock
+from optuna.trial import Trial, TrialState
+
+from ir2search.costs import Cost, cost
+from ir2search.errors import CandidateError
+from ir2search.files import write_json
+from ir2search.search.budget import costs_of, is_affordable, over_budget
+from ir2search.search.claims import Claims
+from ir2search.search.confirm import RESULT, further_seeds
+from ir2search.search.engines import OUT_OF_MEMORY, Engine, Job, Outcome, Work, reason_of
+from ir2search.search.folder import trial_folder
+from ir2search.search.ledger import Ledger
+from ir2search.search.observer import RunObserver
+from ir2search.search.proposals import ask, enqueue_new
+from ir2search.search.results import RUNGS, TEST_FILE, front_of, state_of, trials_of
+from ir2search.search.samplers import derive_seed
+from ir2search.search.study import Study
+from ir2search.space import Candidate, SearchSpace
+from ir2search.training import Interrupted, TrainingResult, accuracy, load_network
+from ir2search.training.checkpoint import BEST
+
+EXHAUSTED = "the space holds no further candidate within the budget"
+STALE_PROPOSALS = 20  # so many proposals in a row with nothing new: take a new point at random
+POLL = 0.5  # seconds between looks at what other drivers do
+
+
+class Driver:
+    """One process's work on a study. It alone, or one of several, asks and tells.
+
+    Args:
+        study: what is asked.
+        space: of the data's candidates.
+        storage: the trials.
+        folder: the run's.
+        work: what all trainings have in common.
+        device: where the front is tested.
+        engine: trains.
+        claims: keeps drivers apart.
+        observer: told what happens.
+        should_stop: asked between trainings.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        space: SearchSpace,
+        storage: optuna.Study,
+        folder: Path,
+        work: Work,
+        device: torch.device,
+        engine: Engine,
+        claims: Claims,
+        observer: RunObserver,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self.study, self.space, self.storage, self.folder = study, space, storage, folder
+        self.work, self.device, self.engine, self.claims = work, device, engine, claims
+        self.observer, self.should_stop = observer, should_stop
+        self.ledger = Ledger(study, space)
+        self.parked: dict[int, Trial] = {}  # wait at a rung
+        self.left: dict[int, Trial] = {}  # were left running by a driver that is gone
+        self.flying: dict[int, tuple[Trial, int]] = {}  # in the engine, with the level they go to
+        self.elsewhere: set[int] = set()  # other drivers' that run
+        self.over: str | None = None  # why nothing more is proposed
+        self.began = time.monotonic()
+
+    def run(self) -> None:
+        """Take up what was left running, then propose until all is trained; then test."""
+        with self.claims.turn():
+            self._read()
+        done = self.ledger.ended()
+        self.observer.on_start(self.study, done, list(self.parked))
+        self._search()
+        if self._is_last():
+            self._finish()
+
+    def _search(self) -> None:
+        while True:
+            self._heed()
+            with self.claims.turn():
+                if self.claims.shared:
+                    self._read()
+                self._fill()
+            if self.flying:
+                for outcome in self.engine.wait():
+                    self._receive(outcome)
+            elif self.elsewhere and self._limit() is None:
+                time.sleep(POLL)
+            else:
+                return
+
+    def _heed(self) -> None:
+        """Stop, where that was asked for, once all that is in flight is on disk."""
+        if not self.should_stop():
+            return
+        self.engine.interrupt()
+        while self.flying:
+            for outcome in self.engine.wait():
+                self._receive(outcome)
+        raise Interrupted
+
+    def _read(self) -> None:
+        """Learn from the storage what other drivers, or earlier sessions, did."""
+        trials = self.storage.get_trials(deepcopy=False)
+        self.ledger.queued = sum(trial.state == TrialState.WAITING for trial in trials)
+        self.ledger.proposed = len(trials) - self.ledger.queued
+        self.parked, self.left, self.elsewhere = {}, {}, set()
+        for trial in trials:
+            if trial.state == TrialState.WAITING or trial.number in self.flying:
+                continue
+            state = self.ledger.learn(trial)
+            if state not in ("waiting", "unfinished"):
+                continue
+            if not self.claims.is_free(trial.user_attrs):
+                self.elsewhere.add(trial.number)
+                if "candidate_id" in trial.user_attrs:
+                    self.ledger.begin(trial.number, trial.user_attrs["candidate_id"])
+            else:
+                place = self.parked if state == "waiting" else self.left
+                place[trial.number] = Trial(self.storage, trial._trial_id)
+
+    def _fill(self) -> None:
+        """Give the engine as many jobs as it has room for."""
+        while len(self.flying) < self.engine.capacity() and not self.should_stop():
+            if not self._start_next():
+                return
+
+    def _start_next(self) -> bool:
+        """Start one training; False where there is none to start now."""
+        stale = 0
+        while True:
+            if self.left:
+                trial = self.left.pop(min(self.left))
+                if self._evaluate(trial):
+                    return True
+                continue
+            if (reason := self._limit()) is not None:
+                self._say_over(reason)
+                return False
+            climbed = self._climb()
+            if climbed is not None:
+                if climbed:
+                    return True
+                continue
+            if self.over or len(self.ledger.begun) >= self.study.trials:
+                return False
+            must_be_new = stale >= STALE_PROPOSALS or self.study.sampler == "grid"
+            if must_be_new and not self._enqueue_new():
+                self._say_over(EXHAUSTED)
+                return False
+            if self._evaluate(ask(self.study, self.space, self.storage, self.ledger)):
+                return True
+            stale += 1
+
+    def _enqueue_new(self) -> bool:
+        return enqueue_new(
+            self.study,
+            self.space,
+            self.storage,
+            self.ledger,
+            lambda candidate: is_affordable(self.study, candidate),
+        )
+
+    def _say_over(self, reason: str) -> None:
+        if self.over is None:
+            self.observer.on_search_end(reason)
+        self.over = reason
+
+    def _limit(self) -> str | None:
+        """Which of the study's limits is met, if any."""
+        seconds = time.monotonic() - self.began
+        ladder = self.ledger.ladder
+        return self.study.stop.reason(seconds, self.ledger.spent, ladder.begun(), ladder.finished())
+
+    def _climb(self) -> bool | None:
+        """Go on with the best trial that waits at a rung.
+
+        True where it is on its way, False where it was ended instead, None where none may go on.
+        """
+        step = self.ledger.ladder.next(self.flying.keys() | self.elsewhere)
+        if step is None:
+            return None
+        number, level = step
+        trial = self.parked.pop(number)
+        candidate = self.space.candidate(trial.params)
+        price = cost(candidate)
+        if (better := self._betters(price)) is not None:
+            self._stop(trial, better)
+            return False
+        self._submit(trial, candidate, price, level)
+        return True
+
+    def _evaluate(self, trial: Trial) -> bool:
+        """Start the training of a trial's candidate, or tell the study why not; True if started."""
+        if set(trial.params) != set(self.space.searched):
+            self._end(trial, TrialState.FAIL, "interrupted before it was proposed")
+            return False
+        try:
+            candidate = self.space.candidate(trial.params)
+        except CandidateError as error:
+            self._end(trial, TrialState.PRUNED, f"names no network: {error}")
+            return False
+        trial.set_user_attr("candidate_id", candidate.id)
+        trial.set_user_attr("candidate", candidate.as_dict())
+        if self.ledger.seen.get(candidate.id, trial.number) != trial.number:
+            self._repeat(trial, self.ledger.seen[candidate.id])
+            return False
+        try:
+            price = cost(candidate)
+        except OUT_OF_MEMORY as error:
+            self._end(trial, TrialState.FAIL, reason_of(error))
+            return False
+        refusal = over_budget(self.study, price) or self._betters(price)
+        if refusal is not None:
+            self._end(trial, TrialState.PRUNED, refusal)
+            return False
+        folder = trial_folder(self.folder, trial.number)
+        write_json(folder / "candidate.json", candidate.as_dict())
+        write_json(folder / "cost.json", price.as_dict())
+        trial.set_user_attr("cost", price.totals())
+        self._submit(trial, candidate, price, 0)
+        return True
+
+    def _submit(self, trial: Trial, candidate: Candidate, price: Cost, level: int) -> None:
+        """Have it trained to a rung, or to the end where that is the highest one."""
+        self.claims.claim(trial)
+        self.ledger.begin(trial.number, candidate.id)
+        self.flying[trial.number] = (trial, level)
+        self.observer.on_trial(trial.number, candidate, price)
+        self.engine.submit(
+            Job(
+                trial.number,
+                candidate,
+                trial_folder(self.folder, trial.number),
+                seed=derive_seed(self.study.seed, "train", candidate.id),
+                until=self.ledger.ladder.levels[level],
+            )
+        )
+
+    def _receive(self, outcome: Outcome) -> None:
+        """Write down what became of a training."""
+        trial, level = self.flying.pop(outcome.job.number)
+        if outcome.failure is not None:
+            self._end(trial, TrialState.FAIL, outcome.failure)
+        elif outcome.result is not None:
+            self._measure(trial, level, outcome.result)
+
+    def _measure(self, trial: Trial, level: int, result: TrainingResult) -> None:
+        """Write down what a trial gave at a rung."""
+        best, attributes = result.best, trial.user_attrs
+        trial.set_user_attr("seconds", result.seconds)
+        trial.set_user_attr("best_epoch", best.epoch)
+        trial.set_user_attr("accuracy", best.validation_accuracy)
+        epochs = self.ledger.ladder.levels[level]
+        if self.study.rungs is not None:
+            reached = attributes.get(RUNGS, {}) | {str(epochs): best.validation_accuracy}
+            trial.set_user_attr(RUNGS, reached)
+        price = attributes["cost"]
+        self.ledger.reach(trial.number, level, trial.params, price, best.validation_accuracy)
+        if level + 1 < len(self.ledger.ladder.levels):
+            self.parked[trial.number] = trial
+            self.claims.release(trial)
+            self.observer.on_wait(trial.number, epochs, best.validation_accuracy)
+            return
+        measured = {"accuracy": best.validation_accuracy, **costs_of(cost(self._candidate(trial)))}
+        told = [measured[name] for name in self.study.objectives]
+        self._end(trial, TrialState.COMPLETE, "trained", told)
+
+    def _candidate(self, trial: Trial) -> Candidate:
+        return self.space.candidate(trial.params)
+
+    def _stop(self, trial: Trial, reason: str) -> None:
+        """End a trial that waits at a rung."""
+        epochs = max(map(int, trial.user_attrs[RUNGS]))
+        whole = self.study.recipe.epochs
+        self._end(trial, TrialState.PRUNED, f"stopped after {epochs} of {whole} epochs: {reason}")
+
+    def _betters(self, price: Cost) -> str | None:
+        """A sentence on a trained trial that a candidate could not better with no error at all."""
+        if "accuracy" not in self.study.objectives:
+            return None
+        ideal = self.ledger.minimised(price.totals(), 1.0)
+        for number, values in self.ledger.ladder.finished():
+            if all(value <= best for value, best in zip(values, ideal, strict=True)):
+                return f"even without any error it would not better trial {number}"
+        return None
+
+    def _repeat(self, trial: Trial, original: int) -> None:
+        """Answer a candidate that was met before with what it gave, as far as that is known."""
+        trial.set_user_attr("duplicate_of", original)
+        state, values = self.ledger.outcomes.get(original, (TrialState.PRUNED, None))
+        self._end(trial, state, f"same network as trial {original}", values)
+
+    def _end(
+        self, trial: Trial, state: TrialState, outcome: str, values: list[float] | None = None
+    ) -> None:
+        trial.set_user_attr("outcome", outcome)
+        ended = self.storage.tell(trial, values, state)
+        self.ledger.end(trial.number, ended.user_attrs, state, values)
+        named = self.ledger.named(values)
+        self.observer.on_trial_end(trial.number, state_of(ended), outcome, named)
+
+    def _is_last(self) -> bool:
+        """Whether no other driver trains for this study."""
+        if not self.claims.shared:
+            return True
+        with self.claims.turn():
+            self._read()
+        return not self.elsewhere
+
+    def _finish(self) -> None:
+        """End what waits at rungs, and look at the front once more."""
+        with FileLock(self.folder / ".finish") if self.claims.shared else nullcontext():
+            with self.claims.turn():
+                if self.claims.shared:  # the driver before may have done it all
+                    self._read()
+                for number in sorted(self.parked):
+                    self._stop(self.parked[number], "others of its rung went on")
+                self.parked.clear()
+            self._test_front()
+            self._confirm_front()
+
+    def _front(self) -> list[tuple[int, Candidate]]:
+        table = trials_of(self.folder, self.study, self.storage)
+        trials = self.storage.get_trials(deepcopy=False)
+        return [
+            (int(number), self.space.candidate(trials[number].params))
+            for number in front_of(table, self.study)["number"]
+        ]
+
+    def _test_front(self) -> None:
+        """Measure those front members on the test set that have not been, once each."""
+        for number, candidate in self._front():
+            folder = trial_folder(self.folder, number)
+            if (folder / TEST_FILE).exists():
+                continue
+            test = self.work.test.to(self.device)
+            network = load_network(candidate, folder / BEST).to(self.device)
+            score = accuracy(network, self.work.data, test)
+            write_json(folder / TEST_FILE, {"test_accuracy": score, "images": len(test)})
+            self.observer.on_test(number, score)
+
+    def _confirm_front(self) -> None:
+        """Train front members from further seeds, where the study asks for it."""
+        if self.study.confirm is None:
+            return
+        jobs = further_seeds(self.study, self.folder, self._front())
+        for outcome in self._work_off(jobs):
+            if outcome.result is None or outcome.test_accuracy is None:
+                continue
+            found = outcome.result.best.validation_accuracy, outcome.test_accuracy
+            folder = outcome.job.folder
+            write_json(
+                folder / RESULT, dict(zip(("accuracy", "test_accuracy"), found, strict=True))
+            )
+            self.observer.on_confirm(outcome.job.number, int(folder.name), *found)
+
+    def _work_off(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+        """Have jobs done that are no trials, as many at once as the engine has room for."""
+        todo, flying = list(jobs), 0
+        while todo or flying:
+            if self.should_stop():
+                self.engine.interrupt()
+                todo.clear()
+            while todo and flying < self.engine.capacity():
+                self.engine.submit(todo.pop(0))
+                flying += 1
+            outcomes = self.engine.wait() if flying else []
+            flying -= len(outcomes)
+            yield from outcomes
+        if self.should_stop():
+            raise Interrupted

@@ -1,0 +1,25 @@
+"""Who trains: this process, worker processes of this machine, or a Ray cluster."""
+
+from ir2search.search.engines.inline import Inline
+from ir2search.search.engines.job import (
+    OUT_OF_MEMORY,
+    Engine,
+    Job,
+    Listener,
+    Outcome,
+    Work,
+    perform,
+    reason_of,
+)
+
+__all__ = [
+    "OUT_OF_MEMORY",
+    "Engine",
+    "Inline",
+    "Job",
+    "Listener",
+    "Outcome",
+    "Work",
+    "perform",
+    "reason_of",
+]

@@ -1,0 +1,124 @@
+"""What a driver knows of its study's trials, all of it from Optuna's storage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from ir2search.search.objectives import OBJECTIVES
+from ir2search.search.results import RUNGS, State, state_of
+from ir2search.search.rungs import Ladder, Observations
+from ir2search.search.samplers import distributions
+from ir2search.search.study import Study
+from ir2search.space import SearchSpace
+
+
+class Ledger:
+    """The trials of a study: who stands for which candidate, who reached which rung.
+
+    Attributes:
+        ladder: who goes on to which rung.
+        observations: what samplers learn from where there are rungs.
+        seen: the trial that stands for a candidate, by the candidate's id.
+        outcomes: state and values of ended trials that stand for one.
+        begun: trials that were trained or are, at least to the first rung; they count towards
+            those that a study asks for.
+        proposed: how many trials there are.
+        queued: how many points are proposed next.
+        spent: epochs, on all trials.
+    """
+
+    def __init__(self, study: Study, space: SearchSpace) -> None:
+        rungs, epochs = study.rungs, study.recipe.epochs
+        levels = (epochs,) if rungs is None else rungs.levels(epochs)
+        self.study, self.space = study, space
+        self.ladder = Ladder(levels, 1 if rungs is None else rungs.factor)
+        self.observations = Observations(len(levels), len(study.objectives))
+        self.seen: dict[str, int] = {}
+        self.outcomes: dict[int, tuple[TrialState, list[float] | None]] = {}
+        self.begun: set[int] = set()
+        self.proposed = 0
+        self.queued = 0
+        self.spent = 0
+
+    def learn(self, trial: FrozenTrial) -> State:
+        """Learn how a trial stands in the storage; what was known of it is not learned again."""
+        state = state_of(trial)
+        if trial.number in self.outcomes:
+            return state
+        self._learn_rungs(trial)
+        if state in ("waiting", "unfinished"):
+            if "candidate_id" in trial.user_attrs and state == "waiting":
+                self.begin(trial.number, trial.user_attrs["candidate_id"])
+        elif trial.state.is_finished():
+            self.end(trial.number, trial.user_attrs, trial.state, trial.values)
+        return state
+
+    def begin(self, number: int, candidate_id: str) -> None:
+        """A trial's training begins."""
+        self.seen[candidate_id] = number
+        self.begun.add(number)
+
+    def reach(
+        self,
+        number: int,
+        level: int,
+        parameters: Mapping[str, Any],
+        costs: Mapping[str, Any],
+        accuracy: float,
+    ) -> None:
+        """A trial reached a level with its best accuracy so far."""
+        values = self.minimised(costs, accuracy)
+        self.ladder.record(number, level, values)
+        self.spent += self.ladder.levels[level] - (self.ladder.levels[level - 1] if level else 0)
+        if self.study.rungs is not None:
+            self.observations.add(level, parameters, distributions(self.space), values)
+
+    def end(
+        self,
+        number: int,
+        attributes: Mapping[str, Any],
+        state: TrialState,
+        values: list[float] | None,
+    ) -> None:
+        """A trial ended. One that named no network, or repeats another, stands for nothing."""
+        self.ladder.end(number)
+        if "candidate_id" not in attributes or "duplicate_of" in attributes:
+            return
+        self.seen[attributes["candidate_id"]] = number
+        self.outcomes[number] = (state, values)
+        if RUNGS in attributes or state in (TrialState.COMPLETE, TrialState.FAIL):
+            self.begun.add(number)
+
+    def minimised(self, costs: Mapping[str, Any], accuracy: float) -> tuple[float, ...]:
+        """The objectives of these totals of a cost, each to be made small."""
+        return tuple(
+            1 - accuracy if name == "accuracy" else float(costs[OBJECTIVES[name].column])
+            for name in self.study.objectives
+        )
+
+    def named(self, values: list[float] | None) -> dict[str, float] | None:
+        """A trial's values by objective."""
+        return dict(zip(self.study.objectives, values, strict=True)) if values else None
+
+    def ended(self) -> list[dict[str, float] | None]:
+        """The objectives of ended trials that count; None for one that failed or was stopped."""
+        return [
+            self.named(values)
+            for number, (_, values) in self.outcomes.items()
+            if number in self.begun
+        ]
+
+    def _learn_rungs(self, trial: FrozenTrial) -> None:
+        attributes = trial.user_attrs
+        if "duplicate_of" in attributes:
+            return
+        reached = dict(attributes.get(RUNGS, {}))
+        if trial.state == TrialState.COMPLETE:
+            reached[str(self.ladder.levels[-1])] = attributes["accuracy"]
+        for epochs, best in reached.items():
+            level = self.ladder.levels.index(int(epochs))
+            if not self.ladder.has(trial.number, level):
+                self.reach(trial.number, level, trial.params, attributes["cost"], best)
