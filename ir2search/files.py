@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ def add_session(folder: Path, seed: int, device: torch.device) -> None:
     sessions.append(
         {
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "command": [Path(sys.argv[0]).name, *map(_without_password, sys.argv[1:])],
             "seed": seed,
             "python": platform.python_version(),
             "platform": f"{platform.system()} {platform.machine()}",
@@ -64,6 +65,12 @@ def add_session(folder: Path, seed: int, device: torch.device) -> None:
         }
     )
     write_json(file, {"sessions": sessions})
+
+
+def _without_password(argument: str) -> str:
+    """A word of a command line in which no URL has a password."""
+    argument = re.sub(r"(://[^/@\s:]*):[^@\s]*@", r"\1@", argument)
+    return re.sub(r"([?&][^=&]*pass[^=&]*=)[^&]*", r"\1", argument, flags=re.IGNORECASE)
 
 
 def read_json(file: Path) -> Any:
@@ -98,7 +105,12 @@ def write_json(file: Path, value: object) -> None:
 
 def write_text(file: Path, text: str) -> None:
     """Write text so that a kill at any moment leaves the old file or the new one."""
+    write_bytes(file, text.encode())
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write a file so that a kill at any moment leaves the old one or the new one."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(file.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_bytes(content)
     partial.replace(file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -57,6 +57,16 @@ Data = Annotated[
     typer.Option(help="Folder of images: parquet, CIFAR-10 binary batches, or split/class/*."),
 ]
 Device = Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda, cuda:1.")]
+Devices = Annotated[
+    str, typer.Option("--device", help="auto, cpu, cuda, or several as cuda:0,cuda:1.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Train so many candidates at once, each in a process of its own."),
+]
+TrialsPerDevice = Annotated[
+    int | None, typer.Option(min=1, help="In place of --workers: so many on each device.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 
@@ -77,9 +87,22 @@ def run(
         Path, typer.Option(help="Folder of all runs; nothing is written elsewhere.")
     ] = (Path("runs")),
     data: Data = None,
-    device: Device = "auto",
+    device: Devices = "auto",
     trials: Annotated[
         int | None, typer.Option(min=1, help="Train so many candidates, whatever the file says.")
+    ] = None,
+    workers: Workers = None,
+    trials_per_device: TrialsPerDevice = None,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="Train on this machine, or on a Ray cluster.")
+    ] = "local",
+    address: Annotated[str, typer.Option(help="The Ray cluster: auto or HOST:PORT.")] = "auto",
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep the trials in a journal, or on postgresql+psycopg://USER@HOST/DATABASE or "
+            "grpc://HOST:PORT, for several drivers; SQLite in the run's folder if left out."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -93,6 +116,9 @@ def run(
       ir2search run digits
       ir2search run cifar10 --data cifar10/ --device cuda
       ir2search run my-study.toml --runs /scratch/runs --trials 100
+      ir2search run my-study.toml --device cuda:0,cuda:1 --trials-per-device 4
+      ir2search run my-study.toml --engine ray --address head:6379
+      ir2search run my-study.toml --storage postgresql+psycopg://me@db/studies
     """
     from ir2search.cli.progress import RunProgress
     from ir2search.cli.show import show_status
@@ -103,7 +129,56 @@ def run(
     if trials is not None:
         asked = asked.model_copy(update={"trials": trials})
     with RunProgress() as progress:
-        result = run_study(asked, runs / asked.name, data=data, device=device, observer=progress)
+        result = run_study(
+            asked,
+            runs / asked.name,
+            data=data,
+            device=device,
+            workers=workers,
+            trials_per_device=trials_per_device,
+            engine=engine,
+            address=address,
+            storage=storage,
+            observer=progress,
+        )
+    show_status(result, as_json)
+
+
+@app.command()
+def worker(
+    folder: Folder,
+    data: Data = None,
+    device: Devices = "auto",
+    workers: Workers = None,
+    trials_per_device: TrialsPerDevice = None,
+    storage: Annotated[
+        str | None, typer.Option(help="The run's storage again, where it needs a password.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Work on a run that was begun with --storage, from this machine too.
+
+    The run's folder has to be one that all machines share, such as on NFS.
+
+    \b
+    Examples:
+      ir2search worker /shared/runs/my-study
+      srun --ntasks 8 ir2search worker /shared/runs/my-study --device cuda
+    """
+    from ir2search.cli.progress import RunProgress
+    from ir2search.cli.show import show_status
+    from ir2search.search import join
+
+    with RunProgress() as progress:
+        result = join(
+            folder,
+            data=data,
+            device=device,
+            workers=workers,
+            trials_per_device=trials_per_device,
+            storage=storage,
+            observer=progress,
+        )
     show_status(result, as_json)
 
 

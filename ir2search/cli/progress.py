@@ -9,7 +9,7 @@ from types import TracebackType
 import moocore
 import pandas as pd
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ir2search import text
 from ir2search.costs import Cost
@@ -28,7 +28,7 @@ class RunProgress(RunObserver):
     def __init__(self) -> None:
         self.progress = _progress()
         self.trials = self.progress.add_task("reading the images", total=None, note="")
-        self.epochs = self.progress.add_task("", total=None, note="", visible=False)
+        self.running: dict[int, TaskID] = {}
         self.study: Study | None = None
         self.ended: list[Values | None] = []
         self.waiting: set[int] = set()
@@ -50,24 +50,28 @@ class RunProgress(RunObserver):
         if begun := self._begun():
             self._say(f"going on after {begun} of {study.trials} trials")
         self.progress.update(self.trials, description=f"{study.name}: trials", total=study.trials)
-        self.progress.update(self.epochs, total=study.recipe.total_epochs)
         self._show_trials()
 
     def on_trial(self, number: int, candidate: Candidate, price: Cost) -> None:
+        assert self.study is not None
         title = f"trial {number}: depth {candidate.depth}, {text.count(price.ops)} OPs, epochs"
-        self.progress.reset(self.epochs, description=title, note="", visible=True)
+        total = self.study.recipe.total_epochs
+        self.running[number] = self.progress.add_task(title, total=total, note="")
 
     def on_step(self, number: int, progress: float) -> None:
-        self.progress.update(self.epochs, completed=progress)
+        if number in self.running:
+            self.progress.update(self.running[number], completed=progress)
 
     def on_epoch(self, number: int, result: EpochResult) -> None:
         accuracy = text.percent(result.validation_accuracy)
         note = f"{result.epoch} · {accuracy} · loss {result.loss:.2f}"
-        self.progress.update(self.epochs, note=note)
+        if number in self.running:
+            self.progress.update(self.running[number], note=note)
 
     def on_wait(self, number: int, epochs: int, accuracy: float) -> None:
         self._say(f"trial {number}: waits after {epochs} epochs, {text.percent(accuracy)}")
         self.waiting.add(number)
+        self._end_bar(number)
         self._show_trials()
 
     def on_trial_end(self, number: int, state: State, outcome: str, values: Values | None) -> None:
@@ -75,9 +79,13 @@ class RunProgress(RunObserver):
         if state != "duplicate":
             self._say(f"trial {number}: {described}")
         self.waiting.discard(number)
+        self._end_bar(number)
         if state in COUNTED:
             self.ended.append(values)
         self._show_trials()
+
+    def on_remark(self, number: int, remark: str) -> None:
+        self._say(f"trial {number}: {remark}")
 
     def on_search_end(self, reason: str) -> None:
         self._say(f"{reason}: the search ends here")
@@ -88,6 +96,10 @@ class RunProgress(RunObserver):
 
     def on_test(self, number: int, test_accuracy: float) -> None:
         self._say(f"trial {number}: {text.percent(test_accuracy)} on the test images")
+
+    def _end_bar(self, number: int) -> None:
+        if number in self.running:
+            self.progress.remove_task(self.running.pop(number))
 
     def _show_trials(self) -> None:
         assert self.study is not None

@@ -11,7 +11,7 @@ from ir2search.search.results import (
     status,
     trials,
 )
-from ir2search.search.session import run
+from ir2search.search.session import join, run
 from ir2search.search.study import Study, load_study, shipped_studies, study_file
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Study",
     "front",
     "front_of",
+    "join",
     "load_study",
     "records",
     "run",

@@ -251,6 +251,8 @@ class Driver:
     def _receive(self, outcome: Outcome) -> None:
         """Write down what became of a training."""
         trial, level = self.flying.pop(outcome.job.number)
+        if outcome.remark is not None:
+            self.observer.on_remark(trial.number, outcome.remark)
         if outcome.failure is not None:
             self._end(trial, TrialState.FAIL, outcome.failure)
         elif outcome.result is not None:

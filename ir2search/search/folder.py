@@ -15,19 +15,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import optuna
 import tomli_w
-from sqlalchemy.exc import SQLAlchemyError
 
 from ir2search.errors import RunError
 from ir2search.files import write_text
-from ir2search.search.objectives import OBJECTIVES
-from ir2search.search.study import Study, load_study
+from ir2search.search.study import Resources, Study, load_study
 from ir2search.space import TAP, Choice, Domain, SearchSpace
 
 STUDY_FILE = "study.toml"
-# a study may be asked for more trials or seeds later
-MAY_CHANGE = ("trials", "stop", "confirm")
+# a study may be asked for more trials or seeds later, and moved to other machines
+MAY_CHANGE = ("trials", "stop", "confirm", "resources")
 
 
 def trial_folder(folder: Path, number: int) -> Path:
@@ -66,27 +63,11 @@ def saved_study(folder: Path) -> Study:
     return load_study(folder / STUDY_FILE)
 
 
-def open_storage(folder: Path, study: Study, *, create: bool = False) -> optuna.Study:
-    """The run's Optuna study.
-
-    Raises:
-        RunError: the database is missing or cannot be read.
-    """
-    file = folder / "study.db"
-    if not create and not file.exists():
-        raise RunError(f"{folder}: the run has not started any trial yet; run it first")
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{file.resolve()}")
-        return optuna.create_study(
-            study_name=study.name,
-            storage=storage,
-            directions=[OBJECTIVES[name].direction for name in study.objectives],
-            load_if_exists=True,
-        )
-    except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise RunError(f"{file}: cannot be used as the study's storage: {reason}") from None
+def definition(study: Study) -> dict[str, Any]:
+    """What a study's trials depend on; what of a study file may change is not in it."""
+    values = study_as_dict(study)
+    values["data"].pop("path", None)  # a folder may move; its content is checked
+    return {name: value for name, value in values.items() if name not in MAY_CHANGE}
 
 
 def study_as_dict(study: Study) -> dict[str, Any]:
@@ -104,6 +85,8 @@ def study_as_dict(study: Study) -> dict[str, Any]:
         values["stop"] = limits
     if study.confirm is not None:
         values["confirm"] = asdict(study.confirm)
+    if study.resources != Resources():
+        values["resources"] = asdict(study.resources)
     return values
 
 
@@ -127,11 +110,9 @@ def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_same(study: Study, saved: Study, folder: Path) -> None:
-    asked, made = study_as_dict(study), study_as_dict(saved)
-    for values in (asked, made):
-        values["data"].pop("path", None)  # a folder may move; its content is checked
+    asked, made = definition(study), definition(saved)
     for name in asked.keys() | made.keys():
-        if name not in MAY_CHANGE and asked.get(name) != made.get(name):
+        if asked.get(name) != made.get(name):
             raise RunError(
                 f"{folder}: made by another study file: {_difference(name, asked, made)}; "
                 "choose another --runs folder or name the study otherwise"

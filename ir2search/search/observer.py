@@ -38,8 +38,8 @@ class RunObserver:
     ) -> None:
         """A trial ended in a state; ``outcome`` says why it was not trained."""
 
-    def on_retry(self, number: int, reason: str) -> None:
-        """A training is done again from its last checkpoint, or from its start."""
+    def on_remark(self, number: int, remark: str) -> None:
+        """Something went wrong with a trial and was mended."""
 
     def on_search_end(self, reason: str) -> None:
         """The search ends before all trials are trained; ``reason`` says why."""

@@ -17,8 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 from ir2search.errors import RunError
 from ir2search.files import read_json
 from ir2search.search.confirm import RESULT, SEEDS
-from ir2search.search.folder import open_storage, saved_study, trial_folder
+from ir2search.search.folder import saved_study, trial_folder
 from ir2search.search.objectives import OBJECTIVES
+from ir2search.search.storage import open_storage
 from ir2search.search.study import Study
 from ir2search.space import Candidate, read_candidate
 

@@ -1,26 +1,35 @@
-"""Run a study in a folder, from its data to its storage, its engine and its driver."""
+"""Run a study in a folder: its data, its storage, its engine, its driver."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import optuna
-from torch import nn
+import torch
 
-from ir2search.data import ImageData, load_data
+from ir2search.data import load_data
 from ir2search.errors import RunError
 from ir2search.files import add_session, locked
 from ir2search.interrupts import deferred_interrupts
 from ir2search.search.budget import check_budget
 from ir2search.search.claims import Claims
 from ir2search.search.driver import Driver
-from ir2search.search.engines import Inline, Work
-from ir2search.search.folder import check_claim, open_storage, write_study
+from ir2search.search.engines import Engine, Inline, Processes, Work, open_work
+from ir2search.search.engines.cluster import Cluster, with_tests
+from ir2search.search.engines.devices import worker_devices, worker_threads
+from ir2search.search.folder import check_claim, definition, saved_study, write_study
 from ir2search.search.observer import RunObserver
 from ir2search.search.results import RunStatus, status
+from ir2search.search.storage import is_shared, open_storage, storage_errors
 from ir2search.search.study import Study
-from ir2search.training import Interrupted, load_teacher, pick_device
+from ir2search.training import Interrupted
+
+CACHE = ".cache"  # of decoded images, beside the runs
+PATIENCE = 60.0  # seconds for other drivers to begin on the same study
 
 
 def run(
@@ -29,6 +38,11 @@ def run(
     *,
     data: str | Path | None = None,
     device: str = "auto",
+    workers: int | None = None,
+    trials_per_device: int | None = None,
+    engine: Literal["local", "ray"] = "local",
+    address: str = "auto",
+    storage: str | None = None,
     observer: RunObserver | None = None,
 ) -> RunStatus:
     """Run a study in a folder, or go on with it, until it has trained all its trials.
@@ -41,54 +55,178 @@ def run(
         study: from `load_study`.
         folder: the run's own folder, made where needed. Decoded images are cached beside it.
         data: the folder of images, where the study reads one.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, or several as ``"cuda:0,cuda:1"``.
+        workers: how many trainings run at once, each in a process of its own; as many as there are
+            devices where left out.
+        trials_per_device: in place of ``workers``, how many on each device.
+        engine: ``"local"`` for this machine; ``"ray"`` for a Ray cluster, of which each training
+            takes what the study's ``resources`` say.
+        address: of the cluster, ``"auto"`` or ``"HOST:PORT"``.
+        storage: where the trials are kept; SQLite in the folder where left out. ``"journal"``, or
+            the URL of a database server, see `ir2search.search.storage`, or its proxy's.
         observer: told what happens.
 
     Raises:
-        InputError: the study, the data or the folder is not as it should be.
+        InputError: the study, the data, the folder, a device, the cluster or the storage is not as
+            it should be.
         KeyboardInterrupt: asked to stop; all but the current epoch is kept.
     """
-    folder, where = Path(folder), pick_device(device)
+    folder = Path(folder)
+    devices = worker_devices(device, workers, trials_per_device)
+    if engine == "ray" and (workers or trials_per_device):
+        raise RunError(
+            "--engine ray: the cluster and [resources] say how much runs at once; drop --workers"
+        )
     path = Path(data) if data is not None else None
     if folder.parent.exists() and not folder.parent.is_dir():
         raise RunError(f"{folder.parent}: not a folder; give --runs a folder")
     # checked before the folder is made, so that a wrong --data leaves nothing behind
-    images = load_data(study.data, path, folder.parent / ".cache", study.seed)
-    space = study.space.with_data(images.image, images.classes)
-    check_budget(study, space)
-    work = Work(study.recipe, images, _teacher(study, images))
+    load_data(study.data, path, folder.parent / CACHE, study.seed)
     if path is not None:
         study = study.model_copy(update={"data": replace(study.data, path=str(path.resolve()))})
+    work = open_work(study, folder.parent / CACHE)
+    check_budget(study, study.space.with_data(work.data.image, work.data.classes))
     check_claim(folder, study)
-    listener = observer or RunObserver()
-    with locked(folder), deferred_interrupts() as should_stop:
-        write_study(folder, study)
-        storage = open_storage(folder, study, create=True)
-        _check_data(storage, images, folder)
-        add_session(folder, study.seed, where)
-        engine = Inline(work, where, listener, should_stop)
-        with Claims(folder, shared=False) as claims:
-            driver = Driver(
-                study, space, storage, folder, work, where, engine, claims, listener, should_stop
-            )
-            try:
-                driver.run()
-            except Interrupted:
-                raise KeyboardInterrupt from None
-            finally:
-                engine.close()
-    return status(folder)
+    shared = is_shared(folder, storage)
+
+    def make_engine(listener: RunObserver, should_stop: Callable[[], bool]) -> Engine:
+        if engine == "ray":
+            sent = with_tests(work) if study.confirm else work
+            return Cluster(sent, study.resources, address, folder, listener)
+        return _local_engine(study, folder, work, devices, listener, should_stop)
+
+    session = _Session(study, folder, work, devices[0], storage, shared, observer, make_engine)
+    return session.run(begin=True)
 
 
-def _teacher(study: Study, images: ImageData) -> nn.Module | None:
-    if study.recipe.distillation is None:
-        return None
-    return load_teacher(study.recipe.distillation, images.image, images.classes)
+def join(
+    folder: str | Path,
+    *,
+    data: str | Path | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    trials_per_device: int | None = None,
+    storage: str | None = None,
+    observer: RunObserver | None = None,
+) -> RunStatus:
+    """Work on a run that another driver began, beside it.
 
+    Args:
+        folder: the run's, on a file system that all drivers share.
+        data: where the images lie on this machine, where that differs.
+        device: see `run`, like all that follow.
+        workers: likewise.
+        trials_per_device: likewise.
+        storage: needed only to give a password.
+        observer: likewise.
 
-def _check_data(storage: optuna.Study, data: ImageData, folder: Path) -> None:
-    if storage.user_attrs.get("data", data.fingerprint) != data.fingerprint:
+    Raises:
+        RunError: there is no run, or its storage is one driver's at a time.
+        InputError: something else that was given is wrong.
+        KeyboardInterrupt: asked to stop; all but the current epoch is kept.
+    """
+    folder = Path(folder)
+    devices = worker_devices(device, workers, trials_per_device)
+    study = saved_study(folder)
+    if not is_shared(folder, storage):
         raise RunError(
-            f"{folder}: was run on other images than --data holds now; give it the same data"
+            f"{folder}: its storage is for one driver at a time; give `ir2search run` --workers, "
+            "or begin the run with --storage postgresql+psycopg://..."
         )
-    storage.set_user_attr("data", data.fingerprint)
+    if data is not None:
+        study = study.model_copy(
+            update={"data": replace(study.data, path=str(Path(data).resolve()))}
+        )
+    work = open_work(study, folder.parent / CACHE)
+
+    def make_engine(listener: RunObserver, should_stop: Callable[[], bool]) -> Engine:
+        return _local_engine(study, folder, work, devices, listener, should_stop)
+
+    session = _Session(study, folder, work, devices[0], storage, True, observer, make_engine)
+    return session.run(begin=False)
+
+
+class _Session:
+    """One process's work on a run, from the lock on its folder to the last line."""
+
+    def __init__(
+        self,
+        study: Study,
+        folder: Path,
+        work: Work,
+        device: torch.device,
+        storage: str | None,
+        shared: bool,
+        observer: RunObserver | None,
+        make_engine: Callable[[RunObserver, Callable[[], bool]], Engine],
+    ) -> None:
+        self.study, self.folder, self.work, self.device = study, folder, work, device
+        self.storage, self.shared, self.make_engine = storage, shared, make_engine
+        self.observer = observer or RunObserver()
+
+    def run(self, begin: bool) -> RunStatus:
+        """Begin the run where asked, and work on it to its end."""
+        with deferred_interrupts() as should_stop:
+            if self.shared:
+                with locked(self.folder, PATIENCE):
+                    storage = self._open(begin)
+                self._drive(storage, should_stop)
+            else:
+                with locked(self.folder):
+                    self._drive(self._open(begin), should_stop)
+        return status(self.folder)
+
+    def _open(self, begin: bool) -> optuna.Study:
+        if begin:
+            write_study(self.folder, self.study)
+        made = json.dumps(definition(self.study), sort_keys=True)
+        storage = open_storage(self.folder, self.study, self.storage, definition=made, create=True)
+        fingerprint = self.work.data.fingerprint
+        if storage.user_attrs.get("data", fingerprint) != fingerprint:
+            raise RunError(
+                f"{self.folder}: was run on other images than --data holds now; give it the same "
+                "data"
+            )
+        storage.set_user_attr("data", fingerprint)
+        add_session(self.folder, self.study.seed, self.device)
+        return storage
+
+    def _drive(self, storage: optuna.Study, should_stop: Callable[[], bool]) -> None:
+        space = self.study.space.with_data(self.work.data.image, self.work.data.classes)
+        engine = self.make_engine(self.observer, should_stop)
+        try:
+            with Claims(self.folder, shared=self.shared) as claims, storage_errors(self.folder):
+                Driver(
+                    self.study,
+                    space,
+                    storage,
+                    self.folder,
+                    self.work,
+                    self.device,
+                    engine,
+                    claims,
+                    self.observer,
+                    should_stop,
+                ).run()
+        except Interrupted:
+            raise KeyboardInterrupt from None
+        except OSError as error:  # a full or read-only disk, a network that is down
+            place, reason = error.filename or self.folder, error.strerror or error
+            raise RunError(
+                f"{place}: {reason}; mend that and run the same command again to go on"
+            ) from None
+        finally:
+            engine.close()
+
+
+def _local_engine(
+    study: Study,
+    folder: Path,
+    work: Work,
+    devices: list[torch.device],
+    listener: RunObserver,
+    should_stop: Callable[[], bool],
+) -> Engine:
+    if len(devices) == 1:
+        return Inline(work, devices[0], listener, should_stop)
+    return Processes(study, folder.parent / CACHE, devices, worker_threads(len(devices)), listener)

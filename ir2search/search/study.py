@@ -59,6 +59,19 @@ class Confirm:
     seeds: Annotated[int, Field(strict=True, ge=1, le=100)] = 3
 
 
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+class Resources:
+    """The ``[resources]`` section of a study file: what one training takes of a cluster.
+
+    Attributes:
+        cpus: processor cores.
+        gpus: of a GPU, so that 0.25 puts four trainings on one.
+    """
+
+    cpus: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+
 class Study(BaseModel):
     """A validated study file; frozen.
 
@@ -76,6 +89,7 @@ class Study(BaseModel):
             stopped where this is left out.
         stop: when the search ends before it has trained all its trials.
         confirm: from how many further seeds the front is trained at the end.
+        resources: of one training on a cluster.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -92,6 +106,7 @@ class Study(BaseModel):
     rungs: Rungs | None = None
     stop: Stop = Stop()
     confirm: Confirm | None = None
+    resources: Resources = Resources()
     _source: str = PrivateAttr("study")
 
     @property
@@ -271,6 +286,7 @@ def _known_keys(path: list[str]) -> str:
         "rungs": list(Rungs.__dataclass_fields__),
         "stop": list(Stop.__dataclass_fields__),
         "confirm": list(Confirm.__dataclass_fields__),
+        "resources": list(Resources.__dataclass_fields__),
     }
     known = sections[path[-2]] if len(path) > 1 else list(Study.model_fields)
     near = difflib.get_close_matches(path[-1], known, 1)

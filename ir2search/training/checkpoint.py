@@ -7,6 +7,8 @@ leaves a whole one. Nothing here is a pickle.
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -113,5 +115,15 @@ def _open(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _save(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
     partial = file.with_suffix(".partial")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata)
+    try:
+        save_file(
+            {name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata
+        )
+    except SafetensorError as error:
+        partial.unlink(missing_ok=True)
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        code = int(number[1])
+        raise OSError(code, os.strerror(code), str(file)) from None
     partial.replace(file)

@@ -11,6 +11,8 @@ from ir2search.search.engines.job import (
     perform,
     reason_of,
 )
+from ir2search.search.engines.processes import Processes
+from ir2search.search.engines.work import open_work
 
 __all__ = [
     "OUT_OF_MEMORY",
@@ -19,7 +21,9 @@ __all__ = [
     "Job",
     "Listener",
     "Outcome",
+    "Processes",
     "Work",
+    "open_work",
     "perform",
     "reason_of",
 ]

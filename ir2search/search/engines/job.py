@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -53,12 +53,21 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: a result, or why it failed; neither where it was interrupted."""
+    """What became of a job: a result, or why it failed; neither where it was interrupted.
+
+    Attributes:
+        job: what was to be done.
+        result: of the training.
+        test_accuracy: where it was asked for.
+        failure: why there is no result.
+        remark: what went wrong on the way and was mended.
+    """
 
     job: Job
     result: TrainingResult | None = None
     test_accuracy: float | None = None
     failure: str | None = None
+    remark: str | None = None
 
 
 @dataclass
@@ -84,8 +93,15 @@ class Listener(Protocol):
     def on_epoch(self, number: int, result: EpochResult) -> None:
         """An epoch is on disk."""
 
-    def on_retry(self, number: int, reason: str) -> None:
-        """A training is done again, from its last checkpoint or from its start."""
+
+class Silent:
+    """A listener that says nothing, for processes whose driver reads the curves."""
+
+    def on_step(self, number: int, progress: float) -> None:
+        pass
+
+    def on_epoch(self, number: int, result: EpochResult) -> None:
+        pass
 
 
 class Engine(Protocol):
@@ -129,9 +145,9 @@ def perform(
             try:
                 return _perform(job, work, device, listener, should_stop)
             except CheckpointError as error:
-                listener.on_retry(job.number, f"{error}; training it again from the start")
                 discard_progress(job.folder)
-                return _perform(job, work, device, listener, should_stop)
+                again = _perform(job, work, device, listener, should_stop)
+                return replace(again, remark=f"trained again from the start, as {error}")
     except Interrupted:
         return Outcome(job)
     except TrainingDiverged as error:

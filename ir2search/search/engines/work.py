@@ -1,0 +1,29 @@
+"""What all trainings of a study have in common, made anew in every process that trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ir2search.data import load_data
+from ir2search.search.engines.job import Work
+from ir2search.search.study import Study
+from ir2search.training import load_teacher
+
+
+def open_work(study: Study, cache: Path) -> Work:
+    """Read a study's images and its teacher.
+
+    Args:
+        study: whose ``data.path`` says where its folder of images is, if it has one.
+        cache: the folder of decoded images.
+
+    Raises:
+        DataError: the images cannot be read.
+        WeightsError: the teacher's weights cannot.
+    """
+    images = load_data(study.data, None, cache, study.seed)
+    distillation = study.recipe.distillation
+    teacher = (
+        None if distillation is None else load_teacher(distillation, images.image, images.classes)
+    )
+    return Work(study.recipe, images, teacher)
