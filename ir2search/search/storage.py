@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import warnings
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,15 @@ import optuna
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    PendingRollbackError,
+    SQLAlchemyError,
+)
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -38,6 +47,7 @@ DATABASE, JOURNAL = "study.db", "study.journal"
 GRPC = "grpc://"
 PATIENCE = 300.0  # seconds for a database that went away to come back
 CONNECT_TIMEOUT = 10  # seconds
+AWAY = (OperationalError, InterfaceError, PendingRollbackError)
 
 
 def open_storage(
@@ -142,9 +152,12 @@ def _shown(url: str) -> str:
     """The storage's name without a password."""
     if url == "journal" or url.startswith(GRPC):
         return url
-    parsed = make_url(url)
-    secret = [key for key in parsed.query if "pass" in key.lower()]
-    return parsed.set(password=None).difference_update_query(secret).render_as_string()
+    full = make_url(url)
+    query = {key: value for key, value in full.query.items() if "pass" not in key.lower()}
+    bare = URL.create(
+        full.drivername, full.username, None, full.host, full.port, full.database, query
+    )
+    return bare.render_as_string()
 
 
 def _open(folder: Path, url: str | None) -> BaseStorage:
@@ -163,13 +176,16 @@ def _server(url: str) -> BaseStorage:
     if make_url(url).get_backend_name() == "postgresql":
         settings["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT}
     try:
-        return optuna.storages.get_storage(RDBStorage(url, engine_kwargs=settings))
+        database = RDBStorage(url, engine_kwargs=settings)
     except ImportError as error:
         reason = str(error).split(".")[0]
         raise RunError(
             f"{_shown(url)}: its driver is not installed ({reason}); "
             "pip install 'ir2search[cluster]'"
         ) from None
+    storage = optuna.storages.get_storage(database)
+    weakref.finalize(storage, database.engine.dispose)  # its connections would else stay open
+    return storage
 
 
 def _proxy(url: str) -> BaseStorage:
@@ -177,12 +193,14 @@ def _proxy(url: str) -> BaseStorage:
     if not host or not port.isdigit():
         raise RunError(f"--storage {url}: must be grpc://HOST:PORT")
     try:
-        proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
         proxy.wait_server_ready(timeout=CONNECT_TIMEOUT)
     except ImportError:
         raise RunError(f"{url}: needs grpcio; pip install 'ir2search[cluster]'") from None
     except Exception as error:
-        if _is_rpc_error(error) or isinstance(error, TimeoutError):
+        if _is_rpc_error(error) or isinstance(error, ConnectionError):
             raise RunError(f"{url}: no storage proxy answers there; start one first") from None
         raise
     return proxy
@@ -207,20 +225,22 @@ def _claim(opened: optuna.Study, folder: Path, name: str, definition: str) -> No
 
 def _patient(storage: BaseStorage) -> BaseStorage:
     """The storage, each of whose operations waits for a database that is away to come back."""
+    retrying = Retrying(
+        retry=retry_if_exception(_may_pass),
+        wait=wait_exponential(multiplier=0.2, max=5),
+        stop=stop_after_delay(PATIENCE),
+        before_sleep=lambda state: storage.remove_session(),  # its transaction is lost
+        reraise=True,
+    )
     names = [name for name in dir(BaseStorage) if not name.startswith("_")]
-    methods = {name: _patiently(getattr(storage, name)) for name in names}
+    methods = {name: _patiently(retrying, getattr(storage, name)) for name in names}
     patient: BaseStorage = type("PatientStorage", (BaseStorage,), methods)()
     return patient
 
 
-def _patiently(operation: Callable[..., Any]) -> Any:
+def _patiently(retrying: Retrying, operation: Callable[..., Any]) -> Any:
     def call(*arguments: Any, **named: Any) -> Any:
-        for attempt in Retrying(
-            retry=retry_if_exception(_may_pass),
-            wait=wait_exponential(multiplier=0.2, max=5),
-            stop=stop_after_delay(PATIENCE),
-            reraise=True,
-        ):
+        for attempt in retrying.copy():
             with attempt:
                 return _once_more(attempt.retry_state, operation, *arguments, **named)
         return None
@@ -242,12 +262,9 @@ def _once_more(
 def _may_pass(error: BaseException) -> bool:
     """Whether the database is only away: restarting, or beyond a network that is down."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    if isinstance(cause, DBAPIError):
-        return cause.connection_invalidated or type(cause).__name__ in (
-            "OperationalError",
-            "InterfaceError",
-        )
-    return _is_rpc_error(cause)
+    if isinstance(cause, DBAPIError) and cause.connection_invalidated:
+        return True
+    return isinstance(cause, AWAY) or _is_rpc_error(cause)
 
 
 def _is_rpc_error(error: BaseException | None) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import concurrent.futures
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ class Processes:
     ) -> None:
         self._curves = Curves(listener)
         self._stop = RawValue("b", 0)  # without a lock, which a killed worker might hold for ever
-        self._begin = (study, cache, threads, self._stop, os.getpid())
+        self._begin = (study, cache, threads, self._stop)
         self._workers = [_Worker(device, self._new_pool()) for device in devices]
 
     def capacity(self) -> int:
@@ -133,9 +134,18 @@ def _interrupts_blocked() -> Iterator[None]:
 _begun: dict[str, Any] = {}  # what this process was begun with, where it is a worker
 
 
-def _begin(study: Study, cache: Path, threads: int, stop: Any, driver: int) -> None:
+def _begin(study: Study, cache: Path, threads: int, stop: Any) -> None:
     torch.set_num_threads(threads)
-    _begun.update(study=study, cache=cache, stop=stop, driver=driver)
+    _begun.update(study=study, cache=cache, stop=stop)
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+
+
+def _end_with_driver() -> None:
+    """End this process at once where its driver is no more; what is on disk is whole."""
+    driver = parent_process()
+    assert driver is not None
+    driver.join()
+    os._exit(1)
 
 
 @cache
@@ -148,5 +158,5 @@ def _perform(job: Job, device: torch.device) -> Outcome:
 
 
 def _should_stop() -> bool:
-    """Whether the driver says so, or is no more."""
-    return bool(_begun["stop"].value) or os.getppid() != _begun["driver"]
+    """Whether the driver says so."""
+    return bool(_begun["stop"].value)

@@ -107,5 +107,5 @@ def test_an_address_where_no_cluster_is_is_named(
 
 
 def test_ray_and_workers_are_not_given_together(quick: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="--engine ray: .*drop --workers"):
+    with pytest.raises(RunError, match=r"--engine ray: .*drop --workers"):
         ir.run(parse_study(quick, "a.toml"), tmp_path / "run", engine="ray", workers=2)

@@ -52,7 +52,8 @@ class Kill(ir.RunObserver):
 
 def workers_of(driver: psutil.Process) -> list[psutil.Process]:
     """Without multiprocessing's own child, which tracks resources."""
-    return [child for child in driver.children() if "spawn_main" in " ".join(child.cmdline())]
+    alive = [child for child in driver.children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in alive if "spawn_main" in " ".join(child.cmdline())]
 
 
 def test_two_workers_find_what_one_finds(
