@@ -166,15 +166,24 @@ class _Session:
 
     def run(self, begin: bool) -> RunStatus:
         """Begin the run where asked, and work on it to its end."""
-        with deferred_interrupts() as should_stop:
-            if self.shared:
-                with locked(self.folder, PATIENCE):
-                    storage = self._open(begin)
-                self._drive(storage, should_stop)
-            else:
-                with locked(self.folder):
-                    self._drive(self._open(begin), should_stop)
+        try:
+            with deferred_interrupts() as should_stop:
+                self._run(begin, should_stop)
+        except OSError as error:  # a full or read-only disk, a network that is down
+            place, reason = error.filename or self.folder, error.strerror or error
+            raise RunError(
+                f"{place}: {reason}; mend that and run the same command again to go on"
+            ) from None
         return status(self.folder)
+
+    def _run(self, begin: bool, should_stop: Callable[[], bool]) -> None:
+        if self.shared:
+            with locked(self.folder, PATIENCE):
+                storage = self._open(begin)
+            self._drive(storage, should_stop)
+        else:
+            with locked(self.folder):
+                self._drive(self._open(begin), should_stop)
 
     def _open(self, begin: bool) -> optuna.Study:
         if begin:
@@ -210,11 +219,6 @@ class _Session:
                 ).run()
         except Interrupted:
             raise KeyboardInterrupt from None
-        except OSError as error:  # a full or read-only disk, a network that is down
-            place, reason = error.filename or self.folder, error.strerror or error
-            raise RunError(
-                f"{place}: {reason}; mend that and run the same command again to go on"
-            ) from None
         finally:
             engine.close()
 

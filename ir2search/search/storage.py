@@ -8,8 +8,10 @@ give that one on later calls (for PostgreSQL, ``PGPASSWORD`` or ``~/.pgpass``).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
+import sqlite3
 import warnings
 import weakref
 from collections.abc import Callable
@@ -20,7 +22,8 @@ import optuna
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -39,6 +42,7 @@ from tenacity import (
 
 from ir2search.errors import RunError
 from ir2search.files import read_json, write_json
+from ir2search.search.mirror import Mirror
 from ir2search.search.objectives import OBJECTIVES
 from ir2search.search.study import Study
 
@@ -75,19 +79,30 @@ def open_storage(
     if chosen is None and not create and not (folder / DATABASE).exists():
         raise RunError(f"{folder}: the run has not started any trial yet; run it first")
     with storage_errors(folder, chosen):
-        storage = _open(folder, chosen)
+        storage = _open(folder, chosen, writes=create)
+        if not create:
+            return _load(storage, study, folder)
         opened = optuna.create_study(
             study_name=study.name,
             storage=storage,
             directions=[OBJECTIVES[name].direction for name in study.objectives],
             load_if_exists=True,
         )
-        if create and chosen is not None:
+        if chosen is not None:
             if not (folder / FILE).exists():
                 write_json(folder / FILE, {"url": _shown(chosen), "run": secrets.token_hex(8)})
             if is_shared(folder):
                 _claim(opened, folder, _shown(chosen), definition)
+        if not is_shared(folder):
+            opened = optuna.load_study(study_name=study.name, storage=Mirror(storage, study.name))
     return opened
+
+
+def _load(storage: BaseStorage, study: Study, folder: Path) -> optuna.Study:
+    try:
+        return optuna.load_study(study_name=study.name, storage=storage)
+    except KeyError:
+        raise RunError(f"{folder}: the run has not started any trial yet; run it first") from None
 
 
 def is_shared(folder: Path, url: str | None = None) -> bool:
@@ -160,15 +175,44 @@ def _shown(url: str) -> str:
     return bare.render_as_string()
 
 
-def _open(folder: Path, url: str | None) -> BaseStorage:
+def _open(folder: Path, url: str | None, writes: bool) -> BaseStorage:
     if url is None:
-        file = (folder / DATABASE).resolve()
-        return optuna.storages.get_storage(RDBStorage(f"sqlite:///{file}"))
+        return _file((folder / DATABASE).resolve(), writes)
     if url == "journal":
         file = folder / JOURNAL
         backend = JournalFileBackend(str(file), lock_obj=JournalFileOpenLock(str(file)))
         return optuna.storages.JournalStorage(backend)
     return _patient(_proxy(url) if url.startswith(GRPC) else _server(url))
+
+
+def _file(file: Path, writes: bool) -> BaseStorage:
+    """SQLite. A driver's commits do not each wait for the disk, which they do dozens of a trial.
+
+    With a write-ahead log a loss of power costs the last commits, and a kill none. Closed, the
+    file is as SQLite makes it by itself, for readers on read-only media.
+    """
+    database = RDBStorage(f"sqlite:///{file}")
+    storage = optuna.storages.get_storage(database)
+    if writes:
+        event.listen(database.engine, "connect", _log_ahead)
+        database.engine.dispose()  # connect anew
+        weakref.finalize(storage, _log_no_more, database.engine)
+    else:
+        weakref.finalize(storage, database.engine.dispose)
+    return storage
+
+
+def _log_ahead(connection: sqlite3.Connection, _: object) -> None:
+    connection.execute("PRAGMA journal_mode=WAL").close()
+    connection.execute("PRAGMA synchronous=NORMAL").close()
+
+
+def _log_no_more(engine: Engine) -> None:
+    event.remove(engine, "connect", _log_ahead)
+    engine.dispose()
+    with contextlib.suppress(SQLAlchemyError), engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
+    engine.dispose()
 
 
 def _server(url: str) -> BaseStorage:

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import ir2search as ir
+from ir2search.errors import RunError
+from ir2search.search.study import parse_study
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 400 kB, which a quick study soon fills."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_is_named_and_the_run_goes_on_with_room(
+    quick: dict[str, Any], disk: Path, finished_run: Path, workers: int
+) -> None:
+    study = parse_study(quick, "a.toml")
+    with pytest.raises(RunError, match=r"disk.*: (No space left|.*full).*; mend that and run"):
+        ir.run(study, disk / "run", device="cpu", workers=workers)
+    subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
+    ir.run(study, disk / "run", device="cpu", workers=workers)
+    columns = ["accuracy", "test_accuracy", "epochs"]
+    one, other = (
+        ir.trials(folder).query("state == 'trained'").set_index("candidate_id").sort_index()
+        for folder in (disk / "run", finished_run)
+    )
+    pd.testing.assert_frame_equal(one[columns], other[columns], check_dtype=False)
+
+
+def test_a_read_only_disk_is_named_and_can_still_be_read(quick: dict[str, Any], disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
+    ir.run(parse_study(quick, "a.toml"), disk / "run", device="cpu")
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    assert ir.status(disk / "run").counts["trained"] == 5
+    more = parse_study({**quick, "trials": 6}, "a.toml")
+    with pytest.raises(RunError, match=r"disk.*[Rr]ead-only.*; mend that and run"):
+        ir.run(more, disk / "run", device="cpu")
+    with pytest.raises(RunError, match=r"disk.*[Rr]ead-only.*; mend that and run"):
+        ir.run(more, disk / "other", device="cpu")
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+def test_a_checkpoint_cut_short_costs_a_retraining(
+    quick: dict[str, Any], tmp_path: Path, finished_run: Path, share: float
+) -> None:
+    class Cut(ir.RunObserver):
+        def on_epoch(self, number: int, result: object) -> None:
+            file = tmp_path / f"run/trials/{number}/last.safetensors"
+            file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+            raise KeyboardInterrupt
+
+    study = parse_study(quick, "a.toml")
+    with pytest.raises(KeyboardInterrupt):
+        ir.run(study, tmp_path / "run", device="cpu", observer=Cut())
+    told = Remarks()
+    ir.run(study, tmp_path / "run", device="cpu", observer=told)
+    assert len(told.given) == 1
+    assert "last.safetensors: not a checkpoint that can be read" in told.given[0]
+    pd.testing.assert_frame_equal(
+        ir.trials(tmp_path / "run").drop(columns="seconds"),
+        ir.trials(finished_run).drop(columns="seconds"),
+    )
+
+
+class Remarks(ir.RunObserver):
+    def __init__(self) -> None:
+        self.given: list[str] = []
+
+    def on_remark(self, number: int, remark: str) -> None:
+        self.given.append(remark)
+
+
+def test_a_clock_that_jumps_ends_nothing(
+    quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import time
+
+    real, jumps = time.time, iter([0.0, 1e9, -1e9] * 10_000)
+    monkeypatch.setattr(time, "time", lambda: real() + next(jumps))
+    study = parse_study({**quick, "stop": {"hours": 24}}, "a.toml")
+    assert ir.run(study, tmp_path / "run", device="cpu").counts["trained"] == 5
