@@ -35,7 +35,7 @@ def further_seeds(
             own = trial_folder(folder, number) / SEEDS / str(seed)
             if not (own / RESULT).exists():
                 derived = derive_seed(study.seed, "confirm", candidate.id, seed)
-                yield Job(number, candidate, own, seed=derived, tested=True)
+                yield Job(number, candidate, own, seed=derived, repeat=seed, tested=True)
 
 
 def indistinguishable(front: pd.DataFrame) -> list[list[int]]:

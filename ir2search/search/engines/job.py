@@ -14,6 +14,7 @@ from torch import nn
 from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import CheckpointError, TrainingDiverged
 from ir2search.files import locked
+from ir2search.search.warm_start import Backbones
 from ir2search.space import Candidate
 from ir2search.training import (
     EpochResult,
@@ -39,6 +40,8 @@ class Job:
         candidate: the network.
         folder: where its checkpoints are.
         seed: of its training.
+        repeat: 0 for a trial's training, k for that from the k-th further seed, which a shared
+            backbone has too.
         until: epochs after which it stops; the recipe's where None.
         tested: whether the trained network is then measured on the test images.
     """
@@ -47,6 +50,7 @@ class Job:
     candidate: Candidate
     folder: Path
     seed: int
+    repeat: int = 0
     until: int | None = None
     tested: bool = False
 
@@ -68,6 +72,7 @@ class Work:
     recipe: Recipe
     data: ImageData
     teacher: nn.Module | None
+    backbones: Backbones | None = None
 
     @cached_property
     def test(self) -> Split | StreamedSplit:
@@ -156,12 +161,24 @@ def _perform(
     listener: Listener,
     should_stop: Callable[[], bool],
 ) -> Outcome:
+    start = None
+    if work.backbones is not None:
+        start = work.backbones.weights(
+            job.candidate,
+            work.data,
+            repeat=job.repeat,
+            device=device,
+            teacher=work.teacher,
+            on_step=lambda progress: listener.on_step(job.number, 0.0),
+            should_stop=should_stop,
+        )
     result = train(
         job.candidate,
         work.recipe,
         work.data,
         job.folder,
         seed=job.seed,
+        start=start,
         until=job.until,
         device=device,
         teacher=work.teacher,
