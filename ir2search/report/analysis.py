@@ -25,7 +25,7 @@ from ir2search.search.folder import saved_study, trial_folder
 from ir2search.search.results import pick_trial, trial_candidate
 from ir2search.search.samplers import derive_seed
 from ir2search.search.study import Study
-from ir2search.search.warm_start import shared_backbones
+from ir2search.search.warm_start import shared_backbone
 from ir2search.space import Candidate
 from ir2search.training import Interrupted, load_network, pick_device
 from ir2search.training.checkpoint import BEST
@@ -159,13 +159,13 @@ def _trained_twin(
     Raises:
         KeyboardInterrupt: asked to stop.
     """
-    backbones, epochs, start = shared_backbones(study, folder), study.recipe.total_epochs, None
+    backbone = shared_backbone(study, folder, candidate.twin())
+    epochs, start = study.recipe.total_epochs, None
     with deferred_interrupts() as should_stop:
         try:
-            if backbones is not None:
-                total = backbones.recipe.epochs
-                start = replace(backbones, folder=backbones.folder / "twins").weights(
-                    candidate.twin(),
+            if backbone is not None:
+                total = backbone.recipe.epochs
+                start = replace(backbone, folder=place / "backbone").weights(
                     data,
                     device=device,
                     on_epoch=lambda row: on_step("training the twin's backbone", row.epoch, total),

@@ -20,7 +20,6 @@ from ir2search.search.folder import check_claim, open_storage, write_study
 from ir2search.search.observer import RunObserver
 from ir2search.search.results import RunStatus, status
 from ir2search.search.study import Study
-from ir2search.search.warm_start import shared_backbones
 from ir2search.training import Interrupted, load_teacher, pick_device
 
 
@@ -57,8 +56,7 @@ def run(
     images = load_data(study.data, path, folder.parent / ".cache", study.seed)
     space = study.space.with_data(images.image, images.classes)
     check_budget(study, space)
-    backbones = shared_backbones(study, folder)
-    work = Work(study.recipe, images, _teacher(study, images), backbones)
+    work = Work(study.recipe, images, _teacher(study, images))
     if path is not None:
         study = study.model_copy(update={"data": replace(study.data, path=str(path.resolve()))})
     check_claim(folder, study)

@@ -6,7 +6,6 @@ it is trained by itself, once for all of them, and each is then only fine-tuned:
     runs/<study>/backbones/
       <candidate id>/                  a backbone: candidate.json, curve.jsonl, *.safetensors
       <candidate id>/seeds/<k>/        the same from the k-th further seed, for ``[confirm]``
-      twins/<candidate id>/            in full precision, for the analysis of a trial
 """
 
 from __future__ import annotations
@@ -33,87 +32,96 @@ POLL = 0.5  # seconds between looks at whether another process has trained a bac
 
 
 @dataclass(frozen=True)
-class Backbones:
-    """The shared backbones of a run.
+class SharedBackbone:
+    """A backbone that is trained once, by whichever process needs it first.
 
     Attributes:
-        folder: with a folder for each of them.
-        recipe: of their training.
-        seed: the study's.
+        candidate: it, without recovery or restriction.
+        recipe: of its training.
+        folder: where its checkpoints are.
+        seed: of its training.
     """
 
-    folder: Path
+    candidate: Candidate
     recipe: Recipe
+    folder: Path
     seed: int
 
     def weights(
         self,
-        candidate: Candidate,
         data: ImageData,
         *,
         device: torch.device,
         teacher: nn.Module | None = None,
-        repeat: int = 0,
         on_epoch: Callable[[EpochResult], None] = lambda result: None,
         on_step: Callable[[float], None] = lambda progress: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> dict[str, Tensor]:
-        """Weights and buffers by name of a candidate's backbone, trained now if it was not yet.
+        """Its weights and buffers by name after its best epoch; trained now if it was not yet.
 
-        While another process trains it, this one waits.
+        While another process trains it, this one waits. A damaged checkpoint costs a training.
 
         Args:
-            candidate: whose backbone.
-            data: as for `train`.
-            device: as for `train`.
-            teacher: as for `train`.
-            repeat: 0 for the backbone that a whole search starts from, k for one of the k-th
-                further seed.
-            on_epoch: as for `train`.
-            on_step: as for `train`.
-            should_stop: as for `train`; asked while it waits, too.
+            data: as for `train`, like all that follow.
+            device: likewise.
+            teacher: likewise.
+            on_epoch: likewise.
+            on_step: likewise.
+            should_stop: likewise; asked while it waits, too.
 
         Raises:
             TrainingDiverged: a loss was not finite.
             Interrupted: ``should_stop`` said so.
         """
-        backbone = candidate.backbone_only()
-        place = self.folder / backbone.id
-        if repeat:
-            place = place / "seeds" / str(repeat)
 
         def trained() -> dict[str, Tensor]:
             train(
-                backbone,
+                self.candidate,
                 self.recipe,
                 data,
-                place,
-                seed=derive_seed(self.seed, "backbone", backbone.id, repeat),
+                self.folder,
+                seed=self.seed,
                 device=device,
                 teacher=teacher,
                 on_epoch=on_epoch,
                 on_step=on_step,
                 should_stop=should_stop,
             )
-            return load_network(backbone, place / BEST).state_dict()
+            return load_network(self.candidate, self.folder / BEST).state_dict()
 
-        with _in_turn(place, should_stop):
-            write_json(place / "candidate.json", backbone.as_dict())
+        with _in_turn(self.folder, should_stop):
+            write_json(self.folder / "candidate.json", self.candidate.as_dict())
             try:
                 return trained()
             except CheckpointError:
-                discard_progress(place)
+                discard_progress(self.folder)
                 return trained()
             except TrainingDiverged as error:
                 raise TrainingDiverged(f"its shared backbone: {error}") from None
 
 
-def shared_backbones(study: Study, folder: Path) -> Backbones | None:
-    """The backbones of a study's run in ``folder``; None where the study starts from scratch."""
+def shared_backbone(
+    study: Study, folder: Path, candidate: Candidate, further_seed: int = 0
+) -> SharedBackbone | None:
+    """The backbone that a candidate's training starts from; None where that is from scratch.
+
+    Args:
+        study: asks for it.
+        folder: the run's.
+        candidate: to be trained.
+        further_seed: 0 for the backbone that the search starts from, k for one from the k-th
+            further seed.
+    """
     if study.warm_start is None:
         return None
-    recipe = replace(study.recipe, epochs=study.warm_start.epochs)
-    return Backbones(folder / FOLDER, recipe, study.seed)
+    backbone = candidate.backbone_only()
+    place = folder.resolve() / FOLDER / backbone.id
+    return SharedBackbone(
+        backbone,
+        replace(study.recipe, epochs=study.warm_start.epochs),
+        place / "seeds" / str(further_seed) if further_seed else place,
+        derive_seed(study.seed, "backbone", backbone.id, further_seed),
+    )
 
 
 def backbone_curves(folder: Path) -> list[list[EpochResult]]:

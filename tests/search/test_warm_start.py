@@ -19,7 +19,7 @@ from ir2search.files import locked, read_json_lines
 from ir2search.search.folder import study_as_dict
 from ir2search.search.samplers import derive_seed
 from ir2search.search.study import parse_study
-from ir2search.search.warm_start import Backbones, shared_backbones
+from ir2search.search.warm_start import SharedBackbone, shared_backbone
 from ir2search.space import Candidate, build, read_candidate
 from ir2search.training import EpochResult, Interrupted, Recipe
 from ir2search.training.loop import Lesson
@@ -167,7 +167,6 @@ def test_the_twin_of_an_analysis_starts_from_a_backbone_too(
         *(f"training the twin {epoch}/2" for epoch in (1, 2)),
     ]
     assert all(candidate.weights == "real" for candidate, _, _ in begun)
-    assert len(list((tmp_path / "run" / "backbones").iterdir())) == 2, "the search's and twins/"
 
 
 @pytest.fixture(scope="module")
@@ -185,32 +184,33 @@ def test_while_another_trains_a_backbone_one_waits_and_can_be_stopped(
     images: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ir2search.search.warm_start.POLL", 0.01)
-    backbones = Backbones(tmp_path, RECIPE, 0)
-    place, looks, found = tmp_path / SMALL.backbone_only().id, threading.Semaphore(0), []
+    backbone = SharedBackbone(SMALL.backbone_only(), RECIPE, tmp_path / "shared", 0)
+    looks, found = threading.Semaphore(0), list[dict[str, Tensor]]()
 
     def wait() -> None:
         found.append(
-            backbones.weights(SMALL, images, device=CPU, should_stop=lambda: bool(looks.release()))
+            backbone.weights(images, device=CPU, should_stop=lambda: bool(looks.release()))
         )
 
-    with locked(place):
+    with locked(backbone.folder):
         with pytest.raises(Interrupted):
-            backbones.weights(SMALL, images, device=CPU, should_stop=lambda: True)
+            backbone.weights(images, device=CPU, should_stop=lambda: True)
         waiting = threading.Thread(target=wait)
         waiting.start()
         assert looks.acquire(timeout=60)
         assert not found
-        assert not (place / "curve.jsonl").exists()
+        assert not (backbone.folder / "curve.jsonl").exists()
     waiting.join(timeout=60)
     assert set(found[0]) == set(build(SMALL.backbone_only()).state_dict())
 
 
 @pytest.mark.parametrize("name", ["best.safetensors", "last.safetensors"])
 def test_a_damaged_backbone_is_trained_again(images: ImageData, tmp_path: Path, name: str) -> None:
-    backbones, epochs = Backbones(tmp_path, RECIPE, 0), list[EpochResult]()
-    first = backbones.weights(SMALL, images, device=CPU)
-    (tmp_path / SMALL.backbone_only().id / name).write_bytes(b"damaged")
-    again = backbones.weights(SMALL, images, device=CPU, on_epoch=epochs.append)
+    backbone = SharedBackbone(SMALL.backbone_only(), RECIPE, tmp_path / "shared", 0)
+    epochs = list[EpochResult]()
+    first = backbone.weights(images, device=CPU)
+    (backbone.folder / name).write_bytes(b"damaged")
+    again = backbone.weights(images, device=CPU, on_epoch=epochs.append)
     assert len(epochs) == 2
     assert all(torch.equal(first[key], again[key]) for key in first)
 
@@ -232,7 +232,7 @@ def test_a_backbone_that_diverges_fails_its_candidates(
 def test_it_is_off_unless_asked_for_and_stays_as_it_was(
     quick: dict[str, Any], values: dict[str, Any], tmp_path: Path, finished_run: Path
 ) -> None:
-    assert shared_backbones(parse_study(quick, "a.toml"), tmp_path) is None
+    assert shared_backbone(parse_study(quick, "a.toml"), tmp_path, SMALL) is None
     assert not (finished_run / "backbones").exists()
     study = parse_study(values, "a.toml")
     assert parse_study(study_as_dict(study), "a.toml") == study

@@ -14,7 +14,7 @@ from torch import nn
 from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import CheckpointError, TrainingDiverged
 from ir2search.files import locked
-from ir2search.search.warm_start import Backbones
+from ir2search.search.warm_start import SharedBackbone
 from ir2search.space import Candidate
 from ir2search.training import (
     EpochResult,
@@ -40,8 +40,7 @@ class Job:
         candidate: the network.
         folder: where its checkpoints are.
         seed: of its training.
-        repeat: 0 for a trial's training, k for that from the k-th further seed, which a shared
-            backbone has too.
+        start: what its training starts from; from scratch where None.
         until: epochs after which it stops; the recipe's where None.
         tested: whether the trained network is then measured on the test images.
     """
@@ -50,7 +49,7 @@ class Job:
     candidate: Candidate
     folder: Path
     seed: int
-    repeat: int = 0
+    start: SharedBackbone | None = None
     until: int | None = None
     tested: bool = False
 
@@ -72,7 +71,6 @@ class Work:
     recipe: Recipe
     data: ImageData
     teacher: nn.Module | None
-    backbones: Backbones | None = None
 
     @cached_property
     def test(self) -> Split | StreamedSplit:
@@ -162,11 +160,9 @@ def _perform(
     should_stop: Callable[[], bool],
 ) -> Outcome:
     start = None
-    if work.backbones is not None:
-        start = work.backbones.weights(
-            job.candidate,
+    if job.start is not None:
+        start = job.start.weights(
             work.data,
-            repeat=job.repeat,
             device=device,
             teacher=work.teacher,
             on_step=lambda progress: listener.on_step(job.number, 0.0),
