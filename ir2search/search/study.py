@@ -49,17 +49,6 @@ Quantity = Annotated[float, BeforeValidator(_quantity), Field(gt=0, allow_inf_na
 
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
-class Confirm:
-    """The ``[confirm]`` section of a study file.
-
-    Attributes:
-        seeds: from how many further seeds each member of the front is trained at the end.
-    """
-
-    seeds: Annotated[int, Field(strict=True, ge=1, le=100)] = 3
-
-
-@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class WarmStart:
     """The ``[warm_start]`` section of a study file.
 
@@ -69,6 +58,17 @@ class WarmStart:
     """
 
     epochs: Annotated[int, Field(strict=True, ge=1)]
+
+
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+class Confirm:
+    """The ``[confirm]`` section of a study file.
+
+    Attributes:
+        seeds: from how many further seeds each member of the front is trained at the end.
+    """
+
+    seeds: Annotated[int, Field(strict=True, ge=1, le=100)] = 3
 
 
 class Study(BaseModel):
