@@ -10,7 +10,7 @@ Kendall's tau-b (Biometrika 1945, "The treatment of ties in ranking problems") i
 candidates, and as the mean over those of one backbone, which is harder: a wider network is better
 nearly always. Intervals hold 95% of 1,000 bootstrap samples of the candidates of each backbone.
 
-    python tests/benchmarks/warm_start.py [--each 12] [--seeds 2] [--runs runs/warm-start]
+    python tests/benchmarks/warm_start.py [--each 12] [--seeds 1] [--runs runs/warm-start]
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def sample(table: pd.DataFrame, each: int) -> list[Candidate]:
 def fine_tunings(
     candidates: list[Candidate], data: ImageData, runs: Path, seed: int
 ) -> pd.DataFrame:
-    """Those of one seed: method, candidate_id, seed, best (accuracy), seconds."""
+    """Those of one seed: method, candidate_id, seed, epochs, seconds, best (accuracy)."""
     rows = []
     for candidate in track(candidates, f"seed {seed}"):
         backbone = shared_backbone(STUDY, runs, candidate, seed)
@@ -67,8 +67,10 @@ def fine_tunings(
             short = replace(STUDY.recipe, epochs=epochs)
             result = ir.train(candidate, short, data, folder, seed=seed, start=shared, device=CPU)
             best = result.best.validation_accuracy
-            rows.append((method, candidate.id, seed, best, result.seconds))
-    return pd.DataFrame(rows, columns=["method", "candidate_id", "seed", "best", "seconds"])
+            rows.append((method, candidate.id, seed, epochs, result.seconds, best))
+    return pd.DataFrame(
+        rows, columns=["method", "candidate_id", "seed", "epochs", "seconds", "best"]
+    )
 
 
 def full_trainings(table: pd.DataFrame) -> pd.DataFrame:
@@ -79,29 +81,27 @@ def full_trainings(table: pd.DataFrame) -> pd.DataFrame:
         found = begun.agg(best=("validation_accuracy", "max"), seconds=("seconds", "sum"))
         whole = epochs == STUDY.recipe.epochs
         method = "full training" if whole else f"full training's epoch {epochs}"
-        tables.append(found.reset_index().assign(method=method))
+        tables.append(found.reset_index().assign(method=method, epochs=epochs))
     return pd.concat(tables)
 
 
 def agreement(method: pd.DataFrame, full: pd.DataFrame, groups: list[np.ndarray]) -> np.ndarray:
-    """Mean tau over pairs of a method's seed and another of full training: all, by backbone.
+    """Tau with the mean of full trainings from other seeds, over a method's seeds' mean.
 
     Args:
         method: best accuracies, one row a candidate, one column a seed.
         full: the same of full training.
         groups: rows of the candidates of each backbone.
+
+    Returns:
+        (2,): over all candidates, and the mean over those of one backbone.
     """
-    pairs = [
-        (method[mine].to_numpy(), full[other].to_numpy())
-        for mine in method
-        for other in full
-        if mine != other
-    ]
-    rows = np.concatenate(groups)
-    taus = [
-        (tau(x[rows], y[rows]), np.mean([tau(x[group], y[group]) for group in groups]))
-        for x, y in pairs
-    ]
+    rows, taus = np.concatenate(groups), []
+    for seed in method:
+        x = method[seed].to_numpy()
+        y = full.drop(columns=seed, errors="ignore").mean(axis=1).to_numpy()
+        alone = np.mean([tau(x[group], y[group]) for group in groups])
+        taus.append((tau(x[rows], y[rows]), alone))
     return np.mean(taus, axis=0)
 
 
@@ -121,8 +121,8 @@ def intervals(method: pd.DataFrame, full: pd.DataFrame, groups: list[np.ndarray]
     return np.quantile(drawn, [0.025, 0.975], axis=0)
 
 
-def report(found: pd.DataFrame, candidates: list[Candidate], backbone_seconds: float) -> None:
-    """Print a row for each method."""
+def report(found: pd.DataFrame, candidates: list[Candidate], shared: tuple[int, float]) -> None:
+    """Print a row for each method; ``shared`` are epochs and seconds of a seed's backbones."""
     ids = [candidate.id for candidate in candidates]
     backbones = [candidate.backbone_only().id for candidate in candidates]
     groups = [np.flatnonzero(np.array(backbones) == name) for name in dict.fromkeys(backbones)]
@@ -130,28 +130,25 @@ def report(found: pd.DataFrame, candidates: list[Candidate], backbone_seconds: f
         str(name): rows.pivot(index="candidate_id", columns="seed", values="best").loc[ids]
         for name, rows in found.groupby("method", sort=False)
     }
-    seconds = found.groupby("method")["seconds"].sum()
+    spent = found.groupby("method")[["epochs", "seconds"]].sum()
     full = by_method["full training"]
-    print(
-        f"{len(ids)} candidates of {len(groups)} backbones; "
-        f"full training from {full.shape[1]} seeds"
-    )
-    print(f"{'':26} {'tau, all':>19} {'tau, one backbone':>19}  accuracy  seconds a seed")
+    print(f"{len(ids)} candidates, {len(groups)} backbones, {full.shape[1]} seeds of full training")
+    print(f"{'':25} {'tau, all':>18} {'tau, one backbone':>20} accuracy  epochs  seconds (a seed)")
     for name, table in by_method.items():
-        found_taus, (low, high) = agreement(table, full, groups), intervals(table, full, groups)
-        cells = [f"{found_taus[i]:.2f} [{low[i]:.2f}, {high[i]:.2f}]" for i in range(2)]
-        spent = seconds[name] / table.shape[1]
-        spent += backbone_seconds if name.startswith("warm") else 0
-        print(
-            f"{name:26} {cells[0]:>19} {cells[1]:>19}    {table.mean(axis=None):.1%}  {spent:7.0f}"
-        )
+        taus, (low, high) = agreement(table, full, groups), intervals(table, full, groups)
+        cells = [f"{taus[i]:.2f} [{low[i]:.2f}, {high[i]:.2f}]" for i in range(2)]
+        epochs, seconds = spent.loc[name] / table.shape[1]
+        if name.startswith("warm"):
+            epochs, seconds = epochs + shared[0], seconds + shared[1]
+        mean = table.mean(axis=None)
+        print(f"{name:25} {cells[0]:>18} {cells[1]:>20} {mean:8.1%} {epochs:7.0f} {seconds:8.0f}")
 
 
 def main() -> None:
     """Train what is not trained yet, and compare."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--each", type=int, default=12, help="candidates of each backbone")
-    parser.add_argument("--seeds", type=int, default=2, help="of the fine-tunings")
+    parser.add_argument("--seeds", type=int, default=1, help="of the fine-tunings")
     parser.add_argument("--truth", type=Path, default=TABLE)
     parser.add_argument("--runs", type=Path, default=Path("runs/warm-start"))
     options = parser.parse_args()
@@ -162,9 +159,9 @@ def main() -> None:
     seeds = [fine_tunings(candidates, data, options.runs, seed) for seed in range(options.seeds)]
     ids = {candidate.id for candidate in candidates}
     full = full_trainings(table[table["candidate_id"].isin(ids)])
-    curves = backbone_curves(options.runs)
-    spent = sum(row.seconds for curve in curves for row in curve) / options.seeds
-    report(pd.concat([*seeds, full]), candidates, spent)
+    rows = [row for curve in backbone_curves(options.runs) for row in curve]
+    shared = len(rows), sum(row.seconds for row in rows)
+    report(pd.concat([*seeds, full]), candidates, shared)
 
 
 if __name__ == "__main__":
