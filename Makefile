@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench-training bench-agreement bench-streaming lock clean
+.PHONY: demo test lint bench-training bench-agreement bench-streaming bench-warm-start lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --runs $(RUNS)
@@ -46,6 +46,10 @@ bench-agreement: $(VENV)/.installed-dev
 # DATA is CIFAR-10, whose images are enlarged to ImageNet's size
 bench-streaming: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/streaming.py $(DATA)
+
+# reads tests/benchmarks/truth.parquet; a quarter of an hour on one core
+bench-warm-start: $(VENV)/.installed-dev
+	$(BIN)/python tests/benchmarks/warm_start.py --runs $(RUNS)/warm-start
 
 # writes down the versions that this environment has
 lock: $(VENV)/.installed-dev

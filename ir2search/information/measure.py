@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,10 +110,13 @@ def train_twin(
     *,
     seed: int,
     device: torch.device,
+    start: Mapping[str, Tensor] | None = None,
     on_epoch: Callable[[EpochResult], None] = lambda result: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TappedNetwork:
     """The candidate's full-precision twin, trained as it was, once: ``folder`` keeps it.
+
+    Arguments are as for `train`; ``start`` is for the twin of a candidate that had one.
 
     Raises:
         TrainingDiverged: a loss was not finite.
@@ -126,6 +129,7 @@ def train_twin(
         data,
         folder,
         seed=seed,
+        start=start,
         device=device,
         on_epoch=on_epoch,
         should_stop=should_stop,

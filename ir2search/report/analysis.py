@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,8 @@ from ir2search.report.figures import attention_figure, information_figure, save
 from ir2search.search.folder import saved_study, trial_folder
 from ir2search.search.results import pick_trial, trial_candidate
 from ir2search.search.samplers import derive_seed
+from ir2search.search.study import Study
+from ir2search.search.warm_start import shared_backbone
 from ir2search.space import Candidate
 from ir2search.training import Interrupted, load_network, pick_device
 from ir2search.training.checkpoint import BEST
@@ -91,21 +93,7 @@ def analyze(
         )
     own = trial_folder(folder, number)
     network = load_network(candidate, own / BEST).to(where)
-    epochs = study.recipe.total_epochs
-    with deferred_interrupts() as should_stop:
-        try:
-            twin = train_twin(
-                candidate,
-                study.recipe,
-                source,
-                own / "twin",
-                seed=derive_seed(study.seed, "train", candidate.twin().id),
-                device=where,
-                on_epoch=lambda row: on_step("training the twin", row.epoch, epochs),
-                should_stop=should_stop,
-            )
-        except Interrupted:
-            raise KeyboardInterrupt from None
+    twin = _trained_twin(study, folder, own / "twin", candidate, source, where, on_step)
     count = min(images, len(source.validation))
     pixels, labels = source.validation.to(where).take(torch.arange(count))
     batch = source.normalise(pixels)
@@ -155,6 +143,47 @@ def attention_pictures(
         rows.append([*pictures, _attention(twin.feature_maps(normalised[i : i + 1])[1][0], images)])
     names = [data.class_names[int(data.validation.labels[i])] for i in chosen]
     return columns, rows, names
+
+
+def _trained_twin(
+    study: Study,
+    folder: Path,
+    place: Path,
+    candidate: Candidate,
+    data: ImageData,
+    device: torch.device,
+    on_step: Callable[[str, int, int], None],
+) -> TappedNetwork:
+    """The twin, trained as the candidate was: from a backbone of its own, where that was shared.
+
+    Raises:
+        KeyboardInterrupt: asked to stop.
+    """
+    backbone = shared_backbone(study, folder, candidate.twin())
+    epochs, start = study.recipe.total_epochs, None
+    with deferred_interrupts() as should_stop:
+        try:
+            if backbone is not None:
+                total = backbone.recipe.epochs
+                start = replace(backbone, folder=place / "backbone").weights(
+                    data,
+                    device=device,
+                    on_epoch=lambda row: on_step("training the twin's backbone", row.epoch, total),
+                    should_stop=should_stop,
+                )
+            return train_twin(
+                candidate,
+                study.recipe,
+                data,
+                place,
+                seed=derive_seed(study.seed, "train", candidate.twin().id),
+                device=device,
+                start=start,
+                on_epoch=lambda row: on_step("training the twin", row.epoch, epochs),
+                should_stop=should_stop,
+            )
+        except Interrupted:
+            raise KeyboardInterrupt from None
 
 
 def _one_of_each_class(labels: Tensor) -> list[int]:

@@ -15,6 +15,7 @@ from ir2search.report.figures import curves_figure, front_figure, hypervolume_fi
 from ir2search.report.tables import ReportData, report_data
 from ir2search.search import records, trials
 from ir2search.search.folder import STUDY_FILE, saved_study
+from ir2search.search.warm_start import backbone_curves
 
 FIGURES = {
     "front": front_figure,
@@ -62,6 +63,8 @@ def _render(data: ReportData, folder: Path, figures: Path) -> str:
     }
     states = data.trials["state"].value_counts()
     not_trained = data.trials[data.trials["state"].isin(["failed", "turned down"])]
+    curves = backbone_curves(folder)
+    shared = [row for curve in curves for row in curve]
     return environment.get_template("page.html.j2").render(
         study=data.study,
         objectives=", ".join(data.study.objectives),
@@ -73,8 +76,9 @@ def _render(data: ReportData, folder: Path, figures: Path) -> str:
         analyses=_analyses(folder),
         environment=data.environment,
         study_text=(folder / STUDY_FILE).read_text(encoding="utf-8"),
-        epochs=int(data.trials["epochs"].sum()),
-        seconds=float(data.trials["seconds"].sum()),
+        backbones=len(curves),
+        epochs=int(data.trials["epochs"].sum()) + len(shared),
+        seconds=float(data.trials["seconds"].sum()) + sum(row.seconds for row in shared),
     )
 
 

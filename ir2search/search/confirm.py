@@ -12,6 +12,7 @@ from ir2search.search.engines.job import Job
 from ir2search.search.folder import trial_folder
 from ir2search.search.samplers import derive_seed
 from ir2search.search.study import Study
+from ir2search.search.warm_start import shared_backbone
 from ir2search.space import Candidate
 
 SEEDS = "seeds"  # a trial's folder with one folder for each further seed
@@ -35,7 +36,8 @@ def further_seeds(
             own = trial_folder(folder, number) / SEEDS / str(seed)
             if not (own / RESULT).exists():
                 derived = derive_seed(study.seed, "confirm", candidate.id, seed)
-                yield Job(number, candidate, own, seed=derived, tested=True)
+                start = shared_backbone(study, folder, candidate, further_seed=seed)
+                yield Job(number, candidate, own, seed=derived, start=start, tested=True)
 
 
 def indistinguishable(front: pd.DataFrame) -> list[list[int]]:

@@ -26,6 +26,7 @@ from ir2search.search.proposals import ask, enqueue_new
 from ir2search.search.results import RUNGS, TEST_FILE, front_of, state_of, trials_of
 from ir2search.search.samplers import derive_seed
 from ir2search.search.study import Study
+from ir2search.search.warm_start import shared_backbone
 from ir2search.space import Candidate, SearchSpace
 from ir2search.training import Interrupted, TrainingResult, accuracy, load_network
 from ir2search.training.checkpoint import BEST
@@ -244,6 +245,7 @@ class Driver:
                 candidate,
                 trial_folder(self.folder, trial.number),
                 seed=derive_seed(self.study.seed, "train", candidate.id),
+                start=shared_backbone(self.study, self.folder, candidate),
                 until=self.ledger.ladder.levels[level],
             )
         )

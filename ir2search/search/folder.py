@@ -6,6 +6,7 @@
       study.toml  environment.json     what was asked, and where it ran
       study.db                         Optuna's storage
       trials/<number>/                 candidate.json, cost.json, curve.jsonl, *.safetensors
+      backbones/<candidate id>/        shared, where the study asks for a warm start
 """
 
 from __future__ import annotations
@@ -79,6 +80,8 @@ def study_as_dict(study: Study) -> dict[str, Any]:
     if study.budget:
         values["budget"] = dict(study.budget)
     values["recipe"] = _without_none(asdict(study.recipe))
+    if study.warm_start is not None:
+        values["warm_start"] = asdict(study.warm_start)
     if study.rungs is not None:
         values["rungs"] = asdict(study.rungs)
     if limits := _without_none(asdict(study.stop)):

@@ -27,7 +27,8 @@ class Ledger:
             those that a study asks for.
         proposed: how many trials there are.
         queued: how many points are proposed next.
-        spent: epochs, on all trials.
+        backbones: ids of the shared backbones of trials that reached a rung.
+        spent: epochs, on all trials and on the backbones that they share.
     """
 
     def __init__(self, study: Study, space: SearchSpace) -> None:
@@ -41,6 +42,7 @@ class Ledger:
         self.begun: set[int] = set()
         self.proposed = 0
         self.queued = 0
+        self.backbones: set[str] = set()
         self.spent = 0
 
     def learn(self, trial: FrozenTrial) -> State:
@@ -73,6 +75,10 @@ class Ledger:
         values = self.minimised(costs, accuracy)
         self.ladder.record(number, level, values)
         self.spent += self.ladder.levels[level] - (self.ladder.levels[level - 1] if level else 0)
+        if self.study.warm_start is not None:
+            backbone = self.space.candidate(parameters).backbone_only().id
+            self.spent += self.study.warm_start.epochs if backbone not in self.backbones else 0
+            self.backbones.add(backbone)
         if self.study.rungs is not None:
             self.observations.add(level, parameters, distributions(self.space), values)
 

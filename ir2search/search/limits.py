@@ -21,7 +21,7 @@ class Stop:
 
     Attributes:
         hours: of one session, on the clock.
-        epochs: spent on all trials of all sessions.
+        epochs: spent on all trials of all sessions, and on the backbones that they share.
         stale_trials: so many candidates in a row of which none is on the front: the hypervolume
             has not grown since.
     """

@@ -49,6 +49,18 @@ Quantity = Annotated[float, BeforeValidator(_quantity), Field(gt=0, allow_inf_na
 
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+class WarmStart:
+    """The ``[warm_start]`` section of a study file.
+
+    Attributes:
+        epochs: for which the backbone that candidates share is trained, by the study's recipe
+            otherwise; the recipe's own epochs are then those of each candidate's fine-tuning.
+    """
+
+    epochs: Annotated[int, Field(strict=True, ge=1)]
+
+
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class Confirm:
     """The ``[confirm]`` section of a study file.
 
@@ -85,6 +97,8 @@ class Study(BaseModel):
         space: which candidates.
         budget: greatest cost of a candidate by cost name; others are turned down untrained.
         recipe: how each is trained; a study file may name one of `named_recipe`.
+        warm_start: start candidates from a backbone that those with the same one share; each from
+            scratch where this is left out.
         rungs: at which epochs candidates are compared and all but the best stopped; none is
             stopped where this is left out.
         stop: when the search ends before it has trained all its trials.
@@ -103,6 +117,7 @@ class Study(BaseModel):
     space: SearchSpace
     budget: Mapping[CostName, Quantity] = {}
     recipe: Recipe = Recipe()
+    warm_start: WarmStart | None = None
     rungs: Rungs | None = None
     stop: Stop = Stop()
     confirm: Confirm | None = None
@@ -145,6 +160,12 @@ class Study(BaseModel):
                 f"[rungs] minimum: must be below the recipe's {self.recipe.epochs} epochs, "
                 f"but got {self.rungs.minimum}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_stage_warms(self) -> Study:
+        if self.warm_start is not None and self.recipe.pretraining is not None:
+            raise ValueError("[warm_start] needs a recipe of one stage; leave [warm_start] out")
         return self
 
     @model_validator(mode="after")
@@ -259,7 +280,8 @@ def _range(name: str, values: Mapping[str, Any]) -> Range:
 
 def _sentence(error: ValidationError) -> str:
     """The first fault as ``[section] field: rule, but got value``."""
-    first = error.errors()[0]
+    # what is missing comes last: its name may be there, misspelt
+    first = min(error.errors(), key=lambda fault: fault["type"] == "missing")
     path = [str(part) for part in first["loc"]]
     if not path:  # of several sections together
         return text.rule(first["msg"])
@@ -283,6 +305,7 @@ def _known_keys(path: list[str]) -> str:
         "pretraining": list(Recipe.__dataclass_fields__),
         "data": list(DataConfig.__dataclass_fields__),
         "recipe": list(Recipe.__dataclass_fields__),
+        "warm_start": list(WarmStart.__dataclass_fields__),
         "rungs": list(Rungs.__dataclass_fields__),
         "stop": list(Stop.__dataclass_fields__),
         "confirm": list(Confirm.__dataclass_fields__),

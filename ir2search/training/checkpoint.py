@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,17 @@ def load_network(candidate: Candidate, file: Path) -> TappedNetwork:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{file}: the weights do not fit the candidate: {reason}") from None
     return network.eval()
+
+
+def take_over(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Give a network those weights and buffers whose names and shapes are its own."""
+    own = network.state_dict()
+    fitting = {
+        name: tensor
+        for name, tensor in weights.items()
+        if name in own and own[name].shape == tensor.shape
+    }
+    network.load_state_dict(fitting, strict=False)
 
 
 def save_progress(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from ir2search.training.checkpoint import (
     load_progress,
     save_network,
     save_progress,
+    take_over,
 )
 from ir2search.training.distillation import load_teacher, soft_cross_entropy
 from ir2search.training.recipe import Recipe
@@ -78,6 +79,7 @@ def train(
     folder: Path,
     *,
     seed: int,
+    start: Mapping[str, Tensor] | None = None,
     until: int | None = None,
     device: torch.device | None = None,
     teacher: nn.Module | None = None,
@@ -97,6 +99,8 @@ def train(
         folder: where the curve and the checkpoints are kept; made where needed. The recipe's
             pretraining, if it has one, goes to the folder ``pretraining`` in it.
         seed: of initialisation, order and augmentation.
+        start: weights and buffers by name that it starts from; what they lack, or have in another
+            shape, is initialised as ever.
         until: stop after so many epochs of the recipe's, whose schedules stay as they are, and go
             on with the next call.
         device: where; the first GPU, or the CPU, where left out.
@@ -116,6 +120,8 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(candidate).to(device)
+    if start is not None:
+        take_over(network, start)
     keep_memory()
     before = 0
     if recipe.pretraining is not None:
@@ -126,6 +132,7 @@ def train(
             data,
             place,
             seed=seed,
+            start=start,
             device=device,
             teacher=teacher,
             on_epoch=on_epoch,
@@ -148,11 +155,11 @@ def train(
 
     last = recipe.epochs if until is None else min(until, recipe.epochs)
     while len(curve) < last:
-        epoch, start = len(curve), time.perf_counter()
+        epoch, began = len(curve), time.perf_counter()
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
         means = lesson.epoch(network, optimizer, epoch, generator, pause)
         score = accuracy(network, data, validation)
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - began
         curve.append(EpochResult(epoch + 1, validation_accuracy=score, seconds=seconds, **means))
         if TrainingResult(tuple(curve)).best.epoch == epoch + 1:
             save_network(network, folder / BEST)

@@ -8,7 +8,7 @@ import torch
 from ir2search.errors import RunError
 from ir2search.space import Candidate, build
 from ir2search.training import load_network
-from ir2search.training.checkpoint import save_network
+from ir2search.training.checkpoint import save_network, take_over
 
 SMALL = Candidate(depth=8, width=0.25, image=(1, 8, 8))
 
@@ -22,6 +22,17 @@ def test_a_network_comes_back_as_it_was(tmp_path: Path) -> None:
     for name, value in network.state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+@pytest.mark.parametrize("other", [SMALL.backbone_only(), Candidate(depth=8, image=(1, 8, 8))])
+def test_a_network_takes_over_what_fits(other: Candidate) -> None:
+    network, given = build(SMALL), build(other).state_dict()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    take_over(network, given)
+    for name, tensor in network.state_dict().items():
+        fits = name in given and given[name].shape == tensor.shape
+        assert torch.equal(tensor, given[name] if fits else before[name]), name
+    assert any(name not in given or given[name].shape != before[name].shape for name in before)
 
 
 def test_a_missing_or_damaged_file_is_named(tmp_path: Path) -> None:

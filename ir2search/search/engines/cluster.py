@@ -213,7 +213,12 @@ def _perform(
         def send() -> None:
             ray.get(post.store.remote(key, read_files(folder)))
 
-        return perform(replace(job, folder=folder), opened, where, _Sending(send), should_stop)
+        start = job.start
+        if start is not None:  # one training a node
+            name = f"ir2search-{mark[1]}-{start.candidate.id}-{start.seed}"
+            start = replace(start, folder=Path(tempfile.gettempdir()) / name)
+        moved = replace(job, folder=folder, start=start)
+        return perform(moved, opened, where, _Sending(send), should_stop)
 
 
 def _sees(mark: str, token: str) -> bool:

@@ -14,6 +14,7 @@ from torch import nn
 from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import CheckpointError, TrainingDiverged
 from ir2search.files import locked
+from ir2search.search.warm_start import SharedBackbone
 from ir2search.space import Candidate
 from ir2search.training import (
     EpochResult,
@@ -39,6 +40,7 @@ class Job:
         candidate: the network.
         folder: where its checkpoints are.
         seed: of its training.
+        start: what its training starts from; from scratch where None.
         until: epochs after which it stops; the recipe's where None.
         tested: whether the trained network is then measured on the test images.
     """
@@ -47,6 +49,7 @@ class Job:
     candidate: Candidate
     folder: Path
     seed: int
+    start: SharedBackbone | None = None
     until: int | None = None
     tested: bool = False
 
@@ -172,12 +175,22 @@ def _perform(
     listener: Listener,
     should_stop: Callable[[], bool],
 ) -> Outcome:
+    start = None
+    if job.start is not None:
+        start = job.start.weights(
+            work.data,
+            device=device,
+            teacher=work.teacher,
+            on_step=lambda progress: listener.on_step(job.number, 0.0),
+            should_stop=should_stop,
+        )
     result = train(
         job.candidate,
         work.recipe,
         work.data,
         job.folder,
         seed=job.seed,
+        start=start,
         until=job.until,
         device=device,
         teacher=work.teacher,
