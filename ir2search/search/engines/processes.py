@@ -98,7 +98,11 @@ class Processes:
     def _start(self, worker: _Worker) -> None:
         assert worker.job is not None
         with _interrupts_blocked():
-            worker.future = worker.pool.submit(_perform, worker.job, worker.device)
+            try:
+                worker.future = worker.pool.submit(_perform, worker.job, worker.device)
+            except BrokenProcessPool:  # killed while it had nothing to do
+                worker.pool = self._new_pool()
+                worker.future = worker.pool.submit(_perform, worker.job, worker.device)
 
     def _outcome(self, worker: _Worker) -> Outcome | None:
         """What became of a worker's job; None where it died and another has the job now."""
