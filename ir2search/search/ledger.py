@@ -20,7 +20,7 @@ class Ledger:
 
     Attributes:
         ladder: who goes on to which rung.
-        observations: what samplers learn from where there are rungs.
+        observations: what samplers learn from that do not learn from the storage.
         seen: the trial that stands for a candidate, by the candidate's id.
         outcomes: state and values of ended trials that stand for one.
         begun: trials that were trained or are, at least to the first rung; they count towards
@@ -73,7 +73,7 @@ class Ledger:
         values = self.minimised(costs, accuracy)
         self.ladder.record(number, level, values)
         self.spent += self.ladder.levels[level] - (self.ladder.levels[level - 1] if level else 0)
-        if self.study.rungs is not None:
+        if self.study.rungs is not None or self.study.sampler == "ehvi":
             self.observations.add(level, parameters, distributions(self.space), values)
 
     def end(
