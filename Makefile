@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
+MOASHA := .venv-moasha
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench-training bench-agreement bench-streaming bench-warm-start lock clean
+.PHONY: demo test lint bench-training bench-agreement bench-streaming bench-search bench-warm-start \
+	bench-overhead truth lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --runs $(RUNS)
@@ -51,9 +53,27 @@ bench-streaming: $(VENV)/.installed-dev
 bench-warm-start: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/warm_start.py --runs $(RUNS)/warm-start
 
+# the engine's own cost at 10,000 trials
+bench-overhead: $(VENV)/.installed-dev
+	$(BIN)/python tests/benchmarks/overhead.py
+
+# replays the table of the truth, tests/benchmarks/truth.parquet; `make truth` trains it anew
+bench-search: $(VENV)/.installed-dev $(MOASHA)/.tried
+	$(BIN)/python tests/benchmarks/search.py --moasha $(MOASHA)/bin/python
+
+truth: $(VENV)/.installed-dev
+	$(BIN)/python tests/benchmarks/truth.py --runs $(RUNS)/truth
+
+# Syne Tune goes into an environment of its own, so that neither's dependencies bind the other
+$(MOASHA)/.tried:
+	$(PYTHON) -m venv $(MOASHA)
+	$(MOASHA)/bin/python -m pip install --quiet --disable-pip-version-check syne-tune==0.16.0 \
+	  || { echo "syne-tune does not install here: going on without MOASHA"; rm -r $(MOASHA)/bin; }
+	touch $@
+
 # writes down the versions that this environment has
 lock: $(VENV)/.installed-dev
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > constraints.txt
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(MOASHA) runs

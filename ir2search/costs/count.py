@@ -120,10 +120,11 @@ class Cost:
         return self.totals() | {"layers": [asdict(row) for row in self.rows]}
 
 
+@functools.lru_cache(maxsize=4096)
 def cost(candidate: Candidate) -> Cost:
-    """The candidate's cost at batch 1, without training it.
+    """The candidate's cost at batch 1, without training it; kept, as a search asks for it often.
 
-    Backbone and recovery are traced apart and the backbone's trace is kept, so that a further
+    Backbone and recovery are traced apart and the backbone's trace is kept too, so that a further
     candidate with the same backbone takes milliseconds.
 
     Raises:

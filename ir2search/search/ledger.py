@@ -20,7 +20,7 @@ class Ledger:
 
     Attributes:
         ladder: who goes on to which rung.
-        observations: what samplers learn from where there are rungs.
+        observations: what samplers learn from that do not learn from the storage.
         seen: the trial that stands for a candidate, by the candidate's id.
         outcomes: state and values of ended trials that stand for one.
         begun: trials that were trained or are, at least to the first rung; they count towards
@@ -79,7 +79,7 @@ class Ledger:
             backbone = self.space.candidate(parameters).backbone_only().id
             self.spent += self.study.warm_start.epochs if backbone not in self.backbones else 0
             self.backbones.add(backbone)
-        if self.study.rungs is not None:
+        if self.study.rungs is not None or self.study.sampler == "ehvi":
             self.observations.add(level, parameters, distributions(self.space), values)
 
     def end(

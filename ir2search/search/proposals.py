@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import Trial
 
+from ir2search.costs import cost
 from ir2search.errors import CandidateError
+from ir2search.search.budget import over_budget
+from ir2search.search.engines import OUT_OF_MEMORY
 from ir2search.search.ledger import Ledger
 from ir2search.search.samplers import GENETIC, derive_seed, distributions, make_sampler
 from ir2search.search.study import Study
+from ir2search.search.surrogate import farthest, most_worth
 from ir2search.space import Candidate, SearchSpace
 
 RANDOM_DRAWS = 2000
+POOL = 512  # points that are compared before one is proposed: all, where there are no more
+START = 3  # candidates spread over the costs, before there is enough to learn from
 
 
 def ask(study: Study, space: SearchSpace, storage: optuna.Study, ledger: Ledger) -> Trial:
@@ -23,6 +31,9 @@ def ask(study: Study, space: SearchSpace, storage: optuna.Study, ledger: Ledger)
     ledger.proposed += 1
     if ledger.queued:
         ledger.queued -= 1
+    elif study.sampler == "ehvi":
+        if (point := _most_worth(study, space, ledger)) is not None:
+            storage.enqueue_trial(point)
     elif study.rungs is not None and study.sampler not in GENETIC:
         proposed = ledger.observations.propose(sampler, distributions(space))
         storage.enqueue_trial(proposed)
@@ -49,3 +60,40 @@ def enqueue_new(
             ledger.queued += 1
             return True
     return False
+
+
+def _most_worth(study: Study, space: SearchSpace, ledger: Ledger) -> dict[str, Any] | None:
+    """The new point that is expected to add most to the front at its costs; None without one."""
+    pool = _pool(study, space, ledger)
+    if not pool:
+        return None
+    points, candidates, costs = (list(column) for column in zip(*pool, strict=True))
+    known = ledger.observations.known(START)
+    at = study.objectives.index("accuracy")
+    values = np.array([row for _, row in known]).reshape(-1, len(study.objectives))
+    known_costs = np.delete(values, at, axis=1)
+    if len(known) < START:
+        return points[farthest(np.array(costs), known_costs)]
+    met = [space.candidate(parameters) for parameters, _ in known]
+    return points[most_worth(candidates, np.array(costs), met, known_costs, values[:, at])]
+
+
+def _pool(
+    study: Study, space: SearchSpace, ledger: Ledger
+) -> list[tuple[dict[str, Any], Candidate, tuple[float, ...]]]:
+    """New and affordable points with their candidates and costs."""
+    generator = random.Random(derive_seed(study.seed, "pool", ledger.proposed))
+    found: dict[str, tuple[dict[str, Any], Candidate, tuple[float, ...]]] = {}
+    for point in space.points(generator, POOL):
+        try:
+            candidate = space.candidate(point)
+            if candidate.id in ledger.seen or candidate.id in found:
+                continue
+            price = cost(candidate)
+        except (CandidateError, *OUT_OF_MEMORY):
+            continue
+        if over_budget(study, price) is None:
+            costs = ledger.minimised(price.totals(), 1.0)
+            at = study.objectives.index("accuracy")
+            found[candidate.id] = point, candidate, costs[:at] + costs[at + 1 :]
+    return list(found.values())

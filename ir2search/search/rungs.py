@@ -178,3 +178,13 @@ class Observations:
         trial = study.ask(dict(distributions))
         study.tell(trial, state=TrialState.FAIL)  # its results come by `add`
         return trial.params
+
+    def known(self, enough: int) -> list[tuple[dict[str, Any], list[float]]]:
+        """Parameters and values at the highest rung with so many results; else at the first.
+
+        In an order of their own, whatever the order they came in.
+        """
+        levels = [level for level, count in enumerate(self._counts) if count >= enough]
+        trials = self._studies[max(levels, default=0)].get_trials(deepcopy=False)
+        results = [(trial.params, trial.values) for trial in trials if trial.values is not None]
+        return sorted(results, key=repr)

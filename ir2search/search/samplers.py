@@ -28,7 +28,9 @@ SAMPLERS: dict[Sampler, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: optuna.samplers.TPESampler(multivariate=True, seed=seed),
     "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-    "grid": lambda seed: optuna.samplers.RandomSampler(seed=seed),  # its points are enqueued
+    # the points of these two are enqueued
+    "ehvi": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    "grid": lambda seed: optuna.samplers.RandomSampler(seed=seed),
 }
 
 

@@ -30,7 +30,7 @@ from ir2search.search.rungs import Rungs
 from ir2search.space import TAP, Choice, Domain, Range, SearchSpace
 from ir2search.training import Distillation, Recipe, named_recipe
 
-Sampler = Literal["nsga2", "nsga3", "tpe", "gp", "random", "grid"]
+Sampler = Literal["ehvi", "nsga2", "nsga3", "tpe", "gp", "random", "grid"]
 SUFFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
@@ -91,7 +91,8 @@ class Study(BaseModel):
         name: of the study and of its run's folder.
         seed: of everything random in it.
         trials: how many distinct candidates are trained.
-        sampler: which of Optuna's proposes them; ``"grid"`` takes all in a random order.
+        sampler: which of Optuna's proposes them; ``"ehvi"`` takes what is expected to add most to
+            the front at its known costs, ``"grid"`` takes all in a random order.
         objectives: two or more out of accuracy, ops, flops, bops, memory.
         data: which images.
         space: which candidates.
@@ -166,6 +167,12 @@ class Study(BaseModel):
     def _one_stage_warms(self) -> Study:
         if self.warm_start is not None and self.recipe.pretraining is not None:
             raise ValueError("[warm_start] needs a recipe of one stage; leave [warm_start] out")
+        return self
+
+    @model_validator(mode="after")
+    def _ehvi_has_an_accuracy(self) -> Study:
+        if self.sampler == "ehvi" and "accuracy" not in self.objectives:
+            raise ValueError('sampler: "ehvi" needs accuracy among the objectives')
         return self
 
     @model_validator(mode="after")

@@ -53,6 +53,7 @@ def test_every_sampler_is_optunas_and_takes_its_seed_from_the_trial() -> None:
         "tpe": "TPESampler",
         "gp": "GPSampler",
         "random": "RandomSampler",
+        "ehvi": "RandomSampler",
         "grid": "RandomSampler",
     }
     space = distributions(SearchSpace({}, {"width": Range(0.25, 4.0)}))

@@ -1,0 +1,93 @@
+"""Syne Tune's MOASHA on the table of the truth; run by search.py, in an environment of its own.
+
+Reads an npz: ``errors`` (replicates, candidates, epochs), the error so far; ``costs``
+(candidates); ``domains``, JSON of the searched values by parameter; ``rows``, the candidate of each
+point of their product. Writes one: an array (steps, 2) of candidate and epoch for each replicate.
+
+Trials run one after the other, and each is stopped or trained to its end, which is what MOASHA's
+rule for one worker comes to. Its own sampler proposes, and what was met before runs as any other.
+
+In Syne Tune 0.16 the priority of the i-th of a rung's results is the index of the result that came
+i-th, where its comments ask for the i-th's own place in the order; with --mended it is the latter.
+
+    python tests/benchmarks/moasha.py IN.npz OUT.npz [--mended] [--steps 8000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import datetime
+from itertools import product
+
+import numpy as np
+from syne_tune.backend.trial_status import Trial
+from syne_tune.config_space import choice
+from syne_tune.optimizer.scheduler import SchedulerDecision
+from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
+from syne_tune.optimizer.schedulers.multiobjective.multiobjective_priority import (
+    NonDominatedPriority,
+)
+
+
+class Mended(NonDominatedPriority):
+    """Each result's own place in the order."""
+
+    def priority_unsafe(self, objectives: np.ndarray) -> np.ndarray:
+        return np.argsort(super().priority_unsafe(objectives))
+
+
+def replay(
+    errors: np.ndarray,
+    costs: np.ndarray,
+    domains: dict[str, list[object]],
+    rows: np.ndarray,
+    seed: int,
+    steps: int,
+    mended: bool,
+) -> np.ndarray:
+    """What one replicate trained, in its order: (steps, 2), candidate and epoch from 1."""
+    np.random.seed(seed)  # its domains draw from numpy's global generator
+    scheduler = MOASHA(
+        {name: choice(values) for name, values in domains.items()},
+        ["error", "cost"],
+        time_attr="epoch",
+        max_t=errors.shape[1],
+        multiobjective_priority=Mended() if mended else None,
+        random_seed=seed,
+    )
+    places = dict(zip(product(*domains.values()), rows, strict=True))
+    trained: list[tuple[int, int]] = []
+    number = 0
+    while len(trained) < steps:
+        config = scheduler.suggest().config
+        row = places[tuple(config[name] for name in domains)]
+        trial = Trial(number, config, datetime.now())
+        scheduler.on_trial_add(trial)
+        for epoch in range(1, errors.shape[1] + 1):
+            trained.append((row, epoch))
+            result = {"epoch": epoch, "error": errors[row, epoch - 1], "cost": costs[row]}
+            if scheduler.on_trial_result(trial, result) == SchedulerDecision.STOP:
+                break
+        number += 1
+    return np.array(trained[:steps])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source")
+    parser.add_argument("target")
+    parser.add_argument("--mended", action="store_true")
+    parser.add_argument("--steps", type=int, default=8000)
+    options = parser.parse_args()
+    table = np.load(options.source)
+    domains = json.loads(str(table["domains"]))
+    traces = [
+        replay(errors, table["costs"], domains, table["rows"], seed, options.steps, options.mended)
+        for seed, errors in enumerate(table["errors"])
+    ]
+    np.savez_compressed(options.target, *traces)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,455 @@
+"""How many epochs does a search spend until it has found the front?
+
+Replays the curves of the table of the truth (truth.parquet, made by truth.py) instead of training,
+so that searches can be repeated from many seeds and measured against the front that there is.
+
+    python tests/benchmarks/search.py [--replicates 30] [--workers 2] [--moasha PYTHON]
+
+**What is measured.** Every epoch that a method spends gives a point: the candidate's best accuracy
+so far, and its operations. The measure is the hypervolume of these points as a share of that of the
+true front, which is of the best accuracies over all epochs of all candidates; the figures are the
+epochs spent until it is 95% and 99%. It is over the error, linear, and the logarithm of the
+operations: they range over an order of magnitude, and half the operations is worth the same at
+either end of it. Both are scaled so that the ideal and the worst values of wholly trained
+candidates are 0 and 1, and the reference point is at 1.1 (Ishibuchi et al., "How to specify a
+reference point in hypervolume calculation for fair performance comparison", Evolutionary
+Computation 2018), so that what no training to the end gives counts for nothing. A second measure
+has its reference at the error of guessing, where every epoch of learning counts for something.
+
+**What is drawn.** A replicate draws for each candidate one of the seeds it was trained from, and
+seeds the sampler; all methods meet the same draw. In the true front, as in any search's, are
+candidates whose seed was a good one.
+
+**Who is compared.** Samplers as plain Optuna runs them: each proposal trained in full, a candidate
+that was met before once more. With ``cached``, that costs nothing, and it is the baseline of all
+ratios, being the stronger one. Syne Tune's MOASHA (see moasha.py), cached too. And a study's own
+driver, ledger and rungs on each sampler, whose engine is `Replay`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import moocore
+import numpy as np
+import optuna
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import ir2search as ir
+from ir2search.search.claims import Claims
+from ir2search.search.driver import Driver
+from ir2search.search.engines import Job, Outcome, Work
+from ir2search.search.limits import Stop
+from ir2search.search.observer import RunObserver
+from ir2search.search.rungs import Rungs
+from ir2search.search.samplers import derive_seed, distributions
+from ir2search.search.study import Study
+from ir2search.training import EpochResult, Interrupted, TrainingResult
+
+HERE = Path(__file__).parent
+TRUTH = HERE / "truth.parquet"
+RESULT = HERE / "search.parquet"
+FIGURE = HERE / "search.png"
+GOALS = (0.95, 0.99)
+MARGIN = 0.1  # of the reference point beyond the worst values
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # for trials' folders
+CONSOLE = Console(width=110)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One replicate's curves.
+
+    Attributes:
+        ids: the candidates'.
+        errors: (candidates, epochs), the least so far.
+        accuracies: (candidates, epochs), as they were.
+        costs: (candidates), operations.
+    """
+
+    ids: tuple[str, ...]
+    errors: np.ndarray
+    accuracies: np.ndarray
+    costs: np.ndarray
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """A candidate's row by its id."""
+        return {name: row for row, name in enumerate(self.ids)}
+
+    def points(self, rows: np.ndarray, errors: np.ndarray) -> np.ndarray:
+        """Scaled objectives: 0 and 1 are the best and the worst after a whole training."""
+        whole = self.errors[:, -1]
+        costs = np.log(self.costs)
+        scaled = (errors - whole.min()) / np.ptp(whole), (costs - costs.min()) / np.ptp(costs)
+        return np.stack([scaled[0], scaled[1][rows]], axis=1)
+
+    def reference(self, measure: str) -> list[float]:
+        """The reference point of a measure, ``"worst"`` or ``"guess"``."""
+        whole = self.errors[:, -1]
+        guess = (0.9 - whole.min()) / np.ptp(whole)
+        return [1 + MARGIN if measure == "worst" else guess, 1 + MARGIN]
+
+
+@cache
+def truth() -> pd.DataFrame:
+    """The table of the truth."""
+    return pd.read_parquet(TRUTH)
+
+
+@cache
+def drawn(replicate: int) -> Draw:
+    """A replicate's draw from the table."""
+    table = truth()
+    seeds = sorted(table["seed"].unique())
+    curves = table.pivot(
+        index=["candidate_id", "seed"], columns="epoch", values="validation_accuracy"
+    )
+    costs = table.groupby("candidate_id")["ops"].first()
+    picked = [
+        (name, seeds[derive_seed(replicate, "seed of", name) % len(seeds)]) for name in costs.index
+    ]
+    accuracies = curves.loc[picked].to_numpy()
+    errors = 1 - np.maximum.accumulate(accuracies, axis=1)
+    return Draw(tuple(costs.index), errors, accuracies, costs.to_numpy(dtype=float))
+
+
+class Trace:
+    """What a search trained, an epoch a step, and how much of the front that has found.
+
+    Args:
+        draw: the curves.
+        repeats: whether an epoch that was trained before is paid again.
+        measure: see `Draw.reference`.
+    """
+
+    def __init__(self, draw: Draw, *, repeats: bool = False, measure: str = "worst") -> None:
+        self.draw, self._repeats = draw, repeats
+        self._reference = draw.reference(measure)
+        self._best = np.full(len(draw.ids), np.inf)
+        self._reached = np.zeros(len(draw.ids), dtype=int)
+        everything = draw.points(np.arange(len(draw.ids)), draw.errors[:, -1])
+        self._whole = moocore.hypervolume(everything, ref=self._reference)
+        self.steps: list[tuple[int, int]] = []
+        self.shares: list[float] = []
+
+    def spend(self, row: int, epoch: int) -> None:
+        """An epoch of a candidate, from 1."""
+        self.steps.append((row, epoch))
+        if epoch <= self._reached[row] and not self._repeats:
+            return
+        self._reached[row] = max(self._reached[row], epoch)
+        share = self.shares[-1] if self.shares else 0.0
+        if self.draw.errors[row, epoch - 1] < self._best[row]:
+            self._best[row] = self.draw.errors[row, epoch - 1]
+            met = np.flatnonzero(np.isfinite(self._best))
+            found = self.draw.points(met, self._best[met])
+            share = moocore.hypervolume(found, ref=self._reference) / self._whole
+        self.shares.append(share)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing more to measure."""
+        return bool(self.shares) and self.shares[-1] >= max(GOALS)
+
+
+class Replay:
+    """An engine that trains nothing: it answers from the table. See `Engine`."""
+
+    def __init__(self, draw: Draw) -> None:
+        self._draw, self._jobs = draw, list[Job]()
+        self.trace = Trace(draw)
+
+    def capacity(self) -> int:
+        return 1
+
+    def submit(self, job: Job) -> None:
+        self._jobs.append(job)
+
+    def wait(self) -> list[Outcome]:
+        job = self._jobs.pop()
+        row = self._draw.rows[job.candidate.id]
+        curve = self._draw.accuracies[row, : job.until]
+        for epoch in range(1, len(curve) + 1):
+            self.trace.spend(row, epoch)
+        results = (
+            EpochResult(epoch, 0.0, float(accuracy), 0.0, 0.1, 1.0)
+            for epoch, accuracy in enumerate(curve, 1)
+        )
+        return [Outcome(job, TrainingResult(tuple(results)))]
+
+    def interrupt(self) -> None:
+        """Nothing is at work between two calls of `wait`."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@cache
+def the_study() -> Study:
+    """The study whose space the table holds."""
+    study = ir.load_study(HERE / "truth.toml")
+    return study.model_copy(update={"space": study.space.with_data((1, 8, 8), 10)})
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A sampler in an ask-and-tell loop: every proposal is trained in full."""
+
+    make: Callable[..., optuna.samplers.BaseSampler]
+    proposals: int = 300
+
+    def __call__(self, replicate: int) -> Trace:
+        study, trace = the_study(), Trace(drawn(replicate))
+        storage = optuna.create_study(
+            directions=["maximize", "minimize"],
+            sampler=self.make(seed=derive_seed(replicate, "plain")),
+        )
+        for _ in range(self.proposals):
+            trial = storage.ask(distributions(study.space))
+            row = trace.draw.rows[study.space.candidate(trial.params).id]
+            for epoch in range(1, study.recipe.epochs + 1):
+                trace.spend(row, epoch)
+            storage.tell(trial, [1 - trace.draw.errors[row, -1], trace.draw.costs[row]])
+            if trace.is_done:
+                break
+        return trace
+
+
+@dataclass(frozen=True)
+class Ours:
+    """A study's own driver, with an engine that replays."""
+
+    sampler: str
+    rungs: Rungs | None = None
+    epochs: int = 8100
+
+    def __call__(self, replicate: int) -> Trace:
+        asked = {"sampler": self.sampler, "rungs": self.rungs, "stop": Stop(epochs=self.epochs)}
+        study = the_study().model_copy(update=asked | {"seed": replicate})
+        engine = Replay(drawn(replicate))
+        with tempfile.TemporaryDirectory(dir=MEMORY) as name:
+            driver = Driver(
+                study,
+                study.space,
+                optuna.create_study(directions=["maximize", "minimize"]),
+                Path(name),
+                Work(study.recipe, None, None),  # no image is looked at
+                torch.device("cpu"),
+                engine,
+                Claims(Path(name), shared=False),
+                RunObserver(),
+                lambda: engine.trace.is_done,
+            )
+            with contextlib.suppress(Interrupted):
+                driver._search()  # `run` goes on to test the front, for which there are no weights
+        return engine.trace
+
+
+RUNGS = Rungs(minimum=3, factor=3)
+METHODS: dict[str, Callable[[int], Trace]] = {
+    "random": Plain(optuna.samplers.RandomSampler),
+    "nsga2": Plain(optuna.samplers.NSGAIISampler),
+    "nsga2, population 24": Plain(partial(optuna.samplers.NSGAIISampler, population_size=24)),
+    "tpe": Plain(optuna.samplers.TPESampler),
+    "tpe, multivariate": Plain(partial(optuna.samplers.TPESampler, multivariate=True)),
+    "gp": Plain(optuna.samplers.GPSampler, proposals=80),
+    "ours: random": Ours("random"),
+    "ours: random, rungs": Ours("random", RUNGS),
+    "ours: nsga2, rungs": Ours("nsga2", RUNGS),
+    "ours: tpe": Ours("tpe"),
+    "ours: tpe, rungs": Ours("tpe", RUNGS),
+    "ours: gp, rungs": Ours("gp", RUNGS, epochs=1000),
+    "ours: ehvi": Ours("ehvi"),
+    "ours: ehvi, rungs": Ours("ehvi", RUNGS),
+}
+
+
+def run_one(name: str, replicate: int) -> tuple[str, int, np.ndarray]:
+    """What a method trained in a replicate."""
+    torch.set_num_threads(1)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return name, replicate, np.array(METHODS[name](replicate).steps)
+
+
+def run_ours(names: list[str], replicates: int, workers: int) -> dict[str, list[np.ndarray]]:
+    """What methods trained, by name and replicate."""
+    found: dict[str, dict[int, np.ndarray]] = {name: {} for name in names}
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        jobs = [
+            pool.submit(run_one, name, replicate)
+            for name in names
+            for replicate in range(replicates)
+        ]
+        for job in track(as_completed(jobs), "searches", total=len(jobs), console=CONSOLE):
+            name, replicate, steps = job.result()
+            found[name][replicate] = steps
+    return {name: [steps for _, steps in sorted(by.items())] for name, by in found.items()}
+
+
+def run_moasha(python: Path, replicates: int) -> dict[str, list[np.ndarray]]:
+    """What Syne Tune's MOASHA trained, as it is released and with its priority mended."""
+    space, draws = the_study().space, [drawn(replicate) for replicate in range(replicates)]
+    rows = [draws[0].rows[space.candidate(point).id] for point in space.grid()]
+    found = {}
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        source, target = Path(folder) / "in.npz", Path(folder) / "out.npz"
+        np.savez(
+            source,
+            errors=np.stack([draw.errors for draw in draws]),
+            costs=draws[0].costs,
+            rows=rows,
+            domains=json.dumps({name: domain.values for name, domain in space.searched.items()}),
+        )
+        for name, options in {"moasha": [], "moasha, mended": ["--mended"]}.items():
+            command = [python, HERE / "moasha.py", source, target, *options]
+            subprocess.run(list(map(str, command)), check=True)
+            with np.load(target) as traces:
+                found[name] = [traces[f"arr_{replicate}"] for replicate in range(replicates)]
+    return found
+
+
+def shares(
+    steps: np.ndarray, replicate: int, *, repeats: bool = False, measure: str = "worst"
+) -> np.ndarray:
+    """The share of the true front's hypervolume after each epoch that was paid."""
+    trace = Trace(drawn(replicate), repeats=repeats, measure=measure)
+    for row, epoch in steps:
+        trace.spend(int(row), int(epoch))
+    return np.array(trace.shares)
+
+
+def measured(found: Mapping[str, list[np.ndarray]]) -> pd.DataFrame:
+    """Shares by measure, method, replicate and epochs: the rows where they change, and the last."""
+    tables = []
+    for measure in ("worst", "guess"):
+        for name, traces in found.items():
+            plain = isinstance(METHODS.get(name), Plain)
+            for repeats in (False, True) if plain else (False,):
+                label = f"{name}, cached" if plain and not repeats else name
+                for replicate, steps in enumerate(traces):
+                    curve = shares(steps, replicate, repeats=repeats, measure=measure)
+                    kept = np.flatnonzero(np.diff(curve, prepend=-1.0) > 0)
+                    kept = np.union1d(kept, [len(curve) - 1])
+                    known = {"measure": measure, "method": label, "replicate": replicate}
+                    tables.append(pd.DataFrame(known | {"epochs": kept + 1, "share": curve[kept]}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def epochs_to(table: pd.DataFrame, goal: float) -> pd.Series:
+    """Epochs until a goal, by method and replicate; infinite where it was not reached."""
+    keys = ["method", "replicate"]
+    reached = table[table["share"] >= goal].groupby(keys, sort=False)["epochs"].min()
+    everyone = pd.MultiIndex.from_frame(table[keys].drop_duplicates())
+    return reached.reindex(everyone).fillna(np.inf)
+
+
+def quartiles(table: pd.DataFrame, goal: float) -> pd.DataFrame:
+    """Epochs to a goal by method, columns 0.25, 0.5, 0.75."""
+    by_method = epochs_to(table, goal).groupby("method", sort=False)
+    # of infinite ones none is between two others
+    return by_method.apply(
+        lambda epochs: pd.Series(
+            np.quantile(epochs, [0.25, 0.5, 0.75], method="nearest"), index=[0.25, 0.5, 0.75]
+        )
+    ).unstack()
+
+
+def show(table: pd.DataFrame, measure: str) -> None:
+    """Print the figures of a measure, with the ratio to the best plain sampler's median."""
+    part = table[table["measure"] == measure]
+    grid = Table(title=f"epochs to a share of the front's hypervolume; reference: {measure}")
+    grid.add_column("method")
+    columns = []
+    for goal in GOALS:
+        grid.add_column(f"{goal:.0%}", justify="right")
+        grid.add_column("of best plain", justify="right")
+        found = quartiles(part, goal)
+        plain = [name for name in found.index if name.removesuffix(", cached") in PLAIN_NAMES]
+        columns.append((found, found.loc[plain, 0.5].min()))
+    for name in columns[0][0].index:
+        cells = []
+        for found, best in columns:
+            low, middle, high = found.loc[name]
+            cells += [f"{middle:.0f} [{low:.0f}, {high:.0f}]", f"{middle / best:.2f}"]
+        grid.add_row(name, *cells)
+    CONSOLE.print(grid)
+
+
+PLAIN_NAMES = [name for name, method in METHODS.items() if isinstance(method, Plain)]
+
+
+def draw_figure(table: pd.DataFrame) -> None:
+    """Shares over epochs, median and quartiles over the replicates."""
+    plt.style.use(Path(ir.__file__).parent / "report" / "ir2search.mplstyle")
+    part = table[table["measure"] == "worst"]
+    names = [
+        name for name in dict.fromkeys(part["method"])
+        if name not in PLAIN_NAMES and "population" not in name and "multivariate" not in name
+    ]  # fmt: skip
+    grid = np.unique(np.geomspace(27, part["epochs"].max(), 300).astype(int))
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), sharex=True, sharey=True)
+    for place, side in enumerate(axes):
+        chosen = [name for name in names if name.startswith("ours") == bool(place)]
+        for name in chosen:
+            rows = part[part["method"] == name].groupby("replicate")
+            curves = np.stack([at(rows.get_group(one), grid) for one in rows.groups])
+            low, middle, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
+            side.plot(grid, middle, label=name.removeprefix("ours: "))
+            side.fill_between(grid, low, high, alpha=0.15, linewidth=0)
+        for goal in GOALS:
+            side.axhline(goal, color="0.5", linewidth=0.8, linestyle=":")
+        side.set(xscale="log", xlabel="epochs spent", title=("others", "ours")[place])
+        side.legend(fontsize=8)
+    axes[0].set_ylabel("share of the true front's hypervolume")
+    figure.savefig(FIGURE)
+
+
+def at(rows: pd.DataFrame, epochs: np.ndarray) -> np.ndarray:
+    """One replicate's share after so many epochs."""
+    places = np.searchsorted(rows["epochs"], epochs, side="right") - 1
+    return np.where(places >= 0, rows["share"].to_numpy()[np.maximum(places, 0)], 0.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--replicates", type=int, default=30)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--moasha", type=Path, help="Python of an environment with syne-tune")
+    options = parser.parse_args()
+    start = time.perf_counter()
+    found = run_ours(options.methods, options.replicates, options.workers)
+    if options.moasha is not None and options.moasha.exists():
+        found |= run_moasha(options.moasha, options.replicates)
+    else:
+        CONSOLE.print("MOASHA is left out: syne-tune is not installed")
+    table = measured(found)
+    table.to_parquet(RESULT)
+    draw_figure(table)
+    for measure in ("worst", "guess"):
+        show(table, measure)
+    CONSOLE.print(f"{options.replicates} replicates in {time.perf_counter() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
