@@ -10,7 +10,7 @@ rule for one worker comes to. Its own sampler proposes, and what was met before 
 In Syne Tune 0.16 the priority of the i-th of a rung's results is the index of the result that came
 i-th, where its comments ask for the i-th's own place in the order; with --mended it is the latter.
 
-    python tests/benchmarks/moasha.py IN.npz OUT.npz [--mended] [--steps 8000]
+    python tests/benchmarks/moasha.py IN.npz OUT.npz [--mended] [--steps 1500] [--workers 2]
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import argparse
 import json
 from datetime import datetime
 from itertools import product
+from multiprocessing import Pool
 
 import numpy as np
 from syne_tune.backend.trial_status import Trial
@@ -78,14 +79,17 @@ def main() -> None:
     parser.add_argument("source")
     parser.add_argument("target")
     parser.add_argument("--mended", action="store_true")
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     table = np.load(options.source)
     domains = json.loads(str(table["domains"]))
-    traces = [
-        replay(errors, table["costs"], domains, table["rows"], seed, options.steps, options.mended)
+    jobs = [
+        (errors, table["costs"], domains, table["rows"], seed, options.steps, options.mended)
         for seed, errors in enumerate(table["errors"])
     ]
+    with Pool(options.workers) as pool:
+        traces = pool.starmap(replay, jobs, chunksize=1)
     np.savez_compressed(options.target, *traces)
 
 

@@ -175,6 +175,7 @@ class Replay:
 
     def __init__(self, draw: Draw) -> None:
         self._draw, self._jobs = draw, list[Job]()
+        self._reached: dict[int, int] = {}  # epochs by trial
         self.trace = Trace(draw)
 
     def capacity(self) -> int:
@@ -187,8 +188,9 @@ class Replay:
         job = self._jobs.pop()
         row = self._draw.rows[job.candidate.id]
         curve = self._draw.accuracies[row, : job.until]
-        for epoch in range(1, len(curve) + 1):
+        for epoch in range(self._reached.get(job.number, 0) + 1, len(curve) + 1):
             self.trace.spend(row, epoch)
+        self._reached[job.number] = len(curve)
         results = (
             EpochResult(epoch, 0.0, float(accuracy), 0.0, 0.1, 1.0)
             for epoch, accuracy in enumerate(curve, 1)
