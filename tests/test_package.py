@@ -61,10 +61,12 @@ def test_the_readmes_commands_and_studies_exist() -> None:
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     used = set(re.findall(r"^ir2search (\w+)", readme, re.MULTILINE))
-    commands = {"run", "status", "report", "analyze", "cost", "train", "evaluate", "studies"}
+    commands = {
+        "run", "worker", "status", "report", "analyze", "cost", "train", "evaluate", "studies",
+    }  # fmt: skip
     assert used == commands
     assert all(f" {name} " in shown for name in used)
-    for study in re.findall(r"^ir2search run ([\w-]+)", readme, re.MULTILINE):
+    for study in re.findall(r"^ir2search run ([\w-]+)(?=\s)", readme, re.MULTILINE):
         assert ir.load_study(study).name == study
     for target in re.findall(r"\]\(((?!https?:)[^)]+)\)", readme):
         assert (REPOSITORY / target).exists()
