@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
-import pandas as pd
 import pytest
 
 import ir2search as ir
@@ -69,15 +68,6 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def found(folder: Path) -> pd.DataFrame:
-    """What a run found, whatever the order in which its trials ended."""
-    table = ir.trials(folder)
-    assert not table["state"].isin(["unfinished", "waiting"]).any()
-    trained = table[table["state"] == "trained"].set_index("candidate_id").sort_index()
-    assert trained.index.is_unique
-    return trained[["accuracy", "test_accuracy", "ops", "best_epoch", "epochs"]]
-
-
 def ended(said: list[str]) -> list[int]:
     """Numbers of the trials that were trained to their end, by what all drivers said."""
     lines = "\n".join(said)
@@ -89,6 +79,7 @@ def test_four_drivers_share_a_study_and_one_of_them_is_killed(
     tmp_path: Path,
     postgres: PostgresServer,
     write_study: Callable[[dict[str, Any]], Path],
+    same: Callable[[Path, Path], None],
 ) -> None:
     values = {**quick, "trials": 8}
     folder = tmp_path / "runs" / "quick"
@@ -100,9 +91,7 @@ def test_four_drivers_share_a_study_and_one_of_them_is_killed(
     said = [driver.communicate(timeout=200)[1] for driver in drivers]
     assert [driver.returncode for driver in drivers] == [-signal.SIGKILL, 0, 0, 0], said
     ir.run(parse_study(values, "a.toml"), tmp_path / "alone" / "quick", device="cpu")
-    pd.testing.assert_frame_equal(
-        found(folder), found(tmp_path / "alone" / "quick"), check_dtype=False
-    )
+    same(folder, tmp_path / "alone" / "quick")
     numbers = ended(said)
     assert len(numbers) == len(set(numbers)), "none is trained twice to its end"
     assert len(numbers) in (7, 8), "the killed driver may have told of one without saying so"
@@ -113,6 +102,7 @@ def test_a_database_that_is_killed_and_comes_back_costs_nothing(
     tmp_path: Path,
     postgres: PostgresServer,
     write_study: Callable[[dict[str, Any]], Path],
+    same: Callable[[Path, Path], None],
 ) -> None:
     folder = tmp_path / "runs" / "quick"
     drivers = [begin(write_study(quick), tmp_path / "runs", url_of(postgres))]
@@ -127,13 +117,15 @@ def test_a_database_that_is_killed_and_comes_back_costs_nothing(
     said = [driver.communicate(timeout=200)[1] for driver in drivers]
     assert [driver.returncode for driver in drivers] == [0, 0], said
     ir.run(parse_study(quick, "a.toml"), tmp_path / "alone" / "quick", device="cpu")
-    pd.testing.assert_frame_equal(
-        found(folder), found(tmp_path / "alone" / "quick"), check_dtype=False
-    )
+    same(folder, tmp_path / "alone" / "quick")
 
 
 def test_a_proxy_stands_in_front_of_a_database(
-    quick: dict[str, Any], tmp_path: Path, postgres: PostgresServer, finished_run: Path
+    quick: dict[str, Any],
+    tmp_path: Path,
+    postgres: PostgresServer,
+    finished_run: Path,
+    same: Callable[[Path, Path], None],
 ) -> None:
     code = (
         "import sys, optuna; from optuna.storages import RDBStorage, run_grpc_proxy_server\n"
@@ -146,7 +138,7 @@ def test_a_proxy_stands_in_front_of_a_database(
             url = f"grpc://127.0.0.1:{port}"
             ir.run(parse_study(quick, "a.toml"), tmp_path / "run", device="cpu", storage=url)
             ir.join(tmp_path / "run", device="cpu")
-            pd.testing.assert_frame_equal(found(tmp_path / "run"), found(finished_run))
+            same(tmp_path / "run", finished_run)
         finally:
             proxy.terminate()
 
@@ -156,6 +148,7 @@ def test_a_journal_serves_where_a_file_system_has_no_locks(
     tmp_path: Path,
     finished_run: Path,
     monkeypatch: pytest.MonkeyPatch,
+    same: Callable[[Path, Path], None],
 ) -> None:
     import errno
     import fcntl
@@ -168,7 +161,7 @@ def test_a_journal_serves_where_a_file_system_has_no_locks(
         ir.run(parse_study(quick, "a.toml"), tmp_path / "run", device="cpu", storage="journal")
     assert (tmp_path / "run" / "study.journal").exists()
     assert not (tmp_path / "run" / "study.db").exists()
-    pd.testing.assert_frame_equal(found(tmp_path / "run"), found(finished_run))
+    same(tmp_path / "run", finished_run)
 
 
 def test_a_password_is_written_nowhere(

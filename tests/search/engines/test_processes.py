@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import psutil
 import pytest
 import torch
@@ -19,23 +18,6 @@ import ir2search as ir
 from ir2search.errors import InputError
 from ir2search.search.engines.devices import worker_devices, worker_threads
 from ir2search.search.study import parse_study
-
-
-def found(folder: Path) -> pd.DataFrame:
-    """What a run found, whatever the order in which its trials ended."""
-    table = ir.trials(folder)
-    assert not table["state"].isin(["unfinished", "waiting"]).any()
-    trained = table[table["state"] == "trained"].set_index("candidate_id").sort_index()
-    assert trained.index.is_unique
-    for number, epochs in zip(trained["number"], trained["epochs"], strict=True):
-        curve = pd.read_json(folder / f"trials/{number}/curve.jsonl", lines=True)
-        assert list(curve["epoch"]) == list(range(1, epochs + 1))
-    return trained[["accuracy", "test_accuracy", "ops", "best_epoch", "epochs"]]
-
-
-def same(one: Path, other: Path) -> None:
-    """The sampler of `quick` is random, so that the order of results changes no proposal."""
-    pd.testing.assert_frame_equal(found(one), found(other), check_dtype=False)
 
 
 class Kill(ir.RunObserver):
@@ -57,7 +39,7 @@ def workers_of(driver: psutil.Process) -> list[psutil.Process]:
 
 
 def test_two_workers_find_what_one_finds(
-    quick: dict[str, Any], tmp_path: Path, finished_run: Path
+    quick: dict[str, Any], tmp_path: Path, finished_run: Path, same: Callable[[Path, Path], None]
 ) -> None:
     study = parse_study(quick, "a.toml")
     ir.run(study, tmp_path / "run", device="cpu", workers=2)
@@ -66,7 +48,7 @@ def test_two_workers_find_what_one_finds(
 
 
 def test_a_worker_that_is_killed_loses_no_trial(
-    quick: dict[str, Any], tmp_path: Path, finished_run: Path
+    quick: dict[str, Any], tmp_path: Path, finished_run: Path, same: Callable[[Path, Path], None]
 ) -> None:
     study = parse_study(quick, "a.toml")
     ir.run(study, tmp_path / "run", device="cpu", workers=2, observer=Kill(2))
@@ -87,6 +69,7 @@ def test_a_killed_driver_leaves_no_worker_and_its_run_goes_on(
     tmp_path: Path,
     finished_run: Path,
     write_study: Callable[[dict[str, Any]], Path],
+    same: Callable[[Path, Path], None],
 ) -> None:
     command = _command(write_study(quick), tmp_path)
     driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -108,6 +91,7 @@ def test_ctrl_c_ends_workers_cleanly(
     tmp_path: Path,
     finished_run: Path,
     write_study: Callable[[dict[str, Any]], Path],
+    same: Callable[[Path, Path], None],
 ) -> None:
     command = _command(write_study(quick), tmp_path)
     driver = subprocess.Popen(
