@@ -112,7 +112,7 @@ class Study(BaseModel):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
     trials: Annotated[int, Field(strict=True, ge=1)] = 20
-    sampler: Sampler = "ehvi"
+    sampler: Sampler = "tpe"
     objectives: tuple[ObjectiveName, ...] = ("accuracy", "ops")
     data: DataConfig = DataConfig()
     space: SearchSpace
