@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import platform
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Claims:
         self.name = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._folder = folder / "drivers"
         self._turn = FileLock(folder / ".turn")
+        self._finish = FileLock(folder / ".finish")
         self._held = ExitStack()
 
     def __enter__(self) -> Claims:
@@ -46,14 +47,13 @@ class Claims:
     def __exit__(self, *_: object) -> None:
         self._held.close()
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
+    def turn(self) -> AbstractContextManager[object]:
         """Keep other drivers from deciding anything meanwhile."""
-        if not self.shared:
-            yield
-            return
-        with self._turn:
-            yield
+        return self._turn if self.shared else nullcontext()
+
+    def finish(self) -> AbstractContextManager[object]:
+        """Keep other drivers from finishing the study meanwhile; they still take their turns."""
+        return self._finish if self.shared else nullcontext()
 
     def claim(self, trial: Trial) -> None:
         """Mark a trial as this driver's."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import optuna
 import torch
-from filelock import FileLock
 from optuna.trial import Trial, TrialState
 
 from ir2search.costs import Cost, cost
 from ir2search.errors import CandidateError
 from ir2search.files import write_json
-from ir2search.search.budget import costs_of, is_affordable, over_budget
+from ir2search.search.budget import over_budget
 from ir2search.search.claims import Claims
 from ir2search.search.confirm import RESULT, further_seeds
 from ir2search.search.engines import OUT_OF_MEMORY, Engine, Job, Outcome, Work, reason_of
@@ -157,21 +155,13 @@ class Driver:
             if self.over or len(self.ledger.begun) >= self.study.trials:
                 return False
             must_be_new = stale >= STALE_PROPOSALS or self.study.sampler == "grid"
-            if must_be_new and not self._enqueue_new():
+            asked = self.study, self.space, self.storage, self.ledger
+            if must_be_new and not enqueue_new(*asked):
                 self._say_over(EXHAUSTED)
                 return False
-            if self._evaluate(ask(self.study, self.space, self.storage, self.ledger)):
+            if self._evaluate(ask(*asked)):
                 return True
             stale += 1
-
-    def _enqueue_new(self) -> bool:
-        return enqueue_new(
-            self.study,
-            self.space,
-            self.storage,
-            self.ledger,
-            lambda candidate: is_affordable(self.study, candidate),
-        )
 
     def _say_over(self, reason: str) -> None:
         if self.over is None:
@@ -277,12 +267,8 @@ class Driver:
             self.claims.release(trial)
             self.observer.on_wait(trial.number, epochs, best.validation_accuracy)
             return
-        measured = {"accuracy": best.validation_accuracy, **costs_of(cost(self._candidate(trial)))}
-        told = [measured[name] for name in self.study.objectives]
-        self._end(trial, TrialState.COMPLETE, "trained", told)
-
-    def _candidate(self, trial: Trial) -> Candidate:
-        return self.space.candidate(trial.params)
+        told = self.ledger.values(price, best.validation_accuracy)
+        self._end(trial, TrialState.COMPLETE, "trained", list(told.values()))
 
     def _stop(self, trial: Trial, reason: str) -> None:
         """End a trial that waits at a rung."""
@@ -325,15 +311,17 @@ class Driver:
 
     def _finish(self) -> None:
         """End what waits at rungs, and look at the front once more."""
-        with FileLock(self.folder / ".finish") if self.claims.shared else nullcontext():
+        with self.claims.finish():
             with self.claims.turn():
                 if self.claims.shared:  # the driver before may have done it all
                     self._read()
                 for number in sorted(self.parked):
                     self._stop(self.parked[number], "others of its rung went on")
                 self.parked.clear()
-            self._test_front()
-            self._confirm_front()
+            front = self._front()
+            self._test(front)
+            if self.study.confirm is not None:
+                self._confirm(further_seeds(self.study, self.folder, front))
 
     def _front(self) -> list[tuple[int, Candidate]]:
         table = trials_of(self.folder, self.study, self.storage)
@@ -343,9 +331,9 @@ class Driver:
             for number in front_of(table, self.study)["number"]
         ]
 
-    def _test_front(self) -> None:
+    def _test(self, front: Iterable[tuple[int, Candidate]]) -> None:
         """Measure those front members on the test set that have not been, once each."""
-        for number, candidate in self._front():
+        for number, candidate in front:
             folder = trial_folder(self.folder, number)
             if (folder / TEST_FILE).exists():
                 continue
@@ -355,11 +343,8 @@ class Driver:
             write_json(folder / TEST_FILE, {"test_accuracy": score, "images": len(test)})
             self.observer.on_test(number, score)
 
-    def _confirm_front(self) -> None:
-        """Train front members from further seeds, where the study asks for it."""
-        if self.study.confirm is None:
-            return
-        jobs = further_seeds(self.study, self.folder, self._front())
+    def _confirm(self, jobs: Iterable[Job]) -> None:
+        """Train front members from further seeds."""
         for outcome in self._work_off(jobs):
             if outcome.result is None or outcome.test_accuracy is None:
                 continue

@@ -51,9 +51,8 @@ class Ledger:
         if trial.number in self.outcomes:
             return state
         self._learn_rungs(trial)
-        if state in ("waiting", "unfinished"):
-            if "candidate_id" in trial.user_attrs and state == "waiting":
-                self.begin(trial.number, trial.user_attrs["candidate_id"])
+        if state == "waiting":
+            self.begin(trial.number, trial.user_attrs["candidate_id"])
         elif trial.state.is_finished():
             self.end(trial.number, trial.user_attrs, trial.state, trial.values)
         return state
@@ -98,12 +97,17 @@ class Ledger:
         if RUNGS in attributes or state in (TrialState.COMPLETE, TrialState.FAIL):
             self.begun.add(number)
 
-    def minimised(self, costs: Mapping[str, Any], accuracy: float) -> tuple[float, ...]:
-        """The objectives of these totals of a cost, each to be made small."""
-        return tuple(
-            1 - accuracy if name == "accuracy" else float(costs[OBJECTIVES[name].column])
+    def values(self, costs: Mapping[str, Any], accuracy: float) -> dict[str, float]:
+        """The objectives of these totals of a cost, as Optuna is told them, by name."""
+        return {
+            name: accuracy if name == "accuracy" else float(costs[OBJECTIVES[name].column])
             for name in self.study.objectives
-        )
+        }
+
+    def minimised(self, costs: Mapping[str, Any], accuracy: float) -> tuple[float, ...]:
+        """The same, each to be made small."""
+        values = self.values(costs, accuracy)
+        return tuple(1 - value if name == "accuracy" else value for name, value in values.items())
 
     def named(self, values: list[float] | None) -> dict[str, float] | None:
         """A trial's values by objective."""

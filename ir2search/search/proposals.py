@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from optuna.trial import Trial
 
 from ir2search.costs import cost
 from ir2search.errors import CandidateError
-from ir2search.search.budget import over_budget
+from ir2search.search.budget import is_affordable, over_budget
 from ir2search.search.engines import OUT_OF_MEMORY
 from ir2search.search.ledger import Ledger
 from ir2search.search.samplers import GENETIC, derive_seed, distributions, make_sampler
@@ -41,21 +41,11 @@ def ask(study: Study, space: SearchSpace, storage: optuna.Study, ledger: Ledger)
     return storage.ask(distributions(space))
 
 
-def enqueue_new(
-    study: Study,
-    space: SearchSpace,
-    storage: optuna.Study,
-    ledger: Ledger,
-    is_affordable: Callable[[Candidate], bool],
-) -> bool:
+def enqueue_new(study: Study, space: SearchSpace, storage: optuna.Study, ledger: Ledger) -> bool:
     """Queue a point at random that is new and affordable; False if none was found."""
     generator = random.Random(derive_seed(study.seed, "enqueue", ledger.proposed))
-    for point in space.points(generator, RANDOM_DRAWS):
-        try:
-            candidate = space.candidate(point)
-        except CandidateError:
-            continue
-        if candidate.id not in ledger.seen and is_affordable(candidate):
+    for point, candidate in _new_points(space, ledger, generator, RANDOM_DRAWS):
+        if is_affordable(study, candidate):
             storage.enqueue_trial(point)
             ledger.queued += 1
             return True
@@ -83,17 +73,29 @@ def _pool(
 ) -> list[tuple[dict[str, Any], Candidate, tuple[float, ...]]]:
     """New and affordable points with their candidates and costs."""
     generator = random.Random(derive_seed(study.seed, "pool", ledger.proposed))
+    at = study.objectives.index("accuracy")
     found: dict[str, tuple[dict[str, Any], Candidate, tuple[float, ...]]] = {}
-    for point in space.points(generator, POOL):
+    for point, candidate in _new_points(space, ledger, generator, POOL):
+        if candidate.id in found:
+            continue
         try:
-            candidate = space.candidate(point)
-            if candidate.id in ledger.seen or candidate.id in found:
-                continue
             price = cost(candidate)
-        except (CandidateError, *OUT_OF_MEMORY):
+        except OUT_OF_MEMORY:
             continue
         if over_budget(study, price) is None:
             costs = ledger.minimised(price.totals(), 1.0)
-            at = study.objectives.index("accuracy")
             found[candidate.id] = point, candidate, costs[:at] + costs[at + 1 :]
     return list(found.values())
+
+
+def _new_points(
+    space: SearchSpace, ledger: Ledger, generator: random.Random, draws: int
+) -> Iterator[tuple[dict[str, Any], Candidate]]:
+    """Points whose candidates no trial stands for, see `SearchSpace.points`."""
+    for point in space.points(generator, draws):
+        try:
+            candidate = space.candidate(point)
+        except CandidateError:
+            continue
+        if candidate.id not in ledger.seen:
+            yield point, candidate

@@ -11,7 +11,6 @@ from typing import Literal
 import optuna
 import torch
 
-from ir2search.data import load_data
 from ir2search.errors import RunError
 from ir2search.files import add_session, locked
 from ir2search.interrupts import deferred_interrupts
@@ -80,11 +79,10 @@ def run(
     path = Path(data) if data is not None else None
     if folder.parent.exists() and not folder.parent.is_dir():
         raise RunError(f"{folder.parent}: not a folder; give --runs a folder")
-    # checked before the folder is made, so that a wrong --data leaves nothing behind
-    load_data(study.data, path, folder.parent / CACHE, study.seed)
+    # before the folder is made, so that a wrong --data leaves nothing behind
+    work = open_work(study, folder.parent / CACHE, path)
     if path is not None:
         study = study.model_copy(update={"data": replace(study.data, path=str(path.resolve()))})
-    work = open_work(study, folder.parent / CACHE)
     check_budget(study, study.space.with_data(work.data.image, work.data.classes))
     check_claim(folder, study)
     shared = is_shared(folder, storage)

@@ -8,19 +8,19 @@ give that one on later calls (for PostgreSQL, ``PGPASSWORD`` or ``~/.pgpass``).
 
 from __future__ import annotations
 
-import contextlib
 import json
 import secrets
 import sqlite3
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Engine, make_url
@@ -42,6 +42,7 @@ from tenacity import (
 
 from ir2search.errors import RunError
 from ir2search.files import read_json, write_json
+from ir2search.search.database import Database
 from ir2search.search.mirror import Mirror
 from ir2search.search.objectives import OBJECTIVES
 from ir2search.search.study import Study
@@ -88,13 +89,11 @@ def open_storage(
             directions=[OBJECTIVES[name].direction for name in study.objectives],
             load_if_exists=True,
         )
-        if chosen is not None:
-            if not (folder / FILE).exists():
-                write_json(folder / FILE, {"url": _shown(chosen), "run": secrets.token_hex(8)})
-            if is_shared(folder):
-                _claim(opened, folder, _shown(chosen), definition)
-        if not is_shared(folder):
-            opened = optuna.load_study(study_name=study.name, storage=Mirror(storage, study.name))
+        if chosen is not None and not (folder / FILE).exists():
+            write_json(folder / FILE, {"url": _shown(chosen), "run": secrets.token_hex(8)})
+        if chosen is None or chosen == "journal":
+            return optuna.load_study(study_name=study.name, storage=Mirror(storage, study.name))
+        _claim(opened, folder, _shown(chosen), definition)
     return opened
 
 
@@ -110,27 +109,25 @@ def is_shared(folder: Path, url: str | None = None) -> bool:
     return _chosen(folder, url) not in (None, "journal")
 
 
-class storage_errors:  # noqa: N801  # read as a statement
+@contextmanager
+def storage_errors(folder: Path, url: str | None = None) -> Iterator[None]:
     """Within it, what a storage raises becomes one sentence.
 
     Raises:
         RunError: in its place.
     """
-
-    def __init__(self, folder: Path, url: str | None = None) -> None:
-        name = url or _chosen(folder, None)
-        places = {None: str(folder / DATABASE), "journal": str(folder / JOURNAL)}
-        self._place = places[name] if name in places else _shown(name or "")
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, SQLAlchemyError | StorageInternalError) or _is_rpc_error(error):
-            raise RunError(
-                f"{self._place}: cannot be used as the study's storage: {_reason(error)}; "
-                "mend that and run the same command again"
-            ) from None
+    name = url or _chosen(folder, None)
+    places = {None: str(folder / DATABASE), "journal": str(folder / JOURNAL)}
+    place = places[name] if name in places else _shown(name or "")
+    try:
+        yield
+    except Exception as error:
+        if not (isinstance(error, SQLAlchemyError | StorageInternalError) or _is_rpc_error(error)):
+            raise
+        raise RunError(
+            f"{place}: cannot be used as the study's storage: {_reason(error)}; "
+            "mend that and run the same command again"
+        ) from None
 
 
 def _chosen(folder: Path, url: str | None) -> str | None:
@@ -191,7 +188,7 @@ def _file(file: Path, writes: bool) -> BaseStorage:
     With a write-ahead log a loss of power costs the last commits, and a kill none. Closed, the
     file is as SQLite makes it by itself, for readers on read-only media.
     """
-    database = RDBStorage(f"sqlite:///{file}")
+    database = Database(f"sqlite:///{file}")
     storage = optuna.storages.get_storage(database)
     if writes:
         event.listen(database.engine, "connect", _log_ahead)
@@ -210,7 +207,7 @@ def _log_ahead(connection: sqlite3.Connection, _: object) -> None:
 def _log_no_more(engine: Engine) -> None:
     event.remove(engine, "connect", _log_ahead)
     engine.dispose()
-    with contextlib.suppress(SQLAlchemyError), engine.connect() as connection:
+    with suppress(SQLAlchemyError), engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
     engine.dispose()
 
@@ -220,7 +217,7 @@ def _server(url: str) -> BaseStorage:
     if make_url(url).get_backend_name() == "postgresql":
         settings["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT}
     try:
-        database = RDBStorage(url, engine_kwargs=settings)
+        database = Database(url, engine_kwargs=settings)
     except ImportError as error:
         reason = str(error).split(".")[0]
         raise RunError(

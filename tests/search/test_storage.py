@@ -269,8 +269,10 @@ def test_a_study_of_other_means_or_of_another_folder_is_left_alone(
         for file in (tmp_path / "changed").rglob("*"):
             file.unlink()
         (tmp_path / "changed").rmdir()
-    study = optuna.create_study(study_name="theirs", storage=url, directions=["minimize"] * 2)
+    storage = optuna.storages.RDBStorage(url)
+    study = optuna.create_study(study_name="theirs", storage=storage, directions=["minimize"] * 2)
     study.ask()
+    storage.engine.dispose()
     theirs = parse_study({**one, "name": "theirs"}, "a.toml")
     with pytest.raises(RunError, match="has a study 'theirs' that was not begun by"):
         ir.run(theirs, tmp_path / "theirs", device="cpu", storage=url)

@@ -10,18 +10,19 @@ from ir2search.search.study import Study
 from ir2search.training import load_teacher
 
 
-def open_work(study: Study, cache: Path) -> Work:
+def open_work(study: Study, cache: Path, folder: Path | None = None) -> Work:
     """Read a study's images and its teacher.
 
     Args:
         study: whose ``data.path`` says where its folder of images is, if it has one.
         cache: the folder of decoded images.
+        folder: of images, in place of ``data.path``.
 
     Raises:
         DataError: the images cannot be read.
         WeightsError: the teacher's weights cannot.
     """
-    images = load_data(study.data, None, cache, study.seed)
+    images = load_data(study.data, folder, cache, study.seed)
     distillation = study.recipe.distillation
     teacher = (
         None if distillation is None else load_teacher(distillation, images.image, images.classes)
