@@ -1,5 +1,5 @@
 """What a candidate costs before it is trained: FLOPs, BOPs, OPs, parameters, memory, by layer."""
 
-from ir2search.costs.count import Cost, LayerCost, cost
+import lazy_loader
 
-__all__ = ["Cost", "LayerCost", "cost"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

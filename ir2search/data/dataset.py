@@ -7,15 +7,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, StrictBool
-from pydantic.dataclasses import dataclass as validated_dataclass
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ir2search.data.config import DataConfig
 from ir2search.data.decode import RawImages, check_memory
 from ir2search.data.digits import read_digits
 from ir2search.data.encoded import EncodedImages
@@ -25,33 +23,6 @@ from ir2search.data.stream import StreamedSplit
 from ir2search.errors import DataError
 
 MOMENTS_SAMPLE = 1024  # images from which mean and deviation of streamed data are measured
-
-
-@validated_dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
-class DataConfig:
-    """The ``[data]`` section of a study file.
-
-    Attributes:
-        source: ``"digits"`` (scikit-learn's handwritten digits, nothing to download) or
-            ``"folder"`` (a folder of parquet files, CIFAR-10 binary batches, or an image folder
-            ``split/class/*``, given on the command line or as ``path``).
-        path: the folder, where it is not given on the command line.
-        size: side in pixels to which images are resized; not at all where left out.
-        validation: share of the training images that are held out for the search, stratified.
-        stream: whether images are decoded anew for each epoch, by worker processes, because there
-            are too many to hold; they are evaluated on the square in their centre (224/256 of the
-            shorter side).
-    """
-
-    source: Literal["digits", "folder"] = "digits"
-    path: str | None = None
-    size: Annotated[int, Field(strict=True, ge=4, le=1024)] | None = None
-    validation: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.1
-    stream: StrictBool = False
-
-    def __post_init__(self) -> None:
-        if self.stream and (self.source != "folder" or self.size is None):
-            raise ValueError('`stream` needs `source = "folder"` and a `size`')
 
 
 @dataclass(frozen=True)

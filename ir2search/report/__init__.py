@@ -1,6 +1,5 @@
 """What people see of a run: tables, figures, the report's page, the analysis of a trial."""
 
-from ir2search.report.analysis import Analysis, analyze
-from ir2search.report.page import write_report
+import lazy_loader
 
-__all__ = ["Analysis", "analyze", "write_report"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -23,7 +24,7 @@ FRONT, DIMMED, KNEE = "#0072B2", "#999999", "#D55E00"
 def save(draw: Callable[[], Figure], file: Path) -> None:
     """Draw in the package's style and write ``file`` with the suffixes .png and .svg."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(), mpl.style.context(str(STYLE)):
+    with mpl.rc_context(), matplotlib.style.context(str(STYLE)):
         figure = draw()
         figure.savefig(file.with_suffix(".png"))
         figure.savefig(file.with_suffix(".svg"), metadata={"Date": None})

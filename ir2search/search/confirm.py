@@ -6,17 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
-from scipy.stats import ttest_ind
 
 from ir2search.search.engines.job import Job
-from ir2search.search.folder import trial_folder
+from ir2search.search.folder import RESULT, SEEDS, trial_folder
 from ir2search.search.samplers import derive_seed
 from ir2search.search.study import Study
 from ir2search.search.warm_start import shared_backbone
 from ir2search.space import Candidate
 
-SEEDS = "seeds"  # a trial's folder with one folder for each further seed
-RESULT = "result.json"
 SIGNIFICANCE = 0.05
 
 
@@ -66,4 +63,6 @@ def _may_be_same(one: list[float], other: list[float]) -> bool:
         return True
     if len(set(one)) == len(set(other)) == 1:
         return False
+    from scipy.stats import ttest_ind
+
     return bool(ttest_ind(one, other, equal_var=False).pvalue > SIGNIFICANCE)

@@ -15,13 +15,13 @@ from ir2search.errors import CandidateError
 from ir2search.files import write_json
 from ir2search.search.budget import over_budget
 from ir2search.search.claims import Claims
-from ir2search.search.confirm import RESULT, further_seeds
+from ir2search.search.confirm import further_seeds
 from ir2search.search.engines import OUT_OF_MEMORY, Engine, Job, Outcome, Work, reason_of
-from ir2search.search.folder import trial_folder
+from ir2search.search.folder import RESULT, TEST_FILE, trial_folder
 from ir2search.search.ledger import Ledger
 from ir2search.search.observer import RunObserver
 from ir2search.search.proposals import ask, enqueue_new
-from ir2search.search.results import RUNGS, TEST_FILE, front_of, state_of, trials_of
+from ir2search.search.results import RUNGS, front_of, state_of, trials_of
 from ir2search.search.samplers import derive_seed
 from ir2search.search.study import Study
 from ir2search.search.warm_start import shared_backbone

@@ -17,7 +17,6 @@ from ir2search.search.engines import OUT_OF_MEMORY
 from ir2search.search.ledger import Ledger
 from ir2search.search.samplers import GENETIC, derive_seed, distributions, make_sampler
 from ir2search.search.study import Study
-from ir2search.search.surrogate import farthest, most_worth
 from ir2search.space import Candidate, SearchSpace
 
 RANDOM_DRAWS = 2000
@@ -54,6 +53,8 @@ def enqueue_new(study: Study, space: SearchSpace, storage: optuna.Study, ledger:
 
 def _most_worth(study: Study, space: SearchSpace, ledger: Ledger) -> dict[str, Any] | None:
     """The new point that is expected to add most to the front at its costs; None without one."""
+    from ir2search.search.surrogate import farthest, most_worth
+
     pool = _pool(study, space, ledger)
     if not pool:
         return None

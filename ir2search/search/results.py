@@ -16,14 +16,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ir2search.errors import RunError
 from ir2search.files import read_json
-from ir2search.search.confirm import RESULT, SEEDS
-from ir2search.search.folder import saved_study, trial_folder
+from ir2search.search.folder import RESULT, SEEDS, TEST_FILE, saved_study, trial_folder
 from ir2search.search.objectives import OBJECTIVES
 from ir2search.search.storage import open_storage
 from ir2search.search.study import Study
 from ir2search.space import Candidate, read_candidate
 
-TEST_FILE = "test.json"
 RUNGS = "rungs"  # a trial's attribute: its accuracy after the epochs of each rung it reached
 WHOLE = (  # columns of whole numbers, which a trial without a network lacks
     "duplicate_of", "flops", "bops", "parameters", "binary_parameters", "best_epoch",

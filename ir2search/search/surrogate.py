@@ -12,17 +12,18 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import moocore
 import numpy as np
 from scipy.spatial.distance import cdist
-from scipy.stats import norm
 
 from ir2search.space import Candidate
 
 LEAST_ERROR = 1e-3  # below it, logarithms tell what chance did
-QUANTILES = norm.ppf((np.arange(7) + 0.5) / 7)  # stand for a normal distribution
+# of the normal distribution, which they stand for
+QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 7) for i in range(7)])
 MARGIN = 1.1  # of the reference point beyond the worst values
 
 

@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import torch
-from pydantic import Field
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ir2search.errors import WeightsError
 from ir2search.models.teacher import StandardResNet
 from ir2search.space import build
+from ir2search.training.recipe import Distillation
 from ir2search.training.weights import read_weights
 from ir2search.zoo import preset
 
 STANDARD = {"resnet18": 18, "resnet34": 34}
-
-
-@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
-class Distillation:
-    """The ``[recipe.distillation]`` section of a study file.
-
-    Attributes:
-        teacher: a preset, of which the full-precision twin teaches, or ``"resnet18"`` or
-            ``"resnet34"`` as torchvision and timm have them.
-        weights: file of the teacher's weights.
-        temperature: T, by which both logits are divided.
-        share: of the loss that comes from the teacher; the rest from the labels.
-    """
-
-    teacher: str
-    weights: str
-    temperature: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = 1.0
-    share: Annotated[float, Field(strict=True, ge=0, le=1)] = 1.0
 
 
 def load_teacher(

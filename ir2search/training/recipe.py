@@ -1,20 +1,38 @@
-"""How a candidate is trained."""
+"""How a candidate is trained: a study file's ``[recipe]``, read without torch."""
 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import torch
 from pydantic import Field, StrictBool
 from pydantic.dataclasses import dataclass
-from torch import nn
 
-from ir2search.data import Augmentation
-from ir2search.nn import BinaryConv2d
-from ir2search.training.distillation import Distillation
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from ir2search.data import Augmentation
 
 _Decay = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+class Distillation:
+    """The ``[recipe.distillation]`` section of a study file.
+
+    Attributes:
+        teacher: a preset, of which the full-precision twin teaches, or ``"resnet18"`` or
+            ``"resnet34"`` as torchvision and timm have them.
+        weights: file of the teacher's weights.
+        temperature: T, by which both logits are divided.
+        share: of the loss that comes from the teacher; the rest from the labels.
+    """
+
+    teacher: str
+    weights: str
+    temperature: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = 1.0
+    share: Annotated[float, Field(strict=True, ge=0, le=1)] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
@@ -71,10 +89,14 @@ class Recipe:
     @property
     def augmentation(self) -> Augmentation:
         """What is done to training images."""
+        from ir2search.data import Augmentation
+
         return Augmentation(self.crop_padding, self.flip, self.crop_area)
 
     def make_optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         """The optimiser of all of the network's parameters, at rate `lr`."""
+        import torch
+
         parameters = self._groups(network)
         if self.optimizer == "sgd":
             return torch.optim.SGD(
@@ -105,6 +127,8 @@ class Recipe:
 
     def _groups(self, network: nn.Module) -> list[dict[str, Any]]:
         """Parameters by weight decay, the binarised weights apart where theirs differs."""
+        from ir2search.nn import BinaryConv2d
+
         if self.binary_weight_decay is None:
             return [{"params": list(network.parameters())}]
         binary = [

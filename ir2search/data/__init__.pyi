@@ -1,0 +1,6 @@
+from .config import DataConfig as DataConfig
+from .dataset import ImageData as ImageData
+from .dataset import load_data as load_data
+from .loader import Augmentation as Augmentation
+from .loader import Split as Split
+from .stream import StreamedSplit as StreamedSplit

@@ -1,0 +1,15 @@
+from .observer import RunObserver as RunObserver
+from .results import COUNTED as COUNTED
+from .results import RunStatus as RunStatus
+from .results import State as State
+from .results import front as front
+from .results import front_of as front_of
+from .results import records as records
+from .results import status as status
+from .results import trials as trials
+from .session import join as join
+from .session import run as run
+from .study import Study as Study
+from .study import load_study as load_study
+from .study import shipped_studies as shipped_studies
+from .study import study_file as study_file
