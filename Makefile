@@ -7,11 +7,11 @@ MOASHA := .venv-moasha
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test lint bench-training bench-agreement bench-streaming bench-search bench-warm-start \
-	bench-overhead truth lock clean
+	bench-overhead bench-information truth lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --runs $(RUNS)
-	$(BIN)/ir2search analyze $(RUNS)/digits --trial best
+	$(BIN)/ir2search analyze $(RUNS)/digits --trial best --images 64
 	$(BIN)/ir2search report $(RUNS)/digits
 
 test: $(VENV)/.installed-dev
@@ -52,6 +52,10 @@ bench-streaming: $(VENV)/.installed-dev
 # reads tests/benchmarks/truth.parquet; a quarter of an hour on one core
 bench-warm-start: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/warm_start.py --runs $(RUNS)/warm-start
+
+# attributions against one Captum call a layer and method; a quarter of an hour on two cores
+bench-information: $(VENV)/.installed-dev
+	$(BIN)/python tests/benchmarks/information.py
 
 # the engine's own cost at 10,000 trials
 bench-overhead: $(VENV)/.installed-dev

@@ -39,6 +39,18 @@ def size(value: float | None) -> str:
     return f"{text}B" if text[-1].isalpha() else f"{text} B"
 
 
+def number(value: float | None) -> str:
+    """Two digits after the point, "3.25"."""
+    return NOTHING if value is None else f"{value:.2f}"
+
+
+def difference(value: float | None, low: float | None, high: float | None) -> str:
+    """A difference with its sign, "+0.21"; "none" where its interval has zero in it."""
+    if value is None or low is None or high is None:
+        return NOTHING
+    return "none" if low <= 0 <= high else f"{value:+.2f}"
+
+
 def names(values: Iterable[object] | None) -> str:
     """Names as "stem, stage1"; "none" for none."""
     return ", ".join(map(str, values or ())) or "none"

@@ -215,32 +215,65 @@ def report(folder: Folder) -> None:
 
 @app.command()
 def analyze(
-    folder: Folder,
-    trial: Annotated[str, typer.Option(help="best, knee, or a trial's number.")] = "best",
-    images: Annotated[int, typer.Option(help="How many validation images to measure on.")] = 128,
+    what: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's folder; or, with --weights, a network.")
+    ],
+    trial: Annotated[str, typer.Option(help="best, knee, front, or a trial's number.")] = "best",
+    layers: Annotated[
+        str | None, typer.Option(help="Of which layers: stem,stage2.1,stage3; all if left out.")
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Of attribution, by comma; the quick ones if left out.")
+    ] = None,
+    images: Annotated[int, typer.Option(help="How many validation images to measure on.")] = 256,
+    memory: Annotated[int, typer.Option(help="MiB that activations may take at once.")] = 2048,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of a preset or candidate.json, in place of a run.")
+    ] = None,
+    twin_weights: Annotated[
+        Path | None, typer.Option(help="Those of the same network without binarisation.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="With --weights: where to write; runs/analyze-NAME.")
+    ] = None,
     data: Data = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Measure layer by layer where a trained network loses information.
 
-    Trains the full-precision twin once, attributes both networks with Captum, and writes
-    information.csv and figures to trials/<number>/information in the run's folder.
+    Trains the full-precision twin and the network without recovery, once, to compare with. Writes
+    information.parquet (every number), layers.csv and figures to trials/<number>/information in
+    the run's folder. Methods: integrated_gradients, conductance, gradient_x_activation, grad_cam,
+    deeplift, feature_ablation, occlusion.
 
     \b
     Examples:
       ir2search analyze runs/digits
-      ir2search analyze runs/digits --trial knee --images 256
+      ir2search analyze runs/digits --trial front --images 128
+      ir2search analyze runs/digits --layers stage2,stage3.0 --methods deeplift,occlusion
+      ir2search analyze cifar-resnet20 --weights best.safetensors --data cifar10/
     """
     from ir2search.cli.progress import analysis_progress
-    from ir2search.cli.show import show_analysis
-    from ir2search.report import analyze as analyze_trial
+    from ir2search.cli.show import show_analyses
+    from ir2search.report import analyze_trials, analyze_weights
 
+    asked: dict[str, Any] = {
+        "data": data,
+        "images": images,
+        "layers": layers and layers.split(","),
+        "methods": methods and methods.split(","),
+        "memory": memory,
+        "device": device,
+    }
     with analysis_progress() as on_step:
-        analysis = analyze_trial(
-            folder, trial, data=data, images=images, device=device, on_step=on_step
-        )
-    show_analysis(analysis, as_json)
+        if weights is None:
+            found = analyze_trials(what, trial, **asked, on_step=on_step)
+        else:
+            folder = out or Path("runs") / f"analyze-{Path(what).stem}"
+            asked |= {"twin_weights": twin_weights, "on_step": on_step}
+            found = [analyze_weights(what, weights, folder, **asked)]
+    show_analyses(found, as_json)
 
 
 @app.command()

@@ -40,30 +40,52 @@ def show_status(status: RunStatus, as_json: bool) -> None:
         console.print(_front_table(status.front))
 
 
-def show_analysis(analysis: Analysis, as_json: bool) -> None:
-    """Measures by layer."""
+def show_analyses(analyses: Sequence[Analysis], as_json: bool) -> None:
+    """Measures by layer of one network or of several."""
     from ir2search.search import records
 
-    rows = records(analysis.table)
     if as_json:
-        _print_json({"trial": analysis.number, "folder": str(analysis.folder), "layers": rows})
+        found = [
+            {
+                "network": analysis.name,
+                "folder": str(analysis.folder),
+                "layers": records(analysis.layers),
+                "methods": records(analysis.trust),
+            }
+            for analysis in analyses
+        ]
+        _print_json({"analyses": found})
         return
-    columns = ("layer", "kept", "twin's", "loss", "entropy", "similarity", "gap", "by taps")
-    table = _table(f"trial {analysis.number}: information by layer", columns, words={"layer"})
-    for row in rows:
+    for analysis in analyses:
+        _show_analysis(analysis, records(analysis.layers), records(analysis.trust))
+
+
+def _show_analysis(
+    analysis: Analysis, layers: Sequence[dict[str, Any]], methods: Sequence[dict[str, Any]]
+) -> None:
+    columns = (
+        "layer", "information", "twin's", "without recovery", "lost here", "entropy of signs",
+        "attention like the twin's", "CKA",
+    )  # fmt: skip
+    table = _table(f"{analysis.name}: bits about the label by layer", columns, words={"layer"})
+    for row in layers:
         table.add_row(
             row["layer"],
-            text.percent(row["kept_share"]),
-            text.percent(row["twin_kept_share"]),
-            text.percent(row["information_loss"]),
-            f"{row['entropy_bits']:.2f} bits",
-            f"{row['twin_similarity']:.2f}",
-            f"{row['completeness_gap']:.2g}",
-            text.percent(row["bypass_share"]),
+            text.number(row["information"]),
+            text.number(row["twin_information"]),
+            text.number(row["plain_information"]),
+            text.difference(row["loss"], row["loss_low"], row["loss_high"]),
+            text.number(row["sign_entropy"]),
+            text.number(row["attention_likeness"]),
+            text.number(row["cka"]),
         )
     console = _console()
     console.print(table)
-    console.print(f"figures and table in {escape(str(analysis.folder))}")
+    trusted = [row["method"].replace("_", " ") for row in methods if row["trusted"]]
+    others = [row["method"].replace("_", " ") for row in methods if not row["trusted"]]
+    console.print(f"attributions to trust, the most faithful first: {text.names(trusted)}")
+    console.print(f"not to trust on this network: {text.names(others)}")
+    console.print(f"figures and tables in {escape(str(analysis.folder))}")
 
 
 def show_cost(cost: Cost, name: str, as_json: bool, as_csv: bool) -> None:

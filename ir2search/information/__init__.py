@@ -1,14 +1,5 @@
-"""What each layer of a trained network keeps and loses: attributions and measures of them."""
+"""What each layer of a trained network keeps and loses: attributions, bits, probes."""
 
-from ir2search.information.attributions import Cut, LayerAttribution, attribute, cuts
-from ir2search.information.measure import LayerInformation, measure, train_twin
+import lazy_loader
 
-__all__ = [
-    "Cut",
-    "LayerAttribution",
-    "LayerInformation",
-    "attribute",
-    "cuts",
-    "measure",
-    "train_twin",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,137 +1,275 @@
-"""The loss of information by layer of a binary network, beside its full-precision twin."""
+"""All measures of a network by layer, beside its twin and itself without recovery, as one table."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
-from ir2search.data import ImageData
-from ir2search.information.attributions import LayerAttribution, attribute
-from ir2search.information.measures import (
-    completeness_gap,
-    cosine,
-    entropy_bits,
-    kept_share,
+from ir2search.information import rows
+from ir2search.information.attributions import (
+    MEMORY,
+    STEPS,
+    LayerAttribution,
+    MethodName,
+    attribute,
+    frozen,
+    images_at_once,
+    inapplicable,
+    surrogate,
 )
+from ir2search.information.bits import sign_bits
+from ir2search.information.chain import Chain
+from ir2search.information.faithfulness import faithfulness, random_order
+from ir2search.information.intervals import Bootstrap
+from ir2search.information.probes import Probe, pooled_features, probe
+from ir2search.information.rows import Row
 from ir2search.models.network import TappedNetwork
-from ir2search.space import Candidate
-from ir2search.training import EpochResult, Recipe, load_network, train
-from ir2search.training.checkpoint import BEST
+
+BINARY, TWIN, PLAIN = "binary", "twin", "no recovery"
+TRIED = 64  # images on which methods' faithfulness is tried
+LIKE_RANDOM = 0.5  # likeness to attributions of shuffled weights, from which on they say nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is measured, and how exactly.
+
+    Attributes:
+        methods: of attribution; those that do not apply to the network are left out.
+        layers: whose, by name; all where None.
+        steps: points of the quadrature along a path.
+        memory: MiB for activations and gradients at once.
+        seed: of noise, draws and probes.
+    """
+
+    methods: tuple[MethodName, ...] = (
+        "conductance",
+        "gradient_x_activation",
+        "grad_cam",
+        "deeplift",
+        "feature_ablation",
+    )
+    layers: tuple[str, ...] | None = None
+    steps: int = STEPS
+    memory: int = MEMORY
+    seed: int = 0
 
 
 @dataclass(frozen=True)
-class LayerInformation:
-    """One layer's measures, each the mean over images.
+class Images:
+    """Normalised images, (N, C, H, W) float, with their labels, (N,) int64."""
 
-    Attributes:
-        layer: its name; ``"input"`` for the images.
-        kept_share: of the attribution of the layer before, from 0 to 1; None for the input.
-        twin_kept_share: the same in the full-precision twin.
-        information_loss: twin_kept_share - kept_share: what this layer loses of the places that
-            mattered before it, beyond what its twin loses there.
-        entropy_bits: of the attribution over positions.
-        twin_entropy_bits: the same in the twin.
-        twin_similarity: cosine of the attribution maps of network and twin, from 0 to 1.
-        completeness_gap: sum of attributions against the logit's change, relative; 0 is none.
-        twin_completeness_gap: the same in the twin.
-        bypass_share: of the absolute attribution that passes the layer by through taps.
-    """
-
-    layer: str
-    kept_share: float | None
-    twin_kept_share: float | None
-    information_loss: float | None
-    entropy_bits: float
-    twin_entropy_bits: float
-    twin_similarity: float
-    completeness_gap: float
-    twin_completeness_gap: float
-    bypass_share: float
+    images: Tensor
+    labels: Tensor
 
 
 def measure(
-    network: TappedNetwork,
-    twin: TappedNetwork,
-    images: Tensor,
-    labels: Tensor,
-    on_layer: Callable[[str], None] = lambda name: None,
-) -> list[LayerInformation]:
-    """Measure every layer of a network and of its twin on the same images.
+    networks: Mapping[str, TappedNetwork],
+    images: Images,
+    fitting: Images,
+    settings: Settings,
+    on_step: Callable[[str], None] = lambda name: None,
+) -> pd.DataFrame:
+    """Measure every layer.
 
     Args:
-        network: trained, binary.
-        twin: trained, of the same candidate without binarisation.
-        images: (N, C, H, W) float, normalised, where both networks lie.
-        labels: (N,) int64.
-        on_layer: told each layer's name when it is done, once for each network.
+        networks: ``"binary"``, the one that is asked about; where there is one ``"twin"``, the
+            same without binarisation; and ``"no recovery"``, the same without that; all trained,
+            where the images lie.
+        images: what is measured on; no network was trained on them.
+        fitting: what probes are fitted to.
+        settings: all else.
+        on_step: told each step when it is done; there are as many as `steps` says.
+
+    Returns:
+        A row for each measure of each layer: ``network``; ``layer``; ``method`` of attribution,
+        or ``"attention"``, where it is of a map; ``surrogate``, which gradient of the sign the
+        method used; ``measure``; ``item``, the channel, seed, or step where it is one's;
+        ``unit``; ``value``; ``low`` and ``high``, its 95% bootstrap interval over images.
     """
-    own = attribute(network, images, labels, on_layer)
-    others = attribute(twin, images, labels, on_layer)
-    pairs = list(zip(own, others, strict=True))
-    first = _row(None, pairs[0])
-    return [first, *(_row(before, after) for before, after in itertools.pairwise(pairs))]
+    work = _Measurement(networks, images, fitting, settings, on_step)
+    found = [
+        *work.attributions(),
+        *work.faithfulness(),
+        *work.maps(),
+        *work.signs(),
+        *work.probes(),
+    ]
+    return pd.DataFrame(found, columns=list(rows.COLUMNS))
 
 
-_Pair = tuple[LayerAttribution, LayerAttribution]
+def steps(networks: Mapping[str, TappedNetwork], settings: Settings) -> int:
+    """How often `measure` tells ``on_step``."""
+    layers = {name: len(wanted_layers(network, settings)) for name, network in networks.items()}
+    methods = len(applicable(networks[BINARY], settings))
+    attributed = sum(count for name, count in layers.items() if name != PLAIN)
+    return methods * (attributed + 1) + 2 + sum(layers.values())
 
 
-def _row(before: _Pair | None, after: _Pair) -> LayerInformation:
-    own, twin = after
-    kept = twin_kept = loss = None
-    if before is not None:
-        kept = float(kept_share(before[0].map, own.map).mean())
-        twin_kept = float(kept_share(before[1].map, twin.map).mean())
-        loss = twin_kept - kept
-    own_sum = own.map.sum(dim=(1, 2))
-    return LayerInformation(
-        layer=own.layer,
-        kept_share=kept,
-        twin_kept_share=twin_kept,
-        information_loss=loss,
-        entropy_bits=float(entropy_bits(own.map).mean()),
-        twin_entropy_bits=float(entropy_bits(twin.map).mean()),
-        twin_similarity=float(cosine(own.map, twin.map).mean()),
-        completeness_gap=completeness_gap(own.total, own.change),
-        twin_completeness_gap=completeness_gap(twin.total, twin.change),
-        bypass_share=float((own.bypassing / (own_sum + own.bypassing).clamp_min(1e-300)).mean()),
-    )
+def applicable(network: TappedNetwork, settings: Settings) -> list[MethodName]:
+    """The settings' methods that apply to a network."""
+    return [method for method in settings.methods if inapplicable(method, network) is None]
 
 
-def train_twin(
-    candidate: Candidate,
-    recipe: Recipe,
-    data: ImageData,
-    folder: Path,
-    *,
-    seed: int,
-    device: torch.device,
-    start: Mapping[str, Tensor] | None = None,
-    on_epoch: Callable[[EpochResult], None] = lambda result: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> TappedNetwork:
-    """The candidate's full-precision twin, trained as it was, once: ``folder`` keeps it.
+def wanted_layers(network: TappedNetwork, settings: Settings) -> list[str]:
+    """The settings' layers, as far as a network has them, in order of depth."""
+    known = Chain(network).cuts
+    return [name for name in known if settings.layers is None or name in settings.layers]
 
-    Arguments are as for `train`; ``start`` is for the twin of a candidate that had one.
 
-    Raises:
-        TrainingDiverged: a loss was not finite.
-        Interrupted: ``should_stop`` said so; the next call goes on.
+def trust(table: pd.DataFrame) -> pd.DataFrame:
+    """Which attribution methods are to be trusted on the network, the most faithful first.
+
+    Trusted is a method whose pixels matter more than pixels at random do (the interval of
+    insertion less deletion lies above that of a random order), and whose attributions change with
+    the weights (the interval of their likeness after randomisation lies below 0.5).
+
+    Args:
+        table: of `measure`.
+
+    Returns:
+        By ``method``: ``faithfulness`` beyond chance with its ``low``, ``likeness`` after
+        randomisation with its ``high``, and whether it is ``trusted``.
     """
-    twin = candidate.twin()
-    train(
-        twin,
-        recipe,
-        data,
-        folder,
-        seed=seed,
-        start=start,
-        device=device,
-        on_epoch=on_epoch,
-        should_stop=should_stop,
-    )
-    return load_network(twin, folder / BEST).to(device)
+    by_method = table.dropna(subset="method").set_index("method")
+    faithful = by_method[by_method["measure"] == "faithfulness beyond chance"]
+    alike = by_method[by_method["measure"] == "likeness after randomisation"]
+    result = pd.DataFrame(
+        {
+            "faithfulness": faithful["value"],
+            "low": faithful["low"],
+            "likeness": alike["value"],
+            "high": alike["high"],
+        }
+    ).dropna()
+    result["trusted"] = (result["low"] > 0) & (result["high"] < LIKE_RANDOM)
+    return result.sort_values(["trusted", "faithfulness"], ascending=False).reset_index()
+
+
+@dataclass(frozen=True)
+class _Measurement:
+    networks: Mapping[str, TappedNetwork]
+    images: Images
+    fitting: Images
+    settings: Settings
+    on_step: Callable[[str], None]
+
+    @property
+    def resampled(self) -> Bootstrap:
+        return Bootstrap(len(self.images.labels), self.settings.seed)
+
+    def attributions(self) -> Iterator[Row]:
+        for method in applicable(self.networks[BINARY], self.settings):
+            found = {
+                name: self._attributed(name, method) for name in self.networks if name != PLAIN
+            }
+            for name, layers in found.items():
+                yield from rows.of_attributions(self._about(name, method), layers, self.resampled)
+            if TWIN in found:
+                about = self._about(BINARY, method)
+                yield from rows.of_both_attributions(
+                    about, found[BINARY], found[TWIN], self.resampled
+                )
+
+    def faithfulness(self) -> Iterator[Row]:
+        network, settings = self.networks[BINARY], self.settings
+        images, labels = self.images.images[:TRIED], self.images.labels[:TRIED]
+        resampled = Bootstrap(len(labels), settings.seed)
+        by_chance = random_order(network, images, labels, settings.seed)
+        yield from rows.of_faithfulness({"network": BINARY}, by_chance, by_chance, resampled)
+        for method in applicable(network, settings):
+            found = faithfulness(
+                network,
+                images,
+                labels,
+                method,
+                seed=settings.seed,
+                steps=settings.steps,
+                memory=settings.memory,
+            )
+            about = self._about(BINARY, method)
+            yield from rows.of_faithfulness(about, found, by_chance, resampled)
+            self.on_step(f"faithfulness of {method}")
+
+    def maps(self) -> Iterator[Row]:
+        maps = {
+            name: self._maps(network) for name, network in self.networks.items() if name != PLAIN
+        }
+        for name, layers in maps.items():
+            for layer, values in layers.items():
+                about = {"network": name, "layer": layer}
+                yield from rows.of_attention(about, values, self.resampled)
+        if TWIN in maps:
+            for layer, values in maps[BINARY].items():
+                about = {"network": BINARY, "layer": layer}
+                yield from rows.of_both_maps(about, values, maps[TWIN][layer], self.resampled)
+        self.on_step("attention maps")
+
+    def signs(self) -> Iterator[Row]:
+        network = self.networks[BINARY]
+        batch = images_at_once(network, self.images.images, self.settings.memory)
+        wanted = wanted_layers(network, self.settings)
+        for found in sign_bits(network, self.images.images, self.settings.seed, batch):
+            if any(found.layer.startswith(f"{layer}.") for layer in wanted):
+                yield from rows.of_signs({"network": BINARY}, found, self.resampled)
+        self.on_step("signs")
+
+    def probes(self) -> Iterator[Row]:
+        for name in self.networks:
+            yield from rows.of_probes({"network": name}, self._probed(name), self.resampled)
+
+    def _probed(self, name: str) -> list[Probe]:
+        network = self.networks[name]
+        layers = wanted_layers(network, self.settings)
+        return probe(
+            self._features(network, self.fitting, layers),
+            self.fitting.labels.cpu().numpy(),
+            self._features(network, self.images, layers),
+            self.images.labels.cpu().numpy(),
+            self.settings.seed,
+            lambda layer: self.on_step(f"{name}: probes of {layer}"),
+        )
+
+    def _attributed(self, name: str, method: MethodName) -> list[LayerAttribution]:
+        network = self.networks[name]
+        return list(
+            attribute(
+                network,
+                self.images.images,
+                self.images.labels,
+                (method,),
+                wanted_layers(network, self.settings),
+                steps=self.settings.steps,
+                memory=self.settings.memory,
+                on_layer=lambda layer: self.on_step(f"{name}: {layer}"),
+            )
+        )
+
+    def _about(self, name: str, method: MethodName) -> Row:
+        return {
+            "network": name,
+            "method": method,
+            "surrogate": surrogate(method, self.networks[name]),
+        }
+
+    @torch.no_grad()
+    def _maps(self, network: TappedNetwork) -> dict[str, Tensor]:
+        batch = images_at_once(network, self.images.images, self.settings.memory)
+        with frozen(network):
+            parts = [Chain(network).maps(some)[0] for some in self.images.images.split(batch)]
+        return {
+            name: torch.cat([part[name] for part in parts])
+            for name in wanted_layers(network, self.settings)
+        }
+
+    def _features(
+        self, network: TappedNetwork, images: Images, layers: list[str]
+    ) -> dict[str, np.ndarray]:
+        batch = images_at_once(network, images.images, self.settings.memory)
+        found = pooled_features(network, images.images, batch)
+        return {layer: found[layer] for layer in layers}

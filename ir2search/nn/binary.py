@@ -84,7 +84,7 @@ class BinaryConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Convolve ``input`` (N, in_channels, H, W) to (N, out_channels, H', W')."""
-        x, w = self._shifted(input), self._signs()
+        x, w = self.shifted(input), self.signs()
         if self._is_fused(x):
             return sign_convolution(x, w, self._sign_convolution())
         if self.binarisation.activations == "binary":
@@ -99,16 +99,17 @@ class BinaryConv2d(nn.Conv2d):
         shortcut: Tensor | None = None,
     ) -> Tensor:
         """activation(norm(self(x)) + shortcut), where a training step can take all in one."""
-        moved = self._shifted(x)
+        moved = self.shifted(x)
         if norm.training and self._is_fused(moved):
             how = self._sign_convolution()
-            return binary_unit(moved, self._signs(), how, norm, activation, shortcut)
+            return binary_unit(moved, self.signs(), how, norm, activation, shortcut)
         return normed(self(x), norm, activation, shortcut)
 
-    def _shifted(self, x: Tensor) -> Tensor:
+    def shifted(self, x: Tensor) -> Tensor:
+        """What the sign is taken of, for an input ``x`` (N, in_channels, H, W)."""
         return x if self.threshold is None else x - self.threshold
 
-    def _signs(self) -> Tensor:
+    def signs(self) -> Tensor:
         """The weights as they are convolved."""
         how, w = self.binarisation, self.weight
         if how.weights == "real":
@@ -118,7 +119,7 @@ class BinaryConv2d(nn.Conv2d):
 
     def _is_fused(self, x: Tensor) -> bool:
         fits = self.weight[0].numel() <= LARGEST_SUM
-        return self.is_binary and self.training and fits and is_fusable(x)
+        return self.is_binary and fits and is_fusable(x)
 
     def _sign_convolution(self) -> SignConvolution:
         stride, padding = self.stride[0], int(self.padding[0])

@@ -1,4 +1,4 @@
-"""The training step's fused operations on a CPU; torch's own everywhere else.
+"""Fused operations on a CPU where gradients are allowed; torch's own everywhere else.
 
 A convolution of signs needs no multiplication (see ``native.cpp``), and between two convolutions
 lie a sign, a BatchNorm, a sum and an activation, each of them a sweep over feature maps that fit no
@@ -56,11 +56,16 @@ class SignConvolution:
 
 
 def is_fusable(x: Tensor) -> bool:
-    """Whether there are kernels for a training step on ``x``: on a CPU, in single precision."""
+    """Whether there are kernels for ``x``: on a CPU, in single precision, with gradients allowed.
+
+    Where those are not, and while tracing, other libraries count or export a network: they see
+    torch's operations.
+    """
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
         and torch.is_grad_enabled()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         and library() is not None
     )
 

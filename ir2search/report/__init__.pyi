@@ -1,3 +1,5 @@
 from .analysis import Analysis as Analysis
 from .analysis import analyze as analyze
+from .analysis import analyze_trials as analyze_trials
+from .analysis import analyze_weights as analyze_weights
 from .page import write_report as write_report

@@ -1,11 +1,16 @@
-"""`analyze`: where a run's trained network loses information, as table and figures."""
+"""`analyze`: where a trained network loses information, as tables and figures."""
 
 from __future__ import annotations
 
+import difflib
+import hashlib
 import itertools
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,24 +18,42 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ir2search.data import ImageData, load_data
-from ir2search.errors import RunError
+from ir2search.data import DataConfig, ImageData, Split, StreamedSplit, load_data
+from ir2search.errors import InputError, RunError
 from ir2search.files import write_text
-from ir2search.information import cuts, measure, train_twin
+from ir2search.information import rows
+from ir2search.information.attributions import MEMORY, METHODS, MethodName, inapplicable
+from ir2search.information.chain import Chain
+from ir2search.information.measure import (
+    BINARY,
+    PLAIN,
+    TWIN,
+    Images,
+    Settings,
+    measure,
+    steps,
+    trust,
+)
 from ir2search.interrupts import deferred_interrupts
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import attention_map, restrict
-from ir2search.report.figures import attention_figure, information_figure, save
+from ir2search.report.figures import save
+from ir2search.report.information import layers_table
+from ir2search.report.information_figures import FIGURES
 from ir2search.search.folder import saved_study, trial_folder
-from ir2search.search.results import pick_trial, trial_candidate
+from ir2search.search.results import front, pick_trial, trial_candidate
 from ir2search.search.samplers import derive_seed
 from ir2search.search.study import Study
 from ir2search.search.warm_start import shared_backbone
 from ir2search.space import Candidate
-from ir2search.training import Interrupted, load_network, pick_device
+from ir2search.training import Interrupted, load_network, pick_device, train
 from ir2search.training.checkpoint import BEST
+from ir2search.zoo import named_candidate
 
+IMAGES = 256
+FITTING = 2000  # training images that probes are fitted to, where there are so many
 PICTURES = 5  # images in the attention grid
+OnStep = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -38,14 +61,18 @@ class Analysis:
     """What an analysis found and where it lies.
 
     Attributes:
-        number: of the trial.
-        folder: with ``information.csv``, ``information.png`` and ``attention.png`` (and .svg).
-        table: one row a layer, with the columns of `ir2search.information.LayerInformation`.
+        name: of the network: ``"trial 3"``, or as it was given.
+        folder: with ``information.parquet``, ``layers.csv`` and the figures.
+        table: every number, see `ir2search.information.measure`.
+        layers: a row for each layer, see `ir2search.report.information.layers_table`.
+        trust: which attribution methods are to be trusted, see `ir2search.information.trust`.
     """
 
-    number: int
+    name: str
     folder: Path
     table: pd.DataFrame
+    layers: pd.DataFrame
+    trust: pd.DataFrame
 
 
 def analyze(
@@ -53,114 +80,321 @@ def analyze(
     trial: str = "best",
     *,
     data: str | Path | None = None,
-    images: int = 128,
+    images: int = IMAGES,
+    layers: Sequence[str] | None = None,
+    methods: Sequence[MethodName] | None = None,
+    memory: int = MEMORY,
     device: str = "auto",
-    on_step: Callable[[str, int, int], None] = lambda what, done, total: None,
+    on_step: OnStep = lambda what, done, total: None,
 ) -> Analysis:
-    """Measure by layer what a trained binary network keeps, beside its full-precision twin.
+    """Measure by layer what a trial's network keeps, beside its twin and itself without recovery.
 
-    The twin is the same candidate without binarisation, trained on the same data by the same
-    recipe; it is trained once and kept in the trial's folder. Measures are taken on the first
-    validation images, attributions by Captum.
+    The twin is the same candidate without binarisation; both others are trained on the same data
+    by the same recipe, once, and kept in the trial's folder. Measures are taken on the first
+    validation images; probes are fitted to training images. What was measured before, of the same
+    weights with the same settings, is read from the cache beside the runs.
 
     Args:
         folder: of a run.
         trial: ``"best"``, ``"knee"`` or a trial's number.
         data: the folder of images, where it is not where the run had it.
         images: how many validation images.
+        layers: names of layers, or of stages for all of their units; all where left out.
+        methods: of attribution; the default ones where left out.
+        memory: MiB that activations and gradients may take at once.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         on_step: told what is being done, how much of it is, and of how much.
 
     Raises:
+        InputError: no such layer or method, or one that does not apply.
         RunError: there is no run, nothing trained, more images than there are, or other data.
-        KeyboardInterrupt: asked to stop; the twin's training goes on in the next call.
+        KeyboardInterrupt: asked to stop; trainings go on in the next call.
     """
     folder, where = Path(folder), pick_device(device)
     study = saved_study(folder)
     number = pick_trial(folder, trial)
     path = Path(data) if data is not None else None
     source = load_data(study.data, path, folder.parent / ".cache", study.seed)
-    if not 1 <= images <= len(source.validation):
-        raise RunError(
-            f"--images: must be from 1 to {len(source.validation)}, the validation images there "
-            f"are, but got {images}"
-        )
     candidate = trial_candidate(folder, number)
-    if candidate.image != source.image or candidate.classes != source.classes:
-        raise RunError(
-            f"{folder}: was run on images {candidate.image} of {candidate.classes} classes, "
-            f"but the data has {source.image} of {source.classes}; give --data that of the run"
-        )
+    _check_fit(candidate, source, str(folder))
     own = trial_folder(folder, number)
-    network = load_network(candidate, own / BEST).to(where)
-    twin = _trained_twin(study, folder, own / "twin", candidate, source, where, on_step)
-    count = min(images, len(source.validation))
-    pixels, labels = source.validation.to(where).take(torch.arange(count))
-    batch = source.normalise(pixels)
-    counter, layers = itertools.count(1), 2 * (len(cuts(network)) + 1)
-    measured = measure(
-        network, twin, batch, labels, lambda name: on_step("attributions", next(counter), layers)
+    network = load_network(candidate, own / BEST)
+    settings = _settings(network, layers, methods, memory)
+    _check_images(images, source)
+    networks = {BINARY: network}
+    for name, other in _others(candidate).items():
+        place = own / name.replace(" ", "-")
+        networks[name] = _trained(name, study, folder, place, other, source, where, on_step)
+    return _analysed(
+        f"trial {number}",
+        f"{study.name}, trial {number}",
+        own / "information",
+        folder.parent / ".cache",
+        candidate,
+        {name: each.to(where) for name, each in networks.items()},
+        source,
+        images,
+        settings,
+        on_step,
     )
-    table = pd.DataFrame(map(asdict, measured))
-    target = own / "information"
-    target.mkdir(exist_ok=True)
-    write_text(target / "information.csv", table.to_csv(index=False))
-    title = f"{study.name}, trial {number}: information by layer ({images} images)"
-    save(lambda: information_figure(table, title), target / "information")
-    columns, rows, names = attention_pictures(network, twin, candidate, source)
-    save(lambda: attention_figure(columns, rows, names), target / "attention")
-    return Analysis(number, target, table)
+
+
+def analyze_trials(folder: str | Path, which: str = "best", **asked: Any) -> list[Analysis]:
+    """`analyze` of one trial, or with ``"front"`` of each member of the front."""
+    if which != "front":
+        return [analyze(folder, which, **asked)]
+    pick_trial(Path(folder), "best")  # says so, where there is none
+    numbers = front(folder)["number"]
+    return [analyze(folder, str(number), **asked) for number in numbers]
+
+
+def analyze_weights(
+    what: str,
+    weights: str | Path,
+    out: str | Path,
+    *,
+    data: str | Path | None = None,
+    twin_weights: str | Path | None = None,
+    images: int = IMAGES,
+    layers: Sequence[str] | None = None,
+    methods: Sequence[MethodName] | None = None,
+    memory: int = MEMORY,
+    device: str = "auto",
+    on_step: OnStep = lambda what, done, total: None,
+) -> Analysis:
+    """As `analyze`, of a network that no run of ours has trained.
+
+    Args:
+        what: a preset, a ``candidate.json``, or a trial's folder.
+        weights: its weights, as `ir2search train` writes them.
+        out: the folder for what is found; made where needed.
+        data: the folder of images; the digits that come along where left out.
+        twin_weights: of the same network without binarisation, to compare with; measures that
+            need it are left out without.
+        images: see `analyze`, like all that follow.
+        layers: likewise.
+        methods: likewise.
+        memory: likewise.
+        device: likewise.
+        on_step: likewise.
+
+    Raises:
+        InputError: something that was given is wrong.
+    """
+    out, where = Path(out), pick_device(device)
+    candidate = named_candidate(what)
+    config = DataConfig(source="folder" if data is not None else "digits", size=candidate.image[1])
+    source = load_data(config, None if data is None else Path(data), out / ".cache", 0)
+    _check_fit(candidate, source, what)
+    networks = {BINARY: load_network(candidate, Path(weights))}
+    if twin_weights is not None:
+        networks[TWIN] = load_network(candidate.twin(), Path(twin_weights))
+    settings = _settings(networks[BINARY], layers, methods, memory)
+    _check_images(images, source)
+    networks = {name: network.to(where) for name, network in networks.items()}
+    name, cache = Path(what).name, out / ".cache"
+    return _analysed(name, name, out, cache, candidate, networks, source, images, settings, on_step)
+
+
+def _analysed(
+    name: str,
+    title: str,
+    target: Path,
+    cache: Path,
+    candidate: Candidate,
+    networks: Mapping[str, TappedNetwork],
+    data: ImageData,
+    images: int,
+    settings: Settings,
+    on_step: OnStep,
+) -> Analysis:
+    """Measure, or read what was measured, and write tables and figures."""
+    key = _key(candidate, networks, data, images, settings)
+    file = cache / f"information-{key}.parquet"
+    if file.exists():
+        table = pd.read_parquet(file)
+    else:
+        table = _measured(candidate, networks, data, images, settings, on_step)
+        cache.mkdir(parents=True, exist_ok=True)
+        beside = file.with_suffix(".partial")
+        table.to_parquet(beside)
+        beside.replace(file)
+    target.mkdir(parents=True, exist_ok=True)
+    table.to_parquet(target / "information.parquet")
+    layers = layers_table(table)
+    write_text(target / "layers.csv", layers.to_csv(index=False))
+    for figure, draw in FIGURES.items():
+        save(partial(draw, table, f"{title} ({images} images)"), target / figure)
+    return Analysis(name, target, table, layers, trust(table))
+
+
+def _measured(
+    candidate: Candidate,
+    networks: Mapping[str, TappedNetwork],
+    data: ImageData,
+    images: int,
+    settings: Settings,
+    on_step: OnStep,
+) -> pd.DataFrame:
+    device = next(networks[BINARY].parameters()).device
+    total, counter = steps(networks, settings), itertools.count(1)
+    on_step("measuring", 0, total)
+    table = measure(
+        networks,
+        _first(data, data.validation, images, device),
+        _first(data, data.train, FITTING, device),
+        settings,
+        lambda what: on_step(what, next(counter), total),
+    )
+    pictures = pd.DataFrame(attention_pictures(networks, candidate, data))
+    return pd.concat([table, pictures.reindex(columns=table.columns)], ignore_index=True)
 
 
 @torch.no_grad()
 def attention_pictures(
-    network: TappedNetwork, twin: TappedNetwork, candidate: Candidate, data: ImageData
-) -> tuple[list[str], list[list[np.ndarray]], list[str]]:
-    """Pictures of an attention grid: column titles, rows of pictures, row titles.
+    networks: Mapping[str, TappedNetwork], candidate: Candidate, data: ImageData
+) -> list[rows.Row]:
+    """Pictures of an attention grid, as rows of the table of measures.
 
-    A row is one image of another class: the image, its restriction, the attention after each
-    stage, and the twin's attention after the last. Images are (h, w, 3) in [0, 1], maps (h, w).
+    For one image of each of some classes: the image, its restriction, the attention of each layer
+    that can be tapped, and that of the twin's last one. Images are (h, w, 3) from 0 to 1, blanked
+    pixels in orange; attention (h, w).
     """
+    network = networks[BINARY]
     chosen = _one_of_each_class(data.validation.labels)[:PICTURES]
     device = next(network.parameters()).device
-    images, _ = data.validation.to(device).take(torch.tensor(chosen))
+    images, labels = data.validation.to(device).take(torch.tensor(chosen))
     normalised = data.normalise(images)
     taps, last = network.feature_maps(normalised)
     restricted = restrict(normalised, last, candidate.threshold, candidate.normalization)
     blanked = (restricted == 0).all(dim=1, keepdim=True)
     final = network.layer_names[-1]
     maps = {**taps, final: last}
-    columns = [
-        "image",
-        f"restricted\n(λ = {candidate.threshold:g})",
-        *maps,
-        f"{final}\nof the twin",
-    ]
-    rows = []
-    for i in range(len(chosen)):
-        pictures = [_colour(images[i]), _colour(images[i], blanked[i])]
-        pictures += [_attention(features[i], images) for features in maps.values()]
-        rows.append([*pictures, _attention(twin.feature_maps(normalised[i : i + 1])[1][0], images)])
-    names = [data.class_names[int(data.validation.labels[i])] for i in chosen]
-    return columns, rows, names
+    if TWIN in networks:
+        maps[f"{final} of the twin"] = networks[TWIN].feature_maps(normalised)[1]
+    found = []
+    for i, label in enumerate(labels.tolist()):
+        pictures = {
+            "image": _colour(images[i]),
+            f"restricted, λ = {candidate.threshold:g}": _colour(images[i], blanked[i]),
+        }
+        pictures |= {name: _attention(features[i], images) for name, features in maps.items()}
+        for title, values in pictures.items():
+            about = {"network": BINARY, "layer": title, "item": i}
+            found.append(rows.picture(about, data.class_names[label], values))
+    return found
 
 
-def _trained_twin(
+def _settings(
+    network: TappedNetwork,
+    layers: Sequence[str] | None,
+    methods: Sequence[MethodName] | None,
+    memory: int,
+) -> Settings:
+    """What was asked for, checked against the network.
+
+    Raises:
+        InputError: no such layer or method, or one that does not apply.
+    """
+    settings = Settings(memory=memory)
+    if memory < 1:
+        raise InputError(f"--memory: must be at least 1 MiB, but got {memory}")
+    if methods is not None:
+        for method in methods:
+            if method not in METHODS:
+                raise InputError(f"--methods {method}: {_near(method, list(METHODS))}")
+            if (reason := inapplicable(method, network)) is not None:
+                raise InputError(f"--methods {method}: does not apply to this network: {reason}")
+        settings = replace(settings, methods=tuple(methods))
+    if layers is not None:
+        known = list(Chain(network).cuts)
+        chosen = set()
+        for name in layers:
+            meant = [each for each in known if each == name or each.startswith(f"{name}.")]
+            if not meant:
+                raise InputError(f"--layers {name}: {_near(name, known)}")
+            chosen.update(meant)
+        settings = replace(settings, layers=tuple(each for each in known if each in chosen))
+    return settings
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, 3)
+    if near:
+        return f"there is none of that name; did you mean {', '.join(near)}?"
+    return f"there is none of that name; there are {', '.join(known)}"
+
+
+def _check_images(images: int, data: ImageData) -> None:
+    if not 1 <= images <= len(data.validation):
+        raise RunError(
+            f"--images: must be from 1 to {len(data.validation)}, the validation images there "
+            f"are, but got {images}"
+        )
+
+
+def _check_fit(candidate: Candidate, data: ImageData, what: str) -> None:
+    if candidate.image != data.image or candidate.classes != data.classes:
+        raise RunError(
+            f"{what}: takes images {candidate.image} of {candidate.classes} classes, "
+            f"but the data has {data.image} of {data.classes}; give --data that of the run"
+        )
+
+
+def _others(candidate: Candidate) -> dict[str, Candidate]:
+    """What a candidate is compared with, by name."""
+    others = {TWIN: candidate.twin()}
+    if candidate.fusion != "none":
+        others[PLAIN] = replace(candidate, fusion="none", fusion_channels=None, taps=())
+    return others
+
+
+def _first(
+    data: ImageData, split: Split | StreamedSplit, count: int, device: torch.device
+) -> Images:
+    """The first images of a split, normalised."""
+    indices = torch.arange(min(count, len(split)))
+    images, labels = split.take(indices)
+    return Images(data.normalise(images.to(device)), labels.to(device))
+
+
+def _key(
+    candidate: Candidate,
+    networks: Mapping[str, TappedNetwork],
+    data: ImageData,
+    images: int,
+    settings: Settings,
+) -> str:
+    """A digest of all that a table of measures depends on."""
+    digest = hashlib.sha256()
+    asked = [candidate.id, data.fingerprint, images, FITTING, asdict(settings)]
+    digest.update(json.dumps(asked, sort_keys=True).encode())
+    for name, network in networks.items():
+        digest.update(name.encode())
+        for tensor in network.state_dict().values():
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _trained(
+    name: str,
     study: Study,
     folder: Path,
     place: Path,
     candidate: Candidate,
     data: ImageData,
     device: torch.device,
-    on_step: Callable[[str, int, int], None],
+    on_step: OnStep,
 ) -> TappedNetwork:
-    """The twin, trained as the candidate was: from a backbone of its own, where that was shared.
+    """What a trial is compared with, trained as it was.
+
+    That is from a backbone of its own, where those are shared.
 
     Raises:
         KeyboardInterrupt: asked to stop.
     """
-    backbone = shared_backbone(study, folder, candidate.twin())
-    epochs, start = study.recipe.total_epochs, None
+    backbone = shared_backbone(study, folder, candidate)
+    epochs, start, what = study.recipe.total_epochs, None, _called(name)
     with deferred_interrupts() as should_stop:
         try:
             if backbone is not None:
@@ -168,22 +402,27 @@ def _trained_twin(
                 start = replace(backbone, folder=place / "backbone").weights(
                     data,
                     device=device,
-                    on_epoch=lambda row: on_step("training the twin's backbone", row.epoch, total),
+                    on_epoch=lambda row: on_step(f"training {what}'s backbone", row.epoch, total),
                     should_stop=should_stop,
                 )
-            return train_twin(
+            train(
                 candidate,
                 study.recipe,
                 data,
                 place,
-                seed=derive_seed(study.seed, "train", candidate.twin().id),
-                device=device,
+                seed=derive_seed(study.seed, "train", candidate.id),
                 start=start,
-                on_epoch=lambda row: on_step("training the twin", row.epoch, epochs),
+                device=device,
+                on_epoch=lambda row: on_step(f"training {what}", row.epoch, epochs),
                 should_stop=should_stop,
             )
         except Interrupted:
             raise KeyboardInterrupt from None
+    return load_network(candidate, place / BEST)
+
+
+def _called(name: str) -> str:
+    return {TWIN: "the twin", PLAIN: "the network without recovery"}[name]
 
 
 def _one_of_each_class(labels: Tensor) -> list[int]:
@@ -191,7 +430,7 @@ def _one_of_each_class(labels: Tensor) -> list[int]:
 
 
 def _colour(image: Tensor, blanked: Tensor | None = None) -> np.ndarray:
-    """(C, h, w) uint8 as (h, w, 3) in [0, 1]; blanked pixels in red."""
+    """(C, h, w) uint8 as (h, w, 3) in [0, 1]; blanked pixels in orange."""
     picture = image.float().cpu() / 255
     if picture.shape[0] != 3:
         picture = picture.mean(dim=0, keepdim=True).expand(3, -1, -1)

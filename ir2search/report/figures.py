@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -122,60 +122,4 @@ def curves_figure(data: ReportData) -> Figure:
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(members):
         axis.legend(fontsize=8, ncols=2, loc="lower right")
-    return figure
-
-
-def information_figure(table: pd.DataFrame, title: str) -> Figure:
-    """Measures over depth of a binary network and its full-precision twin."""
-    layers = list(table["layer"])
-    x = np.arange(len(layers))
-    figure = Figure(figsize=(max(6.4, 0.62 * len(layers) + 2), 9.6))
-    kept, loss, entropy, alike, gap = figure.subplots(5, 1, sharex=True)
-    kept.set_title(title)
-    for axis, column in (
-        (kept, "kept_share"),
-        (entropy, "entropy_bits"),
-        (gap, "completeness_gap"),
-    ):
-        axis.plot(x, table[column], "o-", label="binary network")
-        axis.plot(x, table[f"twin_{column}"], "s--", label="full-precision twin")
-    kept.set_ylabel("attribution\nkept (share)")
-    kept.legend(loc="lower right", ncols=2)
-    colours = np.where(table["information_loss"].fillna(0) > 0, KNEE, FRONT)
-    loss.bar(x, table["information_loss"], color=colours, width=0.6)
-    loss.axhline(0, color="black", lw=0.8)
-    loss.set_ylabel("loss beyond\nthe twin's")
-    entropy.set_ylabel("entropy of\nattribution (bits)")
-    alike.plot(x, table["twin_similarity"], "o-", label="similarity to the twin (cosine)")
-    alike.plot(x, table["bypass_share"], "^:", color="#009E73", label="share through taps")
-    alike.set_ylabel("share")
-    alike.set_ylim(0, 1.02)
-    alike.legend(loc="upper center", bbox_to_anchor=(0.5, 1.28), ncols=2)
-    gap.set_ylabel("completeness\ngap")
-    gap.set_ylim(bottom=0)
-    gap.set_xticks(x, layers, rotation=45, ha="right")
-    return figure
-
-
-def attention_figure(
-    columns: Sequence[str], rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str]
-) -> Figure:
-    """A grid of pictures: (h, w) maps in a colour scale, (h, w, 3) images as they are."""
-    figure = Figure(figsize=(1.25 * len(columns) + 0.6, 1.3 * len(rows) + 0.9))
-    axes = figure.subplots(len(rows), len(columns), squeeze=False)
-    for line, (pictures, label) in enumerate(zip(rows, labels, strict=True)):
-        for place, picture in enumerate(pictures):
-            axis = axes[line, place]
-            axis.imshow(picture, cmap="viridis" if picture.ndim == 2 else None)
-            axis.set_xticks([])
-            axis.set_yticks([])
-            axis.grid(visible=False)
-            for spine in axis.spines.values():
-                spine.set_visible(False)
-            if line == 0:
-                axis.set_title(columns[place], fontsize=9)
-        axes[line, 0].set_ylabel(label, fontsize=9)
-    figure.supxlabel(
-        "orange: blanked; dark to bright: attention, each map on a scale of its own", fontsize=9
-    )
     return figure

@@ -11,7 +11,9 @@ from markupsafe import Markup
 
 from ir2search import text
 from ir2search.files import write_text
+from ir2search.information import trust
 from ir2search.report.figures import curves_figure, front_figure, hypervolume_figure, save
+from ir2search.report.information_figures import FIGURES as ANALYSIS
 from ir2search.report.tables import ReportData, report_data
 from ir2search.search import records, trials
 from ir2search.search.folder import STUDY_FILE, saved_study
@@ -60,6 +62,8 @@ def _render(data: ReportData, folder: Path, figures: Path) -> str:
         "count": text.count,
         "size": text.size,
         "names": text.names,
+        "number": text.number,
+        "difference": text.difference,
     }
     states = data.trials["state"].value_counts()
     not_trained = data.trials[data.trials["state"].isin(["failed", "turned down"])]
@@ -87,9 +91,9 @@ def _analyses(folder: Path) -> list[dict[str, Any]]:
     return [
         {
             "number": file.parent.parent.name,
-            "information": _inline_svg(file),
-            "attention": _inline_svg(file.with_name("attention.svg")),
-            "table": records(pd.read_csv(file.parent / "information.csv")),
+            "svg": {name: _inline_svg(file.with_name(f"{name}.svg")) for name in ANALYSIS},
+            "layers": records(pd.read_csv(file.with_name("layers.csv"))),
+            "trust": records(trust(pd.read_parquet(file.with_name("information.parquet")))),
         }
         for file in sorted((folder / "trials").glob("*/information/information.svg"))
     ]

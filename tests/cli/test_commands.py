@@ -43,8 +43,12 @@ def test_a_study_from_the_command_line_to_its_report_and_analysis(
     analysis = ir2search("analyze", "somewhere/quick", "--trial", "knee", "--images", "8", "--json")
     assert analysis.returncode == 0, analysis.stderr
     found = json.loads(analysis.stdout)
+    (found,) = found["analyses"]
     assert [row["layer"] for row in found["layers"]][:2] == ["input", "stem"]
-    assert (tmp_path / found["folder"] / "information.csv").exists()
+    assert {row["trusted"] for row in found["methods"]} <= {True, False}
+    assert (tmp_path / found["folder"] / "information.parquet").exists()
+    table = ir2search("analyze", "somewhere/quick", "--trial", "knee", "--images", "8")
+    assert "attributions to trust" in table.stdout
 
 
 def test_a_run_is_gone_on_with_and_may_be_asked_for_more(

@@ -1,87 +1,188 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 import torch
+from captum.attr import (
+    LayerConductance,
+    LayerDeepLift,
+    LayerGradCam,
+    LayerGradientXActivation,
+    LayerIntegratedGradients,
+)
 from torch import Tensor, nn
 
-from ir2search.information import LayerAttribution, attribute, cuts
+from ir2search.errors import InputError
+from ir2search.information.attributions import (
+    METHODS,
+    LayerAttribution,
+    MethodName,
+    attribute,
+    images_at_once,
+    surrogate,
+)
 from ir2search.models.network import TappedNetwork
-from ir2search.space import Candidate, build
+from ir2search.space import Candidate
+from ir2search.zoo import build_preset
 
 IMAGE = (1, 8, 8)
-
-
-def network(candidate: Candidate) -> TappedNetwork:
-    """An untrained network with statistics of its own in every BatchNorm."""
-    torch.manual_seed(3)
-    result = build(candidate)
-    with torch.no_grad():
-        for _ in range(3):
-            result(torch.randn(64, *IMAGE))
-    return result.eval()
-
-
-def batch() -> tuple[Tensor, Tensor]:
-    torch.manual_seed(5)
-    return torch.randn(6, *IMAGE), torch.arange(6)
-
-
-def candidate(**fields: object) -> Candidate:
-    return Candidate(depth=8, width=0.25, image=IMAGE, **fields)  # type: ignore[arg-type]
+Make = Callable[[Candidate], TappedNetwork]
+Batch = tuple[Tensor, Tensor]
+Small = Callable[..., Candidate]
 
 
 def gap(layer: LayerAttribution) -> float:
     return float((layer.total - layer.change).abs().mean() / layer.change.abs().mean())
 
 
+def gaps(
+    network: TappedNetwork, batch: Batch, method: MethodName, **asked: Any
+) -> dict[str, float]:
+    return {found.layer: gap(found) for found in attribute(network, *batch, (method,), **asked)}
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "conductance"])
+def test_over_every_cut_of_a_smooth_network_attributions_sum_to_the_change(
+    small: Small, untrained: Make, batch: Batch, method: MethodName
+) -> None:
+    twin = untrained(small().twin())
+    coarse, fine = (max(gaps(twin, batch, method, steps=n).values()) for n in (32, 256))
+    assert fine < 0.06
+    assert fine < coarse / 3, "what is left is the quadrature's error"
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "conductance"])
+def test_in_a_binary_network_gradients_sum_to_the_change_after_the_last_sign_only(
+    small: Small, untrained: Make, batch: Batch, method: MethodName
+) -> None:
+    found = gaps(untrained(small()), batch, method)
+    assert found["recovery"] < 1e-4
+    assert found["input"] > 0.1
+
+
+@pytest.mark.parametrize("fields", [{}, {"activation": "rprelu", "shift": True}, {"taps": ()}])
+def test_deeplift_sums_to_the_change_through_every_sign(
+    small: Small, untrained: Make, batch: Batch, fields: dict[str, Any]
+) -> None:
+    found = gaps(untrained(small(**fields)), batch, "deeplift")
+    assert max(found.values()) < 1e-3
+
+
+def test_deeplift_is_captums_where_captum_knows_every_function(
+    small: Small, untrained: Make, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Captum does not know PReLU, but its rule is the same for every elementwise function."""
+    from captum.attr._core import deep_lift
+
+    network = untrained(small(taps=(), activation="prelu").twin())
+    monkeypatch.setitem(deep_lift.SUPPORTED_NON_LINEAR, nn.PReLU, deep_lift.nonlinear)
+    ours = {found.layer: found.own for found in attribute(network, *batch, ("deeplift",))}
+    theirs = LayerDeepLift(network, network.get_submodule("stage2.0")).attribute(
+        batch[0], torch.zeros_like(batch[0]), target=batch[1]
+    )
+    torch.testing.assert_close(ours["stage2.0"], theirs, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
-    ("taps", "bypasses"),
+    ("method", "theirs"),
     [
         (
-            ("stem", "stage2"),
-            {
-                "stem": (),
-                "stage1.0": ("stem",),
-                "stage1.1": ("stem",),
-                "stage2.0": ("stem",),
-                "stage2.1": ("stem",),
-                "stage3.0": ("stem", "stage2.1"),
-                "stage3.1": ("stem", "stage2.1"),
-                "recovery": (),
-            },
+            "integrated_gradients",
+            lambda net, layer, x, y: LayerIntegratedGradients(net, layer).attribute(
+                x, torch.zeros_like(x), target=y, n_steps=32
+            ),
         ),
-        ((), dict.fromkeys(["stem", *(f"stage{s}.{u}" for s in (1, 2, 3) for u in (0, 1))], ())),
+        (
+            "conductance",
+            lambda net, layer, x, y: LayerConductance(net, layer).attribute(
+                x, torch.zeros_like(x), target=y, n_steps=32, method="riemann_trapezoid"
+            ),
+        ),
+        (
+            "gradient_x_activation",
+            lambda net, layer, x, y: LayerGradientXActivation(net, layer).attribute(x, target=y),
+        ),
+        (
+            "grad_cam",
+            lambda net, layer, x, y: LayerGradCam(net, layer).attribute(
+                x, target=y, relu_attributions=True
+            ),
+        ),
     ],
 )
-def test_a_cut_is_a_layer_with_the_taps_that_bypass_it(
-    taps: tuple[str, ...], bypasses: dict[str, tuple[str, ...]]
+def test_without_taps_every_method_is_captums_of_one_layer(
+    small: Small, untrained: Make, batch: Batch, method: MethodName, theirs: Callable[..., Tensor]
 ) -> None:
-    found = cuts(network(candidate(taps=taps)))
-    assert {cut.name: cut.bypassing for cut in found} == bypasses
+    network = untrained(small(taps=()))
+    for found in list(attribute(network, *batch, (method,)))[1:]:
+        expected = theirs(network, network.get_submodule(found.layer), *batch).detach()
+        own = found.map[:, None].float() if method == "grad_cam" else found.own
+        torch.testing.assert_close(own, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_attributions_over_every_cut_of_a_smooth_network_sum_to_the_change() -> None:
-    twin = network(candidate().twin())
-    coarse = {layer.layer: gap(layer) for layer in attribute(twin, *batch(), steps=32)}
-    fine = {layer.layer: gap(layer) for layer in attribute(twin, *batch(), steps=512)}
-    assert max(fine.values()) < 0.03
-    assert max(fine.values()) < max(coarse.values()) / 4, "what is left is the quadrature's error"
+def test_ablated_parts_are_what_the_logit_loses_without_them(
+    small: Small, untrained: Make, batch: Batch
+) -> None:
+    network, (images, labels) = untrained(small()), batch
+    (found,) = attribute(network, images, labels, ("feature_ablation",), ("input",))
+    with torch.no_grad():
+        whole = network(images).gather(1, labels[:, None])
+        for row in range(4):
+            for column in range(4):
+                part = (slice(None), slice(None), slice(2 * row, 2 * row + 2),
+                        slice(2 * column, 2 * column + 2))  # fmt: skip
+                without = images.clone()
+                without[part] = 0
+                lost = whole - network(without).gather(1, labels[:, None])
+                summed = found.own[part].sum(dim=(1, 2, 3))
+                torch.testing.assert_close(summed, lost.squeeze(1), rtol=1e-4, atol=1e-5)
 
 
-def test_attributions_of_a_binary_network_sum_to_the_change_after_its_last_sign_only() -> None:
-    gaps = {layer.layer: gap(layer) for layer in attribute(network(candidate()), *batch())}
-    assert gaps["recovery"] < 1e-4
-    assert gaps["input"] > 0.1
+@pytest.mark.parametrize("method", METHODS)
+def test_a_limit_of_memory_changes_no_value(
+    small: Small, untrained: Make, batch: Batch, method: MethodName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = untrained(small())
+    whole = list(attribute(network, *batch, (method,)))
+    monkeypatch.setattr("ir2search.information.attributions.images_at_once", lambda *arguments: 4)
+    for one, other in zip(whole, attribute(network, *batch, (method,)), strict=True):
+        torch.testing.assert_close(one.own, other.own, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(one.total, other.total, rtol=1e-3, atol=1e-3)
 
 
-def test_input_attributions_are_those_of_a_riemann_sum_in_float64() -> None:
-    twin = network(candidate(taps=("stage1",)).twin())
-    images, labels = batch()
+def test_less_memory_takes_fewer_images_at_once(small: Small, untrained: Make) -> None:
+    network, images = untrained(small()), torch.zeros(1, *IMAGE)
+    assert images_at_once(network, images, 64) == pytest.approx(
+        2 * images_at_once(network, images, 32), abs=1
+    )
+    assert images_at_once(build_preset("cifar-resnet18").eval(), torch.zeros(1, 3, 32, 32), 1) == 1
+
+
+def test_the_surrogate_gradient_is_named(small: Small, untrained: Make) -> None:
+    network = untrained(small(estimator="straight-through"))
+    assert surrogate("conductance", network) == "straight-through"
+    assert surrogate("deeplift", network) == "none (rescale rule)"
+    assert surrogate("occlusion", network) == "none (no gradient)"
+    assert surrogate("grad_cam", untrained(small().twin())) == "none (no sign)"
+
+
+def test_deeplift_is_refused_where_its_rule_does_not_apply() -> None:
+    network = build_preset("cifar-vgg-small")
+    with pytest.raises(InputError, match=r"deeplift: does not apply .*max-pooling"):
+        list(attribute(network, torch.zeros(1, 3, 32, 32), torch.zeros(1).long(), ("deeplift",)))
+
+
+def test_input_attributions_are_those_of_a_riemann_sum_in_float64(
+    small: Small, untrained: Make, batch: Batch
+) -> None:
+    twin = untrained(small(taps=("stage1",)).twin())
+    images, labels = batch
     exact = twin.double()
     total = torch.zeros_like(images, dtype=torch.float64)
-    steps = 1000
+    steps = 400
     for step in range(steps):
         point = (images.double() * ((step + 0.5) / steps)).requires_grad_()
         exact(point).gather(1, labels[:, None]).sum().backward()
@@ -92,9 +193,11 @@ def test_input_attributions_are_those_of_a_riemann_sum_in_float64() -> None:
     assert (found - expected).abs().sum() / expected.abs().sum() < 0.1
 
 
-def test_the_last_layer_of_a_network_is_attributed_as_its_linear_head_has_it() -> None:
-    binary = network(candidate(taps=()))
-    images, labels = batch()
+def test_the_last_layer_of_a_network_is_attributed_as_its_linear_head_has_it(
+    small: Small, untrained: Make, batch: Batch
+) -> None:
+    binary = untrained(small(taps=()))
+    images, labels = batch
     with torch.no_grad():
         last = binary.forward_features(images)
         baseline = binary.forward_features(torch.zeros(1, *IMAGE))
@@ -118,12 +221,18 @@ def hooks(module: nn.Module) -> int:
     )
 
 
+def everything(subject: TappedNetwork, batch: Batch) -> Iterable[LayerAttribution]:
+    return attribute(subject, *batch, tuple(METHODS))
+
+
 @pytest.mark.parametrize("training", [True, False])
-def test_the_network_is_left_as_it_was(training: bool) -> None:
-    subject = network(candidate()).train(training)
+def test_the_network_is_left_as_it_was(
+    small: Small, untrained: Make, batch: Batch, training: bool
+) -> None:
+    subject = untrained(small()).train(training)
     subject.get_parameter("stem.0.weight").requires_grad_(False)
     before = {name: value.clone() for name, value in subject.state_dict().items()}
-    list(attribute(subject, *batch()))
+    list(everything(subject, batch))
     assert hooks(subject) == 0
     assert subject.training == training
     assert not subject.get_parameter("stem.0.weight").requires_grad
@@ -133,25 +242,29 @@ def test_the_network_is_left_as_it_was(training: bool) -> None:
         assert torch.equal(value, before[name]), name
 
 
-def test_the_network_is_left_as_it_was_when_attribution_fails() -> None:
-    subject = network(candidate()).train()
-    images, labels = batch()
+def test_the_network_is_left_as_it_was_when_attribution_fails(
+    small: Small, untrained: Make, batch: Batch
+) -> None:
+    subject = untrained(small()).train()
+    images, labels = batch
     with pytest.raises(RuntimeError):
         list(attribute(subject, images[:, :, :, :0], labels))
 
     def fail(name: str) -> None:
-        if name == "stage1.0":
+        if name == "integrated_gradients stage1.0":
             raise RuntimeError("enough")
 
     with pytest.raises(RuntimeError, match="enough"):
-        list(attribute(subject, images, labels, fail))
+        list(attribute(subject, images, labels, on_layer=fail))
     assert hooks(subject) == 0
     assert subject.training
     assert subject.get_parameter("head.linear.weight").requires_grad
 
 
-def test_every_layer_is_told_of_once() -> None:
+def test_layers_are_told_of_as_they_are_done(small: Small, untrained: Make, batch: Batch) -> None:
     told: list[str] = []
-    subject = network(candidate())
-    found = [layer.layer for layer in attribute(subject, *batch(), told.append)]
-    assert told == found == ["input", *(cut.name for cut in cuts(subject))]
+    layers = ("stem", "stage2.1")
+    found = attribute(untrained(small()), *batch, ("grad_cam",), layers, on_layer=told.append)
+    assert told == [], "nothing is done before it is asked for"
+    assert [f"{one.method} {one.layer}" for one in found] == told
+    assert told == ["grad_cam stem", "grad_cam stage2.1"]

@@ -1,67 +1,140 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
-from ir2search.data import DataConfig, load_data
-from ir2search.information import measure, train_twin
-from ir2search.nn import BinaryConv2d
-from ir2search.space import Candidate, build
-from ir2search.training import Recipe
+from ir2search.information.measure import (
+    BINARY,
+    PLAIN,
+    TWIN,
+    Images,
+    Settings,
+    measure,
+    steps,
+    trust,
+)
+from ir2search.models.network import TappedNetwork
+from ir2search.space import Candidate
 
-SMALL = Candidate(depth=8, width=0.125, image=(1, 8, 8))
-
-
-def test_a_network_beside_itself_loses_nothing() -> None:
-    torch.manual_seed(0)
-    network = build(SMALL).eval()
-    rows = measure(network, network, torch.randn(8, 1, 8, 8), torch.arange(8))
-    assert rows[0].layer == "input"
-    assert rows[0].kept_share is None
-    for row in rows[1:]:
-        assert row.information_loss == 0
-        assert row.twin_similarity == pytest.approx(1)
-        assert row.entropy_bits == row.twin_entropy_bits
+Make = Callable[[Candidate], TappedNetwork]
+Small = Callable[..., Candidate]
+QUICK = Settings(methods=("gradient_x_activation", "deeplift"), steps=4)
 
 
-def test_measures_stay_in_their_ranges() -> None:
-    torch.manual_seed(0)
-    network, twin = build(SMALL).eval(), build(SMALL.twin()).eval()
-    rows = measure(network, twin, torch.randn(8, 1, 8, 8), torch.arange(8))
+def images(count: int, seed: int) -> Images:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 10
+    return Images(torch.randn(count, 1, 8, 8, generator=generator), labels)
+
+
+@pytest.fixture
+def networks(small: Small, untrained: Make) -> dict[str, TappedNetwork]:
+    candidate = small()
+    plain = replace(candidate, fusion="none", fusion_channels=None, taps=())
+    every = {BINARY: candidate, TWIN: candidate.twin(), PLAIN: plain}
+    return {name: untrained(each) for name, each in every.items()}
+
+
+def measured(networks: dict[str, TappedNetwork], settings: Settings = QUICK) -> pd.DataFrame:
+    return measure(networks, images(20, 1), images(60, 2), settings)
+
+
+def test_measures_stay_in_their_ranges_and_intervals_hold_them(
+    networks: dict[str, TappedNetwork],
+) -> None:
+    table = measured(networks)
     sides = {"input": 8, "stem": 8, "stage1": 8, "stage2": 4, "stage3": 2, "recovery": 2}
-    for row in rows:
-        most = 2 * math.log2(sides[row.layer.split(".")[0]])
-        assert -1e-9 <= row.entropy_bits <= most + 1e-9, row.layer
-        assert 0 <= row.twin_similarity <= 1 + 1e-9
-        assert 0 <= row.bypass_share < 1
-        assert row.completeness_gap >= 0
-        if row.kept_share is not None:
-            assert row.twin_kept_share is not None
-            assert 0 <= row.kept_share <= 1
-            assert row.information_loss == row.twin_kept_share - row.kept_share
-    assert next(row.layer for row in rows if row.bypass_share > 0) == "stage1.0"
-    assert rows[-1].bypass_share == 0
+    shares = {
+        "kept share", "effective support", "bypass share", "cosine with the twin",
+        "linear CKA with the twin", "dead channels", "saturated channels", "flipped signs",
+        "quantisation error", "quantisation error after", "sign entropy", "channel entropy",
+        "deletion AUC", "insertion AUC",
+    }  # fmt: skip
+    assert shares < set(table["measure"])
+    for row in table.itertuples():
+        value = row.value
+        if row.measure in shares:
+            assert -1e-9 <= value <= 1 + 1e-9, row
+        if row.measure == "attribution entropy":
+            assert -1e-9 <= value <= 2 * math.log2(sides[row.layer.split(".")[0]]) + 1e-9
+        if row.measure in ("Spearman with the twin", "SSIM with the twin") and value == value:
+            assert -1 - 1e-9 <= value <= 1 + 1e-9
+        if row.measure == "usable information":
+            assert value <= math.log2(10) + 1e-6
+        if row.low == row.low and "CKA" not in row.measure and "entropy" not in row.measure:
+            assert row.low - 1e-9 <= value <= row.high + 1e-9, row
+    assert set(table["unit"]) == {"share", "bits", "logit²", "ratio"}
 
 
-def test_the_twin_is_trained_once_and_kept(tmp_path: Path) -> None:
-    data = load_data(DataConfig(size=8), None, tmp_path / "cache", 0)
-    recipe = Recipe(epochs=1, batch_size=128, lr=0.02, optimizer="adamw", flip=False)
-    epochs: list[int] = []
+def test_a_loss_is_what_a_layer_has_less_than_the_one_before(
+    networks: dict[str, TappedNetwork],
+) -> None:
+    table = measured(networks).set_index(["network", "layer"])
+    usable = table[table["measure"] == "usable information"]["value"]
+    lost = table[table["measure"] == "information loss"]["value"]
+    for name in networks:
+        differences = -usable[name].diff().iloc[1:]
+        pd.testing.assert_series_equal(differences, lost[name], check_names=False)
+    by_seed = table[table["measure"] == "usable information by seed"]["value"]
+    means = by_seed.groupby(level=[0, 1]).mean()
+    pd.testing.assert_series_equal(means.loc[usable.index], usable, check_names=False)
 
-    def twin() -> dict[str, torch.Tensor]:
-        network = train_twin(
-            SMALL, recipe, data, tmp_path / "twin", seed=1, device=torch.device("cpu"),
-            on_epoch=lambda row: epochs.append(row.epoch),
-        )  # fmt: skip
-        assert not network.training
-        assert {
-            m.binarisation.weights for m in network.modules() if isinstance(m, BinaryConv2d)
-        } == {"real"}
-        return network.state_dict()
 
-    first, second = twin(), twin()
-    assert epochs == [1]
-    assert all(torch.equal(first[name], second[name]) for name in first)
+def test_a_network_beside_itself_is_its_own_twin(networks: dict[str, TappedNetwork]) -> None:
+    same = {BINARY: networks[BINARY], TWIN: networks[BINARY]}
+    table = measured(same)
+    for name in ("cosine", "Spearman", "SSIM", "linear CKA"):
+        alike = table[table["measure"] == f"{name} with the twin"]["value"].dropna()
+        assert len(alike)
+        assert alike.to_numpy() == pytest.approx(1)
+    assert (table[table["measure"] == "attribution loss"]["value"] == 0).all()
+
+
+def test_the_same_is_measured_again(networks: dict[str, TappedNetwork]) -> None:
+    pd.testing.assert_frame_equal(measured(networks), measured(networks), rtol=1e-6)
+
+
+def test_a_network_alone_is_measured_without_comparisons(
+    networks: dict[str, TappedNetwork],
+) -> None:
+    table = measured({BINARY: networks[BINARY]})
+    assert set(table["network"]) == {BINARY}
+    assert not table["measure"].str.contains("twin").any()
+
+
+def test_steps_are_told_and_layers_chosen(networks: dict[str, TappedNetwork]) -> None:
+    settings = replace(QUICK, layers=("stem", "stage2.1", "recovery"))
+    told: list[str] = []
+    table = measure(networks, images(12, 1), images(40, 2), settings, told.append)
+    assert len(told) == steps(networks, settings)
+    layers = set(table[table["method"] != "random order"]["layer"])
+    assert layers == {"stem", "stage2.1", "recovery", "stage2.1.conv", "input"}
+    of_input = table[table["layer"] == "input"]["measure"]
+    assert of_input.str.contains("AUC|curve|chance|fidelity|sensitivity|likeness").all()
+
+
+def test_trust_needs_both_faithfulness_and_dependence_on_the_weights() -> None:
+    def rows(method: str, faithful: float, low: float, alike: float, high: float) -> list[Any]:
+        beyond = {"measure": "faithfulness beyond chance", "value": faithful, "low": low}
+        likeness = {"measure": "likeness after randomisation", "value": alike, "high": high}
+        return [{"method": method, **beyond}, {"method": method, **likeness}]
+
+    table = pd.DataFrame(
+        [
+            *rows("good", 0.2, 0.1, 0.1, 0.2),
+            *rows("better", 0.3, 0.2, 0.1, 0.2),
+            *rows("by chance", 0.1, -0.1, 0.0, 0.1),
+            *rows("of the image alone", 0.4, 0.3, 0.8, 0.9),
+        ]
+    )
+    found = trust(table).set_index("method")["trusted"]
+    assert list(found.index[:2]) == ["better", "good"]
+    assert found.to_dict() == {
+        "better": True, "good": True, "by chance": False, "of the image alone": False,
+    }  # fmt: skip

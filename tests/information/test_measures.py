@@ -10,11 +10,15 @@ from scipy import stats
 from torch import Tensor
 
 from ir2search.information.measures import (
-    completeness_gap,
     cosine,
     distribution,
+    effective_support,
     entropy_bits,
+    gram,
     kept_share,
+    linear_cka,
+    spearman,
+    ssim,
 )
 
 
@@ -83,8 +87,39 @@ def test_cosine_by_hand() -> None:
     assert cosine(a, tensor([[1.0, 1.0], [0.0, 0.0]])).item() == pytest.approx(0.5**0.5)
 
 
-def test_the_completeness_gap_is_relative_to_the_change() -> None:
-    change = torch.tensor([1.0, -3.0])
-    assert completeness_gap(change, change) == 0
-    assert completeness_gap(torch.tensor([2.0, -3.0]), change) == pytest.approx(0.25)
-    assert completeness_gap(torch.zeros(2), change) == pytest.approx(1)
+def test_effective_support_by_hand() -> None:
+    assert effective_support(tensor([[8.0, 0.0], [0.0, 0.0]])).item() == 0.25
+    assert effective_support(tensor([[0.5, 0.4], [0.1, 0.0]])).item() == 0.5
+    assert effective_support(torch.ones(1, 10, 10)).item() == pytest.approx(0.9)
+    assert effective_support(torch.zeros(1, 10, 10)).item() == pytest.approx(0.9), "as everywhere"
+
+
+@given(arrays.arrays(np.float64, (2, 3, 5, 5), elements=st.floats(0, 1e3)))
+def test_spearman_is_scipys(values: np.ndarray) -> None:
+    found = spearman(*torch.from_numpy(values))
+    for one, other, ours in zip(*values, found.tolist(), strict=True):
+        if len(set(one.flat)) > 1 and len(set(other.flat)) > 1:
+            theirs = stats.spearmanr(one.flatten(), other.flatten()).statistic
+            assert ours == pytest.approx(theirs, abs=1e-9)
+        else:
+            assert np.isnan(ours)
+
+
+def test_structural_similarity() -> None:
+    torch.manual_seed(0)
+    maps = torch.rand(3, 8, 8)
+    torch.testing.assert_close(ssim(maps, 7 * maps), torch.ones(3, dtype=torch.float64))
+    assert (ssim(maps, 1 - maps) < 0).all()
+    assert ssim(torch.rand(2, 2, 2), torch.rand(2, 2, 2)).shape == (2,), "maps of two pixels"
+
+
+def test_cka_by_hand_and_by_the_features_covariance() -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(20, 3), torch.randn(20, 5)
+    rotated = x @ torch.linalg.qr(torch.randn(3, 3)).Q
+    assert linear_cka(gram(x), gram(4 * rotated + 1)) == pytest.approx(1)
+    assert linear_cka(gram(x), gram(torch.ones(20, 2))) == 0
+    a, b = (v - v.mean(dim=0) for v in (x.double(), y.double()))
+    cross, own, other = ((u.T @ v).norm() for u, v in ((b, a), (a, a), (b, b)))
+    expected = cross**2 / (own * other)  # Kornblith et al., section 4
+    assert linear_cka(gram(x), gram(y)) == pytest.approx(expected.item())

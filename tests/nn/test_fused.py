@@ -218,7 +218,7 @@ def test_maps_that_are_not_dense_and_wide_sums_are_taken_too() -> None:
     assert wide(ones)[0, 0, 1, 1] == 9 * wide.in_channels
 
 
-def test_kernels_are_for_training_on_a_cpu_alone() -> None:
+def test_kernels_are_for_a_cpu_where_gradients_are_allowed() -> None:
     assert is_fusable(torch.zeros(1))
     assert not is_fusable(torch.zeros(1, dtype=torch.float64))
     assert not is_fusable(torch.zeros(1, device="meta"))

@@ -1,0 +1,10 @@
+from .attributions import METHODS as METHODS
+from .attributions import LayerAttribution as LayerAttribution
+from .attributions import MethodName as MethodName
+from .attributions import attribute as attribute
+from .chain import Chain as Chain
+from .chain import Cut as Cut
+from .measure import Images as Images
+from .measure import Settings as Settings
+from .measure import measure as measure
+from .measure import trust as trust

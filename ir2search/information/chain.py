@@ -1,0 +1,114 @@
+"""A network as a chain of layers that can be cut and gone on from.
+
+A layer alone does not carry all that reaches the logits: tapped feature maps pass it by on their
+way to the fusion. So a *cut* is a layer together with the taps above it: every path from the image
+to the logits crosses the cut once. What a tapped layer sends to the fusion is a map of its own,
+so that its gradient is that of the tap's path alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ir2search.models.network import TappedNetwork
+
+INPUT, RECOVERY = "input", "recovery"
+TAP = "tap of "
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A layer, and the taps above it whose maps bypass it."""
+
+    name: str
+    bypassing: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All maps of the cut, the layer's own first."""
+        return (self.name, *self.bypassing)
+
+
+class Chain:
+    """The layers of a network that give a feature map: the input, stem, units, recovery.
+
+    Args:
+        network: whose; it is run as it stands, without hooks.
+    """
+
+    def __init__(self, network: TappedNetwork) -> None:
+        self.network = network
+        self.units = {
+            unit: network.get_submodule(unit)
+            for layer in network.layer_names
+            for unit in _units(network, layer)
+        }
+        self.taps = [_units(network, layer)[-1] for layer in network.tap_names]
+        passed: list[str] = []
+        self.cuts = {INPUT: Cut(INPUT)}
+        for unit in self.units:
+            self.cuts[unit] = Cut(unit, tuple(passed))
+            if unit in self.taps:
+                passed.append(TAP + unit)
+        if network.tap_names:
+            self.cuts[RECOVERY] = Cut(RECOVERY)
+
+    def maps(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Every layer's and tap's maps, (N, c, h, w), by name, and the logits."""
+        maps = {INPUT: images}
+        logits = self._go_on(INPUT, maps)
+        return maps, logits
+
+    def after(self, cut: Cut) -> After:
+        """The rest of the network, from the maps of a cut to the logits."""
+        return After(self, cut)
+
+    def _go_on(self, name: str, maps: dict[str, Tensor]) -> Tensor:
+        """Run what follows a layer; ``maps`` has a cut's, and gets all that follow."""
+        network, names = self.network, list(self.units)
+        x = maps[name]
+        if name == RECOVERY:
+            return _logits(network, x)
+        self._tap(name, x, maps)
+        for unit in names[names.index(name) + 1 if name in names else 0 :]:
+            if network.has_after_stem and unit == names[1]:
+                x = network.get_submodule("after_stem")(x)
+            x = maps[unit] = self.units[unit](x)
+            self._tap(unit, x, maps)
+        fused = network.recovery(x, *(maps[TAP + unit] for unit in self.taps))
+        if RECOVERY in self.cuts:
+            maps[RECOVERY] = fused
+        return _logits(network, fused)
+
+    def _tap(self, unit: str, x: Tensor, maps: dict[str, Tensor]) -> None:
+        if unit in self.taps:
+            maps[TAP + unit] = x.view_as(x)
+
+
+class After(nn.Module):
+    """What follows a cut: a function of the maps of its layers."""
+
+    def __init__(self, chain: Chain, cut: Cut) -> None:
+        super().__init__()
+        self.network = chain.network  # so that its parameters are this module's
+        self._chain, self._cut = chain, cut
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Logits (N, classes) of the cut's maps, in the order of `Cut.names`."""
+        with torch.enable_grad():  # for its kernels; what needs no gradient keeps nothing
+            return self._chain._go_on(self._cut.name, dict(zip(self._cut.names, maps, strict=True)))
+
+
+def _logits(network: TappedNetwork, fused: Tensor) -> Tensor:
+    logits: Tensor = network.head(fused)
+    return logits
+
+
+def _units(network: TappedNetwork, layer: str) -> list[str]:
+    """Names of what a layer is made of, as far as each gives a feature map that others take."""
+    if not layer.startswith("stage"):
+        return [layer]
+    return [f"{layer}.{name}" for name, _ in network.get_submodule(layer).named_children()]

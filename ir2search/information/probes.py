@@ -1,0 +1,132 @@
+"""Usable information: what a linear classifier can read off a layer about the label.
+
+I_V(features -> Y) = H(Y) - H_V(Y | features), in bits: the label's entropy less the cross-entropy
+of the best predictor of a family V on images that it has not seen. Source: Xu et al., "A Theory of
+Usable Information under Computational Constraints", ICLR 2020, definition 2. V here: multinomial
+logistic regression on the maps averaged to at most 4 x 4 positions and standardised. Other than
+Shannon's information it may grow from a layer to the next, where that makes the label easier to
+read. Below 0 the probe has learned by heart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+from torch.nn import functional
+
+from ir2search.information.attributions import frozen
+from ir2search.information.chain import Chain
+from ir2search.models.network import TappedNetwork
+
+GRID = 4  # positions a side that maps are averaged to
+SEEDS = 3  # probes a layer, each fitted to another draw of the images
+SHARE = 0.8  # of the fitting images in a draw
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # inverse, of the L2 penalty; the best on what was not drawn
+ITERATIONS = 60
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What one layer's probes read.
+
+    Attributes:
+        layer: its name.
+        bits: (seeds, N) float64: for each held-out image log2 p(y | features) - log2 p(y), whose
+            mean over images is the usable information.
+    """
+
+    layer: str
+    bits: np.ndarray
+
+
+def pooled_features(network: TappedNetwork, images: Tensor, batch: int) -> dict[str, np.ndarray]:
+    """Every layer's maps, averaged to at most 4 x 4 positions, (N, features), by name."""
+    chain = Chain(network)
+    parts: list[dict[str, Tensor]] = []
+    with frozen(network), torch.no_grad():
+        for some in images.split(batch):
+            maps, _ = chain.maps(some)
+            parts.append({name: _pooled(value) for name, value in maps.items()})
+    return {name: torch.cat([part[name] for part in parts]).numpy() for name in chain.cuts}
+
+
+def probe(
+    fitting: dict[str, np.ndarray],
+    fitting_labels: np.ndarray,
+    held_out: dict[str, np.ndarray],
+    labels: np.ndarray,
+    seed: int,
+    on_layer: Callable[[str], None] = lambda name: None,
+) -> list[Probe]:
+    """Fit probes to every layer's features, and read the held-out images with them.
+
+    Args:
+        fitting: by layer, (M, features).
+        fitting_labels: (M,).
+        held_out: by layer, (N, features).
+        labels: (N,).
+        seed: of the draws.
+        on_layer: told each layer's name when it is done.
+    """
+    classes = np.unique(fitting_labels)
+    known = np.isin(labels, classes)
+    prior = _log_shares(fitting_labels, classes)[np.searchsorted(classes, labels[known])]
+    result = []
+    for name, features in fitting.items():
+        bits = np.full((SEEDS, len(labels)), np.nan)
+        strength = None
+        for number in range(SEEDS):
+            draw = np.random.default_rng([seed, number]).permutation(len(features))
+            inside, outside = np.split(draw, [int(SHARE * len(draw))])
+            if strength is None:
+                strength = _best_strength(features, fitting_labels, inside, outside)
+            model, scaler = _fitted(features[inside], fitting_labels[inside], strength)
+            found = _log_likelihood(model, scaler, held_out[name][known], labels[known])
+            bits[number, known] = (found - prior) / math.log(2)
+        result.append(Probe(name, bits))
+        on_layer(name)
+    return result
+
+
+def _best_strength(
+    features: np.ndarray, labels: np.ndarray, inside: np.ndarray, outside: np.ndarray
+) -> float:
+    def likelihood(strength: float) -> float:
+        model, scaler = _fitted(features[inside], labels[inside], strength)
+        return float(_log_likelihood(model, scaler, features[outside], labels[outside]).mean())
+
+    return max(STRENGTHS, key=likelihood)
+
+
+def _fitted(
+    features: np.ndarray, labels: np.ndarray, strength: float
+) -> tuple[LogisticRegression, StandardScaler]:
+    scaler = StandardScaler().fit(features)
+    model = LogisticRegression(C=strength, max_iter=ITERATIONS, tol=1e-3)
+    return model.fit(scaler.transform(features), labels), scaler
+
+
+def _log_likelihood(
+    model: LogisticRegression, scaler: StandardScaler, features: np.ndarray, labels: np.ndarray
+) -> np.ndarray:
+    scores = model.predict_log_proba(scaler.transform(features))
+    places = np.searchsorted(model.classes_, labels)
+    result: np.ndarray = scores[np.arange(len(labels)), places]
+    return result
+
+
+def _log_shares(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    counts = np.array([(labels == value).sum() for value in classes])
+    return np.log(counts / counts.sum())
+
+
+def _pooled(maps: Tensor) -> Tensor:
+    size = (min(GRID, maps.shape[2]), min(GRID, maps.shape[3]))
+    return functional.adaptive_avg_pool2d(maps, size).flatten(1).float().cpu()

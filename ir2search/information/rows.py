@@ -1,0 +1,199 @@
+"""Measures as rows of one table, each with its interval over images."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ir2search.information.attributions import LayerAttribution
+from ir2search.information.bits import SignBits, channel_entropy
+from ir2search.information.faithfulness import Faithfulness
+from ir2search.information.intervals import Bootstrap, Estimate
+from ir2search.information.measures import (
+    cosine,
+    effective_support,
+    entropy_bits,
+    gram,
+    kept_share,
+    linear_cka,
+    spearman,
+    ssim,
+)
+from ir2search.information.probes import Probe
+from ir2search.nn import attention_map
+
+COLUMNS = (
+    "network", "layer", "method", "surrogate", "measure", "item", "unit", "value", "low", "high",
+    "array", "shape",
+)  # fmt: skip
+UNITS = {
+    "attribution entropy": "bits",
+    "usable information": "bits",
+    "usable information by seed": "bits",
+    "information loss": "bits",
+    "channel entropy": "bits",
+    "sign entropy": "bits",
+    "infidelity": "logit²",
+    "sensitivity": "ratio",
+}
+ATTENTION = "attention"  # in place of a method, for the paper's attention map
+SATURATED = 0.99  # of a channel's values at which the sign's gradient is zero
+Row = dict[str, Any]
+
+
+def of_attributions(
+    about: Row, layers: Sequence[LayerAttribution], resampled: Bootstrap
+) -> Iterator[Row]:
+    """What a network's attributions by one method keep, spread and miss.
+
+    The completeness gap is mean |total - change| / mean |change|, 0 where every path is smooth
+    (completeness axiom: Sundararajan et al., ICML 2017, section 3).
+    """
+    for layer, kept in zip(layers, kept_shares(layers), strict=True):
+        here = about | {"layer": layer.layer}
+        own = layer.map.sum(dim=(1, 2))
+        bypass = layer.bypassing / (own + layer.bypassing).clamp_min(1e-300)
+        gap, change = _numpy((layer.total - layer.change).abs(), layer.change.abs())
+        yield from _of_maps(here, layer.map, resampled)
+        yield row(here, "bypass share", resampled.mean(*_numpy(bypass)))
+        yield row(here, "completeness gap", resampled.ratio(gap, change))
+        if kept is not None:
+            yield row(here, "kept share", resampled.mean(kept))
+
+
+def of_both_attributions(
+    about: Row,
+    own: Sequence[LayerAttribution],
+    twin: Sequence[LayerAttribution],
+    resampled: Bootstrap,
+) -> Iterator[Row]:
+    """How a network's attributions differ from its twin's."""
+    shares = zip(kept_shares(own), kept_shares(twin), strict=True)
+    for one, other, (kept, twin_kept) in zip(own, twin, shares, strict=True):
+        here = about | {"layer": one.layer}
+        yield from _likeness(here, one.map, other.map, resampled)
+        if kept is not None and twin_kept is not None:
+            yield row(here, "attribution loss", resampled.mean(twin_kept - kept))
+
+
+def kept_shares(layers: Sequence[LayerAttribution]) -> list[np.ndarray | None]:
+    """Of each layer's attribution, by image, what is where it was in the layer before."""
+    pairs = itertools.pairwise(layers)
+    return [None, *(kept_share(before.map, after.map).cpu().numpy() for before, after in pairs)]
+
+
+def of_attention(about: Row, maps: Tensor, resampled: Bootstrap) -> Iterator[Row]:
+    """How a layer's attention, as the paper defines it, is spread."""
+    yield from _of_maps(about | {"method": ATTENTION}, attention_map(maps), resampled)
+
+
+def of_both_maps(about: Row, own: Tensor, twin: Tensor, resampled: Bootstrap) -> Iterator[Row]:
+    """How a layer's maps differ from the twin's."""
+    yield from _likeness(
+        about | {"method": ATTENTION}, attention_map(own), attention_map(twin), resampled
+    )
+    one, other = gram(own).cpu(), gram(twin).cpu()
+    found = resampled.gram_ratio(one.numpy(), other.numpy(), linear_cka(one, other))
+    yield row(about, "linear CKA with the twin", found)
+
+
+def of_signs(about: Row, found: SignBits, resampled: Bootstrap) -> Iterator[Row]:
+    """What a binary convolution's input signs carry."""
+    here = about | {"layer": found.layer}
+    positive, clipped = _numpy(found.positive, found.clipped)
+
+    def entropy(shares: np.ndarray) -> np.ndarray:
+        values: np.ndarray = channel_entropy(torch.from_numpy(shares)).mean(dim=-1).numpy()
+        return values
+
+    def constant(shares: np.ndarray) -> np.ndarray:
+        return ((shares < 1e-12) | (shares > 1 - 1e-12)).mean(axis=-1)
+
+    def saturated(shares: np.ndarray) -> np.ndarray:
+        return (shares > SATURATED).mean(axis=-1)
+
+    yield row(here, "sign entropy", resampled.of(positive, entropy))
+    yield row(here, "dead channels", resampled.of(positive, constant))
+    yield row(here, "saturated channels", resampled.of(clipped, saturated))
+    yield row(here, "flipped signs", resampled.mean(*_numpy(found.flipped)))
+    yield row(here, "quantisation error", resampled.mean(*_numpy(found.input_error)))
+    yield row(here, "quantisation error after", resampled.mean(*_numpy(found.output_error)))
+    by_channel = channel_entropy(found.positive.double().mean(dim=0))
+    for channel, value in enumerate(by_channel.tolist()):
+        yield row(here | {"item": channel}, "channel entropy", _exactly(value))
+
+
+def of_probes(about: Row, probes: Sequence[Probe], resampled: Bootstrap) -> Iterator[Row]:
+    """What can be read off a network's layers, and what each loses of it."""
+    for found in probes:
+        here = about | {"layer": found.layer}
+        yield row(here, "usable information", resampled.mean(found.bits.mean(axis=0)))
+        for number, bits in enumerate(found.bits):
+            value = _exactly(float(np.nanmean(bits)))
+            yield row(here | {"item": number}, "usable information by seed", value)
+    for before, after in itertools.pairwise(probes):
+        lost = (before.bits - after.bits).mean(axis=0)
+        yield row(about | {"layer": after.layer}, "information loss", resampled.mean(lost))
+
+
+def of_faithfulness(
+    about: Row, found: Faithfulness, by_chance: Faithfulness, resampled: Bootstrap
+) -> Iterator[Row]:
+    """How far a method's attributions of pixels are to be trusted."""
+    here = about | {"layer": "input", "method": found.method}
+    yield row(here, "deletion AUC", resampled.mean(*_numpy(found.deletion.mean(dim=1))))
+    yield row(here, "insertion AUC", resampled.mean(*_numpy(found.insertion.mean(dim=1))))
+    beyond = (found.insertion - found.deletion) - (by_chance.insertion - by_chance.deletion)
+    yield row(here, "faithfulness beyond chance", resampled.mean(*_numpy(beyond.mean(dim=1))))
+    for name in ("deletion", "insertion"):
+        for step, value in enumerate(getattr(found, name).mean(dim=0).tolist()):
+            yield row(here | {"item": step}, f"{name} curve", _exactly(value))
+    for name, values in (
+        ("infidelity", found.infidelity),
+        ("sensitivity", found.sensitivity),
+        ("likeness after randomisation", found.randomised),
+    ):
+        if values is not None:
+            yield row(here, name, resampled.mean(*_numpy(values)))
+
+
+def picture(about: Row, name: str, values: np.ndarray) -> Row:
+    """A picture, (h, w) or (h, w, 3), as a row."""
+    flat = np.asarray(values, dtype=np.float32)
+    drawn = {"array": flat.flatten().tolist(), "shape": list(flat.shape)}
+    return row(about, f"picture of {name}", _exactly(np.nan)) | drawn
+
+
+def row(about: Row, measured: str, estimate: Estimate) -> Row:
+    """One measure's row."""
+    return {
+        "unit": UNITS.get(measured, "share"),
+        **about,
+        "measure": measured,
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+    }
+
+
+def _of_maps(about: Row, maps: Tensor, resampled: Bootstrap) -> Iterator[Row]:
+    yield row(about, "attribution entropy", resampled.mean(*_numpy(entropy_bits(maps))))
+    yield row(about, "effective support", resampled.mean(*_numpy(effective_support(maps))))
+
+
+def _likeness(about: Row, own: Tensor, other: Tensor, resampled: Bootstrap) -> Iterator[Row]:
+    for name, alike in (("cosine", cosine), ("Spearman", spearman), ("SSIM", ssim)):
+        yield row(about, f"{name} with the twin", resampled.mean(*_numpy(alike(own, other))))
+
+
+def _exactly(value: float) -> Estimate:
+    return Estimate(value, np.nan, np.nan)
+
+
+def _numpy(*tensors: Tensor) -> list[np.ndarray]:
+    return [tensor.detach().cpu().numpy() for tensor in tensors]

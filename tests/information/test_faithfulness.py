@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from ir2search.information.attributions import METHODS, MethodName
+from ir2search.information.faithfulness import (
+    FRACTIONS,
+    Faithfulness,
+    faithfulness,
+    random_order,
+    shuffled,
+)
+from ir2search.models.network import TappedNetwork
+from ir2search.space import Candidate
+
+Make = Callable[[Candidate], TappedNetwork]
+Batch = tuple[Tensor, Tensor]
+Small = Callable[..., Candidate]
+
+
+def tried(network: TappedNetwork, batch: Batch, method: MethodName) -> Faithfulness:
+    return faithfulness(network, *batch, method, seed=1, steps=8, memory=100)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_can_be_tried(
+    small: Small, untrained: Make, batch: Batch, method: MethodName
+) -> None:
+    network = untrained(small())
+    found, again = tried(network, batch, method), tried(network, batch, method)
+    count = len(batch[1])
+    with torch.no_grad():
+        clean, blank = (network(x).double().softmax(1) for x in (batch[0], 0 * batch[0]))
+    whole = clean.gather(1, batch[1][:, None]).squeeze(1)
+    nothing = blank.gather(1, batch[1][:, None]).squeeze(1)
+    for curve, ends in ((found.deletion, (whole, nothing)), (found.insertion, (nothing, whole))):
+        assert curve.shape == (count, FRACTIONS + 1)
+        torch.testing.assert_close(curve[:, 0], ends[0])
+        torch.testing.assert_close(curve[:, -1], ends[1])
+    assert found.infidelity is not None
+    assert found.sensitivity is not None
+    assert (found.infidelity >= 0).all()
+    assert (found.sensitivity >= 0).all()
+    for name in ("deletion", "insertion", "infidelity", "sensitivity", "randomised"):
+        torch.testing.assert_close(
+            getattr(found, name), getattr(again, name), equal_nan=True, msg=name
+        )
+
+
+class Corner(TappedNetwork):
+    """Not a network that anybody trains: its logit is the upper left pixel."""
+
+    def __init__(self, network: TappedNetwork) -> None:
+        torch.nn.Module.__init__(self)
+        self.inner = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        corner = images[:, 0, 0, 0]
+        return torch.stack([corner, -corner], dim=1)
+
+
+def test_pixels_that_matter_change_the_curves_at_once(small: Small, untrained: Make) -> None:
+    from ir2search.information.faithfulness import _curves
+
+    network = Corner(untrained(small()))
+    images = torch.full((1, 1, 8, 8), 3.0)
+    first = torch.zeros(1, 8, 8)
+    first[0, 0, 0] = 1
+    labels = torch.tensor([0])
+    deletion, insertion = _curves(network, images, labels, first)
+    assert deletion[0, 0] > 0.99
+    torch.testing.assert_close(deletion[0, 1:], torch.full((FRACTIONS,), 0.5, dtype=torch.float64))
+    assert (insertion[0, 1:] > 0.99).all()
+    deletion, _ = _curves(network, images, labels, -first)
+    assert (deletion[0, :-1] > 0.99).all(), "the last pixel to be blanked"
+
+
+def test_a_random_order_is_the_same_again(small: Small, untrained: Make, batch: Batch) -> None:
+    network = untrained(small())
+    one, other = (random_order(network, *batch, seed=3) for _ in range(2))
+    assert torch.equal(one.deletion, other.deletion)
+    assert one.infidelity is None
+
+
+def test_shuffled_weights_are_the_same_numbers_elsewhere(small: Small, untrained: Make) -> None:
+    network = untrained(small())
+    other = shuffled(network, 0)
+    for name, value in network.named_parameters():
+        found = other.get_parameter(name)
+        assert torch.equal(found.flatten().sort().values, value.flatten().sort().values)
+    stem = "stem.0.weight"
+    assert not torch.equal(network.get_parameter(stem), other.get_parameter(stem))

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from ir2search.information.probes import SEEDS, Probe, probe
+
+
+def draw(images: int, classes: int, separation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Classes about equally often, each a Gaussian around an axis of its own."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, classes, images)
+    features = generator.normal(size=(images, classes)) + separation * np.eye(classes)[labels]
+    return features, labels
+
+
+def read(separation: float, classes: int = 4) -> Probe:
+    fitting, held_out = (draw(1500, classes, separation, seed) for seed in (1, 2))
+    (found,) = probe({"x": fitting[0]}, fitting[1], {"x": held_out[0]}, held_out[1], seed=0)
+    return found
+
+
+def test_features_that_name_the_class_tell_all_of_it() -> None:
+    found = read(separation=40)
+    assert found.bits.shape == (SEEDS, 1500)
+    assert found.bits.mean() == pytest.approx(math.log2(4), abs=0.03)
+
+
+def test_features_of_noise_tell_nothing() -> None:
+    assert read(separation=0).bits.mean() == pytest.approx(0, abs=0.03)
+
+
+def test_what_is_read_of_two_gaussians_is_their_mutual_information() -> None:
+    """The best linear classifier of them is the exact one: log p(y|x) by Bayes."""
+    separation = 1.5
+    features, labels = draw(200_000, 2, separation, 9)
+    scores = separation * features
+    exact = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
+    expected = 1 + exact[np.arange(len(labels)), labels].mean() / math.log(2)
+    assert read(separation, classes=2).bits.mean() == pytest.approx(expected, abs=0.06)
+
+
+def test_probes_come_by_layer_and_are_the_same_again() -> None:
+    features, labels = draw(300, 3, 2, 1)
+    layers = {"one": features, "two": features[:, :2]}
+    told: list[str] = []
+    first = probe(layers, labels, layers, labels, 7, told.append)
+    again = probe(layers, labels, layers, labels, 7)
+    assert told == [found.layer for found in first] == ["one", "two"]
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.bits, other.bits)
+    assert first[0].bits.mean() > first[1].bits.mean()
+    assert len({tuple(row) for row in first[0].bits}) == SEEDS, "each seed fits other images"
+
+
+def test_a_class_that_no_probe_has_seen_counts_for_nothing() -> None:
+    features, labels = draw(300, 2, 3, 1)
+    held_out = {"x": np.vstack([features, [[0.0, 0.0]]])}
+    (found,) = probe({"x": features}, labels, held_out, np.append(labels, 5), 0)
+    assert np.isnan(found.bits[:, -1]).all()
+    assert not np.isnan(found.bits[:, :-1]).any()
