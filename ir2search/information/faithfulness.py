@@ -107,7 +107,7 @@ def faithfulness(
             normalize=True,
         )
         moved = sensitivity_max(
-            lambda pixels: explain(network, pixels[0]).own,
+            lambda pixels: (explain(network, pixels[0]).own,),  # a tuple, as captum gives one
             images,
             perturb_radius=RADIUS,
             n_perturb_samples=TRIES,

@@ -399,7 +399,9 @@ def _trained(
         try:
             if backbone is not None:
                 total = backbone.recipe.epochs
-                start = replace(backbone, folder=place / "backbone").weights(
+                if name == TWIN:  # whose backbone is not the run's
+                    backbone = replace(backbone, folder=place / "backbone")
+                start = backbone.weights(
                     data,
                     device=device,
                     on_epoch=lambda row: on_step(f"training {what}'s backbone", row.epoch, total),

@@ -51,6 +51,20 @@ def test_every_method_can_be_tried(
         )
 
 
+def test_a_smooth_networks_attributions_move_little_with_the_image(
+    small: Small, untrained: Make, batch: Batch
+) -> None:
+    twin, binary = untrained(small(activation="prelu").twin()), untrained(small())
+    smooth, rough = (
+        tried(each, batch, "integrated_gradients").sensitivity for each in (twin, binary)
+    )
+    assert smooth is not None
+    assert rough is not None
+    assert smooth.shape == (len(batch[1]),)
+    assert smooth.mean() < 0.2
+    assert smooth.mean() < rough.mean()
+
+
 class Corner(TappedNetwork):
     """Not a network that anybody trains: its logit is the upper left pixel."""
 
