@@ -124,9 +124,13 @@ class Candidate:
         """The full-precision twin: the same network without any binarisation."""
         return replace(self, weights="real", activations="real")
 
+    def without_recovery(self) -> Candidate:
+        """The same network without recovery."""
+        return replace(self, taps=())
+
     def backbone_only(self) -> Candidate:
         """The same network without recovery or restriction."""
-        return replace(self, taps=(), threshold=0.0)
+        return replace(self.without_recovery(), threshold=0.0)
 
 
 def candidate_from_dict(values: Mapping[str, Any], source: str = "candidate") -> Candidate:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -20,10 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ir2search.errors import InputError
-from ir2search.information.chain import Chain, Cut
+from ir2search.information.chain import Chain, Cut, sign_layers
 from ir2search.information.rescale import can_rescale, rescaled
 from ir2search.models.network import TappedNetwork
-from ir2search.nn import BinaryConv2d
 
 MethodName = Literal[
     "integrated_gradients",
@@ -82,9 +81,9 @@ class Subject:
         network: TappedNetwork,
         images: Tensor,
         labels: Tensor,
-        layers: Iterable[str] | None = None,
-        batch: int = 512,
-        steps: int = STEPS,
+        layers: Iterable[str] | None,
+        batch: int,
+        steps: int,
     ) -> None:
         self.chain = Chain(network)
         self.images, self.labels, self.batch, self.steps = images, labels, batch, steps
@@ -158,9 +157,7 @@ def attribute(
         InputError: a method that does not apply to the network.
     """
     methods = list(methods)
-    for method in methods:
-        if (reason := inapplicable(method, network)) is not None:
-            raise InputError(f"--methods {method}: does not apply to this network: {reason}")
+    check_applicable(methods, network)
     with frozen(network):
         batch = images_at_once(network, images, memory)
         parts = [
@@ -241,7 +238,7 @@ def grad_cam(subject: Subject) -> Iterator[LayerAttribution]:
         }
         found = subject.of("grad_cam", cut, values)
         summed = values[cut.name].double().sum(dim=1).clamp_min(0)
-        yield LayerAttribution(**{**vars(found), "map": summed})
+        yield replace(found, map=summed)
 
 
 def deeplift(subject: Subject) -> Iterator[LayerAttribution]:
@@ -345,11 +342,7 @@ def surrogate(method: MethodName, network: TappedNetwork) -> str:
     """In words: which gradient of the sign a method used on a network."""
     if method in WITHOUT_SURROGATE:
         return WITHOUT_SURROGATE[method]
-    names = {
-        module.binarisation.estimator
-        for module in network.modules()
-        if isinstance(module, BinaryConv2d) and module.binarisation.activations == "binary"
-    }
+    names = {layer.binarisation.estimator for layer in sign_layers(network).values()}
     return ", ".join(sorted(names)) or "none (no sign)"
 
 
@@ -358,6 +351,42 @@ def inapplicable(method: MethodName, network: TappedNetwork) -> str | None:
     if method == "deeplift" and not can_rescale(network):
         return "its rescale rule is for elementwise functions, and there is max-pooling"
     return None
+
+
+def check_applicable(methods: Iterable[MethodName], network: TappedNetwork) -> None:
+    """Check that methods apply to a network.
+
+    Raises:
+        InputError: one does not.
+    """
+    for method in methods:
+        if (reason := inapplicable(method, network)) is not None:
+            raise InputError(f"--methods {method}: does not apply to this network: {reason}")
+
+
+@torch.no_grad()
+def layer_maps(
+    network: TappedNetwork,
+    images: Tensor,
+    layers: Iterable[str],
+    memory: int,
+    keep: Callable[[Tensor], Tensor] = lambda maps: maps,
+) -> dict[str, Tensor]:
+    """What is to be kept of each layer's maps (N, c, h, w), by name; all of them if not said.
+
+    Args:
+        network: trained; left as it was.
+        images: (N, C, H, W) float, normalised, where the network lies.
+        layers: whose, see `Chain`.
+        memory: see `attribute`.
+        keep: of some images' maps at a time.
+    """
+    chain, parts = Chain(network), []
+    with frozen(network):
+        for some in images.split(images_at_once(network, images, memory)):
+            maps, _ = chain.maps(some)
+            parts.append({name: keep(maps[name]) for name in layers})
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def images_at_once(network: TappedNetwork, images: Tensor, memory: int) -> int:

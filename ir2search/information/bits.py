@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ir2search.information.attributions import frozen
+from ir2search.information.chain import sign_layers
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import BinaryConv2d, sign
 
@@ -53,11 +54,7 @@ def sign_bits(network: TappedNetwork, images: Tensor, seed: int, batch: int) -> 
         seed: of the noise.
         batch: images in one pass at most.
     """
-    layers = {
-        name: module
-        for name, module in network.named_modules()
-        if isinstance(module, BinaryConv2d) and module.binarisation.activations == "binary"
-    }
+    layers = sign_layers(network)
     if not layers:
         return []
     generator = torch.Generator().manual_seed(seed)

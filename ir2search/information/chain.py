@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ir2search.models.network import TappedNetwork
+from ir2search.nn import BinaryConv2d
 
 INPUT, RECOVERY = "input", "recovery"
 TAP = "tap of "
@@ -100,6 +101,15 @@ class After(nn.Module):
         """Logits (N, classes) of the cut's maps, in the order of `Cut.names`."""
         with torch.enable_grad():  # for its kernels; what needs no gradient keeps nothing
             return self._chain._go_on(self._cut.name, dict(zip(self._cut.names, maps, strict=True)))
+
+
+def sign_layers(network: nn.Module) -> dict[str, BinaryConv2d]:
+    """The convolutions that take the sign of their input, by name, in order of depth."""
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, BinaryConv2d) and module.binarisation.activations == "binary"
+    }
 
 
 def _logits(network: TappedNetwork, fused: Tensor) -> Tensor:

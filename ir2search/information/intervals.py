@@ -41,7 +41,6 @@ class Bootstrap:
     def __init__(self, images: int, seed: int) -> None:
         generator = np.random.default_rng([seed, images])
         draws = generator.integers(0, images, (RESAMPLES, images))
-        self.draws = draws
         self.weights = np.stack([np.bincount(draw, minlength=images) for draw in draws]) / images
 
     def mean(self, values: np.ndarray) -> Estimate:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
-import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from ir2search.information import rows
@@ -17,9 +16,9 @@ from ir2search.information.attributions import (
     LayerAttribution,
     MethodName,
     attribute,
-    frozen,
     images_at_once,
     inapplicable,
+    layer_maps,
     surrogate,
 )
 from ir2search.information.bits import sign_bits
@@ -159,7 +158,7 @@ class _Measurement:
     settings: Settings
     on_step: Callable[[str], None]
 
-    @property
+    @cached_property
     def resampled(self) -> Bootstrap:
         return Bootstrap(len(self.images.labels), self.settings.seed)
 
@@ -224,12 +223,12 @@ class _Measurement:
             yield from rows.of_probes({"network": name}, self._probed(name), self.resampled)
 
     def _probed(self, name: str) -> list[Probe]:
-        network = self.networks[name]
+        network, memory = self.networks[name], self.settings.memory
         layers = wanted_layers(network, self.settings)
         return probe(
-            self._features(network, self.fitting, layers),
+            pooled_features(network, self.fitting.images, layers, memory),
             self.fitting.labels.cpu().numpy(),
-            self._features(network, self.images, layers),
+            pooled_features(network, self.images.images, layers, memory),
             self.images.labels.cpu().numpy(),
             self.settings.seed,
             lambda layer: self.on_step(f"{name}: probes of {layer}"),
@@ -257,19 +256,6 @@ class _Measurement:
             "surrogate": surrogate(method, self.networks[name]),
         }
 
-    @torch.no_grad()
     def _maps(self, network: TappedNetwork) -> dict[str, Tensor]:
-        batch = images_at_once(network, self.images.images, self.settings.memory)
-        with frozen(network):
-            parts = [Chain(network).maps(some)[0] for some in self.images.images.split(batch)]
-        return {
-            name: torch.cat([part[name] for part in parts])
-            for name in wanted_layers(network, self.settings)
-        }
-
-    def _features(
-        self, network: TappedNetwork, images: Images, layers: list[str]
-    ) -> dict[str, np.ndarray]:
-        batch = images_at_once(network, images.images, self.settings.memory)
-        found = pooled_features(network, images.images, batch)
-        return {layer: found[layer] for layer in layers}
+        layers = wanted_layers(network, self.settings)
+        return layer_maps(network, self.images.images, layers, self.settings.memory)

@@ -11,18 +11,16 @@ read. Below 0 the probe has learned by heart.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn import functional
 
-from ir2search.information.attributions import frozen
-from ir2search.information.chain import Chain
+from ir2search.information.attributions import layer_maps
 from ir2search.models.network import TappedNetwork
 
 GRID = 4  # positions a side that maps are averaged to
@@ -46,15 +44,12 @@ class Probe:
     bits: np.ndarray
 
 
-def pooled_features(network: TappedNetwork, images: Tensor, batch: int) -> dict[str, np.ndarray]:
-    """Every layer's maps, averaged to at most 4 x 4 positions, (N, features), by name."""
-    chain = Chain(network)
-    parts: list[dict[str, Tensor]] = []
-    with frozen(network), torch.no_grad():
-        for some in images.split(batch):
-            maps, _ = chain.maps(some)
-            parts.append({name: _pooled(value) for name, value in maps.items()})
-    return {name: torch.cat([part[name] for part in parts]).numpy() for name in chain.cuts}
+def pooled_features(
+    network: TappedNetwork, images: Tensor, layers: Iterable[str], memory: int
+) -> dict[str, np.ndarray]:
+    """Each layer's maps, averaged to at most 4 x 4 positions, (N, features), by name."""
+    found = layer_maps(network, images, layers, memory, _pooled)
+    return {name: features.numpy() for name, features in found.items()}
 
 
 def probe(

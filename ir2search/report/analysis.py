@@ -22,7 +22,7 @@ from ir2search.data import DataConfig, ImageData, Split, StreamedSplit, load_dat
 from ir2search.errors import InputError, RunError
 from ir2search.files import write_text
 from ir2search.information import rows
-from ir2search.information.attributions import MEMORY, METHODS, MethodName, inapplicable
+from ir2search.information.attributions import MEMORY, METHODS, MethodName, check_applicable
 from ir2search.information.chain import Chain
 from ir2search.information.measure import (
     BINARY,
@@ -221,10 +221,10 @@ def _analysed(
         beside.replace(file)
     target.mkdir(parents=True, exist_ok=True)
     table.to_parquet(target / "information.parquet")
-    layers = layers_table(table)
-    write_text(target / "layers.csv", layers.to_csv(index=False))
     for figure, draw in FIGURES.items():
         save(partial(draw, table, f"{title} ({images} images)"), target / figure)
+    layers = layers_table(table)
+    write_text(target / "layers.csv", layers.to_csv(index=False))  # last: the page looks for it
     return Analysis(name, target, table, layers, trust(table))
 
 
@@ -303,8 +303,7 @@ def _settings(
         for method in methods:
             if method not in METHODS:
                 raise InputError(f"--methods {method}: {_near(method, list(METHODS))}")
-            if (reason := inapplicable(method, network)) is not None:
-                raise InputError(f"--methods {method}: does not apply to this network: {reason}")
+        check_applicable(methods, network)
         settings = replace(settings, methods=tuple(methods))
     if layers is not None:
         known = list(Chain(network).cuts)
@@ -345,7 +344,7 @@ def _others(candidate: Candidate) -> dict[str, Candidate]:
     """What a candidate is compared with, by name."""
     others = {TWIN: candidate.twin()}
     if candidate.fusion != "none":
-        others[PLAIN] = replace(candidate, fusion="none", fusion_channels=None, taps=())
+        others[PLAIN] = candidate.without_recovery()
     return others
 
 

@@ -38,6 +38,13 @@ def of(table: pd.DataFrame, network: str, measure: str, method: str | None = Non
     return chosen.set_index("layer")[["value", "low", "high"]]
 
 
+def of_signs(table: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """As `of`, a measure of the first signs that each layer of the binary network takes."""
+    found = of(table, BINARY, measure)
+    found.index = found.index.str.rsplit(".", n=1).str[0]
+    return found[~found.index.duplicated()]
+
+
 def layer_names(table: pd.DataFrame) -> list[str]:
     """All layers of a table in order of depth."""
     attention = table[(table["network"] == BINARY) & (table["method"] == ATTENTION)]
@@ -58,10 +65,7 @@ def layers_table(table: pd.DataFrame) -> pd.DataFrame:
         method = ATTENTION if column.startswith("attention") else None
         result = result.join(_columns(of(table, network, measure, method), column))
     for column, measure in OF_SIGNS.items():
-        found = of(table, BINARY, measure)
-        found.index = found.index.str.rsplit(".", n=1).str[0]
-        found = found[~found.index.duplicated()]
-        result = result.join(_columns(found, column))
+        result = result.join(_columns(of_signs(table, measure), column))
     return result.rename_axis("layer").reset_index()
 
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import PercentFormatter
 
 from ir2search.information.measure import BINARY, PLAIN, TWIN, trust
 from ir2search.information.rows import ATTENTION
-from ir2search.report.information import layer_names, of
+from ir2search.report.information import layer_names, of, of_signs
 
 LOOKS = {  # of a network's line: colour, dash and marker tell it from the others, also in grey
     BINARY: ("#0072B2", "-", "o", "binary network"),
@@ -194,9 +194,7 @@ def _signs(axis: Axes, table: pd.DataFrame, layers: list[str]) -> None:
         ("quantisation error", "s", "--", "quantisation error (share)"),
         ("flipped signs", "^", ":", "signs that noise flips (share)"),
     ):
-        found = of(table, BINARY, measure)
-        found.index = found.index.str.rsplit(".", n=1).str[0]
-        found = found[~found.index.duplicated()].reindex(layers)
+        found = of_signs(table, measure).reindex(layers)
         axis.plot(range(len(layers)), found["value"], dash, marker=marker, ms=4, label=label)
     axis.set(ylabel="signs", ylim=(0, 1.05))
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.28), ncols=3, fontsize=8)

@@ -95,7 +95,7 @@ def _analyses(folder: Path) -> list[dict[str, Any]]:
             "layers": records(pd.read_csv(file.with_name("layers.csv"))),
             "trust": records(trust(pd.read_parquet(file.with_name("information.parquet")))),
         }
-        for file in sorted((folder / "trials").glob("*/information/information.svg"))
+        for file in sorted((folder / "trials").glob("*/information/layers.csv"))
     ]
 
 

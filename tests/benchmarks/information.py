@@ -18,7 +18,6 @@ import argparse
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from captum.attr import (
@@ -56,7 +55,7 @@ BATCH = 512
 def networks() -> dict[str, TappedNetwork]:
     """A network and what it is compared with, with statistics of random images."""
     whole = Candidate()
-    plain = replace(whole, fusion="none", fusion_channels=None, taps=())
+    plain = whole.without_recovery()
     result = {}
     for name, candidate in {BINARY: whole, TWIN: whole.twin(), PLAIN: plain}.items():
         torch.manual_seed(0)

@@ -36,7 +36,7 @@ def images(count: int, seed: int) -> Images:
 @pytest.fixture
 def networks(small: Small, untrained: Make) -> dict[str, TappedNetwork]:
     candidate = small()
-    plain = replace(candidate, fusion="none", fusion_channels=None, taps=())
+    plain = candidate.without_recovery()
     every = {BINARY: candidate, TWIN: candidate.twin(), PLAIN: plain}
     return {name: untrained(each) for name, each in every.items()}
 
