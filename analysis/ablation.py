@@ -32,8 +32,7 @@ def curve(run: Path, number: int) -> pd.DataFrame:
 
 def ablation(run: Path, data: Path | None) -> pd.DataFrame:
     """A row for each trained network, in the order of what is left out."""
-    study = ir.load_study(run / "study.toml")
-    source = ir.load_data(study.data, data, run.parent / ".cache", study.seed)
+    source = ir.run_data(run, data)
     test = source.read_test()
     table = ir.trials(run)
     table = table[table["state"] == "trained"].sort_values(["fusion", "threshold"])

@@ -25,8 +25,7 @@ IMAGES = 512
 
 def restricted_shares(run: Path, data: Path | None) -> pd.DataFrame:
     """Share of pixels blanked, a row for a front member, a column for a threshold."""
-    study = ir.load_study(run / "study.toml")
-    source = ir.load_data(study.data, data, run.parent / ".cache", study.seed)
+    source = ir.run_data(run, data)
     count = min(IMAGES, len(source.validation))
     images = source.normalise(source.validation.take(torch.arange(count))[0])
     rows = {}

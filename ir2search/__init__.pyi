@@ -19,7 +19,9 @@ from .search import front as front
 from .search import join as join
 from .search import load_study as load_study
 from .search import run as run
+from .search import run_data as run_data
 from .search import status as status
+from .search import train_variant as train_variant
 from .search import trials as trials
 from .space import Candidate as Candidate
 from .space import Choice as Choice

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import ir2search as ir
 from ir2search.space import Candidate
@@ -18,11 +21,24 @@ REPORTS = sorted(path.parent for path in REPOSITORY.glob("reports/*/front.csv"))
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_answers_on_a_real_run(recipe: Path, finished_run: Path) -> None:
-    command = [sys.executable, str(recipe), str(finished_run)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def test_a_recipe_answers_on_a_real_run(recipe: Path, finished_run: Path, tmp_path: Path) -> None:
+    run, out = shutil.copytree(finished_run, tmp_path / "quick"), tmp_path / "out"
+    usage = " ".join(recipe.read_text().split())
+    writes = "[--out FOLDER]" in usage
+    given = [str(run), *(["--out", str(out)] if writes else [])]
+    given += ["--seeds", "2"] if "[--seeds 3]" in usage else []
+    done = subprocess.run(
+        [sys.executable, str(recipe), *given], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
-    assert str(ir.front(finished_run)["number"].iloc[0]) in done.stdout
+    assert len(done.stdout.splitlines()) > len(ir.front(run)), "a row for each of something"
+    if writes:
+        (table,) = [file for file in out.glob("*.csv") if file.stem != "curves"]
+        assert pd.read_csv(table).select_dtypes("number").notna().any().all()
+        (picture,) = out.glob("*.png")
+        with Image.open(picture) as image:
+            assert np.asarray(image.convert("L")).std() > 5
+        assert picture.with_suffix(".svg").exists()
 
 
 @pytest.mark.parametrize("report", REPORTS, ids=lambda path: path.name)

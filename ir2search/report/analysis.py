@@ -34,19 +34,17 @@ from ir2search.information.measure import (
     steps,
     trust,
 )
-from ir2search.interrupts import deferred_interrupts
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import attention_map, restrict
 from ir2search.report.figures import save
 from ir2search.report.information import layers_table
 from ir2search.report.information_figures import FIGURES
 from ir2search.search.folder import saved_study, trial_folder
+from ir2search.search.images import run_data
 from ir2search.search.results import front, pick_trial, trial_candidate
-from ir2search.search.samplers import derive_seed
-from ir2search.search.study import Study
-from ir2search.search.warm_start import shared_backbone
+from ir2search.search.variants import train_variant
 from ir2search.space import Candidate
-from ir2search.training import Interrupted, load_network, pick_device, train
+from ir2search.training import load_network, pick_device
 from ir2search.training.checkpoint import BEST
 from ir2search.zoo import named_candidate
 
@@ -90,7 +88,7 @@ def analyze(
     """Measure by layer what a trial's network keeps, beside its twin and itself without recovery.
 
     The twin is the same candidate without binarisation; both others are trained on the same data
-    by the same recipe, once, and kept in the trial's folder. Measures are taken on the first
+    by the same recipe, once, and kept among the run's variants. Measures are taken on the first
     validation images; probes are fitted to training images. What was measured before, of the same
     weights with the same settings, is read from the cache beside the runs.
 
@@ -111,20 +109,18 @@ def analyze(
         KeyboardInterrupt: asked to stop; trainings go on in the next call.
     """
     folder, where = Path(folder), pick_device(device)
-    study = saved_study(folder)
-    number = pick_trial(folder, trial)
-    path = Path(data) if data is not None else None
-    source = load_data(study.data, path, folder.parent / ".cache", study.seed)
+    study, number = saved_study(folder), pick_trial(folder, trial)
+    source = run_data(folder, data)
     candidate = trial_candidate(folder, number)
-    _check_fit(candidate, source, str(folder))
     own = trial_folder(folder, number)
     network = load_network(candidate, own / BEST)
     settings = _settings(network, layers, methods, memory)
     _check_images(images, source)
     networks = {BINARY: network}
     for name, other in _others(candidate).items():
-        place = own / name.replace(" ", "-")
-        networks[name] = _trained(name, study, folder, place, other, source, where, on_step)
+        networks[name] = train_variant(
+            folder, other, source, device=where, on_epoch=partial(_told, on_step, name)
+        )
     return _analysed(
         f"trial {number}",
         f"{study.name}, trial {number}",
@@ -375,55 +371,10 @@ def _key(
     return digest.hexdigest()[:16]
 
 
-def _trained(
-    name: str,
-    study: Study,
-    folder: Path,
-    place: Path,
-    candidate: Candidate,
-    data: ImageData,
-    device: torch.device,
-    on_step: OnStep,
-) -> TappedNetwork:
-    """What a trial is compared with, trained as it was.
-
-    That is from a backbone of its own, where those are shared.
-
-    Raises:
-        KeyboardInterrupt: asked to stop.
-    """
-    backbone = shared_backbone(study, folder, candidate)
-    epochs, start, what = study.recipe.total_epochs, None, _called(name)
-    with deferred_interrupts() as should_stop:
-        try:
-            if backbone is not None:
-                total = backbone.recipe.epochs
-                if name == TWIN:  # whose backbone is not the run's
-                    backbone = replace(backbone, folder=place / "backbone")
-                start = backbone.weights(
-                    data,
-                    device=device,
-                    on_epoch=lambda row: on_step(f"training {what}'s backbone", row.epoch, total),
-                    should_stop=should_stop,
-                )
-            train(
-                candidate,
-                study.recipe,
-                data,
-                place,
-                seed=derive_seed(study.seed, "train", candidate.id),
-                start=start,
-                device=device,
-                on_epoch=lambda row: on_step(f"training {what}", row.epoch, epochs),
-                should_stop=should_stop,
-            )
-        except Interrupted:
-            raise KeyboardInterrupt from None
-    return load_network(candidate, place / BEST)
-
-
-def _called(name: str) -> str:
-    return {TWIN: "the twin", PLAIN: "the network without recovery"}[name]
+def _told(on_step: OnStep, name: str, what: str, done: int, total: int) -> None:
+    """Pass on how far the training of a network to compare with is."""
+    called = {TWIN: "the twin", PLAIN: "the network without recovery"}[name]
+    on_step(f"training {called}" + ("'s backbone" if what == "backbone" else ""), done, total)
 
 
 def _one_of_each_class(labels: Tensor) -> list[int]:

@@ -1,3 +1,4 @@
+from .images import run_data as run_data
 from .observer import RunObserver as RunObserver
 from .results import COUNTED as COUNTED
 from .results import RunStatus as RunStatus
@@ -13,3 +14,4 @@ from .study import Study as Study
 from .study import load_study as load_study
 from .study import shipped_studies as shipped_studies
 from .study import study_file as study_file
+from .variants import train_variant as train_variant

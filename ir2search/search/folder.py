@@ -7,6 +7,7 @@
       study.db                         Optuna's storage
       trials/<number>/                 candidate.json, cost.json, curve.jsonl, *.safetensors
       backbones/<candidate id>/        shared, where the study asks for a warm start
+      variants/<candidate id>/         what trials are compared with, see `variants`
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from ir2search.search.engines import Engine, Inline, Processes, Work, open_work
 from ir2search.search.engines.cluster import Cluster, with_tests
 from ir2search.search.engines.devices import worker_devices, worker_threads
 from ir2search.search.folder import check_claim, definition, saved_study, write_study
+from ir2search.search.images import DATA, check_data
 from ir2search.search.observer import RunObserver
 from ir2search.search.results import RunStatus, status
 from ir2search.search.storage import is_shared, open_storage, storage_errors
@@ -188,13 +189,8 @@ class _Session:
             write_study(self.folder, self.study)
         made = json.dumps(definition(self.study), sort_keys=True)
         storage = open_storage(self.folder, self.study, self.storage, definition=made, create=True)
-        fingerprint = self.work.data.fingerprint
-        if storage.user_attrs.get("data", fingerprint) != fingerprint:
-            raise RunError(
-                f"{self.folder}: was run on other images than --data holds now; give it the same "
-                "data"
-            )
-        storage.set_user_attr("data", fingerprint)
+        check_data(storage, self.work.data, self.folder)
+        storage.set_user_attr(DATA, self.work.data.fingerprint)
         add_session(self.folder, self.study.seed, self.device)
         return storage
 

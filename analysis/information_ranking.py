@@ -1,0 +1,161 @@
+"""Does the information measured predict how a study's candidates rank by accuracy?
+
+If what a linear probe reads off a network after an epoch or none told how accurate it will be, a
+search could do without the rest of the training. For every trained trial: usable information at the
+network's end and the mean entropy of its signs, both as built, after the first epoch and after the
+third, against its final accuracy on test images, which nothing else here has seen. Beside them what
+is known at no further cost: operations, and validation accuracy after as many epochs. Printed for
+each: Kendall's tau with a 95% bootstrap interval over trials, and the same beyond what operations
+tell (partial tau, Kendall 1942). With --out also a table of every number and a figure.
+
+    python analysis/information_ranking.py runs/digits [--epochs 1,3] [--data FOLDER] [--out FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from scipy import stats
+
+import ir2search as ir
+from ir2search.data import ImageData
+from ir2search.information.bits import channel_entropy, sign_bits
+from ir2search.information.chain import Chain
+from ir2search.information.probes import pooled_features, probe
+from ir2search.models.network import TappedNetwork
+from ir2search.report.figures import save
+from ir2search.search.results import trial_candidate
+from ir2search.space import Candidate
+from ir2search.training import accuracy
+
+FITTING, HELD_OUT, MEMORY, BATCH = 2000, 512, 1024, 128
+RESAMPLES = 500
+FINAL = "final accuracy"
+
+
+def as_built(candidate: Candidate, data: ImageData) -> TappedNetwork:
+    """An untrained network, with BatchNorm's statistics of some training images."""
+    torch.manual_seed(0)
+    network = ir.build(candidate)
+    images = data.normalise(data.train.take(torch.arange(min(FITTING, len(data.train))))[0])
+    with torch.no_grad():
+        for some in images.split(BATCH):
+            network(some)
+    return network.eval()
+
+
+def informed(network: TappedNetwork, data: ImageData, epochs: str) -> dict[str, float]:
+    """Usable information at the end, and entropy of signs, in bits, after so many epochs."""
+    last, features, labels = list(Chain(network).cuts)[-1], [], []
+    for split, count in ((data.train, FITTING), (data.validation, HELD_OUT)):
+        images, known = split.take(torch.arange(min(count, len(split))))
+        images = data.normalise(images)
+        features.append(pooled_features(network, images, [last], MEMORY))
+        labels.append(known.numpy())
+    (read,) = probe(features[0], labels[0], features[1], labels[1], seed=0)
+    signs = sign_bits(network, images, seed=0, batch=BATCH)
+    entropies = [float(channel_entropy(one.positive.mean(dim=0)).mean()) for one in signs]
+    return {
+        f"information, {epochs}": float(np.nanmean(read.bits)),
+        f"sign entropy, {epochs}": float(np.mean(entropies)),
+    }
+
+
+def measured(run: Path, epochs: list[int], data: Path | None) -> pd.DataFrame:
+    """A row for each trained trial: what was known when, and what became of it."""
+    source = ir.run_data(run, data)
+    test, table = source.read_test(), ir.trials(run)
+    rows = []
+    for number in table[table["state"] == "trained"]["number"]:
+        own = run / "trials" / str(number)
+        candidate = trial_candidate(run, number)
+        curve = pd.read_json(own / "curve.jsonl", lines=True).set_index("epoch")
+        row = {"trial": number, "ops": ir.cost(candidate).ops}
+        row |= informed(as_built(candidate, source), source, "0")
+        for epoch in epochs:
+            network = ir.train_variant(run, candidate, source, until=epoch, device="cpu")
+            row |= informed(network, source, str(epoch))
+            row[f"accuracy, {epoch}"] = curve.loc[:epoch, "validation_accuracy"].max()
+        final = ir.load_network(candidate, own / "best.safetensors")
+        row |= informed(final, source, "all")
+        row["accuracy, all"] = curve["validation_accuracy"].max()
+        rows.append(row | {FINAL: accuracy(final, source, test)})
+    return pd.DataFrame(rows)
+
+
+def tau(one: np.ndarray, other: np.ndarray) -> float:
+    """Kendall's tau-b."""
+    return float(stats.kendalltau(one, other).statistic)
+
+
+def partial_tau(one: np.ndarray, other: np.ndarray, given: np.ndarray) -> float:
+    """Kendall's tau of two, what both share with a third taken out."""
+    a, b, c = tau(one, other), tau(one, given), tau(other, given)
+    return float(np.float64(a - b * c) / np.sqrt((1 - b**2) * (1 - c**2)))
+
+
+def answer(table: pd.DataFrame) -> pd.DataFrame:
+    """By what is known and after how many epochs: how well it ranks."""
+    values = table.drop(columns="trial").astype(float)
+    draws = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
+    found = []
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for name in values.columns.drop(FINAL):
+            columns = [values[each].to_numpy() for each in (name, FINAL, "ops")]
+            spread = [tau(columns[0][draw], columns[1][draw]) for draw in draws]
+            beyond = [partial_tau(*(column[draw] for column in columns)) for draw in draws]
+            what, _, epochs = name.partition(", ")
+            row = {"known": what, "epochs": epochs or "-", "tau": tau(*columns[:2])}
+            row["low"], row["high"] = np.nanquantile(spread, [0.025, 0.975])
+            if name != "ops":
+                row["beyond OPs"] = partial_tau(*columns)
+                if not np.isnan(beyond).all():
+                    row["low "], row["high "] = np.nanquantile(beyond, [0.025, 0.975])
+            found.append(row)
+    return pd.DataFrame(found)
+
+
+def drawn(table: pd.DataFrame) -> Figure:
+    """Final accuracy against each thing known, a panel each."""
+    names = [name for name in table.columns if name not in ("trial", FINAL)]
+    figure = Figure(figsize=(9, 2.3 * -(-len(names) // 4)))
+    axes = figure.subplots(-(-len(names) // 4), 4, squeeze=False, sharey=True).flat
+    for axis in list(axes)[len(names) :]:
+        axis.axis("off")
+    for axis, name in zip(axes, names, strict=False):
+        axis.scatter(table[name], table[FINAL], s=12, color="C0")
+        axis.set_xlabel(name.replace(", all", ", whole training").replace(", 0", ", as built"))
+    for axis in figure.axes[::4]:
+        axis.set_ylabel("test accuracy")
+    return figure
+
+
+def main() -> None:
+    """Print the answer for a run, and write it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--epochs", default="1,3")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    longest = ir.load_study(given.run / "study.toml").recipe.total_epochs
+    epochs = [epoch for epoch in map(int, given.epochs.split(",")) if epoch < longest]
+    table = measured(given.run, epochs, given.data)
+    print(
+        f"{len(table)} trained trials, the most accurate: {ir.front(given.run)['number'].iloc[0]}"
+    )
+    print(answer(table).round(2).to_string(index=False))
+    if given.out:
+        given.out.mkdir(parents=True, exist_ok=True)
+        table.to_csv(given.out / "information_ranking.csv", index=False)
+        save(partial(drawn, table), given.out / "information_ranking")
+
+
+if __name__ == "__main__":
+    main()

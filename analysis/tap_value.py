@@ -1,0 +1,169 @@
+"""Which tap brings back the most bits for its FLOPs?
+
+A trial's backbone is trained without recovery, with each tap alone, and with all of them, each from
+several seeds by the run's recipe (a trial without recovery gets a compact fusion). Printed for
+each: the FLOPs that recovery adds; usable information at the network's end in bits; what that is
+beyond no recovery, with a 95% interval over seeds (Welch), by a thousand FLOPs where it is shown;
+and accuracy. Beside it, as foreseen, the bits that the tap's maps would add to the last ones of the
+network trained without recovery: what can be known before any recovery is trained. With --out also
+a table of every number and a figure.
+
+    python analysis/tap_value.py runs/digits [--trial knee] [--seeds 3] [--data FOLDER]
+        [--out FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from scipy import stats
+
+import ir2search as ir
+from ir2search.data import ImageData
+from ir2search.information.chain import Chain
+from ir2search.information.probes import pooled_features, probe
+from ir2search.models.families import FAMILIES
+from ir2search.models.network import TappedNetwork
+from ir2search.report.figures import save
+from ir2search.search.results import pick_trial, trial_candidate
+from ir2search.space import Candidate
+from ir2search.training import accuracy
+
+FITTING, HELD_OUT, MEMORY = 2000, 512, 1024
+NONE = "none"
+
+
+def variants(candidate: Candidate) -> dict[str, Candidate]:
+    """A network with no tap, with each alone, and with all, by what it taps."""
+    taps = FAMILIES[candidate.backbone].taps
+    chosen = {**{name: (name,) for name in taps}, "all": tuple(taps)}
+    if candidate.taps:
+        found = {name: replace(candidate, taps=some) for name, some in chosen.items()}
+    else:
+        found = {
+            name: replace(candidate, taps=some, fusion="compact", fusion_ratio=4)
+            for name, some in chosen.items()
+        }
+    return {NONE: candidate.without_recovery(), **found}
+
+
+def features(
+    network: TappedNetwork, data: ImageData
+) -> tuple[list[dict[str, np.ndarray]], list[np.ndarray]]:
+    """Pooled maps by layer, of images to fit to and of held-out ones, and both's labels."""
+    found: list[dict[str, np.ndarray]] = []
+    known: list[np.ndarray] = []
+    for split, count in ((data.train, FITTING), (data.validation, HELD_OUT)):
+        images, labels = split.take(torch.arange(min(count, len(split))))
+        found.append(pooled_features(network, data.normalise(images), Chain(network).cuts, MEMORY))
+        known.append(labels.numpy())
+    return found, known
+
+
+def bits(found: list[dict[str, np.ndarray]], known: list[np.ndarray], layers: list[str]) -> float:
+    """Usable information of some layers' features together."""
+    fitting, held_out = ({"": np.hstack([some[name] for name in layers])} for some in found)
+    (read,) = probe(fitting, known[0], held_out, known[1], seed=0)
+    return float(np.nanmean(read.bits))
+
+
+def measured(run: Path, trial: str, seeds: int, data: Path | None) -> pd.DataFrame:
+    """A row for each network and seed."""
+    source = ir.run_data(run, data)
+    candidates = variants(trial_candidate(run, pick_trial(run, trial)))
+    plain, rows = ir.cost(candidates[NONE]).flops, []
+    foreseen: dict[tuple[str, int], float] = {}
+    for name, candidate in candidates.items():
+        for seed in range(seeds):
+            network = ir.train_variant(run, candidate, source, further_seed=seed, device="cpu")
+            found, known = features(network, source)
+            last = list(found[0])[-1]
+            own = bits(found, known, [last])
+            if name == NONE:
+                for other, tapped in candidates.items():
+                    ends = [unit_at_end(list(found[0]), tap) for tap in tapped.taps]
+                    foreseen[other, seed] = bits(found, known, [last, *ends]) - own if ends else 0.0
+            rows.append(
+                {
+                    "taps": name,
+                    "seed": seed,
+                    "flops": ir.cost(candidate).flops - plain,
+                    "bits": own,
+                    "foreseen": foreseen[name, seed],
+                    "accuracy": accuracy(network, source, source.validation),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def unit_at_end(units: list[str], tap: str) -> str:
+    """The last unit of a tapped layer."""
+    return [unit for unit in units if unit == tap or unit.startswith(f"{tap}.")][-1]
+
+
+def answer(table: pd.DataFrame) -> pd.DataFrame:
+    """By taps: FLOPs, bits, what of them is beyond no recovery, and accuracy."""
+    plain = table[table["taps"] == NONE]["bits"]
+    found = []
+    for name, rows in table.groupby("taps", sort=False):
+        flops, gain = rows["flops"].iloc[0], rows["bits"].mean() - plain.mean()
+        test = stats.ttest_ind(rows["bits"], plain, equal_var=False)
+        low, high = test.confidence_interval() if len(rows) > 1 else (np.nan, np.nan)
+        found.append(
+            {
+                "taps": name,
+                "FLOPs": flops,
+                "bits": rows["bits"].mean(),
+                "gain": gain,
+                "low": low,
+                "high": high,
+                "bits per 1000 FLOPs": 1000 * gain / flops if flops and low > 0 else np.nan,
+                "foreseen": rows["foreseen"].mean(),
+                "accuracy %": 100 * rows["accuracy"].mean(),
+                "sd": 100 * rows["accuracy"].std(),
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def drawn(table: pd.DataFrame) -> Figure:
+    """Bits against the FLOPs that recovery adds; small dots are the seeds."""
+    figure = Figure(figsize=(5.2, 3.6))
+    axis = figure.subplots()
+    for number, (name, rows) in enumerate(table.groupby("taps", sort=False)):
+        color = f"C{number}"
+        mean = rows[["flops", "bits"]].mean()
+        axis.scatter(rows["flops"], rows["bits"], s=10, color=color, alpha=0.6)
+        axis.scatter(*mean, s=60, color=color, marker="osD^v"[number % 5], label=name)
+    axis.set(xlabel="FLOPs of recovery", ylabel="usable information at the end (bits)")
+    axis.legend(title="taps")
+    return figure
+
+
+def main() -> None:
+    """Print the answer for a run, and write it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--trial", default="knee")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    table = measured(given.run, given.trial, given.seeds, given.data)
+    print(f"trial {pick_trial(given.run, given.trial)}, {given.seeds} seeds")
+    print(answer(table).round(3).to_string(index=False))
+    if given.out:
+        given.out.mkdir(parents=True, exist_ok=True)
+        table.to_csv(given.out / "tap_value.csv", index=False)
+        save(partial(drawn, table), given.out / "tap_value")
+
+
+if __name__ == "__main__":
+    main()
