@@ -46,7 +46,8 @@ class LayerAttribution:
     Attributes:
         layer: the layer's name; ``"input"`` for the images.
         method: which gave them.
-        own: (N, c, h, w) float: the layer's attributions, with their signs.
+        own: (N, c, h, w) float: the layer's attributions, with their signs; c = 0 where they were
+            not kept.
         map: (N, h, w) float, at least 0: the sum over channels of the layer's attributions'
             absolute values.
         bypassing: (N,) float, at least 0: the sum of absolute values over the taps that pass the
@@ -135,8 +136,9 @@ def attribute(
     *,
     steps: int = STEPS,
     memory: int = MEMORY,
+    keep: Callable[[LayerAttribution], LayerAttribution] = lambda found: found,
     on_layer: Callable[[str], None] = lambda name: None,
-) -> Iterator[LayerAttribution]:
+) -> list[LayerAttribution]:
     """Attributions of the labels' logits over the input and over every cut, by method.
 
     The network is left as it was: parameters, mode and hooks.
@@ -150,8 +152,10 @@ def attribute(
         steps: points of the quadrature along a path; its own error shows in a smooth network's
             gap.
         memory: MiB that activations and their gradients may take at once; images are worked
-            through in as many parts as that needs.
-        on_layer: told each method and layer when it is done, as ``"method layer"``.
+            through in as many parts as that needs, see `parts`.
+        keep: of some images' attributions at a time what is to be kept, see `summed`; all of it
+            where left out.
+        on_layer: told each method and layer, as ``"method layer"``, when a part of it is done.
 
     Raises:
         InputError: a method that does not apply to the network.
@@ -160,14 +164,21 @@ def attribute(
     check_applicable(methods, network)
     with frozen(network):
         batch = images_at_once(network, images, memory)
-        parts = [
-            Subject(network, *part, layers=layers, batch=batch, steps=steps)
-            for part in zip(images.split(batch), labels.split(batch), strict=True)
-        ]
-        for method in methods:
-            for found in zip(*(METHODS[method](part) for part in parts), strict=True):
-                yield _joined(found)
-                on_layer(f"{method} {found[0].layer}")
+        layers = None if layers is None else list(layers)
+        found: list[list[LayerAttribution]] = []
+        for some in zip(images.split(batch), labels.split(batch), strict=True):
+            subject = Subject(network, *some, layers=layers, batch=batch, steps=steps)
+            found.append([])
+            for method in methods:
+                for attribution in METHODS[method](subject):
+                    found[-1].append(keep(attribution))
+                    on_layer(f"{method} {attribution.layer}")
+    return [_joined(pieces) for pieces in zip(*found, strict=True)]
+
+
+def summed(found: LayerAttribution) -> LayerAttribution:
+    """Attributions without those of single channels, which are as large as the layer's maps."""
+    return replace(found, own=found.own[:, :0])
 
 
 def integrated_gradients(subject: Subject) -> Iterator[LayerAttribution]:
@@ -387,6 +398,11 @@ def layer_maps(
             maps, _ = chain.maps(some)
             parts.append({name: keep(maps[name]) for name in layers})
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def parts(network: TappedNetwork, images: Tensor, memory: int) -> int:
+    """How many passes the images are worked through in, to keep within ``memory`` MiB."""
+    return -(-len(images) // images_at_once(network, images, memory))
 
 
 def images_at_once(network: TappedNetwork, images: Tensor, memory: int) -> int:

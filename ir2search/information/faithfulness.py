@@ -81,7 +81,7 @@ def faithfulness(
 
     def explain(of: TappedNetwork, pixels: Tensor, at: str = INPUT) -> LayerAttribution:
         with torch.enable_grad():  # which captum's measures switch off
-            return next(attribute(of, pixels, labels, (method,), (at,), steps=steps, memory=memory))
+            return attribute(of, pixels, labels, (method,), (at,), steps=steps, memory=memory)[0]
 
     def ranking(of: TappedNetwork) -> Tensor:
         if method != "grad_cam":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from ir2search.information import rows
@@ -19,6 +20,8 @@ from ir2search.information.attributions import (
     images_at_once,
     inapplicable,
     layer_maps,
+    parts,
+    summed,
     surrogate,
 )
 from ir2search.information.bits import sign_bits
@@ -102,11 +105,15 @@ def measure(
     return pd.DataFrame(found, columns=list(rows.COLUMNS))
 
 
-def steps(networks: Mapping[str, TappedNetwork], settings: Settings) -> int:
+def steps(networks: Mapping[str, TappedNetwork], images: Images, settings: Settings) -> int:
     """How often `measure` tells ``on_step``."""
     layers = {name: len(wanted_layers(network, settings)) for name, network in networks.items()}
     methods = len(applicable(networks[BINARY], settings))
-    attributed = sum(count for name, count in layers.items() if name != PLAIN)
+    attributed = sum(
+        layers[name] * parts(network, images.images, settings.memory)
+        for name, network in networks.items()
+        if name != PLAIN
+    )
     return methods * (attributed + 1) + 2 + sum(layers.values())
 
 
@@ -163,9 +170,12 @@ class _Measurement:
         return Bootstrap(len(self.images.labels), self.settings.seed)
 
     def attributions(self) -> Iterator[Row]:
-        for method in applicable(self.networks[BINARY], self.settings):
+        methods = applicable(self.networks[BINARY], self.settings)
+        every = {name: self._attributed(name, methods) for name in self.networks if name != PLAIN}
+        for method in methods:
             found = {
-                name: self._attributed(name, method) for name in self.networks if name != PLAIN
+                name: [one for one in layers if one.method == method]
+                for name, layers in every.items()
             }
             for name, layers in found.items():
                 yield from rows.of_attributions(self._about(name, method), layers, self.resampled)
@@ -196,18 +206,37 @@ class _Measurement:
             self.on_step(f"faithfulness of {method}")
 
     def maps(self) -> Iterator[Row]:
-        maps = {
-            name: self._maps(network) for name, network in self.networks.items() if name != PLAIN
-        }
-        for name, layers in maps.items():
-            for layer, values in layers.items():
-                about = {"network": name, "layer": layer}
-                yield from rows.of_attention(about, values, self.resampled)
-        if TWIN in maps:
-            for layer, values in maps[BINARY].items():
-                about = {"network": BINARY, "layer": layer}
-                yield from rows.of_both_maps(about, values, maps[TWIN][layer], self.resampled)
+        for layers in self._groups():
+            maps = {
+                name: layer_maps(network, self.images.images, layers, self.settings.memory)
+                for name, network in self.networks.items()
+                if name != PLAIN
+            }
+            for name, by_layer in maps.items():
+                for layer, values in by_layer.items():
+                    about = {"network": name, "layer": layer}
+                    yield from rows.of_attention(about, values, self.resampled)
+            if TWIN in maps:
+                for layer, values in maps[BINARY].items():
+                    about = {"network": BINARY, "layer": layer}
+                    yield from rows.of_both_maps(about, values, maps[TWIN][layer], self.resampled)
         self.on_step("attention maps")
+
+    def _groups(self) -> list[list[str]]:
+        """Layers, as many at a time as have maps of all images within the memory."""
+        network, images = self.networks[BINARY], self.images.images
+        with torch.no_grad():
+            maps, _ = Chain(network).maps(images[:1])
+        room = self.settings.memory * 2**20 / len(self.networks) / len(images)
+        groups: list[list[str]] = []
+        left = 0.0
+        for layer in wanted_layers(network, self.settings):
+            if not groups or maps[layer].nbytes > left:
+                groups.append([])
+                left = room
+            groups[-1].append(layer)
+            left -= maps[layer].nbytes
+        return groups
 
     def signs(self) -> Iterator[Row]:
         network = self.networks[BINARY]
@@ -234,19 +263,18 @@ class _Measurement:
             lambda layer: self.on_step(f"{name}: probes of {layer}"),
         )
 
-    def _attributed(self, name: str, method: MethodName) -> list[LayerAttribution]:
+    def _attributed(self, name: str, methods: list[MethodName]) -> list[LayerAttribution]:
         network = self.networks[name]
-        return list(
-            attribute(
-                network,
-                self.images.images,
-                self.images.labels,
-                (method,),
-                wanted_layers(network, self.settings),
-                steps=self.settings.steps,
-                memory=self.settings.memory,
-                on_layer=lambda layer: self.on_step(f"{name}: {layer}"),
-            )
+        return attribute(
+            network,
+            self.images.images,
+            self.images.labels,
+            methods,
+            wanted_layers(network, self.settings),
+            steps=self.settings.steps,
+            memory=self.settings.memory,
+            keep=summed,
+            on_layer=lambda layer: self.on_step(f"{name}: {layer}"),
         )
 
     def _about(self, name: str, method: MethodName) -> Row:
@@ -255,7 +283,3 @@ class _Measurement:
             "method": method,
             "surrogate": surrogate(method, self.networks[name]),
         }
-
-    def _maps(self, network: TappedNetwork) -> dict[str, Tensor]:
-        layers = wanted_layers(network, self.settings)
-        return layer_maps(network, self.images.images, layers, self.settings.memory)

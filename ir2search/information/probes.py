@@ -11,10 +11,12 @@ read. Below 0 the probe has learned by heart.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
@@ -105,7 +107,10 @@ def _fitted(
 ) -> tuple[LogisticRegression, StandardScaler]:
     scaler = StandardScaler().fit(features)
     model = LogisticRegression(C=strength, max_iter=ITERATIONS, tol=1e-3)
-    return model.fit(scaler.transform(features), labels), scaler
+    with warnings.catch_warnings():
+        # a fit that is stopped early is one more probe, chosen or not by images it has not seen
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(scaler.transform(features), labels), scaler
 
 
 def _log_likelihood(

@@ -233,11 +233,12 @@ def _measured(
     on_step: OnStep,
 ) -> pd.DataFrame:
     device = next(networks[BINARY].parameters()).device
-    total, counter = steps(networks, settings), itertools.count(1)
+    measured = _first(data, data.validation, images, device)
+    total, counter = steps(networks, measured, settings), itertools.count(1)
     on_step("measuring", 0, total)
     table = measure(
         networks,
-        _first(data, data.validation, images, device),
+        measured,
         _first(data, data.train, FITTING, device),
         settings,
         lambda what: on_step(what, next(counter), total),

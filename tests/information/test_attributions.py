@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -117,7 +119,7 @@ def test_without_taps_every_method_is_captums_of_one_layer(
     small: Small, untrained: Make, batch: Batch, method: MethodName, theirs: Callable[..., Tensor]
 ) -> None:
     network = untrained(small(taps=()))
-    for found in list(attribute(network, *batch, (method,)))[1:]:
+    for found in attribute(network, *batch, (method,))[1:]:
         expected = theirs(network, network.get_submodule(found.layer), *batch).detach()
         own = found.map[:, None].float() if method == "grad_cam" else found.own
         torch.testing.assert_close(own, expected, rtol=1e-4, atol=1e-6)
@@ -146,7 +148,7 @@ def test_a_limit_of_memory_changes_no_value(
     small: Small, untrained: Make, batch: Batch, method: MethodName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = untrained(small())
-    whole = list(attribute(network, *batch, (method,)))
+    whole = attribute(network, *batch, (method,))
     monkeypatch.setattr("ir2search.information.attributions.images_at_once", lambda *arguments: 4)
     for one, other in zip(whole, attribute(network, *batch, (method,)), strict=True):
         torch.testing.assert_close(one.own, other.own, rtol=1e-3, atol=1e-4)
@@ -161,6 +163,31 @@ def test_less_memory_takes_fewer_images_at_once(small: Small, untrained: Make) -
     assert images_at_once(build_preset("cifar-resnet18").eval(), torch.zeros(1, 3, 32, 32), 1) == 1
 
 
+PEAK = """
+import resource, sys, torch
+from ir2search.information import attribute
+from ir2search.information.attributions import summed
+from ir2search.zoo import build_preset
+
+torch.set_num_threads(1)
+network, images = build_preset("cifar-resnet20").eval(), torch.randn(96, 3, 32, 32)
+labels = torch.zeros(96).long()
+ask = {"methods": ("conductance",), "steps": 2, "keep": summed}
+attribute(network, images[:2], labels[:2], **ask)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+attribute(network, images, labels, memory=int(sys.argv[1]), **ask)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+def test_a_limit_of_memory_is_kept() -> None:
+    def peak(memory: int) -> float:
+        command = [sys.executable, "-c", PEAK, str(memory)]
+        return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+    assert peak(48) < 48 < 150 < peak(4096)
+
+
 def test_the_surrogate_gradient_is_named(small: Small, untrained: Make) -> None:
     network = untrained(small(estimator="straight-through"))
     assert surrogate("conductance", network) == "straight-through"
@@ -172,7 +199,7 @@ def test_the_surrogate_gradient_is_named(small: Small, untrained: Make) -> None:
 def test_deeplift_is_refused_where_its_rule_does_not_apply() -> None:
     network = build_preset("cifar-vgg-small")
     with pytest.raises(InputError, match=r"deeplift: does not apply .*max-pooling"):
-        list(attribute(network, torch.zeros(1, 3, 32, 32), torch.zeros(1).long(), ("deeplift",)))
+        attribute(network, torch.zeros(1, 3, 32, 32), torch.zeros(1).long(), ("deeplift",))
 
 
 def test_input_attributions_are_those_of_a_riemann_sum_in_float64(
@@ -189,7 +216,7 @@ def test_input_attributions_are_those_of_a_riemann_sum_in_float64(
         assert point.grad is not None
         total += point.grad * images.double() / steps
     expected = total.abs().sum(dim=1)
-    found = next(iter(attribute(twin.float(), images, labels, steps=256))).map
+    found = attribute(twin.float(), images, labels, steps=256)[0].map
     assert (found - expected).abs().sum() / expected.abs().sum() < 0.1
 
 
@@ -209,7 +236,7 @@ def test_the_last_layer_of_a_network_is_attributed_as_its_linear_head_has_it(
             / (last.shape[-1] * last.shape[-2])
         )
         expected = ((last - baseline) * weights[:, :, None, None]).abs().sum(dim=1)
-    found = list(attribute(binary, images, labels))[-1]
+    found = attribute(binary, images, labels)[-1]
     assert found.layer == "stage3.1"
     torch.testing.assert_close(found.map, expected.double(), rtol=1e-4, atol=1e-6)
 
@@ -221,7 +248,7 @@ def hooks(module: nn.Module) -> int:
     )
 
 
-def everything(subject: TappedNetwork, batch: Batch) -> Iterable[LayerAttribution]:
+def everything(subject: TappedNetwork, batch: Batch) -> list[LayerAttribution]:
     return attribute(subject, *batch, tuple(METHODS))
 
 
@@ -232,7 +259,7 @@ def test_the_network_is_left_as_it_was(
     subject = untrained(small()).train(training)
     subject.get_parameter("stem.0.weight").requires_grad_(False)
     before = {name: value.clone() for name, value in subject.state_dict().items()}
-    list(everything(subject, batch))
+    everything(subject, batch)
     assert hooks(subject) == 0
     assert subject.training == training
     assert not subject.get_parameter("stem.0.weight").requires_grad
@@ -248,14 +275,14 @@ def test_the_network_is_left_as_it_was_when_attribution_fails(
     subject = untrained(small()).train()
     images, labels = batch
     with pytest.raises(RuntimeError):
-        list(attribute(subject, images[:, :, :, :0], labels))
+        attribute(subject, images[:, :, :, :0], labels)
 
     def fail(name: str) -> None:
         if name == "integrated_gradients stage1.0":
             raise RuntimeError("enough")
 
     with pytest.raises(RuntimeError, match="enough"):
-        list(attribute(subject, images, labels, on_layer=fail))
+        attribute(subject, images, labels, on_layer=fail)
     assert hooks(subject) == 0
     assert subject.training
     assert subject.get_parameter("head.linear.weight").requires_grad
@@ -265,6 +292,5 @@ def test_layers_are_told_of_as_they_are_done(small: Small, untrained: Make, batc
     told: list[str] = []
     layers = ("stem", "stage2.1")
     found = attribute(untrained(small()), *batch, ("grad_cam",), layers, on_layer=told.append)
-    assert told == [], "nothing is done before it is asked for"
     assert [f"{one.method} {one.layer}" for one in found] == told
     assert told == ["grad_cam stem", "grad_cam stage2.1"]

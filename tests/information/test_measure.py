@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -108,11 +109,22 @@ def test_a_network_alone_is_measured_without_comparisons(
     assert not table["measure"].str.contains("twin").any()
 
 
+def test_little_memory_changes_no_measure(networks: dict[str, TappedNetwork]) -> None:
+    many, given = images(300, 1), images(60, 2)
+    little, told = replace(QUICK, memory=1), list[str]()
+    one = measure(networks, many, given, QUICK)
+    other = measure(networks, many, given, little, told.append)
+    assert len(told) == steps(networks, many, little) > steps(networks, many, QUICK)
+    columns = ["network", "layer", "method", "measure"]
+    both = [table.sort_values(columns, kind="stable")["value"].to_numpy() for table in (one, other)]
+    np.testing.assert_allclose(*both, rtol=1e-3, atol=1e-4)
+
+
 def test_steps_are_told_and_layers_chosen(networks: dict[str, TappedNetwork]) -> None:
     settings = replace(QUICK, layers=("stem", "stage2.1", "recovery"))
     told: list[str] = []
     table = measure(networks, images(12, 1), images(40, 2), settings, told.append)
-    assert len(told) == steps(networks, settings)
+    assert len(told) == steps(networks, images(12, 1), settings)
     layers = set(table[table["method"] != "random order"]["layer"])
     assert layers == {"stem", "stage2.1", "recovery", "stage2.1.conv", "input"}
     of_input = table[table["layer"] == "input"]["measure"]
