@@ -36,7 +36,7 @@ MethodName = Literal[
 STEPS = 32  # along the path from the baseline
 GRID = 4  # parts of a side, of which feature ablation blanks one at a time
 MEMORY = 2048  # MiB
-_PASSES = 6  # tensors as large as an image's maps that a pass with gradients keeps, at most
+_PASSES = 18  # times an image's maps that a pass keeps at most: DeepLIFT's, of it and a baseline
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def attribute(
 
 def summed(found: LayerAttribution) -> LayerAttribution:
     """Attributions without those of single channels, which are as large as the layer's maps."""
-    return replace(found, own=found.own[:, :0])
+    return replace(found, own=found.own[:, :0].clone())  # a view would keep all of it
 
 
 def integrated_gradients(subject: Subject) -> Iterator[LayerAttribution]:
