@@ -26,7 +26,8 @@ FRACTIONS = 16  # steps in which pixels are deleted or inserted
 PERTURBATIONS = 10  # of an image, for infidelity,
 NOISE = 0.2  # with noise of this deviation
 RADIUS = 0.02  # of the ball around an image in which sensitivity looks,
-TRIES = 4  # so many times
+TRIES = 4  # so many times,
+LOOKED_AROUND = 16  # of so many images: a look costs an attribution
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Faithfulness:
             those of most attribution first. Falls soon where they matter.
         insertion: (N, steps + 1): the same, from a blank image, with pixels put back.
         infidelity: (N,), at least 0, see captum's `infidelity`, normalised; None for random order.
-        sensitivity: (N,), at least 0, see captum's `sensitivity_max`; None likewise.
+        sensitivity: (N,), at least 0, see captum's `sensitivity_max`, not a number beyond the
+            first images; None likewise.
         randomised: (N,), from -1 to 1: Spearman's correlation with the attributions of the same
             network with shuffled weights; None likewise.
     """
@@ -81,7 +83,8 @@ def faithfulness(
 
     def explain(of: TappedNetwork, pixels: Tensor, at: str = INPUT) -> LayerAttribution:
         with torch.enable_grad():  # which captum's measures switch off
-            return attribute(of, pixels, labels, (method,), (at,), steps=steps, memory=memory)[0]
+            explained = labels[: len(pixels)]
+            return attribute(of, pixels, explained, (method,), (at,), steps=steps, memory=memory)[0]
 
     def ranking(of: TappedNetwork) -> Tensor:
         if method != "grad_cam":
@@ -106,15 +109,17 @@ def faithfulness(
             n_perturb_samples=PERTURBATIONS,
             normalize=True,
         )
+        looked_around = images[:LOOKED_AROUND]
         moved = sensitivity_max(
             lambda pixels: (explain(network, pixels[0]).own,),  # a tuple, as captum gives one
-            images,
+            looked_around,
             perturb_radius=RADIUS,
             n_perturb_samples=TRIES,
-            max_examples_per_batch=len(images),
+            max_examples_per_batch=len(looked_around),
         )
+        unknown = moved.new_full((len(images) - len(moved),), torch.nan)
         alike = spearman(order, ranking(shuffled(network, seed)))
-    return Faithfulness(method, deletion, insertion, unfaithful, moved, alike)
+    return Faithfulness(method, deletion, insertion, unfaithful, torch.cat([moved, unknown]), alike)
 
 
 def random_order(network: TappedNetwork, images: Tensor, labels: Tensor, seed: int) -> Faithfulness:

@@ -131,8 +131,8 @@ def attention_figure(table: pd.DataFrame, title: str) -> Figure:
             for spine in axis.spines.values():
                 spine.set_visible(False)
             if line == 0:
-                title = columns[place].replace(", ", ",\n").replace(" of ", "\nof ")
-                axis.set_title(title, fontsize=9)
+                above = columns[place].replace(", ", ",\n").replace(" of ", "\nof ")
+                axis.set_title(above, fontsize=9)
         name = rows["measure"].iloc[0].removeprefix("picture of ")
         axes[line, 0].set_ylabel(name, fontsize=9)
     figure.suptitle(title)
