@@ -34,7 +34,7 @@ MethodName = Literal[
     "occlusion",
 ]
 STEPS = 32  # along the path from the baseline
-GRID = 4  # parts of a side, of which feature ablation blanks one at a time
+GRID = 3  # parts of a side, of which feature ablation blanks one at a time
 MEMORY = 2048  # MiB
 _PASSES = 18  # times an image's maps that a pass keeps at most: DeepLIFT's, of it and a baseline
 
@@ -275,7 +275,7 @@ def deeplift(subject: Subject) -> Iterator[LayerAttribution]:
 
 @torch.no_grad()
 def feature_ablation(subject: Subject) -> Iterator[LayerAttribution]:
-    """f(x_l) - f(x_l with one part set to its baseline), for each of 4 x 4 parts of the maps.
+    """f(x_l) - f(x_l with one part set to its baseline), for each of 3 x 3 parts of the maps.
 
     A part's value is spread evenly over its elements; each tap is one part. No gradient is used.
     Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014,

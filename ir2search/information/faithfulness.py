@@ -86,9 +86,9 @@ def faithfulness(
             explained = labels[: len(pixels)]
             return attribute(of, pixels, explained, (method,), (at,), steps=steps, memory=memory)[0]
 
-    def ranking(of: TappedNetwork) -> Tensor:
+    def ranking(of: TappedNetwork, pixels: LayerAttribution) -> Tensor:
         if method != "grad_cam":
-            return explain(of, images).map
+            return pixels.map
         last = list(Chain(of).cuts)[-1]
         if last == RECOVERY:  # pooled maps of all depths: the last unit's are the usual ones
             last = list(Chain(of).units)[-1]
@@ -98,13 +98,14 @@ def faithfulness(
 
     with frozen(network), torch.random.fork_rng():
         torch.manual_seed(seed)
-        order = ranking(network)
+        own = explain(network, images)
+        order = ranking(network, own)
         deletion, insertion = _curves(network, images, labels, order)
         unfaithful = infidelity(
             network,
             _perturbed,
             images,
-            explain(network, images).own,
+            own.own,
             target=labels,
             n_perturb_samples=PERTURBATIONS,
             normalize=True,
@@ -118,7 +119,8 @@ def faithfulness(
             max_examples_per_batch=len(looked_around),
         )
         unknown = moved.new_full((len(images) - len(moved),), torch.nan)
-        alike = spearman(order, ranking(shuffled(network, seed)))
+        other = shuffled(network, seed)
+        alike = spearman(order, ranking(other, explain(other, images)))
     return Faithfulness(method, deletion, insertion, unfaithful, torch.cat([moved, unknown]), alike)
 
 

@@ -10,6 +10,7 @@ read. Below 0 the probe has learned by heart.
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable, Iterable
@@ -78,50 +79,47 @@ def probe(
     result = []
     for name, features in fitting.items():
         bits = np.full((SEEDS, len(labels)), np.nan)
-        strength = None
+        model = None
         for number in range(SEEDS):
             draw = np.random.default_rng([seed, number]).permutation(len(features))
             inside, outside = np.split(draw, [int(SHARE * len(draw))])
-            if strength is None:
-                strength = _best_strength(features, fitting_labels, inside, outside)
-            model, scaler = _fitted(features[inside], fitting_labels[inside], strength)
-            found = _log_likelihood(model, scaler, held_out[name][known], labels[known])
+            scaler = StandardScaler().fit(features[inside])
+            scaled, known_labels = scaler.transform(features[inside]), fitting_labels[inside]
+            if model is None:
+                unseen = scaler.transform(features[outside]), fitting_labels[outside]
+                model = _best(scaled, known_labels, *unseen)
+            else:
+                model = _fitted(model.C, scaled, known_labels)
+            found = _log_likelihood(model, scaler.transform(held_out[name][known]), labels[known])
             bits[number, known] = (found - prior) / math.log(2)
         result.append(Probe(name, bits))
         on_layer(name)
     return result
 
 
-def _best_strength(
-    features: np.ndarray, labels: np.ndarray, inside: np.ndarray, outside: np.ndarray
-) -> float:
-    """The penalty whose probe tells most of what was not drawn.
+def _best(
+    features: np.ndarray, labels: np.ndarray, unseen: np.ndarray, unseen_labels: np.ndarray
+) -> LogisticRegression:
+    """The probe whose penalty tells most of what was not drawn.
 
-    From the strongest on, each fit starts from the one before it.
+    From the strongest penalty on, each fit starts from the one before it.
     """
-    scaler = StandardScaler().fit(features[inside])
-    model = _model(STRENGTHS[0], warm_start=True)
-    found = {}
+    tried, start = [], None
     for strength in STRENGTHS:
-        model.set_params(C=strength)
-        _fit(model, scaler.transform(features[inside]), labels[inside])
-        told = _log_likelihood(model, scaler, features[outside], labels[outside])
-        found[strength] = float(told.mean())
-    return max(found, key=lambda strength: found[strength])
+        start = _fitted(strength, features, labels, start)
+        tried.append(start)
+    return max(tried, key=lambda model: _log_likelihood(model, unseen, unseen_labels).mean())
 
 
 def _fitted(
-    features: np.ndarray, labels: np.ndarray, strength: float
-) -> tuple[LogisticRegression, StandardScaler]:
-    scaler = StandardScaler().fit(features)
-    return _fit(_model(strength), scaler.transform(features), labels), scaler
-
-
-def _model(strength: float, warm_start: bool = False) -> LogisticRegression:
-    return LogisticRegression(C=strength, max_iter=ITERATIONS, tol=1e-3, warm_start=warm_start)
-
-
-def _fit(model: LogisticRegression, features: np.ndarray, labels: np.ndarray) -> LogisticRegression:
+    strength: float,
+    features: np.ndarray,
+    labels: np.ndarray,
+    start: LogisticRegression | None = None,
+) -> LogisticRegression:
+    model = LogisticRegression(C=strength, max_iter=ITERATIONS, tol=1e-3)
+    if start is not None:
+        model = copy.copy(start).set_params(C=strength, warm_start=True)
     with warnings.catch_warnings():
         # a fit that is stopped early is one more probe, chosen or not by images it has not seen
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -129,9 +127,9 @@ def _fit(model: LogisticRegression, features: np.ndarray, labels: np.ndarray) ->
 
 
 def _log_likelihood(
-    model: LogisticRegression, scaler: StandardScaler, features: np.ndarray, labels: np.ndarray
+    model: LogisticRegression, features: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
-    scores = model.predict_log_proba(scaler.transform(features))
+    scores = model.predict_log_proba(features)
     places = np.searchsorted(model.classes_, labels)
     result: np.ndarray = scores[np.arange(len(labels)), places]
     return result

@@ -64,6 +64,7 @@ def networks() -> dict[str, TappedNetwork]:
             for _ in range(4):
                 network(torch.randn(64, 3, 32, 32))
         result[name] = network.eval()
+    result[TWIN].to(memory_format=torch.channels_last)  # as `analyze` does
     return result
 
 
