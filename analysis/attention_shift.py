@@ -8,7 +8,7 @@ its difference to no restriction with a 95% interval over seeds (Welch). A diffe
 has zero in it is none. Two twins' likeness says how much could be had. With --out also a table of
 every number and a figure.
 
-    python analysis/attention_shift.py runs/digits [--trial knee] [--thresholds 0.5,0.8,0.9,1]
+    python analysis/attention_shift.py runs/digits [--trial knee] [--thresholds 0.5,0.9,1]
         [--seeds 3] [--images 256] [--data FOLDER] [--out FOLDER]
 """
 
@@ -136,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--trial", default="knee")
-    parser.add_argument("--thresholds", default="0.5,0.8,0.9,1")
+    parser.add_argument("--thresholds", default="0.5,0.9,1")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--data", type=Path)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import log_softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -129,7 +130,10 @@ def _fitted(
 def _log_likelihood(
     model: LogisticRegression, features: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
-    scores = model.predict_log_proba(features)
+    scores = model.decision_function(features).astype(np.float64)
+    if scores.ndim == 1:  # of two classes, the second's
+        scores = np.column_stack([np.zeros_like(scores), scores])
+    scores = log_softmax(scores, axis=1)  # where probabilities would be 0, their logarithms are not
     places = np.searchsorted(model.classes_, labels)
     result: np.ndarray = scores[np.arange(len(labels)), places]
     return result

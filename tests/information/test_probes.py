@@ -61,3 +61,11 @@ def test_a_class_that_no_probe_has_seen_counts_for_nothing() -> None:
     (found,) = probe({"x": features}, labels, held_out, np.append(labels, 5), 0)
     assert np.isnan(found.bits[:, -1]).all()
     assert not np.isnan(found.bits[:, :-1]).any()
+
+
+def test_a_probe_that_is_sure_and_wrong_loses_bits_that_can_be_counted() -> None:
+    features, labels = draw(300, 3, 40, 1)
+    far = {"x": np.float32(1000 * np.eye(3)[(labels + 1) % 3])}
+    (found,) = probe({"x": features.astype(np.float32)}, labels, far, labels, seed=0)
+    assert np.isfinite(found.bits).all()
+    assert found.bits.mean() < -100
