@@ -125,9 +125,12 @@ class Driver:
                 self.elsewhere.add(trial.number)
                 if "candidate_id" in trial.user_attrs:
                     self.ledger.begin(trial.number, trial.user_attrs["candidate_id"])
+                continue
+            own = Trial(self.storage, trial._trial_id)
+            if self.ledger.ladder.has(trial.number, len(self.ledger.ladder.levels) - 1):
+                self._complete(own)  # its driver was killed between the last rung and telling
             else:
-                place = self.parked if state == "waiting" else self.left
-                place[trial.number] = Trial(self.storage, trial._trial_id)
+                (self.parked if state == "waiting" else self.left)[trial.number] = own
 
     def _fill(self) -> None:
         """Give the engine as many jobs as it has room for."""
@@ -267,7 +270,12 @@ class Driver:
             self.claims.release(trial)
             self.observer.on_wait(trial.number, epochs, best.validation_accuracy)
             return
-        told = self.ledger.values(price, best.validation_accuracy)
+        self._complete(trial)
+
+    def _complete(self, trial: Trial) -> None:
+        """End a trial that was trained to its end."""
+        attributes = trial.user_attrs
+        told = self.ledger.values(attributes["cost"], attributes["accuracy"])
         self._end(trial, TrialState.COMPLETE, "trained", list(told.values()))
 
     def _stop(self, trial: Trial, reason: str) -> None:

@@ -232,7 +232,7 @@ def _seeds(folder: Path, accuracy: float | None, tested: float | None) -> dict[s
 
 def state_of(trial: FrozenTrial) -> State:
     """How a trial stands, in this package's words."""
-    if "duplicate_of" in trial.user_attrs:
+    if "duplicate_of" in trial.user_attrs and trial.state.is_finished():
         return "duplicate"
     if RUNGS in trial.user_attrs and trial.state in (TrialState.PRUNED, TrialState.RUNNING):
         return "stopped" if trial.state == TrialState.PRUNED else "waiting"
