@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -122,16 +122,21 @@ class Cost:
         return self.totals() | {"layers": [asdict(row) for row in self.rows]}
 
 
-@functools.lru_cache(maxsize=4096)
 def cost(candidate: Candidate) -> Cost:
     """The candidate's cost at batch 1, without training it; kept, as a search asks for it often.
 
     Backbone and recovery are traced apart and the backbone's trace is kept too, so that a further
-    candidate with the same backbone takes milliseconds.
+    candidate with the same backbone takes milliseconds, and one with another threshold nothing:
+    restriction costs nothing at inference.
 
     Raises:
         RuntimeError: the network runs an operation that no handle counts.
     """
+    return _cost(replace(candidate, threshold=0.0))
+
+
+@functools.lru_cache(maxsize=4096)
+def _cost(candidate: Candidate) -> Cost:
     backbone = _backbone_rows(candidate.backbone_only())
     if not candidate.taps:
         return Cost(backbone)
