@@ -21,7 +21,7 @@ from ir2search.search.folder import RESULT, TEST_FILE, trial_folder
 from ir2search.search.ledger import Ledger
 from ir2search.search.observer import RunObserver
 from ir2search.search.proposals import ask, enqueue_new
-from ir2search.search.results import RUNGS, front_of, state_of, trials_of
+from ir2search.search.results import RUNGS, front_of, recorded, state_of
 from ir2search.search.samplers import derive_seed
 from ir2search.search.study import Study
 from ir2search.search.warm_start import shared_backbone
@@ -332,7 +332,7 @@ class Driver:
                 self._confirm(further_seeds(self.study, self.folder, front))
 
     def _front(self) -> list[tuple[int, Candidate]]:
-        table = trials_of(self.folder, self.study, self.storage)
+        table = recorded(self.storage)
         trials = self.storage.get_trials(deepcopy=False)
         return [
             (int(number), self.space.candidate(trials[number].params))
