@@ -349,14 +349,16 @@ def run_moasha(python: Path, replicates: int, workers: int, kept: Path) -> None:
             subprocess.run(list(map(str, command)), check=True)
 
 
-def kept_traces(kept: Path, names: Iterable[str], replicates: int) -> dict[str, list[np.ndarray]]:
+def kept_traces(
+    kept: Path, names: Iterable[str], replicates: int
+) -> dict[str, dict[int, np.ndarray]]:
     """What methods trained, by name and replicate; without those of which nothing is kept."""
     found = {
-        name: [
-            np.load(file)
+        name: {
+            replicate: np.load(file)
             for replicate in replicates_of(name, replicates)
             if (file := kept_file(kept, name, replicate)).exists()
-        ]
+        }
         for name in names
     }
     return {name: traces for name, traces in found.items() if traces}
@@ -372,7 +374,7 @@ def shares(
     return np.array(trace.shares)
 
 
-def measured(found: Mapping[str, list[np.ndarray]]) -> pd.DataFrame:
+def measured(found: Mapping[str, Mapping[int, np.ndarray]]) -> pd.DataFrame:
     """Shares by measure, method, replicate and epochs: the rows where they change, and the last."""
     tables = []
     for measure in ("worst", "guess"):
@@ -380,7 +382,7 @@ def measured(found: Mapping[str, list[np.ndarray]]) -> pd.DataFrame:
             plain = isinstance(METHODS.get(name), Plain)
             for repeats in (False, True) if plain else (False,):
                 label = f"{name}, cached" if plain and not repeats else name
-                for replicate, steps in enumerate(traces):
+                for replicate, steps in traces.items():
                     curve = shares(steps, replicate, repeats=repeats, measure=measure)
                     kept = np.flatnonzero(np.diff(curve, prepend=-1.0) > 0)
                     kept = np.union1d(kept, [len(curve) - 1])
@@ -413,6 +415,8 @@ def show(table: pd.DataFrame, measure: str) -> None:
     part = table[table["measure"] == measure]
     grid = Table(title=f"epochs to a share of the front's hypervolume; reference: {measure}")
     grid.add_column("method")
+    grid.add_column("seeds", justify="right")
+    seeds = part.groupby("method")["replicate"].nunique()
     columns = []
     for goal in GOALS:
         grid.add_column(f"{goal:.0%}", justify="right")
@@ -425,7 +429,7 @@ def show(table: pd.DataFrame, measure: str) -> None:
         for found, best in columns:
             low, middle, high = found.loc[name]
             cells += [f"{middle:.0f} [{low:.0f}, {high:.0f}]", f"{middle / best:.2f}"]
-        grid.add_row(name, *cells)
+        grid.add_row(name, str(seeds[name]), *cells)
     CONSOLE.print(grid)
 
 
