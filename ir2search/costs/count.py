@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +17,8 @@ from ir2search.space import Candidate, build
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ir2search.models.network import TappedNetwork
 
 BOPS_PER_OP = 64  # 1-bit multiply-accumulates that pass for one operation: a 64-bit word's
 
@@ -52,12 +54,12 @@ class Cost:
 
     rows: tuple[LayerCost, ...]
 
-    @property
+    @functools.cached_property
     def flops(self) -> int:
         """Full-precision multiply-accumulates of convolutions and linear layers."""
         return sum(row.flops for row in self.rows)
 
-    @property
+    @functools.cached_property
     def bops(self) -> int:
         """1-bit multiply-accumulates (XNOR and popcount)."""
         return sum(row.bops for row in self.rows)
@@ -67,22 +69,22 @@ class Cost:
         """FLOPs + BOPs / 64, as in Liu et al., "Bi-Real Net", ECCV 2018, section 4.3."""
         return self.flops + self.bops / BOPS_PER_OP
 
-    @property
+    @functools.cached_property
     def parameters(self) -> int:
         """Number of parameters."""
         return sum(row.parameters for row in self.rows)
 
-    @property
+    @functools.cached_property
     def binary_parameters(self) -> int:
         """How many of the parameters are 1 bit."""
         return sum(row.binary_parameters for row in self.rows)
 
-    @property
+    @functools.cached_property
     def memory_bytes(self) -> float:
         """Bytes of all parameters and buffers: 1 bit for a binary parameter, 32 for all others."""
         return sum(row.memory_bytes for row in self.rows)
 
-    @property
+    @functools.cached_property
     def others(self) -> dict[str, int]:
         """Element operations counted as neither FLOPs nor BOPs, by kind."""
         total: Counter[str] = Counter()
@@ -120,16 +122,21 @@ class Cost:
         return self.totals() | {"layers": [asdict(row) for row in self.rows]}
 
 
-@functools.lru_cache(maxsize=4096)
 def cost(candidate: Candidate) -> Cost:
     """The candidate's cost at batch 1, without training it; kept, as a search asks for it often.
 
     Backbone and recovery are traced apart and the backbone's trace is kept too, so that a further
-    candidate with the same backbone takes milliseconds.
+    candidate with the same backbone takes milliseconds, and one with another threshold nothing:
+    restriction costs nothing at inference.
 
     Raises:
         RuntimeError: the network runs an operation that no handle counts.
     """
+    return _cost(replace(candidate, threshold=0.0))
+
+
+@functools.lru_cache(maxsize=4096)
+def _cost(candidate: Candidate) -> Cost:
     backbone = _backbone_rows(candidate.backbone_only())
     if not candidate.taps:
         return Cost(backbone)
@@ -153,12 +160,12 @@ def _recovery_rows(candidate: Candidate) -> list[LayerCost]:
 @functools.lru_cache(maxsize=256)
 def _feature_shapes(candidate: Candidate) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Shapes of the maps that recovery takes in, at batch 1."""
-    with torch.device("meta"):
-        taps, last = build(candidate).eval().feature_maps(torch.zeros(1, *candidate.image))
+    with torch.no_grad():
+        taps, last = _uninitialised(candidate).feature_maps(torch.zeros(1, *candidate.image))
     return (*((name, tuple(tap.shape)) for name, tap in taps.items()), ("last", tuple(last.shape)))
 
 
-def _uninitialised(candidate: Candidate) -> nn.Module:
+def _uninitialised(candidate: Candidate) -> TappedNetwork:
     """The network with memory for its weights but no values: counting needs none."""
     with torch.device("meta"):
         network = build(candidate)

@@ -110,5 +110,7 @@ def pooled_head(channels: int, classes: int) -> nn.Sequential:
 
 
 def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.kaiming_normal_(module.weight)
+    if isinstance(module, nn.Conv2d | nn.Linear) and not module.weight.is_meta:
+        nn.init.kaiming_normal_(
+            module.weight
+        )  # on "meta", torch loads its compiler to draw nothing

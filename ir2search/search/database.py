@@ -6,12 +6,14 @@ table is read once, and its rows are put together as Optuna itself does it.
 
 from __future__ import annotations
 
+import functools
+import json
 from collections import defaultdict
 from collections.abc import Container, Iterable
-from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sql
+from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
@@ -44,21 +46,54 @@ class Database(RDBStorage):
         if states is not None:
             assert isinstance(states, Iterable)
             wanted &= model.state.in_(states)
+        own = model.__table__
         session = self.scoped_session()
         try:
-            found = session.scalars(sql.select(model).where(wanted).order_by(model.trial_id))
-            trials = [
-                SimpleNamespace(**{name: getattr(row, name) for name in OWN}) for row in found
-            ]
+            columns = sql.select(*(own.c[name] for name in OWN))
+            trials = session.execute(columns.where(wanted).order_by(own.c.trial_id)).all()
+            parts = {}
             for name, part in PARTS.items():
-                table = part.__table__
-                rows = sql.select(table).join(model.__table__).where(wanted)
-                by_trial = defaultdict(list)
-                for row in session.execute(rows.order_by(*table.primary_key)):
-                    by_trial[row.trial_id].append(row)
-                for trial in trials:
-                    setattr(trial, name, by_trial[trial.trial_id])
+                rows = sql.select(part.__table__).join(own).where(wanted)
+                parts[name] = defaultdict(list)
+                for row in session.execute(rows.order_by(*part.__table__.primary_key)):
+                    parts[name][row.trial_id].append(row)
         finally:
             session.close()
-        build: Any = self._build_frozen_trial_from_trial_model  # which asks for no more than this
-        return [build(trial) for trial in trials]
+        return [
+            _frozen(trial, {name: rows[trial.trial_id] for name, rows in parts.items()})
+            for trial in trials
+        ]
+
+
+def _frozen(trial: Any, parts: dict[str, list[Any]]) -> FrozenTrial:
+    """As `RDBStorage._build_frozen_trial_from_trial_model`, from rows."""
+    domains = {row.param_name: _distribution(row.distribution_json) for row in parts["params"]}
+    values = models.TrialValueModel.stored_repr_to_value
+    steps = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
+    told = {row.objective: values(row.value, row.value_type) for row in parts["values"]}
+    return FrozenTrial(
+        number=trial.number,
+        state=trial.state,
+        value=None,
+        values=[told[place] for place in sorted(told)] or None,
+        datetime_start=trial.datetime_start,
+        datetime_complete=trial.datetime_complete,
+        params={
+            row.param_name: domains[row.param_name].to_external_repr(row.param_value)
+            for row in parts["params"]
+        },
+        distributions=domains,
+        user_attrs={row.key: json.loads(row.value_json) for row in parts["user_attributes"]},
+        system_attrs={row.key: json.loads(row.value_json) for row in parts["system_attributes"]},
+        intermediate_values={
+            row.step: steps(row.intermediate_value, row.intermediate_value_type)
+            for row in parts["intermediate_values"]
+        },
+        trial_id=trial.trial_id,
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _distribution(text: str) -> BaseDistribution:
+    """A distribution, which all trials of a study share; made anew, they take most of the time."""
+    return json_to_distribution(text)

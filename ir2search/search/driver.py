@@ -21,7 +21,7 @@ from ir2search.search.folder import RESULT, TEST_FILE, trial_folder
 from ir2search.search.ledger import Ledger
 from ir2search.search.observer import RunObserver
 from ir2search.search.proposals import ask, enqueue_new
-from ir2search.search.results import RUNGS, front_of, state_of, trials_of
+from ir2search.search.results import RUNGS, front_of, recorded, state_of
 from ir2search.search.samplers import derive_seed
 from ir2search.search.study import Study
 from ir2search.search.warm_start import shared_backbone
@@ -125,9 +125,12 @@ class Driver:
                 self.elsewhere.add(trial.number)
                 if "candidate_id" in trial.user_attrs:
                     self.ledger.begin(trial.number, trial.user_attrs["candidate_id"])
+                continue
+            own = Trial(self.storage, trial._trial_id)
+            if self.ledger.ladder.has(trial.number, len(self.ledger.ladder.levels) - 1):
+                self._complete(own)  # its driver was killed between the last rung and telling
             else:
-                place = self.parked if state == "waiting" else self.left
-                place[trial.number] = Trial(self.storage, trial._trial_id)
+                (self.parked if state == "waiting" else self.left)[trial.number] = own
 
     def _fill(self) -> None:
         """Give the engine as many jobs as it has room for."""
@@ -267,7 +270,12 @@ class Driver:
             self.claims.release(trial)
             self.observer.on_wait(trial.number, epochs, best.validation_accuracy)
             return
-        told = self.ledger.values(price, best.validation_accuracy)
+        self._complete(trial)
+
+    def _complete(self, trial: Trial) -> None:
+        """End a trial that was trained to its end."""
+        attributes = trial.user_attrs
+        told = self.ledger.values(attributes["cost"], attributes["accuracy"])
         self._end(trial, TrialState.COMPLETE, "trained", list(told.values()))
 
     def _stop(self, trial: Trial, reason: str) -> None:
@@ -324,7 +332,7 @@ class Driver:
                 self._confirm(further_seeds(self.study, self.folder, front))
 
     def _front(self) -> list[tuple[int, Candidate]]:
-        table = trials_of(self.folder, self.study, self.storage)
+        table = recorded(self.storage)
         trials = self.storage.get_trials(deepcopy=False)
         return [
             (int(number), self.space.candidate(trials[number].params))

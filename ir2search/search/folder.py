@@ -25,7 +25,8 @@ from ir2search.search.study import Resources, Study, load_study
 from ir2search.space import TAP, Choice, Domain, SearchSpace
 
 STUDY_FILE = "study.toml"
-TEST_FILE = "test.json"  # in a trial's folder, like what follows
+CURVE = "curve.jsonl"  # in a trial's folder, like what follows
+TEST_FILE = "test.json"
 SEEDS = "seeds"  # one folder for each further seed,
 RESULT = "result.json"  # with what it gave
 # a study may be asked for more trials or seeds later, and moved to other machines

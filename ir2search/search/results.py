@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,13 +18,20 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ir2search.errors import RunError
 from ir2search.files import read_json
-from ir2search.search.folder import RESULT, SEEDS, TEST_FILE, saved_study, trial_folder
+from ir2search.search.folder import CURVE, RESULT, SEEDS, TEST_FILE, saved_study, trial_folder
 from ir2search.search.objectives import OBJECTIVES
 from ir2search.search.storage import open_storage
 from ir2search.search.study import Study
 from ir2search.space import Candidate, read_candidate
 
 RUNGS = "rungs"  # a trial's attribute: its accuracy after the epochs of each rung it reached
+COLUMNS = (  # of the table of trials
+    "number", "state", "outcome", "duplicate_of", "candidate_id", "accuracy", "test_accuracy",
+    "ops", "flops", "bops", "memory_bytes", "parameters", "binary_parameters",
+    "seconds", "best_epoch", "epochs", "seed_accuracies", "seed_test_accuracies",
+    *(name for name in Candidate().as_dict() if name != "image"), "image",
+)  # fmt: skip
+FILED = ("test_accuracy", "epochs", "seed_accuracies", "seed_test_accuracies")  # from its files
 WHOLE = (  # columns of whole numbers, which a trial without a network lacks
     "duplicate_of", "flops", "bops", "parameters", "binary_parameters", "best_epoch",
     "depth", "fusion_channels", "fusion_group_size", "classes",
@@ -83,10 +92,11 @@ def status(folder: str | Path) -> RunStatus:
     """
     folder = Path(folder)
     study = saved_study(folder)
-    table = trials_of(folder, study, open_storage(folder, study))
+    table = recorded(open_storage(folder, study))
     states = table["state"].value_counts()
     counts = {name: int(states.get(name, 0)) for name in get_args(State)}
-    return RunStatus(study.name, folder, study.trials, counts, front_of(table, study))
+    front = with_files(front_of(table, study), folder)
+    return RunStatus(study.name, folder, study.trials, counts, front)
 
 
 def trials(folder: str | Path) -> pd.DataFrame:
@@ -102,8 +112,7 @@ def trials(folder: str | Path) -> pd.DataFrame:
         RunError: there is no run.
     """
     folder = Path(folder)
-    study = saved_study(folder)
-    return trials_of(folder, study, open_storage(folder, study))
+    return with_files(recorded(open_storage(folder, saved_study(folder))), folder)
 
 
 def front(folder: str | Path) -> pd.DataFrame:
@@ -114,8 +123,7 @@ def front(folder: str | Path) -> pd.DataFrame:
     Raises:
         RunError: there is no run.
     """
-    folder = Path(folder)
-    return front_of(trials(folder), saved_study(folder))
+    return status(folder).front
 
 
 def front_of(table: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -144,16 +152,20 @@ def minimised(table: pd.DataFrame, study: Study) -> np.ndarray:
     )
 
 
-def trials_of(folder: Path, study: Study, storage: optuna.Study) -> pd.DataFrame:
-    """As `trials`, of an open storage."""
-    rows = [_row(trial, folder) for trial in storage.get_trials(deepcopy=False)]
-    columns = [
-        "number", "state", "outcome", "duplicate_of", "candidate_id", "accuracy", "test_accuracy",
-        "ops", "flops", "bops", "memory_bytes", "parameters", "binary_parameters",
-        "seconds", "best_epoch", "epochs", "seed_accuracies", "seed_test_accuracies",
-        *(name for name in Candidate().as_dict() if name != "image"), "image",
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(WHOLE, "Int64"))
+def recorded(storage: optuna.Study) -> pd.DataFrame:
+    """What the storage knows of all trials; see `with_files`."""
+    rows = [_row(trial) for trial in storage.get_trials(deepcopy=False)]
+    known = [name for name in COLUMNS if name not in FILED]
+    return pd.DataFrame(rows, columns=known).astype(dict.fromkeys(WHOLE, "Int64"))
+
+
+def with_files(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Rows of `recorded` with what trials' files add to them, as `trials` gives them."""
+    pairs = zip(table["number"], table["accuracy"], strict=True)
+    rows = [_filed(trial_folder(folder, number), accuracy) for number, accuracy in pairs]
+    filed = pd.DataFrame(rows, columns=list(FILED), index=table.index)
+    filed = filed.astype({"test_accuracy": "float64", "epochs": "int64"})
+    return table.join(filed)[list(COLUMNS)]
 
 
 def trial_candidate(folder: str | Path, number: int) -> Candidate:
@@ -202,42 +214,38 @@ def knee(members: pd.DataFrame, study: Study) -> int:
     return int(scaled.sum(axis=1).argmin())
 
 
-def _row(trial: FrozenTrial, folder: Path) -> dict[str, Any]:
+def _row(trial: FrozenTrial) -> dict[str, Any]:
     attributes = trial.user_attrs
-    own = trial_folder(folder, trial.number)
-    row: dict[str, Any] = {
-        "number": trial.number,
-        "state": state_of(trial),
-        "epochs": _epochs(own / "curve.jsonl"),
-    }
+    row: dict[str, Any] = {"number": trial.number, "state": state_of(trial)}
     names = ("outcome", "duplicate_of", "candidate_id", "accuracy", "seconds", "best_epoch")
     row |= {name: attributes.get(name) for name in names}
-    row |= attributes.get("cost", {})
-    row |= attributes.get("candidate", {})
-    if (own / TEST_FILE).exists():
-        row["test_accuracy"] = read_json(own / TEST_FILE)["test_accuracy"]
-    return row | _seeds(own, row.get("accuracy"), row.get("test_accuracy"))
+    return row | attributes.get("cost", {}) | attributes.get("candidate", {})
 
 
-def _seeds(folder: Path, accuracy: float | None, tested: float | None) -> dict[str, Any]:
-    """What a trial gave from all its seeds."""
-    files = sorted((folder / SEEDS).glob(f"*/{RESULT}"), key=lambda file: int(file.parent.name))
-    results = [{"accuracy": accuracy, "test_accuracy": tested}, *map(read_json, files)]
-    found = {
-        name: [result[name] for result in results if result[name] is not None]
-        for name in ("accuracy", "test_accuracy")
+def _filed(folder: Path, accuracy: float | None) -> dict[str, Any]:
+    """What a trial's folder holds beyond the storage, with what it gave from all its seeds."""
+    names = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+    own = read_json(folder / TEST_FILE)["test_accuracy"] if TEST_FILE in names else None
+    results = [{"accuracy": accuracy, "test_accuracy": own}]
+    if SEEDS in names:
+        files = (folder / SEEDS).glob(f"*/{RESULT}")
+        results += map(read_json, sorted(files, key=lambda file: int(file.parent.name)))
+    return {
+        "test_accuracy": own,
+        "epochs": len((folder / CURVE).read_bytes().splitlines()) if CURVE in names else 0,
+        "seed_accuracies": _present(result["accuracy"] for result in results),
+        "seed_test_accuracies": _present(result["test_accuracy"] for result in results),
     }
-    return {"seed_accuracies": found["accuracy"], "seed_test_accuracies": found["test_accuracy"]}
+
+
+def _present(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None and not math.isnan(value)]
 
 
 def state_of(trial: FrozenTrial) -> State:
     """How a trial stands, in this package's words."""
-    if "duplicate_of" in trial.user_attrs:
+    if "duplicate_of" in trial.user_attrs and trial.state.is_finished():
         return "duplicate"
     if RUNGS in trial.user_attrs and trial.state in (TrialState.PRUNED, TrialState.RUNNING):
         return "stopped" if trial.state == TrialState.PRUNED else "waiting"
     return STATES[trial.state]
-
-
-def _epochs(file: Path) -> int:
-    return len(file.read_text().splitlines()) if file.exists() else 0

@@ -2,7 +2,8 @@
 
 Reads an npz: ``errors`` (replicates, candidates, epochs), the error so far; ``costs``
 (candidates); ``domains``, JSON of the searched values by parameter; ``rows``, the candidate of each
-point of their product. Writes one: an array (steps, 2) of candidate and epoch for each replicate.
+point of their product. Writes, into a folder, an array (steps, 2) of candidate and epoch for each
+replicate that is not there yet.
 
 Trials run one after the other, and each is stopped or trained to its end, which is what MOASHA's
 rule for one worker comes to. Its own sampler proposes, and what was met before runs as any other.
@@ -10,7 +11,7 @@ rule for one worker comes to. Its own sampler proposes, and what was met before 
 In Syne Tune 0.16 the priority of the i-th of a rung's results is the index of the result that came
 i-th, where its comments ask for the i-th's own place in the order; with --mended it is the latter.
 
-    python tests/benchmarks/moasha.py IN.npz OUT.npz [--mended] [--steps 1500] [--workers 2]
+    python tests/benchmarks/moasha.py IN.npz FOLDER [--mended] [--steps 1500] [--workers 2]
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import json
 from datetime import datetime
 from itertools import product
 from multiprocessing import Pool
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from syne_tune.backend.trial_status import Trial
@@ -74,23 +77,31 @@ def replay(
     return np.array(trained[:steps])
 
 
+def keep(file: Path, *arguments: Any) -> None:
+    """Replay, and write what was trained."""
+    part = file.with_suffix(".part.npy")
+    np.save(part, replay(*arguments).astype(np.int16))
+    part.replace(file)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source")
-    parser.add_argument("target")
+    parser.add_argument("target", type=Path)
     parser.add_argument("--mended", action="store_true")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     table = np.load(options.source)
     domains = json.loads(str(table["domains"]))
+    options.target.mkdir(parents=True, exist_ok=True)
     jobs = [
-        (errors, table["costs"], domains, table["rows"], seed, options.steps, options.mended)
+        (file, errors, table["costs"], domains, table["rows"], seed, options.steps, options.mended)
         for seed, errors in enumerate(table["errors"])
+        if not (file := options.target / f"{seed}.npy").exists()
     ]
     with Pool(options.workers) as pool:
-        traces = pool.starmap(replay, jobs, chunksize=1)
-    np.savez_compressed(options.target, *traces)
+        pool.starmap(keep, jobs, chunksize=1)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@ so that searches can be repeated from many seeds and measured against the front 
 
     python tests/benchmarks/search.py [--replicates 30] [--workers 2] [--moasha PYTHON]
 
+Each search is kept once it has ended (runs/bench-search), so that the comparison can be interrupted
+and goes on. Remove what is kept of a method whose proposals or rungs have changed.
+
 **What is measured.** Every epoch that a method spends gives a point: the candidate's best accuracy
 so far, and its operations. The measure is the hypervolume of these points as a share of that of the
 true front, which is of the best accuracies over all epochs of all candidates; the figures are the
@@ -33,9 +36,8 @@ import contextlib
 import json
 import subprocess
 import tempfile
-import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
@@ -284,37 +286,56 @@ METHODS: dict[str, Callable[[int], Trace]] = {
 }
 
 
-def run_one(name: str, replicate: int) -> tuple[str, int, np.ndarray]:
-    """What a method trained in a replicate."""
+FEWER = {"gp": 10, "ours: gp, rungs": 10}  # replicates of the slow ones: a minute and more each
+
+
+def replicates_of(name: str, replicates: int) -> range:
+    """Which replicates of a method are run."""
+    return range(min(replicates, FEWER.get(name, replicates)))
+
+
+def kept_file(kept: Path, name: str, replicate: int) -> Path:
+    """Where is kept what a method trained in a replicate."""
+    return kept / name.replace(": ", "-").replace(", ", "-").replace(" ", "-") / f"{replicate}.npy"
+
+
+def run_one(name: str, replicate: int, file: Path) -> None:
+    """Keep what a method trained in a replicate."""
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return name, replicate, np.array(METHODS[name](replicate).steps)
+        steps = np.array(METHODS[name](replicate).steps, dtype=np.int16)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part.npy")
+    np.save(part, steps)
+    part.replace(file)
 
 
-def run_ours(names: list[str], replicates: int, workers: int) -> dict[str, list[np.ndarray]]:
-    """What methods trained, by name and replicate."""
-    found: dict[str, dict[int, np.ndarray]] = {name: {} for name in names}
+def run_ours(names: list[str], replicates: int, workers: int, kept: Path) -> None:
+    """Run methods that are not kept yet: all of one replicate's before the next one's."""
+    jobs = [
+        (name, replicate, kept_file(kept, name, replicate))
+        for replicate in range(replicates)
+        for name in names
+        if replicate in replicates_of(name, replicates)
+    ]
+    todo = [job for job in jobs if not job[2].exists()]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = [
-            pool.submit(run_one, name, replicate)
-            for name in names
-            for replicate in range(replicates)
-        ]
-        for job in track(as_completed(jobs), "searches", total=len(jobs), console=CONSOLE):
-            name, replicate, steps = job.result()
-            found[name][replicate] = steps
-    return {name: [steps for _, steps in sorted(by.items())] for name, by in found.items()}
+        running = [pool.submit(run_one, *job) for job in todo]
+        for job in track(as_completed(running), "searches", total=len(todo), console=CONSOLE):
+            job.result()
 
 
-def run_moasha(python: Path, replicates: int) -> dict[str, list[np.ndarray]]:
-    """What Syne Tune's MOASHA trained, as it is released and with its priority mended."""
+MOASHA = {"moasha": [], "moasha, mended": ["--mended"]}
+
+
+def run_moasha(python: Path, replicates: int, workers: int, kept: Path) -> None:
+    """Run Syne Tune's MOASHA, as it is released and with its priority mended."""
     space, draws = the_study().space, [drawn(replicate) for replicate in range(replicates)]
     rows = [draws[0].rows[space.candidate(point).id] for point in space.grid()]
-    found = {}
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-        source, target = Path(folder) / "in.npz", Path(folder) / "out.npz"
+        source = Path(folder) / "in.npz"
         np.savez(
             source,
             errors=np.stack([draw.errors for draw in draws]),
@@ -322,12 +343,25 @@ def run_moasha(python: Path, replicates: int) -> dict[str, list[np.ndarray]]:
             rows=rows,
             domains=json.dumps({name: domain.values for name, domain in space.searched.items()}),
         )
-        for name, options in {"moasha": [], "moasha, mended": ["--mended"]}.items():
-            command = [python, HERE / "moasha.py", source, target, *options]
+        for name, options in MOASHA.items():
+            target = kept_file(kept, name, 0).parent
+            command = [python, HERE / "moasha.py", source, target, "--workers", workers, *options]
             subprocess.run(list(map(str, command)), check=True)
-            with np.load(target) as traces:
-                found[name] = [traces[f"arr_{replicate}"] for replicate in range(replicates)]
-    return found
+
+
+def kept_traces(
+    kept: Path, names: Iterable[str], replicates: int
+) -> dict[str, dict[int, np.ndarray]]:
+    """What methods trained, by name and replicate; without those of which nothing is kept."""
+    found = {
+        name: {
+            replicate: np.load(file)
+            for replicate in replicates_of(name, replicates)
+            if (file := kept_file(kept, name, replicate)).exists()
+        }
+        for name in names
+    }
+    return {name: traces for name, traces in found.items() if traces}
 
 
 def shares(
@@ -340,7 +374,7 @@ def shares(
     return np.array(trace.shares)
 
 
-def measured(found: Mapping[str, list[np.ndarray]]) -> pd.DataFrame:
+def measured(found: Mapping[str, Mapping[int, np.ndarray]]) -> pd.DataFrame:
     """Shares by measure, method, replicate and epochs: the rows where they change, and the last."""
     tables = []
     for measure in ("worst", "guess"):
@@ -348,7 +382,7 @@ def measured(found: Mapping[str, list[np.ndarray]]) -> pd.DataFrame:
             plain = isinstance(METHODS.get(name), Plain)
             for repeats in (False, True) if plain else (False,):
                 label = f"{name}, cached" if plain and not repeats else name
-                for replicate, steps in enumerate(traces):
+                for replicate, steps in traces.items():
                     curve = shares(steps, replicate, repeats=repeats, measure=measure)
                     kept = np.flatnonzero(np.diff(curve, prepend=-1.0) > 0)
                     kept = np.union1d(kept, [len(curve) - 1])
@@ -381,6 +415,8 @@ def show(table: pd.DataFrame, measure: str) -> None:
     part = table[table["measure"] == measure]
     grid = Table(title=f"epochs to a share of the front's hypervolume; reference: {measure}")
     grid.add_column("method")
+    grid.add_column("seeds", justify="right")
+    seeds = part.groupby("method")["replicate"].nunique()
     columns = []
     for goal in GOALS:
         grid.add_column(f"{goal:.0%}", justify="right")
@@ -393,7 +429,7 @@ def show(table: pd.DataFrame, measure: str) -> None:
         for found, best in columns:
             low, middle, high = found.loc[name]
             cells += [f"{middle:.0f} [{low:.0f}, {high:.0f}]", f"{middle / best:.2f}"]
-        grid.add_row(name, *cells)
+        grid.add_row(name, str(seeds[name]), *cells)
     CONSOLE.print(grid)
 
 
@@ -438,19 +474,18 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--moasha", type=Path, help="Python of an environment with syne-tune")
+    parser.add_argument("--kept", type=Path, default=Path("runs/bench-search"))
     options = parser.parse_args()
-    start = time.perf_counter()
-    found = run_ours(options.methods, options.replicates, options.workers)
+    run_ours(options.methods, options.replicates, options.workers, options.kept)
     if options.moasha is not None and options.moasha.exists():
-        found |= run_moasha(options.moasha, options.replicates)
+        run_moasha(options.moasha, options.replicates, options.workers, options.kept)
     else:
-        CONSOLE.print("MOASHA is left out: syne-tune is not installed")
-    table = measured(found)
+        CONSOLE.print("MOASHA is not run: syne-tune is not installed")
+    table = measured(kept_traces(options.kept, [*METHODS, *MOASHA], options.replicates))
     table.to_parquet(RESULT)
     draw_figure(table)
     for measure in ("worst", "guess"):
         show(table, measure)
-    CONSOLE.print(f"{options.replicates} replicates in {time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":

@@ -132,6 +132,10 @@ def test_a_second_candidate_of_the_same_backbone_traces_the_recovery_alone() -> 
     assert (_backbone_rows.cache_info().misses, _feature_shapes.cache_info().misses) == traced
 
 
+def test_a_second_threshold_counts_nothing_anew() -> None:
+    assert ir.cost(Candidate(depth=8, threshold=0.9)) is ir.cost(Candidate(depth=8, threshold=0.15))
+
+
 def test_counting_leaves_the_random_state_alone() -> None:
     torch.manual_seed(0)
     expected = torch.rand(1)

@@ -76,6 +76,44 @@ def test_every_sampler_trains_as_many_distinct_candidates_as_asked(
     assert trained["accuracy"].between(0, 1).all()
 
 
+class Killed(BaseException):
+    """Ends a run as a kill does: nothing more is written."""
+
+
+@pytest.mark.parametrize("attribute", ["duplicate_of", "best_epoch"])
+@pytest.mark.parametrize("rungs", [None, {"minimum": 1, "factor": 2}])
+def test_a_trial_is_told_on_resuming_where_a_kill_came_just_before(
+    quick: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    attribute: str,
+    rungs: dict[str, int] | None,
+) -> None:
+    """The kill comes between the last attribute of a trial and telling its end."""
+    quick["space"] = {"depth": 8, "width": [0.125, 0.25], "threshold": 0.0, "fusion": "none"}
+    quick["space"]["taps"] = {"stem": [True, False]}  # without a fusion, taps make no difference
+    quick |= {"rungs": rungs} if rungs else {}
+    import optuna
+
+    tell = optuna.Study.tell
+
+    def kill(study: optuna.Study, trial: optuna.Trial, *arguments: Any, **named: Any) -> Any:
+        if attribute in trial.user_attrs:
+            raise Killed
+        return tell(study, trial, *arguments, **named)
+
+    monkeypatch.setattr(optuna.Study, "tell", kill)
+    with pytest.raises(Killed):
+        start(quick, tmp_path / "run")
+    monkeypatch.undo()
+    start(quick, tmp_path / "run")
+    start(quick, tmp_path / "whole")
+    storage = f"sqlite:///{tmp_path / 'run' / 'study.db'}"
+    trials = optuna.load_study(study_name="quick", storage=storage).trials
+    assert all(trial.state.is_finished() for trial in trials)
+    pd.testing.assert_frame_equal(numbers(tmp_path / "run"), numbers(tmp_path / "whole"))
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
 def test_the_same_file_and_seed_give_the_same_candidates_and_numbers(
     quick: dict[str, Any], tmp_path: Path, sampler: Sampler
