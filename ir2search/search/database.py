@@ -51,7 +51,7 @@ class Database(RDBStorage):
         try:
             columns = sql.select(*(own.c[name] for name in OWN))
             trials = session.execute(columns.where(wanted).order_by(own.c.trial_id)).all()
-            parts = {}
+            parts: dict[str, dict[int, list[Any]]] = {}
             for name, part in PARTS.items():
                 rows = sql.select(part.__table__).join(own).where(wanted)
                 parts[name] = defaultdict(list)

@@ -12,12 +12,14 @@ memory of the process.
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -95,8 +97,10 @@ class Dealt:
     def wait(self) -> list[Outcome]:
         self.ended.append(time.perf_counter())
         job = self.jobs.pop()
-        curve = self.curves[self.place(job.candidate)]
-        return [Outcome(job, TrainingResult(tuple(curve[: job.until])))]
+        curve = self.curves[self.place(job.candidate)][: job.until]
+        lines = [json.dumps(asdict(result)) for result in curve]
+        (job.folder / "curve.jsonl").write_text("\n".join(lines) + "\n")
+        return [Outcome(job, TrainingResult(tuple(curve)))]
 
     def interrupt(self) -> None:
         pass
