@@ -48,6 +48,7 @@ from ir2search.training import load_network, pick_device
 from ir2search.training.checkpoint import BEST
 from ir2search.zoo import named_candidate
 
+REVISION = 1  # raised where the same settings come to give other numbers: caches are then made anew
 IMAGES = 256
 FITTING = 2000  # training images that probes are fitted to, where there are so many
 PICTURES = 5  # images in the attention grid
@@ -373,7 +374,7 @@ def _key(
 ) -> str:
     """A digest of all that a table of measures depends on."""
     digest = hashlib.sha256()
-    asked = [candidate.id, data.fingerprint, images, FITTING, asdict(settings)]
+    asked = [REVISION, candidate.id, data.fingerprint, images, FITTING, asdict(settings)]
     digest.update(json.dumps(asked, sort_keys=True).encode())
     for name, network in networks.items():
         digest.update(name.encode())
