@@ -8,7 +8,7 @@ from pathlib import Path
 
 import optuna
 import torch
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ir2search.costs import Cost, cost
 from ir2search.errors import CandidateError
@@ -113,7 +113,6 @@ class Driver:
         """Learn from the storage what other drivers, or earlier sessions, did."""
         trials = self.storage.get_trials(deepcopy=False)
         self.ledger.queued = sum(trial.state == TrialState.WAITING for trial in trials)
-        self.ledger.proposed = len(trials) - self.ledger.queued
         self.parked, self.left, self.elsewhere = {}, {}, set()
         for trial in trials:
             if trial.state == TrialState.WAITING or trial.number in self.flying:
@@ -131,6 +130,7 @@ class Driver:
                 self._complete(own)  # its driver was killed between the last rung and telling
             else:
                 (self.parked if state == "waiting" else self.left)[trial.number] = own
+        self.ledger.count([trial for trial in trials if self._is_proposed(trial)])
 
     def _fill(self) -> None:
         """Give the engine as many jobs as it has room for."""
@@ -140,7 +140,6 @@ class Driver:
 
     def _start_next(self) -> bool:
         """Start one training; False where there is none to start now."""
-        stale = 0
         while True:
             if self.left:
                 trial = self.left.pop(min(self.left))
@@ -157,14 +156,13 @@ class Driver:
                 continue
             if self.over or len(self.ledger.begun) >= self.study.trials:
                 return False
-            must_be_new = stale >= STALE_PROPOSALS or self.study.sampler == "grid"
+            must_be_new = self.ledger.stale >= STALE_PROPOSALS or self.study.sampler == "grid"
             asked = self.study, self.space, self.storage, self.ledger
             if must_be_new and not enqueue_new(*asked):
                 self._say_over(EXHAUSTED)
                 return False
             if self._evaluate(ask(*asked)):
                 return True
-            stale += 1
 
     def _say_over(self, reason: str) -> None:
         if self.over is None:
@@ -195,9 +193,13 @@ class Driver:
         self._submit(trial, candidate, price, level)
         return True
 
+    def _is_proposed(self, trial: Trial | FrozenTrial) -> bool:
+        """False for one whose driver was killed before all its parameters were written."""
+        return trial.params.keys() == self.space.searched.keys()
+
     def _evaluate(self, trial: Trial) -> bool:
         """Start the training of a trial's candidate, or tell the study why not; True if started."""
-        if set(trial.params) != set(self.space.searched):
+        if not self._is_proposed(trial):
             self._end(trial, TrialState.FAIL, "interrupted before it was proposed")
             return False
         try:

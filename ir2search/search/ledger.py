@@ -25,7 +25,9 @@ class Ledger:
         outcomes: state and values of ended trials that stand for one.
         begun: trials that were trained or are, at least to the first rung; they count towards
             those that a study asks for.
-        proposed: how many trials there are.
+        proposed: how many trials there are, without those that were never wholly proposed: their
+            proposals are made again, from the same seed.
+        stale: how many proposals in a row had nothing to train.
         queued: how many points are proposed next.
         backbones: ids of the shared backbones of trials that reached a rung.
         spent: epochs, on all trials and on the backbones that they share.
@@ -41,6 +43,7 @@ class Ledger:
         self.outcomes: dict[int, tuple[TrialState, list[float] | None]] = {}
         self.begun: set[int] = set()
         self.proposed = 0
+        self.stale = 0
         self.queued = 0
         self.backbones: set[str] = set()
         self.spent = 0
@@ -57,10 +60,17 @@ class Ledger:
             self.end(trial.number, trial.user_attrs, trial.state, trial.values)
         return state
 
+    def count(self, proposed: list[FrozenTrial]) -> None:
+        """Count the trials of the storage that were proposed."""
+        self.proposed = len(proposed)
+        last = max(self.begun, default=-1)
+        self.stale = sum(trial.number > last for trial in proposed)
+
     def begin(self, number: int, candidate_id: str) -> None:
         """A trial's training begins."""
         self.seen[candidate_id] = number
         self.begun.add(number)
+        self.stale = 0
 
     def reach(
         self,

@@ -28,6 +28,7 @@ def ask(study: Study, space: SearchSpace, storage: optuna.Study, ledger: Ledger)
     """A new trial. With rungs, samplers that can learn from stopped trials do."""
     sampler = make_sampler(study.sampler, study.seed, ledger.proposed)
     ledger.proposed += 1
+    ledger.stale += 1
     if ledger.queued:
         ledger.queued -= 1
     elif study.sampler == "ehvi":

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -112,6 +113,37 @@ def test_a_trial_is_told_on_resuming_where_a_kill_came_just_before(
     trials = optuna.load_study(study_name="quick", storage=storage).trials
     assert all(trial.state.is_finished() for trial in trials)
     pd.testing.assert_frame_equal(numbers(tmp_path / "run"), numbers(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "grid"])
+def test_a_kill_in_the_midst_of_a_proposal_changes_no_candidate(
+    quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: Sampler
+) -> None:
+    """The kill comes when some of a trial's parameters are written, and some are not."""
+    import optuna
+
+    quick |= {"sampler": sampler, "trials": 3}
+    suggest, calls = optuna.Trial._suggest, itertools.count()
+
+    def kill(trial: optuna.Trial, *arguments: Any) -> Any:
+        if next(calls) == 2:  # of the five parameters of the first trial
+            raise Killed
+        return suggest(trial, *arguments)
+
+    monkeypatch.setattr(optuna.Trial, "_suggest", kill)
+    with pytest.raises(Killed):
+        start(quick, tmp_path / "run")
+    monkeypatch.undo()
+    start(quick, tmp_path / "run")
+    start(quick, tmp_path / "whole")
+    lost = ir.trials(tmp_path / "run").query("state == 'failed'")
+    assert list(lost["outcome"]) == ["interrupted before it was proposed"]
+    found, whole = (
+        ir.trials(tmp_path / name).query("state == 'trained'").set_index("candidate_id")
+        for name in ("run", "whole")
+    )
+    same = ["accuracy", "test_accuracy", "ops"]
+    pd.testing.assert_frame_equal(found[same], whole[same])
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])

@@ -85,6 +85,7 @@ def test_four_drivers_share_a_study_and_one_of_them_is_killed(
     folder = tmp_path / "runs" / "quick"
     drivers = [begin(write_study(values), tmp_path / "runs", url_of(postgres))]
     wait_for(lambda: len(list(folder.glob("trials/*/curve.jsonl"))) > 0)
+    drivers[0].send_signal(signal.SIGSTOP)  # or it would be done before the others have begun
     drivers += [join(folder) for _ in range(3)]
     wait_for(lambda: len(list(folder.glob("drivers/*"))) == 4)
     drivers[0].kill()
