@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import itertools
 import json
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -271,7 +270,8 @@ class SearchSpace:
         known |= {TAP + name for name in family.taps}
         for name in [*self.fixed, *self.searched]:
             if name not in known:
-                raise SpaceError(f"{_shown(name)}: no such parameter; {_near(name, known)}")
+                hint = text.near(_shown(name), sorted(map(_shown, known)))
+                raise SpaceError(f"{_shown(name)}: no such parameter; {hint}")
         if {"fusion_ratio", "fusion_channels"} <= {*self.fixed, *self.searched}:
             raise SpaceError("fusion_ratio: give it or fusion_channels, not both")
         for name, value in self.fixed.items():
@@ -363,13 +363,6 @@ class SearchSpace:
 def _shown(name: str) -> str:
     """A parameter as a study file has it: tap_stem stands there as taps.stem."""
     return f"taps.{name.removeprefix(TAP)}" if name.startswith(TAP) else name
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    if near:
-        return f"did you mean {_shown(near[0])!r}?"
-    return f"there are {', '.join(sorted(map(_shown, known)))}"
 
 
 def _ends(domain: Domain) -> tuple[Value, ...]:

@@ -1,7 +1,8 @@
-"""Numbers as people read them."""
+"""Numbers and names as people read them."""
 
 from __future__ import annotations
 
+import difflib
 import statistics
 from collections.abc import Iterable, Sequence
 
@@ -54,6 +55,15 @@ def difference(value: float | None, low: float | None, high: float | None) -> st
 def names(values: Iterable[object] | None) -> str:
     """Names as "stem, stage1"; "none" for none."""
     return ", ".join(map(str, values or ())) or "none"
+
+
+def near(name: object, known: Iterable[str]) -> str:
+    """What a name that there is not may mean: "did you mean 'digits'?", or all that there are."""
+    known = list(known)
+    meant = difflib.get_close_matches(str(name), known, 1)
+    if meant:
+        return f"did you mean {meant[0]!r}?"
+    return f"there are {', '.join(known)}"
 
 
 def rule(message: str) -> str:

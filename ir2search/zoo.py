@@ -6,11 +6,11 @@ released.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ir2search import text
 from ir2search.errors import CandidateError
 from ir2search.space import Candidate, build, read_candidate
 
@@ -84,8 +84,7 @@ def preset(
             have so few classes or so small an image.
     """
     if name not in _PRESETS:
-        near = difflib.get_close_matches(name, _PRESETS, 3) or list(_PRESETS)
-        raise CandidateError(f"no preset {name!r}; did you mean {', '.join(near)}?")
+        raise CandidateError(f"no preset {name!r}; {text.near(name, _PRESETS)}")
     candidate = _PRESETS[name]
     classes = candidate.classes if num_classes is None else num_classes
     return replace(candidate, classes=classes, image=image or candidate.image)

@@ -69,5 +69,5 @@ def test_a_size_too_small_says_so(name: str) -> None:
 
 
 def test_an_unknown_preset_lists_a_near_one() -> None:
-    with pytest.raises(CandidateError, match="no preset 'resnet20'; did you mean cifar-resnet20"):
+    with pytest.raises(CandidateError, match="no preset 'resnet20'; did you mean 'cifar-resnet20'"):
         ir.preset("resnet20")

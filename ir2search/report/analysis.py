@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import itertools
 import json
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ir2search import text
 from ir2search.data import DataConfig, ImageData, Split, StreamedSplit, load_data
 from ir2search.errors import InputError, RunError
 from ir2search.files import write_text
@@ -300,7 +300,8 @@ def _settings(
     if methods is not None:
         for method in methods:
             if method not in METHODS:
-                raise InputError(f"--methods {method}: {_near(method, list(METHODS))}")
+                hint = text.near(method, METHODS)
+                raise InputError(f"--methods {method}: there is none of that name; {hint}")
         check_applicable(methods, network)
         settings = replace(settings, methods=tuple(methods))
     if layers is not None:
@@ -309,17 +310,11 @@ def _settings(
         for name in layers:
             meant = [each for each in known if each == name or each.startswith(f"{name}.")]
             if not meant:
-                raise InputError(f"--layers {name}: {_near(name, known)}")
+                hint = text.near(name, known)
+                raise InputError(f"--layers {name}: there is none of that name; {hint}")
             chosen.update(meant)
         settings = replace(settings, layers=tuple(each for each in known if each in chosen))
     return settings
-
-
-def _near(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, 3)
-    if near:
-        return f"there is none of that name; did you mean {', '.join(near)}?"
-    return f"there is none of that name; there are {', '.join(known)}"
 
 
 def _check_images(images: int, data: ImageData) -> None:

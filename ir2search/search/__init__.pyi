@@ -10,8 +10,8 @@ from .results import status as status
 from .results import trials as trials
 from .session import join as join
 from .session import run as run
+from .shipped import shipped_studies as shipped_studies
 from .study import Study as Study
 from .study import load_study as load_study
-from .study import shipped_studies as shipped_studies
 from .study import study_file as study_file
 from .variants import train_variant as train_variant

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from ir2search.errors import SpaceError, StudyError
 from ir2search.search.limits import Stop
 from ir2search.search.objectives import CostName, ObjectiveName
 from ir2search.search.rungs import Rungs
+from ir2search.search.shipped import shipped_studies
 from ir2search.space import TAP, Choice, Domain, Range, SearchSpace
 from ir2search.training import Distillation, Recipe, named_recipe
 
@@ -222,17 +222,8 @@ def study_file(path: str | Path) -> Path:
         return shipped[str(path)]
     if Path(path).is_file():
         return Path(path)
-    near = difflib.get_close_matches(str(path), shipped, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(shipped)}"
+    hint = text.near(path, shipped)
     raise StudyError(f"no study {str(path)!r}, neither a file nor a shipped one; {hint}")
-
-
-def shipped_studies() -> dict[str, Path]:
-    """Study files that come with the package, by name."""
-    package = Path(__file__).parent.parent
-    installed, checkout = package / "_studies", package.parent / "studies"
-    folder = installed if installed.is_dir() else checkout
-    return {file.stem: file for file in sorted(folder.glob("*.toml"))}
 
 
 def parse_space(values: Mapping[str, Any]) -> SearchSpace:
@@ -319,5 +310,4 @@ def _known_keys(path: list[str]) -> str:
         "resources": list(Resources.__dataclass_fields__),
     }
     known = sections[path[-2]] if len(path) > 1 else list(Study.model_fields)
-    near = difflib.get_close_matches(path[-1], known, 1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    return text.near(path[-1], known)

@@ -5,9 +5,9 @@ Source of the paper's: Xue et al., "IR²Net", arXiv 2210.02637, section 4.1, and
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 
+from ir2search import text
 from ir2search.errors import StudyError
 from ir2search.training.recipe import Recipe
 from ir2search.zoo import presets
@@ -54,6 +54,5 @@ def named_recipe(name: str) -> Recipe:
     """
     known = recipes()
     if name not in known:
-        near = difflib.get_close_matches(name, known, 3) or list(known)
-        raise StudyError(f"no recipe {name!r}; did you mean {', '.join(near)}?")
+        raise StudyError(f"no recipe {name!r}; {text.near(name, known)}")
     return known[name]

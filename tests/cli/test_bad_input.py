@@ -208,7 +208,7 @@ def test_a_wrong_candidate(
 
 
 def test_an_unknown_preset(ir2search: Command) -> None:
-    check(ir2search("cost", "cifar-resnet2"), "no preset", "did you mean cifar-resnet20")
+    check(ir2search("cost", "cifar-resnet2"), "no preset", "did you mean 'cifar-resnet20'")
 
 
 def test_a_missing_candidate(ir2search: Command, tmp_path: Path) -> None:

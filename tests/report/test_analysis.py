@@ -102,7 +102,7 @@ def cifar_like(folder: Path) -> Path:
     ("asked", "message"),
     [
         ({"layers": ["stage9"]}, r"--layers stage9: there is none of that name; did you mean"),
-        ({"methods": ["gradcam"]}, r"--methods gradcam: .* did you mean grad_cam"),
+        ({"methods": ["gradcam"]}, r"--methods gradcam: .* did you mean 'grad_cam'"),
         ({"memory": 0}, r"--memory: must be at least 1 MiB, but got 0"),
     ],
 )

@@ -112,7 +112,7 @@ WRONG: list[tuple[Change, str, str]] = [
     ({"recipe": {"lr": float("nan")}}, "[recipe] lr", "finite"),
     ({"recipe": {"epochs": "5"}}, "[recipe] epochs", "integer"),
     ({"recipe": {"flip": 1}}, "[recipe] flip", "boolean"),
-    ({"recipe": "cifar-resnet2"}, "recipe", "did you mean cifar-resnet20"),
+    ({"recipe": "cifar-resnet2"}, "recipe", "did you mean 'cifar-resnet20'"),
     ({"recipe": {"pretraining": {"epoch": 1}}}, "[recipe] pretraining.epoch", "'epochs'"),
     ({"recipe": {"distillation": {"teacher": "a"}}}, "[recipe] distillation.weights", "missing"),
     ({"recipe": {"optimizer": "lion"}}, "[recipe] optimizer", "'adamw'"),

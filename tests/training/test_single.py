@@ -84,7 +84,7 @@ def test_epochs_are_of_each_stage(tmp_path: Path) -> None:
     assert (chosen.epochs, chosen.pretraining.epochs, chosen.total_epochs) == (3, 3, 6)
     assert _recipe("candidate.json", None, None) == Recipe()
     assert _recipe("candidate.json", "cifar-vgg-small", None).lr == 0.08
-    with pytest.raises(StudyError, match="did you mean cifar-vgg-small"):
+    with pytest.raises(StudyError, match="did you mean 'cifar-vgg-small'"):
         _recipe("candidate.json", "cifar-vgg-smal", None)
 
 

@@ -1,0 +1,15 @@
+"""What comes with the package for people to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TEMPLATE = Path(__file__).with_name("template.toml")  # a study file that explains every key
+
+
+def shipped_studies() -> dict[str, Path]:
+    """Study files that come with the package, by name."""
+    package = Path(__file__).parent.parent
+    installed, checkout = package / "_studies", package.parent / "studies"
+    folder = installed if installed.is_dir() else checkout
+    return {file.stem: file for file in sorted(folder.glob("*.toml"))}
