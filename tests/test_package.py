@@ -61,7 +61,8 @@ def test_the_readmes_commands_and_studies_exist() -> None:
     ).stdout  # fmt: skip
     used = set(re.findall(r"^ir2search (\w+)", readme, re.MULTILINE))
     commands = {
-        "run", "worker", "status", "report", "analyze", "cost", "train", "evaluate", "studies",
+        "init", "studies", "run", "worker", "status", "dashboard", "report", "presets", "cost",
+        "train", "evaluate", "analyze", "doctor",
     }  # fmt: skip
     assert used == commands
     assert all(f" {name} " in shown for name in used)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ir2search.costs import Cost
+    from ir2search.doctor import Finding
     from ir2search.released import Evaluation
     from ir2search.report import Analysis
     from ir2search.search import RunStatus
+    from ir2search.search.survey import Preset, StudySurvey
     from ir2search.training import TrainedNetwork
 
 PIPE_WIDTH = 200  # what goes to a file or a pipe is not folded to a terminal's width
@@ -31,13 +33,15 @@ def show_status(status: RunStatus, as_json: bool) -> None:
     """A run's counts and front."""
     if as_json:
         _print_json(status.as_dict())
-        return
+    else:
+        _console().print(_status(status))
+
+
+def _status(status: RunStatus) -> Group:
     counts = ", ".join(f"{number} {state}" for state, number in status.counts.items() if number)
-    console = _console()
-    console.print(f"[bold]{escape(status.name)}[/] in {escape(str(status.folder))}: ", end="")
-    console.print(f"{counts or 'nothing'} of {status.asked} candidates to train")
-    if len(status.front):
-        console.print(_front_table(status.front))
+    head = f"[bold]{escape(status.name)}[/] in {escape(str(status.folder))}: "
+    head += f"{counts or 'nothing'} of {status.asked} candidates to train"
+    return Group(head, *([_front_table(status.front)] if len(status.front) else []))
 
 
 def show_analyses(analyses: Sequence[Analysis], as_json: bool) -> None:
@@ -138,21 +142,81 @@ def show_training(trained: TrainedNetwork, as_json: bool) -> None:
     console.print(f"weights and curve in {escape(str(trained.folder))}")
 
 
-def show_studies(studies: Mapping[str, Path], as_json: bool) -> None:
-    """Study files and what each says of itself in its first comment."""
-    purposes = {
-        name: file.read_text(encoding="utf-8").splitlines()[0].removeprefix("#").strip()
-        for name, file in studies.items()
-    }
+def show_studies(surveys: Sequence[StudySurvey], as_json: bool) -> None:
+    """Study files with what each takes."""
+    if as_json:
+        _print_json([asdict(survey) | {"file": str(survey.file)} for survey in surveys])
+        return
+    words = {"study", "purpose", "data"}
+    table = _table(None, ("study", "trials", "epochs", "OPs", "data", "purpose"), words=words)
+    for survey in surveys:
+        ops = f"{text.count(survey.least_ops)} to {text.count(survey.most_ops)}"
+        counts = (str(survey.trials), f"{survey.epochs:,}", ops)
+        table.add_row(survey.name, *counts, survey.data, escape(survey.purpose))
+    _console().print(table)
+
+
+def show_presets(presets: Sequence[Preset], as_json: bool) -> None:
+    """The paper's networks with their costs."""
     if as_json:
         _print_json(
-            [{"name": n, "file": str(studies[n]), "purpose": p} for n, p in purposes.items()]
+            [
+                {
+                    "name": each.name,
+                    "image": list(each.candidate.image),
+                    "classes": each.candidate.classes,
+                    "epochs": each.epochs,
+                }
+                | each.cost.totals()
+                for each in presets
+            ]
         )
         return
-    table = _table(None, ("study", "purpose"), words={"study", "purpose"})
-    for name, purpose in purposes.items():
-        table.add_row(name, escape(purpose))
+    columns = ("preset", "image", "classes", "epochs", "FLOPs", "BOPs", "OPs", "memory")
+    table = _table(None, columns, words={"preset"})
+    for each in presets:
+        _, height, width = each.candidate.image
+        counts = map(text.count, (each.cost.flops, each.cost.bops, each.cost.ops))
+        table.add_row(
+            each.name, f"{height} x {width}", str(each.candidate.classes), str(each.epochs),
+            *counts, text.size(each.cost.memory_bytes),
+        )  # fmt: skip
+    console = _console()
+    console.print(table)
+    console.print("epochs are those of the paper's recipe, which `ir2search train` takes")
+
+
+def show_findings(findings: Sequence[Finding], as_json: bool) -> None:
+    """What the machine has."""
+    if as_json:
+        _print_json([asdict(finding) for finding in findings])
+        return
+    colours = {"good": "green", "slow": "yellow", "wrong": "red", "absent": "dim"}
+    table = _table(
+        None, ("", "looked at", "found", "advice"), words={"", "looked at", "found", "advice"}
+    )
+    for finding in findings:
+        state = f"[{colours[finding.state]}]{finding.state}[/]"
+        table.add_row(state, finding.subject, escape(finding.found), escape(finding.advice))
     _console().print(table)
+
+
+def watch_status(folder: Path, as_json: bool) -> None:
+    """A run's counts and front, anew whenever they change, until it has ended."""
+    from rich.live import Live
+
+    from ir2search.search import watch
+
+    if as_json or not sys.stdout.isatty():
+        for status in watch(folder):
+            if as_json:
+                print(json.dumps(status.as_dict()), flush=True)  # noqa: T201
+            else:
+                show_status(status, as_json=False)
+        return
+    with Live(console=_console(), auto_refresh=False) as live:
+        for status in watch(folder):
+            live.update(_status(status), refresh=True)
 
 
 def _front_table(front: pd.DataFrame) -> Table:

@@ -8,10 +8,12 @@ from .results import front_of as front_of
 from .results import records as records
 from .results import status as status
 from .results import trials as trials
+from .results import watch as watch
 from .session import join as join
 from .session import run as run
 from .shipped import shipped_studies as shipped_studies
 from .study import Study as Study
 from .study import load_study as load_study
 from .study import study_file as study_file
+from .template import write_template as write_template
 from .variants import train_variant as train_variant

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -67,6 +68,14 @@ class RunStatus:
     counts: dict[str, int]
     front: pd.DataFrame
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether all candidates that were asked for are trained, and the front is tested."""
+        begun = sum(self.counts[state] for state in COUNTED)
+        going = self.counts["waiting"] + self.counts["unfinished"]
+        tested = self.front["test_accuracy"].notna().all()
+        return begun >= self.asked and not going and bool(tested)
+
     def as_dict(self) -> dict[str, Any]:
         """The status in values that JSON can hold."""
         return {
@@ -97,6 +106,28 @@ def status(folder: str | Path) -> RunStatus:
     counts = {name: int(states.get(name, 0)) for name in get_args(State)}
     front = with_files(front_of(table, study), folder)
     return RunStatus(study.name, folder, study.trials, counts, front)
+
+
+def watch(folder: str | Path, pause: float = 1.0) -> Iterator[RunStatus]:
+    """The status of a run, at first and whenever it has changed, until the run has ended.
+
+    Args:
+        folder: the run's.
+        pause: seconds between looks, at least; longer where a look takes long.
+
+    Raises:
+        RunError: there is no run.
+    """
+    shown: dict[str, Any] | None = None
+    while True:
+        began = time.monotonic()
+        now = status(folder)
+        if now.as_dict() != shown:
+            shown = now.as_dict()
+            yield now
+        if now.has_ended:
+            return
+        time.sleep(max(pause, 4 * (time.monotonic() - began)))
 
 
 def trials(folder: str | Path) -> pd.DataFrame:

@@ -12,4 +12,4 @@ def shipped_studies() -> dict[str, Path]:
     package = Path(__file__).parent.parent
     installed, checkout = package / "_studies", package.parent / "studies"
     folder = installed if installed.is_dir() else checkout
-    return {file.stem: file for file in sorted(folder.glob("*.toml"))}
+    return {file.stem: file for file in sorted(folder.glob("*.toml"), key=lambda file: file.stem)}

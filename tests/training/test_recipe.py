@@ -143,5 +143,5 @@ def test_every_preset_has_the_papers_recipe_and_a_short_one() -> None:
 
 
 def test_an_unknown_recipe_lists_near_ones() -> None:
-    with pytest.raises(StudyError, match="no recipe .*; did you mean 'cifar-resnet20'"):
+    with pytest.raises(StudyError, match=r"no recipe .*; did you mean 'cifar-resnet20'"):
         named_recipe("cifar-resnet21")

@@ -1,0 +1,188 @@
+"""Commands on single networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ir2search.cli.completion import network_names
+from ir2search.cli.options import Data, Device, Json, Network
+
+
+def presets(as_json: Json = False) -> None:
+    """List the paper's networks, with what each costs and takes.
+
+    \b
+    Examples:
+      ir2search presets
+      ir2search presets --json | jq '.[] | select(.ops < 1e8) | .name'
+    """
+    from ir2search.cli.show import show_presets
+    from ir2search.search.survey import survey_presets
+
+    show_presets(survey_presets(), as_json)
+
+
+def cost(
+    what: Network,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the layers as CSV.")] = False,
+) -> None:
+    """Count a network's operations, parameters and memory, by layer and in total.
+
+    \b
+    Examples:
+      ir2search cost cifar-resnet20
+      ir2search cost runs/digits/trials/3
+      ir2search cost candidate.json --json | jq .ops
+      ir2search cost imagenet-resnet18-D --csv > layers.csv
+    """
+    from ir2search.cli.show import show_cost
+    from ir2search.costs import cost as candidate_cost
+    from ir2search.zoo import named_candidate
+
+    show_cost(candidate_cost(named_candidate(what)), what, as_json, as_csv)
+
+
+def train(
+    what: Network,
+    data: Data = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of each stage, in place of the recipe's.")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A preset's name, or that and -short; its own if left out.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The network's folder; runs/train-NAME if left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Train one network, or go on with it, and measure it on the test images.
+
+    Writes curve.jsonl, best.safetensors, candidate.json, cost.json and environment.json to its
+    folder. Without --data it learns the digits that come along. Ctrl-C ends cleanly; run it again
+    to go on.
+
+    \b
+    Examples:
+      ir2search train cifar-resnet20 --data cifar10/ --epochs 30
+      ir2search train cifar-resnet20 --recipe cifar-resnet20-short
+      ir2search train runs/digits/trials/3 --epochs 100 --out runs/longer --device cuda
+    """
+    from ir2search.cli.progress import TrainingProgress
+    from ir2search.cli.show import show_training
+    from ir2search.interrupts import deferred_interrupts
+    from ir2search.training import Interrupted, train_network
+
+    folder = out or Path("runs") / f"train-{Path(what).stem}"
+    try:
+        with TrainingProgress() as progress, deferred_interrupts() as should_stop:
+            trained = train_network(
+                what,
+                folder,
+                data=data,
+                recipe=recipe,
+                epochs=epochs,
+                seed=seed,
+                device=device,
+                on_start=progress.on_start,
+                on_epoch=progress.on_epoch,
+                on_step=progress.on_step,
+                should_stop=should_stop,
+            )
+    except Interrupted:
+        raise KeyboardInterrupt from None
+    show_training(trained, as_json)
+
+
+def evaluate(
+    preset: Annotated[
+        str, typer.Option(help="Which network, by its name.", autocompletion=network_names)
+    ],
+    weights: Annotated[Path, typer.Option(help="The authors' weights: .safetensors, .pth, .th.")],
+    data: Annotated[Path, typer.Option(help="Folder of images, of which the test split is read.")],
+    device: Device = "auto",
+    runs: Annotated[Path, typer.Option(help="Decoded images are cached in this folder.")] = (
+        Path("runs")
+    ),
+    as_json: Json = False,
+) -> None:
+    """Measure the paper's released weights on a test set.
+
+    A checkpoint is read as weights only: no code in it can run.
+
+    \b
+    Examples:
+      ir2search evaluate --preset cifar-resnet20 --weights resnet20.th --data cifar10/
+    """
+    from ir2search.cli.show import show_evaluation
+    from ir2search.released import evaluate_released
+
+    show_evaluation(evaluate_released(preset, weights, data, runs / ".cache", device), as_json)
+
+
+def analyze(
+    what: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's folder; or, with --weights, a network.")
+    ],
+    trial: Annotated[str, typer.Option(help="best, knee, front, or a trial's number.")] = "best",
+    layers: Annotated[
+        str | None, typer.Option(help="Of which layers: stem,stage2.1,stage3; all if left out.")
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Of attribution, by comma; the quick ones if left out.")
+    ] = None,
+    images: Annotated[int, typer.Option(help="How many validation images to measure on.")] = 256,
+    memory: Annotated[int, typer.Option(help="MiB that activations may take at once.")] = 2048,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of a preset or candidate.json, in place of a run.")
+    ] = None,
+    twin_weights: Annotated[
+        Path | None, typer.Option(help="Those of the same network without binarisation.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="With --weights: where to write; runs/analyze-NAME.")
+    ] = None,
+    data: Data = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure layer by layer where a trained network loses information.
+
+    Trains the full-precision twin and the network without recovery, once, to compare with. Writes
+    information.parquet (every number), layers.csv and figures to trials/<number>/information in
+    the run's folder. Methods: integrated_gradients, conductance, gradient_x_activation, grad_cam,
+    deeplift, feature_ablation, occlusion.
+
+    \b
+    Examples:
+      ir2search analyze runs/digits
+      ir2search analyze runs/digits --trial front --images 128
+      ir2search analyze runs/digits --layers stage2,stage3.0 --methods deeplift,occlusion
+      ir2search analyze cifar-resnet20 --weights best.safetensors --data cifar10/
+    """
+    from ir2search.cli.progress import analysis_progress
+    from ir2search.cli.show import show_analyses
+    from ir2search.report import analyze_trials, analyze_weights
+
+    asked: dict[str, Any] = {
+        "data": data,
+        "images": images,
+        "layers": layers and layers.split(","),
+        "methods": methods and methods.split(","),
+        "memory": memory,
+        "device": device,
+    }
+    with analysis_progress() as on_step:
+        if weights is None:
+            found = analyze_trials(what, trial, **asked, on_step=on_step)
+        else:
+            folder = out or Path("runs") / f"analyze-{Path(what).stem}"
+            asked |= {"twin_weights": twin_weights, "on_step": on_step}
+            found = [analyze_weights(what, weights, folder, **asked)]
+    show_analyses(found, as_json)

@@ -1,0 +1,149 @@
+"""Every command: its help, its exit codes, and where what it says goes."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from ir2search.cli.app import app
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+WRONG = {  # a wrong input of each command, and what its sentence names
+    "init": (["taken.toml"], "taken.toml"),
+    "studies": (["--jsn"], "--jsn"),
+    "run": (["digit"], "did you mean 'digits'?"),
+    "worker": (["nowhere"], "nowhere"),
+    "status": (["nowhere"], "nowhere"),
+    "dashboard": (["nowhere"], "nowhere"),
+    "report": (["nowhere"], "nowhere"),
+    "presets": (["more"], "more"),
+    "cost": (["cifar-resnet21"], "did you mean 'cifar-resnet20'?"),
+    "train": (["cifar-resnet20", "--data", "nowhere"], "nowhere"),
+    "evaluate": (["--preset", "no", "--weights", "no", "--data", "no"], "no preset 'no'"),
+    "analyze": (["nowhere"], "nowhere"),
+    "doctor": (["--data"], "--data"),
+}
+
+
+def test_every_command_is_in_the_table() -> None:
+    assert set(WRONG) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_wrong_input_is_one_sentence_and_exit_code_2(
+    ir2search: Command, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "taken.toml").touch()
+    arguments, named = WRONG[name]
+    done = ir2search(name, *arguments)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stdout == ""
+    assert re.fullmatch(r"ir2search: [^\n]+\n", done.stderr)
+    assert named in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.toml"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_a_purpose_examples_and_json(ir2search: Command, name: str) -> None:
+    shown = ir2search(name, "--help").stdout
+    paragraphs = COMMANDS[name].help.split("\n\n")
+    assert re.fullmatch(r"[A-Z].{10,95}\.", paragraphs[0]), "one line says what it is for"
+    assert f"ir2search {name}" in shown.split("Examples:")[1]
+    assert "--json" in shown
+    defaults = [
+        parameter.name
+        for parameter in COMMANDS[name].params
+        if parameter.default is not None
+        and parameter.default is not False
+        and not parameter.required
+    ]
+    assert shown.count("[default: ") == len(defaults)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_examples_that_it_takes(
+    ir2search: Command, command: str
+) -> None:
+    shown = ir2search(command, "--help").stdout
+    examples = re.findall(rf"^ +(ir2search {command}.*?) *$", shown, re.MULTILINE)
+    assert examples
+    options = set(re.findall(r"--[a-z]+", shown.split("Examples:")[1].split("Options")[1]))
+    for example in examples:
+        assert set(re.findall(r"--[a-z]+", example)) <= options
+
+
+def test_help_lists_every_command(ir2search: Command) -> None:
+    shown = ir2search("--help").stdout
+    assert all(f" {command} " in shown for command in COMMANDS)
+    assert ir2search().stdout.strip() == shown.strip(), "no command at all asks for help"
+
+
+def test_an_unknown_command_has_a_near_one(ir2search: Command) -> None:
+    done = ir2search("stauts")
+    assert done.returncode == 2
+    assert done.stderr == "ir2search: no command 'stauts'; did you mean 'status'?\n"
+    assert ir2search("--quick").stderr.startswith("ir2search: no such option: --quick")
+
+
+def test_what_fails_outside_of_us_is_exit_code_1(ir2search: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = ir2search("init", "file/study.toml")
+    assert done.returncode == 1
+    assert re.fullmatch(r"ir2search: file: [^\n]+\n", done.stderr)
+
+
+def test_ctrl_c_is_exit_code_130(finished_run: Path) -> None:
+    """Watching a run that does not end, since it is asked for more."""
+    code = (
+        "import sys, ir2search.search.results as r; from ir2search.cli.app import main\n"
+        "r.RunStatus.has_ended = False\n"
+        "sys.argv = ['ir2search', 'status', sys.argv[1], '--watch']; main()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(finished_run)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert "5 trained" in process.stdout.readline()
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said == "ir2search: stopped; run the same command again to go on\n"
+
+
+def test_nothing_is_coloured_in_a_pipe(ir2search: Command, finished_run: Path) -> None:
+    for arguments in (["status", finished_run], ["cost", "cifar-resnet20"], ["run", "--help"]):
+        done = ir2search(*arguments)
+        assert "\x1b" not in done.stdout + done.stderr
+        assert done.stderr == ""
+
+
+@pytest.mark.parametrize("no_color", [False, True])
+def test_a_terminal_has_colours_unless_they_are_declined(no_color: bool) -> None:
+    main, terminal = pty.openpty()
+    unset = ("PY_COLORS", "FORCE_COLOR", "NO_COLOR")
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    environment |= {"TERM": "xterm"} | ({"NO_COLOR": "1"} if no_color else {})
+    command = [sys.executable, "-m", "ir2search.cli.app", "run", "--help"]
+    subprocess.run(command, stdout=terminal, stderr=terminal, env=environment, check=True)
+    os.close(terminal)
+    shown = os.read(main, 100_000).decode()
+    os.close(main)
+    assert "--trials" in re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert bool(re.search(r"\x1b\[[0-9;]*3[0-7]", shown)) is not no_color

@@ -1,0 +1,76 @@
+"""A run looked at while it goes on: `status --watch` and `dashboard`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ir2search as ir
+from ir2search.search import watch
+from ir2search.search.study import parse_study
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_watching_shows_each_change_until_the_end(
+    ir2search: Command, finished_run: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    done = ir2search("status", finished_run, "--watch", "--json")
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        ir.status(finished_run).as_dict()
+    ]
+    study = parse_study({**quick, "trials": 1}, "a.toml")
+    ir.run(study, tmp_path / "run", device="cpu")
+    looks = []
+    for status in watch(tmp_path / "run", pause=0):
+        looks.append(status.counts["trained"])
+        if len(looks) == 1:
+            break
+    file = tmp_path / "run" / "study.toml"
+    file.write_text(file.read_text().replace("trials = 1", "trials = 2"))
+    for status in watch(tmp_path / "run", pause=0):
+        looks.append(status.counts["trained"])
+        if len(looks) == 2:  # it has not ended, and goes on now
+            ir.run(study.model_copy(update={"trials": 2}), tmp_path / "run", device="cpu")
+    assert looks == [1, 1, 2]
+
+
+def test_the_dashboard_shows_the_run_and_ends_with_ctrl_c(finished_run: Path) -> None:
+    arguments = ["dashboard", str(finished_run), "--port", "0", "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "ir2search.cli.app", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        try:
+            assert server.stdout is not None
+            url = json.loads(server.stdout.readline())["url"]
+            assert url.startswith("http://127.0.0.1:")
+            with urllib.request.urlopen(url.replace("/dashboard/", "/api/studies")) as answer:
+                studies = json.load(answer)["study_summaries"]
+            server.send_signal(signal.SIGINT)
+            _, said = server.communicate(timeout=30)
+        finally:
+            server.kill()
+    assert [study["study_name"] for study in studies] == ["quick"]
+    assert server.returncode == 130
+    assert "Traceback" not in said
+
+
+def test_a_port_that_is_taken_is_named(ir2search: Command, finished_run: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = ir2search("dashboard", finished_run, "--port", port)
+    assert done.returncode == 2
+    assert f"--port {port}: cannot be listened at" in done.stderr

@@ -1,0 +1,124 @@
+"""What a new user types first: init, studies, presets, doctor; and what Tab offers."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ir2search as ir
+from ir2search.cli.completion import network_names, run_folders, study_names
+from ir2search.doctor import Finding, examine
+from ir2search.search import shipped_studies
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_init_writes_a_study_that_runs(ir2search: Command, tmp_path: Path) -> None:
+    done = ir2search("init", "birds/first.toml")
+    assert done.returncode == 0, done.stderr
+    study = ir.load_study(tmp_path / "birds" / "first.toml")
+    assert study.name == "first"
+    assert study.data.source == "digits"
+    again = ir2search("init", "birds/first.toml")
+    assert again.returncode == 2
+    assert again.stderr == ("ir2search: birds/first.toml: is there already; give another name\n")
+
+
+def test_init_takes_a_folder_of_images(ir2search: Command, tmp_path: Path) -> None:
+    (tmp_path / "my images").mkdir()
+    done = ir2search("init", "--data", "my images", "--json")
+    assert json.loads(done.stdout) == {"file": "my-study.toml"}
+    data = ir.load_study(tmp_path / "my-study.toml").data
+    assert data.source == "folder"
+    assert data.path == str(tmp_path / "my images")
+
+
+def test_studies_say_what_they_take(ir2search: Command) -> None:
+    listed = json.loads(ir2search("studies", "--json").stdout)
+    assert [row["name"] for row in listed] == list(shipped_studies())
+    digits = next(row for row in listed if row["name"] == "digits")
+    values = tomllib.loads(Path(digits["file"]).read_text())
+    assert digits["trials"] == values["trials"]
+    assert digits["epochs"] == values["trials"] * values["recipe"]["epochs"]
+    space = ir.load_study("digits").space.with_data((1, 16, 16), 10)
+    points = space.points(random.Random(0), 20)
+    costs = [ir.cost(space.candidate(point)).ops for point in points]
+    assert digits["least_ops"] <= min(costs)
+    assert digits["most_ops"] >= max(costs)
+    largest = ir.Candidate(depth=14, fusion="dense", image=(1, 16, 16))
+    assert digits["most_ops"] == ir.cost(largest).ops
+
+
+def test_presets_say_what_they_cost(ir2search: Command) -> None:
+    listed = json.loads(ir2search("presets", "--json").stdout)
+    assert [row["name"] for row in listed] == list(ir.presets())
+    for row in listed[:3]:
+        price = ir.cost(ir.preset(row["name"]))
+        assert (row["ops"], row["memory_bytes"]) == (price.ops, price.memory_bytes)
+        assert row["epochs"] == ir.recipes()[row["name"]].total_epochs
+
+
+def found(findings: list[Finding], subject: str) -> Finding:
+    return next(finding for finding in findings if finding.subject == subject)
+
+
+def test_doctor_says_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    from ir2search.nn import native
+
+    findings = examine(runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    assert all(finding.state != "wrong" for finding in findings)
+    assert found(findings, "ray").state == "good"
+    monkeypatch.setattr(native, "_compiled", lambda: (_ for _ in ()).throw(OSError("no c++")))
+    native.library.cache_clear()
+    try:
+        kernels = found(examine(runs=tmp_path), "CPU kernels")
+    finally:
+        native.library.cache_clear()
+    assert kernels.state == "slow"
+    assert "install a C++ compiler" in kernels.advice
+    assert not recwarn.list
+
+
+def test_doctor_looks_at_data(ir2search: Command, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = ir2search("doctor", "--data", "empty", "--json")
+    assert done.returncode == 1, "a study on it could not run"
+    (data,) = [row for row in json.loads(done.stdout) if row["subject"] == "data"]
+    assert data["state"] == "wrong"
+    assert "empty" in data["found"]
+
+
+def test_tab_offers_studies_runs_and_networks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").touch()
+    Path("runs").mkdir()
+    (tmp_path / "runs" / "quick").symlink_to(finished_run)
+    assert study_names("dig") == ["digits", "digits-random"]
+    assert study_names("m") == ["mine.toml"]
+    assert run_folders("") == ["runs/"]
+    assert run_folders("runs/q") == ["runs/quick"]
+    assert network_names("cifar-r") == ["cifar-resnet20", "cifar-resnet18"]
+
+
+def test_tab_is_answered_in_the_shell() -> None:
+    environment = {"_IR2SEARCH_COMPLETE": "complete_bash", "COMP_WORDS": "ir2search run dig"}
+    shown = subprocess.run(
+        [Path(sys.executable).with_name("ir2search")],
+        capture_output=True,
+        text=True,
+        env={**environment, "COMP_CWORD": "2", "PYTHONPATH": ":".join(sys.path)},
+        check=False,
+    )
+    assert shown.stdout.split() == ["digits", "digits-random"], shown.stderr
