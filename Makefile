@@ -7,14 +7,14 @@ MOASHA := .venv-moasha
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test lint bench-training bench-agreement bench-streaming bench-search bench-warm-start \
-	bench-overhead bench-information truth lock clean
+	bench-overhead bench-information bench-report browser truth lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --runs $(RUNS)
 	$(BIN)/ir2search analyze $(RUNS)/digits --trial best --images 64
 	$(BIN)/ir2search report $(RUNS)/digits
 
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev browser
 	$(MAKE) lint
 	$(BIN)/pytest -n auto
 
@@ -23,6 +23,12 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# the report is tested in Chromium, which is installed where that may be done
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1 \
+	  || echo "no Chromium here, nor may it be installed: the report is not tested in a browser"
 
 # torch goes first and by itself: what the others ask of it is then met already
 $(VENV)/.torch: constraints.txt
@@ -60,6 +66,10 @@ bench-information: $(VENV)/.installed-dev
 # the engine's own cost at 10,000 trials
 bench-overhead: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/overhead.py
+
+# a report of 5,000 trials: made, weighed, opened in Chromium
+bench-report: $(VENV)/.installed-dev browser
+	$(BIN)/python tests/benchmarks/report.py
 
 # replays the table of the truth, tests/benchmarks/truth.parquet; `make truth` trains it anew
 bench-search: $(VENV)/.installed-dev $(MOASHA)/.tried

@@ -12,6 +12,8 @@ from .nn import restrict as restrict
 from .released import evaluate_released as evaluate_released
 from .released import load_released as load_released
 from .report import analyze as analyze
+from .report import compare as compare
+from .report import write_comparison as write_comparison
 from .report import write_report as write_report
 from .search import RunObserver as RunObserver
 from .search import Study as Study

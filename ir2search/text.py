@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 NOTHING = "-"
 
@@ -64,6 +65,19 @@ def near(name: object, known: Iterable[str]) -> str:
     if meant:
         return f"did you mean {meant[0]!r}?"
     return f"there are {', '.join(known)}"
+
+
+def network(row: Mapping[str, Any]) -> str:
+    """A row of trials in a line: "depth 8, width 0.5, threshold 0.7, compact (m = 6) of stem"."""
+    if row["depth"] is None:
+        return "no network"
+    parts = [f"depth {row['depth']}", f"width {row['width']:g}"]
+    if row["threshold"]:
+        parts.append(f"threshold {row['threshold']:g}")
+    if row["fusion"] != "none":
+        channels = f" (m = {row['fusion_channels']})" if row["fusion_channels"] else ""
+        parts.append(f"{row['fusion']}{channels} of {names(row['taps'])}")
+    return ", ".join(parts)
 
 
 def rule(message: str) -> str:

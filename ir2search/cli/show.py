@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -236,20 +236,9 @@ def _front_table(front: pd.DataFrame) -> Table:
             *(spreads if confirmed else ()),
             text.count(row["ops"]),
             text.size(row["memory_bytes"]),
-            _network(row),
+            text.network(row),
         )
     return table
-
-
-def _network(row: Mapping[str, Any]) -> str:
-    """A candidate in a line: "depth 8, width 0.5, threshold 0.7, compact (m = 6) of stem"."""
-    parts = [f"depth {row['depth']}", f"width {row['width']:g}"]
-    if row["threshold"]:
-        parts.append(f"threshold {row['threshold']:g}")
-    if row["fusion"] != "none":
-        channels = f" (m = {row['fusion_channels']})" if row["fusion_channels"] else ""
-        parts.append(f"{row['fusion']}{channels} of {text.names(row['taps'])}")
-    return ", ".join(parts)
 
 
 def _table(title: str | None, columns: Sequence[str], words: set[str]) -> Table:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ir2search.cli.completion import study_names
+from ir2search.cli.completion import run_folders, study_names
 from ir2search.cli.options import Data, Devices, Folder, Json, TrialsPerDevice, Workers
 
 
@@ -191,20 +191,36 @@ def dashboard(
     serve(folder, host, port, on_ready=tell)
 
 
-def report(folder: Folder, as_json: Json = False) -> None:
+def report(
+    folder: Folder,
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Write too how its front stands against another run's.",
+            autocompletion=run_folders,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Write a run's report: a page, figures and tables.
 
-    Makes report/index.html (one file, works offline), report/trials.parquet, report/front.csv
-    and report/figures/*.png and *.svg in the run's folder, and prints where the page is.
+    Makes report/index.html (one file, works offline), report.md, tables as CSV, parquet and LaTeX
+    and figures as PNG, SVG and PDF for one and two columns in the run's folder, and prints where
+    the page is. With --compare another page has both fronts, the ratio of their hypervolumes and
+    how much each covers of the other.
 
     \b
     Examples:
       ir2search report runs/digits
+      ir2search report runs/digits --compare runs/digits-random
     """
-    from ir2search.report import write_report
+    from ir2search.report import write_comparison, write_report
 
-    page = write_report(folder)
-    typer.echo(json.dumps({"page": str(page)}) if as_json else page)
+    pages = {"page": str(write_report(folder))}
+    if compare is not None:
+        pages["comparison"] = str(write_comparison(folder, compare))
+    typer.echo(json.dumps(pages) if as_json else "\n".join(pages.values()))
 
 
 def studies(as_json: Json = False) -> None:

@@ -1,4 +1,4 @@
-"""Two runs beside each other: their fronts, hypervolumes and how much of each other they cover."""
+"""Two runs' fronts, one against the other."""
 
 from __future__ import annotations
 
@@ -10,117 +10,110 @@ import numpy as np
 import pandas as pd
 
 from ir2search.errors import RunError
-from ir2search.search import front_of, trials
 from ir2search.search.folder import saved_study
-from ir2search.search.results import minimised
-from ir2search.search.study import Study
+from ir2search.search.results import front_of, minimised, trials
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How the fronts of two runs stand to each other.
+    """The fronts of two runs.
 
     Attributes:
-        names: of the runs, as people read them.
-        objectives: which both searched for.
-        fronts: of each.
-        hypervolumes: of each front, as shares of one box: from no error and no cost to an error
-            of 1 and a tenth more than the greatest cost that either run trained.
-        coverage: C(A, B) and C(B, A), see `coverage`.
+        names: of the runs: their studies', or their folders' where those are the same.
+        fronts: as `ir2search.front` gives them.
+        reference: the common reference point, by objective: an error of 1, and a tenth more than
+            the greatest cost that either run trained.
+        hypervolumes: of each front, as a share of the box from no error and no cost to the
+            reference point (Zitzler and Thiele, "Multiobjective optimization using evolutionary
+            algorithms", PPSN 1998).
+        coverages: C(A, B) and C(B, A): the share of the other front's members that a member of
+            this one is at least as good as in every objective (the C-metric of Zitzler and Thiele,
+            "Multiobjective evolutionary algorithms", IEEE TEC 1999).
     """
 
     names: tuple[str, str]
-    objectives: tuple[str, ...]
     fronts: tuple[pd.DataFrame, pd.DataFrame]
+    reference: dict[str, float]
     hypervolumes: tuple[float, float]
-    coverage: tuple[float, float]
+    coverages: tuple[float, float]
 
     @property
     def ratio(self) -> float:
-        """Hypervolume of the second over that of the first; infinite where that is 0."""
-        first, second = self.hypervolumes
-        return second / first if first else float("inf")
+        """The first hypervolume over the second."""
+        one, other = self.hypervolumes
+        return one / other if other else float("inf")
 
 
-def compare(folder: str | Path, other: str | Path) -> Comparison:
-    """Compare the fronts of two runs that searched for the same objectives on like images.
+def compare(one: str | Path, other: str | Path) -> Comparison:
+    """Compare the fronts of two runs on validation images.
 
     Raises:
-        RunError: one is no run, has trained nothing, or cannot be compared with the other.
+        RunError: there is no such run, nothing is trained, or they have other objectives or
+            another number of classes.
     """
-    folders = Path(folder), Path(other)
-    studies = saved_study(folders[0]), saved_study(folders[1])
-    tables = trials(folders[0]), trials(folders[1])
-    _check_alike(folders, studies, tables)
-    fronts = front_of(tables[0], studies[0]), front_of(tables[1], studies[0])
-    points = minimised(fronts[0], studies[0]), minimised(fronts[1], studies[0])
-    trained = [minimised(t[t["state"] == "trained"], studies[0]) for t in tables]
-    worst = 1.1 * np.concatenate(trained).max(axis=0)
-    corner = np.where([name == "accuracy" for name in studies[0].objectives], 1.0, worst)
-    scale = np.where(corner > 0, corner, 1.0)
+    folders = Path(one), Path(other)
+    studies = [saved_study(folder) for folder in folders]
+    if set(studies[0].objectives) != set(studies[1].objectives):
+        given = (", ".join(study.objectives) for study in studies)
+        raise RunError(
+            f"--compare {other}: has other objectives than {one} ({' against '.join(given)}); "
+            "give a run with the same"
+        )
+    tables = [trials(folder) for folder in folders]
+    trained = [table[table["state"] == "trained"] for table in tables]
+    for folder, table in zip(folders, trained, strict=True):
+        if table.empty:
+            raise RunError(f"{folder}: no trial has finished training yet; run the study first")
+    _check_classes(folders, trained)
+    study = studies[0]
+    fronts = [front_of(table, study) for table in trained]
+    greatest = np.concatenate([minimised(table, study) for table in trained]).max(axis=0)
+    errors = [name == "accuracy" for name in study.objectives]
+    reference = np.where(errors, 1.0, np.maximum(1.1 * greatest, 1e-12))
+    points = [minimised(front, study) / reference for front in fronts]
+    one_volume, other_volume = (
+        float(moocore.hypervolume(each, ref=np.ones(len(reference)))) for each in points
+    )
+    names = [study.name for study in studies]
+    if names[0] == names[1]:
+        names = [str(folder) for folder in folders]
     return Comparison(
-        names=_names(folders, studies),
-        objectives=studies[0].objectives,
-        fronts=fronts,
-        hypervolumes=(_volume(points[0] / scale), _volume(points[1] / scale)),
-        coverage=(coverage(points[0], points[1]), coverage(points[1], points[0])),
+        names=(names[0], names[1]),
+        fronts=(fronts[0], fronts[1]),
+        reference=dict(zip(study.objectives, reference.tolist(), strict=True)),
+        hypervolumes=(one_volume, other_volume),
+        coverages=(coverage(points[0], points[1]), coverage(points[1], points[0])),
     )
 
 
-def coverage(points: np.ndarray, others: np.ndarray) -> float:
-    """The share of ``others`` that some of ``points`` equals or betters in every objective.
-
-    Zitzler and Thiele, "Multiobjective evolutionary algorithms: a comparative case study and the
-    strength Pareto approach", IEEE Trans. Evol. Comp. 1999, definition 3: C(points, others). It
-    is not symmetric: C(A, B) and C(B, A) belong together.
+def coverage(one: np.ndarray, other: np.ndarray) -> float:
+    """The share of ``other``'s rows to which some row of ``one`` is equal or better throughout.
 
     Args:
-        points: (n, objectives), each to be made small.
-        others: (m, objectives), m at least 1.
+        one: (members, objectives), each objective to be made small.
+        other: likewise.
     """
-    covers = (points[:, None, :] <= others[None, :, :]).all(axis=2)
-    return float(covers.any(axis=0).mean())
+    covered = (one[:, None, :] <= other[None, :, :]).all(axis=2).any(axis=0)
+    return float(covered.mean())
 
 
-def _volume(scaled: np.ndarray) -> float:
-    return float(moocore.hypervolume(scaled, ref=np.ones(scaled.shape[1])))
+def comparison_table(comparison: Comparison) -> pd.DataFrame:
+    """One row a run: members, hypervolume, and how much of the other front it covers."""
+    return pd.DataFrame(
+        {
+            "run": comparison.names,
+            "members": [len(front) for front in comparison.fronts],
+            "best_accuracy": [front["accuracy"].max() for front in comparison.fronts],
+            "hypervolume": comparison.hypervolumes,
+            "covers_of_the_other": comparison.coverages,
+        }
+    )
 
 
-def _names(folders: tuple[Path, Path], studies: tuple[Study, Study]) -> tuple[str, str]:
-    """The studies' names; with the folders' where those are the same."""
-    first, second = studies[0].name, studies[1].name
-    if first != second:
-        return first, second
-    return f"{first} ({_place(folders[0])})", f"{second} ({_place(folders[1])})"
-
-
-def _place(folder: Path) -> str:
-    whole = folder.resolve()
-    return f"{whole.parent.name}/{whole.name}"
-
-
-def _check_alike(
-    folders: tuple[Path, Path],
-    studies: tuple[Study, Study],
-    tables: tuple[pd.DataFrame, pd.DataFrame],
-) -> None:
-    for folder, table in zip(folders, tables, strict=True):
-        if not (table["state"] == "trained").any():
-            raise RunError(f"{folder}: no trial has finished training yet; run the study first")
-    first, second = (sorted(study.objectives) for study in studies)
-    if first != second:
+def _check_classes(folders: tuple[Path, Path], tables: list[pd.DataFrame]) -> None:
+    one, other = ({int(classes) for classes in table["classes"]} for table in tables)
+    if one != other:
         raise RunError(
-            f"{folders[1]}: searched for {', '.join(second)}, but {folders[0]} for "
-            f"{', '.join(first)}; only runs with the same objectives can be compared"
+            f"--compare {folders[1]}: its images have {other.pop()} classes, those of {folders[0]} "
+            f"have {one.pop()}; give a run on the same data"
         )
-    images, others = (_images(table) for table in tables)
-    if images != others:
-        raise RunError(
-            f"{folders[1]}: its images are {others}, but those of {folders[0]} are {images}; "
-            "only runs on like images can be compared"
-        )
-
-
-def _images(table: pd.DataFrame) -> str:
-    row = table[table["state"] == "trained"].iloc[0]
-    return f"{' x '.join(map(str, row['image']))} of {row['classes']} classes"

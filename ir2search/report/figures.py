@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
+from ir2search.report.comparison import Comparison
 from ir2search.report.tables import ReportData
 from ir2search.search.objectives import OBJECTIVES
 
@@ -21,21 +22,33 @@ STYLE = Path(__file__).with_name("ir2search.mplstyle")
 FRONT, DIMMED, KNEE = "#0072B2", "#999999", "#D55E00"
 
 
+NAMED = 12  # members of a front, above which figures do not say which is which
+COLUMNS = {"": 7.0, "-column": 3.4}  # inches: over both columns of a paper, and in one
+
+
 def save(draw: Callable[[], Figure], file: Path) -> None:
-    """Draw in the package's style and write ``file`` with the suffixes .png and .svg."""
+    """Draw in the package's style and write ``file`` with the suffixes .png, .svg and .pdf."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(), matplotlib.style.context(str(STYLE)):
         figure = draw()
         figure.savefig(file.with_suffix(".png"))
         figure.savefig(file.with_suffix(".svg"), metadata={"Date": None})
+        figure.savefig(file.with_suffix(".pdf"), metadata={"CreationDate": None})
 
 
-def front_figure(data: ReportData) -> Figure:
-    """The front: accuracy (or the first objective) against every other objective, a panel each."""
+def front_figure(data: ReportData, width: float) -> Figure:
+    """The front: accuracy (or the first objective) against every other objective, a panel each.
+
+    Panels stand side by side where the width in inches has room for them.
+    """
     vertical, *others = sorted(data.study.objectives, key=lambda name: name != "accuracy")
-    figure = Figure(figsize=(1.2 + 5.2 * len(others), 4.2))
-    axes = figure.subplots(1, len(others), squeeze=False)[0]
-    for axis, name in zip(axes, others, strict=True):
+    across = min(len(others), 2) if width > 5 else 1
+    down = -(-len(others) // across)
+    figure = Figure(figsize=(width, down * (0.62 * width / across + 0.3)))
+    axes = figure.subplots(down, across, squeeze=False).ravel()
+    for unused in axes[len(others) :]:
+        unused.remove()
+    for axis, name in zip(axes, others, strict=False):
         _front_panel(axis, data, OBJECTIVES[name].column, OBJECTIVES[vertical].column)
         axis.set_xlabel(OBJECTIVES[name].label)
         axis.set_ylabel(vertical if vertical == "accuracy" else OBJECTIVES[vertical].label)
@@ -61,7 +74,7 @@ def _front_panel(axis: Axes, data: ReportData, x: str, y: str) -> None:
     axis.scatter(
         best[x], best[y], s=150, facecolors="none", edgecolors=KNEE, linewidths=2, label="knee"
     )
-    for row in front.itertuples():
+    for row in front.itertuples() if len(front) <= NAMED else ():
         axis.annotate(
             str(row.number),
             (float(getattr(row, x)), float(getattr(row, y))),
@@ -90,9 +103,9 @@ def _log_axis(axis: Axes, *columns: pd.Series[Any]) -> None:
     axis.set_xlim(low * 0.8, high * 1.25)
 
 
-def hypervolume_figure(data: ReportData) -> Figure:
+def hypervolume_figure(data: ReportData, width: float) -> Figure:
     """Hypervolume of the front after each trial."""
-    figure = Figure(figsize=(6.4, 3.4))
+    figure = Figure(figsize=(width, 0.5 * width + 0.3))
     axis = figure.subplots()
     axis.step(data.trials["number"], data.trials["hypervolume"], where="post", color=FRONT)
     axis.set_xlabel("trial")
@@ -102,9 +115,9 @@ def hypervolume_figure(data: ReportData) -> Figure:
     return figure
 
 
-def curves_figure(data: ReportData) -> Figure:
+def curves_figure(data: ReportData, width: float) -> Figure:
     """Learning curves of all trials, those of the front in colour."""
-    figure = Figure(figsize=(6.4, 3.8))
+    figure = Figure(figsize=(width, 0.55 * width + 0.3))
     axis = figure.subplots()
     members = list(data.front["number"])
     for number, curve in data.curves.groupby("number"):
@@ -120,6 +133,33 @@ def curves_figure(data: ReportData) -> Figure:
     axis.set_ylabel("validation accuracy")
     axis.yaxis.set_major_formatter(PercentFormatter(1.0))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if len(members):
+    if 0 < len(members) <= NAMED:
         axis.legend(fontsize=8, ncols=2, loc="lower right")
     return figure
+
+
+def fronts_figure(comparison: Comparison, width: float) -> Figure:
+    """Two runs' fronts over each other: accuracy (or the first objective) by the first cost."""
+    vertical, horizontal, *_ = sorted(comparison.reference, key=lambda name: name != "accuracy")
+    x, y = OBJECTIVES[horizontal], OBJECTIVES[vertical]
+    figure = Figure(figsize=(width, 0.62 * width + 0.3))
+    axis = figure.subplots()
+    looks = zip(comparison.names, comparison.fronts, (FRONT, KNEE), ("o", "s"), strict=True)
+    for name, front, colour, marker in looks:
+        members = front.sort_values(x.column)
+        axis.step(members[x.column], members[y.column], where="post", color=colour, alpha=0.5)
+        axis.scatter(members[x.column], members[y.column], c=colour, marker=marker, label=name)
+    if vertical == "accuracy":
+        axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+    _log_axis(axis, *(front[x.column] for front in comparison.fronts))
+    axis.set_xlabel(x.label)
+    axis.set_ylabel(y.label)
+    axis.legend(loc="best")
+    return figure
+
+
+FIGURES: dict[str, Callable[[ReportData, float], Figure]] = {
+    "front": front_figure,
+    "hypervolume": hypervolume_figure,
+    "curves": curves_figure,
+}

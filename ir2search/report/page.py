@@ -1,7 +1,12 @@
-"""`write_report`: a run's tables, figures and page."""
+"""`write_report`: a run's tables, figures and page; `write_comparison`: two runs' fronts."""
 
 from __future__ import annotations
 
+import base64
+import functools
+import gzip
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +17,26 @@ from markupsafe import Markup
 from ir2search import text
 from ir2search.files import write_text
 from ir2search.information import trust
-from ir2search.report.figures import curves_figure, front_figure, hypervolume_figure, save
+from ir2search.report.comparison import compare, comparison_table
+from ir2search.report.figures import COLUMNS, FIGURES, fronts_figure, save
 from ir2search.report.information_figures import FIGURES as ANALYSIS
+from ir2search.report.paper import write_tables
 from ir2search.report.tables import ReportData, report_data
+from ir2search.report.view import answer, comparison_view, page_view
 from ir2search.search import records, trials
 from ir2search.search.folder import STUDY_FILE, saved_study
 from ir2search.search.warm_start import backbone_curves
 
-FIGURES = {
-    "front": front_figure,
-    "hypervolume": hypervolume_figure,
-    "curves": curves_figure,
-}
+TEMPLATES = Path(__file__).with_name("templates")
+LABELS = {"accuracy": "accuracy", "ops": "OPs"}
 
 
 def write_report(folder: str | Path) -> Path:
     """Write ``report/`` in a run's folder: page, tables, figures.
 
-    Files: ``index.html`` (one file, needs no network), ``trials.parquet``, ``front.csv``,
-    ``figures/*.png`` and ``*.svg``.
+    Files: ``index.html`` (one file, needs no network), ``report.md``, ``trials`` as parquet and
+    CSV, ``front`` as CSV, parquet and LaTeX (booktabs), and in ``figures`` each figure for one and
+    for two columns of a paper as PNG, SVG and PDF.
 
     Returns:
         The page.
@@ -43,16 +49,80 @@ def write_report(folder: str | Path) -> Path:
     data = report_data(folder, study, trials(folder))
     target = folder / "report"
     target.mkdir(exist_ok=True)
-    data.trials.to_parquet(target / "trials.parquet", index=False)
-    write_text(target / "front.csv", data.front.to_csv(index=False))
     for name, draw in FIGURES.items():
-        save(lambda draw=draw: draw(data), target / "figures" / name)  # type: ignore[misc]
+        for suffix, width in COLUMNS.items():
+            save(functools.partial(draw, data, width), target / "figures" / f"{name}{suffix}")
+    answers = answer(data)
+    write_tables(data, answers, target)
     page = target / "index.html"
-    write_text(page, _render(data, folder, target / "figures"))
+    write_text(page, _render(data, answers, folder, target / "figures"))
     return page
 
 
-def _render(data: ReportData, folder: Path, figures: Path) -> str:
+def write_comparison(one: str | Path, other: str | Path) -> Path:
+    """Write how the fronts of two runs compare into the first one's ``report/``.
+
+    Files: ``compare-NAME.html``, ``.csv`` and the figure as PNG, SVG and PDF, NAME the other
+    run's folder.
+
+    Returns:
+        The page.
+
+    Raises:
+        RunError: see `compare`.
+    """
+    found = compare(one, other)
+    target = Path(one) / "report"
+    name = f"compare-{Path(other).resolve().name}"
+    for suffix, width in COLUMNS.items():
+        save(functools.partial(fronts_figure, found, width), target / "figures" / f"{name}{suffix}")
+    table = comparison_table(found)
+    write_text(target / f"{name}.csv", table.to_csv(index=False))
+    values = {
+        "names": found.names,
+        "ratio": found.ratio,
+        "coverages": found.coverages,
+        "reference": found.reference,
+        "table": records(table),
+        "svg": _inline_svg(target / "figures" / f"{name}.svg"),
+    }
+    page = target / f"{name}.html"
+    write_text(page, _page("comparison.html.j2", values, comparison_view(found)))
+    return page
+
+
+def _render(data: ReportData, answers: list[dict[str, str]], folder: Path, figures: Path) -> str:
+    states = data.trials["state"].value_counts()
+    not_trained = data.trials[data.trials["state"].isin(["failed", "turned down"])]
+    curves = backbone_curves(folder)
+    shared = [row for curve in curves for row in curve]
+    view = page_view(data, folder)
+    values = {
+        "study": data.study,
+        "objectives": ", ".join(data.study.objectives),
+        "counts": {str(name): int(count) for name, count in states.items()},
+        "front": records(data.front),
+        "answers": answers,
+        "last": int(data.trials["number"].max()),
+        "confirmed": any(len(values) > 1 for values in data.front["seed_accuracies"]),
+        "hidden_curves": int((data.trials["epochs"] > 0).sum()) - len(view["curves"]),
+        "parameters": view["parameters"],
+        "importances": _importances(view["parameters"]),
+        "labels": LABELS,
+        "not_trained": records(not_trained),
+        "svg": {name: _inline_svg(figures / f"{name}.svg") for name in FIGURES},
+        "analyses": _analyses(folder),
+        "environment": data.environment,
+        "study_text": (folder / STUDY_FILE).read_text(encoding="utf-8"),
+        "backbones": len(curves),
+        "epochs": int(data.trials["epochs"].sum()) + len(shared),
+        "seconds": float(data.trials["seconds"].sum()) + sum(row.seconds for row in shared),
+    }
+    return _page("page.html.j2", values, view)
+
+
+def _page(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) -> str:
+    """A page with its style, its script and all that these need."""
     environment = Environment(
         loader=PackageLoader("ir2search.report"), autoescape=True, undefined=StrictUndefined
     )
@@ -65,25 +135,33 @@ def _render(data: ReportData, folder: Path, figures: Path) -> str:
         "number": text.number,
         "difference": text.difference,
     }
-    states = data.trials["state"].value_counts()
-    not_trained = data.trials[data.trials["state"].isin(["failed", "turned down"])]
-    curves = backbone_curves(folder)
-    shared = [row for curve in curves for row in curve]
-    return environment.get_template("page.html.j2").render(
-        study=data.study,
-        objectives=", ".join(data.study.objectives),
-        counts={str(name): int(count) for name, count in states.items()},
-        front=records(data.front),
-        confirmed=any(len(values) > 1 for values in data.front["seed_accuracies"]),
-        not_trained=records(not_trained),
-        svg={name: _inline_svg(figures / f"{name}.svg") for name in FIGURES},
-        analyses=_analyses(folder),
-        environment=data.environment,
-        study_text=(folder / STUDY_FILE).read_text(encoding="utf-8"),
-        backbones=len(curves),
-        epochs=int(data.trials["epochs"].sum()) + len(shared),
-        seconds=float(data.trials["seconds"].sum()) + sum(row.seconds for row in shared),
+    # in a script element only a "<" could end it
+    embedded = json.dumps(view, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    return environment.get_template(template).render(
+        css=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        script=Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
+        plotly=_plotly(),
+        view=Markup(embedded),
+        **values,
     )
+
+
+@functools.cache
+def _plotly() -> Markup:
+    """plotly.js, packed: the browser unpacks it, and the page has 2 MB of it in place of 5."""
+    from plotly.offline import get_plotlyjs
+
+    packed = gzip.compress(get_plotlyjs().encode(), mtime=0)
+    return Markup(base64.b64encode(packed).decode())
+
+
+def _importances(parameters: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Mean and deviation in words, by parameter, for each target."""
+    found: dict[str, list[str]] = {}
+    for each in parameters["importances"]:
+        words = f"{round(each['mean'], 2) + 0.0:.2f} ± {each['deviation']:.2f}"
+        found.setdefault(each["parameter"], []).append(words)
+    return found
 
 
 def _analyses(folder: Path) -> list[dict[str, Any]]:

@@ -1,74 +1,62 @@
-"""Which trial to take for which budget."""
+"""What to take for which budget."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from ir2search.search.objectives import OBJECTIVES, CostName
+from ir2search.search.objectives import OBJECTIVES
+from ir2search.search.study import Study
 
-ROWS = 8  # of an answer that one takes in at a glance
+STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)  # of round budgets, times powers of ten
 
 
-def picks(trials: pd.DataFrame, costs: Sequence[CostName], rows: int = ROWS) -> pd.DataFrame:
-    """For round budgets of each cost, the most accurate trial that stays within.
+@dataclass(frozen=True)
+class Pick:
+    """A budget, and the most accurate member of the front that is within it.
 
-    Between two budgets of the same cost the answer changes once: each is the roundest number at
-    which its trial is the best that can be had. Where there are more of them than ``rows``, those
-    are left out that bring least accuracy.
+    Attributes:
+        limit: the budget, a round number.
+        number: the trial's.
+    """
+
+    limit: float
+    number: int
+
+
+def budget_name(study: Study) -> str | None:
+    """The cost that budgets are of: the study's first; None without one, or without accuracy."""
+    if "accuracy" not in study.objectives:
+        return None
+    return next(name for name in study.objectives if name != "accuracy")
+
+
+def picks(front: pd.DataFrame, study: Study) -> list[Pick]:
+    """The least round budget for each member of the front that is the most accurate within one.
 
     Args:
-        trials: as `ir2search.trials` gives them.
-        costs: of which there is a budget each.
-        rows: how many budgets of one cost.
+        front: as `ir2search.front` gives it.
+        study: with its objectives.
 
     Returns:
-        ``cost``, ``budget``, ``number``, smallest budget first.
+        By rising budget. Of members that share a round budget the most accurate is there.
     """
-    trained = trials[trials["state"] == "trained"]
-    found = [
-        (cost, round_within(low, high), number)
-        for cost in costs
-        for low, high, number in _steps(trained, OBJECTIVES[cost].column, rows)
-    ]
-    return pd.DataFrame(found, columns=["cost", "budget", "number"])
+    name = budget_name(study)
+    if name is None or front.empty:
+        return []
+    column = OBJECTIVES[name].column
+    found: dict[int, Pick] = {}
+    for limit in _round_budgets(front[column].astype(float)):
+        within = front[front[column] <= limit]
+        best = int(within["number"].iloc[int(within["accuracy"].argmax())])
+        found.setdefault(best, Pick(limit, best))
+    return list(found.values())
 
 
-def round_within(low: float, high: float) -> float:
-    """The number with the fewest digits that is at least ``low`` and below ``high``.
-
-    Of several the smallest. Both are positive, and ``high`` may be infinite.
-    """
-    exponent = math.floor(math.log10(low))
-    for digits in range(17):
-        step = 10.0 ** (exponent - digits)
-        number = float(f"{math.ceil(low / step * (1 - 1e-12)) * step:.{digits + 2}g}")
-        if low <= number < high:
-            return number
-    return low
-
-
-def _steps(trained: pd.DataFrame, column: str, rows: int) -> list[tuple[float, float, int]]:
-    """Each trial that is best for some budget, with the least such budget and where it ends."""
-    ordered = trained.sort_values([column, "accuracy"], ascending=[True, False])
-    best = ordered[ordered["accuracy"] > ordered["accuracy"].cummax().shift(fill_value=-1.0)]
-    best = best[best[column] > 0]
-    kept = _most_telling(best["accuracy"].to_numpy(dtype=float), rows)
-    costs = best[column].to_numpy(dtype=float)[kept]
-    ends = [*costs[1:], math.inf][: len(costs)]
-    return [
-        (float(low), float(high), int(number))
-        for low, high, number in zip(costs, ends, best["number"].to_numpy()[kept], strict=True)
-    ]
-
-
-def _most_telling(accuracy: np.ndarray, rows: int) -> list[int]:
-    """Positions of a rising series that keep its ends and its greatest rises."""
-    kept = list(range(len(accuracy)))
-    while len(kept) > max(rows, 2):
-        gains = np.diff(accuracy[kept])[:-1]  # of each but the first over the one before it
-        del kept[1 + int(gains.argmin())]
-    return kept
+def _round_budgets(costs: pd.Series[float]) -> list[float]:
+    """Round numbers from the first that holds the cheapest to the first that holds all."""
+    every = (step * 10.0**power for power in range(-1, 16) for step in STEPS)
+    budgets = [budget for budget in every if budget >= costs.min()]
+    enough = next(at for at, budget in enumerate(budgets) if budget >= costs.max())
+    return budgets[: enough + 1]

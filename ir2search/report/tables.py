@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from ir2search.search.confirm import indistinguishable
 from ir2search.search.results import front_of, knee, minimised
 from ir2search.search.study import Study
 
+DETAILED = 400  # trials beyond the front
+
 
 @dataclass(frozen=True)
 class ReportData:
@@ -25,13 +28,16 @@ class ReportData:
             ``on_front``.
         front: the trials on the front, best accuracy first, with ``is_knee`` and ``alike``, see
             `indistinguishable`.
-        curves: validation accuracy by ``number`` and ``epoch``.
+        detailed: numbers of the trials that are shown in detail: the front, and others evenly
+            over the search.
+        curves: validation accuracy of these by ``number`` and ``epoch``.
         environment: the run's sessions, first to last.
     """
 
     study: Study
     trials: pd.DataFrame
     front: pd.DataFrame
+    detailed: list[int]
     curves: pd.DataFrame
     environment: list[dict[str, object]]
 
@@ -44,6 +50,7 @@ def report_data(folder: Path, study: Study, trials: pd.DataFrame) -> ReportData:
     )
     position = knee(front, study) if len(front) else -1
     environment = read_json(folder / "environment.json")["sessions"]
+    detailed = _detailed(trials)
     return ReportData(
         study=study,
         trials=trials,
@@ -51,7 +58,8 @@ def report_data(folder: Path, study: Study, trials: pd.DataFrame) -> ReportData:
             is_knee=np.arange(len(front)) == position,
             alike=pd.Series(indistinguishable(front), dtype=object),
         ),
-        curves=_curves(folder, trials),
+        detailed=detailed,
+        curves=_curves(folder, detailed),
         environment=environment,
     )
 
@@ -72,17 +80,27 @@ def hypervolumes(trials: pd.DataFrame, study: Study) -> list[float]:
     )
     scaled = values / reference
     result, current = [], 0.0
+    front = np.empty((0, len(reference)))
     for row in range(len(trials)):
-        if trained[row]:
-            points = scaled[: row + 1][trained[: row + 1]]
-            current = float(moocore.hypervolume(points, ref=np.ones(len(reference))))
+        if trained[row] and not (front <= scaled[row]).all(axis=1).any():
+            grown = np.vstack([front, scaled[row]])
+            front = grown[moocore.is_nondominated(grown)]
+            current = float(moocore.hypervolume(front, ref=np.ones(len(reference))))
         result.append(current)
     return result
 
 
-def _curves(folder: Path, trials: pd.DataFrame) -> pd.DataFrame:
+def _detailed(trials: pd.DataFrame) -> list[int]:
+    front = [int(number) for number in trials.loc[trials["on_front"], "number"]]
+    begun = trials.loc[trials["epochs"] > 0, "number"]
+    others = sorted({int(number) for number in begun} - set(front))
+    places = np.linspace(0, len(others) - 1, min(DETAILED, len(others))).astype(int)
+    return front + [others[place] for place in np.unique(places)]
+
+
+def _curves(folder: Path, numbers: Iterable[int]) -> pd.DataFrame:
     rows = []
-    for number in trials["number"]:
+    for number in numbers:
         file = folder / "trials" / str(number) / "curve.jsonl"
         if file.exists():
             rows += [

@@ -190,12 +190,6 @@ def recorded(storage: optuna.Study) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=known).astype(dict.fromkeys(WHOLE, "Int64"))
 
 
-def proposed(storage: optuna.Study) -> pd.DataFrame:
-    """The searched parameters of each trial that has them all; indexed by the trials' numbers."""
-    known = {trial.number: trial.params for trial in storage.get_trials(deepcopy=False)}
-    return pd.DataFrame.from_dict(known, orient="index").dropna()
-
-
 def with_files(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """Rows of `recorded` with what trials' files add to them, as `trials` gives them."""
     pairs = zip(table["number"], table["accuracy"], strict=True)

@@ -1,78 +1,84 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 import ir2search as ir
 from ir2search.errors import RunError
-from ir2search.report.comparison import compare, coverage
+from ir2search.report.comparison import coverage
+from ir2search.search.results import minimised
 from ir2search.search.study import parse_study
 
-POINT = st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 5))
-POINTS = st.lists(POINT, min_size=1, max_size=8)
+
+@pytest.fixture(scope="module")
+def other_run(tmp_path_factory: pytest.TempPathFactory, finished_run: Path) -> Path:
+    study = ir.load_study(finished_run / "study.toml")
+    folder = tmp_path_factory.mktemp("other") / "other"
+    ir.run(study.model_copy(update={"name": "other", "seed": 1}), folder, device="cpu")
+    return folder
 
 
-@given(POINTS, POINTS)
-def test_coverage_is_counted_pair_by_pair(
-    points: list[tuple[int, ...]], others: list[tuple[int, ...]]
+def points(rows: int) -> st.SearchStrategy[np.ndarray]:
+    return arrays(np.float64, (rows, 2), elements=st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]))
+
+
+@given(points(4), points(3))
+def test_coverage_is_what_counting_finds(one: np.ndarray, other: np.ndarray) -> None:
+    covered = [any(a[0] <= b[0] and a[1] <= b[1] for a in one) for b in other]
+    assert coverage(one, other) == sum(covered) / len(covered)
+    assert coverage(one, one) == 1
+
+
+def test_hypervolumes_are_areas_under_a_common_reference(
+    finished_run: Path, other_run: Path
 ) -> None:
-    covered = 0
-    for other in others:
-        covered += any(all(p <= o for p, o in zip(point, other, strict=True)) for point in points)
-    assert coverage(np.array(points), np.array(others)) == covered / len(others)
-
-
-def test_two_runs_against_brute_force(
-    finished_run: Path, quick: dict[str, Any], tmp_path: Path
-) -> None:
-    other = tmp_path / "other"
-    ir.run(parse_study({**quick, "name": "other", "seed": 1, "trials": 2}, "a.toml"), other)
-    found = compare(finished_run, other)
-    tables = [ir.trials(folder).query("state == 'trained'") for folder in (finished_run, other)]
-    most = 1.1 * max(table["ops"].max() for table in tables)
-    # the share of a fine grid of the box that a front dominates
-    errors, costs = np.meshgrid(np.linspace(0, 1, 1001), np.linspace(0, 1, 1001))
-    for table, volume in zip(tables, found.hypervolumes, strict=True):
-        dominated = np.zeros_like(errors, dtype=bool)
-        for row in table.itertuples():
-            dominated |= (1 - row.accuracy <= errors) & (row.ops / most <= costs)
-        assert volume == pytest.approx(dominated.mean(), abs=0.003)
-    assert found.ratio == found.hypervolumes[1] / found.hypervolumes[0]
-    assert found.names == ("quick", "other")
-    back = compare(other, finished_run)
-    assert back.coverage == found.coverage[::-1]
+    found = ir.compare(finished_run, other_run)
+    study = ir.load_study(finished_run / "study.toml")
+    trained = [
+        ir.trials(folder).query("state == 'trained'") for folder in (finished_run, other_run)
+    ]
+    assert found.reference["accuracy"] == 1
+    assert found.reference["ops"] == pytest.approx(1.1 * max(t["ops"].max() for t in trained))
+    for front, volume in zip(found.fronts, found.hypervolumes, strict=True):
+        rows = minimised(front, study) / list(found.reference.values())
+        rows = rows[rows[:, 1].argsort()]  # by rising cost the error falls: add up the steps
+        errors = np.concatenate([[1.0], rows[:, 0]])
+        area = sum((errors[i] - errors[i + 1]) * (1 - rows[i, 1]) for i in range(len(rows)))
+        assert volume == pytest.approx(area)
+    back = ir.compare(other_run, finished_run)
     assert back.hypervolumes == found.hypervolumes[::-1]
+    assert back.coverages == found.coverages[::-1]
+    assert back.ratio == pytest.approx(1 / found.ratio)
 
 
-def test_a_run_covers_itself_and_is_told_from_its_copy_by_its_folder(
-    finished_run: Path, tmp_path: Path
-) -> None:
-    copy = shutil.copytree(finished_run, tmp_path / "copy")
-    found = compare(finished_run, copy)
-    assert found.coverage == (1, 1)
+def test_a_run_beside_itself_is_as_good(finished_run: Path) -> None:
+    found = ir.compare(finished_run, finished_run)
     assert found.ratio == 1
-    assert found.names[0] != found.names[1]
-    assert found.names[1].endswith("/copy)")
+    assert found.coverages == (1, 1)
 
 
-def test_runs_of_other_objectives_or_images_are_refused(
-    finished_run: Path, quick: dict[str, Any], tmp_path: Path
+def test_the_comparison_is_written(finished_run: Path, other_run: Path) -> None:
+    page = ir.write_comparison(other_run, finished_run)
+    assert page == other_run / "report" / "compare-quick.html"
+    table = pd.read_csv(page.with_suffix(".csv"))
+    assert list(table["run"]) == ["other", "quick"]
+    assert "times the hypervolume" in page.read_text()
+    assert (other_run / "report" / "figures" / "compare-quick-column.pdf").exists()
+
+
+def test_other_objectives_or_classes_are_refused(
+    finished_run: Path, tmp_path: Path, quick: dict[str, Any]
 ) -> None:
-    ir.run(
-        parse_study({**quick, "trials": 1, "objectives": ["accuracy", "memory"]}, "a.toml"),
-        tmp_path / "memory",
-    )
-    with pytest.raises(
-        RunError, match=r"searched for accuracy, memory, but .*quick for accuracy, o"
-    ):
-        compare(finished_run, tmp_path / "memory")
-    quick["data"]["size"] = 10
-    ir.run(parse_study({**quick, "trials": 1}, "a.toml"), tmp_path / "larger")
-    with pytest.raises(RunError, match="its images are 1 x 10 x 10 of 10 classes, but"):
-        compare(finished_run, tmp_path / "larger")
+    study = parse_study({**quick, "trials": 1, "objectives": ["accuracy", "memory"]}, "a.toml")
+    ir.run(study, tmp_path / "run", device="cpu")
+    with pytest.raises(RunError, match=r"--compare .*run: has other objectives than .*quick"):
+        ir.compare(finished_run, tmp_path / "run")
+    with pytest.raises(RunError, match="nowhere"):
+        ir.compare(finished_run, tmp_path / "nowhere")

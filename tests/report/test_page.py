@@ -56,7 +56,7 @@ def page(reported_run: Path) -> Page:
 
 
 def test_the_page_needs_nothing_but_itself(page: Page) -> None:
-    assert not page.tags["script"], "no script, not even out of a trial's reason"
+    assert page.tags["script"] == 3, "data, plotly.js and the page's own, none of a trial's reason"
     assert not page.tags["link"]
     fetched = page.values("src", "href", "xlink:href", "action")
     assert fetched, "the figures refer to their own glyphs"
@@ -76,7 +76,8 @@ def test_ids_are_unique_and_references_find_them(page: Page) -> None:
 def test_the_page_shows_every_front_member_and_every_failure(reported_run: Path) -> None:
     text = (reported_run / "report" / "index.html").read_text()
     for row in ir.front(reported_run).itertuples():
-        assert re.search(rf"<td>{row.number}( \(knee\))?</td><td>{row.accuracy:.1%}</td>", text)
+        number = rf'<button class="pick" data-trial="{row.number}">{row.number}</button>'
+        assert re.search(rf"<td>{number}( \(knee\))?</td><td>{row.accuracy:.1%}</td>", text)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
@@ -94,12 +95,17 @@ def test_tables_hold_what_the_run_holds(reported_run: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["front", "hypervolume", "curves"])
-def test_every_figure_is_there_as_png_and_svg(reported_run: Path, name: str) -> None:
+def test_every_figure_is_there_as_png_svg_and_pdf(reported_run: Path, name: str) -> None:
     figures = reported_run / "report" / "figures"
     with Image.open(figures / f"{name}.png") as image:
         assert min(image.size) > 400
         assert np.asarray(image.convert("L")).std() > 5, "something is drawn"
     assert ElementTree.parse(figures / f"{name}.svg").getroot().tag.endswith("svg")
+    for suffix, inches in (("", 7.0), ("-column", 3.4)):
+        pdf = (figures / f"{name}{suffix}.pdf").read_bytes()
+        box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", pdf)
+        assert box is not None
+        assert float(box[1]) / 72 == pytest.approx(inches, rel=0.06), "as wide as a paper's columns"
 
 
 def test_a_report_is_made_again_to_the_byte(reported_run: Path) -> None:

@@ -1,58 +1,81 @@
 from __future__ import annotations
 
-import math
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir2search.report.picks import picks, round_within
+import ir2search as ir
+from ir2search.report.picks import picks
+from ir2search.search.study import Study, parse_study
+
+VALUES: dict[str, Any] = {"space": {"depth": [8, 14]}}
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [
-        (83_600, math.inf, 90_000),
-        (12_100, 30_300, 20_000),
-        (30_300, 58_900, 40_000),
-        (970_000, 1_200_000, 1_000_000),
-        (1_012_000, 1_090_000, 1_020_000),
-        (1_010_000, 1_200_000, 1_100_000),
-        (1_234, 1_236, 1_234),
-        (0.5, 0.7, 0.5),
-    ],
-)
-def test_a_budget_is_the_roundest_number_there_is(low: float, high: float, expected: float) -> None:
-    assert round_within(low, high) == expected
-
-
-rows = st.lists(st.tuples(st.integers(0, 1000), st.integers(1, 10**7)), min_size=1, max_size=25)
-
-
-@given(rows)
-def test_a_pick_is_the_most_accurate_that_its_budget_buys(rows: list[tuple[int, int]]) -> None:
-    trials = pd.DataFrame(rows, columns=["accuracy", "ops"]).assign(state="trained")
-    trials["accuracy"] /= 1000
-    trials["number"] = range(len(trials))
-    found = picks(trials, ["ops"], rows=100)
-    assert list(found["budget"]) == sorted(found["budget"])
-    best = {trials.loc[trials["ops"] <= budget, "accuracy"].max() for budget in trials["ops"]}
-    assert len(found) == len(best), "every step of the front has its budget"
-    for row in found.itertuples():
-        within = trials[trials["ops"] <= row.budget]
-        assert trials["accuracy"][row.number] == within["accuracy"].max()
-
-
-def test_a_long_front_is_told_by_its_ends_and_greatest_rises() -> None:
-    trials = pd.DataFrame(
+def front_of(*members: tuple[float, float]) -> pd.DataFrame:
+    return pd.DataFrame(
         {
-            "number": range(6),
-            "state": "trained",
-            "accuracy": [0.1, 0.5, 0.51, 0.8, 0.81, 0.82],
-            "ops": [10.0, 20.0, 30.0, 40.0, 50.0, 60.0],
+            "number": range(len(members)),
+            "accuracy": [accuracy for accuracy, _ in members],
+            "ops": [ops for _, ops in members],
         }
     )
-    assert list(picks(trials, ["ops"], rows=4)["number"]) == [0, 1, 3, 5]
-    untrained = trials.assign(state="stopped")
-    assert picks(untrained, ["ops"]).empty
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return parse_study(VALUES, "a.toml")
+
+
+def test_each_member_has_the_least_round_budget_that_it_is_best_within(study: Study) -> None:
+    found = picks(front_of((0.9, 1.2e6), (0.8, 0.9e6), (0.7, 30e3)), study)
+    assert [(pick.limit, pick.number) for pick in found] == [(30e3, 2), (1e6, 1), (1.5e6, 0)]
+
+
+def test_a_member_that_shares_its_round_budget_with_a_better_one_is_left_out(study: Study) -> None:
+    found = picks(front_of((0.9, 1.2e6), (0.8, 1.1e6)), study)
+    assert [(pick.limit, pick.number) for pick in found] == [(1.5e6, 0)]
+
+
+members = st.lists(
+    st.tuples(st.floats(0, 1), st.floats(1, 1e12)),
+    min_size=1,
+    max_size=12,
+    unique_by=lambda m: m[1],
+)
+
+
+@given(members)
+def test_no_member_within_a_budget_is_better_than_its_pick(
+    members: list[tuple[float, float]],
+) -> None:
+    front = front_of(*members)
+    found = picks(front, parse_study(VALUES, "a.toml"))
+    for pick in found:
+        accuracy, ops = members[pick.number]
+        assert ops <= pick.limit
+        assert accuracy == max(a for a, o in members if o <= pick.limit)
+    assert found[-1].number == int(front["accuracy"].idxmax())
+
+
+def test_without_an_accuracy_nothing_is_picked() -> None:
+    study = parse_study({**VALUES, "objectives": ["ops", "memory"]}, "a.toml")
+    assert picks(front_of((0.5, 1.0)), study) == []
+
+
+def test_a_report_says_what_to_take(finished_run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = shutil.copytree(finished_run, tmp_path / "quick")
+    ir.write_report(folder)
+    best = ir.front(folder).iloc[0]
+    (line,) = [
+        line
+        for line in (folder / "report" / "report.md").read_text().splitlines()
+        if line.startswith("| ") and f" OPs | {best['number']} | " in line
+    ]
+    assert f"{best['accuracy']:.1%}" in line
+    assert r"\toprule" in (folder / "report" / "front.tex").read_text()

@@ -1,0 +1,127 @@
+"""How long a report of thousands of trials takes to make and to open, and how large its page is.
+
+Makes a study of random candidates whose learning curves are made up, as no training is measured
+here, writes its report, and opens the page in Chromium with nothing cached.
+
+    python tests/benchmarks/report.py [--trials 5000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import shutil
+import statistics
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+import optuna
+import torch
+from optuna.trial import TrialState, create_trial
+from playwright.sync_api import sync_playwright
+
+import ir2search as ir
+from ir2search.files import add_session, write_json
+from ir2search.search.folder import trial_folder, write_study
+from ir2search.search.samplers import distributions
+from ir2search.search.storage import open_storage
+from ir2search.search.study import parse_study
+
+EPOCHS = 20
+SPACE = {
+    "depth": [8, 14, 20],
+    "width": {"low": 0.25, "high": 1.0, "step": 0.125},
+    "threshold": {"low": 0.0, "high": 1.0, "step": 0.1},
+    "fusion": ["dense", "compact"],
+    "fusion_ratio": {"low": 2, "high": 8},
+    "taps": {"stem": [True, False], "stage1": [True, False], "stage2": [True, False]},
+}
+
+
+def make_run(folder: Path, trials: int) -> None:
+    """A finished run of so many trials."""
+    study = parse_study({"name": "many", "trials": trials, "space": SPACE}, "many.toml")
+    write_study(folder, study)
+    add_session(folder, study.seed, torch.device("cpu"))
+    storage = open_storage(folder, study, create=True)
+    space, generator = study.space.with_data((1, 16, 16), 10), random.Random(0)
+    for number, point in enumerate(space.points(generator, trials)):
+        candidate = space.candidate(point)
+        price = ir.cost(candidate)
+        best = 1 - 0.6 * math.exp(-((price.ops / 4e4) ** 0.4)) - generator.uniform(0, 0.1)
+        write_trial(trial_folder(folder, number), candidate, price, best)
+        attributes = {
+            "candidate_id": candidate.id, "candidate": candidate.as_dict(),
+            "cost": price.totals(), "accuracy": best, "seconds": 1.0, "best_epoch": EPOCHS,
+            "outcome": "trained",
+        }  # fmt: skip
+        storage.add_trial(
+            create_trial(
+                state=TrialState.COMPLETE,
+                params=point,
+                distributions=distributions(space),
+                values=[best, price.ops],
+                user_attrs=attributes,
+            )
+        )
+
+
+def write_trial(folder: Path, candidate: ir.Candidate, price: ir.Cost, best: float) -> None:
+    """The files that a trial leaves."""
+    write_json(folder / "candidate.json", candidate.as_dict())
+    write_json(folder / "cost.json", price.as_dict())
+    rows = [
+        {
+            "epoch": epoch,
+            "loss": 1 / epoch,
+            "validation_accuracy": best * (1 - math.exp(-epoch / 4)),
+            "restricted_share": 0.0,
+        }
+        for epoch in range(1, EPOCHS + 1)
+    ]
+    (folder / "curve.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+
+
+def seconds_to_open(page: Path) -> list[float]:
+    """Until the front and a card can be used, of five openings."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    found = []
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        for _ in range(5):
+            opened = browser.new_context(offline=True).new_page()
+            start = time.perf_counter()
+            opened.goto(page.as_uri())
+            opened.wait_for_selector("html[data-drawn=yes]")
+            found.append(time.perf_counter() - start)
+            opened.context.close()
+        browser.close()
+    return found
+
+
+def main() -> None:
+    """Print what the report takes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--trials", type=int, default=5000)
+    trials = parser.parse_args().trials
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "many"
+        began = datetime.now()
+        make_run(folder, trials)
+        print(f"{trials} trials recorded in {(datetime.now() - began).seconds} s")
+        start = time.perf_counter()
+        page = ir.write_report(folder)
+        print(f"report made in {time.perf_counter() - start:.1f} s")
+        print(f"page of {page.stat().st_size / 1e6:.1f} MB")
+        opened = seconds_to_open(page)
+        print(f"opens in {statistics.median(opened):.2f} s (up to {max(opened):.2f})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""The report's pages in a real browser, with the network off."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+import ir2search as ir
+from ir2search.search.study import Confirm
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+MARKUP = "</script><script>document.title = 'taken'</script><img src=x onerror=alert(1)>"
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory, finished_run: Path) -> Path:
+    """The report of a run with further seeds and a failed trial whose reason is full of markup."""
+    study = ir.load_study(finished_run / "study.toml")
+    study = study.model_copy(update={"trials": 12, "confirm": Confirm(seeds=1)})
+    folder = tmp_path_factory.mktemp("browser") / "quick"
+    ir.run(study, folder, device="cpu")
+    with sqlite3.connect(folder / "study.db") as database:
+        database.execute("UPDATE trials SET state = 'FAIL' WHERE number = 0")
+        database.execute(
+            "UPDATE trial_user_attributes SET value_json = json_quote(?) "
+            "WHERE key = 'outcome' AND trial_id = 1",
+            (MARKUP,),
+        )
+    ir.write_report(folder)
+    ir.write_comparison(folder, finished_run)
+    return folder / "report"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+class Opened:
+    """A page, and all that it complained of or asked the network for."""
+
+    def __init__(self, browser: Browser, file: Path, **context: object) -> None:
+        self.complaints: list[str] = []
+        page = browser.new_context(offline=True, **context).new_page()  # type: ignore[arg-type]
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}"))
+        page.on("request", lambda request: self._note(request.url, file.as_uri()))
+        page.on(
+            "console",
+            lambda said: said.type == "error" and self.complaints.append(said.text),
+        )
+        page.goto(file.as_uri())
+        page.wait_for_selector("html[data-drawn=yes]")
+        self.page: Page = page
+
+    def _note(self, url: str, own: str) -> None:
+        if url != own and not url.startswith(("data:", "blob:")):
+            self.complaints.append(url)
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser, report: Path) -> Opened:
+    found = Opened(browser, report / "index.html")
+    found.page.wait_for_selector("html[data-whole=yes]")
+    return found
+
+
+def test_it_loads_with_the_network_off_and_complains_of_nothing(opened: Opened) -> None:
+    opened.page.locator("#parallel").scroll_into_view_if_needed()
+    opened.page.wait_for_selector("#parallel.js-plotly-plot")
+    plots = opened.page.locator(".js-plotly-plot")
+    drawn = {plots.nth(at).get_attribute("id") for at in range(plots.count())}
+    assert drawn >= {
+        "front", "card-curve", "card-layers", "progress", "curves",
+        "importances", "dependence-accuracy", "dependence-ops", "parallel",
+    }  # fmt: skip
+    assert opened.complaints == []
+
+
+def test_markup_in_a_reason_does_nothing(opened: Opened) -> None:
+    assert opened.page.title() == "quick - ir2search"
+    assert opened.page.get_by_text(MARKUP).count() == 1, "it is read as text"
+    opened.page.fill("#trial", "0")
+    opened.page.dispatch_event("#trial", "change")
+    assert MARKUP in opened.page.inner_text("#card-name")
+    assert opened.complaints == []
+
+
+def test_pointing_at_a_candidate_shows_it_and_a_click_opens_its_card(
+    opened: Opened, report: Path
+) -> None:
+    page = opened.page
+    page.locator("button.pick").last.click()
+    page.locator("#front").scroll_into_view_if_needed()
+    knee = (
+        page.locator("#front .scatterlayer .trace")
+        .nth(3)
+        .locator("path.point")
+        .first.bounding_box()
+    )
+    assert knee is not None
+    where = knee["x"] + knee["width"] / 2, knee["y"] + knee["height"] / 2
+    page.mouse.move(*where)
+    page.wait_for_selector("#front .hovertext")
+    shown = page.text_content("#front .hovertext") or ""
+    page.mouse.click(*where)
+    page.wait_for_function("document.getElementById('card-title').textContent.includes('knee')")
+    number = page.inner_text("#card-title").split(":")[0].removeprefix("Trial ")
+    assert f"trial {number}" in shown
+    row = ir.trials(report.parent).set_index("number").loc[int(number)]
+    assert f"{row['accuracy']:.1%}" in page.inner_text("#card-values")
+
+
+def test_axes_switch_between_costs_and_scales(opened: Opened) -> None:
+    page = opened.page
+    for column, label in (("memory_bytes", "memory (bytes)"), ("bops", "BOPs"), ("ops", "OPs")):
+        page.select_option("#front-x", column)
+        assert page.text_content("#front .xtitle") == label
+    kinds = []
+    for _ in range(2):
+        page.locator("#front-log-x").click()
+        kinds.append(page.evaluate("document.getElementById('front').layout.xaxis.type"))
+    assert kinds == ["linear", "log"]
+    page.check("#front-references")
+    assert page.locator("#front .annotation").count() >= 2
+    page.uncheck("#front-references")
+    page.select_option("#progress-x", "epochs")
+    assert page.text_content("#progress .xtitle") == "epochs spent"
+
+
+def test_the_keyboard_alone_reaches_and_works_every_control(opened: Opened) -> None:
+    page = opened.page
+    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
+    controls = page.locator("button, select, input")
+    expected = controls.evaluate_all("all => all.filter(one => one.offsetParent).length")
+    page.evaluate("window.met = new Set()")
+    for _ in range(expected + 60):
+        page.keyboard.press("Tab")
+        page.evaluate("window.met.add(document.activeElement)")
+    reached = page.evaluate(
+        "[...window.met].filter(one => one.matches('button, select, input')).length"
+    )
+    assert reached == expected
+    page.focus("#dependence")
+    before = page.text_content("#dependence-ops .xtitle")
+    page.keyboard.press("ArrowDown")
+    assert page.text_content("#dependence-ops .xtitle") != before
+    page.locator("#members button.pick").last.focus()
+    page.keyboard.press("Enter")
+    last = page.locator("#members button.pick").last.inner_text()
+    assert page.inner_text("#card-title").startswith(f"Trial {last}:")
+
+
+@pytest.mark.parametrize("name", ["index.html", "compare-quick.html"])
+def test_axe_finds_no_fault_in_light_or_dark_on_a_phone_or_a_desk(
+    browser: Browser, report: Path, name: str
+) -> None:
+    looks = (("light", 1300), ("dark", 400))
+    for scheme, width in looks:
+        size = {"width": width, "height": 900}
+        found = Opened(browser, report / name, color_scheme=scheme, viewport=size)
+        results = Axe().run(found.page).response
+        faults = [
+            (fault["id"], [node["target"] for node in fault["nodes"]])
+            for fault in results["violations"]
+        ]
+        assert faults == [], scheme
+        overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert found.page.evaluate(overflow) <= 0, "nothing is wider than the window"
+        assert found.complaints == []
+        found.page.context.close()
+
+
+def test_printed_it_has_the_figures_and_no_controls(opened: Opened) -> None:
+    page = opened.page
+    page.emulate_media(media="print")
+    assert page.locator("figure.print").first.is_visible()
+    assert not page.locator("#front").is_visible()
+    assert not page.locator("#front-x").is_visible()
+    page.emulate_media(media="screen")
+    assert page.locator("#front").is_visible()
