@@ -3,8 +3,15 @@ from .costs import LayerCost as LayerCost
 from .costs import cost as cost
 from .data import DataConfig as DataConfig
 from .data import ImageData as ImageData
+from .data import LabelledImages as LabelledImages
 from .data import load_data as load_data
+from .data import register_dataset as register_dataset
 from .errors import IR2SearchError as IR2SearchError
+from .information import register_measure as register_measure
+from .models import Family as Family
+from .models import Plan as Plan
+from .models import TappedNetwork as TappedNetwork
+from .models import register_backbone as register_backbone
 from .nn import BinaryConv2d as BinaryConv2d
 from .nn import InformationRecovery as InformationRecovery
 from .nn import attention_map as attention_map
@@ -20,6 +27,7 @@ from .search import Study as Study
 from .search import front as front
 from .search import join as join
 from .search import load_study as load_study
+from .search import register_objective as register_objective
 from .search import run as run
 from .search import run_data as run_data
 from .search import status as status

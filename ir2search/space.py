@@ -385,9 +385,12 @@ def _draw(domain: Domain, generator: random.Random) -> Value:
 
 
 def _family(name: str) -> Family:
-    if name not in FAMILIES:
-        raise CandidateError(f"backbone: must be one of {', '.join(FAMILIES)}, but got {name!r}")
-    return FAMILIES[name]
+    try:
+        return FAMILIES[name]
+    except KeyError:
+        raise CandidateError(
+            f"backbone: must be one of {', '.join(FAMILIES)}, but got {name!r}"
+        ) from None
 
 
 def _check(candidate: Candidate, family: Family) -> None:

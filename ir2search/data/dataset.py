@@ -19,6 +19,7 @@ from ir2search.data.digits import read_digits
 from ir2search.data.encoded import EncodedImages
 from ir2search.data.folder import index_folder, read_folder, source_files
 from ir2search.data.loader import Split
+from ir2search.data.sources import SOURCES, read_registered
 from ir2search.data.stream import StreamedSplit
 from ir2search.errors import DataError
 
@@ -83,6 +84,8 @@ def load_data(config: DataConfig, folder: Path | None, cache: Path, seed: int) -
             'file `source = "folder"` in [data]'
         )
     where = folder or (Path(config.path) if config.path else None)
+    if SOURCES[config.source] is not None:
+        return _registered(config, where, seed)
     if config.source == "digits":
         return _resident(_Source(_digest("digits", config.size), 0), None, config, cache, seed)
     if where is None:
@@ -131,6 +134,33 @@ def _resident(
         images, labels = stored.get_tensor("train_images"), stored.get_tensor("train_labels")
         class_names = tuple(json.loads(stored.metadata()["class_names"]))
         content = stored.metadata()["content"]
+    return _split(
+        images, labels, class_names, content, config, seed, read_test=lambda: _read_test(file)
+    )
+
+
+def _registered(config: DataConfig, folder: Path | None, seed: int) -> ImageData:
+    """A data set that somebody's own function reads, all of it in memory."""
+    found = read_registered(config.source, folder, config.size)
+    tensors = (found.train_images, found.train_labels, found.test_images, found.test_labels)
+    content = hashlib.sha256()
+    for tensor in tensors:
+        content.update(tensor.contiguous().numpy().tobytes())
+    images, labels = found.train_images.contiguous(), found.train_labels.long()
+    test = Split(found.test_images.contiguous(), found.test_labels.long())
+    names = tuple(found.class_names)
+    return _split(images, labels, names, content.hexdigest(), config, seed, read_test=lambda: test)
+
+
+def _split(
+    images: Tensor,
+    labels: Tensor,
+    class_names: tuple[str, ...],
+    content: str,
+    config: DataConfig,
+    seed: int,
+    read_test: Callable[[], Split],
+) -> ImageData:
     kept, held_out = _stratified(labels, config.validation, seed)
     train = Split(images[kept], labels[kept])
     mean, std = _moments(train.images)
@@ -141,7 +171,7 @@ def _resident(
         mean=mean,
         std=std,
         fingerprint=_digest(content, config.validation, seed),
-        read_test=lambda: _read_test(file),
+        read_test=read_test,
     )
 
 

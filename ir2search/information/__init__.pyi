@@ -8,3 +8,4 @@ from .measure import Images as Images
 from .measure import Settings as Settings
 from .measure import measure as measure
 from .measure import trust as trust
+from .registered import register_measure as register_measure

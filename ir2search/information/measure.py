@@ -216,6 +216,7 @@ class _Measurement:
                 for layer, values in by_layer.items():
                     about = {"network": name, "layer": layer}
                     yield from rows.of_attention(about, values, self.resampled)
+                    yield from rows.of_registered(about, values, self.resampled)
             if TWIN in maps:
                 for layer, values in maps[BINARY].items():
                     about = {"network": BINARY, "layer": layer}

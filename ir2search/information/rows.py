@@ -25,6 +25,7 @@ from ir2search.information.measures import (
     ssim,
 )
 from ir2search.information.probes import Probe
+from ir2search.information.registered import measured
 from ir2search.nn import attention_map
 
 COLUMNS = (
@@ -90,6 +91,12 @@ def kept_shares(layers: Sequence[LayerAttribution]) -> list[np.ndarray | None]:
 def of_attention(about: Row, maps: Tensor, resampled: Bootstrap) -> Iterator[Row]:
     """How a layer's attention, as the paper defines it, is spread."""
     yield from _of_maps(about | {"method": ATTENTION}, attention_map(maps), resampled)
+
+
+def of_registered(about: Row, maps: Tensor, resampled: Bootstrap) -> Iterator[Row]:
+    """What registered measures say of a layer's maps."""
+    for name, unit, values in measured(maps):
+        yield row(about, name, resampled.mean(values.numpy())) | {"unit": unit}
 
 
 def of_both_maps(about: Row, own: Tensor, twin: Tensor, resampled: Bootstrap) -> Iterator[Row]:

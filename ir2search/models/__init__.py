@@ -1,5 +1,5 @@
 """Networks with named taps. `families` describes them without importing torch."""
 
-from ir2search.models.families import FAMILIES, Family
+import lazy_loader
 
-__all__ = ["FAMILIES", "Family"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

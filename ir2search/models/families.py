@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ir2search.extensions import Registry
+
 
 @dataclass(frozen=True)
 class Family:
@@ -39,7 +41,7 @@ class Family:
 
 _STAGES = ("stem", "stage1", "stage2", "stage3")
 
-FAMILIES: dict[str, Family] = {
+_OWN: dict[str, Family] = {
     "cifar-resnet": Family(
         taps=("stem", "stage1", "stage2"),
         base_width=16,
@@ -77,3 +79,5 @@ FAMILIES: dict[str, Family] = {
         has_depth=lambda depth: depth in (18, 34),
     ),
 }
+
+FAMILIES: Registry[Family] = Registry("backbone", _OWN)

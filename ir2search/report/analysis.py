@@ -34,6 +34,7 @@ from ir2search.information.measure import (
     steps,
     trust,
 )
+from ir2search.information.registered import MEASURES
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import attention_map, restrict
 from ir2search.report.figures import save
@@ -370,6 +371,7 @@ def _key(
     """A digest of all that a table of measures depends on."""
     digest = hashlib.sha256()
     asked = [REVISION, candidate.id, data.fingerprint, images, FITTING, asdict(settings)]
+    asked += sorted(MEASURES.added())
     digest.update(json.dumps(asked, sort_keys=True).encode())
     for name, network in networks.items():
         digest.update(name.encode())

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
 from ir2search.report.comparison import Comparison
@@ -52,7 +53,7 @@ def front_figure(data: ReportData, width: float) -> Figure:
         _front_panel(axis, data, OBJECTIVES[name].column, OBJECTIVES[vertical].column)
         axis.set_xlabel(OBJECTIVES[name].label)
         axis.set_ylabel(vertical if vertical == "accuracy" else OBJECTIVES[vertical].label)
-    axes[0].legend(loc="best")
+    _inside(axes[0].legend(loc="best"))
     return figure
 
 
@@ -75,7 +76,7 @@ def _front_panel(axis: Axes, data: ReportData, x: str, y: str) -> None:
         best[x], best[y], s=150, facecolors="none", edgecolors=KNEE, linewidths=2, label="knee"
     )
     for row in front.itertuples() if len(front) <= NAMED else ():
-        axis.annotate(
+        name = axis.annotate(
             str(row.number),
             (float(getattr(row, x)), float(getattr(row, y))),
             textcoords="offset points",
@@ -84,6 +85,7 @@ def _front_panel(axis: Axes, data: ReportData, x: str, y: str) -> None:
             fontsize=8,
             color=FRONT,
         )
+        name.set_in_layout(False)
     _log_axis(axis, front[x], dominated[x])
 
 
@@ -101,6 +103,11 @@ def _log_axis(axis: Axes, *columns: pd.Series[Any]) -> None:
     axis.minorticks_off()
     axis.xaxis.set_major_formatter(EngFormatter(sep=" "))  # the scale has put its own
     axis.set_xlim(low * 0.8, high * 1.25)
+
+
+def _inside(legend: Legend) -> None:
+    """A legend over the axes asks for no room beside them."""
+    legend.set_in_layout(False)
 
 
 def hypervolume_figure(data: ReportData, width: float) -> Figure:
@@ -134,7 +141,7 @@ def curves_figure(data: ReportData, width: float) -> Figure:
     axis.yaxis.set_major_formatter(PercentFormatter(1.0))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     if 0 < len(members) <= NAMED:
-        axis.legend(fontsize=8, ncols=2, loc="lower right")
+        _inside(axis.legend(fontsize=8, ncols=2, loc="lower right"))
     return figure
 
 
@@ -154,7 +161,7 @@ def fronts_figure(comparison: Comparison, width: float) -> Figure:
     _log_axis(axis, *(front[x.column] for front in comparison.fronts))
     axis.set_xlabel(x.label)
     axis.set_ylabel(y.label)
-    axis.legend(loc="best")
+    _inside(axis.legend(loc="best"))
     return figure
 
 

@@ -20,7 +20,7 @@ from ir2search.report.picks import budget_name, picks
 from ir2search.report.tables import ReportData
 from ir2search.search import records
 from ir2search.search.folder import trial_folder
-from ir2search.search.objectives import OBJECTIVES
+from ir2search.search.objectives import OBJECTIVES, own_columns
 from ir2search.search.results import trial_candidate
 from ir2search.space import TAP, Candidate
 from ir2search.zoo import preset, presets
@@ -50,7 +50,7 @@ def page_view(data: ReportData, folder: Path) -> dict[str, Any]:
     vertical = "accuracy" if "accuracy" in study.objectives else study.objectives[0]
     horizontal = next(name for name in study.objectives if name != vertical)
     return {
-        "axes": [{"column": column, "label": label} for column, label in AXES.items()],
+        "axes": _axes(study.objectives),
         "x": OBJECTIVES[horizontal].column,
         "y": OBJECTIVES[vertical].column,
         "objectives": [OBJECTIVES[name].column for name in study.objectives],
@@ -91,15 +91,22 @@ def comparison_view(comparison: Comparison) -> dict[str, Any]:
     objectives = list(comparison.reference)
     vertical = "accuracy" if "accuracy" in objectives else objectives[0]
     horizontal = next(name for name in objectives if name != vertical)
+    columns = ("number", *AXES, *own_columns(objectives))
     return {
-        "axes": [{"column": column, "label": label} for column, label in AXES.items()],
+        "axes": _axes(objectives),
         "x": OBJECTIVES[horizontal].column,
         "y": OBJECTIVES[vertical].column,
         "fronts": [
-            {"name": name, "trials": {c: _listed(front[c]) for c in ("number", *AXES)}}
+            {"name": name, "trials": {c: _listed(front[c]) for c in columns}}
             for name, front in zip(comparison.names, comparison.fronts, strict=True)
         ],
     }
+
+
+def _axes(objectives: Iterable[str]) -> list[dict[str, str]]:
+    """Columns that an axis may show, with their labels."""
+    own = {OBJECTIVES[name].column: OBJECTIVES[name].label for name in own_columns(objectives)}
+    return [{"column": column, "label": label} for column, label in (AXES | own).items()]
 
 
 def _accuracy(own: float | None, seeds: list[float]) -> str:
@@ -110,10 +117,11 @@ def _accuracy(own: float | None, seeds: list[float]) -> str:
 
 def _columns(data: ReportData) -> dict[str, list[Any]]:
     """The table of trials by column, and the values of searched parameters."""
-    trials = data.trials
+    trials, own = data.trials, own_columns(data.study.objectives)
     knee = set(data.front.loc[data.front["is_knee"], "number"])
     columns = {
-        name: _listed(trials[name]) for name in ("number", "state", "outcome", "epochs", *AXES)
+        name: _listed(trials[name])
+        for name in ("number", "state", "outcome", "epochs", *AXES, *own)
     }
     columns["on_front"] = trials["on_front"].tolist()
     columns["is_knee"] = [number in knee for number in trials["number"]]

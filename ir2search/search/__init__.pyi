@@ -1,4 +1,5 @@
 from .images import run_data as run_data
+from .objectives import register_objective as register_objective
 from .observer import RunObserver as RunObserver
 from .results import COUNTED as COUNTED
 from .results import RunStatus as RunStatus

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ir2search.costs import Cost, cost
 from ir2search.errors import SpaceError
+from ir2search.models.check import check_network
+from ir2search.models.families import FAMILIES
 from ir2search.search.engines.job import OUT_OF_MEMORY
-from ir2search.search.objectives import OBJECTIVES
+from ir2search.search.objectives import OBJECTIVES, costs_of
 from ir2search.search.study import Study
-from ir2search.space import Candidate, SearchSpace
+from ir2search.space import Candidate, SearchSpace, build
 
 
 def check_budget(study: Study, space: SearchSpace) -> None:
-    """Raise SpaceError where no candidate of the space is within the study's budget."""
+    """Try what is registered, and whether anything is within the budget.
+
+    Raises:
+        SpaceError: no candidate of the space is within the study's budget.
+        StudyError: a registered backbone or objective does not give what it should.
+    """
+    _check_backbone(space)
     nearest: tuple[float, str, float] | None = None
     for candidate in space.corners():
         try:
-            costs = costs_of(cost(candidate)) if study.budget else {}
+            costs = study_costs(study, candidate, cost(candidate))
         except OUT_OF_MEMORY:
             continue
         excess = max(
-            ((costs[name] / limit, name, costs[name]) for name, limit in study.budget.items()),
+            (
+                (costs[OBJECTIVES[name].column] / limit, name, costs[OBJECTIVES[name].column])
+                for name, limit in study.budget.items()
+            ),
             default=(0.0, "", 0.0),
         )
         if excess[0] <= 1:
@@ -36,27 +50,32 @@ def check_budget(study: Study, space: SearchSpace) -> None:
     )
 
 
-def over_budget(study: Study, price: Cost) -> str | None:
-    """A sentence on the first cost over the study's budget; None within the budget."""
-    costs = costs_of(price)
+def _check_backbone(space: SearchSpace) -> None:
+    first = next(space.corners(), None)
+    if first is None or first.backbone not in FAMILIES.added():
+        return
+    family = FAMILIES[first.backbone]
+    check_network(first.backbone, family, build(first), first.image)
+
+
+def study_costs(study: Study, candidate: Candidate, price: Cost) -> dict[str, Any]:
+    """All costs by column that a study asks for, see `costs_of`."""
+    return costs_of(candidate, price, {*study.objectives, *study.budget})
+
+
+def over_budget(study: Study, costs: Mapping[str, Any]) -> str | None:
+    """A sentence on the first of `study_costs` over the budget; None within the budget."""
     for name, limit in study.budget.items():
-        if costs[name] > limit:
-            return f"over budget: {name} {costs[name]:g} > {limit:g}"
+        value = costs[OBJECTIVES[name].column]
+        if value > limit:
+            return f"over budget: {name} {value:g} > {limit:g}"
     return None
 
 
 def is_affordable(study: Study, candidate: Candidate) -> bool:
     """Whether it is within the budget, as far as one can say before it is tried."""
     try:
-        return not study.budget or over_budget(study, cost(candidate)) is None
+        costs = study_costs(study, candidate, cost(candidate)) if study.budget else {}
+        return over_budget(study, costs) is None
     except OUT_OF_MEMORY:
         return True
-
-
-def costs_of(price: Cost) -> dict[str, float]:
-    """The costs by objective name."""
-    return {
-        name: float(getattr(price, objective.column))
-        for name, objective in OBJECTIVES.items()
-        if name != "accuracy"
-    }

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
 import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ir2search.costs import Cost, cost
-from ir2search.errors import CandidateError
+from ir2search.errors import CandidateError, StudyError
 from ir2search.files import write_json
-from ir2search.search.budget import over_budget
+from ir2search.search.budget import over_budget, study_costs
 from ir2search.search.claims import Claims
 from ir2search.search.confirm import further_seeds
 from ir2search.search.engines import OUT_OF_MEMORY, Engine, Job, Outcome, Work, reason_of
@@ -187,7 +188,7 @@ class Driver:
         trial = self.parked.pop(number)
         candidate = self.space.candidate(trial.params)
         price = cost(candidate)
-        if (better := self._betters(price)) is not None:
+        if (better := self._betters(trial.user_attrs["cost"])) is not None:
             self._stop(trial, better)
             return False
         self._submit(trial, candidate, price, level)
@@ -214,17 +215,18 @@ class Driver:
             return False
         try:
             price = cost(candidate)
-        except OUT_OF_MEMORY as error:
+            costs = study_costs(self.study, candidate, price)
+        except (*OUT_OF_MEMORY, StudyError) as error:
             self._end(trial, TrialState.FAIL, reason_of(error))
             return False
-        refusal = over_budget(self.study, price) or self._betters(price)
+        refusal = over_budget(self.study, costs) or self._betters(costs)
         if refusal is not None:
             self._end(trial, TrialState.PRUNED, refusal)
             return False
         folder = trial_folder(self.folder, trial.number)
         write_json(folder / "candidate.json", candidate.as_dict())
         write_json(folder / "cost.json", price.as_dict())
-        trial.set_user_attr("cost", price.totals())
+        trial.set_user_attr("cost", costs)
         self._submit(trial, candidate, price, 0)
         return True
 
@@ -286,11 +288,11 @@ class Driver:
         whole = self.study.recipe.epochs
         self._end(trial, TrialState.PRUNED, f"stopped after {epochs} of {whole} epochs: {reason}")
 
-    def _betters(self, price: Cost) -> str | None:
+    def _betters(self, costs: Mapping[str, Any]) -> str | None:
         """A sentence on a trained trial that a candidate could not better with no error at all."""
         if "accuracy" not in self.study.objectives:
             return None
-        ideal = self.ledger.minimised(price.totals(), 1.0)
+        ideal = self.ledger.minimised(costs, 1.0)
         for number, values in self.ledger.ladder.finished():
             if all(value <= best for value, best in zip(values, ideal, strict=True)):
                 return f"even without any error it would not better trial {number}"
@@ -334,7 +336,7 @@ class Driver:
                 self._confirm(further_seeds(self.study, self.folder, front))
 
     def _front(self) -> list[tuple[int, Candidate]]:
-        table = recorded(self.storage)
+        table = recorded(self.storage, self.study)
         trials = self.storage.get_trials(deepcopy=False)
         return [
             (int(number), self.space.candidate(trials[number].params))

@@ -53,6 +53,9 @@ def check_claim(folder: Path, study: Study) -> None:
 
 def write_study(folder: Path, study: Study) -> None:
     """Make ``folder`` the run of ``study``."""
+    for module in study.modules:
+        if module.source is not None:
+            write_text(folder / module.saved_as(), module.source)
     write_text(folder / STUDY_FILE, tomli_w.dumps(study_as_dict(study)))
 
 
@@ -73,12 +76,16 @@ def definition(study: Study) -> dict[str, Any]:
     """What a study's trials depend on; what of a study file may change is not in it."""
     values = study_as_dict(study)
     values["data"].pop("path", None)  # a folder may move; its content is checked
+    if study.modules:
+        values["modules"] = [" ".join((each.stem, each.digest)).strip() for each in study.modules]
     return {name: value for name, value in values.items() if name not in MAY_CHANGE}
 
 
 def study_as_dict(study: Study) -> dict[str, Any]:
     """The study as the values of a study file."""
     values: dict[str, Any] = study.model_dump(include={"name", "seed", "trials", "sampler"})
+    if study.modules:
+        values["modules"] = [module.saved_as() for module in study.modules]
     values["objectives"] = list(study.objectives)
     values["data"] = _without_none(asdict(study.data))
     values["space"] = _space_as_dict(study.space)

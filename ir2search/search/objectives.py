@@ -2,26 +2,108 @@
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-CostName = Literal["ops", "flops", "bops", "memory"]
-ObjectiveName = Literal["accuracy", "ops", "flops", "bops", "memory"]
+from ir2search.errors import StudyError
+from ir2search.extensions import Registry
+from ir2search.space import Candidate
+
+if TYPE_CHECKING:
+    from ir2search.costs import Cost
 
 
 @dataclass(frozen=True)
 class Objective:
-    """One objective: its column in tables, its direction, and how people read it."""
+    """One objective: its column in tables, its direction, and how people read it.
+
+    Attributes:
+        column: of the table of trials.
+        direction: as Optuna says it.
+        label: on axes.
+        measure: of a candidate before it is trained; None for the package's own.
+    """
 
     column: str
     direction: Literal["maximize", "minimize"]
     label: str
+    measure: Callable[[Candidate], float] | None = None
 
 
-OBJECTIVES: dict[str, Objective] = {
-    "accuracy": Objective("accuracy", "maximize", "validation accuracy"),
-    "ops": Objective("ops", "minimize", "OPs"),
-    "flops": Objective("flops", "minimize", "FLOPs"),
-    "bops": Objective("bops", "minimize", "BOPs"),
-    "memory": Objective("memory_bytes", "minimize", "memory (bytes)"),
-}
+OBJECTIVES: Registry[Objective] = Registry(
+    "objective",
+    {
+        "accuracy": Objective("accuracy", "maximize", "validation accuracy"),
+        "ops": Objective("ops", "minimize", "OPs"),
+        "flops": Objective("flops", "minimize", "FLOPs"),
+        "bops": Objective("bops", "minimize", "BOPs"),
+        "memory": Objective("memory_bytes", "minimize", "memory (bytes)"),
+    },
+)
+
+CostFunction = Callable[[Candidate], float]
+
+
+def register_objective(
+    name: str, label: str | None = None
+) -> Callable[[CostFunction], CostFunction]:
+    """Make a cost known that studies may minimise and put a budget on.
+
+    Decorates a function from a candidate to its cost, which is known before it is trained: a
+    finite number, the same each time. It is asked once for each candidate in a process.
+
+    Args:
+        name: of the objective, a word in lower case: it is a column of the table of trials.
+        label: on axes, with the unit; the name where left out.
+
+    Raises:
+        StudyError: the name is taken, or no word in lower case.
+    """
+    if not name.isidentifier() or name != name.lower():
+        raise StudyError(f"objective {name!r}: must be a word in lower case")
+
+    def register(function: CostFunction) -> CostFunction:
+        measure = functools.lru_cache(maxsize=None)(function)
+        OBJECTIVES.register(name, Objective(name, "minimize", label or name, measure))
+        return function
+
+    return register
+
+
+def costs_of(candidate: Candidate, price: Cost, names: Iterable[str]) -> dict[str, Any]:
+    """The totals of a candidate's cost by column, with those registered ones that are named.
+
+    Args:
+        candidate: whose.
+        price: its cost as this package counts it.
+        names: of objectives.
+
+    Raises:
+        StudyError: a registered function failed, or gave no finite number.
+    """
+    found = price.totals()
+    for name in names:
+        measure = OBJECTIVES[name].measure
+        if measure is not None:
+            found[name] = _measured(name, measure, candidate)
+    return found
+
+
+def _measured(name: str, measure: Callable[[Candidate], float], candidate: Candidate) -> float:
+    try:
+        value = measure(candidate)
+    except Exception as error:
+        raise StudyError(
+            f"objective {name!r} fails on candidate {candidate.id}: {type(error).__name__}: {error}"
+        ) from None
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise StudyError(f"objective {name!r}: must give a finite number, but gave {value!r}")
+    return float(value)
+
+
+def own_columns(objectives: Iterable[str]) -> list[str]:
+    """Columns of the table of trials that registered objectives bring."""
+    return [name for name in objectives if OBJECTIVES[name].measure is not None]

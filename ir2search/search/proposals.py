@@ -11,8 +11,8 @@ import optuna
 from optuna.trial import Trial
 
 from ir2search.costs import cost
-from ir2search.errors import CandidateError
-from ir2search.search.budget import is_affordable, over_budget
+from ir2search.errors import CandidateError, StudyError
+from ir2search.search.budget import is_affordable, over_budget, study_costs
 from ir2search.search.engines import OUT_OF_MEMORY
 from ir2search.search.ledger import Ledger
 from ir2search.search.samplers import GENETIC, derive_seed, distributions, make_sampler
@@ -81,12 +81,12 @@ def _pool(
         if candidate.id in found:
             continue
         try:
-            price = cost(candidate)
-        except OUT_OF_MEMORY:
+            costs = study_costs(study, candidate, cost(candidate))
+        except (*OUT_OF_MEMORY, StudyError):
             continue
-        if over_budget(study, price) is None:
-            costs = ledger.minimised(price.totals(), 1.0)
-            found[candidate.id] = point, candidate, costs[:at] + costs[at + 1 :]
+        if over_budget(study, costs) is None:
+            values = ledger.minimised(costs, 1.0)
+            found[candidate.id] = point, candidate, values[:at] + values[at + 1 :]
     return list(found.values())
 
 

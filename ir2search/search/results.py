@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ir2search.errors import RunError
 from ir2search.files import read_json
 from ir2search.search.folder import CURVE, RESULT, SEEDS, TEST_FILE, saved_study, trial_folder
-from ir2search.search.objectives import OBJECTIVES
+from ir2search.search.objectives import OBJECTIVES, own_columns
 from ir2search.search.storage import open_storage
 from ir2search.search.study import Study
 from ir2search.space import Candidate, read_candidate
@@ -101,7 +101,7 @@ def status(folder: str | Path) -> RunStatus:
     """
     folder = Path(folder)
     study = saved_study(folder)
-    table = recorded(open_storage(folder, study))
+    table = recorded(open_storage(folder, study), study)
     states = table["state"].value_counts()
     counts = {name: int(states.get(name, 0)) for name in get_args(State)}
     front = with_files(front_of(table, study), folder)
@@ -143,7 +143,8 @@ def trials(folder: str | Path) -> pd.DataFrame:
         RunError: there is no run.
     """
     folder = Path(folder)
-    return with_files(recorded(open_storage(folder, saved_study(folder))), folder)
+    study = saved_study(folder)
+    return with_files(recorded(open_storage(folder, study), study), folder)
 
 
 def front(folder: str | Path) -> pd.DataFrame:
@@ -183,10 +184,10 @@ def minimised(table: pd.DataFrame, study: Study) -> np.ndarray:
     )
 
 
-def recorded(storage: optuna.Study) -> pd.DataFrame:
+def recorded(storage: optuna.Study, study: Study) -> pd.DataFrame:
     """What the storage knows of all trials; see `with_files`."""
     rows = [_row(trial) for trial in storage.get_trials(deepcopy=False)]
-    known = [name for name in COLUMNS if name not in FILED]
+    known = [name for name in COLUMNS if name not in FILED] + own_columns(study.objectives)
     return pd.DataFrame(rows, columns=known).astype(dict.fromkeys(WHOLE, "Int64"))
 
 
@@ -196,7 +197,8 @@ def with_files(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     rows = [_filed(trial_folder(folder, number), accuracy) for number, accuracy in pairs]
     filed = pd.DataFrame(rows, columns=list(FILED), index=table.index)
     filed = filed.astype({"test_accuracy": "float64", "epochs": "int64"})
-    return table.join(filed)[list(COLUMNS)]
+    own = [name for name in table.columns if name not in COLUMNS]
+    return table.join(filed)[[*COLUMNS, *own]]
 
 
 def trial_candidate(folder: str | Path, number: int) -> Candidate:

@@ -6,9 +6,10 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -23,8 +24,9 @@ from pydantic.dataclasses import dataclass
 from ir2search import text
 from ir2search.data import DataConfig
 from ir2search.errors import SpaceError, StudyError
+from ir2search.extensions import UserModule, load_modules, read_module
 from ir2search.search.limits import Stop
-from ir2search.search.objectives import CostName, ObjectiveName
+from ir2search.search.objectives import OBJECTIVES
 from ir2search.search.rungs import Rungs
 from ir2search.search.shipped import shipped_studies
 from ir2search.space import TAP, Choice, Domain, Range, SearchSpace
@@ -45,6 +47,18 @@ def _quantity(value: object) -> object:
         return value
 
 
+def _costs() -> list[str]:
+    """Names of all objectives but the accuracy."""
+    return [name for name in OBJECTIVES if name != "accuracy"]
+
+
+def _cost_name(name: str) -> str:
+    if name == "accuracy" or name not in OBJECTIVES:
+        raise ValueError(f"must be one of {', '.join(_costs())}")
+    return name
+
+
+CostName = Annotated[str, AfterValidator(_cost_name)]
 Quantity = Annotated[float, BeforeValidator(_quantity), Field(gt=0, allow_inf_nan=False)]
 
 
@@ -90,10 +104,12 @@ class Study(BaseModel):
     Attributes:
         name: of the study and of its run's folder.
         seed: of everything random in it.
+        modules: of the study's author, whose code is run: see `ir2search.extensions`.
         trials: how many distinct candidates are trained.
         sampler: which of Optuna's proposes them; ``"ehvi"`` takes what is expected to add most to
             the front at its known costs, ``"grid"`` takes all in a random order.
-        objectives: two or more out of accuracy, ops, flops, bops, memory.
+        objectives: two or more out of accuracy, ops, flops, bops, memory, and what
+            `register_objective` made known.
         data: which images.
         space: which candidates.
         budget: greatest cost of a candidate by cost name; others are turned down untrained.
@@ -111,9 +127,10 @@ class Study(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
+    modules: tuple[UserModule, ...] = ()
     trials: Annotated[int, Field(strict=True, ge=1)] = 20
     sampler: Sampler = "tpe"
-    objectives: tuple[ObjectiveName, ...] = ("accuracy", "ops")
+    objectives: tuple[str, ...] = ("accuracy", "ops")
     data: DataConfig = DataConfig()
     space: SearchSpace
     budget: Mapping[CostName, Quantity] = {}
@@ -135,6 +152,9 @@ class Study(BaseModel):
     def _two_distinct(cls, value: Any) -> Any:
         if not isinstance(value, list | tuple) or len(value) < 2 or len(set(value)) < len(value):
             raise ValueError("must list two or more different objectives")
+        for name in value:
+            if name not in OBJECTIVES:
+                raise ValueError(OBJECTIVES.missing(name))
         return tuple(value)
 
     @field_validator("recipe", mode="before")
@@ -202,11 +222,15 @@ def load_study(path: str | Path) -> Study:
 def parse_study(values: Mapping[str, Any], source: str) -> Study:
     """The study of a study file's values; ``source`` names the file in errors."""
     try:
-        study = Study.model_validate({"name": Path(source).stem, **values})
+        modules = _modules(values.get("modules", ()), Path(source).parent)
+        load_modules(modules)
+        study = Study.model_validate({"name": Path(source).stem, **values, "modules": modules})
     except ValidationError as error:
         raise StudyError(f"{source}: {_sentence(error)}") from None
     except SpaceError as error:
         raise StudyError(f"{source}: [space] {error}") from None
+    except StudyError as error:
+        raise StudyError(f"{source}: {error}") from None
     study._source = source
     return study
 
@@ -224,6 +248,12 @@ def study_file(path: str | Path) -> Path:
         return Path(path)
     hint = text.near(path, shipped)
     raise StudyError(f"no study {str(path)!r}, neither a file nor a shipped one; {hint}")
+
+
+def _modules(names: object, base: Path) -> tuple[UserModule, ...]:
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise StudyError(f'modules: must be a list such as ["my_networks.py"], but got {names!r}')
+    return tuple(read_module(name, base) for name in names)
 
 
 def parse_space(values: Mapping[str, Any]) -> SearchSpace:
@@ -298,7 +328,7 @@ def _sentence(error: ValidationError) -> str:
 
 def _known_keys(path: list[str]) -> str:
     sections: dict[str, list[str]] = {
-        "budget": list(get_args(CostName)),
+        "budget": _costs(),
         "distillation": list(Distillation.__dataclass_fields__),
         "pretraining": list(Recipe.__dataclass_fields__),
         "data": list(DataConfig.__dataclass_fields__),

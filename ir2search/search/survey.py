@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ir2search.costs import Cost, cost
 from ir2search.errors import CandidateError
-from ir2search.search.budget import over_budget
+from ir2search.search.budget import over_budget, study_costs
 from ir2search.search.shipped import shipped_studies
 from ir2search.search.study import Study, load_study
 from ir2search.space import TAP, Candidate, Choice, SearchSpace
@@ -81,8 +81,9 @@ def _survey(study: Study, file: Path) -> StudySurvey:
     )
     side = study.data.size or Candidate().image[1]
     space = study.space.with_data((1 if study.data.source == "digits" else 3, side, side), 10)
-    prices = map(cost, {candidate.id: candidate for candidate in _extremes(space)}.values())
-    ops = [price.ops for price in prices if over_budget(study, price) is None]
+    distinct = {candidate.id: candidate for candidate in _extremes(space)}.values()
+    costs = [study_costs(study, candidate, cost(candidate)) for candidate in distinct]
+    ops = [each["ops"] for each in costs if over_budget(study, each) is None]
     return StudySurvey(
         name=study.name,
         file=file,

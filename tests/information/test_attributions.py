@@ -190,7 +190,7 @@ def test_a_limit_of_memory_is_kept(method: MethodName) -> None:
         done = subprocess.run(command, capture_output=True, check=True, text=True, env=given)
         return float(done.stdout)
 
-    assert peak(64) < 64 < 200 < peak(4096)
+    assert peak(64) < 64 < 128 < peak(4096)
 
 
 def test_the_surrogate_gradient_is_named(small: Small, untrained: Make) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import CheckpointError, TrainingDiverged
+from ir2search.extensions import UserModule, load_modules
 from ir2search.files import locked
 from ir2search.search.warm_start import SharedBackbone
 from ir2search.space import Candidate
@@ -80,6 +81,7 @@ class Work:
     recipe: Recipe
     data: ImageData
     teacher: nn.Module | None
+    modules: tuple[UserModule, ...] = ()  # that make known what networks are built of
 
     @cached_property
     def test(self) -> Split | StreamedSplit:
@@ -143,6 +145,7 @@ def perform(
     Raises:
         OSError: a disk is full or read-only.
     """
+    load_modules(work.modules)  # on a cluster's node nobody has yet
     try:
         with locked(job.folder, PATIENCE):
             try:

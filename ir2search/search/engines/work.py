@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ir2search.data import load_data
+from ir2search.extensions import load_modules
 from ir2search.search.engines.job import Work
 from ir2search.search.study import Study
 from ir2search.training import load_teacher
@@ -22,9 +23,10 @@ def open_work(study: Study, cache: Path, folder: Path | None = None) -> Work:
         DataError: the images cannot be read.
         WeightsError: the teacher's weights cannot.
     """
+    load_modules(study.modules)
     images = load_data(study.data, folder, cache, study.seed)
     distillation = study.recipe.distillation
     teacher = (
         None if distillation is None else load_teacher(distillation, images.image, images.classes)
     )
-    return Work(study.recipe, images, teacher)
+    return Work(study.recipe, images, teacher, study.modules)

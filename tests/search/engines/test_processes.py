@@ -28,8 +28,10 @@ class Kill(ir.RunObserver):
 
     def on_epoch(self, *_: object) -> None:
         if self.left > 0:
-            self.left -= 1
-            max(workers_of(psutil.Process()), key=lambda child: child.cpu_times().user).kill()
+            busiest = sorted(workers_of(psutil.Process()), key=lambda child: child.cpu_times().user)
+            if busiest:  # else the last one was killed a moment ago
+                self.left -= 1
+                busiest[-1].kill()
 
 
 def workers_of(driver: psutil.Process) -> list[psutil.Process]:

@@ -1,0 +1,72 @@
+"""Measures of people's own, taken on every layer's maps beside the package's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ir2search.errors import StudyError
+from ir2search.extensions import Registry
+
+MapMeasure = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of one layer's maps.
+
+    Attributes:
+        of: from the maps (N, C, H, W) of N images to one value for each, (N,).
+        unit: of the value.
+    """
+
+    of: MapMeasure
+    unit: str
+
+
+MEASURES: Registry[Measure] = Registry("measure", {})
+
+
+def register_measure(name: str, unit: str) -> Callable[[MapMeasure], MapMeasure]:
+    """Have a measure taken in every analysis, of every layer, with its interval over images.
+
+    Decorates a function from a layer's maps, (N, C, H, W) float of N images, to a value for each
+    image, (N,). The maps are those of the network and of its twin.
+
+    Args:
+        name: in ``information.parquet``.
+        unit: of the values, such as "bits" or "share".
+
+    Raises:
+        StudyError: the name is taken.
+    """
+
+    def register(function: MapMeasure) -> MapMeasure:
+        MEASURES.register(name, Measure(function, unit))
+        return function
+
+    return register
+
+
+def measured(maps: Tensor) -> Iterator[tuple[str, str, Tensor]]:
+    """Name, unit and values (N,) float64 of each registered measure, of maps (N, C, H, W).
+
+    Raises:
+        StudyError: a function failed, or gave something else.
+    """
+    for name in MEASURES.added():
+        measure = MEASURES[name]
+        try:
+            values = measure.of(maps)
+        except Exception as error:
+            raise StudyError(f"measure {name!r} fails: {type(error).__name__}: {error}") from None
+        if not isinstance(values, Tensor) or values.shape != maps.shape[:1]:
+            given = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise StudyError(
+                f"measure {name!r}: must give a value for each of {len(maps)} images, "
+                f"({len(maps)},), but gave {given}"
+            )
+        yield name, measure.unit, values.detach().to("cpu", torch.float64)

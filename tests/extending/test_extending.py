@@ -1,0 +1,153 @@
+"""A user's own backbone, data set, objective and measure, as docs/extending.md has them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+MODULE = "\n".join(code for language, code in BLOCKS if language == "python")
+STUDY = next(code for language, code in BLOCKS if language == "toml")
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[..., Path]:
+    """Write the page's module and study, with changes."""
+
+    def write(*, module: str = "", study: tuple[str, str] = ("", "")) -> Path:
+        (tmp_path / "mine.py").write_text(MODULE + module)
+        file = tmp_path / "own.toml"
+        file.write_text(STUDY.replace(*study) if study[0] else STUDY)
+        return file
+
+    return write
+
+
+def test_all_four_work_from_search_to_analysis(
+    ir2search: Command, written: Callable[..., Path], tmp_path: Path
+) -> None:
+    done = ir2search("run", written(), "--device", "cpu", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert "2 trained" in done.stdout
+    folder = tmp_path / "runs" / "own"
+    (tmp_path / "mine.py").unlink()  # the run has its own copy
+    report = ir2search("report", folder)
+    assert report.returncode == 0, report.stderr
+    trials = pd.read_parquet(folder / "report" / "trials.parquet")
+    assert set(trials["backbone"]) == {"two-stage"}
+    assert (trials.loc[trials["state"] == "trained", "wires"] > 0).all()
+    assert "wires between layers" in (folder / "report" / "index.html").read_text()
+    analysis = ir2search("analyze", folder, "--images", "8", "--methods", "gradient_x_activation")
+    assert analysis.returncode == 0, analysis.stderr
+    (file,) = folder.glob("trials/*/information/information.parquet")
+    table = pd.read_parquet(file)
+    own = table[table["measure"] == "share of negative values"]
+    assert set(own["layer"]) >= {"input", "stem", "inner"}
+    assert set(own["network"]) >= {"binary", "twin"}
+    assert own["value"].between(0, 1).all()
+    assert (own["low"] <= own["value"]).all()
+    assert set(own["unit"]) == {"share"}
+
+
+def test_a_module_that_has_changed_is_said_and_nothing_is_trained(
+    ir2search: Command, written: Callable[..., Path], tmp_path: Path
+) -> None:
+    assert ir2search("run", written(), "--trials", "1").returncode == 0
+    changed = ir2search("run", written(module="\nNEW = 1\n"))
+    assert changed.returncode == 2
+    assert re.fullmatch(
+        r"ir2search: runs/own: made by another study file: modules was \['mine\.py \w+'\] and now "
+        r"is \['mine\.py \w+'\]; choose another [^\n]*\n",
+        changed.stderr,
+    )
+
+
+WRONG = {
+    "no such file": (("mine.py", "other.py"), "", "modules: other.py: cannot be read from"),
+    "no such module": (
+        ('"mine.py"', '"no_such_package.networks"'), "",
+        "there is no module 'no_such_package'; install it",
+    ),
+    "not a list": (('["mine.py"]', '"mine.py"'), "", "modules: must be a list"),
+    "syntax": (("", ""), "\ndef wrong(:\n", "its code fails in line"),
+    "raises": (("", ""), "\nraise ValueError('no')\n", "ValueError: no"),
+    "taken": (
+        ("", ""), "\nir.register_backbone('cifar-resnet', two_stage)(build_two_stage)\n",
+        "backbone 'cifar-resnet': the name is taken",
+    ),
+    "near backbone": (('"two-stage"', '"two-stages"'), "", "two-stage"),
+    "near source": (('"stripes"', '"stripe"'), "", "did you mean 'stripes'?"),
+    "near objective": (('"ops", "wires"', '"ops", "wire"'), "", "did you mean 'wires'?"),
+    "not a network": (
+        ("", ""), "\nir.register_backbone('two-stage', two_stage)(lambda plan: nn.Identity())\n",
+        "must build a TappedNetwork, but built Identity",
+    ),
+    "other channels": (
+        ("", ""),
+        "\nimport dataclasses\nir.register_backbone('two-stage', dataclasses.replace(two_stage, "
+        "channel_factors=(1, 3)))(build_two_stage)\n",
+        "backbone 'two-stage'",
+    ),
+    "no images": (
+        ("", ""), "\nir.register_dataset('stripes')(lambda folder, size: 3)\n",
+        "must give LabelledImages, but gave int",
+    ),
+    "float images": (
+        ("", ""),
+        "\nimport dataclasses\nir.register_dataset('stripes')(lambda f, s: (lambda d: dataclasses."
+        "replace(d, train_images=d.train_images.float()))(stripes(f, s)))\n",
+        "train_images: must be (N, C, H, W) uint8",
+    ),
+    "no number": (
+        ("", ""), "\nir.register_objective('wires')(lambda candidate: float('nan'))\n",
+        "objective 'wires': must give a finite number, but gave nan",
+    ),
+    "failing objective": (
+        ("", ""), "\nir.register_objective('wires')(lambda candidate: 1 / 0)\n",
+        "ZeroDivisionError",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_one_sentence(
+    ir2search: Command, written: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    study, module, expected = WRONG[name]
+    done = ir2search("run", written(module=module, study=study))
+    assert done.returncode == 2, done.stderr
+    assert re.fullmatch(r"ir2search: [^\n]+\n", done.stderr)
+    assert expected in done.stderr
+    assert not (tmp_path / "runs" / "own").exists()
+
+
+def test_installed_packages_extend_every_study(tmp_path: Path) -> None:
+    import sys
+
+    package = tmp_path / "site"
+    about = package / "their_package-1.0.dist-info"
+    about.mkdir(parents=True)
+    (package / "their_package.py").write_text(MODULE)
+    (about / "METADATA").write_text("Name: their-package\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[ir2search.extensions]\ntheirs = their_package\n")
+    code = (
+        "import ir2search as ir; from ir2search.search.study import parse_study\n"
+        "study = parse_study({'objectives': ['accuracy', 'wires'], 'data': {'source': 'stripes'},"
+        " 'space': {'backbone': 'two-stage', 'depth': [2, 3]}}, 'a.toml')\n"
+        "print(ir.cost(ir.Candidate(backbone='two-stage', depth=2, taps=('stem',))).bops > 0)"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": f"{package}:{Path(__file__).parents[2]}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.stdout == "True\n", shown.stderr
