@@ -6,7 +6,7 @@ RUNS ?= runs
 MOASHA := .venv-moasha
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench-training bench-agreement bench-streaming bench-search bench-warm-start \
+.PHONY: demo test docs lint bench-training bench-agreement bench-streaming bench-search bench-warm-start \
 	bench-overhead bench-information bench-report browser truth lock clean
 
 demo: $(VENV)/.installed
@@ -17,6 +17,10 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev browser
 	$(MAKE) lint
 	$(BIN)/pytest -n auto
+
+# into site/, warnings are errors
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

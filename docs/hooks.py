@@ -1,0 +1,72 @@
+"""Pages and figures made when the site is built: of the command line, and out of reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer.main
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+REPOSITORY = Path(__file__).parents[1]
+FIGURES = {  # of published reports, by the name that pages give them
+    "front.svg": "reports/digits/figures/front.svg",
+    "ablation.svg": "reports/cifar10-ablation/curves.svg",
+    "information.png": "reports/cifar10-information/information/information.png",
+    "depth-of-loss.svg": "reports/information/depth_of_loss.svg",
+}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages and the figures."""
+    pages = {
+        "reference/command-line.md": command_line(),
+        "reference/study-file.md": study_file(),
+    }
+    for name, content in pages.items():
+        files.append(File.generated(config, name, content=content))
+    for name, source in FIGURES.items():
+        path = str(REPOSITORY / source)
+        files.append(File.generated(config, f"figures/{name}", abs_src_path=path))
+    return files
+
+
+def command_line() -> str:
+    """Every command with its help, arguments and options, as the command itself knows them."""
+    from ir2search.cli.app import app
+
+    group: Any = typer.main.get_command(app)
+    head = (
+        "# Command line\n\nExit codes: 0 done, 1 failed, 2 wrong input, 130 stopped by Ctrl-C. "
+        "Results go to standard output, progress and complaints to standard error. "
+        "`ir2search --install-completion` has the shell complete names.\n"
+    )
+    return "\n".join([head, *(_command(name, group.commands[name]) for name in group.commands)])
+
+
+def _command(name: str, command: Any) -> str:
+    prose, _, examples = command.help.replace("\b\n", "").partition("Examples:\n")
+    lines = [f"## {name}", "", prose.strip(), ""]
+    shown = "\n".join(line.strip() for line in examples.strip().splitlines())
+    lines += ["```console", shown, "```", "", "| | | default |", "| --- | --- | --- |"]
+    for parameter in command.params:
+        names = ", ".join(f"`{each}`" for each in parameter.opts)
+        if parameter.param_type_name == "argument":
+            names = f"`{parameter.metavar or parameter.name.upper()}`"
+        default = parameter.default
+        shown = "" if default is None or default is False or callable(default) else f"`{default}`"
+        about = (parameter.help or "").replace("|", "\\|")
+        lines.append(f"| {names} | {about} | {shown} |")
+    return "\n".join([*lines, ""])
+
+
+def study_file() -> str:
+    """The template that `ir2search init` writes."""
+    from ir2search.search.shipped import TEMPLATE
+
+    return (
+        "# Study file\n\nWhat `ir2search init` writes: every key, with what it takes. A value is "
+        "fixed, a list is a choice, a table with `low` and `high` is a range.\n\n"
+        f"```toml\n{TEMPLATE.read_text(encoding='utf-8')}```\n"
+    )
