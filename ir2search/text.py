@@ -61,10 +61,13 @@ def names(values: Iterable[object] | None) -> str:
 def near(name: object, known: Iterable[str]) -> str:
     """What a name that there is not may mean: "did you mean 'digits'?", or all that there are."""
     known = list(known)
-    meant = difflib.get_close_matches(str(name), known, 1)
-    if meant:
-        return f"did you mean {meant[0]!r}?"
-    return f"there are {', '.join(known)}"
+    return meant(name, known).removeprefix("; ") or f"there are {', '.join(known)}"
+
+
+def meant(name: object, known: Iterable[str]) -> str:
+    """The near name as an end of a sentence, "; did you mean 'digits'?"; empty without one."""
+    found = difflib.get_close_matches(str(name), list(known), 1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def network(row: Mapping[str, Any]) -> str:

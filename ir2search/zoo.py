@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ir2search import text
 from ir2search.errors import CandidateError
+from ir2search.extensions import load_modules_of_run
 from ir2search.space import Candidate, build, read_candidate
 
 if TYPE_CHECKING:
@@ -93,13 +94,19 @@ def preset(
 def named_candidate(what: str) -> Candidate:
     """The candidate that people name by a preset, a ``candidate.json`` or a trial's folder.
 
+    Where the folder of its run holds modules, their code is run: see `ir2search.extensions`.
+
     Raises:
         CandidateError: there is none.
+        InputError: a module of the run has changed or fails.
     """
     path = Path(what)
     if path.is_dir():
         path /= "candidate.json"
-    return read_candidate(path) if path.suffix == ".json" else preset(what)
+    if path.suffix != ".json":
+        return preset(what)
+    load_modules_of_run(path.absolute().parent.parent.parent)
+    return read_candidate(path)
 
 
 def build_preset(name: str, num_classes: int | None = None) -> TappedNetwork:

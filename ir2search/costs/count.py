@@ -12,6 +12,7 @@ from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 
 from ir2search.costs.handles import HANDLES, KINDS, MULTIPLY_ACCUMULATE
+from ir2search.models.build import BUILDERS, Builder
 from ir2search.nn import BinaryConv2d
 from ir2search.space import Candidate, build
 
@@ -132,33 +133,36 @@ def cost(candidate: Candidate) -> Cost:
     Raises:
         RuntimeError: the network runs an operation that no handle counts.
     """
-    return _cost(replace(candidate, threshold=0.0))
+    return _cost(replace(candidate, threshold=0.0), BUILDERS[candidate.backbone])
 
 
+# kept by builder too, as a backbone that is not the package's own may be registered anew
 @functools.lru_cache(maxsize=4096)
-def _cost(candidate: Candidate) -> Cost:
-    backbone = _backbone_rows(candidate.backbone_only())
+def _cost(candidate: Candidate, builder: Builder) -> Cost:
+    backbone = _backbone_rows(candidate.backbone_only(), builder)
     if not candidate.taps:
         return Cost(backbone)
     head = next(i for i, row in enumerate(backbone) if row.name.startswith("head"))
-    return Cost((*backbone[:head], *_recovery_rows(candidate), *backbone[head:]))
+    return Cost((*backbone[:head], *_recovery_rows(candidate, builder), *backbone[head:]))
 
 
 @functools.lru_cache(maxsize=256)
-def _backbone_rows(candidate: Candidate) -> tuple[LayerCost, ...]:
+def _backbone_rows(candidate: Candidate, builder: Builder) -> tuple[LayerCost, ...]:
     network = _uninitialised(candidate)
     return tuple(_rows(network, (torch.zeros(1, *candidate.image),)))
 
 
-def _recovery_rows(candidate: Candidate) -> list[LayerCost]:
+def _recovery_rows(candidate: Candidate, builder: Builder) -> list[LayerCost]:
     recovery = _uninitialised(candidate).get_submodule("recovery")
-    shapes = dict(_feature_shapes(candidate.backbone_only()))
+    shapes = dict(_feature_shapes(candidate.backbone_only(), builder))
     taps = [torch.zeros(shapes[name]) for name in candidate.taps]
     return _rows(recovery, (torch.zeros(shapes["last"]), *taps), "recovery")
 
 
 @functools.lru_cache(maxsize=256)
-def _feature_shapes(candidate: Candidate) -> tuple[tuple[str, tuple[int, ...]], ...]:
+def _feature_shapes(
+    candidate: Candidate, builder: Builder
+) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Shapes of the maps that recovery takes in, at batch 1."""
     with torch.no_grad():
         taps, last = _uninitialised(candidate).feature_maps(torch.zeros(1, *candidate.image))

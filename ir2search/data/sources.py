@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ir2search.errors import DataError
-from ir2search.extensions import Registry
+from ir2search.extensions import Registry, foreign
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,24 +61,38 @@ def read_registered(name: str, folder: Path | None, size: int | None) -> Labelle
     """A registered data set, checked.
 
     Raises:
+        StudyError: its function failed.
         DataError: what the function gave is no data set; the message says why.
     """
+    from torch import Tensor
+
     reader = SOURCES[name]
     assert reader is not None
-    found = reader(folder, size)
+    with foreign(f"data source {name!r}"):
+        found = reader(folder, size)
     if not isinstance(found, LabelledImages):
         raise DataError(
             f"data source {name!r}: must give LabelledImages, but gave {type(found).__name__}"
         )
     for split in ("train", "test"):
         images, labels = getattr(found, f"{split}_images"), getattr(found, f"{split}_labels")
-        fault = _fault(images, labels, len(found.class_names), found.train_images.shape[1:])
+        if not all(
+            isinstance(part, Tensor) and part.device.type == "cpu" for part in (images, labels)
+        ):
+            raise DataError(
+                f"data source {name!r}: {split}_images and {split}_labels must be tensors "
+                "on the CPU"
+            )
+        shape = found.train_images.shape[1:]
+        fault = _fault(images, labels, len(found.class_names), shape, size)
         if fault is not None:
             raise DataError(f"data source {name!r}: {split}_{fault}")
     return found
 
 
-def _fault(images: Tensor, labels: Tensor, classes: int, shape: tuple[int, ...]) -> str | None:
+def _fault(
+    images: Tensor, labels: Tensor, classes: int, shape: tuple[int, ...], size: int | None
+) -> str | None:
     """What is wrong with a split, if anything."""
     kind = str(images.dtype).removeprefix("torch.")
     if images.ndim != 4 or kind != "uint8" or not len(images):
@@ -86,6 +100,9 @@ def _fault(images: Tensor, labels: Tensor, classes: int, shape: tuple[int, ...])
     if images.shape[1:] != shape:
         given = tuple(images.shape[1:])
         return f"images: must be {tuple(shape)} like those for training, but are {given}"
+    if size is not None and images.shape[2:] != (size, size):
+        height, width = images.shape[2:]
+        return f"images: must be {size} x {size}, the size asked for, but are {height} x {width}"
     if labels.shape != images.shape[:1] or labels.is_floating_point():
         return f"labels: must be ({len(images)},) whole numbers, but are {tuple(labels.shape)}"
     if int(labels.min()) < 0 or int(labels.max()) >= classes:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ir2search.errors import StudyError
-from ir2search.extensions import Registry
+from ir2search.extensions import Registry, foreign
 
 MapMeasure = Callable[[Tensor], Tensor]
 
@@ -59,10 +59,8 @@ def measured(maps: Tensor) -> Iterator[tuple[str, str, Tensor]]:
     """
     for name in MEASURES.added():
         measure = MEASURES[name]
-        try:
+        with foreign(f"measure {name!r}"):
             values = measure.of(maps)
-        except Exception as error:
-            raise StudyError(f"measure {name!r} fails: {type(error).__name__}: {error}") from None
         if not isinstance(values, Tensor) or values.shape != maps.shape[:1]:
             given = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
             raise StudyError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
-from ir2search.extensions import Registry
+from ir2search.extensions import Registry, foreign
+from ir2search.models.check import check_family
 from ir2search.models.families import FAMILIES, Family
 from ir2search.models.network import Plan, TappedNetwork
 from ir2search.models.resnet import cifar_basic_resnet, cifar_resnet, imagenet_resnet
@@ -35,12 +37,18 @@ def register_backbone(name: str, family: Family) -> Callable[[Builder], Builder]
         family: its taps, widths and depths.
 
     Raises:
-        StudyError: the name is taken.
+        StudyError: the name is taken, or the family contradicts itself.
     """
+    check_family(name, family)
 
     def register(builder: Builder) -> Builder:
+        @functools.wraps(builder)
+        def build(plan: Plan) -> TappedNetwork:
+            with foreign(f"backbone {name!r}"):
+                return builder(plan)
+
         FAMILIES.register(name, family)
-        BUILDERS.register(name, builder)
+        BUILDERS.register(name, build)
         return builder
 
     return register

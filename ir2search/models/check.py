@@ -1,22 +1,53 @@
-"""Whether a registered family builds what it says."""
+"""Whether a registered family holds together, and builds what it says."""
 
 from __future__ import annotations
 
 import torch
 
 from ir2search.errors import StudyError
+from ir2search.extensions import foreign
 from ir2search.models.families import Family
 from ir2search.models.network import TappedNetwork
 
 
-def check_network(name: str, family: Family, network: object, image: tuple[int, ...]) -> None:
+def check_family(name: str, family: Family) -> None:
+    """Check a family that somebody registers.
+
+    Raises:
+        StudyError: a value contradicts another; the message gives the rule.
+    """
+    taps, factors = family.taps, family.channel_factors
+    with foreign(f"has_depth of backbone {name!r}"):
+        has_usual_depth = family.has_depth(family.depth)
+    rules = [
+        (len(taps) > 0 and len(set(taps)) == len(taps), "taps: must be one or more names", taps),
+        (
+            len(factors) == len(taps) + 1 and min(factors) >= 1,
+            f"channel_factors: must be {len(taps) + 1} whole numbers, one for each tap and one for "
+            "the last maps",
+            factors,
+        ),
+        (family.base_width >= 1, "base_width: must be at least 1", family.base_width),
+        (family.min_side >= 1, "min_side: must be at least 1", family.min_side),
+        (has_usual_depth, "depth: must be one for which has_depth is true", family.depth),
+    ]
+    for holds, rule, value in rules:
+        if not holds:
+            raise StudyError(f"backbone {name!r}: {rule}, but got {value}")
+
+
+def check_network(
+    name: str, family: Family, network: object, stem: int, image: tuple[int, ...], classes: int
+) -> None:
     """Run a network of a registered family once.
 
     Args:
         name: of the family.
         family: what its networks are said to be.
         network: what its builder built.
+        stem: channels that were asked for.
         image: (channels, height, width) of an image.
+        classes: that were asked for.
 
     Raises:
         StudyError: it is no network of that family; the message says why.
@@ -30,20 +61,20 @@ def check_network(name: str, family: Family, network: object, image: tuple[int, 
             f"backbone {name!r}: its layers before the last must be named as its taps, "
             f"{', '.join(family.taps)}, but are {', '.join(named) or 'none'}"
         )
-    try:
-        with torch.no_grad():
-            taps, last = network.eval().feature_maps(torch.zeros(1, *image))
-            network(torch.zeros(1, *image))
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise StudyError(
-            f"backbone {name!r}: fails on an image of {tuple(image)}: {reason}"
-        ) from None
-    stem = next(iter(taps.values())).shape[1] // family.channel_factors[0]
-    maps = [*taps.items(), ("the last", last)]
-    for (tap, found), factor in zip(maps, family.channel_factors, strict=True):
-        if found.ndim != 4 or found.shape[1] != stem * factor:
+    with foreign(f"backbone {name!r} on an image of {tuple(image)}"), torch.no_grad():
+        taps, last = network.eval().feature_maps(torch.zeros(2, *image))
+    for (tap, maps), factor in zip(
+        [*taps.items(), ("the last", last)], family.channel_factors, strict=True
+    ):
+        if maps.ndim != 4 or maps.shape[1] != stem * factor:
             raise StudyError(
                 f"backbone {name!r}: maps of {tap} must have {stem * factor} channels by "
-                f"channel_factors, but have shape {tuple(found.shape)}"
+                f"channel_factors, but have shape {tuple(maps.shape)}"
             )
+    with foreign(f"backbone {name!r} on an image of {tuple(image)}"), torch.no_grad():
+        logits = network(torch.zeros(2, *image))
+    if tuple(logits.shape) != (2, classes):
+        raise StudyError(
+            f"backbone {name!r}: must give (N, {classes}) logits, but gave {tuple(logits.shape)} "
+            "for 2 images"
+        )

@@ -371,7 +371,7 @@ def _key(
     """A digest of all that a table of measures depends on."""
     digest = hashlib.sha256()
     asked = [REVISION, candidate.id, data.fingerprint, images, FITTING, asdict(settings)]
-    asked += sorted(MEASURES.added())
+    asked += sorted(MEASURES.origins().items())
     digest.update(json.dumps(asked, sort_keys=True).encode())
     for name, network in networks.items():
         digest.update(name.encode())

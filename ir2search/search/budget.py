@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ir2search.costs import Cost, cost
-from ir2search.errors import SpaceError
+from ir2search.errors import CandidateError, SpaceError, StudyError
 from ir2search.models.check import check_network
 from ir2search.models.families import FAMILIES
 from ir2search.search.engines.job import OUT_OF_MEMORY
-from ir2search.search.objectives import OBJECTIVES, costs_of
+from ir2search.search.objectives import OBJECTIVES, costs_of, own_columns
 from ir2search.search.study import Study
 from ir2search.space import Candidate, SearchSpace, build
+
+TRIED = 500  # candidates at random, before a budget on a cost of somebody's own is refused
 
 
 def check_budget(study: Study, space: SearchSpace) -> None:
@@ -24,7 +27,7 @@ def check_budget(study: Study, space: SearchSpace) -> None:
     """
     _check_backbone(space)
     nearest: tuple[float, str, float] | None = None
-    for candidate in space.corners():
+    for candidate in _tried(study, space):
         try:
             costs = study_costs(study, candidate, cost(candidate))
         except OUT_OF_MEMORY:
@@ -50,12 +53,31 @@ def check_budget(study: Study, space: SearchSpace) -> None:
     )
 
 
-def _check_backbone(space: SearchSpace) -> None:
-    first = next(space.corners(), None)
-    if first is None or first.backbone not in FAMILIES.added():
+def _tried(study: Study, space: SearchSpace) -> Iterator[Candidate]:
+    """Candidates of which one is within the budget where any is.
+
+    Where a cost is somebody's own it need not be least at a corner; then others are tried too.
+    """
+    yield from space.corners()
+    if not own_columns(study.budget):
         return
-    family = FAMILIES[first.backbone]
-    check_network(first.backbone, family, build(first), first.image)
+    for point in space.points(random.Random(study.seed), TRIED):
+        try:
+            yield space.candidate(point)
+        except CandidateError:
+            continue
+
+
+def _check_backbone(space: SearchSpace) -> None:
+    """Build and run a registered family's networks of every depth and width at the corners."""
+    by_size = {(candidate.depth, candidate.width): candidate for candidate in space.corners()}
+    for candidate in by_size.values():
+        name = candidate.backbone
+        if name not in FAMILIES.added():
+            return
+        family = FAMILIES[name]
+        stem, classes = family.stem_channels(candidate.width), candidate.classes
+        check_network(name, family, build(candidate), stem, candidate.image, classes)
 
 
 def study_costs(study: Study, candidate: Candidate, price: Cost) -> dict[str, Any]:
@@ -77,5 +99,5 @@ def is_affordable(study: Study, candidate: Candidate) -> bool:
     try:
         costs = study_costs(study, candidate, cost(candidate)) if study.budget else {}
         return over_budget(study, costs) is None
-    except OUT_OF_MEMORY:
+    except (*OUT_OF_MEMORY, StudyError):
         return True

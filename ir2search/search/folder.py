@@ -4,6 +4,7 @@
 
     runs/<study>/
       study.toml  environment.json     what was asked, and where it ran
+      modules/                         the study author's code, where it names any; SHA256SUMS
       study.db                         Optuna's storage
       trials/<number>/                 candidate.json, cost.json, curve.jsonl, *.safetensors
       backbones/<candidate id>/        shared, where the study asks for a warm start
@@ -20,6 +21,7 @@ from typing import Any
 import tomli_w
 
 from ir2search.errors import RunError
+from ir2search.extensions import FOLDER, SUMS, check_copies, checksums
 from ir2search.files import write_text
 from ir2search.search.study import Resources, Study, load_study
 from ir2search.space import TAP, Choice, Domain, SearchSpace
@@ -46,7 +48,7 @@ def check_claim(folder: Path, study: Study) -> None:
     """
     file = folder / STUDY_FILE
     if file.exists():
-        _check_same(study, load_study(file), folder)
+        _check_same(study, saved_study(folder), folder)
     elif folder.exists() and any(path.name != ".lock" for path in folder.iterdir()):
         raise RunError(f"{folder}: holds files but no {STUDY_FILE}; choose another --runs folder")
 
@@ -56,6 +58,8 @@ def write_study(folder: Path, study: Study) -> None:
     for module in study.modules:
         if module.source is not None:
             write_text(folder / module.saved_as(), module.source)
+    if sums := checksums(study.modules):
+        write_text(folder / FOLDER / SUMS, sums)
     write_text(folder / STUDY_FILE, tomli_w.dumps(study_as_dict(study)))
 
 
@@ -63,12 +67,13 @@ def saved_study(folder: Path) -> Study:
     """The study that a run's folder was made by.
 
     Raises:
-        RunError: it is no run's folder.
+        RunError: it is no run's folder, or a module in it has changed.
     """
     if not (folder / STUDY_FILE).is_file():
         near = sorted(path.parent.name for path in folder.parent.glob(f"*/{STUDY_FILE}"))
         hint = f"there are {', '.join(near)}" if near else "start one with `ir2search run STUDY`"
         raise RunError(f"{folder}: no run in this folder; {hint}")
+    check_copies(folder)
     return load_study(folder / STUDY_FILE)
 
 

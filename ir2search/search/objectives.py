@@ -6,10 +6,11 @@ import functools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 from ir2search.errors import StudyError
-from ir2search.extensions import Registry
+from ir2search.extensions import Registry, foreign
 from ir2search.space import Candidate
 
 if TYPE_CHECKING:
@@ -93,13 +94,9 @@ def costs_of(candidate: Candidate, price: Cost, names: Iterable[str]) -> dict[st
 
 
 def _measured(name: str, measure: Callable[[Candidate], float], candidate: Candidate) -> float:
-    try:
+    with foreign(f"objective {name!r} on candidate {candidate.id}"):
         value = measure(candidate)
-    except Exception as error:
-        raise StudyError(
-            f"objective {name!r} fails on candidate {candidate.id}: {type(error).__name__}: {error}"
-        ) from None
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, Real) or not math.isfinite(value):
         raise StudyError(f"objective {name!r}: must give a finite number, but gave {value!r}")
     return float(value)
 

@@ -253,7 +253,12 @@ def study_file(path: str | Path) -> Path:
 def _modules(names: object, base: Path) -> tuple[UserModule, ...]:
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         raise StudyError(f'modules: must be a list such as ["my_networks.py"], but got {names!r}')
-    return tuple(read_module(name, base) for name in names)
+    modules = tuple(read_module(name, base) for name in names)
+    stems = [module.stem for module in modules]
+    for stem in stems:
+        if stems.count(stem) > 1:  # a run keeps them in one folder
+            raise StudyError(f"modules: two are called {stem}; give one another name")
+    return modules
 
 
 def parse_space(values: Mapping[str, Any]) -> SearchSpace:

@@ -38,6 +38,7 @@ def test_all_four_work_from_search_to_analysis(
     assert "2 trained" in done.stdout
     folder = tmp_path / "runs" / "own"
     (tmp_path / "mine.py").unlink()  # the run has its own copy
+    assert ir2search("cost", folder / "trials" / "0").returncode == 0
     report = ir2search("report", folder)
     assert report.returncode == 0, report.stderr
     trials = pd.read_parquet(folder / "report" / "trials.parquet")
@@ -54,6 +55,20 @@ def test_all_four_work_from_search_to_analysis(
     assert own["value"].between(0, 1).all()
     assert (own["low"] <= own["value"]).all()
     assert set(own["unit"]) == {"share"}
+    _check_that_a_changed_copy_is_not_run(ir2search, folder)
+
+
+def _check_that_a_changed_copy_is_not_run(ir2search: Command, folder: Path) -> None:
+    copy = folder / "modules" / "mine.py"
+    copy.write_text(f"open({str(folder / 'ran')!r}, 'w')\n" + copy.read_text())
+    for command in (("status", folder), ("report", folder), ("cost", folder / "trials" / "0")):
+        done = ir2search(*command)
+        assert done.returncode == 2
+        assert re.fullmatch(
+            r"ir2search: \S+/modules/mine\.py: has changed since the run was made [^\n]+\n",
+            done.stderr,
+        )
+    assert not (folder / "ran").exists()
 
 
 def test_a_module_that_has_changed_is_said_and_nothing_is_trained(
@@ -82,7 +97,9 @@ WRONG = {
         ("", ""), "\nir.register_backbone('cifar-resnet', two_stage)(build_two_stage)\n",
         "backbone 'cifar-resnet': the name is taken",
     ),
-    "near backbone": (('"two-stage"', '"two-stages"'), "", "two-stage"),
+    "near backbone": (('"two-stage"', '"two-stages"'), "", "did you mean 'two-stage'?"),
+    "same name twice": (('["mine.py"]', '["mine.py", "./mine.py"]'), "", "two are called mine.py"),
+    "exits": (("", ""), "\nraise SystemExit(0)\n", "its code fails in line"),
     "near source": (('"stripes"', '"stripe"'), "", "did you mean 'stripes'?"),
     "near objective": (('"ops", "wires"', '"ops", "wire"'), "", "did you mean 'wires'?"),
     "not a network": (
@@ -93,7 +110,48 @@ WRONG = {
         ("", ""),
         "\nimport dataclasses\nir.register_backbone('two-stage', dataclasses.replace(two_stage, "
         "channel_factors=(1, 3)))(build_two_stage)\n",
-        "backbone 'two-stage'",
+        "maps of the last must have 24 channels",
+    ),
+    "other width": (
+        ("", ""),
+        "\nimport dataclasses\nir.register_backbone('two-stage', two_stage)(lambda plan: "
+        "build_two_stage(dataclasses.replace(plan, channels=16)))\n",
+        "maps of stem must have 8 channels by channel_factors, but have shape (2, 16, 8, 8)",
+    ),
+    "other classes": (
+        ("", ""),
+        "\nimport dataclasses\nir.register_backbone('two-stage', two_stage)(lambda plan: "
+        "build_two_stage(dataclasses.replace(plan, classes=5)))\n",
+        "must give (N, 2) logits, but gave (2, 5) for 2 images",
+    ),
+    "failing builder": (
+        ("", ""), "\nir.register_backbone('two-stage', two_stage)(lambda plan: plan.depht)\n",
+        "backbone 'two-stage' fails: AttributeError",
+    ),
+    "family of other lengths": (
+        ("", ""),
+        "\nimport dataclasses\nir.register_backbone('b', dataclasses.replace(two_stage, "
+        "channel_factors=(1,)))\n",
+        "channel_factors: must be 2 whole numbers",
+    ),
+    "failing reader": (
+        ("", ""), "\nir.register_dataset('stripes')(lambda folder, size: open('no.npy'))\n",
+        "data source 'stripes' fails: FileNotFoundError",
+    ),
+    "images of other size": (
+        ('source = "stripes"', 'source = "stripes"\nsize = 12'),
+        "\nir.register_dataset('stripes')(lambda folder, size: stripes(folder, None))\n",
+        "train_images: must be 12 x 12, the size asked for, but are 8 x 8",
+    ),
+    "arrays": (
+        ("", ""),
+        "\nimport dataclasses\nir.register_dataset('stripes')(lambda f, s: (lambda d: dataclasses."
+        "replace(d, test_labels=d.test_labels.numpy()))(stripes(f, s)))\n",
+        "test_images and test_labels must be tensors on the CPU",
+    ),
+    "streamed": (
+        ('source = "stripes"', 'source = "stripes"\nstream = true\nsize = 8'), "",
+        "`stream` needs",
     ),
     "no images": (
         ("", ""), "\nir.register_dataset('stripes')(lambda folder, size: 3)\n",
@@ -141,7 +199,8 @@ def test_installed_packages_extend_every_study(tmp_path: Path) -> None:
         "import ir2search as ir; from ir2search.search.study import parse_study\n"
         "study = parse_study({'objectives': ['accuracy', 'wires'], 'data': {'source': 'stripes'},"
         " 'space': {'backbone': 'two-stage', 'depth': [2, 3]}}, 'a.toml')\n"
-        "print(ir.cost(ir.Candidate(backbone='two-stage', depth=2, taps=('stem',))).bops > 0)"
+        "print(ir.cost(ir.Candidate(backbone='two-stage', depth=2, taps=('stem',))).bops > 0)\n"
+        "from ir2search.information.registered import MEASURES; print(MEASURES.origins())"
     )
     shown = subprocess.run(
         [sys.executable, "-c", code],
@@ -150,4 +209,5 @@ def test_installed_packages_extend_every_study(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert shown.stdout == "True\n", shown.stderr
+    own = {"share of negative values": "theirs 1.0"}
+    assert shown.stdout == f"True\n{own}\n", shown.stderr

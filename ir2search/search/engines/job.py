@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ir2search.data import ImageData, Split, StreamedSplit
-from ir2search.errors import CheckpointError, TrainingDiverged
+from ir2search.errors import CheckpointError, InputError, StudyError, TrainingDiverged
 from ir2search.extensions import UserModule, load_modules
 from ir2search.files import locked
 from ir2search.search.warm_start import SharedBackbone
@@ -158,7 +158,7 @@ def perform(
         return Outcome(job)
     except TrainingDiverged as error:
         return Outcome(job, failure=f"diverged: {error}")
-    except OUT_OF_MEMORY as error:
+    except (*OUT_OF_MEMORY, StudyError) as error:
         return Outcome(job, failure=reason_of(error))
 
 
@@ -168,7 +168,7 @@ def reason_of(error: Exception) -> str:
     wanting = ("memory", "overflow")
     if isinstance(error, MemoryError) or any(word in text.lower() for word in wanting):
         return f"out of memory: {text}"
-    return f"{type(error).__name__}: {text}"
+    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
 
 
 def _perform(

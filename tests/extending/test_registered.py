@@ -1,0 +1,162 @@
+"""What registered code may do to a study in this very process, and what it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import ir2search as ir
+from ir2search import extensions
+from ir2search.data.sources import SOURCES
+from ir2search.errors import DataError, SpaceError, StudyError
+from ir2search.information.registered import MEASURES, measured
+from ir2search.models.build import BUILDERS
+from ir2search.models.families import FAMILIES
+from ir2search.search.budget import check_budget
+from ir2search.search.engines.job import Job, Silent, Work, perform
+from ir2search.search.objectives import OBJECTIVES, costs_of
+from ir2search.search.study import Study, load_study, parse_study
+from ir2search.search.survey import survey_studies
+
+NARROW = """
+import ir2search as ir
+from ir2search.models.resnet import cifar_resnet
+from ir2search.models.families import FAMILIES
+import dataclasses
+
+family = dataclasses.replace(FAMILIES["cifar-resnet"], min_side=8)
+
+@ir.register_backbone("mine", family)
+def build(plan):
+    network = cifar_resnet(plan)
+    {change}
+    return network
+"""
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """Leave the registries as they were."""
+    registries: list[Any] = [MEASURES, BUILDERS, FAMILIES, OBJECTIVES, SOURCES]
+    before = [(dict(each._things), dict(each._owners)) for each in registries]
+    yield
+    for each, (things, owners) in zip(registries, before, strict=True):
+        each._things, each._owners = things, owners
+    extensions._last.clear()
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Write a study with a module of its own."""
+
+    def write(folder: str, module: str) -> Path:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(module)
+        file = tmp_path / folder / "own.toml"
+        file.write_text('modules = ["mine.py"]\n[space]\nbackbone = "mine"\ndepth = [8, 14]\n')
+        return file
+
+    return write
+
+
+def test_two_versions_of_a_module_in_one_process(write: Callable[[str, str], Path]) -> None:
+    """As where two runs are compared: each study has the networks of its own module."""
+    plain = write("old", NARROW.format(change="pass"))
+    more = "network.head.extra = __import__('torch').nn.Parameter(__import__('torch').ones(7))"
+    wider = write("new", NARROW.format(change=more))
+
+    def memory(file: Path) -> float:
+        load_study(file)
+        return ir.cost(ir.Candidate(backbone="mine", depth=8)).memory_bytes
+
+    first, second, third = memory(plain), memory(wider), memory(plain)
+    assert second == first + 4 * 7
+    assert third == first
+
+
+def test_registering_leaves_ids_of_candidates_as_they_are(
+    write: Callable[[str, str], Path],
+) -> None:
+    before = ir.Candidate().id
+    study = load_study(write("own", NARROW.format(change="pass")))
+    assert ir.Candidate().id == before
+    assert next(study.space.corners()).id != before
+
+
+def test_lists_of_studies_run_no_module(
+    write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write("listed", "raise SystemError('run')")
+    monkeypatch.chdir(file.parent)
+    assert survey_studies()
+    with pytest.raises(StudyError, match="SystemError: run"):
+        load_study(file)
+
+
+def test_a_network_that_fails_in_training_fails_its_trial_alone(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    data = ir.run_data(finished_run)
+
+    @ir.register_backbone("fails", FAMILIES["cifar-resnet"])
+    def fails(plan: ir.Plan) -> ir.TappedNetwork:
+        raise ValueError(f"no depth {plan.depth}\nat all")
+
+    candidate = ir.Candidate(backbone="fails", depth=8, image=data.image, classes=data.classes)
+    job = Job(0, candidate, tmp_path, seed=0)
+    work = Work(ir.Recipe(), data, None)
+    outcome = perform(job, work, torch.device("cpu"), Silent(), lambda: False)
+    assert outcome.failure == "backbone 'fails' fails: ValueError: no depth 8"
+
+
+def study(**changes: Any) -> Study:
+    values = {"space": {"depth": [8, 14, 20]}, "objectives": ["accuracy", "odd"]}
+    return parse_study(values | changes, "own.toml")
+
+
+def test_a_cost_that_is_least_in_the_middle_may_have_a_budget() -> None:
+    @ir.register_objective("odd")
+    def odd(candidate: ir.Candidate) -> int:
+        return abs(candidate.depth - 14)
+
+    asked = study(budget={"odd": 1})
+    check_budget(asked, asked.space)
+    never = study(budget={"odd": 1}, space={"depth": [8, 20]})
+    with pytest.raises(SpaceError, match=r"\[budget\] odd: .* the nearest has 6 odd"):
+        check_budget(never, never.space)
+
+
+@pytest.mark.parametrize("value", [np.int64(3), np.float32(3), 3])
+def test_any_real_number_is_a_cost(value: Any) -> None:
+    ir.register_objective("odd")(lambda candidate: value)
+    candidate = ir.Candidate(depth=8)
+    assert costs_of(candidate, ir.cost(candidate), ["odd"])["odd"] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda maps: maps.mean(), r"a value for each of 4 images, \(4,\), but gave \(\)"),
+        (lambda maps: [1.0] * 4, "but gave list"),
+        (lambda maps: 1 / 0, "measure 'odd' fails: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_measure_that_gives_no_value_for_each_image(function: Any, message: str) -> None:
+    ir.register_measure("odd", unit="share")(function)
+    with pytest.raises(StudyError, match=message):
+        list(measured(torch.zeros(4, 2, 3, 3)))
+
+
+def test_a_class_of_one_image_is_named() -> None:
+    @ir.register_dataset("one of each")
+    def read(folder: Path | None, size: int | None) -> ir.LabelledImages:
+        images, labels = torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.arange(2)
+        return ir.LabelledImages(images, labels, images, labels, ("a", "b"))
+
+    with pytest.raises(DataError, match="class 0 has 1 training image"):
+        ir.load_data(ir.DataConfig(source="one of each"), None, Path("unused"), 0)
