@@ -1,7 +1,11 @@
-"""Pages and figures made when the site is built: of the command line, and out of reports."""
+"""What is made when the site is built: pages of the command line and the study file.
+
+And the published reports' figures, which are taken from there.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +14,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 REPOSITORY = Path(__file__).parents[1]
-FIGURES = {  # of published reports, by the name that pages give them
-    "front.svg": "reports/digits/figures/front.svg",
-    "ablation.svg": "reports/cifar10-ablation/curves.svg",
-    "information.png": "reports/cifar10-information/information/information.png",
-    "depth-of-loss.svg": "reports/information/depth_of_loss.svg",
-}
+# a figure of a published report, as pages name it: both here and in the repository it is found
+FIGURE = re.compile(r"\]\(((?:\.\./)*)\.\./(reports/[^)\s]+\.(?:png|svg))\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -26,10 +26,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     }
     for name, content in pages.items():
         files.append(File.generated(config, name, content=content))
-    for name, source in FIGURES.items():
+    for source in sorted(_figures()):
         path = str(REPOSITORY / source)
-        files.append(File.generated(config, f"figures/{name}", abs_src_path=path))
+        files.append(File.generated(config, source, abs_src_path=path))
     return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Find the reports' figures inside the site, one folder nearer than in the repository."""
+    return FIGURE.sub(r"](\1\2)", markdown)
+
+
+def _figures() -> set[str]:
+    pages = Path(__file__).parent.rglob("*.md")
+    return {name for page in pages for _, name in FIGURE.findall(page.read_text(encoding="utf-8"))}
 
 
 def command_line() -> str:

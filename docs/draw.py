@@ -1,0 +1,163 @@
+"""Draw the figures that explain the method, with the package itself.
+
+    python docs/draw.py runs/digits
+
+writes docs/figures/. Restriction is drawn on the run's most accurate network.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.style
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+import ir2search as ir
+from ir2search.choices import Estimator
+from ir2search.nn.estimators import ESTIMATORS
+from ir2search.report.figures import STYLE
+from ir2search.space import read_candidate
+
+FOLDER = Path(__file__).with_name("figures")
+THRESHOLDS = (0.15, 0.9, 1.0)
+DIGITS = 8
+
+
+def surrogate_figure() -> Figure:
+    """The sign, and the slopes that take the place of its own in the backward pass."""
+    figure = Figure(figsize=(7, 2.6))
+    forward, backward = figure.subplots(1, 2)
+    x = torch.linspace(-1.6, 1.6, 1281)
+    forward.plot(x, signs(x, "polynomial")[0], color="black")
+    forward.set(title="forward: one bit", xlabel="x", ylabel="q(x)", yticks=(-1, 1))
+    backward.plot(x, signs(x, "polynomial")[1], label="activations: polynomial")
+    backward.plot(x, signs(x, "straight-through")[1], label="weights: straight-through")
+    backward.set(title="backward: surrogate slopes", xlabel="x", ylabel="dq/dx")
+    backward.legend(loc="upper right", fontsize=8)
+    backward.set_ylim(-0.1, 2.6)
+    return figure
+
+
+def signs(x: torch.Tensor, estimator: Estimator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values and gradients of the sign at points (n,), as the package trains with them."""
+    x = x.clone().requires_grad_()
+    values = ESTIMATORS[estimator](x, 1.0)
+    values.sum().backward()
+    assert x.grad is not None
+    return values.detach(), x.grad
+
+
+def restriction_figure(run: Path) -> Figure:
+    """Digits, a network's attention on them, and what thresholds leave of them."""
+    images, attention, restricted = attended(run)
+    rows = {"image": images, "attention": attention}
+    rows |= {f"λ = {threshold}": left for threshold, left in restricted.items()}
+    figure = Figure(figsize=(7, 0.95 * len(rows)))
+    axes = figure.subplots(len(rows), DIGITS)
+    for line, (name, pictures) in zip(axes, rows.items(), strict=True):
+        for axis, picture in zip(line, pictures, strict=True):
+            limits = {} if name == "attention" else {"vmin": images.min(), "vmax": images.max()}
+            axis.imshow(picture, cmap="viridis" if name == "attention" else "gray", **limits)
+            axis.set(xticks=(), yticks=())
+            axis.grid(visible=False)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    return figure
+
+
+def attended(run: Path) -> tuple[np.ndarray, np.ndarray, dict[float, np.ndarray]]:
+    """Validation images (n, H, W), attention (n, h, w), and restricted images by threshold.
+
+    What a threshold blanks has the value of the data's mean, 0 after normalisation.
+    """
+    front = ir.front(run)
+    trial = run / "trials" / str(front.loc[front["accuracy"].idxmax(), "number"])
+    network = ir.load_network(read_candidate(trial / "candidate.json"), trial / "best.safetensors")
+    data = ir.run_data(run)
+    _, first = np.unique(data.validation.labels.numpy(), return_index=True)
+    images = data.normalise(data.validation.take(torch.from_numpy(first[:DIGITS]))[0])
+    with torch.no_grad():
+        features = network.forward_features(images)
+    restricted = {
+        threshold: ir.restrict(images, features, threshold)[:, 0].numpy()
+        for threshold in THRESHOLDS
+    }
+    return images[:, 0].numpy(), ir.attention_map(features).numpy(), restricted
+
+
+def recovery_figure() -> Figure:
+    """Operations of the paper's ResNet-20 by how its recovery fuses."""
+    figure = Figure(figsize=(4.6, 2.8))
+    axis = figure.subplots()
+    base = ir.preset("cifar-resnet20")
+    ratios = np.arange(2, 17)
+    ops = [ir.cost(replace(base, fusion_ratio=float(s), fusion_channels=None)).ops for s in ratios]
+    axis.plot(ratios, ops, marker="o", markersize=3, label="compact")
+    for fusion, style in (("dense", "--"), ("none", ":")):
+        level = ir.cost(replace(base, fusion=fusion)).ops
+        axis.axhline(level, color="black", linestyle=style, label=fusion)
+    axis.set(xlabel="fusion ratio s", ylabel="OPs of ResNet-20", ylim=(0.9e6, 1.75e6))
+    axis.yaxis.set_major_formatter(EngFormatter(sep=" "))
+    axis.legend(ncols=3, loc="upper right", fontsize=8, bbox_to_anchor=(1, 0.8))
+    return figure
+
+
+BOXES = {  # of the CIFAR ResNet-20: what is in them, colour
+    "stem\n16 x 32 x 32": "#ffffff",
+    "stage 1\n16 x 32 x 32": "#cfe3f1",
+    "stage 2\n32 x 16 x 16": "#cfe3f1",
+    "stage 3\n64 x 8 x 8": "#cfe3f1",
+    "fusion\n128 to 64": "#f6dcc9",
+    "classes": "#ffffff",
+}
+
+
+def network_figure() -> Figure:
+    """Where a network is tapped, and where the taps are fused."""
+    figure = Figure(figsize=(7, 2.2))
+    axis = figure.subplots()
+    axis.set(xlim=(-0.45, 5.5), ylim=(-0.35, 1.15))
+    axis.axis("off")
+    for place, (name, color) in enumerate(BOXES.items()):
+        box = {"boxstyle": "round,pad=0.5", "facecolor": color, "edgecolor": "#444444"}
+        axis.text(place, 0, name, ha="center", va="center", fontsize=8, bbox=box)
+    arrow = {"arrowstyle": "->", "color": "#444444"}
+    for place in range(len(BOXES) - 1):
+        axis.annotate("", (place + 0.6, 0), (place + 0.41, 0), arrowprops=arrow)
+    for place, height in ((0, 0.9), (1, 0.72), (2, 0.54)):  # the taps, each pooled to 8 x 8
+        axis.plot([place, place, 3.88 + place / 10], [0.24, height, height], color="#D55E00")
+        axis.annotate(
+            "", (3.88 + place / 10, 0.24), (3.88 + place / 10, height + 0.01),
+            arrowprops=arrow | {"color": "#D55E00"},
+        )  # fmt: skip
+    axis.text(2.1, 0.96, "taps, each pooled to 8 x 8", color="#D55E00", fontsize=8)
+    return figure
+
+
+def save(draw: Callable[[], Figure], name: str) -> None:
+    """Draw in the package's style, on white."""
+    with mpl.rc_context(), matplotlib.style.context(str(STYLE)):
+        metadata = {"Date": None} if name.endswith(".svg") else None
+        draw().savefig(FOLDER / name, metadata=metadata, dpi=150)
+
+
+def main() -> None:
+    """Draw all of them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="a finished run of the study digits")
+    run = parser.parse_args().run
+    FOLDER.mkdir(exist_ok=True)
+    save(surrogate_figure, "surrogate.svg")
+    save(network_figure, "network.svg")
+    save(recovery_figure, "recovery.svg")
+    save(lambda: restriction_figure(run), "restriction.png")
+
+
+if __name__ == "__main__":
+    main()
