@@ -84,17 +84,18 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def ir2search(tmp_path: Path) -> Command:
-    """Run the command in an empty folder of the test's own.
+def forked(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Do work in a fork of this process, in a folder, and give what it said and its exit code.
 
-    In a fork of this process, which has torch already: to import it anew takes most of the time
-    that most commands need. What it costs to start the command is for `test_imports`.
+    A fork has torch already: to import it anew takes most of the time that most commands need.
+    What it costs to start the command is for `test_imports`.
     """
 
-    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = ["ir2search", *map(str, arguments)]
+    def call(
+        work: Callable[[], object], command: list[str], folder: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            child = _fork(command, tmp_path, out, err)
+            child = _fork(work, command, folder or tmp_path, out, err)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             said = [_text(stream) for stream in (out, err)]
         return subprocess.CompletedProcess(command, code, *said)
@@ -102,7 +103,21 @@ def ir2search(tmp_path: Path) -> Command:
     return call
 
 
-def _fork(command: list[str], folder: Path, out: BinaryIO, err: BinaryIO) -> int:
+@pytest.fixture
+def ir2search(forked: Command) -> Command:
+    """Run the command in an empty folder of the test's own."""
+
+    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        from ir2search.cli.app import main
+
+        return forked(main, ["ir2search", *map(str, arguments)])
+
+    return call
+
+
+def _fork(
+    work: Callable[[], object], command: list[str], folder: Path, out: BinaryIO, err: BinaryIO
+) -> int:
     import torch  # noqa: F401
 
     with warnings.catch_warnings():
@@ -112,14 +127,14 @@ def _fork(command: list[str], folder: Path, out: BinaryIO, err: BinaryIO) -> int
         return child
     try:
         os.chdir(folder)
-        _become(command, out, err)
+        _become(work, command, out, err)
     finally:
         os._exit(70)
 
 
-def _become(command: list[str], out: BinaryIO, err: BinaryIO) -> NoReturn:
-    from ir2search.cli.app import main
-
+def _become(
+    work: Callable[[], object], command: list[str], out: BinaryIO, err: BinaryIO
+) -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(out.fileno(), 1)
     os.dup2(err.fileno(), 2)
@@ -127,15 +142,16 @@ def _become(command: list[str], out: BinaryIO, err: BinaryIO) -> NoReturn:
     sys.argv = command
     warnings.resetwarnings()
     warnings.simplefilter("ignore")
-    code = 1
+    code = 0
     try:
-        main()
+        work()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         import traceback
 
         traceback.print_exc()
+        code = 1
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import runpy
 import shutil
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +23,19 @@ REPORTS = sorted(path.parent for path in REPOSITORY.glob("reports/*/front.csv"))
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_answers_on_a_real_run(recipe: Path, finished_run: Path, tmp_path: Path) -> None:
+def test_a_recipe_answers_on_a_real_run(
+    recipe: Path,
+    finished_run: Path,
+    tmp_path: Path,
+    forked: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
     run, out = shutil.copytree(finished_run, tmp_path / "quick"), tmp_path / "out"
     usage = " ".join(recipe.read_text().split())
     writes = "[--out FOLDER]" in usage
     given = [str(run), *(["--out", str(out)] if writes else [])]
     given += ["--seeds", "2"] if "[--seeds 3]" in usage else []
-    done = subprocess.run(
-        [sys.executable, str(recipe), *given], capture_output=True, text=True, check=False
-    )
+    work = functools.partial(runpy.run_path, str(recipe), run_name="__main__")
+    done = forked(work, [str(recipe), *given])
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) > len(ir.front(run)), "a row for each of something"
     if writes:

@@ -33,6 +33,7 @@ def save(draw: Callable[[], Figure], file: Path) -> None:
     with mpl.rc_context(), matplotlib.style.context(str(STYLE)):
         figure = draw()
         figure.savefig(file.with_suffix(".png"))
+        figure.set_layout_engine("none")  # it is laid out now
         figure.savefig(file.with_suffix(".svg"), metadata={"Date": None})
         figure.savefig(file.with_suffix(".pdf"), metadata={"CreationDate": None})
 

@@ -21,7 +21,10 @@ import typer.main
 from markdown_it import MarkdownIt
 
 import ir2search as ir
+from ir2search.cli.app import main
 from ir2search.search.study import parse_study
+
+Forked = Callable[..., "subprocess.CompletedProcess[str]"]
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/**/*.md"))]
@@ -148,17 +151,17 @@ def test_a_study_of_a_page_is_valid(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", of("python"))
-def test_python_of_a_page_runs(block: Block, inside: Path) -> None:
+def test_python_of_a_page_runs(block: Block, inside: Path, forked: Forked) -> None:
     code = block.code.replace('ir.analyze("runs/digits", "best")', TINY_ANALYSIS)
-    status, said = forked(lambda: exec(compile(code, block.page, "exec"), {}), inside)
-    assert status == 0, said
+    done = forked(lambda: exec(compile(code, block.page, "exec"), {}), ["python"], inside)
+    assert done.returncode == 0, done.stderr
 
 
 TINY_ANALYSIS = 'ir.analyze("runs/digits", "best", images=8, methods=["gradient_x_activation"])'
 
 
 @pytest.mark.parametrize("command", commands())
-def test_a_command_of_a_page_does_what_it_says(command: str, inside: Path) -> None:
+def test_a_command_of_a_page_does_what_it_says(command: str, inside: Path, forked: Forked) -> None:
     if command.startswith(SEEN_ONLY):
         assert_known(command)
         return
@@ -173,8 +176,8 @@ def test_a_command_of_a_page_does_what_it_says(command: str, inside: Path) -> No
     if arguments[0] == "init":
         Path(arguments[1]).unlink(missing_ok=True)
 
-    status, said = forked(lambda: run_main(words), inside)
-    assert status == 0, said
+    done = forked(main, words, inside)
+    assert done.returncode == 0, done.stderr
 
 
 def test_nothing_is_parsed_only_without_need() -> None:
@@ -205,49 +208,6 @@ def assert_known(command: str) -> None:
     extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     for named in re.findall(r"\[(\w+)\]", command):
         assert named in extras["optional-dependencies"]
-
-
-def run_main(words: list[str]) -> None:
-    from ir2search.cli.app import main
-
-    sys.argv = words
-    main()
-
-
-def forked(work: Callable[[], object], folder: Path) -> tuple[int, str]:
-    """Exit code and output of work that is done in a fork of this process."""
-    import torch  # noqa: F401
-
-    said = folder / "said"
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            with said.open("w") as stream:
-                os.dup2(stream.fileno(), 1)
-                os.dup2(stream.fileno(), 2)
-                sys.stdout = sys.stderr = stream
-                code = exit_code(work)
-                stream.flush()
-        finally:
-            os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return code, said.read_text()
-
-
-def exit_code(work: Callable[[], object]) -> int:
-    import traceback
-    import warnings
-
-    warnings.simplefilter("ignore")
-    try:
-        work()
-    except SystemExit as end:
-        return int(end.code or 0)
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    return 0
 
 
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:

@@ -420,10 +420,10 @@ def test_what_goes_beyond_the_paper_can_be_searched(quick: dict[str, Any], tmp_p
 def test_every_family_can_be_searched_and_analysed(
     quick: dict[str, Any], tmp_path: Path, backbone: str, depth: int
 ) -> None:
-    quick["space"] = {"backbone": backbone, "width": 0.03, "taps": {"stem": [True, False]}}
+    quick["space"] = {"backbone": backbone, "width": 0.03, "threshold": [0.0, 0.9]}
     quick["data"]["size"] = 32
     quick["recipe"]["epochs"] = 1
-    start({**quick, "trials": 2}, tmp_path / "run")
+    start({**quick, "trials": 1}, tmp_path / "run")
     assert set(ir.trials(tmp_path / "run")["depth"]) == {depth}
     methods = ("conductance", "grad_cam")
     found = ir.analyze(tmp_path / "run", images=4, methods=methods, device="cpu").table
