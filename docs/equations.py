@@ -10,6 +10,7 @@ import html
 import re
 from typing import Any
 
+import numpy as np
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
@@ -26,7 +27,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def _drawn(lines: list[str]) -> str:
     drawings = "<br>".join(_svg(line.strip()) for line in lines)
-    return f'<p style="text-align: center; line-height: 2.6">{drawings}</p>'
+    return f'<p style="text-align: center; line-height: 3.2">{drawings}</p>'
 
 
 def _svg(tex: str) -> str:
@@ -35,6 +36,7 @@ def _svg(tex: str) -> str:
         float(size) for size in text_to_path.get_text_width_height_descent(f"${tex}$", font, True)
     )
     points, codes = text_to_path.get_text_path(font, f"${tex}$", ismath=True)
+    points = np.asarray(points) * SIZE / text_to_path.FONT_SCALE
     # matplotlib's y goes up, SVG's down; a point of room for what the measures leave out
     box = f"-1 {depth - height - 1:.2f} {width + 2:.2f} {height + 2:.2f}"
     style = f"width: {1.25 * width / SIZE:.2f}em; max-width: 100%; vertical-align: middle"

@@ -1,0 +1,90 @@
+"""What pages say in tables and equations is what the package does."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import runpy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ir2search as ir
+from ir2search.cli.app import COMMANDS
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def rows(table: str) -> list[list[str]]:
+    """Cells of a table's rows, without its head."""
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_papers_networks_cost_what_the_page_says() -> None:
+    section = page("explanation/counting.md").partition("## The paper's networks")[2]
+    told = rows(section.partition("\n## ")[0])
+    assert len(told) == 7
+    for name, *millions in told:
+        candidate = ir.preset(name)
+        price = ir.cost(candidate)
+        without = ir.cost(replace(candidate, fusion="none"))
+        counted = (price.flops, price.bops, price.ops, without.ops)
+        for text, count in zip(millions, counted, strict=True):
+            places = len(text.partition(".")[2])
+            assert text == f"{count / 1e6:.{places}f}", name
+
+
+def test_fusion_costs_what_the_equations_say() -> None:
+    base = ir.preset("cifar-resnet20")
+    k, n, h, w, s = 16 + 16 + 32 + 64, 64, 8, 8, 4
+    m = n // s
+    without = ir.cost(replace(base, fusion="none")).flops
+    assert ir.cost(replace(base, fusion="dense")).flops - without == k * n * h * w
+    assert ir.cost(base).flops - without == (k * m + 9 * m * (s - 1)) * h * w
+
+
+def test_every_command_has_its_function() -> None:
+    section = page("reference/python.md").partition("## Commands")[2].partition("\n## ")[0]
+    told = rows(section)
+    assert [name.strip("`") for name, _ in told] == [command.__name__ for command in COMMANDS]
+    for _, call in told:
+        for dotted in re.findall(r"(ir2search[\w.]+)\(", call):
+            package, _, function = dotted.rpartition(".")
+            assert callable(getattr(importlib.import_module(package), function)), dotted
+
+
+EQUATIONS = [
+    pytest.param(tex, id=f"{path.name} {number}")
+    for path in sorted(DOCS.rglob("*.md"))
+    for number, tex in enumerate(
+        re.findall(r"^\$\$\n(.+?)\n\$\$$", path.read_text(encoding="utf-8"), re.M | re.S)
+    )
+]
+
+
+@pytest.mark.parametrize("tex", EQUATIONS)
+def test_an_equation_fills_its_drawing_and_stays_within(tex: str) -> None:
+    hook: dict[str, Any] = runpy.run_path(str(DOCS / "equations.py"))
+    drawn = hook["on_page_markdown"](f"Before\n\n$$\n{tex}\n$$\n\nafter")
+    drawings = re.findall(r'viewBox="([^"]+)".*?<path d="([^"]+)"', drawn)
+    assert len(drawings) == len(tex.splitlines())
+    for box, outline in drawings:
+        left, top, width, height = map(float, box.split())
+        numbers = [float(number) for number in re.findall(r"-?\d+\.\d+", outline)]
+        for first, extent, along in ((left, width, numbers[::2]), (top, height, numbers[1::2])):
+            assert first <= min(along) <= max(along) <= first + extent
+            assert max(along) - min(along) > extent / 2
+
+
+def test_equations_are_only_what_stands_between_lines_of_dollars() -> None:
+    hook: dict[str, Any] = runpy.run_path(str(DOCS / "equations.py"))
+    plain = "costs $5\n\n```console\necho $$\n```\n"
+    assert hook["on_page_markdown"](plain) == plain
+    assert len(EQUATIONS) > 4
