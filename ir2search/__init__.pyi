@@ -33,6 +33,7 @@ from .search import run_data as run_data
 from .search import status as status
 from .search import train_variant as train_variant
 from .search import trials as trials
+from .shipping import onnx_model as onnx_model
 from .space import Candidate as Candidate
 from .space import Choice as Choice
 from .space import Range as Range

@@ -1,0 +1,1 @@
+from .onnx_graph import onnx_model as onnx_model
