@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -74,7 +77,8 @@ def _complain_of_usage(error: Exception) -> None:
     """End with a sentence where options or arguments were wrong; return where it is not that."""
     if getattr(error, "exit_code", None) != 2 or not hasattr(error, "format_message"):
         return
-    message = error.format_message().rstrip(".")
+    message = error.format_message().rstrip(".").replace("Value error, ", "")
+    message = message.replace(": Input should", ": must")
     if not message:  # the help was shown instead
         return
     context = getattr(error, "ctx", None)
@@ -101,8 +105,16 @@ def _root() -> None:
     pass
 
 
+def _help(command: Callable[..., None]) -> str:
+    """Its docstring, with each paragraph but the examples in one line: a terminal folds it."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(
+        each if each.startswith("\b") else re.sub(r"\s*\n\s*", " ", each) for each in paragraphs
+    )
+
+
 for _command in COMMANDS:
-    app.command()(_command)
+    app.command(help=_help(_command))(_command)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from ir2search.data.sources import SOURCES
 
 def _known(source: str) -> str:
     if source not in SOURCES:
-        raise ValueError(f"must be a data source: {SOURCES.missing(source)}")
+        raise ValueError(SOURCES.missing(source))
     return source
 
 

@@ -68,7 +68,7 @@ def _compiled() -> Path:
     compiler = os.environ.get("CXX") or next(filter(shutil.which, COMPILERS), None)
     if compiler is None:
         raise OSError("there is none of " + ", ".join(COMPILERS))
-    parts = (SOURCE.read_text(), FLAGS, compiler, platform.machine(), _cpu())
+    parts = (SOURCE.read_text(encoding="utf-8"), FLAGS, compiler, platform.machine(), _cpu())
     key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
     file = user_cache_path("ir2search") / f"native-{key}.so"
     if not file.exists():
@@ -85,7 +85,7 @@ def _compiled() -> Path:
 def _cpu() -> str:
     """What this CPU can do, in words: a library that is made for one may not run on another."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line for line in lines if line.startswith(("flags", "Features")))
     except (OSError, StopIteration):
         return platform.processor()

@@ -20,6 +20,7 @@ from typing import Any
 
 import tomli_w
 
+from ir2search import text
 from ir2search.errors import RunError
 from ir2search.extensions import FOLDER, SUMS, check_copies, checksums
 from ir2search.files import write_text
@@ -71,7 +72,7 @@ def saved_study(folder: Path) -> Study:
     """
     if not (folder / STUDY_FILE).is_file():
         near = sorted(path.parent.name for path in folder.parent.glob(f"*/{STUDY_FILE}"))
-        hint = f"there are {', '.join(near)}" if near else "start one with `ir2search run STUDY`"
+        hint = text.near(folder.name, near) if near else "start one with `ir2search run STUDY`"
         raise RunError(f"{folder}: no run in this folder; {hint}")
     check_copies(folder)
     return load_study(folder / STUDY_FILE)

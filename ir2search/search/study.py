@@ -23,7 +23,7 @@ from pydantic.dataclasses import dataclass
 
 from ir2search import text
 from ir2search.data import DataConfig
-from ir2search.errors import SpaceError, StudyError
+from ir2search.errors import CandidateError, SpaceError, StudyError
 from ir2search.extensions import UserModule, load_modules, read_module
 from ir2search.search.limits import Stop
 from ir2search.search.objectives import OBJECTIVES
@@ -33,6 +33,7 @@ from ir2search.space import TAP, Choice, Domain, Range, SearchSpace
 from ir2search.training import Distillation, Recipe, named_recipe
 
 Sampler = Literal["ehvi", "nsga2", "nsga3", "tpe", "gp", "random", "grid"]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a study and of its run's folder
 SUFFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
@@ -125,7 +126,7 @@ class Study(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+    name: Annotated[str, Field(pattern=NAME, max_length=100)]
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
     modules: tuple[UserModule, ...] = ()
     trials: Annotated[int, Field(strict=True, ge=1)] = 20
@@ -227,7 +228,7 @@ def parse_study(values: Mapping[str, Any], source: str) -> Study:
         study = Study.model_validate({"name": Path(source).stem, **values, "modules": modules})
     except ValidationError as error:
         raise StudyError(f"{source}: {_sentence(error)}") from None
-    except SpaceError as error:
+    except (CandidateError, SpaceError) as error:
         raise StudyError(f"{source}: [space] {error}") from None
     except StudyError as error:
         raise StudyError(f"{source}: {error}") from None
@@ -328,7 +329,12 @@ def _sentence(error: ValidationError) -> str:
         return f"{where}: is missing; add it"
     if first["type"] in ("dataclass_type", "is_instance_of", "mapping_type"):
         return f"{where}: must be a table, [{where}], but got {first['input']!r}"
-    return f"{where}: {text.rule(first['msg'])}, but got {first['input']!r}"
+    rule = text.rule(first["msg"])
+    if rule.endswith("?"):  # it names the value already
+        return f"{where}: {rule}"
+    known = re.findall(r"'([^']+)'", first.get("ctx", {}).get("expected", ""))
+    hint = text.meant(first["input"], known) if first["type"] == "literal_error" else ""
+    return f"{where}: {rule}, but got {first['input']!r}{hint}"
 
 
 def _known_keys(path: list[str]) -> str:

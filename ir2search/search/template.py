@@ -9,6 +9,7 @@ import tomli_w
 
 from ir2search.errors import InputError
 from ir2search.search.shipped import TEMPLATE
+from ir2search.search.study import NAME
 
 SOURCE = re.compile(r"^source = .*\n# path = .*\n", re.MULTILINE)
 
@@ -21,11 +22,14 @@ def write_template(file: str | Path, data: str | Path | None = None) -> None:
         data: folder of images that the study is to take; the digits that come along if left out.
 
     Raises:
-        InputError: the file is there already, or the data folder is not.
+        InputError: the file is there already or has a name that no run can have, or the data folder
+            is not there.
     """
     file = Path(file)
     if file.exists():
         raise InputError(f"{file}: is there already; give another name")
+    if not re.fullmatch(NAME, file.stem):
+        raise InputError(f"{file}: name it with letters, digits, '.', '_' and '-' alone")
     if data is not None and not Path(data).is_dir():
         raise InputError(f"--data {data}: there is no such folder")
     text = TEMPLATE.read_text(encoding="utf-8")

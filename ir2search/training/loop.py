@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ir2search import text
 from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import InputError, TrainingDiverged
 from ir2search.models.network import TappedNetwork
@@ -28,6 +29,8 @@ from ir2search.training.checkpoint import (
 from ir2search.training.distillation import load_teacher, soft_cross_entropy
 from ir2search.training.recipe import Recipe
 from ir2search.training.statistics import RunningStatistics
+
+KINDS = ("cpu", "cuda", "mps", "xpu")  # of devices, for names that are near
 
 
 class Interrupted(Exception):
@@ -292,6 +295,10 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--device {name}: not to be had here ({reason}); try cpu") from None
+        kind = name.split(":")[0]
+        if kind in KINDS:
+            reason, fix = str(error).splitlines()[0], "; try cpu"
+        else:  # torch would list all it ever knew
+            reason, fix = "there is no such device", text.meant(kind, KINDS) or "; try cpu"
+        raise InputError(f"--device {name}: not to be had here ({reason}){fix}") from None
     return device

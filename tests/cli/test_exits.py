@@ -85,6 +85,12 @@ def test_every_command_explains_itself_with_examples_that_it_takes(
         assert set(re.findall(r"--[a-z]+", example)) <= options
 
 
+def test_paragraphs_of_help_fold_where_the_terminal_ends(ir2search: Command) -> None:
+    shown = re.sub(r" +\n", "\n", ir2search("run", "--help").stdout)
+    assert "test images are read once" in " ".join(shown.split())
+    assert " test images\n" not in shown, "where the source breaks the line"
+
+
 def test_help_lists_every_command(ir2search: Command) -> None:
     shown = ir2search("--help").stdout
     assert all(f" {command} " in shown for command in COMMANDS)

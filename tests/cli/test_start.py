@@ -31,6 +31,13 @@ def test_init_writes_a_study_that_runs(ir2search: Command, tmp_path: Path) -> No
     assert again.stderr == ("ir2search: birds/first.toml: is there already; give another name\n")
 
 
+def test_init_takes_no_name_that_no_folder_may_have(ir2search: Command, tmp_path: Path) -> None:
+    done = ir2search("init", "my:birds.toml")
+    assert done.returncode == 2
+    assert done.stderr.startswith("ir2search: my:birds.toml: name it with letters, digits")
+    assert not list(tmp_path.iterdir())
+
+
 def test_init_takes_a_folder_of_images(ir2search: Command, tmp_path: Path) -> None:
     (tmp_path / "my images").mkdir()
     done = ir2search("init", "--data", "my images", "--json")

@@ -99,6 +99,8 @@ WRONG: list[tuple[Change, str, str]] = [
     ({"seed": -1}, "seed", "greater than or equal to 0"),
     ({"name": "../up"}, "name", "pattern"),
     ({"sampler": "bayes"}, "sampler", "'tpe'"),
+    ({"sampler": "tpee"}, "sampler", "but got 'tpee'; did you mean 'tpe'?"),
+    ({"space": {"backbone": "cifar-resnt"}}, "[space] backbone", "did you mean 'cifar-resnet'?"),
     ({"objectives": ["accuracy"]}, "objectives", "two or more"),
     ({"objectives": ["ops", "ops"]}, "objectives", "different"),
     ({"objectives": ["accuracy", "speed"]}, "objectives", "bops, memory"),

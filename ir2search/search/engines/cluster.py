@@ -58,7 +58,7 @@ class Cluster:
         self._curves = Curves(listener)
         self._mark = (folder / MARK).resolve()
         self._token = secrets.token_hex(8)
-        self._mark.write_text(self._token)
+        self._mark.write_text(self._token, encoding="utf-8")
         here = ray.get_runtime_context().get_node_id()
         placed = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
         self._post = ray.remote(Post).options(num_cpus=0, scheduling_strategy=placed).remote()
@@ -223,7 +223,7 @@ def _perform(
 
 def _sees(mark: str, token: str) -> bool:
     try:
-        return Path(mark).read_text() == token
+        return Path(mark).read_text(encoding="utf-8") == token
     except OSError:
         return False
 

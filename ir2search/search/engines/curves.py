@@ -28,6 +28,8 @@ class Curves:
             size = file.stat().st_size if file.exists() else 0
             if size and size != self._told.get(file):
                 self._told[file] = size
-                newest = EpochResult(**json.loads(file.read_text().splitlines()[-1]))
+                newest = EpochResult(
+                    **json.loads(file.read_text(encoding="utf-8").splitlines()[-1])
+                )
                 self._listener.on_step(job.number, newest.epoch)
                 self._listener.on_epoch(job.number, newest)
