@@ -390,7 +390,7 @@ def _family(name: str) -> Family:
     except KeyError:
         raise CandidateError(
             f"backbone: must be one of {', '.join(FAMILIES)}, but got {name!r}"
-            f"{text.meant(name, FAMILIES)}" + text.meant(name, FAMILIES)
+            + text.meant(name, FAMILIES)
         ) from None
 
 

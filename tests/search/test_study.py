@@ -100,7 +100,11 @@ WRONG: list[tuple[Change, str, str]] = [
     ({"name": "../up"}, "name", "pattern"),
     ({"sampler": "bayes"}, "sampler", "'tpe'"),
     ({"sampler": "tpee"}, "sampler", "but got 'tpee'; did you mean 'tpe'?"),
-    ({"space": {"backbone": "cifar-resnt"}}, "[space] backbone", "did you mean 'cifar-resnet'?"),
+    (
+        {"space": {"backbone": "cifar-resnt"}},
+        "[space] backbone",
+        "resnt'; did you mean 'cifar-resnet'?",
+    ),
     ({"objectives": ["accuracy"]}, "objectives", "two or more"),
     ({"objectives": ["ops", "ops"]}, "objectives", "different"),
     ({"objectives": ["accuracy", "speed"]}, "objectives", "bops, memory"),
