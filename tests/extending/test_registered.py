@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -160,3 +163,33 @@ def test_a_class_of_one_image_is_named() -> None:
 
     with pytest.raises(DataError, match="class 0 has 1 training image"):
         ir.load_data(ir.DataConfig(source="one of each"), None, Path("unused"), 0)
+
+
+def test_a_machine_of_a_cluster_needs_no_file_of_the_studys(
+    write: Callable[[str, str], Path], finished_run: Path, tmp_path: Path
+) -> None:
+    """What is sent to a node brings the modules along, and comes to a process that has none."""
+    cloudpickle = pytest.importorskip("ray.cloudpickle")
+    data = ir.run_data(finished_run)
+    file = write("own", NARROW.format(change="pass"))
+    modules = load_study(file).modules
+    (file.parent / "mine.py").unlink()
+    candidate = ir.Candidate(backbone="mine", depth=8, image=data.image, classes=data.classes)
+    job = Job(0, candidate, tmp_path / "trial", seed=0)
+    sent = tmp_path / "sent"
+    recipe = ir.Recipe(epochs=1, warmup_epochs=0, batch_size=512)
+    sent.write_bytes(cloudpickle.dumps((job, Work(recipe, data, None, modules))))
+    code = (
+        "import pickle, sys, torch; from ir2search.search.engines.job import Silent, perform\n"
+        "job, work = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "done = perform(job, work, torch.device('cpu'), Silent(), lambda: False)\n"
+        "print(done.failure, done.result.best.epoch)"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code, sent],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.stdout == "None 1\n", shown.stderr
