@@ -6,7 +6,7 @@ RUNS ?= runs
 MOASHA := .venv-moasha
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test docs lint bench-training bench-agreement bench-streaming bench-search bench-warm-start \
+.PHONY: demo test unit docs lint bench-training bench-agreement bench-streaming bench-search bench-warm-start \
 	bench-overhead bench-information bench-report browser truth lock clean
 
 demo: $(VENV)/.installed
@@ -14,8 +14,12 @@ demo: $(VENV)/.installed
 	$(BIN)/ir2search analyze $(RUNS)/digits --trial best --images 64
 	$(BIN)/ir2search report $(RUNS)/digits
 
-test: $(VENV)/.installed-dev browser
-	$(MAKE) lint
+# what does not depend on each other runs at once
+test:
+	$(MAKE) -j2 $(VENV)/.installed-dev browser
+	$(MAKE) -j2 --output-sync=target lint unit
+
+unit: $(VENV)/.installed-dev
 	$(BIN)/pytest -n auto
 
 # into site/, warnings are errors

@@ -27,6 +27,8 @@ from ir2search.search.study import parse_study
 Forked = Callable[..., "subprocess.CompletedProcess[str]"]
 
 REPOSITORY = Path(__file__).parents[2]
+pytestmark = pytest.mark.xdist_group("docs")  # one run for all pages
+
 PAGES = [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/**/*.md"))]
 ELSEWHERE = {"extending.md"}  # its blocks are run in tests/extending
 LANGUAGES = {"console", "python", "toml", ""}

@@ -24,6 +24,12 @@ def run_copy(finished_run: Path, tmp_path: Path) -> Path:
     return shutil.copytree(finished_run, tmp_path / "quick")
 
 
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes most of the time of a small analysis."""
+    monkeypatch.setattr("ir2search.report.analysis.save", lambda *_: None)
+
+
 def test_an_analysis_writes_every_number_and_figures(run_copy: Path) -> None:
     steps: list[tuple[str, int, int]] = []
     found = ir.analyze(run_copy, images=16, device="cpu", on_step=lambda *step: steps.append(step))
@@ -52,6 +58,7 @@ def test_an_analysis_writes_every_number_and_figures(run_copy: Path) -> None:
     assert found.trust["method"].iloc[0].replace("_", " ") in page
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_what_was_measured_is_read_again(run_copy: Path) -> None:
     asked = {"images": 8, "layers": ["stem", "stage3"], "methods": ["deeplift"], "device": "cpu"}
     first = ir.analyze(run_copy, **asked)
@@ -64,6 +71,7 @@ def test_what_was_measured_is_read_again(run_copy: Path) -> None:
     assert any("binary" in what for what in told), "other images are measured anew"
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_every_member_of_the_front_is_analysed(run_copy: Path) -> None:
     asked = {"images": 4, "layers": ["stem"], "methods": ["grad_cam"], "device": "cpu"}
     found = analyze_trials(run_copy, "front", **asked)

@@ -178,8 +178,9 @@ class Interrupt(ir.RunObserver):
     on_wait = on_trial = on_epoch
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "grid"])
-@pytest.mark.parametrize("after", [2, 7, 12])
+@pytest.mark.parametrize(
+    ("after", "sampler"), [(2, "tpe"), (7, "tpe"), (12, "tpe"), (7, "nsga2"), (12, "grid")]
+)
 def test_an_interrupted_study_with_rungs_ends_as_one_that_was_not(
     quick: dict[str, Any], tmp_path: Path, sampler: str, after: int
 ) -> None:

@@ -81,8 +81,7 @@ def test_a_killed_driver_leaves_no_worker_and_its_run_goes_on(
     time.sleep(random.Random(0).uniform(0, 0.3))
     driver.kill()
     driver.wait()
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    ir.run(parse_study(quick, "quick.toml"), tmp_path / "quick", device="cpu")
     same(tmp_path / "quick", finished_run)
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
@@ -109,7 +108,7 @@ def test_ctrl_c_ends_workers_cleanly(
     assert driver.returncode == 130
     assert "Traceback" not in said
     assert said.splitlines()[-1] == "ir2search: stopped; run the same command again to go on"
-    subprocess.run(command, check=True, capture_output=True)
+    ir.run(parse_study(quick, "quick.toml"), tmp_path / "quick", device="cpu")
     same(tmp_path / "quick", finished_run)
 
 
