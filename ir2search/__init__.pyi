@@ -8,6 +8,8 @@ from .data import load_data as load_data
 from .data import register_dataset as register_dataset
 from .errors import IR2SearchError as IR2SearchError
 from .information import register_measure as register_measure
+from .latency import Latency as Latency
+from .latency import latency as latency
 from .models import Family as Family
 from .models import Plan as Plan
 from .models import TappedNetwork as TappedNetwork

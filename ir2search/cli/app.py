@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from ir2search import text
-from ir2search.cli import machine, networks, studies
+from ir2search.cli import devices, machine, networks, studies
 from ir2search.errors import InputError, IR2SearchError
 
 COMMANDS = (
@@ -27,6 +27,7 @@ COMMANDS = (
     networks.train,
     networks.evaluate,
     networks.analyze,
+    devices.latency,
     machine.doctor,
 )
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ir2search.costs import Cost
     from ir2search.doctor import Finding
+    from ir2search.latency import Latency
     from ir2search.released import Evaluation
     from ir2search.report import Analysis
     from ir2search.search import RunStatus
@@ -90,6 +91,30 @@ def _show_analysis(
     console.print(f"attributions to trust, the most faithful first: {text.names(trusted)}")
     console.print(f"not to trust on this network: {text.names(others)}")
     console.print(f"figures and tables in {escape(str(analysis.folder))}")
+
+
+def show_latency(found: Latency, as_json: bool) -> None:
+    """Times of a network by way, threads and batch."""
+    if as_json:
+        _print_json(found.as_dict())
+        return
+    columns = ("way", "threads", "batch", "median", "quartiles", "an image", "")
+    table = _table(f"{found.name}: milliseconds a call", columns, words={"way", ""})
+    for row in found.rows:
+        low, median, high = (
+            1000 * seconds for seconds in (row.timing.low, row.timing.median, row.timing.high)
+        )
+        fastest = row.way in found.fastest(row.threads, row.batch)
+        table.add_row(
+            row.way,
+            str(row.threads),
+            str(row.batch),
+            f"{median:.3f}",
+            f"{low:.3f} to {high:.3f}",
+            f"{median / row.batch:.3f}",
+            "fastest" if fastest else "",
+        )
+    _console().print(table)
 
 
 def show_cost(cost: Cost, name: str, as_json: bool, as_csv: bool) -> None:

@@ -1,0 +1,5 @@
+from .clock import Timing as Timing
+from .clock import timed as timed
+from .compare import Latency as Latency
+from .compare import Measured as Measured
+from .compare import latency as latency

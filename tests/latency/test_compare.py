@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import ir2search as ir
+from ir2search.errors import InputError
+from ir2search.latency import Latency, Measured, Timing
+from ir2search.latency.rivals import float_twin, onnxruntime_float, onnxruntime_int8
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+TINY = ir.Candidate(depth=8, width=0.25, image=(3, 12, 12))
+
+
+def test_rivals_run_the_network_that_they_are_timed_on() -> None:
+    torch.manual_seed(0)
+    network = float_twin(TINY)
+    images = np.random.default_rng(0).standard_normal((4, *TINY.image), dtype=np.float32)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(images)).numpy()
+    exact = onnxruntime_float(network, TINY.image, 1)(images)
+    np.testing.assert_allclose(exact, expected, atol=1e-4)
+    rounded = onnxruntime_int8(network, TINY.image, 1)(images)
+    error = np.abs(rounded - expected).max()
+    assert 0 < error < 0.3 * np.ptp(expected), "8 bits are near, but not the same"
+
+
+def test_every_way_has_a_row_for_each_batch_and_number_of_threads() -> None:
+    before = torch.get_num_threads()
+    found = ir.latency(TINY, threads=[1, 2], batches=[1, 3], ways=["onnxruntime"], seconds=0.01)
+    assert [(row.threads, row.batch) for row in found.rows] == [(1, 1), (2, 1), (1, 3), (2, 3)]
+    assert all(0 < row.timing.low <= row.timing.median <= row.timing.high for row in found.rows)
+    assert torch.get_num_threads() == before
+
+
+def test_a_wider_network_takes_longer() -> None:
+    wide = replace(TINY, width=8, image=(3, 16, 16))
+    medians = [
+        ir.latency(each, ways=["onnxruntime"], seconds=0.05).rows[0].timing.median
+        for each in (TINY, wide)
+    ]
+    assert medians[1] > 3 * medians[0]
+
+
+def test_what_is_within_the_noise_of_the_fastest_is_as_fast() -> None:
+    timings = {"a": Timing(1, 0.9, 1.1, 9), "b": Timing(1.1, 1.05, 1.3, 9), "c": Timing(2, 2, 2, 9)}
+    rows = tuple(Measured(way, 1, 1, timing) for way, timing in timings.items())
+    assert Latency("any", rows).fastest(1, 1) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ({"threads": [0]}, "`threads` must be whole numbers of at least 1, but got 0"),
+        ({"batches": []}, "`batch` must be whole numbers of at least 1, but got none"),
+        ({"batches": [10**9], "ways": ["onnxruntime"]}, "a batch of 1000000000 images is too"),
+        ({"ways": []}, "there are onnxruntime, int8, torch"),
+    ],
+)
+def test_wrong_numbers_are_one_sentence(asked: dict[str, list[int]], complaint: str) -> None:
+    with pytest.raises(InputError, match=re.escape(complaint)):
+        ir.latency(TINY, **asked)
+
+
+def test_the_command_prints_a_table_and_the_same_as_json(
+    ir2search: Command, finished_run: Path
+) -> None:
+    trial = finished_run / "trials" / "0"
+    given = ("latency", trial, "--ways", "onnxruntime", "--seconds", "0.01", "--batch", "1,2")
+    table = ir2search(*given)
+    assert table.returncode == 0, table.stderr
+    assert len(re.findall(r"^ *onnxruntime +1 +[12] +\d+\.\d{3} ", table.stdout, re.MULTILINE)) == 2
+    printed = json.loads(ir2search(*given, "--json").stdout)
+    assert [row["batch"] for row in printed["rows"]] == [1, 2]
+    wrong = ir2search("latency", trial, "--threads", "1,two")
+    assert wrong.returncode == 2
+    assert "--threads must be whole numbers by comma, such as 1,2, but got '1,two'" in wrong.stderr
