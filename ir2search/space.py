@@ -223,7 +223,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Range:
-    """A searched number from ``low`` to ``high``, both included; whole where both are."""
+    """Numbers from ``low`` to ``high``, ends included; whole where they and the step are."""
 
     low: int | float
     high: int | float
@@ -233,13 +233,14 @@ class Range:
     @property
     def is_whole(self) -> bool:
         """Whether only whole numbers are meant."""
-        return isinstance(self.low, int) and isinstance(self.high, int)
+        ends = isinstance(self.low, int) and isinstance(self.high, int)
+        return ends and float(self.step or 1).is_integer()
 
     def values(self) -> tuple[Value, ...] | None:
         """All values, or None where they are a continuum."""
         if self.step is None and not self.is_whole:
             return None
-        step = self.step or 1
+        step = int(self.step or 1) if self.is_whole else self.step or 1
         count = math.floor((self.high - self.low) / step + 1e-9) + 1
         return tuple(self.low + step * i for i in range(count))
 
@@ -277,7 +278,7 @@ class SearchSpace:
         for name, value in self.fixed.items():
             self._check_value(name, value)
         for name, domain in self.searched.items():
-            for value in _ends(domain):
+            for value in (*_ends(domain), *(_values(domain) or ())[1:2]):
                 self._check_value(name, value)
 
     def candidate(self, parameters: Mapping[str, Any]) -> Candidate:

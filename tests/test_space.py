@@ -178,6 +178,8 @@ def space(**searched: Choice | Range) -> SearchSpace:
         ({"fusion_ratio": 2}, {"fusion_channels": Range(2, 4)}, "not both"),
         ({"backbone": "alexnet"}, {}, "backbone: must be one of"),
         ({}, {"depth": Range(8, 9)}, "depth: must be 6 n"),
+        ({}, {"depth": Range(8, 20, step=4)}, "depth: must be 6 n"),
+        ({}, {"fusion_channels": Range(1, 3, step=0.5)}, "fusion_channels: must be"),
         ({}, {"threshold": Range(-1.0, 1.0)}, "threshold: must be at least 0"),
         ({}, {"tap_stem": Choice((0, 1))}, "taps.stem: must be true or false, but got 0"),
     ],

@@ -45,6 +45,15 @@ def test_distributions_are_those_of_the_space() -> None:
     }
 
 
+def test_whole_ends_with_a_part_as_step_are_a_range_of_parts() -> None:
+    space = SearchSpace({}, {"threshold": Range(0, 1, step=0.1), "depth": Range(8, 20, step=6.0)})
+    assert distributions(space) == {
+        "threshold": FloatDistribution(0.0, 1.0, step=0.1),
+        "depth": IntDistribution(8, 20, step=6),
+    }
+    assert {point["depth"] for point in space.grid()} == {8, 14, 20}
+
+
 def test_every_sampler_is_optunas_and_takes_its_seed_from_the_trial() -> None:
     kinds = {name: type(make_sampler(name, 0, 1)).__name__ for name in SAMPLERS}
     assert kinds == {
