@@ -135,5 +135,5 @@ def test_three_objectives_have_a_panel_each(quick: dict[str, Any], tmp_path: Pat
 
 
 def test_a_folder_without_a_run_is_named_with_the_runs_beside_it(finished_run: Path) -> None:
-    with pytest.raises(RunError, match="quik: no run in this folder; there are quick"):
+    with pytest.raises(RunError, match=r"quik: no run in this folder; did you mean 'quick'\?"):
         ir.write_report(finished_run.parent / "quik")
