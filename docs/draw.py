@@ -15,17 +15,20 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.style
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, PercentFormatter
 
 import ir2search as ir
 from ir2search.choices import Estimator
 from ir2search.nn.estimators import ESTIMATORS
 from ir2search.report.figures import STYLE
+from ir2search.search.rungs import Ladder, Rungs
 from ir2search.space import read_candidate
 
 FOLDER = Path(__file__).with_name("figures")
+TRUTH = Path(__file__).parents[1] / "tests" / "benchmarks" / "truth.parquet"
 THRESHOLDS = (0.15, 0.9, 1.0)
 DIGITS = 8
 
@@ -140,6 +143,80 @@ def network_figure() -> Figure:
     return figure
 
 
+KINDS = ("binary convolutions / 64", "first layer", "shortcuts", "recovery", "last layer")
+
+
+def costs_figure() -> Figure:
+    """Where the operations of the paper's networks are."""
+    figure = Figure(figsize=(7, 2.4))
+    axis = figure.subplots()
+    names = ("cifar-resnet20", "cifar-resnet18", "imagenet-resnet18-A", "imagenet-resnet18-D")
+    shares = pd.DataFrame({name: operations_by_kind(name) for name in names}).T[list(KINDS)]
+    shares = shares.fillna(0.0).div(shares.sum(axis=1), axis=0)
+    left = shares.cumsum(axis=1) - shares
+    for kind in KINDS:
+        axis.barh(shares.index, shares[kind], left=left[kind], label=kind)
+    axis.invert_yaxis()
+    axis.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axis.set_xlabel("share of OPs")
+    figure.legend(loc="outside upper center", ncols=3, fontsize=8)
+    return figure
+
+
+def operations_by_kind(name: str) -> pd.Series:
+    """OPs of a preset by kind of layer."""
+    parts = {"stem": "first layer", "recovery": "recovery", "head": "last layer"}
+    layers = ir.cost(ir.preset(name)).layers
+    kind = layers["name"].str.split(".").str[0].map(parts).fillna("shortcuts")
+    kind = kind.where(layers["bops"] == 0, KINDS[0])
+    return (layers["flops"] + layers["bops"] / 64).groupby(kind).sum()
+
+
+def rungs_figure() -> Figure:
+    """Networks of the table of the truth on a ladder of rungs: who is trained for how long."""
+    truth = pd.read_parquet(TRUTH)
+    truth = truth[truth["seed"] == 0]
+    chosen = truth["candidate_id"].drop_duplicates().sample(27, random_state=1)
+    curves = [truth[truth["candidate_id"] == name].set_index("epoch") for name in chosen]
+    levels = Rungs(minimum=1, factor=3).levels(27)
+    reached = climbed(curves, levels)
+    figure = Figure(figsize=(7, 3.2))
+    axis = figure.subplots()
+    for curve, end in zip(curves, reached, strict=True):
+        accuracy = curve["validation_accuracy"]
+        color = "C0" if end == levels[-1] else "C1"
+        axis.plot(accuracy.loc[end:], color="0.85", linewidth=0.7)
+        axis.plot(accuracy.loc[:end], color=color, linewidth=1.0, zorder=3)
+        axis.plot(end, accuracy.loc[end], "o", color=color, markersize=3, zorder=3)
+    axis.set_xscale("log")
+    axis.set_xticks(levels, [str(level) for level in levels])
+    axis.minorticks_off()
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axis.set(xlabel="epochs (rungs)", ylabel="validation accuracy")
+    whole = len(curves) * levels[-1]
+    axis.set_title(f"{sum(reached)} epochs in place of {whole}; grey: not trained", fontsize=9)
+    return figure
+
+
+def climbed(curves: list[pd.DataFrame], levels: tuple[int, ...]) -> list[int]:
+    """How many epochs each network is trained for, one worker training whoever may go on first."""
+    ladder = Ladder(levels, 3)
+    reached = [0] * len(curves)
+    waiting = iter(range(len(curves)))
+    while True:
+        step = ladder.next()
+        if step is None:
+            fresh = next(waiting, None)
+            if fresh is None:
+                return reached
+            step = fresh, 0
+        number, level = step
+        seen = curves[number].loc[: levels[level]]
+        best = seen["validation_accuracy"].max()
+        ladder.record(number, level, (-best, seen["ops"].iloc[0]))
+        reached[number] = levels[level]
+
+
 def save(draw: Callable[[], Figure], name: str) -> None:
     """Draw in the package's style, on white."""
     with mpl.rc_context(), matplotlib.style.context(str(STYLE)):
@@ -156,6 +233,8 @@ def main() -> None:
     save(surrogate_figure, "surrogate.svg")
     save(network_figure, "network.svg")
     save(recovery_figure, "recovery.svg")
+    save(costs_figure, "costs.svg")
+    save(rungs_figure, "rungs.svg")
     save(lambda: restriction_figure(run), "restriction.png")
 
 

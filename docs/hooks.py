@@ -33,8 +33,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Find the reports' figures inside the site, one folder nearer than in the repository."""
-    return FIGURE.sub(r"](\1\2)", markdown)
+    """Find the reports' figures inside the site, one folder nearer than in the repository.
+
+    Commands are coloured as a shell's, where a console's without a prompt pass for its answers.
+    """
+    return FIGURE.sub(r"](\1\2)", markdown).replace("```console\n", "```sh\n")
 
 
 def _figures() -> set[str]:
@@ -59,7 +62,7 @@ def _command(name: str, command: Any) -> str:
     prose, _, examples = command.help.replace("\b\n", "").partition("Examples:\n")
     lines = [f"## {name}", "", prose.strip(), ""]
     shown = "\n".join(line.strip() for line in examples.strip().splitlines())
-    lines += ["```console", shown, "```", "", "| | | default |", "| --- | --- | --- |"]
+    lines += ["```sh", shown, "```", "", "| | | default |", "| --- | --- | --- |"]
     for parameter in command.params:
         names = ", ".join(f"`{each}`" for each in parameter.opts)
         if parameter.param_type_name == "argument":

@@ -41,6 +41,22 @@ def test_the_papers_networks_cost_what_the_page_says() -> None:
             assert text == f"{count / 1e6:.{places}f}", name
 
 
+def test_other_ways_to_count_give_what_the_page_says() -> None:
+    section = page("explanation/counting.md").partition("## Why papers' numbers differ")[2]
+    price = ir.cost(ir.preset("imagenet-resnet18-A"))
+    layers = price.layers
+    ops = layers["flops"] + layers["bops"] / 64
+    shortcuts = layers.loc[layers["name"].str.contains("shortcut"), "flops"].sum()
+    counted = [
+        price.ops,
+        price.ops - shortcuts * 63 / 64,
+        ops[~layers["name"].str.startswith("stem")].sum(),
+        2 * price.ops,
+        price.ops + sum(price.others.values()),
+    ]
+    assert [cells[1] for cells in rows(section)] == [f"{count / 1e6:.1f}" for count in counted]
+
+
 def test_fusion_costs_what_the_equations_say() -> None:
     base = ir.preset("cifar-resnet20")
     k, n, h, w, s = 16 + 16 + 32 + 64, 64, 8, 8, 4
