@@ -6,6 +6,8 @@ from .data import ImageData as ImageData
 from .data import LabelledImages as LabelledImages
 from .data import load_data as load_data
 from .data import register_dataset as register_dataset
+from .engine import PackedNetwork as PackedNetwork
+from .engine import load_packed as load_packed
 from .errors import IR2SearchError as IR2SearchError
 from .information import register_measure as register_measure
 from .latency import Latency as Latency
@@ -26,6 +28,7 @@ from .report import write_comparison as write_comparison
 from .report import write_report as write_report
 from .search import RunObserver as RunObserver
 from .search import Study as Study
+from .search import export_trial as export_trial
 from .search import front as front
 from .search import join as join
 from .search import load_study as load_study
@@ -35,6 +38,8 @@ from .search import run_data as run_data
 from .search import status as status
 from .search import train_variant as train_variant
 from .search import trials as trials
+from .shipping import export as export
+from .shipping import export_weights as export_weights
 from .shipping import onnx_model as onnx_model
 from .space import Candidate as Candidate
 from .space import Choice as Choice

@@ -62,7 +62,7 @@ def test_the_readmes_commands_and_studies_exist() -> None:
     used = set(re.findall(r"^ir2search (\w+)", readme, re.MULTILINE))
     commands = {
         "init", "studies", "run", "worker", "status", "dashboard", "report", "presets", "cost",
-        "train", "evaluate", "analyze", "latency", "doctor",
+        "train", "evaluate", "analyze", "export", "latency", "doctor",
     }  # fmt: skip
     assert used == commands
     assert all(f" {name} " in shown for name in used)

@@ -28,6 +28,7 @@ COMMANDS = (
     networks.evaluate,
     networks.analyze,
     devices.latency,
+    devices.export,
     machine.doctor,
 )
 

@@ -1,12 +1,57 @@
-"""Commands on what a network is on a device: its time."""
+"""Commands for devices: files to ship, and the time that networks take."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
-from ir2search.cli.options import Json, Network
+from ir2search.cli.options import Data, Json, Network
+
+
+def export(
+    what: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's folder; or, with --weights, a network.")
+    ],
+    trial: Annotated[str, typer.Option(help="best, knee, or a trial's number.")] = "best",
+    format: Annotated[  # noqa: A002 - the option's name
+        Literal["packed", "onnx", "safetensors"],
+        typer.Option(help="1 bit a binary weight; ONNX; or the network's own tensors."),
+    ] = "packed",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of a preset or candidate.json, in place of a run.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The file; in the trial's folder, or runs/NAME, else.")
+    ] = None,
+    data: Data = None,
+    license: Annotated[  # noqa: A002
+        str | None, typer.Option(help="Of the weights, for the model card.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a trained network for a device, and a model card beside it.
+
+    The file is read back and run on up to 1,000 validation images first: it is written only where
+    all predictions are those of the training graph.
+
+    \b
+    Examples:
+      ir2search export runs/digits
+      ir2search export runs/digits --trial knee --format onnx --out knee.onnx
+      ir2search export cifar-resnet20 --weights best.safetensors --data cifar10/
+    """
+    from ir2search.cli.show import show_exported
+    from ir2search.search import export_trial
+    from ir2search.shipping import SUFFIXES, export_weights
+
+    if weights is None:
+        done = export_trial(what, trial, format, file=out, data=data, license=license)
+    else:
+        file = out or Path("runs") / f"{Path(what).stem}{SUFFIXES[format]}"
+        done = export_weights(what, weights, file, format, data=data, license=license)
+    show_exported(done, as_json)
 
 
 def latency(

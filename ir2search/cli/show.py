@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ir2search.report import Analysis
     from ir2search.search import RunStatus
     from ir2search.search.survey import Preset, StudySurvey
+    from ir2search.shipping import Exported
     from ir2search.training import TrainedNetwork
 
 PIPE_WIDTH = 200  # what goes to a file or a pipe is not folded to a terminal's width
@@ -151,6 +152,19 @@ def show_evaluation(evaluation: Evaluation, as_json: bool) -> None:
         return
     shares = f"top-1 {text.percent(evaluation.top1)}, top-5 {text.percent(evaluation.top5)}"
     _console().print(f"{shares} of {evaluation.images:,} test images")
+
+
+def show_exported(exported: Exported, as_json: bool) -> None:
+    """A file for a device."""
+    if as_json:
+        _print_json(exported.as_dict())
+        return
+    console = _console()
+    console.print(
+        f"{escape(str(exported.file))}: {exported.bytes:,} bytes; as the training graph on all of "
+        f"{exported.images:,} images, logits within {exported.largest_difference:.2g}"
+    )
+    console.print(f"model card in {escape(str(exported.card))}")
 
 
 def show_training(trained: TrainedNetwork, as_json: bool) -> None:

@@ -1,3 +1,4 @@
+from .export import export_trial as export_trial
 from .images import run_data as run_data
 from .objectives import register_objective as register_objective
 from .observer import RunObserver as RunObserver

@@ -1,4 +1,4 @@
-"""Trained networks in forms that other programs run."""
+"""Networks as files for devices, and what they take there: export, model cards, latency."""
 
 import lazy_loader
 

@@ -1,1 +1,9 @@
+from .card import Origin as Origin
+from .describe import Description as Description
+from .describe import describe as describe
+from .export import SUFFIXES as SUFFIXES
+from .export import Exported as Exported
+from .export import Format as Format
+from .export import export as export
+from .export import export_weights as export_weights
 from .onnx_graph import onnx_model as onnx_model

@@ -28,9 +28,9 @@ BEST = "best.safetensors"
 CURVE = "curve.jsonl"
 
 
-def save_network(network: nn.Module, file: Path) -> None:
-    """Write the network's weights and buffers."""
-    _save(network.state_dict(), file, {})
+def save_network(network: nn.Module, file: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write the network's weights and buffers, and what else there is to say in text."""
+    _save(network.state_dict(), file, dict(metadata or {}))
 
 
 def load_network(candidate: Candidate, file: Path) -> TappedNetwork:

@@ -147,3 +147,16 @@ def test_studies_lists_what_comes_along(ir2search: Command) -> None:
     for study in listed:
         assert study["name"] in table
         assert study["purpose"].split(":")[0] in table
+
+
+def test_a_trial_is_exported(ir2search: Command, finished_run: Path, tmp_path: Path) -> None:
+    shown = ir2search("export", finished_run, "--trial", "knee", "--out", "a.packed")
+    assert shown.returncode == 0, shown.stderr
+    assert re.search(r"a\.packed: [\d,]+ bytes; as the training graph on all of", shown.stdout)
+    assert (tmp_path / "a.packed.md").exists()
+    number = ir.front(finished_run)["number"].iloc[0]
+    folder = finished_run / "trials" / str(number)
+    weights = ("--weights", folder / "best.safetensors")
+    again = ir2search("export", folder, *weights, "--format", "onnx", "--out", "b.onnx", "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["bytes"] == (tmp_path / "b.onnx").stat().st_size

@@ -1,0 +1,160 @@
+"""Weights and borders as the loops want them, and what is folded ahead of time."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ir2search.engine.graph import Array, Node
+from ir2search.engine.kernels import HARDTANH, NORM, PRELU, Floats, Ints, Words
+from ir2search.engine.tiles import BINARY_OUTPUTS, FLOAT_OUTPUTS
+
+WORD = 64
+
+
+def words(channels: int) -> int:
+    """Words of a position that has so many channels."""
+    return -(-channels // WORD)
+
+
+def is_dense(channels: int) -> bool:
+    """Whether a patch has its bits without gaps: few channels would leave words half empty."""
+    return channels < WORD
+
+
+def bits(node: Node, channels: int) -> NDArray[np.uint8]:
+    """Binary weights as 0 and 1, (outputs, kernel rows, kernel columns, channels)."""
+    size, outputs = node.numbers["size"], node.numbers["outputs"]
+    count = outputs * size * size * channels
+    flat = np.unpackbits(node.tensors["weight"], count=count, bitorder="little")
+    return flat.reshape(outputs, size, size, channels)
+
+
+def binary_weights(ones: NDArray[np.uint8]) -> Words:
+    """(blocks, words of a patch, outputs of a block), as `kernels.binary_conv` takes them."""
+    outputs, size, _, channels = ones.shape
+    if is_dense(channels):
+        rows = _words(ones.reshape(outputs, size * size * channels))
+    else:
+        rows = _words(ones).reshape(outputs, -1)
+    return _blocks(rows, BINARY_OUTPUTS)
+
+
+def float_weights(node: Node, channels: int) -> Floats:
+    """The same of numbers; groups become zeros."""
+    outputs, groups = node.numbers["outputs"], node.numbers["groups"]
+    own = channels // groups
+    weights = node.tensors["weight"]
+    if weights.dtype == np.uint8:
+        spread = bits(node, own).astype(np.float32) * 2 - 1
+    else:
+        spread = weights.transpose(0, 2, 3, 1)
+    size, each = node.numbers["size"], outputs // groups
+    whole = np.zeros((outputs, size, size, channels), np.float32)
+    for group in range(groups):
+        chosen = slice(group * each, (group + 1) * each)
+        whole[chosen, :, :, group * own : (group + 1) * own] = spread[chosen]
+    block = FLOAT_OUTPUTS[1] if outputs > FLOAT_OUTPUTS[0] else FLOAT_OUTPUTS[0]
+    return _blocks(whole.reshape(outputs, -1), block)
+
+
+def borders(ones: NDArray[np.uint8], node: Node, sides: tuple[int, int]) -> tuple[Ints, Ints]:
+    """What sums would be without any difference, and which class of position has which.
+
+    A patch's pixels outside of the map are zeros and add nothing, but their words are 0, so that a
+    popcount finds as many differences there as the weights have ones. So the sum of a position is
+    its valid pixels' channels, plus twice those ones, minus twice all differences.
+
+    Args:
+        ones: see `bits`.
+        node: the convolution.
+        sides: height and width of its input.
+
+    Returns:
+        (classes, outputs), and for each row and then each column of the output its part of the
+        class.
+    """
+    size, channels = ones.shape[1], ones.shape[3]
+    height, width = (
+        (_inside(side, row, node)) for side, row in zip(sides, node.shape, strict=False)
+    )
+    rows, of_row = np.unique(height, axis=0, return_inverse=True)
+    columns, of_column = np.unique(width, axis=0, return_inverse=True)
+    inside = (rows[:, None, :, None] & columns[None, :, None, :]).reshape(-1, size * size)
+    weights = ones.sum(axis=3, dtype=np.int64).reshape(len(ones), size * size)
+    sums = channels * inside.sum(axis=1)[:, None] + 2 * (~inside).astype(np.int64) @ weights.T
+    classes = np.concatenate([of_row.ravel() * len(columns), of_column.ravel()])
+    return np.ascontiguousarray(sums, np.int64), classes.astype(np.int64)
+
+
+def _inside(side: int, outputs: int, node: Node) -> NDArray[np.bool_]:
+    """(outputs, size) whether each pixel of the kernel lies on the map."""
+    stride, padding, size = (node.numbers[name] for name in ("stride", "padding", "size"))
+    places = np.arange(outputs)[:, None] * stride - padding + np.arange(size)
+    found: NDArray[np.bool_] = (places >= 0) & (places < side)
+    return found
+
+
+def scale_and_shift(node: Node) -> tuple[Floats, Floats]:
+    """A norm as x * scale + shift, rounded as the training graph rounds."""
+    tensors = node.tensors
+    variance: Floats = tensors["variance"] + np.float32(node.numbers["eps"])
+    scale: Floats = tensors["weight"] * (np.float32(1) / np.sqrt(variance)).astype(np.float32)
+    shift: Floats = tensors["bias"] - tensors["mean"] * scale
+    return scale, shift
+
+
+def limits(vectors: Floats, form: int, kind: int, least: int, most: int) -> Ints | None:
+    """Norm, activation and sign as one comparison of whole numbers, where that is exact.
+
+    Every sum from ``least`` to ``most`` goes through the numbers' own way; where the sign changes
+    at most once for each channel, that is where the limit lies.
+
+    Returns:
+        (2, channels): d and a limit, the sign being +1 where d * sum >= limit. None where an
+        activation goes up and down.
+    """
+    sums = np.arange(least, most + 1, dtype=np.int64)
+    x = sums[:, None].astype(np.float32)
+    if form & NORM:
+        x = x * vectors[0] + vectors[1]
+    if kind == HARDTANH:
+        x = np.clip(x, -1, 1)
+    elif kind == PRELU:
+        x = x - vectors[2]
+        x = np.where(x > 0, x, x * vectors[3]) + vectors[4]
+    up = x >= vectors[5]
+    changes = np.count_nonzero(up[1:] != up[:-1], axis=0)
+    if (changes > 1).any():
+        return None
+    falls = up[0] & ~up[-1]
+    first = np.where(up.any(axis=0), sums[up.argmax(axis=0)], most + 1)
+    last = sums[len(sums) - 1 - up[::-1].argmax(axis=0)]
+    return np.stack([np.where(falls, -1, 1), np.where(falls, -last, first)]).astype(np.int64)
+
+
+def windows(node: Node, side: int, outputs: int) -> Ints:
+    """(2, outputs): where windows begin and end along one axis, within the map."""
+    places = np.arange(outputs, dtype=np.int64)
+    if node.op == "adaptive_pool":
+        return np.stack([places * side // outputs, -(-(places + 1) * side // outputs)])
+    size, stride, padding = (node.numbers[name] for name in ("size", "stride", "padding"))
+    begin = places * stride - padding
+    return np.stack([begin.clip(0), (begin + size).clip(max=side)])
+
+
+def _words(ones: NDArray[np.uint8]) -> Words:
+    """Bits along the last axis as words, zeros after the last."""
+    count = words(ones.shape[-1])
+    padded = np.zeros((*ones.shape[:-1], count * WORD), np.uint8)
+    padded[..., : ones.shape[-1]] = ones
+    packed: Array = np.packbits(padded, axis=-1, bitorder="little")
+    return np.ascontiguousarray(packed).view("<u8").astype(np.uint64)
+
+
+def _blocks(rows: Array, size: int) -> Array:
+    """(outputs, depth) to (blocks, depth, outputs of a block), zeros after the last output."""
+    outputs, depth = rows.shape
+    padded = np.zeros((-(-outputs // size) * size, depth), rows.dtype)
+    padded[:outputs] = rows
+    return np.ascontiguousarray(padded.reshape(-1, size, depth).transpose(0, 2, 1))

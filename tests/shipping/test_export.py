@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import ir2search as ir
+from ir2search.engine import read_about
+from ir2search.errors import DataError, InputError, IR2SearchError
+from ir2search.search.results import pick_trial, trial_candidate
+
+
+def test_each_format_is_read_back_and_does_what_the_trial_does(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    number = pick_trial(finished_run, "best")
+    candidate = trial_candidate(finished_run, number)
+    weights = finished_run / "trials" / str(number) / "best.safetensors"
+    network = ir.load_network(candidate, weights)
+    images = torch.randn(4, *candidate.image)
+    with torch.no_grad():
+        wanted = network(images).numpy()
+    sizes = {}
+    for format in ("packed", "onnx", "safetensors"):  # noqa: A001
+        done = ir.export_trial(finished_run, "best", format, file=tmp_path / format)
+        assert done.images > 100
+        assert done.largest_difference < 1e-4
+        assert done.bytes == done.file.stat().st_size
+        sizes[format] = done.bytes
+    packed = ir.load_packed(tmp_path / "packed")
+    np.testing.assert_allclose(packed.logits(images.numpy()), wanted, atol=1e-4)
+    assert packed.image == candidate.image
+    assert read_about(tmp_path / "packed")["candidate"] == candidate.as_dict()
+    again = ir.load_network(candidate, tmp_path / "safetensors")
+    with torch.no_grad():
+        assert torch.equal(again(images), torch.from_numpy(wanted))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [*sizes, *(f"{name}.md" for name in sizes)]
+    )
+
+
+def test_a_packed_file_is_as_large_as_its_cost_said(finished_run: Path, tmp_path: Path) -> None:
+    done = ir.export_trial(finished_run, "knee", file=tmp_path / "a.packed")
+    price = ir.cost(trial_candidate(finished_run, pick_trial(finished_run, "knee")))
+    header = 8 + int.from_bytes(done.file.read_bytes()[:8], "little")
+    norms = sum(row.type.startswith("BatchNorm") for row in price.rows)
+    counters = 4 * norms  # of batches, which nobody ships
+    bits = sum(row.binary_parameters > 0 for row in price.rows)  # each ends in a whole byte
+    assert 0 <= done.bytes - header - (price.memory_bytes - counters) <= bits
+
+
+def test_the_card_says_what_is_known(finished_run: Path, tmp_path: Path) -> None:
+    done = ir.export_trial(finished_run, "best", file=tmp_path / "a.packed", license="CC0-1.0")
+    card = done.card.read_text()
+    best = ir.front(finished_run).iloc[0]
+    assert card.startswith(f"# quick, trial {best['number']}\n\nLicense: CC0-1.0\n")
+    assert f"- test images: {100 * best['test_accuracy']:.1f}% (one seed)" in card
+    assert f"{int(best['bops']):,} BOPs" in card
+    assert f"{done.bytes:,} bytes" in card
+    assert "| stem.0 |" in card
+
+
+def test_what_predicts_otherwise_is_not_written(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "ir2search.engine.network.PackedNetwork.logits",
+        lambda self, images: np.zeros((len(images), 10), np.float32),
+    )
+    with pytest.raises(IR2SearchError, match="predictions of the exported network differ"):
+        ir.export_trial(finished_run, "best", file=tmp_path / "a.packed")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_data_and_other_formats_are_refused(finished_run: Path, tmp_path: Path) -> None:
+    data, candidate = ir.run_data(finished_run), ir.Candidate()
+    network = ir.build(candidate)
+    with pytest.raises(DataError, match="give --data what it was trained on"):
+        ir.export(network, candidate, data, tmp_path / "a")
+    with pytest.raises(InputError, match="format: must be one of packed"):
+        ir.export(network, candidate, data, tmp_path / "a", "tflite")  # type: ignore[arg-type]
