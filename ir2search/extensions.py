@@ -6,7 +6,8 @@ through the entry point group ``ir2search.extensions``, whose entries are module
 
 **Trust.** A study file that names a module runs its code, with all the rights of whoever runs,
 resumes, analyses or reports on the study; and so does a run's folder, which holds a copy of the
-module. Read them first, as you would a program. Study files without ``modules`` run no code.
+module, for every command that takes a run, be it `status`. Read them first, as you would a program.
+Study files without ``modules`` run no code.
 """
 
 from __future__ import annotations
