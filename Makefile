@@ -7,7 +7,7 @@ MOASHA := .venv-moasha
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test unit docs lint bench-training bench-agreement bench-streaming bench-search bench-warm-start \
-	bench-overhead bench-information bench-report browser truth lock clean
+	bench-overhead bench-information bench-latency bench-report browser truth lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --runs $(RUNS)
@@ -70,6 +70,10 @@ bench-warm-start: $(VENV)/.installed-dev
 # attributions against one Captum call a layer and method; a quarter of an hour on two cores
 bench-information: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/information.py
+
+# packed networks against float32 onnxruntime and int8, in one run; a minute
+bench-latency: $(VENV)/.installed-dev
+	$(BIN)/python tests/benchmarks/latency.py
 
 # the engine's own cost at 10,000 trials
 bench-overhead: $(VENV)/.installed-dev

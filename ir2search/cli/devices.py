@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ir2search.cli.options import Data, Json, Network
+from ir2search.cli.options import Data, Json
 
 
 def export(
@@ -55,26 +55,30 @@ def export(
 
 
 def latency(
-    what: Network,
+    what: Annotated[
+        str,
+        typer.Argument(help="A preset, a candidate.json, a trial's folder, or an exported file."),
+    ],
     threads: Annotated[str, typer.Option(help="Numbers of threads, by comma.")] = "1",
     batch: Annotated[str, typer.Option(help="Images a call, by comma.")] = "1",
     ways: Annotated[
-        str, typer.Option(help="Of onnxruntime, int8, torch (a minute to compile), by comma.")
-    ] = "onnxruntime,int8,torch",
+        str, typer.Option(help="Of engine, onnxruntime, int8, torch (a minute to compile).")
+    ] = "engine,onnxruntime,int8,torch",
+    layers: Annotated[bool, typer.Option("--layers", help="The engine's layers, too.")] = False,
     seconds: Annotated[float, typer.Option(min=0.01, help="To time each way for.")] = 2.0,
     as_json: Json = False,
 ) -> None:
-    """Time a network's float32 form under onnxruntime, in 8 bits, and compiled by torch.
+    """Time a network at 1 bit against its float32 form in onnxruntime, 8 bits, compiled torch.
 
-    What the network would take here without binarisation: all ways in one process and turn by
-    turn, after a warm-up, with median and quartiles. What lies within the noise of the fastest is
-    marked as fast as it.
+    The engine runs it as exported; the others without binarisation. All ways in one process and
+    turn by turn, after a warm-up, with median and quartiles. What lies within the noise of the
+    fastest is marked as fast as it.
 
     \b
     Examples:
       ir2search latency cifar-resnet20
       ir2search latency imagenet-resnet18-D --threads 1,2 --batch 1,32 --ways onnxruntime,int8
-      ir2search latency runs/digits/trials/3 --seconds 10 --json
+      ir2search latency runs/digits/trials/3 --ways engine,onnxruntime --layers
     """
     from rich.console import Console
 
@@ -92,7 +96,7 @@ def latency(
             f"{way}: threads {count}, images {images}", highlight=False
         ),
     )
-    show_latency(found, as_json)
+    show_latency(found, layers, as_json)
 
 
 def _numbers(given: str, option: str) -> list[int]:

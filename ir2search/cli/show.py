@@ -94,7 +94,7 @@ def _show_analysis(
     console.print(f"figures and tables in {escape(str(analysis.folder))}")
 
 
-def show_latency(found: Latency, as_json: bool) -> None:
+def show_latency(found: Latency, layers: bool, as_json: bool) -> None:
     """Times of a network by way, threads and batch."""
     if as_json:
         _print_json(found.as_dict())
@@ -116,6 +116,13 @@ def show_latency(found: Latency, as_json: bool) -> None:
             "fastest" if fastest else "",
         )
     _console().print(table)
+    if layers:
+        names = ("layer", "kind", "threads", "batch", "microseconds")
+        table = _table("the engine's sweeps", names, words={"layer", "kind"})
+        for each in found.layers:
+            counts = (str(each.threads), str(each.batch), f"{1e6 * each.seconds:.1f}")
+            table.add_row(each.name, each.kind, *counts)
+        _console().print(table)
 
 
 def show_cost(cost: Cost, name: str, as_json: bool, as_csv: bool) -> None:

@@ -1,5 +1,6 @@
 from .clock import Timing as Timing
 from .clock import timed as timed
 from .compare import Latency as Latency
+from .compare import LayerTime as LayerTime
 from .compare import Measured as Measured
 from .compare import latency as latency

@@ -62,7 +62,7 @@ def test_what_is_within_the_noise_of_the_fastest_is_as_fast() -> None:
         ({"threads": [0]}, "`threads` must be whole numbers of at least 1, but got 0"),
         ({"batches": []}, "`batch` must be whole numbers of at least 1, but got none"),
         ({"batches": [10**9], "ways": ["onnxruntime"]}, "a batch of 1000000000 images is too"),
-        ({"ways": []}, "there are onnxruntime, int8, torch"),
+        ({"ways": []}, "there are engine, onnxruntime, int8, torch"),
     ],
 )
 def test_wrong_numbers_are_one_sentence(asked: dict[str, list[int]], complaint: str) -> None:
@@ -83,3 +83,14 @@ def test_the_command_prints_a_table_and_the_same_as_json(
     wrong = ir2search("latency", trial, "--threads", "1,two")
     assert wrong.returncode == 2
     assert "--threads must be whole numbers by comma, such as 1,2, but got '1,two'" in wrong.stderr
+
+
+def test_an_exported_file_is_timed_layer_by_layer(finished_run: Path, tmp_path: Path) -> None:
+    file = ir.export_trial(finished_run, "best", file=tmp_path / "a.packed").file
+    found = ir.latency(str(file), ways=["engine"], batches=[2], seconds=0.01)
+    assert [(row.way, row.batch) for row in found.rows] == [("engine", 2)]
+    kinds = [layer.kind for layer in found.layers]
+    assert kinds.count("binary_conv") == 6
+    assert {"conv", "linear"} <= set(kinds)
+    assert all(layer.seconds > 0 for layer in found.layers)
+    assert len(found.as_dict()["layers"]) == len(kinds)

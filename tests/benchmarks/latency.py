@@ -1,0 +1,101 @@
+"""The engine against float32 onnxruntime and others; medians of one run, on this machine.
+
+python tests/benchmarks/latency.py [--seconds 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from torch import nn
+
+import ir2search as ir
+from ir2search.engine import write_packed
+from ir2search.engine.graph import Graph, Node
+from ir2search.engine.kernels import Words
+from ir2search.engine.plan import Unit
+from ir2search.engine.steps import make_step
+from ir2search.latency import Timing, timed
+from ir2search.latency.rivals import onnxruntime_float, onnxruntime_int8
+from ir2search.shipping.describe import describe
+
+CONVOLUTIONS = ((64, 56), (128, 28), (256, 14), (512, 7))  # channels and side, as in ResNet-18
+NETWORKS = (("cifar-resnet20", 1), ("imagenet-resnet18-D", 2))  # with threads
+WAYS = ("engine", "onnxruntime", "int8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--torch", action="store_true", help="compiled torch, too")
+    given = parser.parse_args()
+    for channels, side in CONVOLUTIONS:
+        convolution(channels, side, given.seconds)
+    for name, threads in NETWORKS:
+        network(name, threads, given.seconds, (*WAYS, "torch") if given.torch else WAYS)
+    for name, _ in NETWORKS:
+        size(name)
+
+
+def convolution(channels: int, side: int, seconds: float) -> None:
+    """3x3 from signs to numbers, on one thread."""
+    layer = nn.Conv2d(channels, channels, 3, padding=1, bias=False).eval()
+    image = (channels, side, side)
+    x = np.random.default_rng(0).standard_normal((1, *image), dtype=np.float32)
+    head = nn.Sequential(layer, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 1))
+    ways: dict[str, Callable[[], object]] = {"engine": binary_call(channels, side)}
+    for name, rival in (("onnxruntime", onnxruntime_float), ("int8", onnxruntime_int8)):
+        run = rival(head, image, 1)
+        ways[name] = lambda run=run: run(x)  # type: ignore[misc]
+    show(f"3x3, {channels} channels, {side} x {side}, 1 thread", timed(ways, seconds=seconds))
+
+
+def binary_call(channels: int, side: int) -> Callable[[], object]:
+    bits = np.random.default_rng(0).integers(0, 256, channels * channels * 9 // 8, dtype=np.uint8)
+    shape = (side, side, channels)
+    numbers = {"size": 3, "stride": 1, "padding": 1, "outputs": channels}
+    nodes = (
+        Node("sign", (0,), {}, {}, shape, "sign"),
+        Node("binary_conv", (1,), numbers, {"weight": bits}, shape, "conv"),
+    )
+    words: Words = np.ones(side * side * channels // 64, np.uint64)
+    maps = {1: words, 2: np.zeros(side * side * channels, np.float32)}
+    call = make_step(Graph(shape, nodes), Unit(nodes[1], 1, real=2))(1, maps)
+    return lambda: call.loop(0, call.count, *call.arguments)
+
+
+def network(name: str, threads: int, seconds: float, ways: tuple[str, ...]) -> None:
+    found = ir.latency(name, threads=[threads], ways=ways, seconds=seconds)
+    timings = {row.way: row.timing for row in found.rows}
+    show(f"{name}, batch 1, {threads} threads", timings)
+
+
+def show(title: str, timings: dict[str, Timing]) -> None:
+    own = timings["engine"].median
+    parts = [
+        f"{way} {1000 * timing.median:.3f} ms ({timing.median / own:.1f}x)"
+        for way, timing in timings.items()
+    ]
+    print(f"{title}: {', '.join(parts)}")
+
+
+def size(name: str) -> None:
+    candidate = ir.preset(name)
+    found = describe(ir.build(candidate).eval(), candidate.image)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "network.packed"
+        write_packed(file, found.as_dict(), found.tensors)
+        packed = file.stat().st_size
+    full = ir.cost(replace(candidate, weights="real", activations="real")).memory_bytes
+    print(f"{name}: {full:,.0f} bytes in float32, {packed:,} packed ({full / packed:.1f}x)")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
