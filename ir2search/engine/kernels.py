@@ -37,33 +37,41 @@ _compiled = njit(cache=True, nogil=True, boundscheck=False)
 
 @_compiled
 def finish(
-    row: Floats, at: int, form: int, vectors: Floats, kind: int, shortcut: Floats, real: Floats,
-    signs: Words,
+    sums: Floats, first: int, count: int, channels: int, form: int, vectors: Floats, kind: int,
+    shortcut: Floats, real: Floats, signs: Words,
 ) -> None:  # fmt: skip
-    """One position's sums (channels) through the rest of the unit.
+    """A block of positions' sums, one after the other, through the rest of the unit.
 
-    ``vectors`` are scale, shift, knee, slope, rise and the sign's threshold, (6, channels).
+    ``vectors`` are scale, shift, knee, slope, rise and the sign's threshold, each repeated for
+    every position of a block, (6, POSITIONS * channels): one long loop is quicker than many short.
     """
-    channels = row.shape[0]
-    base = at * channels
+    size, base = count * channels, first * channels
+    scale, shift = vectors[0], vectors[1]
     if form & NORM:
-        for c in range(channels):
-            row[c] = row[c] * vectors[0, c] + vectors[1, c]
+        for i in range(size):
+            sums[i] = sums[i] * scale[i] + shift[i]
     if form & SHORTCUT:
-        for c in range(channels):
-            row[c] += shortcut[base + c]
+        added = shortcut[base : base + size]
+        for i in range(size):
+            sums[i] += added[i]
     if kind == HARDTANH:
-        for c in range(channels):
-            row[c] = min(max(row[c], np.float32(-1)), np.float32(1))
+        for i in range(size):
+            x = sums[i]
+            x = np.float32(-1) if x < np.float32(-1) else x
+            sums[i] = np.float32(1) if x > np.float32(1) else x
     elif kind == PRELU:
-        for c in range(channels):
-            x = row[c] - vectors[2, c]
-            row[c] = (x if x > 0 else x * vectors[3, c]) + vectors[4, c]
+        knee, slope, rise = vectors[2], vectors[3], vectors[4]
+        for i in range(size):
+            x = sums[i] - knee[i]
+            sums[i] = (x if x > 0 else x * slope[i]) + rise[i]
     if form & REAL:
-        for c in range(channels):
-            real[base + c] = row[c]
+        kept = real[base : base + size]
+        for i in range(size):
+            kept[i] = sums[i]
     if form & SIGNS:
-        _pack(row, vectors[5], at, signs)
+        for p in range(count):
+            place = p * channels
+            _pack(sums[place : place + channels], vectors[5], first + p, signs)
 
 
 @_compiled
@@ -80,33 +88,48 @@ def _pack(row: Any, least: Any, at: int, signs: Words) -> None:
 
 
 @_compiled
-def _gather_signs(
-    x: Words, patch: Words, y0: int, x0: int, image: int, g: Ints, dense: bool
-) -> None:
-    """The words of one patch; what lies outside of the map is 0.
-
-    ``dense`` puts one pixel's bits right after the other's, so that few channels fill words.
-    """
+def _gather_signs(x: Words, patch: Words, y0: int, x0: int, image: int, g: Ints) -> None:
+    """The words of one patch, pixel by pixel; what lies outside of the map is 0."""
     channels, height, width, size = g[0], g[1], g[2], g[4]
     words = (channels + 63) >> 6
-    patch[:] = 0
-    bit = 0
+    place = 0
     for ky in range(size):
         y = y0 + ky
         for kx in range(size):
             column = x0 + kx
             if 0 <= y < height and 0 <= column < width:
                 pixel = ((image * height + y) * width + column) * words
-                if dense:
-                    value = x[pixel]
-                    j, offset = bit >> 6, bit & 63
-                    patch[j] |= value << np.uint64(offset)
-                    if offset + channels > 64:
-                        patch[j + 1] |= value >> np.uint64(64 - offset)
-                else:
-                    for j in range(words):
-                        patch[bit + j] = x[pixel + j]
-            bit += channels if dense else words
+                for j in range(words):
+                    patch[place + j] = x[pixel + j]
+            else:
+                for j in range(words):
+                    patch[place + j] = 0
+            place += words
+
+
+@_compiled
+def _gather_few_signs(x: Words, patch: Words, y0: int, x0: int, image: int, g: Ints) -> None:
+    """The same of fewer channels than a word has bits, with no gaps between pixels."""
+    channels, height, width, size = g[0], g[1], g[2], g[4]
+    word, bit, place = np.uint64(0), 0, 0
+    for ky in range(size):
+        y = y0 + ky
+        is_inside = 0 <= y < height
+        line = (image * height + y) * width
+        for kx in range(size):
+            column = x0 + kx
+            value = np.uint64(0)
+            if is_inside and 0 <= column < width:
+                value = x[line + column]
+            word |= value << np.uint64(bit)
+            bit += channels
+            if bit >= 64:
+                patch[place] = word
+                place += 1
+                bit -= 64
+                word = value >> np.uint64(channels - bit)
+    if bit > 0:
+        patch[place] = word
 
 
 @_compiled
@@ -141,17 +164,25 @@ def binary_conv(
     wide = weights.shape[0] * BINARY_OUTPUTS
     patches = np.zeros((POSITIONS, depth), np.uint64)
     sums = np.empty((POSITIONS, wide), np.int64)
-    row = np.empty(outputs, np.float32)
+    results = np.empty(POSITIONS * outputs, np.float32)
     whole = np.empty(outputs, np.int64)
+    kinds = np.empty(POSITIONS, np.int64)
+    image, rest = start // (rows * columns), start % (rows * columns)
+    y, column = rest // columns, rest % columns
     for first in range(start, stop, POSITIONS):
         count = min(POSITIONS, stop - first)
         for p in range(count):
-            at = first + p
-            image, rest = at // (rows * columns), at % (rows * columns)
-            y, column = rest // columns, rest % columns
-            _gather_signs(
-                x, patches[p], y * stride - padding, column * stride - padding, image, g, dense
-            )
+            y0, x0 = y * stride - padding, column * stride - padding
+            if dense:
+                _gather_few_signs(x, patches[p], y0, x0, image, g)
+            else:
+                _gather_signs(x, patches[p], y0, x0, image, g)
+            kinds[p] = classes[y] + classes[rows + column]
+            column += 1
+            if column == columns:
+                column, y = 0, y + 1
+                if y == rows:
+                    y, image = 0, image + 1
         for block in range(weights.shape[0]):
             binary_tile(
                 np.int64(patches.ctypes.data),
@@ -161,16 +192,18 @@ def binary_conv(
                 np.int64(wide),
             )
         for p in range(count):
-            rest = (first + p) % (rows * columns)
-            border = borders[classes[rest // columns] + classes[rows + rest % columns]]
+            border = borders[kinds[p]]
+            own = sums[p]
             if form & LIMITS:
                 for o in range(outputs):
-                    whole[o] = (border[o] - 2 * sums[p, o]) * limits[0, o]
+                    whole[o] = (border[o] - 2 * own[o]) * limits[0, o]
                 _pack(whole, limits[1], first + p, signs)
             else:
+                result = results[p * outputs : (p + 1) * outputs]
                 for o in range(outputs):
-                    row[o] = np.float32(border[o] - 2 * sums[p, o])
-                finish(row, first + p, form, vectors, kind, shortcut, real, signs)
+                    result[o] = np.float32(border[o] - 2 * own[o])
+        if not form & LIMITS:
+            finish(results, first, count, outputs, form, vectors, kind, shortcut, real, signs)
 
 
 @_compiled
@@ -188,6 +221,7 @@ def float_conv(
     wide = weights.shape[0] * block_outputs
     patches = np.zeros((POSITIONS, depth), np.float32)
     sums = np.empty((POSITIONS, wide), np.float32)
+    results = np.empty(POSITIONS * outputs, np.float32)
     for first in range(start, stop, POSITIONS):
         count = min(POSITIONS, stop - first)
         for p in range(count):
@@ -210,7 +244,8 @@ def float_conv(
         for block in range(weights.shape[0]):
             _float_block(patches, weights[block], sums, block * block_outputs, wide)
         for p in range(count):
-            finish(sums[p, :outputs], first + p, form, vectors, kind, shortcut, real, signs)
+            results[p * outputs : (p + 1) * outputs] = sums[p, :outputs]
+        finish(results, first, count, outputs, form, vectors, kind, shortcut, real, signs)
 
 
 @_compiled
@@ -229,11 +264,11 @@ def pointwise(
     shortcut: Floats, real: Floats, signs: Words,
 ) -> None:  # fmt: skip
     """`finish` for maps that no convolution has just made."""
-    row = np.empty(channels, np.float32)
-    for at in range(start, stop):
-        for c in range(channels):
-            row[c] = x[at * channels + c]
-        finish(row, at, form, vectors, kind, shortcut, real, signs)
+    block = np.empty(POSITIONS * channels, np.float32)
+    for first in range(start, stop, POSITIONS):
+        count = min(POSITIONS, stop - first)
+        block[: count * channels] = x[first * channels : (first + count) * channels]
+        finish(block, first, count, channels, form, vectors, kind, shortcut, real, signs)
 
 
 @_compiled

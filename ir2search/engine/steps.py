@@ -24,6 +24,7 @@ from ir2search.engine.kernels import (
     Words,
 )
 from ir2search.engine.plan import Unit
+from ir2search.engine.tiles import POSITIONS
 
 LARGEST_TABLE = 2**24  # sums times channels that limits are looked for in
 _NO_FLOATS: Floats = np.zeros(0, np.float32)
@@ -72,19 +73,20 @@ def _sweep(graph: Graph, unit: Unit) -> Bind:
     ):
         return _signs_as_numbers(unit, shape)
     form, vectors, kind = _finish(unit, shape[-1])
+    repeated = np.tile(vectors, POSITIONS)
     if unit.kind == "pointwise":
         channels, positions = shape[-1], _positions(shape)
 
         def bind_pointwise(batch: int, maps: Maps) -> Call:
             ends = _ends(unit, maps)
-            given = (maps[unit.source], channels, form, vectors, kind, *ends)
+            given = (maps[unit.source], channels, form, repeated, kind, *ends)
             return Call(kernels.pointwise, batch * positions, given)
 
         return bind_pointwise
     assert unit.head is not None
     source, head = graph.shape(unit.source), unit.head
     if unit.kind == "conv":
-        return _float_sweep(unit, head, source, form, vectors, kind)
+        return _float_sweep(unit, head, source, form, repeated, kind)
     return _binary_sweep(unit, head, source, form, vectors, kind)
 
 
@@ -114,11 +116,12 @@ def _binary_sweep(
         found = layout.limits(vectors, form, kind, -most, most)
     if found is not None:
         form |= LIMITS
+    repeated = np.tile(vectors, POSITIONS)
     table: Ints = np.zeros((2, len(ones)), np.int64) if found is None else found
 
     def bind(batch: int, maps: Maps) -> Call:
         given = (
-            maps[unit.source], geometry, weights, sums, classes, form, vectors, kind,
+            maps[unit.source], geometry, weights, sums, classes, form, repeated, kind,
             *_ends(unit, maps), table,
         )  # fmt: skip
         return Call(kernels.binary_conv, batch * _positions(head.shape), given)
