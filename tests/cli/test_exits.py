@@ -34,6 +34,7 @@ WRONG = {  # a wrong input of each command, and what its sentence names
     "train": (["cifar-resnet20", "--data", "nowhere"], "nowhere"),
     "evaluate": (["--preset", "no", "--weights", "no", "--data", "no"], "no preset 'no'"),
     "analyze": (["nowhere"], "nowhere"),
+    "export": (["nowhere"], "nowhere"),
     "latency": (["cifar-resnet20", "--ways", "torhc"], "did you mean 'torch'?"),
     "doctor": (["--data"], "--data"),
 }
