@@ -42,9 +42,13 @@ def test_watching_shows_each_change_until_the_end(
 
 
 def test_the_dashboard_shows_the_run_and_ends_with_ctrl_c(finished_run: Path) -> None:
-    arguments = ["dashboard", str(finished_run), "--port", "0", "--json"]
+    code = (
+        "import signal, sys; from ir2search.cli.app import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in the background
+        "sys.argv = ['ir2search', 'dashboard', sys.argv[1], '--port', '0', '--json']; main()"
+    )
     with subprocess.Popen(
-        [sys.executable, "-m", "ir2search.cli.app", *arguments],
+        [sys.executable, "-c", code, str(finished_run)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
