@@ -51,14 +51,15 @@ def front_figure(data: ReportData, width: float) -> Figure:
     for unused in axes[len(others) :]:
         unused.remove()
     for axis, name in zip(axes, others, strict=False):
-        _front_panel(axis, data, OBJECTIVES[name].column, OBJECTIVES[vertical].column)
+        columns = OBJECTIVES[name].column, OBJECTIVES[vertical].column
+        _front_panel(axis, data, *columns, width / across)
         axis.set_xlabel(OBJECTIVES[name].label)
         axis.set_ylabel(vertical if vertical == "accuracy" else OBJECTIVES[vertical].label)
     _inside(axes[0].legend(loc="best"))
     return figure
 
 
-def _front_panel(axis: Axes, data: ReportData, x: str, y: str) -> None:
+def _front_panel(axis: Axes, data: ReportData, x: str, y: str, width: float) -> None:
     trained = data.trials[data.trials["state"] == "trained"]
     dominated = trained[~trained["on_front"]]
     front = data.front.sort_values(x)
@@ -76,7 +77,8 @@ def _front_panel(axis: Axes, data: ReportData, x: str, y: str) -> None:
     axis.scatter(
         best[x], best[y], s=150, facecolors="none", edgecolors=KNEE, linewidths=2, label="knee"
     )
-    for row in front.itertuples() if len(front) <= NAMED else ():
+    is_roomy = len(front) <= NAMED and width > COLUMNS["-column"]
+    for row in front.itertuples() if is_roomy else ():
         name = axis.annotate(
             str(row.number),
             (float(getattr(row, x)), float(getattr(row, y))),
@@ -87,11 +89,14 @@ def _front_panel(axis: Axes, data: ReportData, x: str, y: str) -> None:
             color=FRONT,
         )
         name.set_in_layout(False)
-    _log_axis(axis, front[x], dominated[x])
+    _log_axis(axis, width, front[x], dominated[x])
 
 
-def _log_axis(axis: Axes, *columns: pd.Series[Any]) -> None:
-    """A log scale with ticks that read 20 k, 50 k, 100 k; linear where some cost is zero."""
+def _log_axis(axis: Axes, width: float, *columns: pd.Series[Any]) -> None:
+    """A log scale with ticks that read 20 k, 50 k, 100 k; linear where some cost is zero.
+
+    As many ticks as have room in a width in inches.
+    """
     axis.xaxis.set_major_formatter(EngFormatter(sep=" "))
     values = np.concatenate([column.to_numpy(dtype=float) for column in columns])
     if not len(values) or values.min() <= 0:
@@ -100,7 +105,8 @@ def _log_axis(axis: Axes, *columns: pd.Series[Any]) -> None:
     low, high = values.min(), values.max()
     nice = [m * 10.0**e for e in range(16) for m in (1, 1.5, 2, 3, 5, 7)]
     inside = [tick for tick in nice if low * 0.8 <= tick <= high * 1.25]
-    axis.set_xticks(inside if len(inside) <= 9 else inside[:: len(inside) // 9 + 1])
+    most = int(1.4 * width)
+    axis.set_xticks(inside if len(inside) <= most else inside[:: len(inside) // most + 1])
     axis.minorticks_off()
     axis.xaxis.set_major_formatter(EngFormatter(sep=" "))  # the scale has put its own
     axis.set_xlim(low * 0.8, high * 1.25)
@@ -159,7 +165,7 @@ def fronts_figure(comparison: Comparison, width: float) -> Figure:
         axis.scatter(members[x.column], members[y.column], c=colour, marker=marker, label=name)
     if vertical == "accuracy":
         axis.yaxis.set_major_formatter(PercentFormatter(1.0))
-    _log_axis(axis, *(front[x.column] for front in comparison.fronts))
+    _log_axis(axis, width, *(front[x.column] for front in comparison.fronts))
     axis.set_xlabel(x.label)
     axis.set_ylabel(y.label)
     _inside(axis.legend(loc="best"))
