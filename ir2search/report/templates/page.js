@@ -8,6 +8,7 @@ const CONFIG = { displayModeBar: false, responsive: true };
 const escaped = (text) => String(text).replace(/[&<>]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[c]);
 const isShare = (column) => column.endsWith("accuracy");
 const label = (column) => view.axes.find((axis) => axis.column === column).label;
+const MOST_DRAWN = 10000; // of points as shapes: WebGL is slow to begin where there is no graphics card
 const MOST_LINES = 1000; // of candidates side by side, beside the front
 const PREFIXES = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
 
@@ -120,7 +121,7 @@ function drawFront() {
   const column = frontColumns(), c = colours(), trials = view.trials;
   const isChosen = (row) => trials.number[row] === Number(byId("trial").value);
   const traces = [
-    points("dominated", (row) => !trials.on_front[row], column, { color: c.dimmed, size: 6, opacity: 0.55 }, trials.number.length > 1000 ? "scattergl" : "scatter"),
+    points("dominated", (row) => !trials.on_front[row], column, { color: c.dimmed, size: 6, opacity: 0.55 }, trials.number.length > MOST_DRAWN ? "scattergl" : "scatter"),
     ...staircase(column),
     withSpreads(points("front", (row) => trials.on_front[row], column, { color: c.front, size: 10 }), column),
     points("knee", (row) => trials.is_knee[row], column, { symbol: "circle-open", color: c.knee, size: 18, line: { width: 2.5 } }),
