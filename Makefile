@@ -17,7 +17,7 @@ demo: $(VENV)/.installed
 # what does not depend on each other runs at once
 test:
 	$(MAKE) -j2 $(VENV)/.installed-dev browser
-	$(MAKE) -j2 --output-sync=target lint unit
+	$(MAKE) -j2 --output-sync=line lint unit
 
 unit: $(VENV)/.installed-dev
 	$(BIN)/pytest -n auto
