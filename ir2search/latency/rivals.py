@@ -6,7 +6,6 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ def float_twin(candidate: Candidate) -> nn.Module:
 
     Its weights are random: no rival's time depends on them.
     """
-    return build(replace(candidate, weights="real", activations="real")).eval()
+    return build(candidate.twin()).eval()
 
 
 def onnxruntime_float(network: nn.Module, image: tuple[int, int, int], threads: int) -> Way:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,7 @@ def _references(data: ReportData, folder: Path) -> list[dict[str, Any]]:
             continue
         if candidate.backbone == best.backbone:
             found[name] = candidate
-    found["full-precision twin of the best"] = replace(best, weights="real", activations="real")
+    found["full-precision twin of the best"] = best.twin()
     return [
         {"name": name} | {column: float(getattr(cost(each), column)) for column in COSTS}
         for name, each in found.items()
