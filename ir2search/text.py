@@ -41,6 +41,11 @@ def size(value: float | None) -> str:
     return f"{text}B" if text[-1].isalpha() else f"{text} B"
 
 
+def milliseconds(value: float | None) -> str:
+    """Milliseconds as "0.773 ms"."""
+    return NOTHING if value is None else f"{count(value)} ms"
+
+
 def number(value: float | None) -> str:
     """Two digits after the point, "3.25"."""
     return NOTHING if value is None else f"{value:.2f}"
@@ -92,6 +97,8 @@ def rule(message: str) -> str:
 
 
 def _three_digits(value: float) -> str:
+    if 0 < abs(value) < 0.9995:
+        return f"{value:.3g}"
     digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
     text = f"{value:.{digits}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

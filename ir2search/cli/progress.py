@@ -176,11 +176,7 @@ def analysis_progress() -> Iterator[Callable[[str, int, int], None]]:
 
 def _described(values: Values) -> str:
     """Objectives as "97.9%, 163 k OPs"."""
-    read = {"accuracy": text.percent, "memory": text.size}
-    return ", ".join(
-        read[name](value) if name in read else f"{text.count(value)} {OBJECTIVES[name].label}"
-        for name, value in values.items()
-    )
+    return ", ".join(OBJECTIVES[name].read(value) for name, value in values.items())
 
 
 def _progress() -> Progress:

@@ -271,7 +271,8 @@ def _front_table(front: pd.DataFrame) -> Table:
     rows = records(front)
     confirmed = any(len(row["seed_accuracies"]) > 1 for row in rows)
     over_seeds = ("validation over seeds", "test over seeds") if confirmed else ()
-    columns = ("trial", "validation", "test", *over_seeds, "OPs", "memory", "network")
+    timed = ("latency",) if "latency_ms" in front else ()
+    columns = ("trial", "validation", "test", *over_seeds, "OPs", "memory", *timed, "network")
     table = _table("front", columns, words={"network"})
     for row in rows:
         spreads = (text.spread(row[f"seed_{name}"]) for name in ("accuracies", "test_accuracies"))
@@ -282,6 +283,7 @@ def _front_table(front: pd.DataFrame) -> Table:
             *(spreads if confirmed else ()),
             text.count(row["ops"]),
             text.size(row["memory_bytes"]),
+            *(text.milliseconds(row["latency_ms"]) for _ in timed),
             text.network(row),
         )
     return table

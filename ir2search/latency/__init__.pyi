@@ -1,5 +1,3 @@
-from .clock import Timing as Timing
-from .clock import timed as timed
 from .compare import Latency as Latency
 from .compare import LayerTime as LayerTime
 from .compare import Measured as Measured

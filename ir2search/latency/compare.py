@@ -14,10 +14,10 @@ import torch
 from ir2search import text
 from ir2search.engine import Graph, PackedNetwork, read_about, read_packed
 from ir2search.errors import InputError
-from ir2search.latency.clock import Timing, timed
 from ir2search.latency.rivals import RIVALS, Way, float_twin
-from ir2search.shipping import SUFFIXES, describe
-from ir2search.space import Candidate, build, candidate_from_dict
+from ir2search.shipping import SUFFIXES, candidate_graph
+from ir2search.space import Candidate, candidate_from_dict
+from ir2search.timing import Timing, timed
 from ir2search.zoo import named_candidate
 
 LARGEST = 2**28  # values in a batch of images: 1 GiB
@@ -148,7 +148,7 @@ def _network(what: str | Candidate, with_graph: bool) -> tuple[Candidate, Graph 
     candidate = what if isinstance(what, Candidate) else named_candidate(what)
     if not with_graph:
         return candidate, None
-    return candidate, describe(build(candidate).eval(), candidate.image).graph()
+    return candidate, candidate_graph(candidate)
 
 
 def _layer_times(graph: Graph, images: np.ndarray, threads: int) -> list[LayerTime]:

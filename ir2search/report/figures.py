@@ -13,8 +13,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
-from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from ir2search import text
 from ir2search.report.comparison import Comparison
 from ir2search.report.tables import ReportData
 from ir2search.search.objectives import OBJECTIVES
@@ -93,22 +94,22 @@ def _front_panel(axis: Axes, data: ReportData, x: str, y: str, width: float) -> 
 
 
 def _log_axis(axis: Axes, width: float, *columns: pd.Series[Any]) -> None:
-    """A log scale with ticks that read 20 k, 50 k, 100 k; linear where some cost is zero.
+    """A log scale with ticks that read 0.5, 20 k, 50 k; linear where some cost is zero.
 
     As many ticks as have room in a width in inches.
     """
-    axis.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    axis.xaxis.set_major_formatter(lambda value, _: text.count(value))
     values = np.concatenate([column.to_numpy(dtype=float) for column in columns])
     if not len(values) or values.min() <= 0:
         return
     axis.set_xscale("log")
     low, high = values.min(), values.max()
-    nice = [m * 10.0**e for e in range(16) for m in (1, 1.5, 2, 3, 5, 7)]
+    nice = [m * 10.0**e for e in range(-4, 16) for m in (1, 1.5, 2, 3, 5, 7)]
     inside = [tick for tick in nice if low * 0.8 <= tick <= high * 1.25]
     most = int(1.4 * width)
     axis.set_xticks(inside if len(inside) <= most else inside[:: len(inside) // most + 1])
     axis.minorticks_off()
-    axis.xaxis.set_major_formatter(EngFormatter(sep=" "))  # the scale has put its own
+    axis.xaxis.set_major_formatter(lambda value, _: text.count(value))  # the scale has put its own
     axis.set_xlim(low * 0.8, high * 1.25)
 
 

@@ -131,6 +131,7 @@ def _page(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) -> 
         "spread": text.spread,
         "count": text.count,
         "size": text.size,
+        "milliseconds": text.milliseconds,
         "names": text.names,
         "number": text.number,
         "difference": text.difference,

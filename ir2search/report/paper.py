@@ -13,8 +13,6 @@ from ir2search.files import write_text
 from ir2search.report.tables import ReportData
 from ir2search.search import records
 
-COLUMNS = ("trial", "validation", "test", "OPs", "memory", "network")
-
 
 def write_tables(data: ReportData, answers: Sequence[dict[str, str]], target: Path) -> None:
     """Write ``trials`` and ``front`` in every form, and ``report.md``.
@@ -31,19 +29,19 @@ def write_tables(data: ReportData, answers: Sequence[dict[str, str]], target: Pa
     write_text(target / "report.md", _markdown(data, answers))
 
 
-def _cells(front: pd.DataFrame) -> list[tuple[str, ...]]:
-    """The front's rows in words, by `COLUMNS`."""
-    return [
-        (
-            str(row["number"]),
-            _share(row["accuracy"], row["seed_accuracies"]),
-            _share(row["test_accuracy"], row["seed_test_accuracies"]),
-            text.count(row["ops"]),
-            text.size(row["memory_bytes"]),
-            text.network(row),
-        )
-        for row in records(front)
-    ]
+def _table(front: pd.DataFrame) -> pd.DataFrame:
+    """The front in words."""
+    rows = records(front)
+    columns = {
+        "trial": [str(row["number"]) for row in rows],
+        "validation": [_share(row["accuracy"], row["seed_accuracies"]) for row in rows],
+        "test": [_share(row["test_accuracy"], row["seed_test_accuracies"]) for row in rows],
+        "OPs": [text.count(row["ops"]) for row in rows],
+        "memory": [text.size(row["memory_bytes"]) for row in rows],
+    }
+    if "latency_ms" in front:
+        columns["latency"] = [text.milliseconds(row["latency_ms"]) for row in rows]
+    return pd.DataFrame(columns | {"network": [text.network(row) for row in rows]}, dtype=str)
 
 
 def _share(own: float | None, seeds: Sequence[float]) -> str:
@@ -52,9 +50,9 @@ def _share(own: float | None, seeds: Sequence[float]) -> str:
 
 def _latex(front: pd.DataFrame) -> str:
     """The front as a table of the package booktabs."""
-    cells = [[_escaped(cell) for cell in row] for row in _cells(front)]
-    table = pd.DataFrame(cells, columns=list(COLUMNS)).style.hide(axis="index")
-    return table.to_latex(hrules=True, column_format="rrrrrl")
+    table = _table(front).map(_escaped)
+    aligned = "r" * (len(table.columns) - 1) + "l"
+    return table.style.hide(axis="index").to_latex(hrules=True, column_format=aligned)
 
 
 def _escaped(cell: str) -> str:
@@ -79,7 +77,8 @@ def _markdown(data: ReportData, answers: Sequence[dict[str, str]]) -> str:
             _pipes(("under", "trial", "validation", "test", "costs"), rows),
         ]
     if len(data.front):
-        parts += ["## Front", _pipes(COLUMNS, _cells(data.front))]
+        table = _table(data.front)
+        parts += ["## Front", _pipes(list(table.columns), table.to_numpy().tolist())]
     commands = dict.fromkeys(_command(session) for session in data.environment)
     parts += ["## To make it again", *(f"    {command}" for command in commands)]
     return "\n\n".join(parts) + "\n"

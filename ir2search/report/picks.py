@@ -56,7 +56,7 @@ def picks(front: pd.DataFrame, study: Study) -> list[Pick]:
 
 def _round_budgets(costs: pd.Series[float]) -> list[float]:
     """Round numbers from the first that holds the cheapest to the first that holds all."""
-    every = (step * 10.0**power for power in range(-1, 16) for step in STEPS)
+    every = (step * 10.0**power for power in range(-4, 16) for step in STEPS)
     budgets = [budget for budget in every if budget >= costs.min()]
     enough = next(at for at, budget in enumerate(budgets) if budget >= costs.max())
     return budgets[: enough + 1]

@@ -50,7 +50,7 @@ def page_view(data: ReportData, folder: Path) -> dict[str, Any]:
     vertical = "accuracy" if "accuracy" in study.objectives else study.objectives[0]
     horizontal = next(name for name in study.objectives if name != vertical)
     return {
-        "axes": _axes(study.objectives),
+        "axes": _axes(study.costs),
         "x": OBJECTIVES[horizontal].column,
         "y": OBJECTIVES[vertical].column,
         "objectives": [OBJECTIVES[name].column for name in study.objectives],
@@ -68,19 +68,18 @@ def page_view(data: ReportData, folder: Path) -> dict[str, Any]:
 def answer(data: ReportData) -> list[dict[str, str]]:
     """What to take for which budget, in words: ``budget``, ``number``, ``accuracy``, ``test``."""
     name = budget_name(data.study)
+    objective = None if name is None else OBJECTIVES[name]
     rows = {row["number"]: row for row in records(data.front)}
-    quantity = text.size if name == "memory" else text.count
-    label = "" if name is None or name == "memory" else f" {OBJECTIVES[name].label}"
     answers = []
     for pick in picks(data.front, data.study):
         row = rows[pick.number]
         answers.append(
             {
-                "budget": f"{quantity(pick.limit)}{label}",
+                "budget": objective.read(pick.limit) if objective else "",
                 "number": str(pick.number),
                 "accuracy": _accuracy(row["accuracy"], row["seed_accuracies"]),
                 "test": _accuracy(row["test_accuracy"], row["seed_test_accuracies"]),
-                "cost": f"{quantity(row[OBJECTIVES[name].column])}{label}" if name else "",
+                "cost": objective.read(row[objective.column]) if objective else "",
             }
         )
     return answers
@@ -105,8 +104,8 @@ def comparison_view(comparison: Comparison) -> dict[str, Any]:
 
 def _axes(objectives: Iterable[str]) -> list[dict[str, str]]:
     """Columns that an axis may show, with their labels."""
-    own = {OBJECTIVES[name].column: OBJECTIVES[name].label for name in own_columns(objectives)}
-    return [{"column": column, "label": label} for column, label in (AXES | own).items()]
+    columns = AXES | own_columns(objectives)
+    return [{"column": column, "label": label} for column, label in columns.items()]
 
 
 def _accuracy(own: float | None, seeds: list[float]) -> str:
@@ -117,7 +116,7 @@ def _accuracy(own: float | None, seeds: list[float]) -> str:
 
 def _columns(data: ReportData) -> dict[str, list[Any]]:
     """The table of trials by column, and the values of searched parameters."""
-    trials, own = data.trials, own_columns(data.study.objectives)
+    trials, own = data.trials, own_columns(data.study.costs)
     knee = set(data.front.loc[data.front["is_knee"], "number"])
     columns = {
         name: _listed(trials[name])

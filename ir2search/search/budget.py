@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,32 +12,44 @@ from ir2search.errors import CandidateError, SpaceError, StudyError
 from ir2search.models.check import check_network
 from ir2search.models.families import FAMILIES
 from ir2search.search.engines.job import OUT_OF_MEMORY
-from ir2search.search.objectives import OBJECTIVES, costs_of, own_columns
+from ir2search.search.objectives import LATENCY, OBJECTIVES, costs_of
+from ir2search.search.stopwatch import Stopwatch
 from ir2search.search.study import Study
 from ir2search.space import Candidate, SearchSpace, build
 
 TRIED = 500  # candidates at random, before a budget on a cost of somebody's own is refused
+TIMED = 3  # candidates, before a budget on the latency is refused
 
 
-def check_budget(study: Study, space: SearchSpace) -> None:
+def check_budget(study: Study, space: SearchSpace, watch: Stopwatch) -> None:
     """Try what is registered, and whether anything is within the budget.
+
+    Of a latency, the cheapest networks by operations are timed: not all can be.
 
     Raises:
         SpaceError: no candidate of the space is within the study's budget.
         StudyError: a registered backbone or objective does not give what it should.
     """
     _check_backbone(space)
+    _check_counted(study, space)
+    if watch.is_used:
+        _check_latency(study, space, watch)
+
+
+def _check_counted(study: Study, space: SearchSpace) -> None:
     nearest: tuple[float, str, float] | None = None
     for candidate in _tried(study, space):
         try:
             costs = study_costs(study, candidate, cost(candidate))
         except OUT_OF_MEMORY:
             continue
+        counted = [
+            (costs[OBJECTIVES[name].column], name, limit)
+            for name, limit in study.budget.items()
+            if name != LATENCY
+        ]
         excess = max(
-            (
-                (costs[OBJECTIVES[name].column] / limit, name, costs[OBJECTIVES[name].column])
-                for name, limit in study.budget.items()
-            ),
+            ((value / limit, name, value) for value, name, limit in counted),
             default=(0.0, "", 0.0),
         )
         if excess[0] <= 1:
@@ -53,13 +66,33 @@ def check_budget(study: Study, space: SearchSpace) -> None:
     )
 
 
+def _check_latency(study: Study, space: SearchSpace, watch: Stopwatch) -> None:
+    found: dict[str, tuple[float, Candidate]] = {}
+    for candidate in itertools.islice(_tried(study, space), TRIED):
+        try:
+            price = cost(candidate)
+        except OUT_OF_MEMORY:
+            continue
+        if over_budget(study, study_costs(study, candidate, price)) is None:
+            found[candidate.id] = price.ops, candidate
+    limit = study.budget.get(LATENCY)
+    cheapest = sorted(found.values(), key=lambda pair: pair[0])[: 1 if limit is None else TIMED]
+    column = OBJECTIVES[LATENCY].budget_column
+    fastest = min(watch.costs(candidate)[column] for _, candidate in cheapest)
+    if limit is not None and fastest > limit:
+        raise SpaceError(
+            f"{study.source}: [budget] latency: of the {len(cheapest)} networks with the fewest "
+            f"operations the fastest takes {fastest:.3g} ms; raise it or widen [space]"
+        )
+
+
 def _tried(study: Study, space: SearchSpace) -> Iterator[Candidate]:
     """Candidates of which one is within the budget where any is.
 
     Where a cost is somebody's own it need not be least at a corner; then others are tried too.
     """
     yield from space.corners()
-    if not own_columns(study.budget):
+    if not any(OBJECTIVES[name].measure for name in study.budget):
         return
     for point in space.points(random.Random(study.seed), TRIED):
         try:
@@ -81,23 +114,30 @@ def _check_backbone(space: SearchSpace) -> None:
 
 
 def study_costs(study: Study, candidate: Candidate, price: Cost) -> dict[str, Any]:
-    """All costs by column that a study asks for, see `costs_of`."""
-    return costs_of(candidate, price, {*study.objectives, *study.budget})
+    """All costs by column that a study asks for and that are counted, see `costs_of`."""
+    return costs_of(candidate, price, study.costs)
 
 
 def over_budget(study: Study, costs: Mapping[str, Any]) -> str | None:
-    """A sentence on the first of `study_costs` over the budget; None within the budget."""
+    """A sentence on the first of these costs over the budget; None within the budget.
+
+    A latency that is not measured yet is not over it.
+    """
     for name, limit in study.budget.items():
-        value = costs[OBJECTIVES[name].column]
+        value = costs.get(OBJECTIVES[name].budget_column, 0.0)
         if value > limit:
             return f"over budget: {name} {value:g} > {limit:g}"
     return None
 
 
-def is_affordable(study: Study, candidate: Candidate) -> bool:
+def is_affordable(study: Study, candidate: Candidate, watch: Stopwatch) -> bool:
     """Whether it is within the budget, as far as one can say before it is tried."""
+    if not study.budget:
+        return True
     try:
-        costs = study_costs(study, candidate, cost(candidate)) if study.budget else {}
+        costs = study_costs(study, candidate, cost(candidate))
+        if over_budget(study, costs) is None and LATENCY in study.budget:
+            costs |= watch.known(candidate)
         return over_budget(study, costs) is None
     except (*OUT_OF_MEMORY, StudyError):
         return True

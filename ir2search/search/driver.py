@@ -24,6 +24,7 @@ from ir2search.search.observer import RunObserver
 from ir2search.search.proposals import ask, enqueue_new
 from ir2search.search.results import RUNGS, front_of, recorded, state_of
 from ir2search.search.samplers import derive_seed
+from ir2search.search.stopwatch import Stopwatch
 from ir2search.search.study import Study
 from ir2search.search.warm_start import shared_backbone
 from ir2search.space import Candidate, SearchSpace
@@ -47,6 +48,7 @@ class Driver:
         device: where the front is tested.
         engine: trains.
         claims: keeps drivers apart.
+        watch: times candidates, where the study asks for it.
         observer: told what happens.
         should_stop: asked between trainings.
     """
@@ -61,12 +63,13 @@ class Driver:
         device: torch.device,
         engine: Engine,
         claims: Claims,
+        watch: Stopwatch,
         observer: RunObserver,
         should_stop: Callable[[], bool],
     ) -> None:
         self.study, self.space, self.storage, self.folder = study, space, storage, folder
         self.work, self.device, self.engine, self.claims = work, device, engine, claims
-        self.observer, self.should_stop = observer, should_stop
+        self.watch, self.observer, self.should_stop = watch, observer, should_stop
         self.ledger = Ledger(study, space)
         self.parked: dict[int, Trial] = {}  # wait at a rung
         self.left: dict[int, Trial] = {}  # were left running by a driver that is gone
@@ -158,7 +161,7 @@ class Driver:
             if self.over or len(self.ledger.begun) >= self.study.trials:
                 return False
             must_be_new = self.ledger.stale >= STALE_PROPOSALS or self.study.sampler == "grid"
-            asked = self.study, self.space, self.storage, self.ledger
+            asked = self.study, self.space, self.storage, self.ledger, self.watch
             if must_be_new and not enqueue_new(*asked):
                 self._say_over(EXHAUSTED)
                 return False
@@ -215,7 +218,7 @@ class Driver:
             return False
         try:
             price = cost(candidate)
-            costs = study_costs(self.study, candidate, price)
+            costs = self._costs(trial.number, candidate, price)
         except (*OUT_OF_MEMORY, StudyError) as error:
             self._end(trial, TrialState.FAIL, reason_of(error))
             return False
@@ -229,6 +232,13 @@ class Driver:
         trial.set_user_attr("cost", costs)
         self._submit(trial, candidate, price, 0)
         return True
+
+    def _costs(self, number: int, candidate: Candidate, price: Cost) -> dict[str, Any]:
+        """All costs that the study asks for; what is over the budget anyway is not timed."""
+        costs = study_costs(self.study, candidate, price)
+        if over_budget(self.study, costs) is None:
+            costs |= self.watch.of_trial(candidate, trial_folder(self.folder, number))
+        return costs
 
     def _submit(self, trial: Trial, candidate: Candidate, price: Cost, level: int) -> None:
         """Have it trained to a rung, or to the end where that is the highest one."""

@@ -6,7 +6,8 @@
       study.toml  environment.json     what was asked, and where it ran
       modules/                         the study author's code, where it names any; SHA256SUMS
       study.db                         Optuna's storage
-      trials/<number>/                 candidate.json, cost.json, curve.jsonl, *.safetensors
+      trials/<number>/                 candidate.json, cost.json, curve.jsonl, *.safetensors;
+                                       latency.json, where the study asks for it
       backbones/<candidate id>/        shared, where the study asks for a warm start
       variants/<candidate id>/         what trials are compared with, see `variants`
 """
@@ -24,11 +25,13 @@ from ir2search import text
 from ir2search.errors import RunError
 from ir2search.extensions import FOLDER, SUMS, check_copies, checksums
 from ir2search.files import write_text
-from ir2search.search.study import Resources, Study, load_study
+from ir2search.search.study import Resources, Study, TimedWith, load_study
 from ir2search.space import TAP, Choice, Domain, SearchSpace
 
 STUDY_FILE = "study.toml"
+CACHE = ".cache"  # beside the runs: decoded images, times of networks
 CURVE = "curve.jsonl"  # in a trial's folder, like what follows
+LATENCY_FILE = "latency.json"
 TEST_FILE = "test.json"
 SEEDS = "seeds"  # one folder for each further seed,
 RESULT = "result.json"  # with what it gave
@@ -97,6 +100,8 @@ def study_as_dict(study: Study) -> dict[str, Any]:
     values["space"] = _space_as_dict(study.space)
     if study.budget:
         values["budget"] = dict(study.budget)
+    if study.latency != TimedWith():
+        values["latency"] = asdict(study.latency)
     values["recipe"] = _without_none(asdict(study.recipe))
     if study.warm_start is not None:
         values["warm_start"] = asdict(study.warm_start)

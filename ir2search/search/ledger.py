@@ -7,7 +7,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ir2search.search.objectives import OBJECTIVES
+from ir2search.search.objectives import MEDIAN, OBJECTIVES
 from ir2search.search.results import RUNGS, State, state_of
 from ir2search.search.rungs import Ladder, Observations
 from ir2search.search.samplers import distributions
@@ -31,6 +31,7 @@ class Ledger:
         queued: how many points are proposed next.
         backbones: ids of the shared backbones of trials that reached a rung.
         spent: epochs, on all trials and on the backbones that they share.
+        times: operations and latency of those that reached a rung, where it is measured.
     """
 
     def __init__(self, study: Study, space: SearchSpace) -> None:
@@ -47,6 +48,7 @@ class Ledger:
         self.queued = 0
         self.backbones: set[str] = set()
         self.spent = 0
+        self.times: dict[int, tuple[float, float]] = {}
 
     def learn(self, trial: FrozenTrial) -> State:
         """Learn how a trial stands in the storage; what was known of it is not learned again."""
@@ -83,6 +85,8 @@ class Ledger:
         """A trial reached a level with its best accuracy so far."""
         values = self.minimised(costs, accuracy)
         self.ladder.record(number, level, values)
+        if MEDIAN in costs:
+            self.times[number] = costs["ops"], costs[MEDIAN]
         self.spent += self.ladder.levels[level] - (self.ladder.levels[level - 1] if level else 0)
         if self.study.warm_start is not None:
             backbone = self.space.candidate(parameters).backbone_only().id

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
+from ir2search import text
 from ir2search.errors import StudyError
 from ir2search.extensions import Registry, foreign
 from ir2search.space import Candidate
@@ -26,22 +27,52 @@ class Objective:
         direction: as Optuna says it.
         label: on axes.
         measure: of a candidate before it is trained; None for the package's own.
+        limited: the column that a budget is on, where it is another.
+        beside: labels of columns that come with it.
+        shown: a value with its unit, where that is not the label.
     """
 
     column: str
     direction: Literal["maximize", "minimize"]
     label: str
     measure: Callable[[Candidate], float] | None = None
+    limited: str | None = None
+    beside: Mapping[str, str] = field(default_factory=dict)
+    shown: Callable[[float | None], str] | None = None
 
+    @property
+    def budget_column(self) -> str:
+        """The column that a budget is on."""
+        return self.limited or self.column
+
+    def read(self, value: float) -> str:
+        """A value as people read it: "97.9%", "163 k OPs", "60.8 kB"."""
+        return self.shown(value) if self.shown else f"{text.count(value)} {self.label}"
+
+
+LATENCY = "latency"  # measured, by `ir2search.search.stopwatch`; all other costs are counted
+MEDIAN, LOW, HIGH = "latency_median_ms", "latency_low_ms", "latency_high_ms"
 
 OBJECTIVES: Registry[Objective] = Registry(
     "objective",
     {
-        "accuracy": Objective("accuracy", "maximize", "validation accuracy"),
+        "accuracy": Objective("accuracy", "maximize", "validation accuracy", shown=text.percent),
         "ops": Objective("ops", "minimize", "OPs"),
         "flops": Objective("flops", "minimize", "FLOPs"),
         "bops": Objective("bops", "minimize", "BOPs"),
-        "memory": Objective("memory_bytes", "minimize", "memory (bytes)"),
+        "memory": Objective("memory_bytes", "minimize", "memory (bytes)", shown=text.size),
+        LATENCY: Objective(
+            "latency_ms",
+            "minimize",
+            "latency (ms)",
+            limited=MEDIAN,
+            beside={
+                MEDIAN: "latency, as measured (ms)",
+                LOW: "latency, first quartile (ms)",
+                HIGH: "latency, third quartile (ms)",
+            },
+            shown=text.milliseconds,
+        ),
     },
 )
 
@@ -101,6 +132,10 @@ def _measured(name: str, measure: Callable[[Candidate], float], candidate: Candi
     return float(value)
 
 
-def own_columns(objectives: Iterable[str]) -> list[str]:
-    """Columns of the table of trials that registered objectives bring."""
-    return [name for name in objectives if OBJECTIVES[name].measure is not None]
+def own_columns(names: Iterable[str]) -> dict[str, str]:
+    """Labels of those columns of the table of trials that not every study has."""
+    found: dict[str, str] = {}
+    for objective in map(OBJECTIVES.__getitem__, names):
+        if objective.measure is not None or objective.beside:
+            found |= {objective.column: objective.label, **objective.beside}
+    return found

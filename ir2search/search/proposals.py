@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,20 @@ from ir2search.errors import CandidateError, StudyError
 from ir2search.search.budget import is_affordable, over_budget, study_costs
 from ir2search.search.engines import OUT_OF_MEMORY
 from ir2search.search.ledger import Ledger
+from ir2search.search.objectives import LATENCY, OBJECTIVES
 from ir2search.search.samplers import GENETIC, derive_seed, distributions, make_sampler
+from ir2search.search.stopwatch import Stopwatch
 from ir2search.search.study import Study
 from ir2search.space import Candidate, SearchSpace
 
 RANDOM_DRAWS = 2000
 POOL = 512  # points that are compared before one is proposed: all, where there are no more
-START = 3  # candidates spread over the costs, before there is enough to learn from
+TIMED = 8  # of them are timed, where time is a cost: all would take minutes
 
 
-def ask(study: Study, space: SearchSpace, storage: optuna.Study, ledger: Ledger) -> Trial:
+def ask(
+    study: Study, space: SearchSpace, storage: optuna.Study, ledger: Ledger, watch: Stopwatch
+) -> Trial:
     """A new trial. With rungs, samplers that can learn from stopped trials do."""
     sampler = make_sampler(study.sampler, study.seed, ledger.proposed)
     ledger.proposed += 1
@@ -32,7 +37,7 @@ def ask(study: Study, space: SearchSpace, storage: optuna.Study, ledger: Ledger)
     if ledger.queued:
         ledger.queued -= 1
     elif study.sampler == "ehvi":
-        if (point := _most_worth(study, space, ledger)) is not None:
+        if (point := _most_worth(study, space, ledger, watch)) is not None:
             storage.enqueue_trial(point)
     elif study.rungs is not None and study.sampler not in GENETIC:
         proposed = ledger.observations.propose(sampler, distributions(space))
@@ -41,42 +46,81 @@ def ask(study: Study, space: SearchSpace, storage: optuna.Study, ledger: Ledger)
     return storage.ask(distributions(space))
 
 
-def enqueue_new(study: Study, space: SearchSpace, storage: optuna.Study, ledger: Ledger) -> bool:
+def enqueue_new(
+    study: Study, space: SearchSpace, storage: optuna.Study, ledger: Ledger, watch: Stopwatch
+) -> bool:
     """Queue a point at random that is new and affordable; False if none was found."""
     generator = random.Random(derive_seed(study.seed, "enqueue", ledger.proposed))
     for point, candidate in _new_points(space, ledger, generator, RANDOM_DRAWS):
-        if is_affordable(study, candidate):
+        if is_affordable(study, candidate, watch):
             storage.enqueue_trial(point)
             ledger.queued += 1
             return True
     return False
 
 
-def _most_worth(study: Study, space: SearchSpace, ledger: Ledger) -> dict[str, Any] | None:
-    """The new point that is expected to add most to the front at its costs; None without one."""
-    from ir2search.search.surrogate import farthest, most_worth
+def _most_worth(
+    study: Study, space: SearchSpace, ledger: Ledger, watch: Stopwatch
+) -> dict[str, Any] | None:
+    """The new point that is expected to add most to the front at its costs; None without one.
+
+    Where time is a cost it is estimated by operations first. Only those that are then expected to
+    add most are timed, and compared at what they take.
+    """
+    from ir2search.search.surrogate import START, farthest, worth
 
     pool = _pool(study, space, ledger)
     if not pool:
         return None
-    points, candidates, costs = (list(column) for column in zip(*pool, strict=True))
+    costs = np.array([_compared(study, ledger, each.costs) for each in pool])
     known = ledger.observations.known(START)
     at = study.objectives.index("accuracy")
     values = np.array([row for _, row in known]).reshape(-1, len(study.objectives))
     known_costs = np.delete(values, at, axis=1)
     if len(known) < START:
-        return points[farthest(np.array(costs), known_costs)]
+        return pool[farthest(costs, known_costs)].point
     met = [space.candidate(parameters) for parameters, _ in known]
-    return points[most_worth(candidates, np.array(costs), met, known_costs, values[:, at])]
+
+    def gains() -> np.ndarray:
+        candidates = [each.candidate for each in pool]
+        return worth(candidates, costs, met, known_costs, values[:, at])
+
+    best = [int(place) for place in np.argsort(-gains(), kind="stable")]
+    if watch.is_used:
+        best = [place for place in best[:TIMED] if _is_timed(study, pool[place], watch)]
+        for place in best:
+            costs[place] = _compared(study, ledger, pool[place].costs)
+        now = gains()
+        best.sort(key=lambda place: -now[place])
+    return pool[best[0]].point if best else None
 
 
-def _pool(
-    study: Study, space: SearchSpace, ledger: Ledger
-) -> list[tuple[dict[str, Any], Candidate, tuple[float, ...]]]:
-    """New and affordable points with their candidates and costs."""
+@dataclass(frozen=True)
+class _Proposal:
+    point: dict[str, Any]
+    candidate: Candidate
+    costs: dict[str, Any]
+
+
+def _compared(study: Study, ledger: Ledger, costs: Mapping[str, Any]) -> list[float]:
+    """The objectives that are costs."""
+    values = ledger.values(costs, 1.0)
+    return [value for name, value in values.items() if name != "accuracy"]
+
+
+def _is_timed(study: Study, proposal: _Proposal, watch: Stopwatch) -> bool:
+    """Put what a candidate takes in its costs; False where it takes too long or cannot be run."""
+    try:
+        proposal.costs.update(watch.costs(proposal.candidate))
+    except StudyError:
+        return False
+    return over_budget(study, proposal.costs) is None
+
+
+def _pool(study: Study, space: SearchSpace, ledger: Ledger) -> list[_Proposal]:
+    """New and affordable candidates with their costs, the latency an estimate."""
     generator = random.Random(derive_seed(study.seed, "pool", ledger.proposed))
-    at = study.objectives.index("accuracy")
-    found: dict[str, tuple[dict[str, Any], Candidate, tuple[float, ...]]] = {}
+    found: dict[str, _Proposal] = {}
     for point, candidate in _new_points(space, ledger, generator, POOL):
         if candidate.id in found:
             continue
@@ -84,10 +128,24 @@ def _pool(
             costs = study_costs(study, candidate, cost(candidate))
         except (*OUT_OF_MEMORY, StudyError):
             continue
-        if over_budget(study, costs) is None:
-            values = ledger.minimised(costs, 1.0)
-            found[candidate.id] = point, candidate, values[:at] + values[at + 1 :]
-    return list(found.values())
+        found[candidate.id] = _Proposal(point, candidate, costs)
+    if study.is_timed:
+        _estimate(list(found.values()), ledger)
+    return [each for each in found.values() if over_budget(study, each.costs) is None]
+
+
+def _estimate(pool: Sequence[_Proposal], ledger: Ledger) -> None:
+    """Put latencies by operations in the costs: for the budget only where some are known."""
+    from ir2search.search.surrogate import expected_times
+
+    known = sorted(ledger.times.values())
+    ops = np.array([each.costs["ops"] for each in pool])
+    expected = expected_times([row[0] for row in known], [row[1] for row in known], ops)
+    latency = OBJECTIVES[LATENCY]
+    for each, time in zip(pool, expected, strict=True):
+        each.costs[latency.column] = float(time)
+        if known:
+            each.costs[latency.budget_column] = float(time)
 
 
 def _new_points(

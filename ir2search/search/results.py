@@ -187,7 +187,7 @@ def minimised(table: pd.DataFrame, study: Study) -> np.ndarray:
 def recorded(storage: optuna.Study, study: Study) -> pd.DataFrame:
     """What the storage knows of all trials; see `with_files`."""
     rows = [_row(trial) for trial in storage.get_trials(deepcopy=False)]
-    known = [name for name in COLUMNS if name not in FILED] + own_columns(study.objectives)
+    known = [*(name for name in COLUMNS if name not in FILED), *own_columns(study.costs)]
     return pd.DataFrame(rows, columns=known).astype(dict.fromkeys(WHOLE, "Int64"))
 
 

@@ -20,15 +20,15 @@ from ir2search.search.driver import Driver
 from ir2search.search.engines import Engine, Inline, Processes, Work, open_work
 from ir2search.search.engines.cluster import Cluster, with_tests
 from ir2search.search.engines.devices import worker_devices, worker_threads
-from ir2search.search.folder import check_claim, definition, saved_study, write_study
+from ir2search.search.folder import CACHE, check_claim, definition, saved_study, write_study
 from ir2search.search.images import DATA, check_data
 from ir2search.search.observer import RunObserver
 from ir2search.search.results import RunStatus, status
+from ir2search.search.stopwatch import Stopwatch, check_machine
 from ir2search.search.storage import is_shared, open_storage, storage_errors
 from ir2search.search.study import Study
 from ir2search.training import Interrupted
 
-CACHE = ".cache"  # of decoded images, beside the runs
 PATIENCE = 60.0  # seconds for other drivers to begin on the same study
 
 
@@ -84,7 +84,8 @@ def run(
     work = open_work(study, folder.parent / CACHE, path)
     if path is not None:
         study = study.model_copy(update={"data": replace(study.data, path=str(path.resolve()))})
-    check_budget(study, study.space.with_data(work.data.image, work.data.classes))
+    space = study.space.with_data(work.data.image, work.data.classes)
+    check_budget(study, space, Stopwatch(study, folder.parent))
     check_claim(folder, study)
     shared = is_shared(folder, storage)
 
@@ -191,6 +192,8 @@ class _Session:
         storage = open_storage(self.folder, self.study, self.storage, definition=made, create=True)
         check_data(storage, self.work.data, self.folder)
         storage.set_user_attr(DATA, self.work.data.fingerprint)
+        if self.study.is_timed:
+            check_machine(storage, self.folder)
         add_session(self.folder, self.study.seed, self.device)
         return storage
 
@@ -208,6 +211,7 @@ class _Session:
                     self.device,
                     engine,
                     claims,
+                    Stopwatch(self.study, self.folder.parent, engine.quiet),
                     self.observer,
                     should_stop,
                 ).run()

@@ -26,7 +26,7 @@ from ir2search.data import DataConfig
 from ir2search.errors import CandidateError, SpaceError, StudyError
 from ir2search.extensions import UserModule, load_modules, read_module
 from ir2search.search.limits import Stop
-from ir2search.search.objectives import OBJECTIVES
+from ir2search.search.objectives import LATENCY, OBJECTIVES
 from ir2search.search.rungs import Rungs
 from ir2search.search.shipped import shipped_studies
 from ir2search.space import TAP, Choice, Domain, Range, SearchSpace
@@ -87,6 +87,19 @@ class Confirm:
 
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+class TimedWith:
+    """The ``[latency]`` section of a study file: how the engine runs the networks it is timed on.
+
+    Attributes:
+        threads: that it may use.
+        batch: images a call; the latency is an image's share.
+    """
+
+    threads: Annotated[int, Field(strict=True, ge=1, le=256)] = 1
+    batch: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1
+
+
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class Resources:
     """The ``[resources]`` section of a study file: what one training takes of a cluster.
 
@@ -109,11 +122,12 @@ class Study(BaseModel):
         trials: how many distinct candidates are trained.
         sampler: which of Optuna's proposes them; ``"ehvi"`` takes what is expected to add most to
             the front at its known costs, ``"grid"`` takes all in a random order.
-        objectives: two or more out of accuracy, ops, flops, bops, memory, and what
+        objectives: two or more out of accuracy, ops, flops, bops, memory, latency, and what
             `register_objective` made known.
         data: which images.
         space: which candidates.
         budget: greatest cost of a candidate by cost name; others are turned down untrained.
+        latency: how the engine runs networks to be timed, where latency is asked for.
         recipe: how each is trained; a study file may name one of `named_recipe`.
         warm_start: start candidates from a backbone that those with the same one share; each from
             scratch where this is left out.
@@ -135,6 +149,7 @@ class Study(BaseModel):
     data: DataConfig = DataConfig()
     space: SearchSpace
     budget: Mapping[CostName, Quantity] = {}
+    latency: TimedWith = TimedWith()
     recipe: Recipe = Recipe()
     warm_start: WarmStart | None = None
     rungs: Rungs | None = None
@@ -147,6 +162,16 @@ class Study(BaseModel):
     def source(self) -> str:
         """The file it was read from, for messages."""
         return self._source
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """Names of all objectives that it asks for, in a budget too."""
+        return tuple(dict.fromkeys([*self.objectives, *self.budget]))
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether it asks for the latency."""
+        return LATENCY in self.costs
 
     @field_validator("objectives", mode="before")
     @classmethod
@@ -188,6 +213,12 @@ class Study(BaseModel):
     def _one_stage_warms(self) -> Study:
         if self.warm_start is not None and self.recipe.pretraining is not None:
             raise ValueError("[warm_start] needs a recipe of one stage; leave [warm_start] out")
+        return self
+
+    @model_validator(mode="after")
+    def _latency_is_asked_for(self) -> Study:
+        if self.latency != TimedWith() and not self.is_timed:
+            raise ValueError("[latency] needs latency among the objectives or in [budget]")
         return self
 
     @model_validator(mode="after")
@@ -340,6 +371,7 @@ def _sentence(error: ValidationError) -> str:
 def _known_keys(path: list[str]) -> str:
     sections: dict[str, list[str]] = {
         "budget": _costs(),
+        "latency": list(TimedWith.__dataclass_fields__),
         "distillation": list(Distillation.__dataclass_fields__),
         "pretraining": list(Recipe.__dataclass_fields__),
         "data": list(DataConfig.__dataclass_fields__),

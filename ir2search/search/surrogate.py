@@ -24,6 +24,7 @@ from ir2search.space import Candidate
 LEAST_ERROR = 1e-3  # below it, logarithms tell what chance did
 # of the normal distribution, which they stand for
 QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 7) for i in range(7)])
+START = 3  # results from which one can learn
 MARGIN = 1.1  # of the reference point beyond the worst values
 
 
@@ -189,14 +190,14 @@ def _gains_of_two(front: np.ndarray, costs: np.ndarray, errors: np.ndarray) -> n
     return np.sum(widths[:, None, :] * heights, axis=2)
 
 
-def most_worth(
+def worth(
     pool: Sequence[Candidate],
     pool_costs: np.ndarray,
     known: Sequence[Candidate],
     known_costs: np.ndarray,
     errors: np.ndarray,
-) -> int:
-    """The place in ``pool`` of the candidate that is expected to add most to the front.
+) -> np.ndarray:
+    """Hypervolume that each candidate of ``pool`` is expected to add to the front, (pool).
 
     Args:
         pool: what may be chosen.
@@ -205,13 +206,12 @@ def most_worth(
         known_costs: (known, costs).
         errors: (known).
     """
-    costs = _scaled(np.log(np.maximum(np.vstack([pool_costs, known_costs]), 1.0)))
+    costs = _logarithms(pool_costs, known_costs)
     numbers = features([*pool, *known])
     new, old = slice(None, len(pool)), slice(len(pool), None)
     model = ErrorModel(costs[old], numbers[old], errors)
     front = np.column_stack([errors, costs[old]])
-    gains = expected_gains(front, costs[new], *model.predict(costs[new], numbers[new]))
-    return int(np.argmax(gains))
+    return expected_gains(front, costs[new], *model.predict(costs[new], numbers[new]))
 
 
 def farthest(pool_costs: np.ndarray, known_costs: np.ndarray) -> int:
@@ -220,8 +220,30 @@ def farthest(pool_costs: np.ndarray, known_costs: np.ndarray) -> int:
     The cheapest comes first, then the dearest, then what halves the widest gap (Gonzalez,
     "Clustering to minimize the maximum intercluster distance", 1985), on a logarithmic scale.
     """
-    costs = _scaled(np.log(np.maximum(np.vstack([pool_costs, known_costs]), 1.0)))
+    costs = _logarithms(pool_costs, known_costs)
     new, old = costs[: len(pool_costs)], costs[len(pool_costs) :]
     if not len(old):
         return int(np.argmin(new.sum(axis=1)))
     return int(np.argmax(cdist(new, old).min(axis=1)))
+
+
+def expected_times(
+    known_ops: Sequence[float], known_times: Sequence[float], ops: np.ndarray
+) -> np.ndarray:
+    """Times of networks by their operations, as the power law that fits the known ones best.
+
+    In proportion to operations where too little is known; these themselves where nothing is.
+    """
+    if not len(known_times):
+        return ops
+    x, y = np.log(known_ops), np.log(known_times)
+    slope = float(np.polyfit(x, y, 1)[0]) if np.ptp(x) > 0 and len(x) >= START else 1.0
+    slope = max(slope, 0.0)
+    return np.exp(np.mean(y - slope * x) + slope * np.log(ops))
+
+
+def _logarithms(pool_costs: np.ndarray, known_costs: np.ndarray) -> np.ndarray:
+    """Logarithms of costs, the pool's first, scaled to reach from 0 to 1; a cost of 0 is as 1."""
+    costs = np.vstack([pool_costs, known_costs])
+    least = np.min(np.where(costs > 0, costs, 1.0), axis=0, initial=1.0)
+    return _scaled(np.log(np.maximum(costs, least)))

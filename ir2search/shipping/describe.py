@@ -16,6 +16,7 @@ from ir2search.models.network import TappedNetwork
 from ir2search.models.resnet import BasicBlock, BiRealUnit, ResidualUnit
 from ir2search.models.vgg import ConvBlock
 from ir2search.nn import BinaryConv2d, InformationRecovery, ShiftedPReLU
+from ir2search.space import Candidate, build
 
 
 @dataclass
@@ -68,6 +69,15 @@ def describe(network: nn.Module, image: tuple[int, int, int]) -> Description:
     found = Description(image)
     _walk(found, network, 0, "")
     return found
+
+
+def candidate_graph(candidate: Candidate) -> Graph:
+    """What the engine runs of a candidate, with weights as they are before any training.
+
+    Raises:
+        CandidateError: it has a part that no packed file can hold.
+    """
+    return describe(build(candidate).eval(), candidate.image).graph()
 
 
 def _network(to: Description, network: TappedNetwork, x: int, name: str) -> int:

@@ -21,12 +21,13 @@ from ir2search.engine.graph import Graph, Node
 from ir2search.engine.kernels import Words
 from ir2search.engine.plan import Unit
 from ir2search.engine.steps import make_step
-from ir2search.latency import Timing, timed
 from ir2search.latency.rivals import onnxruntime_float, onnxruntime_int8
 from ir2search.shipping.describe import describe
+from ir2search.timing import Timing, timed
 
 CONVOLUTIONS = ((64, 56), (128, 28), (256, 14), (512, 7))  # channels and side, as in ResNet-18
 NETWORKS = (("cifar-resnet20", 1), ("imagenet-resnet18-D", 2))  # with threads
+FILES = ("cifar-resnet20", "cifar-resnet18", "cifar-vgg-small", "imagenet-resnet18-D")
 WAYS = ("engine", "onnxruntime", "int8")
 
 
@@ -39,7 +40,7 @@ def main() -> None:
         convolution(channels, side, given.seconds)
     for name, threads in NETWORKS:
         network(name, threads, given.seconds, (*WAYS, "torch") if given.torch else WAYS)
-    for name, _ in NETWORKS:
+    for name in FILES:
         size(name)
 
 
@@ -92,8 +93,15 @@ def size(name: str) -> None:
         file = Path(folder) / "network.packed"
         write_packed(file, found.as_dict(), found.tensors)
         packed = file.stat().st_size
+    price = ir.cost(candidate)
     full = ir.cost(replace(candidate, weights="real", activations="real")).memory_bytes
-    print(f"{name}: {full:,.0f} bytes in float32, {packed:,} packed ({full / packed:.1f}x)")
+    header = packed - sum(tensor.nbytes for tensor in found.tensors.values())
+    real = price.memory_bytes - price.binary_parameters / 8  # what is not binary, 32 bits each
+    print(
+        f"{name}: {full:,.0f} bytes in float32, {packed:,} packed ({full / packed:.1f}x), "
+        f"{header:,} of them header; {full / price.memory_bytes:.1f}x without one, "
+        f"{full / real:.1f}x if binary weights took no room at all"
+    )
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +35,7 @@ from ir2search.search.driver import Driver
 from ir2search.search.engines import Job, Outcome, Work
 from ir2search.search.folder import write_study
 from ir2search.search.observer import RunObserver
+from ir2search.search.stopwatch import Stopwatch
 from ir2search.search.storage import open_storage
 from ir2search.search.study import parse_study
 from ir2search.training import EpochResult, TrainingResult
@@ -102,6 +104,9 @@ class Dealt:
         (job.folder / "curve.jsonl").write_text("\n".join(lines) + "\n")
         return [Outcome(job, TrainingResult(tuple(curve)))]
 
+    def quiet(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def interrupt(self) -> None:
         pass
 
@@ -123,6 +128,7 @@ def drive(study: ir.Study, folder: Path, engine: Dealt) -> float:
         torch.device("cpu"),
         engine,
         Claims(folder, shared=False),
+        Stopwatch(study, folder.parent),
         RunObserver(),
         lambda: False,
     )

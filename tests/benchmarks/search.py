@@ -39,6 +39,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from multiprocessing import get_context
@@ -62,6 +63,7 @@ from ir2search.search.limits import Stop
 from ir2search.search.observer import RunObserver
 from ir2search.search.rungs import Rungs
 from ir2search.search.samplers import derive_seed, distributions
+from ir2search.search.stopwatch import Stopwatch
 from ir2search.search.study import Study
 from ir2search.training import EpochResult, Interrupted, TrainingResult
 
@@ -199,6 +201,9 @@ class Replay:
         )
         return [Outcome(job, TrainingResult(tuple(results)))]
 
+    def quiet(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def interrupt(self) -> None:
         """Nothing is at work between two calls of `wait`."""
 
@@ -259,6 +264,7 @@ class Ours:
                 torch.device("cpu"),
                 engine,
                 Claims(Path(name), shared=False),
+                Stopwatch(study, Path(name)),
                 RunObserver(),
                 lambda: engine.trace.is_done,
             )

@@ -23,6 +23,7 @@ from ir2search.models.families import FAMILIES
 from ir2search.search.budget import check_budget
 from ir2search.search.engines.job import Job, Silent, Work, perform
 from ir2search.search.objectives import OBJECTIVES, costs_of
+from ir2search.search.stopwatch import Stopwatch
 from ir2search.search.study import Study, load_study, parse_study
 from ir2search.search.survey import survey_studies
 
@@ -122,16 +123,16 @@ def study(**changes: Any) -> Study:
     return parse_study(values | changes, "own.toml")
 
 
-def test_a_cost_that_is_least_in_the_middle_may_have_a_budget() -> None:
+def test_a_cost_that_is_least_in_the_middle_may_have_a_budget(tmp_path: Path) -> None:
     @ir.register_objective("odd")
     def odd(candidate: ir.Candidate) -> int:
         return abs(candidate.depth - 14)
 
     asked = study(budget={"odd": 1})
-    check_budget(asked, asked.space)
+    check_budget(asked, asked.space, Stopwatch(asked, tmp_path))
     never = study(budget={"odd": 1}, space={"depth": [8, 20]})
     with pytest.raises(SpaceError, match=r"\[budget\] odd: .* the nearest has 6 odd"):
-        check_budget(never, never.space)
+        check_budget(never, never.space, Stopwatch(never, tmp_path))
 
 
 @pytest.mark.parametrize("value", [np.int64(3), np.float32(3), 3])

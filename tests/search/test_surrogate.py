@@ -18,9 +18,10 @@ from ir2search.search.surrogate import (
     MARGIN,
     ErrorModel,
     expected_gains,
+    expected_times,
     farthest,
     features,
-    most_worth,
+    worth,
 )
 from ir2search.space import Candidate
 
@@ -104,7 +105,8 @@ def test_what_made_networks_good_is_learned_beside_their_costs() -> None:
     errors = np.array([0.4 / c.width**0.5 * (0.5 if c.shift else 1.0) for c in known])
     pool = [Candidate(width=0.6, shift=shift) for shift in (False, True)]
     costs = np.array([[1e6 * c.width**2] for c in known])
-    assert most_worth(pool, np.full((2, 1), 0.36e6), known, costs, errors) == 1
+    gains = worth(pool, np.full((2, 1), 0.36e6), known, costs, errors)
+    assert gains.argmax() == 1
 
 
 def test_the_first_are_the_cheapest_the_dearest_and_the_middle() -> None:
@@ -160,3 +162,20 @@ def test_gains_are_compared_over_all_candidates() -> None:
     for one, other in itertools.combinations(range(6), 2):
         if costs[one] <= costs[other] and means[one] <= means[other]:
             assert gains[one] >= gains[other]
+
+
+def test_times_are_expected_by_a_power_law_of_operations() -> None:
+    ops = np.array([1e4, 1e5, 1e6])
+    assert expected_times([], [], ops) == pytest.approx(ops)
+    assert expected_times([1e5], [0.2], ops) == pytest.approx([0.02, 0.2, 2.0])
+    known = [2e4, 3e4, 7e5]
+    law = expected_times(known, [0.1 * (each / 1e5) ** 0.4 for each in known], ops)
+    assert law == pytest.approx(0.1 * (ops / 1e5) ** 0.4)
+    assert expected_times([1e5] * 3, [0.1, 0.2, 0.4], ops) == pytest.approx([0.02, 0.2, 2.0])
+
+
+def test_costs_below_one_are_told_apart() -> None:
+    """Milliseconds, where operations are thousands."""
+    pool = np.array([[0.1], [0.2], [0.9]])
+    assert farthest(pool, np.empty((0, 1))) == 0
+    assert farthest(pool, pool[:1]) == 2

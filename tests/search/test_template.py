@@ -13,7 +13,15 @@ from ir2search.errors import InputError
 from ir2search.search.limits import Stop
 from ir2search.search.rungs import Rungs
 from ir2search.search.shipped import TEMPLATE
-from ir2search.search.study import Confirm, Resources, Study, WarmStart, load_study, parse_study
+from ir2search.search.study import (
+    Confirm,
+    Resources,
+    Study,
+    TimedWith,
+    WarmStart,
+    load_study,
+    parse_study,
+)
 from ir2search.search.template import write_template
 from ir2search.space import Candidate
 from ir2search.training import Distillation, Recipe
@@ -21,6 +29,7 @@ from ir2search.training import Distillation, Recipe
 SECTIONS: dict[str, Any] = {
     "data": DataConfig,
     "space": Candidate,
+    "latency": TimedWith,
     "recipe": Recipe,
     "recipe.distillation": Distillation,
     "warm_start": WarmStart,
@@ -55,7 +64,7 @@ def test_every_key_is_shown() -> None:
         expected = {field.name for field in fields(section)} - FROM_DATA
         expected |= {"fusion_ratio"} if name == "space" else set()
         assert shown[name] | tables == expected, name
-    assert shown["budget"] == {"ops", "flops", "bops", "memory"}
+    assert shown["budget"] == {"ops", "flops", "bops", "memory", "latency"}
 
 
 def test_it_is_valid_with_every_key_in_use() -> None:

@@ -16,7 +16,7 @@ function shown(column, value) {
   if (value === null || value === undefined) return "-";
   if (isShare(column)) return (100 * value).toFixed(1) + "%";
   for (const [factor, prefix] of PREFIXES) if (value >= factor) return (value / factor).toPrecision(3) + " " + prefix;
-  return String(Math.round(100 * value) / 100);
+  return String(Math.abs(value) < 1 ? Number(value.toPrecision(3)) : Math.round(100 * value) / 100);
 }
 
 function colours() {
@@ -36,7 +36,7 @@ function roundTicks(values) {
   const [low, high] = known.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], [Infinity, 0]);
   for (const steps of [[1, 1.5, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]]) {
     const ticks = [];
-    for (let power = -3; power < 16; power += 1) for (const step of steps) if (step * 10 ** power >= 0.7 * low && step * 10 ** power <= 1.4 * high) ticks.push(step * 10 ** power);
+    for (let power = -4; power < 16; power += 1) for (const step of steps) if (step * 10 ** power >= 0.7 * low && step * 10 ** power <= 1.4 * high) ticks.push(step * 10 ** power);
     if (ticks.length <= 9 || steps.length === 1) return { tickmode: "array", tickvals: ticks, ticktext: ticks.map((tick) => shown("", tick).replace(/\.0+(?= |$)|(?<=\.\d)0+(?= |$)/, "")) };
   }
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -32,6 +33,9 @@ class Inline:
     def wait(self) -> list[Outcome]:
         job = self._jobs.pop()
         return [perform(job, self._work, self._device, self._listener, self._should_stop)]
+
+    def quiet(self) -> AbstractContextManager[None]:
+        return nullcontext()  # nothing is at work between two calls of `wait`
 
     def interrupt(self) -> None:
         """Nothing is at work between two calls of `wait`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -125,6 +126,9 @@ class Engine(Protocol):
             OSError: a disk is full or read-only.
             InputError: something that was given is wrong for every job.
         """
+
+    def quiet(self) -> AbstractContextManager[None]:
+        """Within it, jobs on this machine wait, as far as the engine can have them do so."""
 
     def interrupt(self) -> None:
         """Ask all jobs to stop; each ends with its last whole epoch on disk."""

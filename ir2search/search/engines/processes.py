@@ -6,6 +6,7 @@ import concurrent.futures
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -25,6 +26,8 @@ from ir2search.search.engines.work import open_work
 from ir2search.search.study import Study
 
 TICK = 0.2  # seconds between looks at what workers do
+PAUSE = 0.005  # seconds between a worker's looks at whether it may go on
+PATIENCE = 10.0  # seconds for workers to come to the end of a step
 LIVES = 3  # a job whose worker dies so often is what kills it
 
 
@@ -34,6 +37,7 @@ class _Worker:
 
     device: torch.device
     pool: ProcessPoolExecutor
+    waits: Any  # a flag that its process shares: it waits as it was asked to
     job: Job | None = None
     lives: int = LIVES
     future: Future[Outcome] = field(default_factory=Future)
@@ -60,8 +64,13 @@ class Processes:
     ) -> None:
         self._curves = Curves(listener)
         self._stop = RawValue("b", 0)  # without a lock, which a killed worker might hold for ever
-        self._begin = (study, cache, threads, self._stop)
-        self._workers = [_Worker(device, self._new_pool()) for device in devices]
+        self._pause = RawValue("b", 0)
+        self._begin = (study, cache, threads, self._stop, self._pause)
+        flags = [RawValue("b", 0) for _ in devices]
+        self._workers = [
+            _Worker(device, self._new_pool(flag), flag)
+            for device, flag in zip(devices, flags, strict=True)
+        ]
 
     def capacity(self) -> int:
         return len(self._workers)
@@ -82,6 +91,18 @@ class Processes:
         done = [worker for worker in busy if worker.future.done()]
         return [outcome for worker in done if (outcome := self._outcome(worker)) is not None]
 
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Workers wait between two steps of their trainings; what is no training goes on."""
+        self._pause.value = 1
+        try:
+            ends = time.monotonic() + PATIENCE
+            while any(map(_is_at_work, self._workers)) and time.monotonic() < ends:
+                time.sleep(PAUSE)
+            yield
+        finally:
+            self._pause.value = 0
+
     def interrupt(self) -> None:
         self._stop.value = 1
 
@@ -90,9 +111,13 @@ class Processes:
         for worker in self._workers:
             worker.pool.shutdown(wait=worker.job is None, cancel_futures=True)
 
-    def _new_pool(self) -> ProcessPoolExecutor:
+    def _new_pool(self, waits: Any) -> ProcessPoolExecutor:
+        waits.value = 0
         return ProcessPoolExecutor(
-            1, mp_context=get_context("spawn"), initializer=_begin, initargs=self._begin
+            1,
+            mp_context=get_context("spawn"),
+            initializer=_begin,
+            initargs=(*self._begin, waits),
         )
 
     def _start(self, worker: _Worker) -> None:
@@ -101,7 +126,7 @@ class Processes:
             try:
                 worker.future = worker.pool.submit(_perform, worker.job, worker.device)
             except BrokenProcessPool:  # killed while it had nothing to do
-                worker.pool = self._new_pool()
+                worker.pool = self._new_pool(worker.waits)
                 worker.future = worker.pool.submit(_perform, worker.job, worker.device)
 
     def _outcome(self, worker: _Worker) -> Outcome | None:
@@ -111,7 +136,7 @@ class Processes:
             outcome = worker.future.result()
         except BrokenProcessPool:
             worker.pool.shutdown()
-            worker.pool = self._new_pool()
+            worker.pool = self._new_pool(worker.waits)
             worker.lives -= 1
             if worker.lives and not self._stop.value:
                 self._start(worker)
@@ -138,9 +163,13 @@ def _interrupts_blocked() -> Iterator[None]:
 _begun: dict[str, Any] = {}  # what this process was begun with, where it is a worker
 
 
-def _begin(study: Study, cache: Path, threads: int, stop: Any) -> None:
+def _is_at_work(worker: _Worker) -> bool:
+    return worker.job is not None and not worker.future.done() and not worker.waits.value
+
+
+def _begin(study: Study, cache: Path, threads: int, stop: Any, pause: Any, waits: Any) -> None:
     torch.set_num_threads(threads)
-    _begun.update(study=study, cache=cache, stop=stop)
+    _begun.update(study=study, cache=cache, stop=stop, pause=pause, waits=waits)
     threading.Thread(target=_end_with_driver, daemon=True).start()
 
 
@@ -162,5 +191,9 @@ def _perform(job: Job, device: torch.device) -> Outcome:
 
 
 def _should_stop() -> bool:
-    """Whether the driver says so."""
+    """Whether the driver says so; first wait while it wants the machine for itself."""
+    while _begun["pause"].value and not _begun["stop"].value:
+        _begun["waits"].value = 1
+        time.sleep(PAUSE)
+    _begun["waits"].value = 0
     return bool(_begun["stop"].value)

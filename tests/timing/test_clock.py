@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ir2search.latency.clock import Timing, timed
+from ir2search.timing.clock import Timing, timed
 
 
 class _World:

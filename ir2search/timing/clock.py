@@ -29,6 +29,11 @@ class Timing:
     high: float
     calls: int
 
+    @property
+    def noise(self) -> float:
+        """The distance of the quartiles as a share of the median."""
+        return (self.high - self.low) / self.median
+
     def differs(self, other: Timing) -> bool:
         """Whether the middle halves of both lie apart: what overlaps is within the noise."""
         return self.low > other.high or self.high < other.low

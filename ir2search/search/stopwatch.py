@@ -1,0 +1,119 @@
+"""What candidates take on the engine, for studies that ask for it."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ir2search.errors import CandidateError, RunError, StudyError
+from ir2search.files import write_json
+from ir2search.search.folder import CACHE, LATENCY_FILE
+from ir2search.search.objectives import HIGH, LATENCY, LOW, MEDIAN, OBJECTIVES
+from ir2search.search.study import Study
+from ir2search.shipping import candidate_graph
+from ir2search.space import Candidate
+from ir2search.timing import (
+    EngineTime,
+    Setting,
+    cached_time,
+    engine_time,
+    on_grid,
+    read_time,
+    this_machine,
+)
+from ir2search.timing.measure import Quiet
+
+if TYPE_CHECKING:
+    import optuna
+
+MACHINE = "machine"  # the storage's attribute: where a study's latencies are measured
+FOLDER = "latency"  # in the cache that the runs of a folder share
+
+Costs = dict[str, float]
+
+
+class Stopwatch:
+    """Times candidates on this machine, each architecture once for all runs of a folder.
+
+    Args:
+        study: what is asked; of one that asks for no latency nothing is timed.
+        runs: the folder of the runs, in whose cache times are kept.
+        quiet: entered while timing, to keep trainings from disturbing.
+    """
+
+    def __init__(self, study: Study, runs: Path, quiet: Quiet | None = None) -> None:
+        self.is_used = study.is_timed
+        self._setting = Setting(study.latency.threads, study.latency.batch)
+        self._cache = runs / CACHE / FOLDER
+        self._quiet = quiet
+        self._graph = functools.lru_cache(maxsize=64)(candidate_graph)
+
+    def costs(self, candidate: Candidate) -> Costs:
+        """A candidate's latency by column, measured where that was not done before.
+
+        Raises:
+            StudyError: the engine cannot run such a network.
+        """
+        return latency_costs(self._time(candidate)) if self.is_used else {}
+
+    def known(self, candidate: Candidate) -> Costs:
+        """The same where it was measured before; else empty."""
+        found = self._cached(candidate) if self.is_used else None
+        return {} if found is None else latency_costs(found)
+
+    def of_trial(self, candidate: Candidate, folder: Path) -> Costs:
+        """The same as `costs`; a trial's is in its folder from then on and never measured again.
+
+        Raises:
+            StudyError: see `costs`.
+        """
+        if not self.is_used:
+            return {}
+        found = read_time(folder / LATENCY_FILE)
+        if found is None:
+            found = self._time(candidate)
+            write_json(folder / LATENCY_FILE, found.as_dict())
+        return latency_costs(found)
+
+    def recorded(self, candidate: Candidate, folder: Path) -> EngineTime | None:
+        """What a trial took, or on this machine another of its architecture; None if unknown."""
+        return read_time(folder / LATENCY_FILE) or self._cached(candidate)
+
+    def _cached(self, candidate: Candidate) -> EngineTime | None:
+        try:
+            return cached_time(self._graph(candidate), self._setting, self._cache)
+        except CandidateError:
+            return None
+
+    def _time(self, candidate: Candidate) -> EngineTime:
+        quiet = {} if self._quiet is None else {"quiet": self._quiet}
+        try:
+            return engine_time(self._graph(candidate), self._setting, self._cache, **quiet)
+        except CandidateError as error:
+            raise StudyError(f"latency: {error}") from None
+
+
+def latency_costs(found: EngineTime) -> Costs:
+    """Columns of a measured time: on its grid, where it ranks, and as it was measured."""
+    low, median, high = found.milliseconds()
+    ranked = 1000 * on_grid(found.timing) / found.setting.batch
+    return {OBJECTIVES[LATENCY].column: ranked, MEDIAN: median, LOW: low, HIGH: high}
+
+
+def check_machine(storage: optuna.Study, folder: Path) -> None:
+    """Check that a study's latencies are measured on such a machine; where none is yet, any is.
+
+    Raises:
+        RunError: they are measured on another processor, or by another engine.
+    """
+    here = asdict(this_machine())
+    there = storage.user_attrs.get(MACHINE, here)
+    for name, what in (("cpu", "processor"), ("engine", "engine")):
+        if there[name] != here[name]:
+            raise RunError(
+                f"{folder}: its latencies are measured on another {what}, {there[name]}, and here "
+                f"is {here[name]}: go on there, or begin another run"
+            )
+    storage.set_user_attr(MACHINE, here)

@@ -1,0 +1,160 @@
+"""What the engine takes for a network: measured alone on the machine, once an architecture."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from ir2search.engine import Graph, PackedNetwork
+from ir2search.files import write_json
+from ir2search.timing.clock import Timing, timed
+from ir2search.timing.machine import Machine, this_machine
+
+SECONDS = 0.5  # that one attempt times for, warm-up aside
+ATTEMPTS = 3
+WIDE = 0.05  # noise above which it is tried again
+
+Quiet = Callable[[], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How the engine is run.
+
+    Attributes:
+        threads: that it may use.
+        batch: images a call.
+    """
+
+    threads: int = 1
+    batch: int = 1
+
+
+@dataclass(frozen=True)
+class EngineTime:
+    """What the engine takes for a network.
+
+    Attributes:
+        timing: seconds of a call.
+        setting: how it was run.
+        machine: where.
+        attempts: how often it was timed for the quartiles to come near each other; the attempt
+            with the nearest counts.
+    """
+
+    timing: Timing
+    setting: Setting
+    machine: Machine
+    attempts: int
+
+    def milliseconds(self) -> tuple[float, float, float]:
+        """First quartile, median and third quartile of an image's share of a call."""
+        calls = (self.timing.low, self.timing.median, self.timing.high)
+        low, median, high = (1000 * seconds / self.setting.batch for seconds in calls)
+        return low, median, high
+
+    def as_dict(self) -> dict[str, Any]:
+        """In values that JSON can hold; times in seconds."""
+        return asdict(self)
+
+
+def read_time(file: Path) -> EngineTime | None:
+    """What `EngineTime.as_dict` wrote; None where that is missing or damaged."""
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        return EngineTime(
+            Timing(**said["timing"]),
+            Setting(**said["setting"]),
+            Machine(**said["machine"]),
+            said["attempts"],
+        )
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def cached_time(graph: Graph, setting: Setting, cache: Path) -> EngineTime | None:
+    """What a network with the same architecture took on this machine, where that is known."""
+    return read_time(cache / f"{_key(graph, setting)}.json")
+
+
+def engine_time(
+    graph: Graph,
+    setting: Setting = Setting(),
+    cache: Path | None = None,
+    *,
+    quiet: Quiet = nullcontext,
+) -> EngineTime:
+    """Time a network on the engine, or take the time of one with the same architecture.
+
+    One process of a user measures at a time, whichever study it works for. Random images; wide
+    quartiles are measured again, up to three times, for 0.5 s each.
+
+    Args:
+        graph: the network; the values of its weights do not matter.
+        setting: how it is run.
+        cache: a folder of times that were measured before; nothing is kept where left out.
+        quiet: entered while measuring, to keep what else goes on from disturbing.
+    """
+    known = None if cache is None else cached_time(graph, setting, cache)
+    if known is not None:
+        return known
+    with FileLock(_lock()):
+        if cache is not None and (known := cached_time(graph, setting, cache)) is not None:
+            return known  # measured by the one who had the lock
+        with quiet():
+            timing, attempts = _measured(graph, setting)
+        found = EngineTime(timing, setting, this_machine(), attempts)
+        if cache is not None:
+            write_json(cache / f"{_key(graph, setting)}.json", found.as_dict())
+    return found
+
+
+def _lock() -> Path:
+    """One for all of a user's processes on this machine, on its own disk."""
+    user = getattr(os, "getuid", lambda: 0)()
+    return Path(tempfile.gettempdir()) / f"ir2search-timing-{user}.lock"
+
+
+def _measured(graph: Graph, setting: Setting) -> tuple[Timing, int]:
+    network = PackedNetwork(graph, setting.threads)
+    generator = np.random.default_rng(0)
+    images = generator.standard_normal((setting.batch, *network.image), dtype=np.float32)
+    timings: list[Timing] = []
+    while not timings or (len(timings) < ATTEMPTS and min(t.noise for t in timings) > WIDE):
+        timings.append(timed({"": lambda: network.logits(images)}, seconds=SECONDS)[""])
+    return min(timings, key=lambda timing: timing.noise), len(timings)
+
+
+def _key(graph: Graph, setting: Setting) -> str:
+    parts = architecture(graph), asdict(setting), asdict(this_machine())
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def architecture(graph: Graph) -> str:
+    """A digest of what a network's time depends on: operations, their numbers, tensors' shapes.
+
+    Names of layers and values of tensors are not in it: networks that differ in how they are
+    trained, or in the threshold of the restriction, which the engine does not run, share it.
+    """
+    nodes = [
+        (
+            node.op,
+            node.inputs,
+            sorted(node.numbers.items()),
+            sorted(
+                (role, str(tensor.dtype), tensor.shape) for role, tensor in node.tensors.items()
+            ),
+        )
+        for node in graph.nodes
+    ]
+    return hashlib.sha256(repr((graph.image, nodes)).encode()).hexdigest()[:16]

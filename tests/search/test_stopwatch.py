@@ -1,0 +1,253 @@
+"""Latency as an objective: real studies on digits; the clock is counted, and slowed at will."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from torch import nn
+
+import ir2search as ir
+from ir2search.errors import RunError, SpaceError, StudyError
+from ir2search.files import read_json
+from ir2search.search.engines.processes import Processes
+from ir2search.search.stopwatch import Stopwatch
+from ir2search.search.study import parse_study
+from ir2search.timing import Timing, engine_time, on_grid
+from ir2search.timing.machine import Machine
+
+MODULE = "ir2search.timing.measure"
+COLUMNS = ["latency_low_ms", "latency_median_ms", "latency_high_ms"]
+
+
+@pytest.fixture
+def timed(quick: dict[str, Any]) -> dict[str, Any]:
+    quick |= {"objectives": ["accuracy", "latency"], "trials": 4}
+    quick["space"] |= {"threshold": {"low": 0.0, "high": 1.0}, "width": [0.125, 0.25, 0.5]}
+    return quick
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The networks that were timed; each takes a microsecond a weight."""
+    seen: list[Any] = []
+
+    def measured(graph: Any, setting: Any) -> tuple[Timing, int]:
+        seen.append(graph)
+        weights = sum(tensor.size for node in graph.nodes for tensor in node.tensors.values())
+        return Timing(1e-6 * weights, 0.99e-6 * weights, 1.01e-6 * weights, 100), 1
+
+    monkeypatch.setattr(f"{MODULE}._measured", measured)
+    return seen
+
+
+def start(values: dict[str, Any], folder: Path, **given: Any) -> pd.DataFrame:
+    ir.run(parse_study(values, "a.toml"), folder, device="cpu", **given)
+    return ir.trials(folder)
+
+
+def test_a_study_takes_the_engines_time_as_a_cost(timed: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "quick"
+    table = start({**timed, "sampler": "random"}, folder)
+    trained = table[table["state"] == "trained"]
+    assert len(trained) == 4
+    for row in trained.to_dict("records"):
+        low, median, high = (row[name] for name in COLUMNS)
+        assert 0 < low <= median <= high
+        found = read_json(folder / "trials" / str(row["number"]) / "latency.json")
+        assert found["setting"] == {"threads": 1, "batch": 1}
+        assert 1000 * found["timing"]["median"] == median
+        timing = Timing(**found["timing"])
+        assert row["latency_ms"] == pytest.approx(1000 * on_grid(timing))
+    front = ir.front(folder)
+    assert front["latency_ms"].is_unique
+    ir.write_report(folder)
+    kept = pd.read_parquet(folder / "report" / "trials.parquet")
+    assert kept[["latency_ms", *COLUMNS]].notna().any().all()
+    assert "| latency |" in (folder / "report" / "report.md").read_text()
+    page = (folder / "report" / "index.html").read_text()
+    assert "latency (quartiles)" in page
+    assert '"label":"latency (ms)"' in page
+    with_itself = ir.compare(folder, folder)
+    assert with_itself.coverages == (1.0, 1.0)
+
+
+def test_networks_of_one_architecture_share_a_time_over_runs(
+    timed: dict[str, Any], tmp_path: Path, clock: list[Any]
+) -> None:
+    timed["space"] = {"depth": 8, "width": [0.125, 0.25], "threshold": {"low": 0.0, "high": 1.0}}
+    table = start({**timed, "trials": 5, "sampler": "random"}, tmp_path / "runs" / "one")
+    assert table["candidate_id"].nunique() == 5
+    assert len(clock) == table["latency_ms"].nunique() == 2
+    other = {**timed, "seed": 1, "recipe": {**timed["recipe"], "epochs": 1}}
+    start(other, tmp_path / "runs" / "two")
+    assert len(clock) == 2
+    start({**other, "latency": {"batch": 2}}, tmp_path / "runs" / "three")
+    assert len(clock) == 4
+
+
+def test_a_trial_is_never_measured_again(
+    timed: dict[str, Any], tmp_path: Path, clock: list[Any]
+) -> None:
+    """Not even without the cache: what it took is in its folder."""
+    values = {**timed, "sampler": "random", "rungs": {"minimum": 1, "factor": 2}}
+    folder = tmp_path / "runs" / "quick"
+    before = start({**values, "trials": 2}, folder).drop(columns="seconds")
+    shutil.rmtree(tmp_path / "runs" / ".cache" / "latency")
+    measured = len(clock)
+    start({**values, "trials": 2}, folder)
+    assert len(clock) == measured + 1, "the cheapest, to see that it can be done"
+    after = start({**values, "trials": 4}, folder).drop(columns="seconds")
+    pd.testing.assert_frame_equal(after.iloc[: len(before)], before)
+    watch = Stopwatch(parse_study(values, "a.toml"), tmp_path / "elsewhere")
+    own = folder / "trials" / "0"
+    found = watch.of_trial(ir.Candidate(), own)
+    assert found["latency_median_ms"] == before["latency_median_ms"].iloc[0]
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("sampler", ["ehvi", "tpe", "nsga2", "grid"])
+def test_every_kind_of_sampler_takes_it_as_known(
+    timed: dict[str, Any], tmp_path: Path, clock: list[Any], sampler: str
+) -> None:
+    timed["space"] |= {"threshold": [0.0, 0.5], "depth": [8, 14]}
+    values = {**timed, "sampler": sampler, "trials": 5}
+    one = start(values, tmp_path / "one" / "quick").drop(columns="seconds")
+    proposals = len(one)
+    assert (one["state"] == "trained").sum() == 5
+    assert len(clock) <= 1 + 9 * proposals, "eight of a pool are timed, not all"
+    other = start(values, tmp_path / "other" / "quick").drop(columns="seconds")
+    pd.testing.assert_frame_equal(one, other)
+
+
+@pytest.mark.parametrize("sampler", ["random", "ehvi"])
+def test_a_budget_on_the_latency_turns_down_what_takes_longer(
+    timed: dict[str, Any], tmp_path: Path, clock: list[Any], sampler: str
+) -> None:
+    values = {**timed, "objectives": ["accuracy", "ops"], "budget": {"latency": 3.0}, "trials": 6}
+    table = start({**values, "sampler": sampler}, tmp_path / "runs" / "quick")
+    trained = table[table["state"] == "trained"]
+    assert len(trained) == 6
+    assert (trained["latency_median_ms"] <= 3.0).all()
+    refused = table[table["outcome"].str.startswith("over budget")]["outcome"]
+    assert refused.str.match(r"over budget: latency [\d.]+ > 3$").all()
+    assert len(refused) or sampler == "ehvi"
+
+
+def test_an_endless_space_over_the_budget_comes_to_an_end(
+    timed: dict[str, Any], tmp_path: Path, clock: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thresholds without end, of which each is a new candidate, and one architecture affordable."""
+    monkeypatch.setattr("ir2search.search.proposals.RANDOM_DRAWS", 20)
+    timed["space"] = {"depth": 8, "width": [0.125, 0.5], "threshold": [0.0, 0.5]}
+    table = start({**timed, "budget": {"latency": 4.0}}, tmp_path / "runs" / "quick")
+    assert (table["state"] == "trained").sum() == 2
+    assert table["outcome"].str.startswith("over budget").sum() == 2
+
+
+def test_a_budget_that_no_network_keeps_is_refused(
+    timed: dict[str, Any], tmp_path: Path, clock: list[Any]
+) -> None:
+    values = {**timed, "budget": {"latency": 0.001}}
+    with pytest.raises(SpaceError, match=r"a.toml: \[budget\] latency: of the 3 networks with the"):
+        start(values, tmp_path / "runs" / "quick")
+    assert len(clock) <= 3
+    assert not (tmp_path / "runs" / "quick").exists()
+
+
+def test_what_the_engine_cannot_run_is_refused_at_once(
+    timed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = ir.build
+
+    def with_gelu(candidate: ir.Candidate) -> ir.TappedNetwork:
+        network = build(candidate)
+        network.head.append(nn.GELU())
+        return network
+
+    describing = importlib.import_module("ir2search.shipping.describe")  # the name is a function's
+    monkeypatch.setattr(describing, "build", with_gelu)
+    with pytest.raises(StudyError, match=r"latency: head\.\w+: a GELU cannot be exported"):
+        start(timed, tmp_path / "runs" / "quick")
+
+
+def test_another_machine_does_not_go_on_with_a_run(
+    timed: dict[str, Any], tmp_path: Path, clock: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "runs" / "quick"
+    start({**timed, "trials": 1}, folder)
+    for machine, what in ((Machine("Z80", "x"), "processor, "), (None, "engine, ")):
+        from ir2search.timing import this_machine
+
+        other = machine or replace(this_machine(), engine="newer")
+        with monkeypatch.context() as patch:
+            patch.setattr("ir2search.search.stopwatch.this_machine", lambda other=other: other)
+            with pytest.raises(RunError, match=f"measured on another {what}"):
+                start({**timed, "trials": 2}, folder)
+
+
+def test_workers_wait_while_a_network_is_timed(timed: dict[str, Any], tmp_path: Path) -> None:
+    """Two processes train meanwhile; each has come to the end of a step when the clock starts."""
+    seen: list[list[bool]] = []
+    quiet: Callable[..., Any] = Processes.quiet
+
+    from contextlib import contextmanager
+
+    @contextmanager
+    def watched(self: Processes) -> Any:
+        with quiet(self):
+            at_work = [worker for worker in self._workers if worker.job is not None]
+            seen.append([bool(worker.waits.value) or worker.future.done() for worker in at_work])
+            yield
+
+    Processes.quiet = watched  # type: ignore[method-assign]
+    try:
+        values = {**timed, "recipe": {**timed["recipe"], "epochs": 6, "batch_size": 16}}
+        values["space"] |= {"width": [0.125, 0.25, 0.375, 0.5]}
+        table = start({**values, "sampler": "random"}, tmp_path / "runs" / "quick", workers=2)
+    finally:
+        Processes.quiet = quiet  # type: ignore[method-assign]
+    assert (table["state"] == "trained").sum() == 4
+    assert any(seen), "somebody was at work while another was timed"
+    assert np.concatenate([each for each in seen if each]).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"latency": {"threads": 0}}, "[latency] threads: must be greater than or equal to 1"),
+        ({"latency": {"batch": 1.5}}, "[latency] batch: must be a valid integer"),
+        ({"latency": {"thread": 1}}, "[latency] thread: there is no such key; did you mean 'thr"),
+        ({"latency": 3}, "latency: must be a table"),
+        ({"budget": {"latency": 0}}, "[budget] latency: must be greater than 0"),
+        ({"budget": {"latncy": 1}}, "did you mean 'latency'?"),
+        (
+            {"objectives": ["accuracy", "ops"], "latency": {"threads": 2}},
+            "[latency] needs latency among the objectives or in [budget]",
+        ),
+    ],
+)
+def test_wrong_values_are_one_sentence(
+    timed: dict[str, Any], change: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(StudyError) as caught:
+        parse_study({**timed, **change}, "a.toml")
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_engine_itself_is_timed(tmp_path: Path) -> None:
+    from ir2search.shipping import candidate_graph
+
+    small, large = (
+        engine_time(candidate_graph(ir.Candidate(depth=depth, width=width, image=(3, 16, 16))))
+        for depth, width in ((8, 0.25), (20, 2.0))
+    )
+    assert large.timing.low > 2 * small.timing.high
