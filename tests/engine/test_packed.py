@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save
 
 from ir2search.engine import PackedNetwork, load_packed, read_packed, write_packed
-from ir2search.engine.packed import FORMAT, VERSION
+from ir2search.engine.packed import FORMAT, VERSION, pack, unpack
 from ir2search.errors import DataError, InputError
 
 MUTANTS = 10_000
@@ -49,6 +49,21 @@ def file(tmp_path: Path) -> Path:
     made = tmp_path / "tiny.packed"
     write_packed(made, *tiny())
     return made
+
+
+def test_what_is_packed_comes_back(file: Path) -> None:
+    description, tensors = tiny()
+    graph, arrays = pack(description, tensors)
+    again, roles = unpack(json.loads(json.dumps(graph)), arrays)
+    assert again["image"] == description["image"]
+    for node, before in zip(again["nodes"], description["nodes"], strict=True):
+        assert (node["op"], node["inputs"]) == (before["op"], before["inputs"])
+        assert node["numbers"] == before.get("numbers", {})
+        assert node["tensors"].keys() == before.get("tensors", {}).keys()
+        for role, name in before.get("tensors", {}).items():
+            found = roles[node["tensors"][role]]
+            assert found.dtype == tensors[name].dtype
+            np.testing.assert_array_equal(found, tensors[name])
 
 
 def test_a_mutated_file_is_read_or_refused_in_one_sentence(file: Path) -> None:
@@ -93,10 +108,12 @@ def deep() -> str:
     return "[" * 100_000
 
 
-def with_node(number: int, **values: Any) -> str:
-    description, _ = tiny()
-    description["nodes"][number] |= values
-    return json.dumps(description)
+def with_node(number: int, place: int, value: Any) -> str:
+    """A node's operation, name, inputs, numbers or tensors replaced."""
+    graph, _ = pack(*tiny())
+    graph["nodes"][number] += [[]] * (5 - len(graph["nodes"][number]))
+    graph["nodes"][number][place] = value
+    return json.dumps(graph)
 
 
 @pytest.mark.parametrize(
@@ -104,32 +121,47 @@ def with_node(number: int, **values: Any) -> str:
     [
         (deep(), "no packed network"),
         ("null", "must have `image` and `nodes`"),
-        (with_node(1, inputs=[0]), "takes what is no sign"),
-        (with_node(1, inputs=[-1]), "numbers of earlier values"),
-        (with_node(4, numbers={"height": 2**20, "width": 2**20}), "would not fit in memory"),
-        (with_node(4, numbers={"height": 1e9, "width": 1}), "must be a number in range"),
-        (with_node(6, numbers={"outputs": 2**20}), "must be 1048576 numbers"),
-        (with_node(0, op="exec"), "unknown operation 'exec'"),
-        (with_node(2, tensors={"weight": "w"}), "no tensor 'w' left"),
-        (json.dumps({"image": [2**20, 2**20, 2**20], "nodes": []}), "`nodes` must be a list"),
+        (with_node(1, 2, [0]), "takes what is no sign"),
+        (with_node(1, 2, [-1]), "numbers of earlier values"),
+        (with_node(4, 3, [2**20, 2**20]), "would not fit in memory"),
+        (with_node(4, 3, [1e9, 1]), "must be a number in range"),
+        (with_node(4, 3, [1]), r"node 4: adaptive_pool has numbers \['height', 'width'\]"),
+        (with_node(6, 3, [2**20]), "must be 1048576 numbers"),
+        (with_node(0, 0, "exec"), "unknown operation 'exec'"),
+        (with_node(0, 0, ["exec"]), "unknown operation"),
+        (with_node(2, 4, [[2]]), "node 2: norm has tensors"),
+        (with_node(2, 4, [[2], [2], [2], None]), "2 of the 14 `numbers` belong to no node"),
+        (with_node(2, 4, [[2], [2], [2], [2**31]]), "`variance` needs more numbers than there"),
+        (with_node(2, 4, [[2], [2], [2], [-2]]), "`variance` has no shape"),
+        (with_node(2, 4, [[2], [2], [2], "2"]), "`variance` has no shape"),
+        (with_node(1, 4, [[5]]), "node 6: `weight` needs more numbers"),
+        (json.dumps({"image": [2, 3, 4], "nodes": [[]]}), "node 0: must be a list of operation"),
+        (json.dumps({"image": [2, 3, 4], "nodes": 7}), "which is a list"),
+        (json.dumps({"image": [2**20, 2**20, 2**20], "nodes": []}), "belong to no node"),
     ],
 )
 def test_hostile_descriptions_are_refused(file: Path, graph: str, complaint: str) -> None:
-    _, tensors = tiny()
-    file.write_bytes(save(tensors, {"format": FORMAT, "version": VERSION, "graph": graph}))
+    _, arrays = pack(*tiny())
+    file.write_bytes(save(arrays, {"format": FORMAT, "version": VERSION, "graph": graph}))
     with pytest.raises(InputError, match=complaint):
         read_packed(file)
 
 
 def test_other_versions_dtypes_and_numbers_are_refused(file: Path) -> None:
-    description, tensors = tiny()
-    about = {"format": FORMAT, "version": VERSION, "graph": json.dumps(description)}
+    graph, arrays = pack(*tiny())
+    about = {"format": FORMAT, "version": VERSION, "graph": json.dumps(graph)}
+    numbers, bits = arrays["numbers"], arrays["bits"]
     cases: list[tuple[dict[str, np.ndarray], dict[str, str], str]] = [
-        (tensors, about | {"version": "2"}, "of version '2', but this program reads 1"),
-        (tensors, {"format": "pt"}, "not a packed network"),
-        (tensors | {"a": np.ones(2)}, about, "must be F32 or U8, but is F64"),
-        (tensors | {"a": np.array([1, np.nan], np.float32)}, about, "what is not finite"),
-        (tensors | {"z": np.ones(2, np.float32)}, about, "'z' belongs to no node"),
+        (arrays, about | {"version": "1"}, "of version '1', but this program reads 2"),
+        (arrays, {"format": "pt"}, "not a packed network"),
+        (arrays | {"numbers": numbers.astype(np.float64)}, about, "must be float32, but is F64"),
+        (arrays | {"bits": bits.astype(np.int8)}, about, "must be uint8, but is I8"),
+        (arrays | {"numbers": np.full(14, np.inf, np.float32)}, about, "what is not finite"),
+        (arrays | {"numbers": numbers[None]}, about, "must be of one dimension"),
+        (arrays | {"numbers": numbers[1:]}, about, "`bias` needs more numbers than there are"),
+        (arrays | {"bits": np.append(bits, bits)}, about, "5 of the 10 `bits` belong to no node"),
+        (arrays | {"z": numbers}, about, "numbers and bits and no other"),
+        ({"bits": bits}, about, "numbers and bits and no other"),
     ]
     for given, metadata, complaint in cases:
         file.write_bytes(save(given, metadata))
