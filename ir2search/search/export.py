@@ -9,6 +9,7 @@ from typing import Any
 from ir2search.search.folder import saved_study, trial_folder
 from ir2search.search.images import run_data
 from ir2search.search.results import pick_trial, trial_candidate, trials
+from ir2search.search.stopwatch import Stopwatch
 from ir2search.shipping import SUFFIXES, Exported, Format, Origin, export
 from ir2search.training import load_network
 from ir2search.training.checkpoint import BEST
@@ -52,6 +53,7 @@ def export_trial(
         validation=_known(row["seed_accuracies"], row["accuracy"]),
         test=_known(row["seed_test_accuracies"], row["test_accuracy"]),
         license=license,
+        latency=Stopwatch(study, folder.parent).recorded(candidate, own),
     )
     target = Path(file) if file is not None else own / FOLDER / f"network{SUFFIXES.get(format, '')}"
     network = load_network(candidate, own / BEST)

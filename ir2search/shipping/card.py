@@ -11,6 +11,7 @@ from ir2search import text
 from ir2search.costs import cost
 from ir2search.data import ImageData
 from ir2search.space import Candidate
+from ir2search.timing import EngineTime
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Origin:
         validation: accuracies on validation images, one a seed.
         test: accuracies on test images, likewise.
         license: of the weights.
-        latency: lines on the time it takes.
+        latency: what the engine takes for it, where that was measured before.
     """
 
     title: str = "A binary network"
@@ -33,7 +34,7 @@ class Origin:
     validation: Sequence[float] = ()
     test: Sequence[float] = ()
     license: str | None = None
-    latency: Sequence[str] = ()
+    latency: EngineTime | None = None
 
 
 def model_card(
@@ -59,7 +60,7 @@ def model_card(
         "parameters in 32 bits.",
         _layers(candidate),
         "## Latency",
-        "\n".join(origin.latency) or "not measured; see `ir2search latency`",
+        _latency(origin.latency),
         "## The file",
         f"`{exported['format']}`, {exported['bytes']:,} bytes. Read back, it predicted as the "
         f"training graph did on all of {exported['images']:,} validation images; logits differed "
@@ -75,6 +76,18 @@ def _accuracy(values: Sequence[float]) -> str:
     if len(values) > 1:
         return f"{text.spread(values)} (mean and deviation of {len(values)} seeds)"
     return f"{text.percent(values[0])} (one seed)" if values else "not measured"
+
+
+def _latency(found: EngineTime | None) -> str:
+    if found is None:
+        return "not measured; see `ir2search latency`"
+    low, median, high = (text.milliseconds(value) for value in found.milliseconds())
+    threads, batch = found.setting.threads, found.setting.batch
+    return (
+        f"{median} an image (quartiles {low} to {high}, {found.timing.calls:,} calls) as a packed "
+        f"file on this package's engine; threads: {threads}; images a call: {batch}; processor: "
+        f"{found.machine.cpu}."
+    )
 
 
 def _layers(candidate: Candidate) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ import torch
 import ir2search as ir
 from ir2search.engine import read_about
 from ir2search.errors import DataError, InputError, IR2SearchError
+from ir2search.files import write_json
 from ir2search.search.results import pick_trial, trial_candidate
+from ir2search.timing import EngineTime, Setting, Timing, this_machine
 
 
 def test_each_format_is_read_back_and_does_what_the_trial_does(
@@ -60,6 +64,24 @@ def test_the_card_says_what_is_known(finished_run: Path, tmp_path: Path) -> None
     assert f"{int(best['bops']):,} BOPs" in card
     assert f"{done.bytes:,} bytes" in card
     assert "| stem.0 |" in card
+    measured = r"## Latency\n\n([\d.]+) ms an image \(quartiles ([\d.]+) ms to ([\d.]+) ms"
+    said = re.search(measured, card)
+    assert said is not None, "a packed file is timed where the run did not"
+    median, low, high = map(float, said.groups())
+    assert 0 < low <= median <= high
+    assert f"threads: 1; images a call: 1; processor: {this_machine().cpu}." in card
+
+
+def test_the_card_has_the_time_that_the_run_measured(finished_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "quick")
+    number = pick_trial(run, "best")
+    timing, here = Timing(2e-3, 1.9e-3, 2.2e-3, 1234), this_machine()
+    time = EngineTime(timing, Setting(threads=2, batch=4), here, 1)
+    write_json(run / "trials" / str(number) / "latency.json", time.as_dict())
+    for format in ("packed", "onnx"):  # noqa: A001
+        card = ir.export_trial(run, "best", format, file=tmp_path / format).card.read_text()
+        assert "0.5 ms an image (quartiles 0.475 ms to 0.55 ms, 1,234 calls)" in card
+        assert "threads: 2; images a call: 4;" in card
 
 
 def test_what_predicts_otherwise_is_not_written(
