@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ir2search.engine.graph import Array, Node
-from ir2search.engine.kernels import HARDTANH, NORM, PRELU, Floats, Ints, Words
-from ir2search.engine.tiles import BINARY_OUTPUTS, FLOAT_OUTPUTS
+from ir2search.engine.graph import Array, Node, Shape
+from ir2search.engine.kernels import AROUND, GAPLESS, IN_PLACE, Floats, Ints, Words
+from ir2search.engine.tiles import (
+    HARDTANH,
+    KNEE,
+    LANES,
+    NORM,
+    POSITIONS,
+    PRELU,
+    RISE,
+    SCALE,
+    SHIFT,
+    SLOPE,
+    THRESHOLD,
+    WIDE_LANES,
+)
 
 WORD = 64
 
@@ -17,9 +32,46 @@ def words(channels: int) -> int:
     return -(-channels // WORD)
 
 
-def is_dense(channels: int) -> bool:
-    """Whether a patch has its bits without gaps: few channels would leave words half empty."""
-    return channels < WORD
+@dataclass(frozen=True)
+class Patches:
+    """How a convolution's patches are read, in elements: words of signs, or numbers.
+
+    Attributes:
+        laying: what is done to the map first, see `kernels`.
+        line: elements of a row of the map then.
+        step: from a patch to that of the position beside it.
+        row: elements of a patch in a row of the map.
+        apart: from one of these to the next.
+    """
+
+    laying: int
+    line: int
+    step: int
+    row: int
+    apart: int = 1
+
+    def offsets(self, size: int) -> Ints:
+        """Where each element of a patch is, from its first."""
+        down = np.arange(size)[:, None] * self.line
+        return (down + np.arange(self.row) * self.apart).ravel()
+
+    def places(self, node: Node) -> Ints:
+        """Where each position's patch begins in the rows of an image, the first one's at 0."""
+        rows, columns = (np.arange(side) for side in node.shape[:2])
+        down = node.numbers["stride"] * self.line
+        return with_more((rows[:, None] * down + columns * self.step).ravel())
+
+
+def patches(node: Node, source: Shape) -> Patches:
+    """How the patches of a convolution of a map lie."""
+    size, stride, padding = (node.numbers[name] for name in ("size", "stride", "padding"))
+    _, width, channels = source
+    if node.op == "binary_conv" and channels < WORD:  # or words would be half empty
+        row, columns = words(size * channels), node.shape[1]
+        return Patches(GAPLESS, columns * row, 1, row, columns)
+    pixel = words(channels) if node.op == "binary_conv" else channels
+    laying = AROUND if padding else IN_PLACE
+    return Patches(laying, (width + 2 * padding) * pixel, stride * pixel, size * pixel)
 
 
 def bits(node: Node, channels: int) -> NDArray[np.uint8]:
@@ -31,13 +83,10 @@ def bits(node: Node, channels: int) -> NDArray[np.uint8]:
 
 
 def binary_weights(ones: NDArray[np.uint8]) -> Words:
-    """(blocks, words of a patch, outputs of a block), as `kernels.binary_conv` takes them."""
+    """(blocks, words of a patch, outputs of a block), as `kernels.convolve` takes them."""
     outputs, size, _, channels = ones.shape
-    if is_dense(channels):
-        rows = _words(ones.reshape(outputs, size * size * channels))
-    else:
-        rows = _words(ones).reshape(outputs, -1)
-    return _blocks(rows, BINARY_OUTPUTS)
+    rows = ones.reshape(outputs, size, size * channels) if channels < WORD else ones
+    return blocks(_words(rows).reshape(outputs, -1))
 
 
 def float_weights(node: Node, channels: int) -> Floats:
@@ -54,8 +103,7 @@ def float_weights(node: Node, channels: int) -> Floats:
     for group in range(groups):
         chosen = slice(group * each, (group + 1) * each)
         whole[chosen, :, :, group * own : (group + 1) * own] = spread[chosen]
-    block = FLOAT_OUTPUTS[1] if outputs > FLOAT_OUTPUTS[0] else FLOAT_OUTPUTS[0]
-    return _blocks(whole.reshape(outputs, -1), block)
+    return blocks(whole.reshape(outputs, -1), WIDE_LANES if outputs > LANES else LANES)
 
 
 def borders(ones: NDArray[np.uint8], node: Node, sides: tuple[int, int]) -> tuple[Ints, Ints]:
@@ -71,8 +119,7 @@ def borders(ones: NDArray[np.uint8], node: Node, sides: tuple[int, int]) -> tupl
         sides: height and width of its input.
 
     Returns:
-        (classes, outputs), and for each row and then each column of the output its part of the
-        class.
+        (classes, outputs), and the class of each position, see `with_more`.
     """
     size, channels = ones.shape[1], ones.shape[3]
     height, width = (
@@ -83,8 +130,13 @@ def borders(ones: NDArray[np.uint8], node: Node, sides: tuple[int, int]) -> tupl
     inside = (rows[:, None, :, None] & columns[None, :, None, :]).reshape(-1, size * size)
     weights = ones.sum(axis=3, dtype=np.int64).reshape(len(ones), size * size)
     sums = channels * inside.sum(axis=1)[:, None] + 2 * (~inside).astype(np.int64) @ weights.T
-    classes = np.concatenate([of_row.ravel() * len(columns), of_column.ravel()])
-    return np.ascontiguousarray(sums, np.int64), classes.astype(np.int64)
+    classes = of_row.reshape(-1, 1) * len(columns) + of_column.ravel()
+    return np.ascontiguousarray(sums, np.int64), with_more(classes.ravel())
+
+
+def with_more(positions: Ints) -> Ints:
+    """The last one again, for as many as a block that begins there reaches beyond it."""
+    return np.pad(positions, (0, POSITIONS - 1), mode="edge")
 
 
 def _inside(side: int, outputs: int, node: Node) -> NDArray[np.bool_]:
@@ -104,7 +156,7 @@ def scale_and_shift(node: Node) -> tuple[Floats, Floats]:
     return scale, shift
 
 
-def limits(vectors: Floats, form: int, kind: int, least: int, most: int) -> Ints | None:
+def limits(vectors: Floats, form: int, least: int, most: int) -> Ints | None:
     """Norm, activation and sign as one comparison of whole numbers, where that is exact.
 
     Every sum from ``least`` to ``most`` goes through the numbers' own way; where the sign changes
@@ -117,13 +169,13 @@ def limits(vectors: Floats, form: int, kind: int, least: int, most: int) -> Ints
     sums = np.arange(least, most + 1, dtype=np.int64)
     x = sums[:, None].astype(np.float32)
     if form & NORM:
-        x = x * vectors[0] + vectors[1]
-    if kind == HARDTANH:
+        x = x * vectors[SCALE] + vectors[SHIFT]
+    if form & HARDTANH:
         x = np.clip(x, -1, 1)
-    elif kind == PRELU:
-        x = x - vectors[2]
-        x = np.where(x > 0, x, x * vectors[3]) + vectors[4]
-    up = x >= vectors[5]
+    elif form & PRELU:
+        x = x - vectors[KNEE]
+        x = np.where(x > 0, x, x * vectors[SLOPE]) + vectors[RISE]
+    up = x >= vectors[THRESHOLD]
     changes = np.count_nonzero(up[1:] != up[:-1], axis=0)
     if (changes > 1).any():
         return None
@@ -131,6 +183,12 @@ def limits(vectors: Floats, form: int, kind: int, least: int, most: int) -> Ints
     first = np.where(up.any(axis=0), sums[up.argmax(axis=0)], most + 1)
     last = sums[len(sums) - 1 - up[::-1].argmax(axis=0)]
     return np.stack([np.where(falls, -1, 1), np.where(falls, -last, first)]).astype(np.int64)
+
+
+def padded(rows: Ints) -> NDArray[np.int32]:
+    """Rows of a number for each output, with zeros up to whole blocks."""
+    outputs = rows.shape[1]
+    return np.pad(rows, ((0, 0), (0, -outputs % LANES))).astype(np.int32)
 
 
 def windows(node: Node, side: int, outputs: int) -> Ints:
@@ -152,9 +210,8 @@ def _words(ones: NDArray[np.uint8]) -> Words:
     return np.ascontiguousarray(packed).view("<u8").astype(np.uint64)
 
 
-def _blocks(rows: Array, size: int) -> Array:
+def blocks(rows: Array, size: int = LANES) -> Array:
     """(outputs, depth) to (blocks, depth, outputs of a block), zeros after the last output."""
     outputs, depth = rows.shape
-    padded = np.zeros((-(-outputs // size) * size, depth), rows.dtype)
-    padded[:outputs] = rows
-    return np.ascontiguousarray(padded.reshape(-1, size, depth).transpose(0, 2, 1))
+    whole = np.pad(rows, ((0, -outputs % size), (0, 0)))
+    return np.ascontiguousarray(whole.reshape(-1, size, depth).transpose(0, 2, 1))

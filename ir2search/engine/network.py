@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ir2search.engine import layout
+from ir2search.engine import kernels, layout
 from ir2search.engine.crew import Crew
 from ir2search.engine.graph import Array, Graph
 from ir2search.engine.kernels import Floats
@@ -38,6 +38,7 @@ class PackedNetwork:
         self._steps = [make_step(graph, unit) for unit in self.units]
         self._crew = Crew(threads)
         self._batch = 0
+        self._maps: dict[int, Array] = {}
         self._image: Floats = np.zeros(0, np.float32)
         self._logits: Floats = self._image
         self._calls: list[Call] = []
@@ -87,15 +88,15 @@ class PackedNetwork:
         if images.ndim != 4 or images.shape[1:] != self.image or not len(images):
             wanted = ", ".join(map(str, self.image))
             raise DataError(f"images must be (N, {wanted}), but got {images.shape}")
-        if not np.isfinite(images).all():
-            raise DataError("images hold NaN or infinity; normalise them without")
         if len(images) != self._batch:
             self._bind(len(images))
-        np.copyto(self._image.reshape(len(images), *self.graph.image), images.transpose(0, 2, 3, 1))
+        if not kernels.take(np.ascontiguousarray(images), self._image):
+            raise DataError("images hold NaN or infinity; normalise them without")
 
     def _bind(self, batch: int) -> None:
         """Give every map memory for such a batch, shared by maps that are not alive together."""
         maps = _memory(self.graph, self.units, batch)
+        self._maps = maps  # calls know their addresses alone
         self._image = maps[0]
         self._logits = maps[len(self.graph.nodes)].reshape(batch, -1)
         self._calls = [step(batch, maps) for step in self._steps]

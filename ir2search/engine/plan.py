@@ -42,6 +42,13 @@ class Unit:
         return taken if self.shortcut is None else (*taken, self.shortcut)
 
     @property
+    def makes(self) -> int:
+        """The value that it makes, or the signs of it."""
+        found = self.real if self.real is not None else self.signs
+        assert found is not None
+        return found
+
+    @property
     def name(self) -> str:
         """Of the layer that it stands for."""
         node = self.head or self.norm or self.activation or self.sign

@@ -8,30 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from ir2search.engine import kernels, layout
+from ir2search.engine import kernels, layout, tiles
 from ir2search.engine.graph import Array, Graph, Node, Shape
-from ir2search.engine.kernels import (
-    HARDTANH,
-    IDENTITY,
-    LIMITS,
-    NORM,
-    PRELU,
-    REAL,
-    SHORTCUT,
-    SIGNS,
-    Floats,
-    Ints,
-    Words,
-)
+from ir2search.engine.kernels import Floats, Ints
 from ir2search.engine.plan import Unit
-from ir2search.engine.tiles import POSITIONS
 
 LARGEST_TABLE = 2**24  # sums times channels that limits are looked for in
-_NO_FLOATS: Floats = np.zeros(0, np.float32)
-_NO_WORDS: Words = np.zeros(0, np.uint64)
 
 Maps = Mapping[int, Array]
 Loop = Callable[..., object]
+Numbers = dict[int, int]
 
 
 @dataclass(frozen=True)
@@ -42,11 +28,13 @@ class Call:
         loop: takes where to start and to stop, and then ``arguments``.
         count: positions in all.
         arguments: the rest.
+        held: arrays whose addresses are in a frame.
     """
 
     loop: Loop
     count: int
-    arguments: tuple[Any, ...]
+    arguments: tuple[Any, ...] = ()
+    held: tuple[Array, ...] = ()
 
 
 Bind = Callable[[int, Maps], Call]
@@ -54,192 +42,217 @@ Bind = Callable[[int, Maps], Call]
 
 def make_step(graph: Graph, unit: Unit) -> Bind:
     """What turns a batch size and the maps, flat, into the call for a unit."""
-    kind = unit.kind
-    if kind in ("conv", "binary_conv", "pointwise"):
-        return _sweep(graph, unit)
-    assert unit.head is not None
-    return _OTHERS[kind](graph, unit.head, unit.real or 0)
-
-
-def _sweep(graph: Graph, unit: Unit) -> Bind:
-    makes = unit.real if unit.real is not None else unit.signs
-    assert makes is not None
-    shape = graph.shape(makes)
-    if (
-        unit.kind == "pointwise"
-        and unit.sign is not None
-        and unit.real is not None
-        and (unit.signs is None)
-    ):
-        return _signs_as_numbers(unit, shape)
-    form, vectors, kind = _finish(unit, shape[-1])
-    repeated = np.tile(vectors, POSITIONS)
     if unit.kind == "pointwise":
-        channels, positions = shape[-1], _positions(shape)
-
-        def bind_pointwise(batch: int, maps: Maps) -> Call:
-            ends = _ends(unit, maps)
-            given = (maps[unit.source], channels, form, repeated, kind, *ends)
-            return Call(kernels.pointwise, batch * positions, given)
-
-        return bind_pointwise
+        if unit.sign is not None and unit.signs is None:
+            return _signs_as_numbers(graph, unit)
+        return _pointwise(graph, unit)
+    if unit.kind in ("conv", "binary_conv"):
+        return _convolution(graph, unit)
     assert unit.head is not None
-    source, head = graph.shape(unit.source), unit.head
-    if unit.kind == "conv":
-        return _float_sweep(unit, head, source, form, repeated, kind)
-    return _binary_sweep(unit, head, source, form, vectors, kind)
+    return _OTHERS[unit.kind](graph, unit.head, unit.real or 0)
 
 
-def _float_sweep(
-    unit: Unit, head: Node, source: Shape, form: int, vectors: Floats, kind: int
-) -> Bind:
-    weights = layout.float_weights(head, source[2])
-    geometry = _geometry(head, source, dense=False)
+def _pointwise(graph: Graph, unit: Unit) -> Bind:
+    shape = graph.shape(unit.makes)
+    form, vectors = _finish(unit, shape[-1])
+    numbers = {
+        kernels.FORM: form,
+        kernels.WIDE: vectors.shape[1],
+        kernels.OUTPUTS: shape[-1],
+        kernels.VECTORS: vectors.ctypes.data,
+    }
 
     def bind(batch: int, maps: Maps) -> Call:
-        given = (maps[unit.source], geometry, weights, form, vectors, kind, *_ends(unit, maps))
-        return Call(kernels.float_conv, batch * _positions(head.shape), given)
+        frame = _frame(numbers, _ends(unit, maps))
+        return Call(kernels.pointwise, batch * _positions(shape), (frame,), (vectors,))
 
     return bind
 
 
-def _binary_sweep(
-    unit: Unit, head: Node, source: Shape, form: int, vectors: Floats, kind: int
-) -> Bind:
-    ones = layout.bits(head, source[2])
-    weights = layout.binary_weights(ones)
-    sums, classes = layout.borders(ones, head, (source[0], source[1]))
-    geometry = _geometry(head, source, layout.is_dense(source[2]))
-    most = ones[0].size
-    found = None
-    if not form & (REAL | SHORTCUT) and (2 * most + 1) * len(ones) <= LARGEST_TABLE:
-        found = layout.limits(vectors, form, kind, -most, most)
-    if found is not None:
-        form |= LIMITS
-    repeated = np.tile(vectors, POSITIONS)
-    table: Ints = np.zeros((2, len(ones)), np.int64) if found is None else found
+def _convolution(graph: Graph, unit: Unit) -> Bind:
+    assert unit.head is not None
+    node, source = unit.head, graph.shape(unit.source)
+    form, vectors = _finish(unit, node.shape[-1])
+    patches = layout.patches(node, source)
+    offsets = patches.offsets(node.numbers["size"])
+    places = patches.places(node)
+    if unit.kind == "binary_conv":
+        ones = layout.bits(node, source[2])
+        offsets *= 8
+        places *= 8
+        weights: Array = layout.binary_weights(ones)
+        borders, classes = layout.borders(ones, node, (source[0], source[1]))
+        most = ones[0].size
+        found = None
+        if (
+            not form & (tiles.REAL | tiles.SHORTCUT)
+            and (2 * most + 1) * len(ones) <= LARGEST_TABLE
+        ):
+            found = layout.limits(vectors, form, -most, most)
+        form |= tiles.COUNTS | (0 if found is None else tiles.LIMITS)
+        limits = np.zeros(0, np.int32) if found is None else layout.padded(found)
+        borders = layout.padded(borders)
+        classes *= 4 * borders.shape[1]
+    else:
+        offsets *= 4
+        places *= 4
+        weights = layout.float_weights(node, source[2])
+        borders = limits = np.zeros(0, np.int32)
+        classes = np.zeros(0, np.int64)
+    held = (vectors, offsets, places, weights, borders, classes, limits)
+    numbers = _geometry(source, node.shape) | {
+        kernels.FORM: form,
+        kernels.WIDE: vectors.shape[1],
+        kernels.SIZE: node.numbers["size"],
+        kernels.STRIDE: node.numbers["stride"],
+        kernels.PADDING: node.numbers["padding"],
+        kernels.IS_BINARY: unit.kind == "binary_conv",
+        kernels.LAYING: patches.laying,
+        kernels.DEPTH: len(offsets),
+        kernels.LINE: patches.line,
+        kernels.VECTORS: vectors.ctypes.data,
+        kernels.OFFSETS: offsets.ctypes.data,
+        kernels.WEIGHTS: weights.ctypes.data,
+        kernels.BORDERS: borders.ctypes.data,
+        kernels.PLACES: places.ctypes.data,
+        kernels.CLASSES: classes.ctypes.data,
+        kernels.LIMITS: limits.ctypes.data,
+    }
 
     def bind(batch: int, maps: Maps) -> Call:
-        given = (
-            maps[unit.source], geometry, weights, sums, classes, form, repeated, kind,
-            *_ends(unit, maps), table,
-        )  # fmt: skip
-        return Call(kernels.binary_conv, batch * _positions(head.shape), given)
+        frame = _frame(numbers, _ends(unit, maps))
+        return Call(kernels.convolve, batch * _positions(node.shape), (frame,), held)
 
     return bind
 
 
-def _finish(unit: Unit, channels: int) -> tuple[int, Floats, int]:
-    """Form, vectors and activation as `kernels.finish` takes them."""
-    vectors = np.zeros((6, channels), np.float32)
-    form, kind = 0, IDENTITY
+def _finish(unit: Unit, channels: int) -> tuple[int, Floats]:
+    """Form and vectors as `tiles.finish_tile` takes them."""
+    wide = -(-channels // tiles.LANES) * tiles.LANES
+    vectors = np.zeros((tiles.VECTORS, wide), np.float32)
+    form = 0
     if unit.norm is not None:
-        form |= NORM
-        vectors[0], vectors[1] = layout.scale_and_shift(unit.norm)
+        form |= tiles.NORM
+        scale, shift = layout.scale_and_shift(unit.norm)
+        vectors[tiles.SCALE, :channels], vectors[tiles.SHIFT, :channels] = scale, shift
     if unit.shortcut is not None:
-        form |= SHORTCUT
+        form |= tiles.SHORTCUT
     if unit.activation is not None:
-        kind = HARDTANH if unit.activation.op == "hardtanh" else PRELU
-        for row, role in ((2, "knee"), (3, "slope"), (4, "rise")):
-            vectors[row] = unit.activation.tensors.get(role, 0)
+        form |= tiles.HARDTANH if unit.activation.op == "hardtanh" else tiles.PRELU
+        for row, role in ((tiles.KNEE, "knee"), (tiles.SLOPE, "slope"), (tiles.RISE, "rise")):
+            vectors[row, :channels] = unit.activation.tensors.get(role, 0)
     if unit.real is not None:
-        form |= REAL
+        form |= tiles.REAL
     if unit.signs is not None:
-        form |= SIGNS
+        form |= tiles.SIGNS
     if unit.sign is not None:
-        vectors[5] = unit.sign.tensors.get("threshold", 0)
-    return form, vectors, kind
+        vectors[tiles.THRESHOLD, :channels] = unit.sign.tensors.get("threshold", 0)
+    return form, vectors
 
 
-def _ends(unit: Unit, maps: Maps) -> tuple[Floats, Floats, Words]:
-    shortcut = maps[unit.shortcut] if unit.shortcut is not None else _NO_FLOATS
-    real = maps[unit.real] if unit.real is not None else _NO_FLOATS
-    signs = maps[unit.signs] if unit.signs is not None else _NO_WORDS
-    return shortcut, real, signs
-
-
-def _geometry(node: Node, source: Shape, dense: bool) -> Ints:
-    height, width, channels = source
-    size, stride, padding = (node.numbers[name] for name in ("size", "stride", "padding"))
-    rows, columns, outputs = node.shape
-    return np.array(
-        [channels, height, width, outputs, size, stride, padding, rows, columns, dense], np.int64
+def _ends(unit: Unit, maps: Maps) -> Numbers:
+    places = (
+        (kernels.SOURCE, unit.source),
+        (kernels.SHORTCUT, unit.shortcut),
+        (kernels.REAL, unit.real),
+        (kernels.TO_SIGNS, unit.signs),
     )
+    return {place: maps[value].ctypes.data for place, value in places if value is not None}
+
+
+def _geometry(source: Shape, shape: Shape) -> Numbers:
+    return {
+        kernels.HEIGHT: source[0],
+        kernels.WIDTH: source[1],
+        kernels.CHANNELS: source[2],
+        kernels.ROWS: shape[0],
+        kernels.COLUMNS: shape[1],
+        kernels.OUTPUTS: shape[2],
+    }
+
+
+def _frame(*parts: Numbers) -> Ints:
+    frame = np.zeros(kernels.FRAME, np.int64)
+    for part in parts:
+        for at, number in part.items():
+            frame[at] = number
+    return frame
 
 
 def _positions(shape: Shape) -> int:
     return shape[0] * shape[1] if len(shape) == 3 else 1
 
 
-def _signs_as_numbers(unit: Unit, shape: Shape) -> Bind:
+def _signs_as_numbers(graph: Graph, unit: Unit) -> Bind:
     assert unit.sign is not None
     assert unit.real is not None
+    target, shape = unit.real, graph.shape(unit.real)
     least = unit.sign.tensors.get("threshold", np.zeros(shape[-1], np.float32))
-    target = unit.real
 
     def bind(batch: int, maps: Maps) -> Call:
         x, out = (maps[value].reshape(batch, *shape) for value in (unit.source, target))
-        return Call(lambda *_: np.copyto(out, np.where(x >= least, 1, -1)), 1, ())
+        return Call(lambda *_: np.copyto(out, np.where(x >= least, 1, -1)), 1)
 
     return bind
 
 
 def _pool(graph: Graph, node: Node, value: int) -> Bind:
-    source = graph.shape(node.inputs[0])
-    height, width, channels = source
-    rows, columns, _ = node.shape
+    source, shape = graph.shape(node.inputs[0]), node.shape
     windows = np.concatenate(
-        [layout.windows(node, height, rows), layout.windows(node, width, columns)], axis=1
+        [layout.windows(node, source[0], shape[0]), layout.windows(node, source[1], shape[1])],
+        axis=1,
     )
-    geometry = np.array([channels, height, width, rows, columns], np.int64)
+    numbers = _geometry(source, shape) | {
+        kernels.WINDOWS: windows.ctypes.data,
+        kernels.IS_MEAN: node.op != "max_pool",
+    }
 
     def bind(batch: int, maps: Maps) -> Call:
-        given = (maps[node.inputs[0]], geometry, windows, node.op != "max_pool", maps[value])
-        return Call(kernels.pool, batch * rows * columns, given)
+        frame = _frame(numbers, _from_and_to(maps, node.inputs[0], value))
+        return Call(kernels.pool, batch * _positions(shape), (frame,), (windows,))
 
     return bind
 
 
+def _from_and_to(maps: Maps, source: int, target: int) -> Numbers:
+    return {
+        kernels.SOURCE: maps[source].ctypes.data,
+        kernels.REAL: maps[target].ctypes.data,
+    }
+
+
 def _subsample(graph: Graph, node: Node, value: int) -> Bind:
     source = graph.shape(node.inputs[0])
-    rows, columns, wide = node.shape
-    stride, before = node.numbers["stride"], node.numbers["before"]
-    geometry = _placing(source, (rows, columns), stride, source[2], wide, before)
+    numbers = _geometry(source, node.shape) | {
+        kernels.STRIDE: node.numbers["stride"],
+        kernels.TAKEN: source[2],
+        kernels.OFFSET: node.numbers["before"],
+    }
 
-    def loop(start: int, stop: int, x: Floats, real: Floats) -> None:
-        real[start * wide : stop * wide] = 0
-        kernels.place(start, stop, x, geometry, real)
+    def bind(batch: int, maps: Maps) -> Call:
+        frame = _frame(numbers, _from_and_to(maps, node.inputs[0], value))
+        return Call(kernels.subsample, batch * _positions(node.shape), (frame,))
 
-    return lambda batch, maps: Call(
-        loop, batch * rows * columns, (maps[node.inputs[0]], maps[value])
-    )
-
-
-def _placing(
-    source: Shape, sides: tuple[int, int], stride: int, taken: int, wide: int, offset: int
-) -> Ints:
-    height, width, channels = source
-    values = (channels, height, width, *sides, stride, taken, wide, offset)
-    return np.array(values, np.int64)
+    return bind
 
 
 def _concat(graph: Graph, node: Node, value: int) -> Bind:
-    rows, columns, wide = node.shape
     parts, offset = [], 0
     for each in node.inputs:
         source = graph.shape(each)
-        taken = min(source[2], wide - offset)
-        parts.append((each, _placing(source, (rows, columns), 1, taken, wide, offset)))
+        taken = min(source[2], node.shape[2] - offset)
+        own = {kernels.STRIDE: 1, kernels.TAKEN: taken, kernels.OFFSET: offset}
+        parts.append((each, _geometry(source, node.shape) | own))
         offset += taken
 
     def bind(batch: int, maps: Maps) -> Call:
-        given = [(maps[each], geometry) for each, geometry in parts]
+        frames = [_frame(own, _from_and_to(maps, each, value)) for each, own in parts]
 
         def loop(start: int, stop: int) -> None:
-            for x, geometry in given:
-                kernels.place(start, stop, x, geometry, maps[value])
+            for frame in frames:
+                kernels.place(start, stop, frame)
 
-        return Call(loop, batch * rows * columns, ())
+        return Call(loop, batch * _positions(node.shape))
 
     return bind
 
@@ -251,7 +264,7 @@ def _flatten(graph: Graph, node: Node, value: int) -> Bind:
     def bind(batch: int, maps: Maps) -> Call:
         x = maps[node.inputs[0]].reshape(batch, height * width, channels).transpose(0, 2, 1)
         out = maps[value].reshape(batch, channels, height * width)
-        return Call(lambda *_: np.copyto(out, x), 1, ())
+        return Call(lambda *_: np.copyto(out, x), 1)
 
     return bind
 
@@ -266,7 +279,7 @@ def _linear(graph: Graph, node: Node, value: int) -> Bind:
             np.matmul(x, weights, out=out)
             np.add(out, bias, out=out)
 
-        return Call(loop, 1, ())
+        return Call(loop, 1)
 
     return bind
 

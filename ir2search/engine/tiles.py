@@ -1,8 +1,7 @@
-"""The innermost loops: a block of positions times a block of outputs, all of it in registers.
+"""The innermost loops, in registers: what LLVM's own vectoriser would keep in memory.
 
-LLVM's own vectoriser would keep the sums in memory. Each function here takes addresses: of
-`POSITIONS` patches of ``depth`` elements one after the other, and of weights laid out as
-(depth, outputs of the block); it writes the sums of each position, ``stride`` elements apart.
+Each function here takes whole numbers, addresses above all, and returns 0. Sixteen outputs of a
+position, a block, go through all of them as one vector.
 """
 
 from __future__ import annotations
@@ -15,96 +14,322 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-POSITIONS = 8
-BINARY_OUTPUTS = 16  # of a block: two vectors of 8 words
-FLOAT_OUTPUTS = (16, 32)  # one or two vectors of 16 floats
+POSITIONS = 8  # that are convolved at once
+LANES = 16  # outputs of a block
+WIDE_LANES = 2 * LANES  # of two blocks, where a convolution of numbers has them
+
+# what is done with a block's sums: what they are, what they go through, and what is kept
+COUNTS, NORM, SHORTCUT, HARDTANH, PRELU, REAL, SIGNS, LIMITS = (1 << bit for bit in range(8))
+SCALE, SHIFT, KNEE, SLOPE, RISE, THRESHOLD, VECTORS = range(7)
 
 _Multiply = Callable[[ir.IRBuilder, Any, Any, Any], Any]
-_COUNT = ir.IntType(64)
-
-
-def _function(builder: ir.IRBuilder, kind: ir.FunctionType, name: str) -> Any:
-    module = builder.module
-    return cgutils.get_or_insert_function(module, kind, name)  # type: ignore[no-untyped-call]
+_WHOLE, _BITS = ir.IntType(64), ir.IntType(LANES)
+_FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_SUMS = ir.VectorType(ir.IntType(32), LANES)
 
 
 def _differences(builder: ir.IRBuilder, total: Any, x: Any, w: Any) -> Any:
     """Total + popcount(x xor w): how many signs differ."""
-    kind = total.type
-    popcount = _function(builder, ir.FunctionType(kind, [kind]), "llvm.ctpop.v8i64")
-    return builder.add(total, builder.call(popcount, [builder.xor(x, w)]))
+    count = _call(builder, "llvm.ctpop.v8i64", total.type, builder.xor(x, w))
+    return builder.add(total, count)
 
 
 def _products(builder: ir.IRBuilder, total: Any, x: Any, w: Any) -> Any:
     """Total + x * w, rounded once where the machine can."""
-    kind = total.type
-    multiply = _function(builder, ir.FunctionType(kind, [kind] * 3), "llvm.fmuladd.v16f32")
-    return builder.call(multiply, [x, w, total])
+    return _call(builder, "llvm.fmuladd.v16f32", total.type, x, w, total)
 
 
 def _tile(element: ir.Type, lanes: int, vectors: int, multiply: _Multiply) -> Any:
-    """An intrinsic (patches, weights, depth, sums, stride) of machine words, that returns 0."""
+    """An intrinsic that multiplies `POSITIONS` patches with the weights of some outputs.
 
-    def typed(context: Any, patches: Any, weights: Any, depth: Any, sums: Any, stride: Any) -> Any:
-        return types.int64(*[types.int64] * 5), generate
+    Of an address; an array of bytes from there to each patch; an array of bytes from there to each
+    of its ``depth`` elements; weights laid out as (depth, outputs); and where sums go, 32 bits
+    each, as (POSITIONS, outputs).
+    """
+
+    def typed(
+        context: Any, begin: Any, places: Any, offsets: Any, depth: Any, weights: Any, sums: Any
+    ) -> Any:
+        return types.int64(*[types.int64] * 6), generate
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        patches, weights, depth, sums, stride = arguments
+        begin, places, offsets, depth, weights, sums = arguments
         vector = ir.VectorType(element, lanes)
-        inputs = builder.inttoptr(patches, element.as_pointer())
-        factors = builder.inttoptr(weights, element.as_pointer())
-        results = builder.inttoptr(sums, element.as_pointer())
+        size = vector.count * (8 if element == _WHOLE else 4)
+        starts = [
+            builder.add(begin, _load(builder, _WHOLE, places, 8 * position))
+            for position in range(POSITIONS)
+        ]
         before = builder.block
         loop, after = builder.append_basic_block("depth"), builder.append_basic_block("sums")
         builder.branch(loop)
         builder.position_at_end(loop)
-        step = builder.phi(_COUNT)
-        step.add_incoming(_COUNT(0), before)
-        zero = ir.Constant(vector, None)
+        step = builder.phi(_WHOLE)
+        step.add_incoming(_WHOLE(0), before)
         totals = [builder.phi(vector) for _ in range(POSITIONS * vectors)]
         for total in totals:
-            total.add_incoming(zero, before)
-        width = lanes * vectors
-        row = builder.mul(step, _COUNT(width))
-        ws = [_load(builder, factors, builder.add(row, _COUNT(v * lanes)), vector)
-              for v in range(vectors)]  # fmt: skip
+            total.add_incoming(ir.Constant(vector, None), before)
+        row = builder.add(weights, builder.mul(step, _WHOLE(size * vectors)))
+        ws = [_load(builder, vector, row, size * v) for v in range(vectors)]
+        offset = _load(builder, _WHOLE, builder.add(offsets, builder.mul(step, _WHOLE(8))))
         sums_now: list[Any] = []
-        for position in range(POSITIONS):
-            place = builder.add(builder.mul(depth, _COUNT(position)), step)
-            x = _spread(builder, builder.load(builder.gep(inputs, [place])), vector)
-            own = totals[position * vectors : (position + 1) * vectors]
+        for place, start in enumerate(starts):
+            value = _load(builder, element, builder.add(start, offset))
+            x = _spread(builder, value, vector)
+            own = totals[place * vectors : (place + 1) * vectors]
             sums_now += [multiply(builder, total, x, w) for total, w in zip(own, ws, strict=True)]
-        following = builder.add(step, _COUNT(1))
+        following = builder.add(step, _WHOLE(1))
         step.add_incoming(following, loop)
         for total, now in zip(totals, sums_now, strict=True):
             total.add_incoming(now, loop)
         builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
         builder.position_at_end(after)
-        for position in range(POSITIONS):
-            for v in range(vectors):
-                place = builder.add(builder.mul(stride, _COUNT(position)), _COUNT(v * lanes))
-                _store(builder, sums_now[position * vectors + v], results, place)
-        return _COUNT(0)
+        if element == _WHOLE:
+            pairs = zip(sums_now[::2], sums_now[1::2], strict=True)
+            sums_now = [_joined(builder, *pair) for pair in pairs]
+        for index, total in enumerate(sums_now):
+            _store(builder, total, sums, 4 * LANES * index)
+        return _WHOLE(0)
 
     return intrinsic(typed)
 
 
+def _joined(builder: ir.IRBuilder, first: Any, second: Any) -> Any:
+    """Two vectors of 8 words as one of 32 bits: what is stored at once is soon read at once."""
+    order = ir.Constant(_SUMS, list(range(LANES)))
+    return builder.trunc(builder.shuffle_vector(first, second, order), _SUMS)
+
+
+binary_tile = _tile(_WHOLE, 8, 2, _differences)
+float_tile = _tile(ir.FloatType(), LANES, 1, _products)
+wide_float_tile = _tile(ir.FloatType(), LANES, 2, _products)
+
+
+@intrinsic
+def finish_tile(
+    context: Any, form: Any, count: Any, sums: Any, stride: Any, borders: Any, classes: Any,
+    lanes: Any, vectors: Any, wide: Any, limits: Any, shortcut: Any, real: Any, channels: Any,
+    signs: Any, words: Any,
+) -> Any:  # fmt: skip
+    """A block's sums of ``count`` positions through all that follows a convolution.
+
+    Args:
+        form: which steps there are, a sum of the constants above.
+        count: positions.
+        sums: of the first position; with COUNTS they are how many signs differ.
+        stride: bytes from a position's sums to the next one's.
+        borders: with COUNTS, what sums would be without any difference, int32, this block's.
+        classes: an array of bytes from there to each position's.
+        lanes: bits, 1 for each output that there is.
+        vectors: (VECTORS, wide) float32, this block's.
+        wide: bytes of a row of them, and of limits.
+        limits: with LIMITS, (2, wide) int32: direction d and least d * sum for +1, in place of all
+            other steps.
+        shortcut: what is added to the first position, float32.
+        real: where numbers go.
+        channels: bytes from a position to the next one of these two.
+        signs: where bits go.
+        words: bytes from a position to the next one of these.
+    """
+    return types.int64(*[types.int64] * 15), _finish
+
+
+def _finish(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+    (form, count, sums, stride, borders, classes, lanes, vectors, wide, limits, shortcut, real,
+     channels, signs, words) = arguments  # fmt: skip
+
+    def having(flag: int) -> Any:
+        return builder.icmp_signed("!=", builder.and_(form, _WHOLE(flag)), _WHOLE(0))
+
+    def vector(row: int, of: ir.Type = _FLOATS, base: Any = vectors) -> Any:
+        return _load(builder, of, builder.add(base, builder.mul(wide, _WHOLE(row))))
+
+    def place(base: Any, step: Any) -> Any:
+        return builder.add(base, builder.mul(loop.index, step))
+
+    def whole_sum() -> Any:
+        own = _load(builder, _SUMS, place(sums, stride))
+        border = _load(builder, _WHOLE, place(classes, _WHOLE(8)))
+        most = _load(builder, _SUMS, builder.add(borders, border))
+        return builder.sub(most, builder.add(own, own))
+
+    def keep_signs(up: Any) -> None:
+        bits = builder.and_(builder.bitcast(up, _BITS), builder.trunc(lanes, _BITS))
+        _store(builder, bits, place(signs, words))
+
+    one, minus_one, zero = (_constant(value) for value in (1, -1, 0))
+    slot = cgutils.alloca_once(builder, _FLOATS)
+    with cgutils.for_range(builder, count) as loop:
+        with builder.if_else(having(LIMITS)) as (compared, computed):
+            with compared:
+                turned = builder.mul(whole_sum(), vector(0, _SUMS, limits))
+                keep_signs(builder.icmp_signed(">=", turned, vector(1, _SUMS, limits)))
+            with computed:
+                with builder.if_else(having(COUNTS)) as (whole, numbers):
+                    with whole:
+                        builder.store(builder.sitofp(whole_sum(), _FLOATS), slot)
+                    with numbers:
+                        builder.store(_load_lanes(builder, place(sums, stride), lanes), slot)
+                with builder.if_then(having(NORM)):
+                    scaled = builder.fmul(builder.load(slot), vector(SCALE))
+                    builder.store(builder.fadd(scaled, vector(SHIFT)), slot)
+                with builder.if_then(having(SHORTCUT)):
+                    added = _load_lanes(builder, place(shortcut, channels), lanes)
+                    builder.store(builder.fadd(builder.load(slot), added), slot)
+                with builder.if_then(having(HARDTANH)):
+                    x = builder.load(slot)
+                    x = builder.select(builder.fcmp_ordered("<", x, minus_one), minus_one, x)
+                    x = builder.select(builder.fcmp_ordered(">", x, one), one, x)
+                    builder.store(x, slot)
+                with builder.if_then(having(PRELU)):
+                    x = builder.fsub(builder.load(slot), vector(KNEE))
+                    positive = builder.fcmp_ordered(">", x, zero)
+                    x = builder.select(positive, x, builder.fmul(x, vector(SLOPE)))
+                    builder.store(builder.fadd(x, vector(RISE)), slot)
+                with builder.if_then(having(REAL)):
+                    _store_lanes(builder, builder.load(slot), place(real, channels), lanes)
+                with builder.if_then(having(SIGNS)):
+                    keep_signs(builder.fcmp_ordered(">=", builder.load(slot), vector(THRESHOLD)))
+    return _WHOLE(0)
+
+
+@intrinsic
+def pool_tile(
+    context: Any, source: Any, rows: Any, line: Any, columns: Any, pixel: Any, average: Any,
+    lanes: Any, target: Any,
+) -> Any:  # fmt: skip
+    """The mean of a block of a window's pixels, or the largest where ``average`` is 0.
+
+    ``line`` and ``pixel`` are the bytes of a row and of a pixel of the map.
+    """
+    return types.int64(*[types.int64] * 8), _pool
+
+
+def _pool(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+    source, rows, line, columns, pixel, average, lanes, target = arguments
+    is_mean = builder.icmp_signed("!=", average, _WHOLE(0))
+    slot = cgutils.alloca_once(builder, _FLOATS)
+    builder.store(builder.select(is_mean, _constant(0), _constant(float("-inf"))), slot)
+    with cgutils.for_range(builder, rows) as row:
+        start = builder.add(source, builder.mul(row.index, line))
+        with cgutils.for_range(builder, columns) as column:
+            at = builder.add(start, builder.mul(column.index, pixel))
+            value, so_far = _load_lanes(builder, at, lanes), builder.load(slot)
+            larger = builder.select(builder.fcmp_ordered(">", value, so_far), value, so_far)
+            added = builder.fadd(so_far, value)
+            builder.store(builder.select(is_mean, added, larger), slot)
+    with builder.if_then(is_mean):
+        area = builder.sitofp(builder.mul(rows, columns), ir.FloatType())
+        mean = builder.fdiv(builder.load(slot), _spread(builder, area, _FLOATS))
+        builder.store(mean, slot)
+    _store_lanes(builder, builder.load(slot), target, lanes)
+    return _WHOLE(0)
+
+
+@intrinsic
+def copy(context: Any, target: Any, source: Any, count: Any) -> Any:
+    """Copy so many bytes."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        target, source, count = arguments
+        to, of = (_pointer(builder, ir.IntType(8), at) for at in (target, source))
+        cgutils.raw_memcpy(builder, to, of, count, 1)
+        return _WHOLE(0)
+
+    return types.int64(*[types.int64] * 3), generate
+
+
+@intrinsic
+def clear(context: Any, target: Any, count: Any) -> Any:
+    """Make so many bytes 0."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        target, count = arguments
+        to = _pointer(builder, ir.IntType(8), target)
+        cgutils.memset(builder, to, count, 0)
+        return _WHOLE(0)
+
+    return types.int64(*[types.int64] * 2), generate
+
+
+def _as_pointer(kind: types.Type) -> Any:
+    """An intrinsic that makes an address one of numbers of a type."""
+
+    def typed(context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        return types.CPointer(kind)(types.int64), generate
+
+    return intrinsic(typed)
+
+
+as_words, as_numbers = _as_pointer(types.uint64), _as_pointer(types.int64)
+
+
+def _call(builder: ir.IRBuilder, name: str, returned: ir.Type, *arguments: Any) -> Any:
+    kind = ir.FunctionType(returned, [argument.type for argument in arguments])
+    function = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+    return builder.call(function, arguments)
+
+
+def _constant(value: float) -> ir.Constant:
+    return ir.Constant(_FLOATS, [value] * LANES)
+
+
 def _spread(builder: ir.IRBuilder, value: Any, vector: ir.VectorType) -> Any:
-    first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.IntType(32)(0))
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.IntType(32)(0))
     lanes = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
-    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), lanes)
+    return builder.shuffle_vector(first, undefined, lanes)
 
 
-def _load(builder: ir.IRBuilder, base: Any, place: Any, vector: ir.VectorType) -> Any:
-    address = builder.bitcast(builder.gep(base, [place]), vector.as_pointer())
-    return builder.load(address, align=4)
+def _pointer(builder: ir.IRBuilder, kind: ir.Type, address: Any) -> Any:
+    return builder.inttoptr(address, kind.as_pointer())
 
 
-def _store(builder: ir.IRBuilder, value: Any, base: Any, place: Any) -> None:
-    address = builder.bitcast(builder.gep(base, [place]), value.type.as_pointer())
-    builder.store(value, address, align=4)
+def _load(builder: ir.IRBuilder, kind: ir.Type, address: Any, offset: int = 0) -> Any:
+    at = _pointer(builder, kind, builder.add(address, _WHOLE(offset)))
+    return builder.load(at, align=4)
 
 
-binary_tile = _tile(ir.IntType(64), 8, 2, _differences)
-float_tile = _tile(ir.FloatType(), 16, 1, _products)
-wide_float_tile = _tile(ir.FloatType(), 16, 2, _products)
+def _store(builder: ir.IRBuilder, value: Any, address: Any, offset: int = 0) -> None:
+    at = _pointer(builder, value.type, builder.add(address, _WHOLE(offset)))
+    builder.store(value, at, align=2 if value.type == _BITS else 4)
+
+
+def _load_lanes(builder: ir.IRBuilder, address: Any, lanes: Any) -> Any:
+    """A block that is there in part: nothing else is read. Whole ones need no mask."""
+    with builder.if_else(_is_whole(builder, lanes)) as (whole, part):
+        with whole:
+            all_of_it, after_whole = _load(builder, _FLOATS, address), builder.block
+        with part:
+            at, mask = _pointer(builder, _FLOATS, address), _mask(builder, lanes)
+            some = _call(
+                builder, "llvm.masked.load.v16f32.p0", _FLOATS,
+                at, ir.IntType(32)(4), mask, _constant(0),
+            )  # fmt: skip
+            after_part = builder.block
+    value = builder.phi(_FLOATS)
+    value.add_incoming(all_of_it, after_whole)
+    value.add_incoming(some, after_part)
+    return value
+
+
+def _store_lanes(builder: ir.IRBuilder, value: Any, address: Any, lanes: Any) -> None:
+    """Likewise: nothing else is written."""
+    with builder.if_else(_is_whole(builder, lanes)) as (whole, part):
+        with whole:
+            _store(builder, value, address)
+        with part:
+            at, mask = _pointer(builder, _FLOATS, address), _mask(builder, lanes)
+            align = ir.IntType(32)(4)
+            _call(builder, "llvm.masked.store.v16f32.p0", ir.VoidType(), value, at, align, mask)
+
+
+def _is_whole(builder: ir.IRBuilder, lanes: Any) -> Any:
+    return builder.icmp_signed("==", lanes, _WHOLE((1 << LANES) - 1))
+
+
+def _mask(builder: ir.IRBuilder, lanes: Any) -> Any:
+    return builder.bitcast(builder.trunc(lanes, _BITS), ir.VectorType(ir.IntType(1), LANES))
