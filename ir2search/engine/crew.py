@@ -10,7 +10,7 @@ from typing import Any
 
 from ir2search.engine.tiles import POSITIONS
 
-LEAST = 4 * POSITIONS  # positions below which another thread takes longer to wake than to help
+LEAST = 1e-4  # seconds of work below which another thread takes longer to wake than to help
 
 Loop = Callable[..., object]
 
@@ -27,9 +27,12 @@ class Crew:
         self._orders: list[SimpleQueue[Any]] = []
         self._reports: SimpleQueue[BaseException | None] = SimpleQueue()
 
-    def share(self, loop: Loop, count: int, arguments: Sequence[Any]) -> None:
-        """Run ``loop(start, stop, *arguments)`` for parts of 0 to ``count``."""
-        if self.threads == 1 or count < LEAST:
+    def share(self, loop: Loop, count: int, arguments: Sequence[Any], seconds: float) -> None:
+        """Run ``loop(start, stop, *arguments)`` for parts of 0 to ``count``.
+
+        ``seconds`` is about how long all of it takes one thread.
+        """
+        if self.threads == 1 or seconds < LEAST:
             loop(0, count, *arguments)
             return
         if not self._orders:
@@ -39,7 +42,7 @@ class Crew:
         starts = range(part, count, part)
         for order, start in zip(self._orders, starts, strict=False):
             order.put((loop, start, min(count, start + part), arguments))
-        loop(0, part, *arguments)
+        loop(0, min(count, part), *arguments)
         failures = [self._reports.get() for _ in starts]
         for failure in failures:
             if failure is not None:

@@ -213,6 +213,8 @@ def _convolution(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Sha
         "`groups` must divide the channels and the outputs",
     )
     shape = (_window(height, numbers), _window(width, numbers), outputs)
+    sides = (side + 2 * numbers["padding"] for side in (height, width))
+    _need(math.prod(sides) * channels <= LARGEST, "its padded map would not fit in memory")
     elements = outputs * size * size * (channels // groups)
     _need(elements * groups <= LARGEST, "its weights would not fit in memory")
     weights = tensors.get("weight")

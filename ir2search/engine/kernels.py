@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import carray, njit
+from numba import carray, njit  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
 from ir2search.engine.tiles import (
@@ -84,7 +84,7 @@ _compiled = njit(cache=True, nogil=True, boundscheck=False)
 @_compiled
 def _address(array: NDArray[Any]) -> int:
     """Where an array begins. Asked for anew in each turn of a loop: it lives as long as that."""
-    return np.int64(array.ctypes.data)
+    return np.int64(array.ctypes.data)  # type: ignore[return-value]
 
 
 @_compiled
@@ -96,9 +96,9 @@ def _finish(
     lanes = (1 << min(LANES, outputs - channel)) - 1
     numbers, words = 4 * (first * outputs + channel), 8 * ((outputs + 63) >> 6)
     finish_tile(
-        f[FORM], count, sums, stride, f[BORDERS] + 4 * channel, classes, lanes, f[VECTORS] + 4 * channel,
-        4 * f[WIDE], f[LIMITS] + 4 * channel, f[SHORTCUT] + numbers, f[REAL] + numbers,
-        4 * outputs, f[TO_SIGNS] + first * words + (channel >> 3), words,
+        f[FORM], count, sums, stride, f[BORDERS] + 4 * channel, classes, lanes,
+        f[VECTORS] + 4 * channel, 4 * f[WIDE], f[LIMITS] + 4 * channel, f[SHORTCUT] + numbers,
+        f[REAL] + numbers, 4 * outputs, f[TO_SIGNS] + first * words + (channel >> 3), words,
     )  # fmt: skip
 
 
@@ -200,7 +200,7 @@ def _lay_out_few_signs(f: Ints, image: int, top: int, bottom: int, base: int) ->
     for y in range(max(top, 0), min(bottom, height)):
         for k in range(size):
             bit, low = k * channels, max(0, -((k - padding) // stride))
-            high = min(columns, (width - 1 + padding - k) // stride + 1)
+            high = max(low, min(columns, (width - 1 + padding - k) // stride + 1))
             pixels = source[(image * height + y) * width - padding + k + low * stride :]
             at, shift = (y - top) * f[LINE] + (bit >> 6) * columns, np.uint64(bit & 63)
             words = lines[at + low : at + high]

@@ -68,7 +68,7 @@ class PackedNetwork:
         """
         self._take(images)
         for call in self._calls:
-            self._crew.share(call.loop, call.count, call.arguments)
+            self._crew.share(call.loop, call.count, call.arguments, call.seconds)
         return self._logits.copy()
 
     def seconds_by_unit(self, images: Array) -> list[float]:
@@ -77,7 +77,7 @@ class PackedNetwork:
         found = []
         for call in self._calls:
             begin = time.perf_counter()
-            self._crew.share(call.loop, call.count, call.arguments)
+            self._crew.share(call.loop, call.count, call.arguments, call.seconds)
             found.append(time.perf_counter() - begin)
         return found
 

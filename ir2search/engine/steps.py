@@ -15,6 +15,9 @@ from ir2search.engine.plan import Unit
 
 LARGEST_TABLE = 2**24  # sums times channels that limits are looked for in
 
+# of a block of outputs: for a word of signs, for a number, for what follows or only copies
+SECONDS_WORD, SECONDS_NUMBER, SECONDS_BLOCK = 1e-9, 3e-10, 5e-9
+
 Maps = Mapping[int, Array]
 Loop = Callable[..., object]
 Numbers = dict[int, int]
@@ -29,12 +32,19 @@ class Call:
         count: positions in all.
         arguments: the rest.
         held: arrays whose addresses are in a frame.
+        each: about how many seconds a position takes.
     """
 
     loop: Loop
     count: int
     arguments: tuple[Any, ...] = ()
     held: tuple[Array, ...] = ()
+    each: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """About how long it takes one thread."""
+        return self.count * self.each
 
 
 Bind = Callable[[int, Maps], Call]
@@ -64,7 +74,9 @@ def _pointwise(graph: Graph, unit: Unit) -> Bind:
 
     def bind(batch: int, maps: Maps) -> Call:
         frame = _frame(numbers, _ends(unit, maps))
-        return Call(kernels.pointwise, batch * _positions(shape), (frame,), (vectors,))
+        return Call(
+            kernels.pointwise, batch * _positions(shape), (frame,), (vectors,), _seconds(shape)
+        )
 
     return bind
 
@@ -81,17 +93,14 @@ def _convolution(graph: Graph, unit: Unit) -> Bind:
         offsets *= 8
         places *= 8
         weights: Array = layout.binary_weights(ones)
-        borders, classes = layout.borders(ones, node, (source[0], source[1]))
+        sums, classes = layout.borders(ones, node, (source[0], source[1]))
         most = ones[0].size
         found = None
-        if (
-            not form & (tiles.REAL | tiles.SHORTCUT)
-            and (2 * most + 1) * len(ones) <= LARGEST_TABLE
-        ):
+        if not form & (tiles.REAL | tiles.SHORTCUT) and (2 * most + 1) * len(ones) <= LARGEST_TABLE:
             found = layout.limits(vectors, form, -most, most)
         form |= tiles.COUNTS | (0 if found is None else tiles.LIMITS)
         limits = np.zeros(0, np.int32) if found is None else layout.padded(found)
-        borders = layout.padded(borders)
+        borders = layout.padded(sums)
         classes *= 4 * borders.shape[1]
     else:
         offsets *= 4
@@ -99,6 +108,8 @@ def _convolution(graph: Graph, unit: Unit) -> Bind:
         weights = layout.float_weights(node, source[2])
         borders = limits = np.zeros(0, np.int32)
         classes = np.zeros(0, np.int64)
+    per_element = SECONDS_WORD if unit.kind == "binary_conv" else SECONDS_NUMBER
+    each = _seconds(node.shape, per_element * len(offsets))
     held = (vectors, offsets, places, weights, borders, classes, limits)
     numbers = _geometry(source, node.shape) | {
         kernels.FORM: form,
@@ -121,7 +132,7 @@ def _convolution(graph: Graph, unit: Unit) -> Bind:
 
     def bind(batch: int, maps: Maps) -> Call:
         frame = _frame(numbers, _ends(unit, maps))
-        return Call(kernels.convolve, batch * _positions(node.shape), (frame,), held)
+        return Call(kernels.convolve, batch * _positions(node.shape), (frame,), held, each)
 
     return bind
 
@@ -183,6 +194,11 @@ def _positions(shape: Shape) -> int:
     return shape[0] * shape[1] if len(shape) == 3 else 1
 
 
+def _seconds(shape: Shape, more: float = 0.0) -> float:
+    """Of a position, with so many ``more`` for each block of outputs."""
+    return -(-shape[-1] // tiles.LANES) * (SECONDS_BLOCK + more)
+
+
 def _signs_as_numbers(graph: Graph, unit: Unit) -> Bind:
     assert unit.sign is not None
     assert unit.real is not None
@@ -202,6 +218,7 @@ def _pool(graph: Graph, node: Node, value: int) -> Bind:
         [layout.windows(node, source[0], shape[0]), layout.windows(node, source[1], shape[1])],
         axis=1,
     )
+    each = _seconds(source) * _positions(source) / _positions(shape)
     numbers = _geometry(source, shape) | {
         kernels.WINDOWS: windows.ctypes.data,
         kernels.IS_MEAN: node.op != "max_pool",
@@ -209,7 +226,7 @@ def _pool(graph: Graph, node: Node, value: int) -> Bind:
 
     def bind(batch: int, maps: Maps) -> Call:
         frame = _frame(numbers, _from_and_to(maps, node.inputs[0], value))
-        return Call(kernels.pool, batch * _positions(shape), (frame,), (windows,))
+        return Call(kernels.pool, batch * _positions(shape), (frame,), (windows,), each)
 
     return bind
 
@@ -231,7 +248,8 @@ def _subsample(graph: Graph, node: Node, value: int) -> Bind:
 
     def bind(batch: int, maps: Maps) -> Call:
         frame = _frame(numbers, _from_and_to(maps, node.inputs[0], value))
-        return Call(kernels.subsample, batch * _positions(node.shape), (frame,))
+        count = batch * _positions(node.shape)
+        return Call(kernels.subsample, count, (frame,), each=_seconds(node.shape))
 
     return bind
 
@@ -252,7 +270,7 @@ def _concat(graph: Graph, node: Node, value: int) -> Bind:
             for frame in frames:
                 kernels.place(start, stop, frame)
 
-        return Call(loop, batch * _positions(node.shape))
+        return Call(loop, batch * _positions(node.shape), each=_seconds(node.shape))
 
     return bind
 

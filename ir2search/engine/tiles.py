@@ -22,6 +22,7 @@ WIDE_LANES = 2 * LANES  # of two blocks, where a convolution of numbers has them
 COUNTS, NORM, SHORTCUT, HARDTANH, PRELU, REAL, SIGNS, LIMITS = (1 << bit for bit in range(8))
 SCALE, SHIFT, KNEE, SLOPE, RISE, THRESHOLD, VECTORS = range(7)
 
+_written: Any = intrinsic  # its own type takes a function for what it is called with
 _Multiply = Callable[[ir.IRBuilder, Any, Any, Any], Any]
 _WHOLE, _BITS = ir.IntType(64), ir.IntType(LANES)
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
@@ -91,7 +92,7 @@ def _tile(element: ir.Type, lanes: int, vectors: int, multiply: _Multiply) -> An
             _store(builder, total, sums, 4 * LANES * index)
         return _WHOLE(0)
 
-    return intrinsic(typed)
+    return _written(typed)
 
 
 def _joined(builder: ir.IRBuilder, first: Any, second: Any) -> Any:
@@ -105,7 +106,7 @@ float_tile = _tile(ir.FloatType(), LANES, 1, _products)
 wide_float_tile = _tile(ir.FloatType(), LANES, 2, _products)
 
 
-@intrinsic
+@_written
 def finish_tile(
     context: Any, form: Any, count: Any, sums: Any, stride: Any, borders: Any, classes: Any,
     lanes: Any, vectors: Any, wide: Any, limits: Any, shortcut: Any, real: Any, channels: Any,
@@ -114,6 +115,7 @@ def finish_tile(
     """A block's sums of ``count`` positions through all that follows a convolution.
 
     Args:
+        context: numba's.
         form: which steps there are, a sum of the constants above.
         count: positions.
         sums: of the first position; with COUNTS they are how many signs differ.
@@ -159,41 +161,43 @@ def _finish(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any)
 
     one, minus_one, zero = (_constant(value) for value in (1, -1, 0))
     slot = cgutils.alloca_once(builder, _FLOATS)
-    with cgutils.for_range(builder, count) as loop:
-        with builder.if_else(having(LIMITS)) as (compared, computed):
-            with compared:
-                turned = builder.mul(whole_sum(), vector(0, _SUMS, limits))
-                keep_signs(builder.icmp_signed(">=", turned, vector(1, _SUMS, limits)))
-            with computed:
-                with builder.if_else(having(COUNTS)) as (whole, numbers):
-                    with whole:
-                        builder.store(builder.sitofp(whole_sum(), _FLOATS), slot)
-                    with numbers:
-                        builder.store(_load_lanes(builder, place(sums, stride), lanes), slot)
-                with builder.if_then(having(NORM)):
-                    scaled = builder.fmul(builder.load(slot), vector(SCALE))
-                    builder.store(builder.fadd(scaled, vector(SHIFT)), slot)
-                with builder.if_then(having(SHORTCUT)):
-                    added = _load_lanes(builder, place(shortcut, channels), lanes)
-                    builder.store(builder.fadd(builder.load(slot), added), slot)
-                with builder.if_then(having(HARDTANH)):
-                    x = builder.load(slot)
-                    x = builder.select(builder.fcmp_ordered("<", x, minus_one), minus_one, x)
-                    x = builder.select(builder.fcmp_ordered(">", x, one), one, x)
-                    builder.store(x, slot)
-                with builder.if_then(having(PRELU)):
-                    x = builder.fsub(builder.load(slot), vector(KNEE))
-                    positive = builder.fcmp_ordered(">", x, zero)
-                    x = builder.select(positive, x, builder.fmul(x, vector(SLOPE)))
-                    builder.store(builder.fadd(x, vector(RISE)), slot)
-                with builder.if_then(having(REAL)):
-                    _store_lanes(builder, builder.load(slot), place(real, channels), lanes)
-                with builder.if_then(having(SIGNS)):
-                    keep_signs(builder.fcmp_ordered(">=", builder.load(slot), vector(THRESHOLD)))
+    with (
+        cgutils.for_range(builder, count) as loop,
+        builder.if_else(having(LIMITS)) as (compared, computed),
+    ):
+        with compared:
+            turned = builder.mul(whole_sum(), vector(0, _SUMS, limits))
+            keep_signs(builder.icmp_signed(">=", turned, vector(1, _SUMS, limits)))
+        with computed:
+            with builder.if_else(having(COUNTS)) as (whole, numbers):
+                with whole:
+                    builder.store(builder.sitofp(whole_sum(), _FLOATS), slot)
+                with numbers:
+                    builder.store(_load_lanes(builder, place(sums, stride), lanes), slot)
+            with builder.if_then(having(NORM)):
+                scaled = builder.fmul(builder.load(slot), vector(SCALE))
+                builder.store(builder.fadd(scaled, vector(SHIFT)), slot)
+            with builder.if_then(having(SHORTCUT)):
+                added = _load_lanes(builder, place(shortcut, channels), lanes)
+                builder.store(builder.fadd(builder.load(slot), added), slot)
+            with builder.if_then(having(HARDTANH)):
+                x = builder.load(slot)
+                x = builder.select(builder.fcmp_ordered("<", x, minus_one), minus_one, x)
+                x = builder.select(builder.fcmp_ordered(">", x, one), one, x)
+                builder.store(x, slot)
+            with builder.if_then(having(PRELU)):
+                x = builder.fsub(builder.load(slot), vector(KNEE))
+                positive = builder.fcmp_ordered(">", x, zero)
+                x = builder.select(positive, x, builder.fmul(x, vector(SLOPE)))
+                builder.store(builder.fadd(x, vector(RISE)), slot)
+            with builder.if_then(having(REAL)):
+                _store_lanes(builder, builder.load(slot), place(real, channels), lanes)
+            with builder.if_then(having(SIGNS)):
+                keep_signs(builder.fcmp_ordered(">=", builder.load(slot), vector(THRESHOLD)))
     return _WHOLE(0)
 
 
-@intrinsic
+@_written
 def pool_tile(
     context: Any, source: Any, rows: Any, line: Any, columns: Any, pixel: Any, average: Any,
     lanes: Any, target: Any,
@@ -226,7 +230,7 @@ def _pool(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -
     return _WHOLE(0)
 
 
-@intrinsic
+@_written
 def copy(context: Any, target: Any, source: Any, count: Any) -> Any:
     """Copy so many bytes."""
 
@@ -239,7 +243,7 @@ def copy(context: Any, target: Any, source: Any, count: Any) -> Any:
     return types.int64(*[types.int64] * 3), generate
 
 
-@intrinsic
+@_written
 def clear(context: Any, target: Any, count: Any) -> Any:
     """Make so many bytes 0."""
 
@@ -261,7 +265,7 @@ def _as_pointer(kind: types.Type) -> Any:
 
         return types.CPointer(kind)(types.int64), generate
 
-    return intrinsic(typed)
+    return _written(typed)
 
 
 as_words, as_numbers = _as_pointer(types.uint64), _as_pointer(types.int64)
@@ -269,7 +273,7 @@ as_words, as_numbers = _as_pointer(types.uint64), _as_pointer(types.int64)
 
 def _call(builder: ir.IRBuilder, name: str, returned: ir.Type, *arguments: Any) -> Any:
     kind = ir.FunctionType(returned, [argument.type for argument in arguments])
-    function = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
     return builder.call(function, arguments)
 
 
