@@ -38,7 +38,6 @@ class PackedNetwork:
         self._steps = [make_step(graph, unit) for unit in self.units]
         self._crew = Crew(threads)
         self._batch = 0
-        self._maps: dict[int, Array] = {}
         self._image: Floats = np.zeros(0, np.float32)
         self._logits: Floats = self._image
         self._calls: list[Call] = []
@@ -96,7 +95,6 @@ class PackedNetwork:
     def _bind(self, batch: int) -> None:
         """Give every map memory for such a batch, shared by maps that are not alive together."""
         maps = _memory(self.graph, self.units, batch)
-        self._maps = maps  # calls know their addresses alone
         self._image = maps[0]
         self._logits = maps[len(self.graph.nodes)].reshape(batch, -1)
         self._calls = [step(batch, maps) for step in self._steps]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ir2search.engine import kernels, layout, tiles
 from ir2search.engine.graph import Array, Graph, Node, Shape
-from ir2search.engine.kernels import Floats, Ints
+from ir2search.engine.kernels import Floats
 from ir2search.engine.plan import Unit
 
 LARGEST_TABLE = 2**24  # sums times channels that limits are looked for in
@@ -21,6 +21,7 @@ SECONDS_WORD, SECONDS_NUMBER, SECONDS_BLOCK = 1e-9, 3e-10, 5e-9
 Maps = Mapping[int, Array]
 Loop = Callable[..., object]
 Numbers = dict[int, int]
+Arrays = dict[int, Array]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Call:
         loop: takes where to start and to stop, and then ``arguments``.
         count: positions in all.
         arguments: the rest.
-        held: arrays whose addresses are in a frame.
+        held: arrays whose addresses are in its frame.
         each: about how many seconds a position takes.
     """
 
@@ -69,14 +70,12 @@ def _pointwise(graph: Graph, unit: Unit) -> Bind:
         kernels.FORM: form,
         kernels.WIDE: vectors.shape[1],
         kernels.OUTPUTS: shape[-1],
-        kernels.VECTORS: vectors.ctypes.data,
     }
+    arrays: Arrays = {kernels.VECTORS: vectors}
 
     def bind(batch: int, maps: Maps) -> Call:
-        frame = _frame(numbers, _ends(unit, maps))
-        return Call(
-            kernels.pointwise, batch * _positions(shape), (frame,), (vectors,), _seconds(shape)
-        )
+        count, found = batch * _positions(shape), arrays | _ends(unit, maps)
+        return _call(kernels.pointwise, count, numbers, found, _seconds(shape))
 
     return bind
 
@@ -110,7 +109,6 @@ def _convolution(graph: Graph, unit: Unit) -> Bind:
         classes = np.zeros(0, np.int64)
     per_element = SECONDS_WORD if unit.kind == "binary_conv" else SECONDS_NUMBER
     each = _seconds(node.shape, per_element * len(offsets))
-    held = (vectors, offsets, places, weights, borders, classes, limits)
     numbers = _geometry(source, node.shape) | {
         kernels.FORM: form,
         kernels.WIDE: vectors.shape[1],
@@ -121,18 +119,20 @@ def _convolution(graph: Graph, unit: Unit) -> Bind:
         kernels.LAYING: patches.laying,
         kernels.DEPTH: len(offsets),
         kernels.LINE: patches.line,
-        kernels.VECTORS: vectors.ctypes.data,
-        kernels.OFFSETS: offsets.ctypes.data,
-        kernels.WEIGHTS: weights.ctypes.data,
-        kernels.BORDERS: borders.ctypes.data,
-        kernels.PLACES: places.ctypes.data,
-        kernels.CLASSES: classes.ctypes.data,
-        kernels.LIMITS: limits.ctypes.data,
+    }
+    arrays: Arrays = {
+        kernels.VECTORS: vectors,
+        kernels.OFFSETS: offsets,
+        kernels.WEIGHTS: weights,
+        kernels.BORDERS: borders,
+        kernels.PLACES: places,
+        kernels.CLASSES: classes,
+        kernels.LIMITS: limits,
     }
 
     def bind(batch: int, maps: Maps) -> Call:
-        frame = _frame(numbers, _ends(unit, maps))
-        return Call(kernels.convolve, batch * _positions(node.shape), (frame,), held, each)
+        count, found = batch * _positions(node.shape), arrays | _ends(unit, maps)
+        return _call(kernels.convolve, count, numbers, found, each)
 
     return bind
 
@@ -161,14 +161,14 @@ def _finish(unit: Unit, channels: int) -> tuple[int, Floats]:
     return form, vectors
 
 
-def _ends(unit: Unit, maps: Maps) -> Numbers:
+def _ends(unit: Unit, maps: Maps) -> Arrays:
     places = (
         (kernels.SOURCE, unit.source),
         (kernels.SHORTCUT, unit.shortcut),
         (kernels.REAL, unit.real),
         (kernels.TO_SIGNS, unit.signs),
     )
-    return {place: maps[value].ctypes.data for place, value in places if value is not None}
+    return {place: maps[value] for place, value in places if value is not None}
 
 
 def _geometry(source: Shape, shape: Shape) -> Numbers:
@@ -182,12 +182,14 @@ def _geometry(source: Shape, shape: Shape) -> Numbers:
     }
 
 
-def _frame(*parts: Numbers) -> Ints:
+def _call(loop: Loop, count: int, numbers: Numbers, arrays: Arrays, each: float) -> Call:
+    """With a frame of the numbers and of the arrays' addresses."""
     frame = np.zeros(kernels.FRAME, np.int64)
-    for part in parts:
-        for at, number in part.items():
-            frame[at] = number
-    return frame
+    for at, number in numbers.items():
+        frame[at] = number
+    for at, array in arrays.items():
+        frame[at] = array.ctypes.data
+    return Call(loop, count, (frame,), tuple(arrays.values()), each)
 
 
 def _positions(shape: Shape) -> int:
@@ -219,23 +221,14 @@ def _pool(graph: Graph, node: Node, value: int) -> Bind:
         axis=1,
     )
     each = _seconds(source) * _positions(source) / _positions(shape)
-    numbers = _geometry(source, shape) | {
-        kernels.WINDOWS: windows.ctypes.data,
-        kernels.IS_MEAN: node.op != "max_pool",
-    }
+    numbers = _geometry(source, shape) | {kernels.IS_MEAN: node.op != "max_pool"}
 
     def bind(batch: int, maps: Maps) -> Call:
-        frame = _frame(numbers, _from_and_to(maps, node.inputs[0], value))
-        return Call(kernels.pool, batch * _positions(shape), (frame,), (windows,), each)
+        ends = {kernels.SOURCE: maps[node.inputs[0]], kernels.REAL: maps[value]}
+        arrays = ends | {kernels.WINDOWS: windows}
+        return _call(kernels.pool, batch * _positions(shape), numbers, arrays, each)
 
     return bind
-
-
-def _from_and_to(maps: Maps, source: int, target: int) -> Numbers:
-    return {
-        kernels.SOURCE: maps[source].ctypes.data,
-        kernels.REAL: maps[target].ctypes.data,
-    }
 
 
 def _subsample(graph: Graph, node: Node, value: int) -> Bind:
@@ -247,30 +240,34 @@ def _subsample(graph: Graph, node: Node, value: int) -> Bind:
     }
 
     def bind(batch: int, maps: Maps) -> Call:
-        frame = _frame(numbers, _from_and_to(maps, node.inputs[0], value))
+        ends = {kernels.SOURCE: maps[node.inputs[0]], kernels.REAL: maps[value]}
         count = batch * _positions(node.shape)
-        return Call(kernels.subsample, count, (frame,), each=_seconds(node.shape))
+        return _call(kernels.subsample, count, numbers, ends, _seconds(node.shape))
 
     return bind
 
 
 def _concat(graph: Graph, node: Node, value: int) -> Bind:
     parts, offset = [], 0
-    for each in node.inputs:
-        source = graph.shape(each)
+    for part in node.inputs:
+        source = graph.shape(part)
         taken = min(source[2], node.shape[2] - offset)
         own = {kernels.STRIDE: 1, kernels.TAKEN: taken, kernels.OFFSET: offset}
-        parts.append((each, _geometry(source, node.shape) | own))
+        parts.append((part, _geometry(source, node.shape) | own))
         offset += taken
 
     def bind(batch: int, maps: Maps) -> Call:
-        frames = [_frame(own, _from_and_to(maps, each, value)) for each, own in parts]
+        count, each = batch * _positions(node.shape), _seconds(node.shape)
+        calls = []
+        for source, numbers in parts:
+            ends = {kernels.SOURCE: maps[source], kernels.REAL: maps[value]}
+            calls.append(_call(kernels.place, count, numbers, ends, each))
 
         def loop(start: int, stop: int) -> None:
-            for frame in frames:
-                kernels.place(start, stop, frame)
+            for call in calls:
+                call.loop(start, stop, *call.arguments)
 
-        return Call(loop, batch * _positions(node.shape), each=_seconds(node.shape))
+        return Call(loop, count, each=each)
 
     return bind
 
