@@ -71,10 +71,11 @@ Ints = NDArray[np.int64]
     # of pooling and placing
     WINDOWS,  # address of (2, ROWS + COLUMNS): where each window begins, then where each ends
     IS_MEAN,
+    FALLING,  # address of the words of a position: 1 where a sign is +1 only if all pooled are
     TAKEN,  # channels that are copied
     OFFSET,  # the channel that they go to
     FRAME,  # numbers of a frame
-) = range(31)
+) = range(32)
 
 IN_PLACE, AROUND, GAPLESS = 0, 1, 2  # as it is; with zeros around; with no gaps between signs
 
@@ -228,6 +229,27 @@ def pool(start: int, stop: int, f: Ints) -> None:
                 source + 4 * channel, windows[1, y] - top, line, windows[1, column] - left, pixel,
                 f[IS_MEAN], lanes, f[REAL] + 4 * (at * channels + channel),
             )  # fmt: skip
+
+
+@_compiled
+def pool_signs(start: int, stop: int, f: Ints) -> None:
+    """+1 where any sign of a window is, or where all are."""
+    words, rows, columns = (f[CHANNELS] + 63) >> 6, f[ROWS], f[COLUMNS]
+    height, width = f[HEIGHT], f[WIDTH]
+    windows = carray(as_numbers(f[WINDOWS]), (2, rows + columns))
+    falling = carray(as_words(f[FALLING]), (words,))
+    images = (stop - 1) // (rows * columns) + 1
+    source = carray(as_words(f[SOURCE]), (images, height, width, words))
+    target = carray(as_words(f[TO_SIGNS]), (images * rows * columns, words))
+    for at in range(start, stop):
+        image, y, column = at // (rows * columns), at // columns % rows, rows + at % columns
+        for j in range(words):
+            some, every = np.uint64(0), ~np.uint64(0)
+            for i in range(windows[0, y], windows[1, y]):
+                for k in range(windows[0, column], windows[1, column]):
+                    some |= source[image, i, k, j]
+                    every &= source[image, i, k, j]
+            target[at, j] = (some & ~falling[j]) | (every & falling[j])
 
 
 @_compiled

@@ -86,7 +86,7 @@ def binary_weights(ones: NDArray[np.uint8]) -> Words:
     """(blocks, words of a patch, outputs of a block), as `kernels.convolve` takes them."""
     outputs, size, _, channels = ones.shape
     rows = ones.reshape(outputs, size, size * channels) if channels < WORD else ones
-    return blocks(_words(rows).reshape(outputs, -1))
+    return blocks(as_words(rows).reshape(outputs, -1))
 
 
 def float_weights(node: Node, channels: int) -> Floats:
@@ -191,6 +191,12 @@ def padded(rows: Ints) -> NDArray[np.int32]:
     return np.pad(rows, ((0, 0), (0, -outputs % LANES))).astype(np.int32)
 
 
+def all_windows(node: Node, source: Shape) -> Ints:
+    """(2, rows + columns): where the rows' windows begin and end, then the columns'."""
+    pairs = zip(source[:2], node.shape[:2], strict=True)
+    return np.concatenate([windows(node, *pair) for pair in pairs], axis=1)
+
+
 def windows(node: Node, side: int, outputs: int) -> Ints:
     """(2, outputs): where windows begin and end along one axis, within the map."""
     places = np.arange(outputs, dtype=np.int64)
@@ -201,7 +207,7 @@ def windows(node: Node, side: int, outputs: int) -> Ints:
     return np.stack([begin.clip(0), (begin + size).clip(max=side)])
 
 
-def _words(ones: NDArray[np.uint8]) -> Words:
+def as_words(ones: NDArray[np.uint8]) -> Words:
     """Bits along the last axis as words, zeros after the last."""
     count = words(ones.shape[-1])
     padded = np.zeros((*ones.shape[:-1], count * WORD), np.uint8)

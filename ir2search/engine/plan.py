@@ -10,6 +10,12 @@ from ir2search.engine.graph import Graph, Node
 ACTIVATIONS = ("hardtanh", "prelu", "rprelu")
 NORM, SUM, ACTIVATION = 1, 2, 3  # stages of a sweep, in order
 
+_MONOTONE = ("max_pool", "norm", *ACTIVATIONS, "sign")
+_POOLED = {
+    ("binary_conv", "max_pool", "norm", *activation, "sign")
+    for activation in ((), *((each,) for each in ACTIVATIONS))
+}
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -67,22 +73,55 @@ def make_plan(graph: Graph) -> tuple[Unit, ...]:
     units = []
     for index in range(len(graph.nodes)):
         if index not in done:
-            unit, taken = _unit(graph, index, consumers)
-            units.append(unit)
+            found, taken = _pooled_signs(graph, index, consumers) or _unit(graph, index, consumers)
+            units += found
             done |= taken
     return tuple(units)
 
 
-def _unit(graph: Graph, index: int, consumers: Sequence[Sequence[int]]) -> tuple[Unit, set[int]]:
+def _pooled_signs(
+    graph: Graph, index: int, consumers: Sequence[Sequence[int]]
+) -> tuple[list[Unit], set[int]] | None:
+    """A binary convolution whose pooled map nobody takes but as signs: these are pooled instead.
+
+    What lies between the pooling and the sign goes up, or down, with its input, so that the sign of
+    the largest is +1 where that of any is, or where that of all is.
+    """
+    taken, follower = [index], _only(consumers[index + 1])
+    while follower is not None and graph.nodes[follower].op in _MONOTONE:
+        taken.append(follower)
+        follower = _only(consumers[follower + 1])
+    nodes = [graph.nodes[each] for each in taken]
+    ops = tuple(node.op for node in nodes)
+    if ops not in _POOLED or not _is_packed(graph, taken[-1], consumers):
+        return None
+    conv, pool, norm, *activation, sign = nodes
+    if any((node.tensors["slope"] < 0).any() for node in activation if "slope" in node.tensors):
+        return None
+    convolved, pooled = index + 1, taken[-1] + 1
+    first = Unit(
+        conv,
+        conv.inputs[0],
+        norm=norm,
+        activation=activation[0] if activation else None,
+        signs=convolved,
+        sign=sign,
+    )
+    return [first, Unit(pool, convolved, norm=norm, signs=pooled)], set(taken)
+
+
+def _unit(
+    graph: Graph, index: int, consumers: Sequence[Sequence[int]]
+) -> tuple[list[Unit], set[int]]:
     """The unit that begins with a node, and the nodes that are in it."""
     node = graph.nodes[index]
     if node.op == "sign":
         if _is_packed(graph, index, consumers):
-            return Unit(None, node.inputs[0], sign=node, signs=index + 1), {index}
-        return Unit(None, node.inputs[0], sign=node, real=index + 1), {index}
+            return [Unit(None, node.inputs[0], sign=node, signs=index + 1)], {index}
+        return [Unit(None, node.inputs[0], sign=node, real=index + 1)], {index}
     is_head = node.op in ("conv", "binary_conv")
     if not is_head and not _stage(node.op):
-        return Unit(node, node.inputs[0], real=index + 1), {index}
+        return [Unit(node, node.inputs[0], real=index + 1)], {index}
     parts, shortcut, value = _chain(graph, index, is_head, consumers)
     taken = {*parts.values(), *([index] if is_head else [])}
     sign = next(
@@ -104,7 +143,7 @@ def _unit(graph: Graph, index: int, consumers: Sequence[Sequence[int]]) -> tuple
         signs=None if sign is None else sign + 1,
         sign=None if sign is None else graph.nodes[sign],
     )
-    return unit, taken if sign is None else taken | {sign}
+    return [unit], taken if sign is None else taken | {sign}
 
 
 def _chain(

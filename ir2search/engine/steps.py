@@ -60,6 +60,8 @@ def make_step(graph: Graph, unit: Unit) -> Bind:
     if unit.kind in ("conv", "binary_conv"):
         return _convolution(graph, unit)
     assert unit.head is not None
+    if unit.signs is not None:
+        return _pool_signs(graph, unit)
     return _OTHERS[unit.kind](graph, unit.head, unit.real or 0)
 
 
@@ -216,10 +218,7 @@ def _signs_as_numbers(graph: Graph, unit: Unit) -> Bind:
 
 def _pool(graph: Graph, node: Node, value: int) -> Bind:
     source, shape = graph.shape(node.inputs[0]), node.shape
-    windows = np.concatenate(
-        [layout.windows(node, source[0], shape[0]), layout.windows(node, source[1], shape[1])],
-        axis=1,
-    )
+    windows = layout.all_windows(node, source)
     each = _seconds(source) * _positions(source) / _positions(shape)
     numbers = _geometry(source, shape) | {kernels.IS_MEAN: node.op != "max_pool"}
 
@@ -227,6 +226,29 @@ def _pool(graph: Graph, node: Node, value: int) -> Bind:
         ends = {kernels.SOURCE: maps[node.inputs[0]], kernels.REAL: maps[value]}
         arrays = ends | {kernels.WINDOWS: windows}
         return _call(kernels.pool, batch * _positions(shape), numbers, arrays, each)
+
+    return bind
+
+
+def _pool_signs(graph: Graph, unit: Unit) -> Bind:
+    """See `plan`: channels whose norm turns them round are +1 where all are."""
+    assert unit.head is not None
+    assert unit.norm is not None
+    assert unit.signs is not None
+    node, target, source = unit.head, unit.signs, graph.shape(unit.source)
+    shape, numbers = graph.shape(target), _geometry(source, node.shape)
+    windows = layout.all_windows(node, source)
+    falling = layout.as_words((unit.norm.tensors["weight"] < 0).astype(np.uint8))
+    each = layout.words(source[2]) * SECONDS_WORD * _positions(source) / _positions(shape)
+
+    def bind(batch: int, maps: Maps) -> Call:
+        arrays: Arrays = {
+            kernels.SOURCE: maps[unit.source],
+            kernels.TO_SIGNS: maps[target],
+            kernels.WINDOWS: windows,
+            kernels.FALLING: falling,
+        }
+        return _call(kernels.pool_signs, batch * _positions(shape), numbers, arrays, each)
 
     return bind
 

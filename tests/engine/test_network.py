@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ir2search.engine import Graph, Node, PackedNetwork, crew
 
-Shape = tuple[int, ...]
+ROLES = {"hardtanh": (), "prelu": ("slope",), "rprelu": ("knee", "slope", "rise")}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -46,20 +46,15 @@ class Case:
         return {"size": self.size, "stride": self.stride, "padding": self.padding}
 
     @property
-    def image(self) -> Shape:
+    def image(self) -> tuple[int, int, int]:
         return (*self.sides, self.channels)
-
-    @property
-    def shape(self) -> Shape:
-        room = (side + 2 * self.padding - self.size for side in self.sides)
-        return (*(each // self.stride + 1 for each in room), self.outputs)
 
     def images(self) -> Tensor:
         torch.manual_seed(self.seed)
         return torch.randn(self.batch, self.channels, *self.sides)
 
-    def convolve(self, x: Tensor, weights: Tensor, groups: int = 1) -> Tensor:
-        return functional.conv2d(x, weights, None, self.stride, self.padding, 1, groups)
+    def signs(self) -> Tensor:
+        return signs(torch.randn(self.outputs, self.channels, self.size, self.size))
 
 
 @st.composite
@@ -81,35 +76,78 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 class Nodes:
-    """A network that grows."""
+    """A network that grows, and what torch makes of the images at each value."""
 
     def __init__(self, case: Case) -> None:
-        self.case, self.nodes = case, list[Node]()
+        self.case, self.nodes, self.images = case, list[Node](), case.images()
+        self.made = [self.images]
 
     def add(
         self,
         op: str,
         inputs: tuple[int, ...],
-        shape: Shape,
+        made: Tensor,
         numbers: Mapping[str, Any] | None = None,
         **tensors: Tensor | np.ndarray,
     ) -> int:
         """A node's value."""
         own = {role: np.asarray(tensor) for role, tensor in tensors.items()}
+        shape = (*made.shape[2:], made.shape[1])
         self.nodes.append(Node(op, inputs, numbers or {}, own, shape, op))
+        self.made.append(made)
         return len(self.nodes)
 
-    def convolution(self, weights: Tensor) -> int:
-        """Of the images' signs with binary weights."""
-        numbers = self.case.window | {"outputs": len(weights)}
-        sign = self.add("sign", (0,), self.case.image)
-        return self.add("binary_conv", (sign,), self.case.shape, numbers, weight=bits(weights))
+    def binary(self, value: int, weights: Tensor, *window: int) -> int:
+        """A convolution of a value's signs with weights of ±1."""
+        x = signs(self.made[value])
+        sign = self.add("sign", (value,), x)
+        numbers = dict(zip(("size", "stride", "padding"), window, strict=True))
+        numbers["outputs"] = len(weights)
+        made = functional.conv2d(x, weights, None, *window[1:])
+        return self.add("binary_conv", (sign,), made, numbers, weight=bits(weights))
 
-    def run(self, images: Tensor) -> Tensor:
-        """What the last node makes, (N, C, H, W)."""
-        network = PackedNetwork(Graph(self.case.image, tuple(self.nodes)), self.case.threads)
-        flat = torch.from_numpy(network.logits(images.numpy()))
-        return flat.reshape(len(images), *self.nodes[-1].shape).permute(0, 3, 1, 2)
+    def real(self, value: int, weights: Tensor, groups: int = 1) -> int:
+        """A convolution of numbers."""
+        x, numbers = self.made[value].double(), self.case.window
+        made = functional.conv2d(
+            x, weights.double(), None, self.case.stride, self.case.padding, 1, groups
+        )
+        numbers |= {"outputs": len(weights), "groups": groups}
+        return self.add("conv", (value,), made.float(), numbers, weight=weights)
+
+    def norm(self, value: int) -> int:
+        x = self.made[value]
+        own = {role: torch.randn(x.shape[1]) for role in ("weight", "bias", "mean")}
+        own["variance"] = torch.rand(x.shape[1]) + 0.5
+        given = (own[role] for role in ("mean", "variance", "weight", "bias"))
+        made = functional.batch_norm(x, *given, eps=1e-5)
+        return self.add("norm", (value,), made, {"eps": 1e-5}, **own)
+
+    def activation(self, value: int, kind: str, *, rising: bool = False) -> int:
+        x = self.made[value]
+        own = {role: torch.randn(x.shape[1]) for role in ROLES[kind]}
+        if rising and own:
+            own["slope"].abs_()
+        nothing = torch.zeros(x.shape[1])
+        knee, slope, rise = (own.get(role, nothing)[:, None, None] for role in ROLES["rprelu"])
+        made = torch.where(x > knee, x - knee, (x - knee) * slope) + rise
+        return self.add(kind, (value,), x.clamp(-1, 1) if kind == "hardtanh" else made, **own)
+
+    def network(self) -> PackedNetwork:
+        return PackedNetwork(Graph(self.case.image, tuple(self.nodes)), self.case.threads)
+
+    def run(self) -> Tensor:
+        """What the engine makes last, (N, C, H, W)."""
+        flat = torch.from_numpy(self.network().logits(self.images.numpy()))
+        return flat.reshape(len(flat), *self.nodes[-1].shape).permute(0, 3, 1, 2)
+
+    def check_signs_of(self, value: int) -> None:
+        """Count them by one more convolution, where rounding turns none."""
+        x = self.made[value]
+        self.binary(value, signs(torch.randn(3, x.shape[1], 1, 1)), 1, 1, 0)
+        found, wanted = self.run(), self.made[-1]
+        is_clear = (x.abs() > 1e-4).all(dim=1, keepdim=True).expand_as(found)
+        assert torch.equal(found[is_clear], wanted[is_clear])
 
 
 def signs(x: Tensor) -> Tensor:
@@ -124,68 +162,49 @@ def bits(weights: Tensor) -> np.ndarray:
 @settings(deadline=None)
 @given(cases())
 def test_a_binary_convolution_counts_exactly(case: Case) -> None:
-    images = case.images()
-    weights = signs(torch.randn(case.outputs, case.channels, case.size, case.size))
     nodes = Nodes(case)
-    nodes.convolution(weights)
-    assert torch.equal(nodes.run(images), case.convolve(signs(images), weights))
-
-
-ROLES = {"hardtanh": (), "prelu": ("slope",), "rprelu": ("knee", "slope", "rise")}
+    nodes.binary(0, case.signs(), *case.window.values())
+    assert torch.equal(nodes.run(), nodes.made[-1])
 
 
 @settings(deadline=None)
 @given(cases(), st.sampled_from([None, *ROLES]), st.booleans())
 def test_all_that_follows_a_convolution(case: Case, activation: str | None, added: bool) -> None:
     """Norm, shortcut, activation, and signs, which a second convolution takes."""
-    images, shape = case.images(), case.shape
-    weights = signs(torch.randn(case.outputs, case.channels, case.size, case.size))
-    nodes, x = Nodes(case), case.convolve(signs(images), weights)
+    nodes, weights = Nodes(case), case.signs()
+    shortcut = nodes.real(0, weights) if added else 0
+    value = nodes.norm(nodes.binary(0, weights, *case.window.values()))
     if added:
-        numbers = case.window | {"outputs": case.outputs, "groups": 1}
-        shortcut = nodes.add("conv", (0,), shape, numbers, weight=weights)
-    value = nodes.convolution(weights)
-    norm = {role: torch.randn(case.outputs) for role in ("weight", "bias", "mean")}
-    norm["variance"] = torch.rand(case.outputs) + 0.5
-    value = nodes.add("norm", (value,), shape, {"eps": 1e-5}, **norm)
-    x = functional.batch_norm(
-        x, norm["mean"], norm["variance"], norm["weight"], norm["bias"], eps=1e-5
-    )
-    if added:
-        value = nodes.add("add", (value, shortcut), shape)
-        x = x + case.convolve(images, weights)
+        value = nodes.add("add", (value, shortcut), nodes.made[value] + nodes.made[shortcut])
     if activation is not None:
-        own = {role: torch.randn(case.outputs) for role in ROLES[activation]}
-        value = nodes.add(activation, (value,), shape, **own)
-        x = activated(x, activation, own)
-    second = signs(torch.randn(3, case.outputs, 1, 1))
-    value = nodes.add("sign", (value,), shape)
-    numbers = {"size": 1, "stride": 1, "padding": 0, "outputs": 3}
-    nodes.add("binary_conv", (value,), (*shape[:2], 3), numbers, weight=bits(second))
-    found = nodes.run(images)
-    is_clear = (x.abs() > 1e-4).all(dim=1, keepdim=True).expand_as(found)  # rounding turns no sign
-    assert torch.equal(found[is_clear], functional.conv2d(signs(x), second)[is_clear])
+        value = nodes.activation(value, activation)
+    nodes.check_signs_of(value)
 
 
-def activated(x: Tensor, kind: str, own: Mapping[str, Tensor]) -> Tensor:
-    if kind == "hardtanh":
-        return x.clamp(-1, 1)
-    nothing = torch.zeros(x.shape[1])
-    knee, slope, rise = (own.get(role, nothing)[:, None, None] for role in ROLES["rprelu"])
-    return torch.where(x > knee, x - knee, (x - knee) * slope) + rise
+@settings(deadline=None)
+@given(cases(), st.sampled_from([None, *ROLES]), st.booleans())
+def test_signs_of_a_pooled_convolution(case: Case, activation: str | None, rising: bool) -> None:
+    """They are pooled as signs, unless an activation goes up and down."""
+    nodes = Nodes(case)
+    value = nodes.binary(0, case.signs(), *case.window.values())
+    pooled = functional.max_pool2d(nodes.made[value], 2, 2, ceil_mode=True)
+    numbers = {"size": 2, "stride": 2, "padding": 0, "ceil": 1}
+    value = nodes.norm(nodes.add("max_pool", (value,), pooled, numbers))
+    if activation is not None:
+        value = nodes.activation(value, activation, rising=rising)
+    nodes.check_signs_of(value)
+    [unit] = (unit for unit in nodes.network().units if unit.kind == "max_pool")
+    falls = any((node.tensors.get("slope", np.zeros(1)) < 0).any() for node in nodes.nodes)
+    assert (unit.signs is None) == falls
 
 
 @settings(deadline=None)
 @given(cases(), st.booleans())
 def test_a_convolution_of_numbers(case: Case, grouped: bool) -> None:
-    images, groups = case.images(), case.channels if grouped else 1
-    outputs = case.outputs * groups
-    weights = torch.randn(outputs, case.channels // groups, case.size, case.size)
-    numbers = case.window | {"outputs": outputs, "groups": groups}
-    nodes = Nodes(case)
-    nodes.add("conv", (0,), (*case.shape[:2], outputs), numbers, weight=weights)
-    exact = case.convolve(images.double(), weights.double(), groups).float()
-    torch.testing.assert_close(nodes.run(images), exact, rtol=1e-4, atol=1e-3)
+    nodes, groups = Nodes(case), case.channels if grouped else 1
+    inputs = case.channels // groups
+    nodes.real(0, torch.randn(case.outputs * groups, inputs, case.size, case.size), groups)
+    torch.testing.assert_close(nodes.run(), nodes.made[-1], rtol=1e-4, atol=1e-3)
 
 
 @settings(deadline=None)
@@ -195,37 +214,35 @@ def test_pooling_over_windows(case: Case) -> None:
     if min(case.sides) + 2 * padding < case.size:
         return
     window = (case.size, case.stride, padding)
-    numbers = dict(zip(("size", "stride", "padding"), window, strict=True)) | {"ceil": 0}
+    numbers = case.window | {"padding": padding, "ceil": 0}
     for op, wanted in (
         ("max_pool", functional.max_pool2d(images, *window)),
         ("avg_pool", functional.avg_pool2d(images, *window, count_include_pad=False)),
     ):
         nodes = Nodes(case)
-        nodes.add(op, (0,), (*wanted.shape[2:], case.channels), numbers)
-        torch.testing.assert_close(nodes.run(images), wanted, rtol=1e-5, atol=1e-6)
+        nodes.add(op, (0,), wanted, numbers)
+        torch.testing.assert_close(nodes.run(), wanted, rtol=1e-5, atol=1e-6)
 
 
 @settings(deadline=None)
 @given(cases(), st.tuples(st.integers(1, 11), st.integers(1, 11)))
 def test_pooling_to_a_size(case: Case, sides: tuple[int, int]) -> None:
-    images, nodes = case.images(), Nodes(case)
-    numbers = {"height": sides[0], "width": sides[1]}
-    nodes.add("adaptive_pool", (0,), (*sides, case.channels), numbers)
-    wanted = functional.adaptive_avg_pool2d(images, sides)
-    torch.testing.assert_close(nodes.run(images), wanted, rtol=1e-5, atol=1e-6)
+    nodes = Nodes(case)
+    wanted = functional.adaptive_avg_pool2d(nodes.images, sides)
+    nodes.add("adaptive_pool", (0,), wanted, {"height": sides[0], "width": sides[1]})
+    torch.testing.assert_close(nodes.run(), wanted, rtol=1e-5, atol=1e-6)
 
 
 @settings(deadline=None)
 @given(cases(), st.integers(0, 5), st.integers(0, 5))
 def test_maps_side_by_side(case: Case, before: int, after: int) -> None:
     """A subsampled map among zeros, beside itself, cut."""
-    images, nodes, wide = case.images(), Nodes(case), before + case.channels + after
-    wanted = functional.pad(
-        images[:, :, :: case.stride, :: case.stride], (0, 0, 0, 0, before, after)
-    )
-    wanted = torch.cat([wanted, wanted], dim=1)[:, : wide + 1]
-    numbers, sides = {"stride": case.stride, "before": before, "outputs": wide}, wanted.shape[2:]
-    small = nodes.add("subsample", (0,), (*sides, wide), numbers)
-    both = nodes.add("concat", (small, small), (*sides, 2 * wide))
-    nodes.add("cut", (both,), (*sides, wide + 1), {"outputs": wide + 1})
-    assert torch.equal(nodes.run(images), wanted)
+    nodes, wide = Nodes(case), before + case.channels + after
+    small = nodes.images[:, :, :: case.stride, :: case.stride]
+    small = functional.pad(small, (0, 0, 0, 0, before, after))
+    both = torch.cat([small, small], dim=1)
+    numbers = {"stride": case.stride, "before": before, "outputs": wide}
+    value = nodes.add("subsample", (0,), small, numbers)
+    value = nodes.add("concat", (value, value), both)
+    nodes.add("cut", (value,), both[:, : wide + 1], {"outputs": wide + 1})
+    assert torch.equal(nodes.run(), nodes.made[-1])
