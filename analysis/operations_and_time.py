@@ -1,0 +1,293 @@
+"""Does OPs predict time?
+
+OPs = FLOPs + BOPs / 64 is what papers compare. Here networks of CIFAR's size (ResNets and VGG of
+many depths, widths, taps and fusions, drawn at random; or those that a run trained) are timed on
+the engine, one image on one thread, and held against their OPs: over all, by layer kind, and where
+it fails. Then a corrected cost is fitted to the same times by least squares on the relative error,
+with what it needs beside the operations: FLOPs + BOPs / k, a constant for each sweep over feature
+maps, and the operations by element that OPs leave out. Every error and rank of a corrected cost is
+of networks that it was not fitted to (ten folds); intervals are 95% bootstrap intervals over
+networks. With --out also a table of every number and a figure.
+
+    python analysis/operations_and_time.py [RUN] [--networks 80] [--seconds 0.5] [--out FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy import stats
+from scipy.optimize import nnls
+
+import ir2search as ir
+from ir2search.models.families import FAMILIES
+from ir2search.report.figures import save
+from ir2search.search.results import trial_candidate
+from ir2search.shipping import candidate_graph
+from ir2search.timing import this_machine
+from ir2search.timing.measure import architecture
+
+DRAWN = {  # depths and widths, and how many in ten are drawn of each
+    "cifar-resnet": ((8, 14, 20, 32, 44), (0.5, 1.0, 1.5, 2.0, 3.0, 4.0), 6),
+    "cifar-basic-resnet": ((18, 34), (0.125, 0.25, 0.5, 1.0), 2),
+    "cifar-vgg": ((7,), (0.125, 0.25, 0.375, 0.5, 0.75, 1.0), 2),
+}
+RESAMPLES, FOLDS = 1000, 10
+COUNTED = ("flops", "bops", "sweeps", "elements")
+COSTS = {  # by name, with what of `COUNTED` is fitted; OPs are taken as they are
+    "FLOPs + BOPs / 64": (),
+    "FLOPs + BOPs / k": ("flops", "bops"),
+    "the same + sweeps": ("flops", "bops", "sweeps"),
+    "the same + elements": COUNTED,
+}
+OPS, *_, CORRECTED = COSTS
+
+
+def drawn(count: int) -> Iterator[ir.Candidate]:
+    """Networks at random, distinct to the engine; the same each time."""
+    generator, met = random.Random(0), set()
+    names = [name for name, (*_, share) in DRAWN.items() for _ in range(share)]
+    for name in itertools.islice(itertools.cycle(names), 20 * count):
+        depths, widths, _ = DRAWN[name]
+        candidate = ir.Candidate(
+            backbone=name,
+            depth=generator.choice(depths),
+            width=generator.choice(widths),
+            taps=tuple(tap for tap in FAMILIES[name].taps if generator.random() < 0.5),
+            fusion=generator.choice(("none", "dense", "compact")),
+            fusion_ratio=generator.choice((2, 4, 8, 20)),
+            activation=generator.choice(("hardtanh", "prelu", "rprelu")),
+        )
+        digest = architecture(candidate_graph(candidate))
+        if digest not in met:
+            met.add(digest)
+            yield candidate
+        if len(met) == count:
+            return
+
+
+def of_run(run: Path) -> Iterator[ir.Candidate]:
+    """The networks that a run trained."""
+    table = ir.trials(run)
+    for number in table[table["state"] == "trained"]["number"]:
+        yield trial_candidate(run, number)
+
+
+def measured(candidates: Iterable[ir.Candidate], seconds: float) -> tuple[pd.DataFrame, ...]:
+    """A row for each network, and a row for each of its sweeps."""
+    networks, sweeps = [], []
+    for candidate in candidates:
+        found = ir.latency(candidate, ways=["engine"], seconds=seconds)
+        timing, price = found.rows[0].timing, ir.cost(candidate)
+        own = pd.DataFrame(
+            {"kind": each.kind, "name": each.name, "ms": 1000 * each.seconds}
+            for each in found.layers
+        )
+        ops = {row.name: row.flops + row.bops / 64 for row in price.rows}
+        sweeps.append(own.assign(ops=own["name"].map(ops).fillna(0), network=candidate.id))
+        networks.append(
+            {
+                "network": candidate.id,
+                "family": candidate.backbone,
+                "depth": candidate.depth,
+                "width": candidate.width,
+                "taps": " ".join(candidate.taps),
+                "fusion": candidate.fusion,
+                "activation": candidate.activation,
+                "ops": price.ops,
+                "flops": price.flops,
+                "bops": price.bops,
+                "sweeps": len(own),
+                "elements": sum(price.others.values()),
+                "ms": 1000 * timing.median,
+                "low_ms": 1000 * timing.low,
+                "high_ms": 1000 * timing.high,
+            }
+            | {f"{kind}_ms": part for kind, part in own.groupby("kind")["ms"].sum().items()}
+        )
+    return pd.DataFrame(networks), pd.concat(sweeps, ignore_index=True)
+
+
+def fitted(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """Milliseconds for each of what is counted, none below 0, of least squared relative error."""
+    shares = table[list(names)].to_numpy(float) / table[["ms"]].to_numpy()
+    scale = np.maximum(shares.max(axis=0), 1e-300)
+    return nnls(shares / scale, np.ones(len(table)))[0] / scale
+
+
+def predicted(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """Milliseconds of each network, by a cost that was fitted to the others, ten folds."""
+    if not names:
+        table, names = table.assign(given=table["ops"]), ("given",)
+    folds = np.random.default_rng(0).permutation(len(table)) % min(FOLDS, len(table))
+    found = np.zeros(len(table))
+    for fold in np.unique(folds):
+        others = table[folds != fold]
+        found[folds == fold] = table[folds == fold][list(names)] @ fitted(others, names)
+    return found
+
+
+def spearman(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's rho."""
+    return float(stats.spearmanr(one, other).statistic)
+
+
+def tau(one: np.ndarray, other: np.ndarray) -> float:
+    """Kendall's tau-b."""
+    return float(stats.kendalltau(one, other).statistic)
+
+
+def interval(statistic: Callable[..., float], *columns: np.ndarray) -> tuple[float, float, float]:
+    """A statistic of columns with its bootstrap interval over their rows."""
+    generator = np.random.default_rng(0)
+    draws = generator.integers(0, len(columns[0]), (RESAMPLES, len(columns[0])))
+    spread = [statistic(*(column[draw] for column in columns)) for draw in draws]
+    low, high = np.nanquantile(spread, [0.025, 0.975])
+    return statistic(*columns), float(low), float(high)
+
+
+def misordered(cost: np.ndarray, table: pd.DataFrame) -> float:
+    """Of pairs whose quartiles lie apart, the share in which the one of less cost takes longer."""
+    low, high, ms = (table[name].to_numpy() for name in ("low_ms", "high_ms", "ms"))
+    faster = (high[:, None] < low) & (ms[:, None] < ms)
+    return float((faster & (cost[:, None] > cost)).sum() / max(1, faster.sum()))
+
+
+def answer(table: pd.DataFrame) -> pd.DataFrame:
+    """By cost: how well it ranks networks it was not fitted to, and how far off it is."""
+    rows, time = [], table["ms"].to_numpy()
+    for name, names in COSTS.items():
+        cost = predicted(table, names)
+        ranking = table["ops"].to_numpy() if not names else cost
+        row = {"cost": name}
+        for title, statistic in (("Spearman", spearman), ("Kendall", tau)):
+            row[title], low, high = interval(statistic, ranking, time)
+            row[f"{title} 95%"] = f"{low:.3f} to {high:.3f}"
+        row["pairs misordered"] = f"{100 * misordered(ranking, table):.1f}%"
+        errors = np.abs(cost / time - 1)
+        row["median error"] = f"{100 * np.median(errors):.0f}%"
+        row["nine in ten within"] = f"{100 * np.quantile(errors, 0.9):.0f}%"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def coefficients(table: pd.DataFrame) -> pd.DataFrame:
+    """What each cost gives to an operation, with k, and intervals over networks."""
+
+    def shown(statistic: Callable[[pd.DataFrame], float]) -> str:
+        value, low, high = interval(lambda rows: statistic(table.iloc[rows]), np.arange(len(table)))
+        return f"{value:.3g} ({low:.3g} to {high:.3g})"
+
+    def ratio(rows: pd.DataFrame, names: Sequence[str]) -> float:
+        flop, bop, *_ = fitted(rows, names)
+        return float(flop / bop) if bop else float("nan")
+
+    def nanoseconds(rows: pd.DataFrame, names: Sequence[str], name: str) -> float:
+        return float(1e6 * fitted(rows, names)[list(names).index(name)])
+
+    found = []
+    for name, names in COSTS.items():
+        if names:
+            row = {"cost": name, "k": shown(partial(ratio, names=names))}
+            for each in names:
+                row[f"ns a {each.rstrip('s')}"] = shown(
+                    partial(nanoseconds, names=names, name=each)
+                )
+            found.append(row)
+    return pd.DataFrame(found).fillna("")
+
+
+def by_kind(sweeps: pd.DataFrame) -> pd.DataFrame:
+    """Of each kind of sweep: its share of all time and of all OPs, and whether OPs rank it."""
+    rows = []
+    for kind, own in sweeps.groupby("kind"):
+        row = {"kind": kind, "sweeps": len(own)}
+        row["time"] = f"{100 * own['ms'].sum() / sweeps['ms'].sum():.1f}%"
+        row["OPs"] = f"{100 * own['ops'].sum() / sweeps['ops'].sum():.1f}%"
+        row["median us"] = round(1000 * own["ms"].median(), 2)
+        counted = own[own["ops"] > 0]
+        if counted["ops"].nunique() > 2:
+            value, low, high = interval(spearman, *counted[["ops", "ms"]].to_numpy().T)
+            row["Spearman"] = f"{value:.2f} ({low:.2f} to {high:.2f})"
+            pace = 1e6 * counted["ms"] / counted["ops"]
+            low, middle, high = pace.quantile([0.1, 0.5, 0.9])
+            row["ns an OP (a tenth to nine)"] = f"{middle:.3g} ({low:.3g} to {high:.3g})"
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("-")
+
+
+def failures(table: pd.DataFrame, cost: np.ndarray) -> pd.DataFrame:
+    """The networks that take longest, and least, beside what a cost says."""
+    ratios = table["ms"].to_numpy() / cost
+    order = np.argsort(ratios)
+    named = ["family", "depth", "width", "fusion", "activation", "ms"]
+    chosen = dict.fromkeys([*order[::-1][:4], *order[:4][::-1]])
+    shown = table.iloc[list(chosen)][named].assign(expected=cost[list(chosen)])
+    return shown.assign(times=ratios[list(chosen)]).round(3)
+
+
+def figure(table: pd.DataFrame) -> Figure:
+    """Time against OPs, and against the corrected cost, a colour for a family."""
+    result = Figure(figsize=(7.0, 3.2))
+    left, right = result.subplots(1, 2, sharey=True)
+    for colour, (family, own) in enumerate(table.groupby("family")):
+        errors = [own["ms"] - own["low_ms"], own["high_ms"] - own["ms"]]
+        for axis, column in ((left, "ops"), (right, "expected_ms")):
+            axis.errorbar(
+                own[column], own["ms"], yerr=errors, fmt="o", ms=3.5, lw=0.8,
+                color=f"C{colour}", label=family,
+            )  # fmt: skip
+    ends = [table[["ms", "expected_ms"]].min().min(), table[["ms", "expected_ms"]].max().max()]
+    right.plot(ends, ends, color="0.5", lw=0.8, zorder=0)
+    for axis, label in ((left, "OPs"), (right, "corrected cost, held out (ms)")):
+        axis.set(xscale="log", yscale="log", xlabel=label)
+    left.set_ylabel("time of an image, one thread (ms)")
+    left.legend(fontsize=8)
+    return result
+
+
+def main() -> None:
+    """Print the answers, and write them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, nargs="?")
+    parser.add_argument("--networks", type=int, default=80)
+    parser.add_argument("--seconds", type=float, default=0.5)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    candidates = of_run(given.run) if given.run else drawn(given.networks)
+    table, sweeps = measured(candidates, given.seconds)
+    parts = [name for name in table.columns if name.endswith("_ms")]
+    table[parts] = table[parts].fillna(0.0)
+    table["expected_ms"] = predicted(table, COSTS[CORRECTED])
+    noise = ((table["high_ms"] - table["low_ms"]) / table["ms"]).median()
+    print(
+        f"{len(table)} networks, {len(sweeps)} sweeps, on {this_machine().cpu}; "
+        f"median distance of quartiles {100 * noise:.1f}% of the median"
+    )
+    shown = {
+        "how well each cost tells the time": answer(table),
+        "what the corrected costs are": coefficients(table),
+        "by kind of sweep": by_kind(sweeps),
+        "where OPs fail: times longer, or shorter, than in proportion": failures(
+            table, predicted(table, ())
+        ),
+        "where the corrected cost fails": failures(table, table["expected_ms"].to_numpy()),
+    }
+    for title, rows in shown.items():
+        print(f"\n{title}\n{rows.round(3).to_string(index=False)}")
+    if given.out:
+        given.out.mkdir(parents=True, exist_ok=True)
+        table.to_csv(given.out / "operations_and_time.csv", index=False)
+        save(partial(figure, table), given.out / "operations_and_time")
+
+
+if __name__ == "__main__":
+    main()
