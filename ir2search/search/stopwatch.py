@@ -48,7 +48,7 @@ class Stopwatch:
         self._setting = Setting(study.latency.threads, study.latency.batch)
         self._cache = runs / CACHE / FOLDER
         self._quiet = quiet
-        self._graph = functools.lru_cache(maxsize=64)(candidate_graph)
+        self._graph = functools.lru_cache(maxsize=8)(candidate_graph)
 
     def costs(self, candidate: Candidate) -> Costs:
         """A candidate's latency by column, measured where that was not done before.
