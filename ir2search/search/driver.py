@@ -321,7 +321,9 @@ class Driver:
         ended = self.storage.tell(trial, values, state)
         self.ledger.end(trial.number, ended.user_attrs, state, values)
         named = self.ledger.named(values)
-        self.observer.on_trial_end(trial.number, state_of(ended), outcome, named)
+        self.observer.on_trial_end(
+            trial.number, state_of(ended.state, ended.user_attrs), outcome, named
+        )
 
     def _is_last(self) -> bool:
         """Whether no other driver trains for this study."""

@@ -10,7 +10,6 @@ from optuna.trial import FrozenTrial, TrialState
 from ir2search.search.objectives import MEDIAN, OBJECTIVES
 from ir2search.search.results import RUNGS, State, state_of
 from ir2search.search.rungs import Ladder, Observations
-from ir2search.search.samplers import distributions
 from ir2search.search.study import Study
 from ir2search.space import SearchSpace
 
@@ -52,7 +51,7 @@ class Ledger:
 
     def learn(self, trial: FrozenTrial) -> State:
         """Learn how a trial stands in the storage; what was known of it is not learned again."""
-        state = state_of(trial)
+        state = state_of(trial.state, trial.user_attrs)
         if trial.number in self.outcomes:
             return state
         self._learn_rungs(trial)
@@ -93,7 +92,7 @@ class Ledger:
             self.spent += self.study.warm_start.epochs if backbone not in self.backbones else 0
             self.backbones.add(backbone)
         if self.study.rungs is not None or self.study.sampler == "ehvi":
-            self.observations.add(level, parameters, distributions(self.space), values)
+            self.observations.add(level, parameters, values)
 
     def end(
         self,

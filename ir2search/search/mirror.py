@@ -6,6 +6,7 @@ and at thousands of them a proposal would take seconds.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +34,19 @@ class Mirror(InMemoryStorage):
             super().set_study_system_attr(study, key, value)
         self._kept_trials: dict[int, int] = {}  # ids there, by those here
         for trial in kept.get_all_trials(self._kept_study, deepcopy=False):
-            self._kept_trials[super().create_new_trial(study, trial)] = trial._trial_id
+            self._kept_trials[self._shown(study, trial)] = trial._trial_id
+
+    def _shown(self, study_id: int, kept: FrozenTrial) -> int:
+        """Show a trial that is kept already, and give its id here.
+
+        Optuna copies a trial that it is given to its last part, which takes longer than reading
+        it. Here the parts are shared, for both storages put others in their place to change them.
+        """
+        trial = copy.copy(kept)
+        trial._trial_id = super().create_new_trial(study_id)
+        self._set_trial(trial._trial_id, trial)
+        self._update_cache(trial._trial_id, study_id)
+        return trial._trial_id
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         self._kept.set_study_user_attr(self._kept_study, key, value)

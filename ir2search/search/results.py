@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,13 +19,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ir2search.errors import RunError
 from ir2search.files import read_json
+from ir2search.search.database import Outline
 from ir2search.search.folder import CURVE, RESULT, SEEDS, TEST_FILE, saved_study, trial_folder
 from ir2search.search.objectives import OBJECTIVES, own_columns
-from ir2search.search.storage import open_storage
+from ir2search.search.storage import open_storage, outlines
 from ir2search.search.study import Study
 from ir2search.space import Candidate, read_candidate
 
 RUNGS = "rungs"  # a trial's attribute: its accuracy after the epochs of each rung it reached
+MARKS = (RUNGS, "duplicate_of")  # attributes that tell how a trial stands
 COLUMNS = (  # of the table of trials
     "number", "state", "outcome", "duplicate_of", "candidate_id", "accuracy", "test_accuracy",
     "ops", "flops", "bops", "memory_bytes", "parameters", "binary_parameters",
@@ -101,11 +103,24 @@ def status(folder: str | Path) -> RunStatus:
     """
     folder = Path(folder)
     study = saved_study(folder)
-    table = recorded(open_storage(folder, study), study)
-    states = table["state"].value_counts()
-    counts = {name: int(states.get(name, 0)) for name in get_args(State)}
-    front = with_files(front_of(table, study), folder)
+    storage = open_storage(folder, study)
+    known = outlines(storage, MARKS)
+    states = [state_of(trial.state, trial.attributes) for trial in known]
+    trained = [trial for trial, state in zip(known, states, strict=True) if state == "trained"]
+    members = [storage._storage.get_trial(trial.trial_id) for trial in _best(trained, study)]
+    front = with_files(front_of(table_of(members, study), study), folder)
+    counts = {name: states.count(name) for name in get_args(State)}
     return RunStatus(study.name, folder, study.trials, counts, front)
+
+
+def _best(trained: list[Outline], study: Study) -> list[Outline]:
+    """Those that no other betters: only they have to be read in full."""
+    if not trained:
+        return []
+    values = np.array([trial.values for trial in trained])
+    errors = np.array([name == "accuracy" for name in study.objectives])
+    kept = moocore.is_nondominated(np.where(errors, 1 - values, values))
+    return [trial for trial, keep in zip(trained, kept, strict=True) if keep]
 
 
 def watch(folder: str | Path, pause: float = 1.0) -> Iterator[RunStatus]:
@@ -186,7 +201,12 @@ def minimised(table: pd.DataFrame, study: Study) -> np.ndarray:
 
 def recorded(storage: optuna.Study, study: Study) -> pd.DataFrame:
     """What the storage knows of all trials; see `with_files`."""
-    rows = [_row(trial) for trial in storage.get_trials(deepcopy=False)]
+    return table_of(storage.get_trials(deepcopy=False), study)
+
+
+def table_of(trials: Iterable[FrozenTrial], study: Study) -> pd.DataFrame:
+    """What trials say of themselves, one a row; see `with_files`."""
+    rows = [_row(trial) for trial in trials]
     known = [*(name for name in COLUMNS if name not in FILED), *own_columns(study.costs)]
     return pd.DataFrame(rows, columns=known).astype(dict.fromkeys(WHOLE, "Int64"))
 
@@ -249,7 +269,7 @@ def knee(members: pd.DataFrame, study: Study) -> int:
 
 def _row(trial: FrozenTrial) -> dict[str, Any]:
     attributes = trial.user_attrs
-    row: dict[str, Any] = {"number": trial.number, "state": state_of(trial)}
+    row: dict[str, Any] = {"number": trial.number, "state": state_of(trial.state, attributes)}
     names = ("outcome", "duplicate_of", "candidate_id", "accuracy", "seconds", "best_epoch")
     row |= {name: attributes.get(name) for name in names}
     return row | attributes.get("cost", {}) | attributes.get("candidate", {})
@@ -275,10 +295,15 @@ def _present(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None and not math.isnan(value)]
 
 
-def state_of(trial: FrozenTrial) -> State:
-    """How a trial stands, in this package's words."""
-    if "duplicate_of" in trial.user_attrs and trial.state.is_finished():
+def state_of(state: TrialState, attributes: Container[str]) -> State:
+    """How a trial in one of Optuna's states stands, in this package's words.
+
+    Args:
+        state: Optuna's.
+        attributes: names of its user attributes; only `MARKS` are looked for.
+    """
+    if "duplicate_of" in attributes and state.is_finished():
         return "duplicate"
-    if RUNGS in trial.user_attrs and trial.state in (TrialState.PRUNED, TrialState.RUNNING):
-        return "stopped" if trial.state == TrialState.PRUNED else "waiting"
-    return STATES[trial.state]
+    if RUNGS in attributes and state in (TrialState.PRUNED, TrialState.RUNNING):
+        return "stopped" if state == TrialState.PRUNED else "waiting"
+    return STATES[state]

@@ -132,6 +132,9 @@ def ranking(values: np.ndarray) -> list[int]:
     return [int(row) for row in np.lexsort((np.arange(len(values)), -contributions, ranks))]
 
 
+_Result = tuple[dict[str, Any], tuple[float, ...]]  # parameters and values
+
+
 class Observations:
     """What a sampler learns from: results at one rung, as like can only be compared with like.
 
@@ -145,46 +148,45 @@ class Observations:
     """
 
     def __init__(self, levels: int, objectives: int) -> None:
+        self._results: list[list[_Result]] = [[] for _ in range(levels)]
+        self._told = [0] * levels  # how many of them a level's study has
         self._studies = [
             optuna.create_study(
                 storage=optuna.storages.InMemoryStorage(), directions=["minimize"] * objectives
             )
             for _ in range(levels)
         ]
-        self._counts = [0] * levels
 
-    def add(
-        self,
-        level: int,
-        parameters: Mapping[str, Any],
-        distributions: Mapping[str, BaseDistribution],
-        values: tuple[float, ...],
-    ) -> None:
+    def add(self, level: int, parameters: Mapping[str, Any], values: tuple[float, ...]) -> None:
         """A trial's result at a level."""
-        self._counts[level] += 1
-        self._studies[level].add_trial(
-            optuna.trial.create_trial(
-                params=dict(parameters), distributions=dict(distributions), values=list(values)
-            )
-        )
+        self._results[level].append((dict(parameters), values))
 
     def propose(
         self, sampler: BaseSampler, distributions: Mapping[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Parameters for a new trial."""
-        enough = [level for level, count in enumerate(self._counts) if count >= ENOUGH]
-        study = self._studies[max(enough, default=0)]
+        level = self._highest(ENOUGH)
+        study, results = self._studies[level], self._results[level]
+        for parameters, values in results[self._told[level] :]:
+            study.add_trial(
+                optuna.trial.create_trial(
+                    params=parameters, distributions=dict(distributions), values=list(values)
+                )
+            )
+        self._told[level] = len(results)
         study.sampler = sampler
         trial = study.ask(dict(distributions))
         study.tell(trial, state=TrialState.FAIL)  # its results come by `add`
         return trial.params
 
-    def known(self, enough: int) -> list[tuple[dict[str, Any], list[float]]]:
+    def known(self, enough: int) -> list[_Result]:
         """Parameters and values at the highest rung with so many results; else at the first.
 
         In an order of their own, whatever the order they came in.
         """
-        levels = [level for level, count in enumerate(self._counts) if count >= enough]
-        trials = self._studies[max(levels, default=0)].get_trials(deepcopy=False)
-        results = [(trial.params, trial.values) for trial in trials if trial.values is not None]
-        return sorted(results, key=repr)
+        return sorted(self._results[self._highest(enough)], key=repr)
+
+    def _highest(self, enough: int) -> int:
+        """The highest rung with so many results; else the first."""
+        counts = map(len, self._results)
+        return max((level for level, count in enumerate(counts) if count >= enough), default=0)

@@ -13,7 +13,7 @@ import secrets
 import sqlite3
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ from tenacity import (
 
 from ir2search.errors import RunError
 from ir2search.files import read_json, write_json
-from ir2search.search.database import Database
+from ir2search.search.database import Database, Outline
 from ir2search.search.mirror import Mirror
 from ir2search.search.objectives import OBJECTIVES
 from ir2search.search.study import Study
@@ -102,6 +102,24 @@ def _load(storage: BaseStorage, study: Study, folder: Path) -> optuna.Study:
         return optuna.load_study(study_name=study.name, storage=storage)
     except KeyError:
         raise RunError(f"{folder}: the run has not started any trial yet; run it first") from None
+
+
+def outlines(storage: optuna.Study, names: Collection[str]) -> list[Outline]:
+    """All trials in outline, without reading them in full where they are in SQLite.
+
+    Args:
+        storage: theirs.
+        names: of the user attributes that are looked for.
+    """
+    backend = getattr(storage._storage, "_backend", None)
+    if isinstance(backend, Database):
+        return backend.outlines(storage._study_id, names)
+    return [
+        Outline(
+            trial._trial_id, trial.state, trial.values or [], trial.user_attrs.keys() & set(names)
+        )
+        for trial in storage.get_trials(deepcopy=False)
+    ]
 
 
 def is_shared(folder: Path, url: str | None = None) -> bool:

@@ -72,6 +72,8 @@ TRUTH = HERE / "truth.parquet"
 RESULT = HERE / "search.parquet"
 FIGURE = HERE / "search.png"
 GOALS = (0.95, 0.99)
+PROPOSALS = 300  # of a plain sampler, repeats among them
+LIMIT = 2700  # epochs, after which a search is ended: a hundred whole trainings
 MARGIN = 0.1  # of the reference point beyond the worst values
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # for trials' folders
 CONSOLE = Console(width=110)
@@ -170,8 +172,8 @@ class Trace:
 
     @property
     def is_done(self) -> bool:
-        """Whether there is nothing more to measure."""
-        return bool(self.shares) and self.shares[-1] >= max(GOALS)
+        """Whether there is nothing more to measure, or enough is spent."""
+        return bool(self.shares) and (self.shares[-1] >= max(GOALS) or len(self.shares) >= LIMIT)
 
 
 class Replay:
@@ -223,7 +225,6 @@ class Plain:
     """A sampler in an ask-and-tell loop: every proposal is trained in full."""
 
     make: Callable[..., optuna.samplers.BaseSampler]
-    proposals: int = 300
 
     def __call__(self, replicate: int) -> Trace:
         study, trace = the_study(), Trace(drawn(replicate))
@@ -231,7 +232,7 @@ class Plain:
             directions=["maximize", "minimize"],
             sampler=self.make(seed=derive_seed(replicate, "plain")),
         )
-        for _ in range(self.proposals):
+        for _ in range(PROPOSALS):
             trial = storage.ask(distributions(study.space))
             row = trace.draw.rows[study.space.candidate(trial.params).id]
             for epoch in range(1, study.recipe.epochs + 1):
@@ -248,10 +249,9 @@ class Ours:
 
     sampler: str
     rungs: Rungs | None = None
-    epochs: int = 8100
 
     def __call__(self, replicate: int) -> Trace:
-        asked = {"sampler": self.sampler, "rungs": self.rungs, "stop": Stop(epochs=self.epochs)}
+        asked = {"sampler": self.sampler, "rungs": self.rungs, "stop": Stop(epochs=LIMIT)}
         study = the_study().model_copy(update=asked | {"seed": replicate})
         engine = Replay(drawn(replicate))
         with tempfile.TemporaryDirectory(dir=MEMORY) as name:
@@ -280,24 +280,16 @@ METHODS: dict[str, Callable[[int], Trace]] = {
     "nsga2, population 24": Plain(partial(optuna.samplers.NSGAIISampler, population_size=24)),
     "tpe": Plain(optuna.samplers.TPESampler),
     "tpe, multivariate": Plain(partial(optuna.samplers.TPESampler, multivariate=True)),
-    "gp": Plain(optuna.samplers.GPSampler, proposals=80),
+    "gp": Plain(optuna.samplers.GPSampler),
     "ours: random": Ours("random"),
     "ours: random, rungs": Ours("random", RUNGS),
     "ours: nsga2, rungs": Ours("nsga2", RUNGS),
     "ours: tpe": Ours("tpe"),
     "ours: tpe, rungs": Ours("tpe", RUNGS),
-    "ours: gp, rungs": Ours("gp", RUNGS, epochs=1000),
+    "ours: gp, rungs": Ours("gp", RUNGS),
     "ours: ehvi": Ours("ehvi"),
     "ours: ehvi, rungs": Ours("ehvi", RUNGS),
 }
-
-
-FEWER = {"gp": 10, "ours: gp, rungs": 10}  # replicates of the slow ones: a minute and more each
-
-
-def replicates_of(name: str, replicates: int) -> range:
-    """Which replicates of a method are run."""
-    return range(min(replicates, FEWER.get(name, replicates)))
 
 
 def kept_file(kept: Path, name: str, replicate: int) -> Path:
@@ -324,7 +316,6 @@ def run_ours(names: list[str], replicates: int, workers: int, kept: Path) -> Non
         (name, replicate, kept_file(kept, name, replicate))
         for replicate in range(replicates)
         for name in names
-        if replicate in replicates_of(name, replicates)
     ]
     todo = [job for job in jobs if not job[2].exists()]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -362,7 +353,7 @@ def kept_traces(
     found = {
         name: {
             replicate: np.load(file)
-            for replicate in replicates_of(name, replicates)
+            for replicate in range(replicates)
             if (file := kept_file(kept, name, replicate)).exists()
         }
         for name in names

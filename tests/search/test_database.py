@@ -66,6 +66,20 @@ def test_trials_are_those_that_optuna_reads(url: str, name: str) -> None:
         storage.engine.dispose()
 
 
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_outlines_say_what_trials_say(url: str, name: str) -> None:
+    ours = Database(url)
+    study = ours.get_study_id_from_name(name)
+    expected = [
+        (trial._trial_id, trial.state, trial.values or [], trial.user_attrs.keys() & {"z", "later"})
+        for trial in ours.get_all_trials(study)
+    ]
+    found = ours.outlines(study, ("z", "later"))
+    assert [(o.trial_id, o.state, o.values, o.attributes) for o in found] == expected
+    ours.remove_session()
+    ours.engine.dispose()
+
+
 def test_a_cached_storage_on_it_follows_what_others_write(url: str) -> None:
     ours = optuna.storages.get_storage(Database(url))
     reader = optuna.load_study(storage=ours, study_name="one")

@@ -105,13 +105,13 @@ def test_a_sampler_learns_from_the_highest_rung_with_enough_results() -> None:
     observations, generator = Observations(2, 2), random.Random(0)
     for _ in range(60):
         x = generator.random()
-        observations.add(0, {"x": x}, space, ((x - 0.1) ** 2, 1.0))
+        observations.add(0, {"x": x}, ((x - 0.1) ** 2, 1.0))
     sampler = make_sampler("tpe", 0, 0)
     low = [observations.propose(sampler, space)["x"] for _ in range(20)]
     assert abs(np.median(low) - 0.1) < 0.2
     for _ in range(5 * ENOUGH):
         x = generator.random()
-        observations.add(1, {"x": x}, space, ((x - 0.8) ** 2, 1.0))
+        observations.add(1, {"x": x}, ((x - 0.8) ** 2, 1.0))
     high = [observations.propose(sampler, space)["x"] for _ in range(20)]
     assert abs(np.median(high) - 0.8) < 0.2
 
