@@ -65,6 +65,7 @@ from ir2search.search.rungs import Rungs
 from ir2search.search.samplers import derive_seed, distributions
 from ir2search.search.stopwatch import Stopwatch
 from ir2search.search.study import Study
+from ir2search.search.surrogate import LEAST_ERROR, QUANTILES, _gains_of_two
 from ir2search.training import EpochResult, Interrupted, TrainingResult
 
 HERE = Path(__file__).parent
@@ -88,12 +89,14 @@ class Draw:
         errors: (candidates, epochs), the least so far.
         accuracies: (candidates, epochs), as they were.
         costs: (candidates), operations.
+        others: (candidates, seeds - 1, epochs), errors from the seeds that were not drawn.
     """
 
     ids: tuple[str, ...]
     errors: np.ndarray
     accuracies: np.ndarray
     costs: np.ndarray
+    others: np.ndarray
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -129,12 +132,13 @@ def drawn(replicate: int) -> Draw:
         index=["candidate_id", "seed"], columns="epoch", values="validation_accuracy"
     )
     costs = table.groupby("candidate_id")["ops"].first()
-    picked = [
-        (name, seeds[derive_seed(replicate, "seed of", name) % len(seeds)]) for name in costs.index
-    ]
-    accuracies = curves.loc[picked].to_numpy()
-    errors = 1 - np.maximum.accumulate(accuracies, axis=1)
-    return Draw(tuple(costs.index), errors, accuracies, costs.to_numpy(dtype=float))
+    picked = [derive_seed(replicate, "seed of", name) % len(seeds) for name in costs.index]
+    everyone = curves.to_numpy().reshape(len(costs), len(seeds), -1)
+    mine = np.eye(len(seeds), dtype=bool)[picked]
+    errors = 1 - np.maximum.accumulate(everyone, axis=2)
+    others = errors[~mine].reshape(len(costs), len(seeds) - 1, -1)
+    ids, operations = tuple(costs.index), costs.to_numpy(dtype=float)
+    return Draw(ids, errors[mine], everyone[mine], operations, others)
 
 
 class Trace:
@@ -273,8 +277,77 @@ class Ours:
         return engine.trace
 
 
+@dataclass(frozen=True)
+class Oracle:
+    """No search, but a bound to them: it knows how candidates learn before it trains any.
+
+    At every step it trains the candidate, from scratch or further, up to the epoch that is expected
+    to add most hypervolume for each epoch spent. Greedy, it is no strict bound.
+
+    Attributes:
+        foresee: errors that may come, (candidates, guesses, epochs), by a draw and by how many
+            epochs each candidate was trained.
+    """
+
+    foresee: Callable[[Draw, np.ndarray], np.ndarray]
+
+    def __call__(self, replicate: int) -> Trace:
+        draw = drawn(replicate)
+        trace = Trace(draw)
+        rows, epochs = np.arange(len(draw.ids)), np.arange(1, draw.errors.shape[1] + 1)
+        costs = draw.points(rows, draw.errors[:, -1])[:, 1]
+        reached = np.zeros(len(rows), dtype=int)
+        while not trace.is_done and reached.min() < len(epochs):
+            foreseen = self.foresee(draw, reached)
+            errors = draw.points(np.repeat(rows, foreseen[0].size), foreseen.ravel())[:, 0]
+            met = np.flatnonzero(reached)
+            front = draw.points(met, draw.errors[met, reached[met] - 1])
+            front = front[(front < 1 + MARGIN).all(axis=1)]
+            front = front[moocore.is_nondominated(front)] if len(front) else front
+            gains = _gains_of_two(front, costs, errors.reshape(len(rows), -1))
+            ahead = epochs - reached[:, None]
+            rates = gains.reshape(foreseen.shape).mean(axis=1) / np.maximum(ahead, 1)
+            row, place = np.unravel_index(np.where(ahead > 0, rates, -1).argmax(), rates.shape)
+            for epoch in range(reached[row] + 1, epochs[place] + 1):
+                trace.spend(int(row), epoch)
+            reached[row] = epochs[place]
+        return trace
+
+
+def every_curve(draw: Draw, reached: np.ndarray) -> np.ndarray:
+    """What will come."""
+    return draw.errors[:, None]
+
+
+def all_but_luck(draw: Draw, reached: np.ndarray) -> np.ndarray:
+    """What a model could know at best: how a candidate learns from other seeds, not from this one.
+
+    Log odds of the error are normal around their mean over the other seeds, correlated over epochs
+    as they are among those seeds. Of a candidate in training they are conditional on its last.
+    """
+    odds = log_odds(draw.others)
+    means, seeds = odds.mean(axis=1), odds.shape[1]
+    apart = (odds - means[:, None]).reshape(-1, odds.shape[2])
+    covariance = apart.T @ apart / (len(odds) * (seeds - 1)) * (1 + 1 / seeds)
+    last = np.maximum(reached - 1, 0)
+    rows = np.arange(len(means))
+    follows = covariance[last] / np.diag(covariance)[last, None] * (reached > 0)[:, None]
+    surprise = log_odds(draw.errors[rows, last]) - means[rows, last]
+    means = means + follows * surprise[:, None]
+    spread = np.sqrt(np.maximum(np.diag(covariance) - follows * covariance[last], 0))
+    return 1 / (1 + np.exp(-(means[:, None] + QUANTILES[:, None] * spread[:, None])))
+
+
+def log_odds(errors: np.ndarray) -> np.ndarray:
+    """Logarithms of errors' odds."""
+    kept = np.clip(errors, LEAST_ERROR, 1 - LEAST_ERROR)
+    return np.log(kept / (1 - kept))
+
+
 RUNGS = Rungs(minimum=3, factor=3)
 METHODS: dict[str, Callable[[int], Trace]] = {
+    "oracle: every curve": Oracle(every_curve),
+    "oracle: all but luck": Oracle(all_but_luck),
     "random": Plain(optuna.samplers.RandomSampler),
     "nsga2": Plain(optuna.samplers.NSGAIISampler),
     "nsga2, population 24": Plain(partial(optuna.samplers.NSGAIISampler, population_size=24)),
