@@ -21,7 +21,7 @@ from ir2search.search.engines import OUT_OF_MEMORY, Engine, Job, Outcome, Work, 
 from ir2search.search.folder import RESULT, TEST_FILE, trial_folder
 from ir2search.search.ledger import Ledger
 from ir2search.search.observer import RunObserver
-from ir2search.search.proposals import ask, enqueue_new
+from ir2search.search.proposals import ask, enqueue_new, goes_on
 from ir2search.search.results import RUNGS, front_of, recorded, state_of
 from ir2search.search.samplers import derive_seed
 from ir2search.search.stopwatch import Stopwatch
@@ -180,11 +180,12 @@ class Driver:
         return self.study.stop.reason(seconds, self.ledger.spent, ladder.begun(), ladder.finished())
 
     def _climb(self) -> bool | None:
-        """Go on with the best trial that waits at a rung.
+        """Go on with a trial that waits at a rung.
 
         True where it is on its way, False where it was ended instead, None where none may go on.
         """
-        step = self.ledger.ladder.next(self.flying.keys() | self.elsewhere)
+        busy = self.flying.keys() | self.elsewhere
+        step = goes_on(self.study, self.space, self.ledger, busy)
         if step is None:
             return None
         number, level = step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -11,7 +12,22 @@ from ir2search.search.objectives import MEDIAN, OBJECTIVES
 from ir2search.search.results import RUNGS, State, state_of
 from ir2search.search.rungs import Ladder, Observations
 from ir2search.search.study import Study
-from ir2search.space import SearchSpace
+from ir2search.space import Candidate, SearchSpace
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What may be proposed.
+
+    Attributes:
+        point: its parameters.
+        candidate: the network that they name.
+        costs: its costs by column.
+    """
+
+    point: dict[str, Any]
+    candidate: Candidate
+    costs: dict[str, Any]
 
 
 class Ledger:
@@ -20,6 +36,7 @@ class Ledger:
     Attributes:
         ladder: who goes on to which rung.
         observations: what samplers learn from that do not learn from the storage.
+        parameters: of trials that reached a rung.
         seen: the trial that stands for a candidate, by the candidate's id.
         outcomes: state and values of ended trials that stand for one.
         begun: trials that were trained or are, at least to the first rung; they count towards
@@ -28,6 +45,7 @@ class Ledger:
             proposals are made again, from the same seed.
         stale: how many proposals in a row had nothing to train.
         queued: how many points are proposed next.
+        offers: the number of the proposal that is next, and what may be proposed, by its id.
         backbones: ids of the shared backbones of trials that reached a rung.
         spent: epochs, on all trials and on the backbones that they share.
         times: operations and latency of those that reached a rung, where it is measured.
@@ -39,12 +57,14 @@ class Ledger:
         self.study, self.space = study, space
         self.ladder = Ladder(levels, 1 if rungs is None else rungs.factor)
         self.observations = Observations(len(levels), len(study.objectives))
+        self.parameters: dict[int, Mapping[str, Any]] = {}
         self.seen: dict[str, int] = {}
         self.outcomes: dict[int, tuple[TrialState, list[float] | None]] = {}
         self.begun: set[int] = set()
         self.proposed = 0
         self.stale = 0
         self.queued = 0
+        self.offers: tuple[int, dict[str, Offer]] | None = None
         self.backbones: set[str] = set()
         self.spent = 0
         self.times: dict[int, tuple[float, float]] = {}
@@ -84,6 +104,7 @@ class Ledger:
         """A trial reached a level with its best accuracy so far."""
         values = self.minimised(costs, accuracy)
         self.ladder.record(number, level, values)
+        self.parameters[number] = parameters
         if MEDIAN in costs:
             self.times[number] = costs["ops"], costs[MEDIAN]
         self.spent += self.ladder.levels[level] - (self.ladder.levels[level - 1] if level else 0)

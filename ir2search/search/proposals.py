@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from ir2search.costs import cost
 from ir2search.errors import CandidateError, StudyError
 from ir2search.search.budget import is_affordable, over_budget, study_costs
 from ir2search.search.engines import OUT_OF_MEMORY
-from ir2search.search.ledger import Ledger
+from ir2search.search.ledger import Ledger, Offer
 from ir2search.search.objectives import LATENCY, OBJECTIVES
 from ir2search.search.samplers import GENETIC, derive_seed, distributions, make_sampler
 from ir2search.search.stopwatch import Stopwatch
@@ -23,6 +22,7 @@ from ir2search.search.study import Study
 from ir2search.space import Candidate, SearchSpace
 
 RANDOM_DRAWS = 2000
+BEGUN = 128  # trials from which is learned how others go on: the front and the latest
 POOL = 512  # points that are compared before one is proposed: all, where there are no more
 TIMED = 8  # of them are timed, where time is a cost: all would take minutes
 
@@ -44,6 +44,46 @@ def ask(
         storage.enqueue_trial(proposed)
     storage.sampler = sampler
     return storage.ask(distributions(space))
+
+
+def goes_on(
+    study: Study, space: SearchSpace, ledger: Ledger, busy: Collection[int]
+) -> tuple[int, int] | None:
+    """The trial to go on with and the level it goes to; None for no one, or a new one first.
+
+    With ``ehvi`` it is what `freeze_thaw` finds, as long as new trials may be begun; once all are,
+    those go on that are on the front, to their end. The first of all goes to its end at once, to
+    show how curves go on.
+
+    Args:
+        study: what is asked.
+        space: of its candidates.
+        ledger: what is known.
+        busy: trials that are on their way already.
+    """
+    ladder = ledger.ladder
+    if not _thaws(study):
+        return ladder.next(busy)
+    waiting = [number for number in ladder.waiting() if number not in busy]
+    if len(ledger.begun) >= study.trials:
+        front = ladder.front()
+        waiting = [number for number in waiting if number in front]
+    if not waiting:
+        return None
+    chosen = waiting[0]
+    if len(ledger.begun) < study.trials and ladder.finished():
+        pool = _pool(study, space, ledger, ledger.proposed + 1)
+        costs = np.array([_compared(study, ledger, each.costs) for each in pool])
+        begun, rates = _worth_an_epoch(study, space, ledger, waiting, pool, costs)
+        best = int(np.argmax(rates))
+        if best >= len(begun):
+            return None
+        chosen = begun[best]
+    return chosen, max(ladder.curve(chosen)) + 1
+
+
+def _thaws(study: Study) -> bool:
+    return study.sampler == "ehvi" and study.rungs is not None
 
 
 def enqueue_new(
@@ -69,7 +109,7 @@ def _most_worth(
     """
     from ir2search.search.surrogate import START, farthest, worth
 
-    pool = _pool(study, space, ledger)
+    pool = _pool(study, space, ledger, ledger.proposed)
     if not pool:
         return None
     costs = np.array([_compared(study, ledger, each.costs) for each in pool])
@@ -77,11 +117,15 @@ def _most_worth(
     at = study.objectives.index("accuracy")
     values = np.array([row for _, row in known]).reshape(-1, len(study.objectives))
     known_costs = np.delete(values, at, axis=1)
-    if len(known) < START:
+    thaws = _thaws(study)
+    if not (ledger.ladder.finished() if thaws else len(known) >= START):
         return pool[farthest(costs, known_costs)].point
     met = [space.candidate(parameters) for parameters, _ in known]
 
     def gains() -> np.ndarray:
+        if thaws:
+            begun, rates = _worth_an_epoch(study, space, ledger, (), pool, costs)
+            return rates[len(begun) :]
         candidates = [each.candidate for each in pool]
         return worth(candidates, costs, met, known_costs, values[:, at])
 
@@ -95,11 +139,30 @@ def _most_worth(
     return pool[best[0]].point if best else None
 
 
-@dataclass(frozen=True)
-class _Proposal:
-    point: dict[str, Any]
-    candidate: Candidate
-    costs: dict[str, Any]
+def _worth_an_epoch(
+    study: Study,
+    space: SearchSpace,
+    ledger: Ledger,
+    waiting: Collection[int],
+    pool: Sequence[Offer],
+    costs: np.ndarray,
+) -> tuple[list[int], np.ndarray]:
+    """Begun trials, and what an epoch of each is worth, then of each of the pool."""
+    from ir2search.search.freeze_thaw import worth_an_epoch
+
+    ladder, at = ledger.ladder, study.objectives.index("accuracy")
+    begun = sorted(ladder.front().union(ladder.begun()[-BEGUN:]))
+    candidates = [space.candidate(ledger.parameters[number]) for number in begun]
+    candidates += [each.candidate for each in pool]
+    closed = [number not in waiting for number in begun] + [False] * len(pool)
+    curves = [ladder.curve(number) for number in begun]
+    spent = np.array([np.delete(curve[max(curve)], at) for curve in curves])
+    errors = np.full((len(candidates), len(ladder.levels)), np.nan)
+    for row, curve in enumerate(curves):
+        for level, values in curve.items():
+            errors[row, level] = values[at]
+    everyone = np.vstack([spent, costs]) if len(pool) else spent
+    return begun, worth_an_epoch(candidates, everyone, errors, ladder.levels, np.array(closed))
 
 
 def _compared(study: Study, ledger: Ledger, costs: Mapping[str, Any]) -> list[float]:
@@ -108,7 +171,7 @@ def _compared(study: Study, ledger: Ledger, costs: Mapping[str, Any]) -> list[fl
     return [value for name, value in values.items() if name != "accuracy"]
 
 
-def _is_timed(study: Study, proposal: _Proposal, watch: Stopwatch) -> bool:
+def _is_timed(study: Study, proposal: Offer, watch: Stopwatch) -> bool:
     """Put what a candidate takes in its costs; False where it takes too long or cannot be run."""
     try:
         proposal.costs.update(watch.costs(proposal.candidate))
@@ -117,10 +180,22 @@ def _is_timed(study: Study, proposal: _Proposal, watch: Stopwatch) -> bool:
     return over_budget(study, proposal.costs) is None
 
 
-def _pool(study: Study, space: SearchSpace, ledger: Ledger) -> list[_Proposal]:
-    """New and affordable candidates with their costs, the latency an estimate."""
-    generator = random.Random(derive_seed(study.seed, "pool", ledger.proposed))
-    found: dict[str, _Proposal] = {}
+def _pool(study: Study, space: SearchSpace, ledger: Ledger, proposal: int) -> list[Offer]:
+    """New and affordable candidates for a proposal with their costs, the latency an estimate.
+
+    They are drawn and counted once, however often they are compared.
+    """
+    if ledger.offers is None or ledger.offers[0] != proposal:
+        ledger.offers = proposal, _offers(study, space, ledger, proposal)
+    found = [each for name, each in ledger.offers[1].items() if name not in ledger.seen]
+    if study.is_timed:
+        _estimate(found, ledger)
+    return [each for each in found if over_budget(study, each.costs) is None]
+
+
+def _offers(study: Study, space: SearchSpace, ledger: Ledger, proposal: int) -> dict[str, Offer]:
+    generator = random.Random(derive_seed(study.seed, "pool", proposal))
+    found: dict[str, Offer] = {}
     for point, candidate in _new_points(space, ledger, generator, POOL):
         if candidate.id in found:
             continue
@@ -128,13 +203,11 @@ def _pool(study: Study, space: SearchSpace, ledger: Ledger) -> list[_Proposal]:
             costs = study_costs(study, candidate, cost(candidate))
         except (*OUT_OF_MEMORY, StudyError):
             continue
-        found[candidate.id] = _Proposal(point, candidate, costs)
-    if study.is_timed:
-        _estimate(list(found.values()), ledger)
-    return [each for each in found.values() if over_budget(study, each.costs) is None]
+        found[candidate.id] = Offer(point, candidate, costs)
+    return found
 
 
-def _estimate(pool: Sequence[_Proposal], ledger: Ledger) -> None:
+def _estimate(pool: Sequence[Offer], ledger: Ledger) -> None:
     """Put latencies by operations in the costs: for the budget only where some are known."""
     from ir2search.search.surrogate import expected_times
 

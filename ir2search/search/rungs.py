@@ -89,6 +89,22 @@ class Ladder:
                     return number, level + 1
         return None
 
+    def curve(self, number: int) -> dict[int, tuple[float, ...]]:
+        """A trial's values by the levels that it reached."""
+        return {
+            level: results[number]
+            for level, results in enumerate(self._results)
+            if number in results
+        }
+
+    def front(self) -> set[int]:
+        """Trials whose values, at whichever level, no others better."""
+        found = [(number, v) for results in self._results for number, v in results.items()]
+        if not found:
+            return set()
+        kept = moocore.is_nondominated(np.array([values for _, values in found]))
+        return {number for (number, _), keep in zip(found, kept, strict=True) if keep}
+
     def begun(self) -> list[int]:
         """Trials that reached a rung."""
         return sorted(set().union(*self._results))

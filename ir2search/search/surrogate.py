@@ -58,7 +58,7 @@ def _scaled(table: np.ndarray) -> np.ndarray:
     return (table - table.min(axis=0)) / np.where(spread > 0, spread, 1.0)
 
 
-def _matern(distances: np.ndarray) -> np.ndarray:
+def matern(distances: np.ndarray) -> np.ndarray:
     """Matern's kernel of smoothness 5/2 (Rasmussen and Williams, 2006, equation 4.17)."""
     scaled = math.sqrt(5) * distances
     return (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
@@ -141,7 +141,7 @@ def _fits(shape: Shape, kernel: np.ndarray, values: np.ndarray) -> Iterator[_Fit
 
 def _kernel(shape: Shape, costs: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Covariances by distances in costs and in features."""
-    return _matern(costs / shape.reach) + shape.share * _matern(features / LENGTH)
+    return matern(costs / shape.reach) + shape.share * matern(features / LENGTH)
 
 
 def expected_gains(
@@ -160,15 +160,25 @@ def expected_gains(
     spread = max(worst - least, LEAST_ERROR)
     known = np.column_stack([(front[:, 0] - least) / spread, front[:, 1:]])
     known = known[moocore.is_nondominated(known)]
-    errors = (errors - least) / spread
+    return mean_gains(known, costs, (errors - least) / spread)
+
+
+def mean_gains(front: np.ndarray, costs: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Hypervolume that points add to a front, the mean over their errors, (points).
+
+    Args:
+        front: (members, 1 + costs), errors and costs; the reference point is at `MARGIN`.
+        costs: (points, costs).
+        errors: (points, errors), that each may have.
+    """
     if front.shape[1] == 2:
-        return _gains_of_two(known, costs[:, 0], errors).mean(axis=1)
+        return _gains_of_two(front, costs[:, 0], errors).mean(axis=1)
     reference = np.full(front.shape[1], MARGIN)
-    volume = moocore.hypervolume(known, ref=reference)
+    volume = moocore.hypervolume(front, ref=reference) if len(front) else 0.0
     return np.array(
         [
             np.mean([
-                moocore.hypervolume(np.vstack([known, [error, *price]]), ref=reference)
+                moocore.hypervolume(np.vstack([front, [error, *price]]), ref=reference)
                 for error in row
             ]) - volume
             for row, price in zip(errors, costs, strict=True)
@@ -206,7 +216,7 @@ def worth(
         known_costs: (known, costs).
         errors: (known).
     """
-    costs = _logarithms(pool_costs, known_costs)
+    costs = logarithms(np.vstack([pool_costs, known_costs]))
     numbers = features([*pool, *known])
     new, old = slice(None, len(pool)), slice(len(pool), None)
     model = ErrorModel(costs[old], numbers[old], errors)
@@ -220,7 +230,7 @@ def farthest(pool_costs: np.ndarray, known_costs: np.ndarray) -> int:
     The cheapest comes first, then the dearest, then what halves the widest gap (Gonzalez,
     "Clustering to minimize the maximum intercluster distance", 1985), on a logarithmic scale.
     """
-    costs = _logarithms(pool_costs, known_costs)
+    costs = logarithms(np.vstack([pool_costs, known_costs]))
     new, old = costs[: len(pool_costs)], costs[len(pool_costs) :]
     if not len(old):
         return int(np.argmin(new.sum(axis=1)))
@@ -242,8 +252,7 @@ def expected_times(
     return np.exp(np.mean(y - slope * x) + slope * np.log(ops))
 
 
-def _logarithms(pool_costs: np.ndarray, known_costs: np.ndarray) -> np.ndarray:
-    """Logarithms of costs, the pool's first, scaled to reach from 0 to 1; a cost of 0 is as 1."""
-    costs = np.vstack([pool_costs, known_costs])
+def logarithms(costs: np.ndarray) -> np.ndarray:
+    """Logarithms of costs, (points, costs), scaled to reach from 0 to 1; a cost of 0 is as 1."""
     least = np.min(np.where(costs > 0, costs, 1.0), axis=0, initial=1.0)
     return _scaled(np.log(np.maximum(costs, least)))

@@ -25,8 +25,10 @@ candidates whose seed was a good one.
 
 **Who is compared.** Samplers as plain Optuna runs them: each proposal trained in full, a candidate
 that was met before once more. With ``cached``, that costs nothing, and it is the baseline of all
-ratios, being the stronger one. Syne Tune's MOASHA (see moasha.py), cached too. And a study's own
-driver, ledger and rungs on each sampler, whose engine is `Replay`.
+ratios, being the stronger one. Syne Tune's MOASHA (see moasha.py), cached too. A study's own
+driver, ledger and rungs on each sampler, whose engine is `Replay`. And, as bounds to them, `Oracle`
+twice: what knows all curves, and what knows of every candidate how it learns from the other seeds.
+All end after `LIMIT` epochs.
 """
 
 from __future__ import annotations
@@ -65,13 +67,14 @@ from ir2search.search.rungs import Rungs
 from ir2search.search.samplers import derive_seed, distributions
 from ir2search.search.stopwatch import Stopwatch
 from ir2search.search.study import Study
-from ir2search.search.surrogate import LEAST_ERROR, QUANTILES, _gains_of_two
+from ir2search.search.surrogate import LEAST_ERROR, QUANTILES, mean_gains
 from ir2search.training import EpochResult, Interrupted, TrainingResult
 
 HERE = Path(__file__).parent
 TRUTH = HERE / "truth.parquet"
-RESULT = HERE / "search.parquet"
-FIGURE = HERE / "search.png"
+REPORT = HERE.parent.parent / "reports" / "search"  # where they are published
+RESULT = REPORT / "search.parquet"
+FIGURE = REPORT / "search.png"
 GOALS = (0.95, 0.99)
 PROPOSALS = 300  # of a plain sampler, repeats among them
 LIMIT = 2700  # epochs, after which a search is ended: a hundred whole trainings
@@ -304,9 +307,10 @@ class Oracle:
             front = draw.points(met, draw.errors[met, reached[met] - 1])
             front = front[(front < 1 + MARGIN).all(axis=1)]
             front = front[moocore.is_nondominated(front)] if len(front) else front
-            gains = _gains_of_two(front, costs, errors.reshape(len(rows), -1))
+            each = np.moveaxis(errors.reshape(foreseen.shape), 1, 2).reshape(-1, foreseen.shape[1])
+            gains = mean_gains(front, np.repeat(costs, len(epochs))[:, None], each)
             ahead = epochs - reached[:, None]
-            rates = gains.reshape(foreseen.shape).mean(axis=1) / np.maximum(ahead, 1)
+            rates = gains.reshape(ahead.shape) / np.maximum(ahead, 1)
             row, place = np.unravel_index(np.where(ahead > 0, rates, -1).argmax(), rates.shape)
             for epoch in range(reached[row] + 1, epochs[place] + 1):
                 trace.spend(int(row), epoch)
@@ -462,9 +466,13 @@ def measured(found: Mapping[str, Mapping[int, np.ndarray]]) -> pd.DataFrame:
 
 
 def epochs_to(table: pd.DataFrame, goal: float) -> pd.Series:
-    """Epochs until a goal, by method and replicate; infinite where it was not reached."""
+    """Epochs until a goal, by method and replicate; infinite where it takes more than `LIMIT`."""
     keys = ["method", "replicate"]
-    reached = table[table["share"] >= goal].groupby(keys, sort=False)["epochs"].min()
+    reached = (
+        table[(table["share"] >= goal) & (table["epochs"] <= LIMIT)]
+        .groupby(keys, sort=False)["epochs"]
+        .min()
+    )
     everyone = pd.MultiIndex.from_frame(table[keys].drop_duplicates())
     return reached.reindex(everyone).fillna(np.inf)
 
@@ -498,9 +506,15 @@ def show(table: pd.DataFrame, measure: str) -> None:
         cells = []
         for found, best in columns:
             low, middle, high = found.loc[name]
-            cells += [f"{middle:.0f} [{low:.0f}, {high:.0f}]", f"{middle / best:.2f}"]
+            ratio = f"{middle / best:.2f}" if np.isfinite(middle) else ""
+            cells += [f"{said(middle)} [{said(low)}, {said(high)}]", ratio]
         grid.add_row(name, str(seeds[name]), *cells)
     CONSOLE.print(grid)
+
+
+def said(epochs: float) -> str:
+    """Epochs in a table."""
+    return f"{epochs:.0f}" if np.isfinite(epochs) else f"> {LIMIT}"
 
 
 PLAIN_NAMES = [name for name, method in METHODS.items() if isinstance(method, Plain)]
@@ -514,7 +528,7 @@ def draw_figure(table: pd.DataFrame) -> None:
         name for name in dict.fromkeys(part["method"])
         if name not in PLAIN_NAMES and "population" not in name and "multivariate" not in name
     ]  # fmt: skip
-    grid = np.unique(np.geomspace(27, part["epochs"].max(), 300).astype(int))
+    grid = np.unique(np.geomspace(27, LIMIT, 300).astype(int))
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), sharex=True, sharey=True)
     for place, side in enumerate(axes):
         chosen = [name for name in names if name.startswith("ours") == bool(place)]
@@ -552,6 +566,7 @@ def main() -> None:
     else:
         CONSOLE.print("MOASHA is not run: syne-tune is not installed")
     table = measured(kept_traces(options.kept, [*METHODS, *MOASHA], options.replicates))
+    REPORT.mkdir(parents=True, exist_ok=True)
     table.to_parquet(RESULT)
     draw_figure(table)
     for measure in ("worst", "guess"):

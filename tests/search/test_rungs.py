@@ -179,7 +179,8 @@ class Interrupt(ir.RunObserver):
 
 
 @pytest.mark.parametrize(
-    ("after", "sampler"), [(2, "tpe"), (7, "tpe"), (12, "tpe"), (7, "nsga2"), (12, "grid")]
+    ("after", "sampler"),
+    [(2, "tpe"), (7, "tpe"), (12, "tpe"), (7, "nsga2"), (12, "grid"), (9, "ehvi")],
 )
 def test_an_interrupted_study_with_rungs_ends_as_one_that_was_not(
     quick: dict[str, Any], tmp_path: Path, sampler: str, after: int
