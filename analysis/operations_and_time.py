@@ -9,7 +9,7 @@ maps, and the operations by element that OPs leave out. Every error and rank of 
 of networks that it was not fitted to (ten folds); intervals are 95% bootstrap intervals over
 networks. With --out also a table of every number and a figure.
 
-    python analysis/operations_and_time.py [RUN] [--networks 80] [--seconds 0.5] [--out FOLDER]
+    python analysis/operations_and_time.py [RUN] [--networks 80] [--out FOLDER]
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -28,11 +29,12 @@ from scipy import stats
 from scipy.optimize import nnls
 
 import ir2search as ir
+from ir2search.engine import Graph, PackedNetwork
 from ir2search.models.families import FAMILIES
 from ir2search.report.figures import save
 from ir2search.search.results import trial_candidate
 from ir2search.shipping import candidate_graph
-from ir2search.timing import this_machine
+from ir2search.timing import engine_time, this_machine
 from ir2search.timing.measure import architecture
 
 DRAWN = {  # depths and widths, and how many in ten are drawn of each
@@ -41,6 +43,7 @@ DRAWN = {  # depths and widths, and how many in ten are drawn of each
     "cifar-vgg": ((7,), (0.125, 0.25, 0.375, 0.5, 0.75, 1.0), 2),
 }
 RESAMPLES, FOLDS = 1000, 10
+CALLS = 50  # of which a sweep's median is taken
 COUNTED = ("flops", "bops", "sweeps", "elements")
 COSTS = {  # by name, with what of `COUNTED` is fitted; OPs are taken as they are
     "FLOPs + BOPs / 64": (),
@@ -81,18 +84,16 @@ def of_run(run: Path) -> Iterator[ir.Candidate]:
         yield trial_candidate(run, number)
 
 
-def measured(candidates: Iterable[ir.Candidate], seconds: float) -> tuple[pd.DataFrame, ...]:
-    """A row for each network, and a row for each of its sweeps."""
+def measured(candidates: Iterable[ir.Candidate], cache: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A row for each network, and a row for each of its sweeps; times at the machine's own pace."""
     networks, sweeps = [], []
     for candidate in candidates:
-        found = ir.latency(candidate, ways=["engine"], seconds=seconds)
-        timing, price = found.rows[0].timing, ir.cost(candidate)
-        own = pd.DataFrame(
-            {"kind": each.kind, "name": each.name, "ms": 1000 * each.seconds}
-            for each in found.layers
-        )
-        ops = {row.name: row.flops + row.bops / 64 for row in price.rows}
-        sweeps.append(own.assign(ops=own["name"].map(ops).fillna(0), network=candidate.id))
+        graph, price = candidate_graph(candidate), ir.cost(candidate)
+        found = engine_time(graph, cache=cache)
+        timing = found.an_image
+        own = swept(graph, {row.name: row.flops + row.bops / 64 for row in price.rows})
+        own["ms"] *= 1000 * timing.median / own["ms"].sum()  # whatever the pace was meanwhile
+        sweeps.append(own)
         networks.append(
             {
                 "network": candidate.id,
@@ -110,10 +111,22 @@ def measured(candidates: Iterable[ir.Candidate], seconds: float) -> tuple[pd.Dat
                 "ms": 1000 * timing.median,
                 "low_ms": 1000 * timing.low,
                 "high_ms": 1000 * timing.high,
+                "pace": found.pace,
             }
             | {f"{kind}_ms": part for kind, part in own.groupby("kind")["ms"].sum().items()}
         )
     return pd.DataFrame(networks), pd.concat(sweeps, ignore_index=True)
+
+
+def swept(graph: Graph, ops: dict[str, float]) -> pd.DataFrame:
+    """Kind, operations and time of each of a network's sweeps."""
+    network = PackedNetwork(graph)
+    images = np.random.default_rng(0).standard_normal((1, *network.image), dtype=np.float32)
+    times = np.median([network.seconds_by_unit(images) for _ in range(CALLS)], axis=0)
+    return pd.DataFrame(
+        {"kind": unit.kind, "ops": ops.get(unit.name, 0.0), "ms": 1000 * seconds}
+        for unit, seconds in zip(network.units, times, strict=True)
+    )
 
 
 def fitted(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
@@ -259,18 +272,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--networks", type=int, default=80)
-    parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     candidates = of_run(given.run) if given.run else drawn(given.networks)
-    table, sweeps = measured(candidates, given.seconds)
+    with TemporaryDirectory() as cache:
+        table, sweeps = measured(candidates, Path(cache))
     parts = [name for name in table.columns if name.endswith("_ms")]
     table[parts] = table[parts].fillna(0.0)
     table["expected_ms"] = predicted(table, COSTS[CORRECTED])
     noise = ((table["high_ms"] - table["low_ms"]) / table["ms"]).median()
     print(
         f"{len(table)} networks, {len(sweeps)} sweeps, on {this_machine().cpu}; "
-        f"median distance of quartiles {100 * noise:.1f}% of the median"
+        f"median distance of quartiles {100 * noise:.1f}% of the median; pace of the machine "
+        f"{table['pace'].min():.2f} to {table['pace'].max():.2f} of the reference's first"
     )
     shown = {
         "how well each cost tells the time": answer(table),

@@ -97,9 +97,10 @@ class Stopwatch:
 
 def latency_costs(found: EngineTime) -> Costs:
     """Columns of a measured time: on its grid, where it ranks, and as it was measured."""
-    low, median, high = found.milliseconds()
-    ranked = 1000 * on_grid(found.timing) / found.setting.batch
-    return {OBJECTIVES[LATENCY].column: ranked, MEDIAN: median, LOW: low, HIGH: high}
+    timing = found.an_image
+    columns = OBJECTIVES[LATENCY].column, MEDIAN, LOW, HIGH
+    seconds = on_grid(timing), timing.median, timing.low, timing.high
+    return {name: 1000 * value for name, value in zip(columns, seconds, strict=True)}
 
 
 def check_machine(storage: optuna.Study, folder: Path) -> None:

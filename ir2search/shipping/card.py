@@ -81,7 +81,9 @@ def _accuracy(values: Sequence[float]) -> str:
 def _latency(found: EngineTime | None) -> str:
     if found is None:
         return "not measured; see `ir2search latency`"
-    low, median, high = (text.milliseconds(value) for value in found.milliseconds())
+    timing = found.an_image
+    seconds = (timing.low, timing.median, timing.high)
+    low, median, high = (text.milliseconds(1000 * value) for value in seconds)
     threads, batch = found.setting.threads, found.setting.batch
     return (
         f"{median} an image (quartiles {low} to {high}, {found.timing.calls:,} calls) as a packed "

@@ -19,10 +19,13 @@ from ir2search.engine import Graph, PackedNetwork
 from ir2search.files import write_json
 from ir2search.timing.clock import Timing, timed
 from ir2search.timing.machine import Machine, this_machine
+from ir2search.timing.reference import reference
 
-SECONDS = 0.5  # that one attempt times for, warm-up aside
+SECONDS = 0.3  # that one attempt times for, the network and the reference each, warm-up aside
 ATTEMPTS = 3
 WIDE = 0.05  # noise above which it is tried again
+REFERENCE = "reference"
+FIRST = 5  # attempts at the reference alone, of which the fastest is the machine's pace
 
 Quiet = Callable[[], AbstractContextManager[object]]
 
@@ -45,7 +48,9 @@ class EngineTime:
     """What the engine takes for a network.
 
     Attributes:
-        timing: seconds of a call.
+        timing: seconds of a call, as measured.
+        pace: how many times longer than at first the reference took in the same turns: above 1
+            where something slowed the machine down.
         setting: how it was run.
         machine: where.
         attempts: how often it was timed for the quartiles to come near each other; the attempt
@@ -53,15 +58,17 @@ class EngineTime:
     """
 
     timing: Timing
+    pace: float
     setting: Setting
     machine: Machine
     attempts: int
 
-    def milliseconds(self) -> tuple[float, float, float]:
-        """First quartile, median and third quartile of an image's share of a call."""
-        calls = (self.timing.low, self.timing.median, self.timing.high)
-        low, median, high = (1000 * seconds / self.setting.batch for seconds in calls)
-        return low, median, high
+    @property
+    def an_image(self) -> Timing:
+        """Seconds of an image's share of a call at the machine's own pace: what is compared."""
+        scale = self.pace * self.setting.batch
+        timing = self.timing
+        return Timing(timing.median / scale, timing.low / scale, timing.high / scale, timing.calls)
 
     def as_dict(self) -> dict[str, Any]:
         """In values that JSON can hold; times in seconds."""
@@ -74,6 +81,7 @@ def read_time(file: Path) -> EngineTime | None:
         said = json.loads(file.read_text(encoding="utf-8"))
         return EngineTime(
             Timing(**said["timing"]),
+            said["pace"],
             Setting(**said["setting"]),
             Machine(**said["machine"]),
             said["attempts"],
@@ -97,7 +105,10 @@ def engine_time(
     """Time a network on the engine, or take the time of one with the same architecture.
 
     One process of a user measures at a time, whichever study it works for. Random images; wide
-    quartiles are measured again, up to three times, for 0.5 s each.
+    quartiles are measured again, up to three times, for 0.3 s each. Turn by turn with the network a
+    reference is timed, which is always the same: what slows both, such as other work on a core that
+    shares its units, shows in the reference, and the time is given at the pace that the machine had
+    when the reference was first timed for this cache.
 
     Args:
         graph: the network; the values of its weights do not matter.
@@ -112,8 +123,9 @@ def engine_time(
         if cache is not None and (known := cached_time(graph, setting, cache)) is not None:
             return known  # measured by the one who had the lock
         with quiet():
-            timing, attempts = _measured(graph, setting)
-        found = EngineTime(timing, setting, this_machine(), attempts)
+            timing, beside, attempts = _measured(graph, setting)
+            pace = beside / _first(setting, cache) if cache is not None else 1.0
+        found = EngineTime(timing, pace, setting, this_machine(), attempts)
         if cache is not None:
             write_json(cache / f"{_key(graph, setting)}.json", found.as_dict())
     return found
@@ -125,14 +137,33 @@ def _lock() -> Path:
     return Path(tempfile.gettempdir()) / f"ir2search-timing-{user}.lock"
 
 
-def _measured(graph: Graph, setting: Setting) -> tuple[Timing, int]:
+def _measured(graph: Graph, setting: Setting) -> tuple[Timing, float, int]:
+    """Seconds of a call, those of the reference in the same turns, and after how many attempts."""
+    ways = {"": _call(graph, setting), REFERENCE: _call(reference(), Setting(setting.threads))}
+    found: list[dict[str, Timing]] = []
+    while not found or (len(found) < ATTEMPTS and min(f[""].noise for f in found) > WIDE):
+        found.append(timed(ways, seconds=SECONDS))
+    best = min(found, key=lambda each: each[""].noise)
+    return best[""], best[REFERENCE].median, len(found)
+
+
+def _first(setting: Setting, cache: Path) -> float:
+    """Seconds of the reference when it was first timed for a cache, at its fastest."""
+    file = cache / f"{REFERENCE}-{_key(reference(), Setting(setting.threads))}.json"
+    try:
+        return float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, TypeError, KeyError):
+        way = {REFERENCE: _call(reference(), Setting(setting.threads))}
+        seconds = min(timed(way, seconds=SECONDS)[REFERENCE].median for _ in range(FIRST))
+        write_json(file, {"seconds": seconds, **asdict(this_machine())})
+        return seconds
+
+
+def _call(graph: Graph, setting: Setting) -> Callable[[], object]:
     network = PackedNetwork(graph, setting.threads)
     generator = np.random.default_rng(0)
     images = generator.standard_normal((setting.batch, *network.image), dtype=np.float32)
-    timings: list[Timing] = []
-    while not timings or (len(timings) < ATTEMPTS and min(t.noise for t in timings) > WIDE):
-        timings.append(timed({"": lambda: network.logits(images)}, seconds=SECONDS)[""])
-    return min(timings, key=lambda timing: timing.noise), len(timings)
+    return lambda: network.logits(images)
 
 
 def _key(graph: Graph, setting: Setting) -> str:

@@ -76,7 +76,7 @@ def test_the_card_has_the_time_that_the_run_measured(finished_run: Path, tmp_pat
     run = shutil.copytree(finished_run, tmp_path / "quick")
     number = pick_trial(run, "best")
     timing, here = Timing(2e-3, 1.9e-3, 2.2e-3, 1234), this_machine()
-    time = EngineTime(timing, Setting(threads=2, batch=4), here, 1)
+    time = EngineTime(timing, 1.0, Setting(threads=2, batch=4), here, 1)
     write_json(run / "trials" / str(number) / "latency.json", time.as_dict())
     for format in ("packed", "onnx"):  # noqa: A001
         card = ir.export_trial(run, "best", format, file=tmp_path / format).card.read_text()

@@ -6,13 +6,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ir2search as ir
+from ir2search.engine import PackedNetwork
 from ir2search.shipping import candidate_graph
 from ir2search.timing import Setting, Timing, engine_time, read_time
 from ir2search.timing.machine import Machine
 from ir2search.timing.measure import architecture
+from ir2search.timing.reference import reference
 
 TINY = ir.Candidate(depth=8, width=0.25, image=(1, 8, 8))
 QUIET = Timing(1e-3, 0.99e-3, 1.01e-3, 100)
@@ -24,7 +27,11 @@ MODULE = "ir2search.timing.measure"
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[Timing]:
     """What each measurement gives, last first; the second is quick."""
     given: list[Timing] = []
-    monkeypatch.setattr(f"{MODULE}.timed", lambda ways, seconds: {"": given.pop()})
+
+    def timed(ways: dict[str, object], seconds: float) -> dict[str, Timing]:
+        return {name: QUIET if name else given.pop() for name in ways}
+
+    monkeypatch.setattr(f"{MODULE}.timed", timed)
     return given
 
 
@@ -60,15 +67,17 @@ def test_it_is_measured_once_for_each_architecture_setting_and_machine(
     graph = candidate_graph(TINY)
     first = engine_time(graph, Setting(), tmp_path)
     assert (first.timing, first.attempts) == (QUIET, 1)
-    assert first.milliseconds() == pytest.approx((0.99, 1.0, 1.01))
+    assert first.an_image == QUIET
     again = engine_time(candidate_graph(replace(TINY, threshold=0.7)), Setting(), tmp_path)
     assert again == first
-    assert engine_time(graph, Setting(batch=2), tmp_path).milliseconds()[1] == 0.5
+    assert engine_time(graph, Setting(batch=2), tmp_path).an_image.median == 0.5e-3
     engine_time(graph, Setting(threads=2), tmp_path)
     monkeypatch.setattr(f"{MODULE}.this_machine", lambda: Machine("another", "engine"))
     assert engine_time(graph, Setting(), tmp_path).machine.cpu == "another"
     assert measured == []
-    assert len(list(tmp_path.glob("*.json"))) == 4
+    assert len(list(tmp_path.glob("[0-9a-f]*.json"))) == 4
+    references = list(tmp_path.glob("reference-*.json"))
+    assert len(references) == 3, "by threads and machine"
 
 
 def test_wide_quartiles_are_measured_again_and_the_nearest_count(
@@ -81,11 +90,42 @@ def test_wide_quartiles_are_measured_again_and_the_nearest_count(
     assert found.timing.noise == pytest.approx(0.1)
 
 
+def test_what_slows_the_machine_is_seen_in_the_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half the speed from some time on, for all that runs."""
+    slowness = [1.0]
+
+    def timed(ways: dict[str, object], seconds: float) -> dict[str, Timing]:
+        return {
+            name: Timing(*(slowness[0] * value for value in (1e-3, 0.99e-3, 1.01e-3)), 100)
+            for name in ways
+        }
+
+    monkeypatch.setattr(f"{MODULE}.timed", timed)
+    times = []
+    for slow, width in ((1.0, 0.125), (2.0, 0.25), (0.5, 0.5)):
+        slowness[0] = slow
+        graph = candidate_graph(replace(TINY, width=width))
+        times.append(engine_time(graph, Setting(), tmp_path))
+    assert [time.pace for time in times] == pytest.approx([1.0, 2.0, 0.5])
+    assert [time.timing.median for time in times] == pytest.approx([1e-3, 2e-3, 0.5e-3])
+    assert [time.an_image.median for time in times] == pytest.approx([1e-3] * 3)
+    assert engine_time(graph).pace == 1.0, "without a cache there is nothing to compare with"
+
+
+def test_the_reference_is_a_network_that_the_engine_runs() -> None:
+    logits = PackedNetwork(reference()).logits(np.ones((1, 3, 16, 16), np.float32))
+    assert logits.shape == (1, 10)
+    assert np.isfinite(logits).all()
+    assert np.ptp(logits) > 0
+
+
 def test_a_damaged_time_is_measured_again(measured: list[Timing], tmp_path: Path) -> None:
     measured += [QUIET] * 2
     graph = candidate_graph(TINY)
     found = engine_time(graph, Setting(), tmp_path)
-    (file,) = tmp_path.glob("*.json")
+    (file,) = tmp_path.glob("[0-9a-f]*.json")
     assert read_time(file) == found
     file.write_text('{"timing": ')
     assert read_time(file) is None
