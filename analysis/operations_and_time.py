@@ -124,7 +124,7 @@ def swept(graph: Graph, ops: dict[str, float]) -> pd.DataFrame:
     images = np.random.default_rng(0).standard_normal((1, *network.image), dtype=np.float32)
     times = np.median([network.seconds_by_unit(images) for _ in range(CALLS)], axis=0)
     return pd.DataFrame(
-        {"kind": unit.kind, "ops": ops.get(unit.name, 0.0), "ms": 1000 * seconds}
+        {"kind": unit.kind, "ops": ops.get(unit.name, 0.0) if unit.head else 0.0, "ms": seconds}
         for unit, seconds in zip(network.units, times, strict=True)
     )
 

@@ -67,7 +67,7 @@ OBJECTIVES: Registry[Objective] = Registry(
             "latency (ms)",
             limited=MEDIAN,
             beside={
-                MEDIAN: "latency, as measured (ms)",
+                MEDIAN: "latency before rounding (ms)",
                 LOW: "latency, first quartile (ms)",
                 HIGH: "latency, third quartile (ms)",
             },
