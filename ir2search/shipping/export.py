@@ -78,7 +78,7 @@ def export(
     """Write a trained network for a device, and a model card beside it.
 
     What a packed network takes on this machine, on one thread, is measured for the card where
-    ``origin`` does not say it: in half a second, or two where the machine is busy.
+    ``origin`` does not say it: in a second, or three where the machine is busy.
 
     Args:
         network: the network, on the CPU.

@@ -106,9 +106,8 @@ def engine_time(
 
     One process of a user measures at a time, whichever study it works for. Random images; wide
     quartiles are measured again, up to three times, for 0.3 s each. Turn by turn with the network a
-    reference is timed, which is always the same: what slows both, such as other work on a core that
-    shares its units, shows in the reference, and the time is given at the pace that the machine had
-    when the reference was first timed for this cache.
+    reference is timed, which is always the same: other work that slows both for as long as it lasts
+    shows there, and what is compared is the time over the pace, see `EngineTime`.
 
     Args:
         graph: the network; the values of its weights do not matter.
