@@ -69,7 +69,7 @@ def test_the_readmes_commands_and_studies_exist() -> None:
     for study in re.findall(r"^ir2search run ([\w-]+)(?=\s)", readme, re.MULTILINE):
         assert ir.load_study(study).name == study
     for target in re.findall(r"\]\(((?!https?:)[^)]+)\)", readme):
-        assert (REPOSITORY / target).exists()
+        assert (REPOSITORY / target.partition("#")[0]).exists()
 
 
 def test_the_readmes_study_file_is_valid() -> None:
