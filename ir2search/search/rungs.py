@@ -6,6 +6,8 @@ and go on as soon as a growing rung has room for them (Li et al., "A system for 
 hyperparameter tuning", MLSys 2020, algorithm 2). A rank is that of non-dominated sorting over the
 objectives at the rung (Deb et al., "NSGA-II", 2002, section III.A), and among equals the larger
 contribution to the hypervolume comes first (Beume et al., "SMS-EMOA", 2007, section 3).
+
+The sampler ``ehvi`` decides in another way who goes on, see `freeze_thaw`.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ PROPOSALS = 300  # of a plain sampler, repeats among them
 LIMIT = 2700  # epochs, after which a search is ended: a hundred whole trainings
 MARGIN = 0.1  # of the reference point beyond the worst values
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # for trials' folders
-CONSOLE = Console(width=110)
+CONSOLE = Console(width=130)
 
 
 @dataclass(frozen=True)
@@ -514,7 +514,7 @@ def show(table: pd.DataFrame, measure: str) -> None:
 
 def said(epochs: float) -> str:
     """Epochs in a table."""
-    return f"{epochs:.0f}" if np.isfinite(epochs) else f"> {LIMIT}"
+    return f"{epochs:.0f}" if np.isfinite(epochs) else f">{LIMIT}"
 
 
 PLAIN_NAMES = [name for name, method in METHODS.items() if isinstance(method, Plain)]
