@@ -148,6 +148,8 @@ def show_cost(cost: Cost, name: str, as_json: bool, as_csv: bool) -> None:
     console = _console()
     console.print(table)
     console.print(f"OPs = FLOPs + BOPs / 64 = [bold]{cost.ops:,.0f}[/] for one image")
+    packed = text.size(cost.packed_bytes)
+    console.print(f"a packed file takes {packed} and a header of some kB, see `ir2search export`")
     others = ", ".join(f"{kind} {number:,}" for kind, number in cost.others.items())
     console.print(f"not counted in FLOPs, BOPs or OPs: {others.replace('_', ' ')}")
 

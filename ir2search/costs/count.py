@@ -86,6 +86,14 @@ class Cost:
         return sum(row.memory_bytes for row in self.rows)
 
     @functools.cached_property
+    def packed_bytes(self) -> float:
+        """Bytes of a packed file, header aside: of a norm there is a scale and a shift left."""
+        return sum(
+            4 * row.parameters if row.type.startswith("BatchNorm") else row.memory_bytes
+            for row in self.rows
+        )
+
+    @functools.cached_property
     def others(self) -> dict[str, int]:
         """Element operations counted as neither FLOPs nor BOPs, by kind."""
         total: Counter[str] = Counter()
@@ -119,8 +127,9 @@ class Cost:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """The totals and ``layers``, in values that JSON can hold."""
-        return self.totals() | {"layers": [asdict(row) for row in self.rows]}
+        """The totals, ``packed_bytes`` and ``layers``, in values that JSON can hold."""
+        more = {"packed_bytes": self.packed_bytes, "layers": [asdict(row) for row in self.rows]}
+        return self.totals() | more
 
 
 def cost(candidate: Candidate) -> Cost:

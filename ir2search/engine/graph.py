@@ -142,8 +142,7 @@ def _node(entry: Any, shapes: list[Shape], tensors: Mapping[str, Array], unused:
     _need(isinstance(numbers, dict) and isinstance(named, dict), "must hold objects")
     _need(set(numbers) == set(operation.numbers), f"{op} has numbers {list(operation.numbers)}")
     for name, value in numbers.items():
-        good = isinstance(value, float | int) if name == "eps" else _is_number(value)
-        _need(good and not isinstance(value, bool), f"`{name}` must be a number in range")
+        _need(_is_number(value), f"`{name}` must be a number in range")
     roles: dict[str, Array] = {}
     for role, name in named.items():
         _need(role in operation.tensors, f"{op} has no tensor {role!r:.40}")
@@ -244,13 +243,6 @@ def _by_channel(*roles: str) -> Callable[[list[Shape], Numbers, Tensors], Shape]
     return shape
 
 
-def _norm(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
-    _need(0 < numbers["eps"] < 1, "`eps` must be between 0 and 1")
-    shape = _by_channel("weight", "bias", "mean", "variance")(shapes, numbers, tensors)
-    _need(bool((tensors["variance"] >= 0).all()), "`variance` must be at least 0")
-    return shape
-
-
 def _sign(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
     return _by_channel(*tensors)(shapes, numbers, tensors)
 
@@ -315,7 +307,7 @@ OPERATIONS: dict[str, _Operation] = {
     "sign": _Operation(_sign, tensors=("threshold",)),
     "binary_conv": _Operation(_binary_convolution, (*_WINDOW, "outputs"), ("weight",)),
     "conv": _Operation(_convolution, (*_WINDOW, "outputs", "groups"), ("weight",)),
-    "norm": _Operation(_norm, ("eps",), ("weight", "bias", "mean", "variance")),
+    "norm": _Operation(_by_channel("scale", "shift"), tensors=("scale", "shift")),
     "add": _Operation(_same, inputs=2),
     "hardtanh": _Operation(_same),
     "prelu": _Operation(_by_channel("slope"), tensors=("slope",)),

@@ -147,15 +147,6 @@ def _inside(side: int, outputs: int, node: Node) -> NDArray[np.bool_]:
     return found
 
 
-def scale_and_shift(node: Node) -> tuple[Floats, Floats]:
-    """A norm as x * scale + shift, rounded as the training graph rounds."""
-    tensors = node.tensors
-    variance: Floats = tensors["variance"] + np.float32(node.numbers["eps"])
-    scale: Floats = tensors["weight"] * (np.float32(1) / np.sqrt(variance)).astype(np.float32)
-    shift: Floats = tensors["bias"] - tensors["mean"] * scale
-    return scale, shift
-
-
 def limits(vectors: Floats, form: int, least: int, most: int) -> Ints | None:
     """Norm, activation and sign as one comparison of whole numbers, where that is exact.
 

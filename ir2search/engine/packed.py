@@ -1,8 +1,8 @@
 """Packed files: safetensors with the graph as JSON in the header.
 
 Binary weights are bits, (outputs, kernel rows, kernel columns, inputs) in order, the first in the
-lowest bit, 1 for +1. All else is float32 as the training graph has it; what can be folded is
-folded when the file is read.
+lowest bit, 1 for +1. All else is float32. A BatchNorm is folded into a scale and a shift; where a
+sign follows, the engine makes a threshold of whole numbers of both.
 
 The file holds two tensors, ``numbers`` (F32) and ``bits`` (U8): those of all nodes one after the
 other, so that the header does not name each. The graph is ``{"image": [C, H, W], "nodes": [...]}``.
@@ -28,7 +28,7 @@ from ir2search.engine.graph import OPERATIONS, Array, Graph, check_graph
 from ir2search.errors import WeightsError
 from ir2search.files import write_bytes
 
-FORMAT, VERSION = "ir2search-packed", "2"
+FORMAT, VERSION = "ir2search-packed", "3"
 LARGEST_HEADER = 2**24  # bytes
 LARGEST_SIDE = 2**31  # of a tensor
 KINDS = {"numbers": np.float32, "bits": np.uint8}

@@ -146,8 +146,8 @@ def _finish(unit: Unit, channels: int) -> tuple[int, Floats]:
     form = 0
     if unit.norm is not None:
         form |= tiles.NORM
-        scale, shift = layout.scale_and_shift(unit.norm)
-        vectors[tiles.SCALE, :channels], vectors[tiles.SHIFT, :channels] = scale, shift
+        for row, role in ((tiles.SCALE, "scale"), (tiles.SHIFT, "shift")):
+            vectors[row, :channels] = unit.norm.tensors[role]
     if unit.shortcut is not None:
         form |= tiles.SHORTCUT
     if unit.activation is not None:
@@ -238,7 +238,7 @@ def _pool_signs(graph: Graph, unit: Unit) -> Bind:
     node, target, source = unit.head, unit.signs, graph.shape(unit.source)
     shape, numbers = graph.shape(target), _geometry(source, node.shape)
     windows = layout.all_windows(node, source)
-    falling = layout.as_words((unit.norm.tensors["weight"] < 0).astype(np.uint8))
+    falling = layout.as_words((unit.norm.tensors["scale"] < 0).astype(np.uint8))
     each = layout.words(source[2]) * SECONDS_WORD * _positions(source) / _positions(shape)
 
     def bind(batch: int, maps: Maps) -> Call:

@@ -202,13 +202,11 @@ def _conv(to: Description, module: Any, x: int, name: str) -> int:
 def _norm(to: Description, module: Any, x: int, name: str) -> int:
     if module.running_mean is None or module.weight is None:
         raise CandidateError(f"{name}: a BatchNorm without statistics or weights of its own")
-    tensors = {
-        "weight": _numbers(module.weight),
-        "bias": _numbers(module.bias),
-        "mean": _numbers(module.running_mean),
-        "variance": _numbers(module.running_var),
-    }
-    return to.add("norm", [x], name, tensors, eps=module.eps)
+    # x * scale + shift, rounded as the training graph rounds
+    variance = _numbers(module.running_var) + np.float32(module.eps)
+    scale = _numbers(module.weight) * (np.float32(1) / np.sqrt(variance))
+    shift = _numbers(module.bias) - _numbers(module.running_mean) * scale
+    return to.add("norm", [x], name, {"scale": scale, "shift": shift})
 
 
 def _hardtanh(to: Description, module: Any, x: int, name: str) -> int:

@@ -130,8 +130,12 @@ def _conv(to: _Model, node: Node, inputs: list[str], output: str, source: Shape)
 
 
 def _norm(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
-    vectors = [to.constant(node.tensors[role]) for role in ("weight", "bias", "mean", "variance")]
-    to.emit("BatchNormalization", [*inputs, *vectors], output, epsilon=float(node.numbers["eps"]))
+    """As a BatchNormalization, which runtimes fold into the convolution before it."""
+    scale, shift = node.tensors["scale"], node.tensors["shift"]
+    vectors = [
+        to.constant(each) for each in (scale, shift, np.zeros_like(scale), np.ones_like(scale))
+    ]
+    to.emit("BatchNormalization", [*inputs, *vectors], output, epsilon=0.0)
 
 
 def _hardtanh(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:

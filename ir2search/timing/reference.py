@@ -29,8 +29,7 @@ def reference() -> Graph:
 
     def finished(value: int, shortcut: int | None = None) -> int:
         ones, zeros = np.ones(CHANNELS, np.float32), np.zeros(CHANNELS, np.float32)
-        norm = {"weight": ones, "bias": zeros, "mean": zeros, "variance": ones}
-        value = add("norm", [value], {"eps": 1e-5}, **norm)
+        value = add("norm", [value], {}, scale=ones, shift=zeros)
         value = value if shortcut is None else add("add", [value, shortcut], {})
         return add("hardtanh", [value], {})
 

@@ -94,12 +94,12 @@ def size(name: str) -> None:
         write_packed(file, found.as_dict(), found.tensors)
         packed = file.stat().st_size
     price = ir.cost(candidate)
-    full = ir.cost(replace(candidate, weights="real", activations="real")).memory_bytes
+    full = ir.cost(replace(candidate, weights="real", activations="real")).packed_bytes
     header = packed - sum(tensor.nbytes for tensor in found.tensors.values())
-    real = price.memory_bytes - price.binary_parameters / 8  # what is not binary, 32 bits each
+    real = price.packed_bytes - price.binary_parameters / 8  # what is not binary, 32 bits each
     print(
         f"{name}: {full:,.0f} bytes in float32, {packed:,} packed ({full / packed:.1f}x), "
-        f"{header:,} of them header; {full / price.memory_bytes:.1f}x without one, "
+        f"{header:,} of them header; {full / price.packed_bytes:.1f}x without one, "
         f"{full / real:.1f}x if binary weights took no room at all"
     )
 

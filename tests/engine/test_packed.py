@@ -25,8 +25,7 @@ def tiny() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             "numbers": {"size": 3, "stride": 1, "padding": 1, "outputs": 2},
         },
         {
-            "op": "norm", "inputs": [2], "numbers": {"eps": 1e-5},
-            "tensors": {"weight": "a", "bias": "b", "mean": "m", "variance": "v"},
+            "op": "norm", "inputs": [2], "tensors": {"scale": "a", "shift": "b"},
         },
         {"op": "hardtanh", "inputs": [3]},
         {"op": "adaptive_pool", "inputs": [4], "numbers": {"height": 1, "width": 1}},
@@ -39,7 +38,7 @@ def tiny() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     ones = np.ones(2, np.float32)
     tensors = {
         "w": np.array([0b10110, 7, 255, 1, 0], np.uint8), "l": np.eye(2, dtype=np.float32),
-        "a": ones, "b": ones, "m": ones, "v": ones, "c": ones,
+        "a": ones, "b": ones, "c": ones,
     }  # fmt: skip
     return {"image": [2, 3, 4], "nodes": nodes}, tensors
 
@@ -130,10 +129,10 @@ def with_node(number: int, place: int, value: Any) -> str:
         (with_node(0, 0, "exec"), "unknown operation 'exec'"),
         (with_node(0, 0, ["exec"]), "unknown operation"),
         (with_node(2, 4, [[2]]), "node 2: norm has tensors"),
-        (with_node(2, 4, [[2], [2], [2], None]), "2 of the 14 `numbers` belong to no node"),
-        (with_node(2, 4, [[2], [2], [2], [2**31]]), "`variance` needs more numbers than there"),
-        (with_node(2, 4, [[2], [2], [2], [-2]]), "`variance` has no shape"),
-        (with_node(2, 4, [[2], [2], [2], "2"]), "`variance` has no shape"),
+        (with_node(2, 4, [[2], None]), "2 of the 10 `numbers` belong to no node"),
+        (with_node(2, 4, [[2], [2**31]]), "`shift` needs more numbers than there"),
+        (with_node(2, 4, [[2], [-2]]), "`shift` has no shape"),
+        (with_node(2, 4, [[2], "2"]), "`shift` has no shape"),
         (with_node(1, 4, [[5]]), "node 6: `weight` needs more numbers"),
         (json.dumps({"image": [2, 3, 4], "nodes": [[]]}), "node 0: must be a list of operation"),
         (json.dumps({"image": [2, 3, 4], "nodes": 7}), "which is a list"),
@@ -152,7 +151,7 @@ def test_other_versions_dtypes_and_numbers_are_refused(file: Path) -> None:
     about = {"format": FORMAT, "version": VERSION, "graph": json.dumps(graph)}
     numbers, bits = arrays["numbers"], arrays["bits"]
     cases: list[tuple[dict[str, np.ndarray], dict[str, str], str]] = [
-        (arrays, about | {"version": "1"}, "of version '1', but this program reads 2"),
+        (arrays, about | {"version": "1"}, "of version '1', but this program reads 3"),
         (arrays, {"format": "pt"}, "not a packed network"),
         (arrays | {"numbers": numbers.astype(np.float64)}, about, "must be float32, but is F64"),
         (arrays | {"bits": bits.astype(np.int8)}, about, "must be uint8, but is I8"),

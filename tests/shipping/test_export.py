@@ -49,10 +49,8 @@ def test_a_packed_file_is_as_large_as_its_cost_said(finished_run: Path, tmp_path
     done = ir.export_trial(finished_run, "knee", file=tmp_path / "a.packed")
     price = ir.cost(trial_candidate(finished_run, pick_trial(finished_run, "knee")))
     header = 8 + int.from_bytes(done.file.read_bytes()[:8], "little")
-    norms = sum(row.type.startswith("BatchNorm") for row in price.rows)
-    counters = 4 * norms  # of batches, which nobody ships
     bits = sum(row.binary_parameters > 0 for row in price.rows)  # each ends in a whole byte
-    assert 0 <= done.bytes - header - (price.memory_bytes - counters) <= bits
+    assert 0 <= done.bytes - header - price.packed_bytes <= bits
 
 
 def test_the_card_says_what_is_known(finished_run: Path, tmp_path: Path) -> None:
