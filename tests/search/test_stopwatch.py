@@ -28,7 +28,8 @@ COLUMNS = ["latency_low_ms", "latency_median_ms", "latency_high_ms"]
 
 
 @pytest.fixture
-def timed(quick: dict[str, Any]) -> dict[str, Any]:
+def timed(quick: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr(f"{MODULE}.SECONDS", 0.05)
     quick |= {"objectives": ["accuracy", "latency"], "trials": 4}
     quick["space"] |= {"threshold": {"low": 0.0, "high": 1.0}, "width": [0.125, 0.25, 0.5]}
     return quick
@@ -148,7 +149,7 @@ def test_an_endless_space_over_the_budget_comes_to_an_end(
     """Thresholds without end, of which each is a new candidate, and one architecture affordable."""
     monkeypatch.setattr("ir2search.search.proposals.RANDOM_DRAWS", 20)
     timed["space"] = {"depth": 8, "width": [0.125, 0.5], "threshold": [0.0, 0.5]}
-    table = start({**timed, "budget": {"latency": 4.0}}, tmp_path / "runs" / "quick")
+    table = start({**timed, "budget": {"latency": 3.0}}, tmp_path / "runs" / "quick")
     assert (table["state"] == "trained").sum() == 2
     assert table["outcome"].str.startswith("over budget").any()
 
@@ -210,7 +211,7 @@ def test_workers_wait_while_a_network_is_timed(timed: dict[str, Any], tmp_path: 
 
     Processes.quiet = watched  # type: ignore[method-assign]
     try:
-        values = {**timed, "recipe": {**timed["recipe"], "epochs": 6, "batch_size": 16}}
+        values = {**timed, "recipe": {**timed["recipe"], "epochs": 3, "batch_size": 16}}
         values["space"] |= {"width": [0.125, 0.25, 0.375, 0.5]}
         table = start({**values, "sampler": "random"}, tmp_path / "runs" / "quick", workers=2)
     finally:
