@@ -38,7 +38,7 @@ Floats = NDArray[np.float32]
 Words = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 
-# how a block of sums is finished, see `tiles.finish_tile`: FORM to WORD_BYTES
+# how a block of sums is finished, see `tiles.finish_tile`: FORM to OUTPUTS
 (
     FORM,
     VECTORS,  # address of (tiles.VECTORS, WIDE) float32
