@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -129,22 +130,21 @@ def swept(graph: Graph, ops: dict[str, float]) -> pd.DataFrame:
     )
 
 
-def fitted(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
-    """Milliseconds for each of what is counted, none below 0, of least squared relative error."""
-    shares = table[list(names)].to_numpy(float) / table[["ms"]].to_numpy()
+def fitted(counts: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Time for each of what is counted, none below 0, of least squared relative error."""
+    shares = counts / time[:, None]
     scale = np.maximum(shares.max(axis=0), 1e-300)
-    return nnls(shares / scale, np.ones(len(table)))[0] / scale
+    return nnls(shares / scale, np.ones(len(time)))[0] / scale
 
 
 def predicted(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     """Milliseconds of each network, by a cost that was fitted to the others, ten folds."""
-    if not names:
-        table, names = table.assign(given=table["ops"]), ("given",)
+    counts, time = table[list(names or ["ops"])].to_numpy(float), table["ms"].to_numpy()
     folds = np.random.default_rng(0).permutation(len(table)) % min(FOLDS, len(table))
     found = np.zeros(len(table))
     for fold in np.unique(folds):
-        others = table[folds != fold]
-        found[folds == fold] = table[folds == fold][list(names)] @ fitted(others, names)
+        mine = folds == fold
+        found[mine] = counts[mine] @ fitted(counts[~mine], time[~mine])
     return found
 
 
@@ -158,13 +158,12 @@ def tau(one: np.ndarray, other: np.ndarray) -> float:
     return float(stats.kendalltau(one, other).statistic)
 
 
-def interval(statistic: Callable[..., float], *columns: np.ndarray) -> tuple[float, float, float]:
-    """A statistic of columns with its bootstrap interval over their rows."""
+def interval(statistic: Callable[..., Any], *columns: np.ndarray) -> np.ndarray:
+    """A statistic of columns with its bootstrap interval over their rows, (3) or (3, values)."""
     generator = np.random.default_rng(0)
     draws = generator.integers(0, len(columns[0]), (RESAMPLES, len(columns[0])))
     spread = [statistic(*(column[draw] for column in columns)) for draw in draws]
-    low, high = np.nanquantile(spread, [0.025, 0.975])
-    return statistic(*columns), float(low), float(high)
+    return np.array([statistic(*columns), *np.nanquantile(spread, [0.025, 0.975], axis=0)])
 
 
 def misordered(cost: np.ndarray, table: pd.DataFrame) -> float:
@@ -195,26 +194,17 @@ def answer(table: pd.DataFrame) -> pd.DataFrame:
 def coefficients(table: pd.DataFrame) -> pd.DataFrame:
     """What each cost gives to an operation, with k, and intervals over networks."""
 
-    def shown(statistic: Callable[[pd.DataFrame], float]) -> str:
-        value, low, high = interval(lambda rows: statistic(table.iloc[rows]), np.arange(len(table)))
-        return f"{value:.3g} ({low:.3g} to {high:.3g})"
-
-    def ratio(rows: pd.DataFrame, names: Sequence[str]) -> float:
-        flop, bop, *_ = fitted(rows, names)
-        return float(flop / bop) if bop else float("nan")
-
-    def nanoseconds(rows: pd.DataFrame, names: Sequence[str], name: str) -> float:
-        return float(1e6 * fitted(rows, names)[list(names).index(name)])
+    def told(counts: np.ndarray, time: np.ndarray) -> np.ndarray:
+        flop, bop, *_ = each = fitted(counts, time)
+        return np.array([flop / bop if bop else np.nan, *(1e6 * each)])
 
     found = []
     for name, names in COSTS.items():
         if names:
-            row = {"cost": name, "k": shown(partial(ratio, names=names))}
-            for each in names:
-                row[f"ns a {each.rstrip('s')}"] = shown(
-                    partial(nanoseconds, names=names, name=each)
-                )
-            found.append(row)
+            values = interval(told, table[list(names)].to_numpy(float), table["ms"].to_numpy())
+            titles = "k", *(f"ns a {each.rstrip('s')}" for each in names)
+            shown = (f"{value:.3g} ({low:.3g} to {high:.3g})" for value, low, high in values.T)
+            found.append({"cost": name, **dict(zip(titles, shown, strict=True))})
     return pd.DataFrame(found).fillna("")
 
 

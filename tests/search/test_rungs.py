@@ -179,16 +179,17 @@ class Interrupt(ir.RunObserver):
 
 
 @pytest.mark.parametrize(
-    ("after", "sampler"),
-    [(2, "tpe"), (7, "tpe"), (12, "tpe"), (7, "nsga2"), (12, "grid"), (9, "ehvi")],
+    ("sampler", "moments"), [("tpe", (2, 5, 5)), ("nsga2", (7,)), ("grid", (12,)), ("ehvi", (9,))]
 )
 def test_an_interrupted_study_with_rungs_ends_as_one_that_was_not(
-    quick: dict[str, Any], tmp_path: Path, sampler: str, after: int
+    quick: dict[str, Any], tmp_path: Path, sampler: str, moments: tuple[int, ...]
 ) -> None:
+    """Interrupted once or again and again, each time after so many calls more."""
     values = with_rungs(quick, trials=6, sampler=sampler)
     start(values, tmp_path / "through")
-    with pytest.raises(KeyboardInterrupt):
-        start(values, tmp_path / "cut", Interrupt(after))
+    for moment in moments:
+        with pytest.raises(KeyboardInterrupt):
+            start(values, tmp_path / "cut", Interrupt(moment))
     start(values, tmp_path / "cut")
     through, cut = (
         ir.trials(folder).drop(columns="seconds")

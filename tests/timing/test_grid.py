@@ -20,7 +20,7 @@ def timing(median: float, noise: float) -> Timing:
 def step(noise: float) -> float:
     """Of the grid, as a logarithm: 2%, doubled until it is no less than the noise."""
     return math.log1p(FINEST) * 2 ** max(
-        0, math.ceil(math.log2(max(math.log1p(noise), 1e-12) / math.log1p(FINEST)) - 1e-9)
+        0, math.ceil(math.log2(max(math.log1p(noise), 1e-12) / math.log1p(FINEST)) + 1e-9)
     )
 
 
