@@ -118,6 +118,7 @@ class Driver:
         trials = self.storage.get_trials(deepcopy=False)
         self.ledger.queued = sum(trial.state == TrialState.WAITING for trial in trials)
         self.parked, self.left, self.elsewhere = {}, {}, set()
+        self.ledger.underway &= self.flying.keys()
         for trial in trials:
             if trial.state == TrialState.WAITING or trial.number in self.flying:
                 continue
@@ -126,8 +127,11 @@ class Driver:
                 continue
             if not self.claims.is_free(trial.user_attrs):
                 self.elsewhere.add(trial.number)
-                if "candidate_id" in trial.user_attrs:
-                    self.ledger.begin(trial.number, trial.user_attrs["candidate_id"])
+                attributes = trial.user_attrs
+                if "candidate_id" in attributes:
+                    self.ledger.begin(trial.number, attributes["candidate_id"])
+                if "cost" in attributes:
+                    self.ledger.train(trial.number, trial.params, attributes["cost"])
                 continue
             own = Trial(self.storage, trial._trial_id)
             if self.ledger.ladder.has(trial.number, len(self.ledger.ladder.levels) - 1):
@@ -184,18 +188,18 @@ class Driver:
 
         True where it is on its way, False where it was ended instead, None where none may go on.
         """
-        busy = self.flying.keys() | self.elsewhere
-        step = goes_on(self.study, self.space, self.ledger, busy)
+        step = goes_on(self.study, self.space, self.ledger)
         if step is None:
             return None
         number, level = step
         trial = self.parked.pop(number)
         candidate = self.space.candidate(trial.params)
         price = cost(candidate)
-        if (better := self._betters(trial.user_attrs["cost"])) is not None:
+        costs = trial.user_attrs["cost"]
+        if (better := self._betters(costs)) is not None:
             self._stop(trial, better)
             return False
-        self._submit(trial, candidate, price, level)
+        self._submit(trial, candidate, price, costs, level)
         return True
 
     def _is_proposed(self, trial: Trial | FrozenTrial) -> bool:
@@ -231,7 +235,7 @@ class Driver:
         write_json(folder / "candidate.json", candidate.as_dict())
         write_json(folder / "cost.json", price.as_dict())
         trial.set_user_attr("cost", costs)
-        self._submit(trial, candidate, price, 0)
+        self._submit(trial, candidate, price, costs, 0)
         return True
 
     def _costs(self, number: int, candidate: Candidate, price: Cost) -> dict[str, Any]:
@@ -241,10 +245,18 @@ class Driver:
             costs |= self.watch.of_trial(candidate, trial_folder(self.folder, number))
         return costs
 
-    def _submit(self, trial: Trial, candidate: Candidate, price: Cost, level: int) -> None:
+    def _submit(
+        self,
+        trial: Trial,
+        candidate: Candidate,
+        price: Cost,
+        costs: Mapping[str, Any],
+        level: int,
+    ) -> None:
         """Have it trained to a rung, or to the end where that is the highest one."""
         self.claims.claim(trial)
         self.ledger.begin(trial.number, candidate.id)
+        self.ledger.train(trial.number, trial.params, costs)
         self.flying[trial.number] = (trial, level)
         self.observer.on_trial(trial.number, candidate, price)
         self.engine.submit(
@@ -261,6 +273,7 @@ class Driver:
     def _receive(self, outcome: Outcome) -> None:
         """Write down what became of a training."""
         trial, level = self.flying.pop(outcome.job.number)
+        self.ledger.underway.remove(trial.number)
         if outcome.remark is not None:
             self.observer.on_remark(trial.number, outcome.remark)
         if outcome.failure is not None:

@@ -85,16 +85,17 @@ class CurveModel:
     Args:
         known: where errors were measured.
         errors: (points).
+        like: a model whose shape, noise and scale are taken.
     """
 
-    def __init__(self, known: Points, errors: np.ndarray) -> None:
+    def __init__(self, known: Points, errors: np.ndarray, like: CurveModel | None = None) -> None:
         values = _log_odds(errors)
         self._known, self._mean = known, float(values.mean())
-        best = -math.inf
-        for shape in SHAPES:
+        best, self._shape, self._noise, self._scale = -math.inf, SHAPES[0], NOISES[0], 1.0
+        for shape in SHAPES if like is None else (like._shape,):
             spectrum, vectors = np.linalg.eigh(_kernel(shape, known, known))
             turned, count = vectors.T @ (values - self._mean), len(values) + 1
-            for noise in NOISES:
+            for noise in NOISES if like is None else (like._noise,):
                 variances = np.maximum(spectrum, 0) + noise
                 scale = float((np.sum(turned**2 / variances) + DOUBT) / count)
                 likelihood = -float(np.sum(np.log(variances)) + count * math.log(scale))
@@ -102,6 +103,8 @@ class CurveModel:
                     best, self._shape, self._noise, self._scale = likelihood, shape, noise, scale
                     self._weights = vectors @ (turned / variances)
                     self._whitening = vectors / np.sqrt(variances)
+        if like is not None:
+            self._scale = like._scale
 
     def predict(self, points: Points) -> tuple[np.ndarray, np.ndarray]:
         """Mean and deviation of log odds, (points) each."""
@@ -134,6 +137,7 @@ def worth_an_epoch(
     errors: np.ndarray,
     levels: Sequence[int],
     closed: np.ndarray,
+    towards: np.ndarray,
 ) -> np.ndarray:
     """Hypervolume that each candidate is expected to add for an epoch, (candidates).
 
@@ -145,6 +149,9 @@ def worth_an_epoch(
         errors: (candidates, levels), NaN where a candidate has not been; some have.
         levels: epochs of each rung.
         closed: (candidates), those that are not trained now.
+        towards: (candidates), the level that each is on its way to, -1 of those in no training.
+            What is expected of it there counts as if it were met, so that workers spread out
+            (Ginsbourger et al., "Kriging is well-suited to parallelize optimization", 2010, 3.2).
     """
     costs, numbers = logarithms(costs), features(candidates)
     times = np.log(levels) / math.log(max(*levels, 2))
@@ -156,6 +163,11 @@ def worth_an_epoch(
 
     met = np.isfinite(errors.ravel())
     model = CurveModel(points(met), errors.ravel()[met])
+    if (towards >= 0).any():
+        errors, awaited = errors.copy(), np.arange(len(levels)) == towards[:, None]
+        errors[awaited] = _errors(model.predict(points(awaited.ravel()))[0])
+        met = np.isfinite(errors.ravel())
+        model = CurveModel(points(met), errors.ravel()[met], like=model)
     means, deviations = model.predict(points(np.ones(errors.size, dtype=bool)))
     final = _errors(means).reshape(errors.shape)[:, -1]
     least, worst = min(final.min(), np.nanmin(errors)), final.max()

@@ -36,7 +36,8 @@ class Ledger:
     Attributes:
         ladder: who goes on to which rung.
         observations: what samplers learn from that do not learn from the storage.
-        parameters: of trials that reached a rung.
+        known: parameters and costs of trials that are in training or reached a rung.
+        underway: those in training, by any driver.
         seen: the trial that stands for a candidate, by the candidate's id.
         outcomes: state and values of ended trials that stand for one.
         begun: trials that were trained or are, at least to the first rung; they count towards
@@ -57,7 +58,8 @@ class Ledger:
         self.study, self.space = study, space
         self.ladder = Ladder(levels, 1 if rungs is None else rungs.factor)
         self.observations = Observations(len(levels), len(study.objectives))
-        self.parameters: dict[int, Mapping[str, Any]] = {}
+        self.known: dict[int, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
+        self.underway: set[int] = set()
         self.seen: dict[str, int] = {}
         self.outcomes: dict[int, tuple[TrialState, list[float] | None]] = {}
         self.begun: set[int] = set()
@@ -87,6 +89,11 @@ class Ledger:
         last = max(self.begun, default=-1)
         self.stale = sum(trial.number > last for trial in proposed)
 
+    def train(self, number: int, parameters: Mapping[str, Any], costs: Mapping[str, Any]) -> None:
+        """A trial is in training."""
+        self.known[number] = parameters, costs
+        self.underway.add(number)
+
     def begin(self, number: int, candidate_id: str) -> None:
         """A trial's training begins."""
         self.seen[candidate_id] = number
@@ -104,7 +111,7 @@ class Ledger:
         """A trial reached a level with its best accuracy so far."""
         values = self.minimised(costs, accuracy)
         self.ladder.record(number, level, values)
-        self.parameters[number] = parameters
+        self.known[number] = parameters, costs
         if MEDIAN in costs:
             self.times[number] = costs["ops"], costs[MEDIAN]
         self.spent += self.ladder.levels[level] - (self.ladder.levels[level - 1] if level else 0)

@@ -46,32 +46,25 @@ def ask(
     return storage.ask(distributions(space))
 
 
-def goes_on(
-    study: Study, space: SearchSpace, ledger: Ledger, busy: Collection[int]
-) -> tuple[int, int] | None:
+def goes_on(study: Study, space: SearchSpace, ledger: Ledger) -> tuple[int, int] | None:
     """The trial to go on with and the level it goes to; None for no one, or a new one first.
 
     With ``ehvi`` it is what `freeze_thaw` finds, as long as new trials may be begun; once all are,
     those go on that are on the front, to their end. The first of all goes to its end at once, to
-    show how curves go on.
-
-    Args:
-        study: what is asked.
-        space: of its candidates.
-        ledger: what is known.
-        busy: trials that are on their way already.
+    show how curves go on; meanwhile other workers begin new ones.
     """
-    ladder = ledger.ladder
+    ladder, busy = ledger.ladder, ledger.underway
     if not _thaws(study):
         return ladder.next(busy)
     waiting = [number for number in ladder.waiting() if number not in busy]
-    if len(ledger.begun) >= study.trials:
+    is_full = len(ledger.begun) >= study.trials
+    if is_full:
         front = ladder.front()
         waiting = [number for number in waiting if number in front]
-    if not waiting:
+    if not waiting or (not is_full and not ladder.finished() and busy & {*ladder.begun()}):
         return None
     chosen = waiting[0]
-    if len(ledger.begun) < study.trials and ladder.finished():
+    if not is_full and ladder.finished():
         pool = _pool(study, space, ledger, ledger.proposed + 1)
         costs = np.array([_compared(study, ledger, each.costs) for each in pool])
         begun, rates = _worth_an_epoch(study, space, ledger, waiting, pool, costs)
@@ -116,18 +109,21 @@ def _most_worth(
     known = ledger.observations.known(START)
     at = study.objectives.index("accuracy")
     values = np.array([row for _, row in known]).reshape(-1, len(study.objectives))
-    known_costs = np.delete(values, at, axis=1)
+    underway = [ledger.known[number] for number in sorted(ledger.underway)]
+    priced = np.array([_compared(study, ledger, each) for _, each in underway])
+    met_costs = np.delete(values, at, axis=1)
+    met_costs = np.vstack([met_costs, priced.reshape(-1, met_costs.shape[1])])
     thaws = _thaws(study)
     if not (ledger.ladder.finished() if thaws else len(known) >= START):
-        return pool[farthest(costs, known_costs)].point
-    met = [space.candidate(parameters) for parameters, _ in known]
+        return pool[farthest(costs, met_costs)].point
+    met = [space.candidate(parameters) for parameters, _ in [*known, *underway]]
+    errors = np.append(values[:, at], [np.nan] * len(underway))
 
     def gains() -> np.ndarray:
         if thaws:
             begun, rates = _worth_an_epoch(study, space, ledger, (), pool, costs)
             return rates[len(begun) :]
-        candidates = [each.candidate for each in pool]
-        return worth(candidates, costs, met, known_costs, values[:, at])
+        return worth([each.candidate for each in pool], costs, met, met_costs, errors)
 
     best = [int(place) for place in np.argsort(-gains(), kind="stable")]
     if watch.is_used:
@@ -151,18 +147,21 @@ def _worth_an_epoch(
     from ir2search.search.freeze_thaw import worth_an_epoch
 
     ladder, at = ledger.ladder, study.objectives.index("accuracy")
-    begun = sorted(ladder.front().union(ladder.begun()[-BEGUN:]))
-    candidates = [space.candidate(ledger.parameters[number]) for number in begun]
+    begun = sorted(ladder.front().union(ladder.begun()[-BEGUN:], ledger.underway))
+    candidates = [space.candidate(ledger.known[number][0]) for number in begun]
     candidates += [each.candidate for each in pool]
-    closed = [number not in waiting for number in begun] + [False] * len(pool)
-    curves = [ladder.curve(number) for number in begun]
-    spent = np.array([np.delete(curve[max(curve)], at) for curve in curves])
+    spent = [_compared(study, ledger, ledger.known[number][1]) for number in begun]
     errors = np.full((len(candidates), len(ladder.levels)), np.nan)
-    for row, curve in enumerate(curves):
+    closed, towards = np.zeros(len(candidates), dtype=bool), np.full(len(candidates), -1)
+    for row, number in enumerate(begun):
+        curve = ladder.curve(number)
+        closed[row] = number not in waiting
+        if number in ledger.underway:
+            towards[row] = max(curve, default=-1) + 1
         for level, values in curve.items():
             errors[row, level] = values[at]
-    everyone = np.vstack([spent, costs]) if len(pool) else spent
-    return begun, worth_an_epoch(candidates, everyone, errors, ladder.levels, np.array(closed))
+    everyone = np.array([*spent, *costs])
+    return begun, worth_an_epoch(candidates, everyone, errors, ladder.levels, closed, towards)
 
 
 def _compared(study: Study, ledger: Ledger, costs: Mapping[str, Any]) -> list[float]:

@@ -212,14 +212,22 @@ def worth(
     Args:
         pool: what may be chosen.
         pool_costs: (pool, costs).
-        known: what was measured.
+        known: what was measured, or is in training.
         known_costs: (known, costs).
-        errors: (known).
+        errors: (known), NaN of those in training: what is expected of them counts as if it were
+            met, so that workers spread out (Ginsbourger et al., "Kriging is well-suited to
+            parallelize optimization", 2010, section 3.2).
     """
     costs = logarithms(np.vstack([pool_costs, known_costs]))
     numbers = features([*pool, *known])
     new, old = slice(None, len(pool)), slice(len(pool), None)
-    model = ErrorModel(costs[old], numbers[old], errors)
+    met, awaited = np.isfinite(errors), np.isnan(errors)
+    model = ErrorModel(costs[old][met], numbers[old][met], errors[met])
+    if awaited.any():
+        expected, _ = model.predict(costs[old][awaited], numbers[old][awaited])
+        errors = errors.copy()
+        errors[awaited] = np.minimum(np.exp(expected), 1.0)
+        model = ErrorModel(costs[old], numbers[old], errors)
     front = np.column_stack([errors, costs[old]])
     return expected_gains(front, costs[new], *model.predict(costs[new], numbers[new]))
 

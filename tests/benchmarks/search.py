@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import heapq
 import json
 import subprocess
 import tempfile
@@ -184,21 +185,29 @@ class Trace:
 
 
 class Replay:
-    """An engine that trains nothing: it answers from the table. See `Engine`."""
+    """An engine that trains nothing: it answers from the table. See `Engine`.
 
-    def __init__(self, draw: Draw) -> None:
-        self._draw, self._jobs = draw, list[Job]()
+    Args:
+        draw: the curves.
+        workers: how many train at once, an epoch in the same time.
+    """
+
+    def __init__(self, draw: Draw, workers: int) -> None:
+        self._draw, self._workers, self._jobs = draw, workers, list[tuple[int, int, Job]]()
         self._reached: dict[int, int] = {}  # epochs by trial
+        self._now = 0
         self.trace = Trace(draw)
 
     def capacity(self) -> int:
-        return 1
+        return self._workers
 
     def submit(self, job: Job) -> None:
-        self._jobs.append(job)
+        until = self._draw.errors.shape[1] if job.until is None else job.until
+        ends = self._now + until - self._reached.get(job.number, 0)
+        heapq.heappush(self._jobs, (ends, job.number, job))
 
     def wait(self) -> list[Outcome]:
-        job = self._jobs.pop()
+        self._now, _, job = heapq.heappop(self._jobs)
         row = self._draw.rows[job.candidate.id]
         curve = self._draw.accuracies[row, : job.until]
         for epoch in range(self._reached.get(job.number, 0) + 1, len(curve) + 1):
@@ -256,11 +265,12 @@ class Ours:
 
     sampler: str
     rungs: Rungs | None = None
+    workers: int = 1
 
     def __call__(self, replicate: int) -> Trace:
         asked = {"sampler": self.sampler, "rungs": self.rungs, "stop": Stop(epochs=LIMIT)}
         study = the_study().model_copy(update=asked | {"seed": replicate})
-        engine = Replay(drawn(replicate))
+        engine = Replay(drawn(replicate), self.workers)
         with tempfile.TemporaryDirectory(dir=MEMORY) as name:
             driver = Driver(
                 study,
@@ -366,6 +376,8 @@ METHODS: dict[str, Callable[[int], Trace]] = {
     "ours: gp, rungs": Ours("gp", RUNGS),
     "ours: ehvi": Ours("ehvi"),
     "ours: ehvi, rungs": Ours("ehvi", RUNGS),
+    "ours: ehvi, rungs, 8 workers": Ours("ehvi", RUNGS, workers=8),
+    "ours: tpe, rungs, 8 workers": Ours("tpe", RUNGS, workers=8),
 }
 
 

@@ -28,11 +28,21 @@ def measured(*curves: list[float]) -> np.ndarray:
     return np.array([[*curve, *[np.nan] * (len(LEVELS) - len(curve))] for curve in curves])
 
 
-def chosen(errors: np.ndarray, closed: tuple[int, ...] = (), widths: np.ndarray = WIDTHS) -> int:
+def rates(
+    errors: np.ndarray,
+    closed: tuple[int, ...] = (),
+    widths: np.ndarray = WIDTHS,
+    towards: dict[int, int] | None = None,
+) -> np.ndarray:
     candidates = [Candidate(width=width) for width in widths]
     shut = np.isin(np.arange(len(candidates)), closed)
+    levels = np.array([(towards or {}).get(row, -1) for row in range(len(candidates))])
     costs = 1e6 * widths[:, None] ** 2
-    return int(worth_an_epoch(candidates, costs, errors, LEVELS, shut).argmax())
+    return worth_an_epoch(candidates, costs, errors, LEVELS, shut, levels)
+
+
+def chosen(errors: np.ndarray, closed: tuple[int, ...] = (), widths: np.ndarray = WIDTHS) -> int:
+    return int(rates(errors, closed, widths).argmax())
 
 
 def test_the_model_is_a_gaussian_process_of_lines_over_the_logarithm_of_epochs() -> None:
@@ -86,6 +96,16 @@ def test_who_is_closed_or_trained_to_the_end_is_not_chosen() -> None:
 def test_a_hopeless_one_waits_while_a_new_one_is_begun() -> None:
     errors = measured([0.7, 0.4, 0.2], [0.9], [], [])
     assert chosen(errors) in (2, 3)
+
+
+def test_of_whom_another_worker_trains_a_twin_less_is_expected() -> None:
+    widths = np.array([0.25, 0.5, 0.5 + 1e-9, 1.0])
+    errors = measured([0.7, 0.4, 0.2], [], [], [])
+    alone = rates(errors, (1,), widths)
+    beside = rates(errors, (1,), widths, {1: 0})
+    assert beside[2] < 0.7 * alone[2]
+    assert beside[2] / alone[2] < beside[3] / alone[3]
+    assert np.isneginf(beside[1])
 
 
 def test_the_first_goes_to_its_end_and_so_does_the_front(
