@@ -119,7 +119,7 @@ class Ledger:
             backbone = self.space.candidate(parameters).backbone_only().id
             self.spent += self.study.warm_start.epochs if backbone not in self.backbones else 0
             self.backbones.add(backbone)
-        if self.study.rungs is not None or self.study.sampler == "ehvi":
+        if self.study.rungs is not None:
             self.observations.add(level, parameters, values)
 
     def end(

@@ -22,7 +22,7 @@ from ir2search.search.study import Study
 from ir2search.space import Candidate, SearchSpace
 
 RANDOM_DRAWS = 2000
-BEGUN = 128  # trials from which is learned how others go on: the front and the latest
+LATEST = 128  # trials that `ehvi` learns from beside the front
 POOL = 512  # points that are compared before one is proposed: all, where there are no more
 TIMED = 8  # of them are timed, where time is a cost: all would take minutes
 
@@ -106,24 +106,18 @@ def _most_worth(
     if not pool:
         return None
     costs = np.array([_compared(study, ledger, each.costs) for each in pool])
-    known = ledger.observations.known(START)
-    at = study.objectives.index("accuracy")
-    values = np.array([row for _, row in known]).reshape(-1, len(study.objectives))
-    underway = [ledger.known[number] for number in sorted(ledger.underway)]
-    priced = np.array([_compared(study, ledger, each) for _, each in underway])
-    met_costs = np.delete(values, at, axis=1)
-    met_costs = np.vstack([met_costs, priced.reshape(-1, met_costs.shape[1])])
-    thaws = _thaws(study)
-    if not (ledger.ladder.finished() if thaws else len(known) >= START):
-        return pool[farthest(costs, met_costs)].point
-    met = [space.candidate(parameters) for parameters, _ in [*known, *underway]]
-    errors = np.append(values[:, at], [np.nan] * len(underway))
+    if len(ledger.ladder.finished()) < (1 if _thaws(study) else START):
+        return pool[farthest(costs, _costs(study, ledger, _learned(ledger)))].point
 
     def gains() -> np.ndarray:
-        if thaws:
+        if _thaws(study):
             begun, rates = _worth_an_epoch(study, space, ledger, (), pool, costs)
             return rates[len(begun) :]
-        return worth([each.candidate for each in pool], costs, met, met_costs, errors)
+        met = _learned(ledger)
+        known = [space.candidate(ledger.known[number][0]) for number in met]
+        errors = _errors(study, ledger, met)[:, -1]
+        candidates = [each.candidate for each in pool]
+        return worth(candidates, costs, known, _costs(study, ledger, met), errors)
 
     best = [int(place) for place in np.argsort(-gains(), kind="stable")]
     if watch.is_used:
@@ -146,22 +140,40 @@ def _worth_an_epoch(
     """Begun trials, and what an epoch of each is worth, then of each of the pool."""
     from ir2search.search.freeze_thaw import worth_an_epoch
 
-    ladder, at = ledger.ladder, study.objectives.index("accuracy")
-    begun = sorted(ladder.front().union(ladder.begun()[-BEGUN:], ledger.underway))
+    begun, levels = _learned(ledger), ledger.ladder.levels
     candidates = [space.candidate(ledger.known[number][0]) for number in begun]
     candidates += [each.candidate for each in pool]
-    spent = [_compared(study, ledger, ledger.known[number][1]) for number in begun]
-    errors = np.full((len(candidates), len(ladder.levels)), np.nan)
+    errors = np.full((len(candidates), len(levels)), np.nan)
+    errors[: len(begun)] = _errors(study, ledger, begun)
     closed, towards = np.zeros(len(candidates), dtype=bool), np.full(len(candidates), -1)
     for row, number in enumerate(begun):
-        curve = ladder.curve(number)
         closed[row] = number not in waiting
         if number in ledger.underway:
-            towards[row] = max(curve, default=-1) + 1
-        for level, values in curve.items():
+            towards[row] = max(ledger.ladder.curve(number), default=-1) + 1
+    everyone = np.array([*_costs(study, ledger, begun), *costs])
+    return begun, worth_an_epoch(candidates, everyone, errors, levels, closed, towards)
+
+
+def _learned(ledger: Ledger) -> list[int]:
+    """The trials from which is learned: on the front, the latest, and those in training."""
+    ladder = ledger.ladder
+    return sorted(ladder.front().union(ladder.begun()[-LATEST:], ledger.underway))
+
+
+def _errors(study: Study, ledger: Ledger, numbers: Sequence[int]) -> np.ndarray:
+    """Errors of trials by level, (trials, levels); NaN where they have not been."""
+    at = study.objectives.index("accuracy")
+    errors = np.full((len(numbers), len(ledger.ladder.levels)), np.nan)
+    for row, number in enumerate(numbers):
+        for level, values in ledger.ladder.curve(number).items():
             errors[row, level] = values[at]
-    everyone = np.array([*spent, *costs])
-    return begun, worth_an_epoch(candidates, everyone, errors, ladder.levels, closed, towards)
+    return errors
+
+
+def _costs(study: Study, ledger: Ledger, numbers: Sequence[int]) -> np.ndarray:
+    """The objectives of trials that are costs, (trials, costs)."""
+    rows = [_compared(study, ledger, ledger.known[number][1]) for number in numbers]
+    return np.array(rows).reshape(-1, len(study.objectives) - 1)
 
 
 def _compared(study: Study, ledger: Ledger, costs: Mapping[str, Any]) -> list[float]:

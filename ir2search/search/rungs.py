@@ -183,7 +183,7 @@ class Observations:
         self, sampler: BaseSampler, distributions: Mapping[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Parameters for a new trial."""
-        level = self._highest(ENOUGH)
+        level = self._highest()
         study, results = self._studies[level], self._results[level]
         for parameters, values in results[self._told[level] :]:
             study.add_trial(
@@ -197,14 +197,7 @@ class Observations:
         study.tell(trial, state=TrialState.FAIL)  # its results come by `add`
         return trial.params
 
-    def known(self, enough: int) -> list[_Result]:
-        """Parameters and values at the highest rung with so many results; else at the first.
-
-        In an order of their own, whatever the order they came in.
-        """
-        return sorted(self._results[self._highest(enough)], key=repr)
-
-    def _highest(self, enough: int) -> int:
-        """The highest rung with so many results; else the first."""
+    def _highest(self) -> int:
+        """The highest rung with enough results; else the first."""
         counts = map(len, self._results)
-        return max((level for level, count in enumerate(counts) if count >= enough), default=0)
+        return max((level for level, count in enumerate(counts) if count >= ENOUGH), default=0)

@@ -135,7 +135,10 @@ def drive(study: ir.Study, folder: Path, engine: Dealt) -> float:
     engine.ended.append(time.perf_counter())
     driver._read()
     seconds = time.perf_counter() - start
-    with mock.patch("ir2search.search.driver.cost", engine.cost):
+    with (
+        mock.patch("ir2search.search.driver.cost", engine.cost),
+        mock.patch("ir2search.search.proposals.cost", engine.cost),
+    ):
         driver._search()
     return seconds
 

@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import Trial
 
 import ir2search as ir
+from ir2search.search import surrogate
 from ir2search.search.budget import study_costs
 from ir2search.search.ledger import Ledger
 from ir2search.search.proposals import ask, goes_on
@@ -118,3 +119,22 @@ def test_nobody_is_taken_up_who_is_at_work(values: dict[str, Any], tmp_path: Any
     taken = [step[0] for step in iter(workers.go_on, None)]
     assert len(taken) == len(set(taken)) <= 5
     assert np.isin(taken, range(1, 6)).all()
+
+
+def test_what_is_learned_from_does_not_grow_with_the_study(
+    values: dict[str, Any], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model of all trials would take as many hours as the trainings."""
+    monkeypatch.setattr("ir2search.search.proposals.LATEST", 3)
+    sizes = []
+    worth = surrogate.worth
+
+    def watched(pool: Any, pool_costs: Any, known: list[Any], *rest: Any) -> np.ndarray:
+        sizes.append(len(known))
+        return worth(pool, pool_costs, known, *rest)
+
+    monkeypatch.setattr(surrogate, "worth", watched)
+    workers = Workers(values, tmp_path)
+    for trial in range(14):
+        workers.reach(workers.begin(), 0, 0.9 - 0.01 * trial)
+    assert max(sizes) <= len(workers.ledger.ladder.front()) + 3 < 14
