@@ -166,14 +166,11 @@ class Observations:
     """
 
     def __init__(self, levels: int, objectives: int) -> None:
+        self._objectives = objectives
         self._results: list[list[_Result]] = [[] for _ in range(levels)]
         self._told = [0] * levels  # how many of them a level's study has
-        self._studies = [
-            optuna.create_study(
-                storage=optuna.storages.InMemoryStorage(), directions=["minimize"] * objectives
-            )
-            for _ in range(levels)
-        ]
+        self._asked = [0] * levels  # how many trials it has beside them
+        self._studies = [self._study() for _ in range(levels)]
 
     def add(self, level: int, parameters: Mapping[str, Any], values: tuple[float, ...]) -> None:
         """A trial's result at a level."""
@@ -184,7 +181,11 @@ class Observations:
     ) -> dict[str, Any]:
         """Parameters for a new trial."""
         level = self._highest()
-        study, results = self._studies[level], self._results[level]
+        results = self._results[level]
+        if self._asked[level] > len(results):
+            # what was asked for stays in a study, and makes it slow
+            self._studies[level], self._told[level], self._asked[level] = self._study(), 0, 0
+        study = self._studies[level]
         for parameters, values in results[self._told[level] :]:
             study.add_trial(
                 optuna.trial.create_trial(
@@ -192,10 +193,16 @@ class Observations:
                 )
             )
         self._told[level] = len(results)
+        self._asked[level] += 1
         study.sampler = sampler
         trial = study.ask(dict(distributions))
         study.tell(trial, state=TrialState.FAIL)  # its results come by `add`
         return trial.params
+
+    def _study(self) -> optuna.Study:
+        return optuna.create_study(
+            storage=optuna.storages.InMemoryStorage(), directions=["minimize"] * self._objectives
+        )
 
     def _highest(self) -> int:
         """The highest rung with enough results; else the first."""

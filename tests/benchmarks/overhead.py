@@ -2,9 +2,11 @@
 
 Drives real studies with rungs on SQLite whose trainings are replayed: a candidate is dealt a curve
 of the table of the truth by its id, and a cost by the table's candidate of that curve, so that
-neither training nor counting is in the figures. Prints, for each sampler, milliseconds a trial
-over all trials and over the last tenth, the seconds that `status` and resuming take then, and the
-memory of the process.
+neither training nor counting is in the figures. A recorded trial is one that the storage holds,
+repeats among them: they are answered with what is known, and most of what TPE proposes after some
+hundreds are. Prints, for each sampler, milliseconds from one proposal to the next, what climbs to
+further rungs between them included, over all trials and over the last tenth, the seconds that
+`status` and resuming take then, and the memory of the process.
 
     python tests/benchmarks/overhead.py [--trials 10000] [--samplers random tpe nsga2]
 """
@@ -12,6 +14,8 @@ memory of the process.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import json
 import resource
 import statistics
@@ -23,10 +27,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 import pandas as pd
 import torch
+from optuna.trial import Trial
 
 import ir2search as ir
 from ir2search.costs import Cost
@@ -35,10 +41,11 @@ from ir2search.search.driver import Driver
 from ir2search.search.engines import Job, Outcome, Work
 from ir2search.search.folder import write_study
 from ir2search.search.observer import RunObserver
+from ir2search.search.proposals import ask
 from ir2search.search.stopwatch import Stopwatch
 from ir2search.search.storage import open_storage
 from ir2search.search.study import parse_study
-from ir2search.training import EpochResult, TrainingResult
+from ir2search.training import EpochResult, Interrupted, TrainingResult
 
 TABLE = Path(__file__).with_name("truth.parquet")
 COSTS = ("ops", "flops", "bops", "memory_bytes")
@@ -82,7 +89,6 @@ class Dealt:
                 ]
             )
         self.jobs: list[Job] = []
-        self.ended: list[float] = []
 
     def place(self, candidate: ir.Candidate) -> int:
         return int(candidate.id, 16) % len(self.curves)
@@ -97,7 +103,6 @@ class Dealt:
         self.jobs.append(job)
 
     def wait(self) -> list[Outcome]:
-        self.ended.append(time.perf_counter())
         job = self.jobs.pop()
         curve = self.curves[self.place(job.candidate)][: job.until]
         lines = [json.dumps(asdict(result)) for result in curve]
@@ -114,8 +119,8 @@ class Dealt:
         pass
 
 
-def drive(study: ir.Study, folder: Path, engine: Dealt) -> float:
-    """Search to the study's end, without the front's test; gives the seconds until it began."""
+def drive(study: ir.Study, folder: Path, engine: Dealt, recorded: int) -> tuple[float, list[float]]:
+    """Search until so many trials are recorded; seconds until it began, and times of proposals."""
     data = ir.load_data(study.data, None, folder.parent, study.seed)
     start = time.perf_counter()
     write_study(folder, study)
@@ -130,17 +135,24 @@ def drive(study: ir.Study, folder: Path, engine: Dealt) -> float:
         Claims(folder, shared=False),
         Stopwatch(study, folder.parent),
         RunObserver(),
-        lambda: False,
+        lambda: driver.ledger.proposed >= recorded,
     )
-    engine.ended.append(time.perf_counter())
     driver._read()
     seconds = time.perf_counter() - start
+    moments: list[float] = []
+
+    def timed(*asked: Any) -> Trial:
+        moments.append(time.perf_counter())
+        return ask(*asked)
+
     with (
         mock.patch("ir2search.search.driver.cost", engine.cost),
         mock.patch("ir2search.search.proposals.cost", engine.cost),
+        mock.patch("ir2search.search.driver.ask", timed),
+        contextlib.suppress(Interrupted),
     ):
         driver._search()
-    return seconds
+    return seconds, moments
 
 
 def measure(sampler: str, trials: int) -> None:
@@ -153,11 +165,13 @@ def measure(sampler: str, trials: int) -> None:
         "space": SPACE,
         "recipe": {"epochs": 27},
         "rungs": {"minimum": 1, "factor": 3},
+        "trials": trials,
     }
+    study = parse_study(values, "a.toml")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "overhead"
-        drive(parse_study({**values, "trials": trials}, "a.toml"), folder, engine)
-        steps = [1000 * (b - a) for a, b in zip(engine.ended, engine.ended[1:], strict=False)]
+        _, moments = drive(study, folder, engine, trials)
+        steps = [1000 * (after - before) for before, after in itertools.pairwise(moments)]
         last = steps[-len(steps) // 10 :]
         start = time.perf_counter()
         subprocess.run(
@@ -166,11 +180,12 @@ def measure(sampler: str, trials: int) -> None:
             capture_output=True,
         )
         status = time.perf_counter() - start
-        more = parse_study({**values, "trials": trials + 1}, "a.toml")
-        resumed = drive(more, folder, engine)
+        resumed, _ = drive(study, folder, engine, trials + 1)
+        begun = len(list(folder.glob("trials/*")))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{sampler:7} {trials} trials: median {statistics.median(steps):.1f} ms a training, "
+        f"{sampler:7} {trials} trials, {begun} of them trained: median "
+        f"{statistics.median(steps):.1f} ms a trial, mean {statistics.mean(steps):.1f} ms, "
         f"last tenth {statistics.median(last):.1f} ms; status {status:.1f} s; "
         f"resuming {resumed:.1f} s; {memory:.0f} MiB",
         flush=True,
