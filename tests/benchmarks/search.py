@@ -81,6 +81,7 @@ PROPOSALS = 300  # of a plain sampler, repeats among them
 LIMIT = 2700  # epochs, after which a search is ended: a hundred whole trainings
 MARGIN = 0.1  # of the reference point beyond the worst values
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # for trials' folders
+COLOURS = 7  # of the figures' style, after which lines are dashed
 CONSOLE = Console(width=130)
 
 
@@ -544,11 +545,12 @@ def draw_figure(table: pd.DataFrame) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), sharex=True, sharey=True)
     for place, side in enumerate(axes):
         chosen = [name for name in names if name.startswith("ours") == bool(place)]
-        for name in chosen:
+        for number, name in enumerate(chosen):
             rows = part[part["method"] == name].groupby("replicate")
             curves = np.stack([at(rows.get_group(one), grid) for one in rows.groups])
             low, middle, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
-            side.plot(grid, middle, label=name.removeprefix("ours: "))
+            line = "--" if number >= COLOURS else "-"
+            side.plot(grid, middle, line, label=name.removeprefix("ours: "))
             side.fill_between(grid, low, high, alpha=0.15, linewidth=0)
         for goal in GOALS:
             side.axhline(goal, color="0.5", linewidth=0.8, linestyle=":")
