@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from ir2search.errors import InputError
 from ir2search.search.folder import saved_study
@@ -15,6 +16,12 @@ from ir2search.search.storage import open_storage
 class _Quiet(WSGIRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Say nothing of requests."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers in threads: there nobody swallows Ctrl-C, as wsgiref does, and none waits long."""
+
+    daemon_threads = True
 
 
 def serve(folder: str | Path, host: str, port: int, *, on_ready: Callable[[str], None]) -> None:
@@ -39,7 +46,7 @@ def serve(folder: str | Path, host: str, port: int, *, on_ready: Callable[[str],
     folder = Path(folder)
     storage = open_storage(folder, saved_study(folder))._storage
     try:
-        server = make_server(host, port, wsgi(storage), handler_class=_Quiet)
+        server = make_server(host, port, wsgi(storage), _Server, _Quiet)
     except OSError as error:
         raise InputError(
             f"--host {host} --port {port}: cannot be listened at ({error.strerror}); "

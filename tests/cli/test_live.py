@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -57,10 +59,12 @@ def test_the_dashboard_shows_the_run_and_ends_with_ctrl_c(finished_run: Path) ->
             assert server.stdout is not None
             url = json.loads(server.stdout.readline())["url"]
             assert url.startswith("http://127.0.0.1:")
-            with urllib.request.urlopen(url.replace("/dashboard/", "/api/studies")) as answer:
-                studies = json.load(answer)["study_summaries"]
-            server.send_signal(signal.SIGINT)
-            _, said = server.communicate(timeout=30)
+            port = urllib.parse.urlsplit(url).port
+            with socket.create_connection(("127.0.0.1", port)):  # who asks for nothing, all along
+                with urllib.request.urlopen(url.replace("/dashboard/", "/api/studies")) as answer:
+                    studies = json.load(answer)["study_summaries"]
+                server.send_signal(signal.SIGINT)
+                _, said = server.communicate(timeout=30)
         finally:
             server.kill()
     assert [study["study_name"] for study in studies] == ["quick"]
@@ -69,8 +73,6 @@ def test_the_dashboard_shows_the_run_and_ends_with_ctrl_c(finished_run: Path) ->
 
 
 def test_a_port_that_is_taken_is_named(ir2search: Command, finished_run: Path) -> None:
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
