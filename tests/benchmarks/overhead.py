@@ -67,18 +67,9 @@ class Dealt:
         self.costs, self.curves = [], []
         for _, rows in table.groupby(["candidate_id", "seed"]):
             first = rows.iloc[0]
+            costs = {name: float(first[name]) for name in COSTS}
             self.costs.append(
-                SimpleNamespace(
-                    totals=lambda first=first: {
-                        name: float(first[name])
-                        for name in ("ops", "flops", "bops", "memory_bytes")
-                    },
-                    as_dict=dict,
-                    **{
-                        name: float(first[name])
-                        for name in ("ops", "flops", "bops", "memory_bytes")
-                    },
-                )
+                SimpleNamespace(totals=lambda costs=costs: dict(costs), as_dict=dict, **costs)
             )
             self.curves.append(
                 [

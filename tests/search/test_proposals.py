@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ RUNGS = {"minimum": 1, "factor": 3}
 class Workers:
     """A study whose trainings begin and end when a test says so."""
 
-    def __init__(self, values: dict[str, Any], folder: Any) -> None:
+    def __init__(self, values: dict[str, Any], folder: Path) -> None:
         self.study: Study = parse_study({**values, "sampler": "ehvi", "trials": 40}, "a.toml")
         self.space: SearchSpace = self.study.space.with_data((1, 8, 8), 10)
         self.storage = optuna.create_study(directions=["maximize", "minimize"])
@@ -73,7 +74,7 @@ def values(quick: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("rungs", [None, RUNGS])
 def test_before_anything_is_known_workers_begin_spread_over_the_costs(
-    values: dict[str, Any], tmp_path: Any, rungs: dict[str, int] | None
+    values: dict[str, Any], tmp_path: Path, rungs: dict[str, int] | None
 ) -> None:
     workers = Workers(values | ({"rungs": rungs} if rungs else {}), tmp_path)
     widths = [workers.candidate(workers.begin()).width for _ in range(5)]
@@ -82,7 +83,7 @@ def test_before_anything_is_known_workers_begin_spread_over_the_costs(
 
 
 def test_a_second_worker_begins_no_twin_of_what_the_first_one_has(
-    values: dict[str, Any], tmp_path: Any
+    values: dict[str, Any], tmp_path: Path
 ) -> None:
     """Without what is expected of the first, it would: networks of one width cost the same."""
     widths = {}
@@ -97,7 +98,7 @@ def test_a_second_worker_begins_no_twin_of_what_the_first_one_has(
     assert widths[False][0] == widths[False][1] == widths[True][0] != widths[True][1]
 
 
-def test_one_alone_shows_how_curves_go_on(values: dict[str, Any], tmp_path: Any) -> None:
+def test_one_alone_shows_how_curves_go_on(values: dict[str, Any], tmp_path: Path) -> None:
     workers = Workers({**values, "rungs": RUNGS}, tmp_path)
     first, second = workers.begin(), workers.begin()
     workers.reach(first, 0, 0.3)
@@ -108,7 +109,7 @@ def test_one_alone_shows_how_curves_go_on(values: dict[str, Any], tmp_path: Any)
     assert workers.go_on() == (first, 2)
 
 
-def test_nobody_is_taken_up_who_is_at_work(values: dict[str, Any], tmp_path: Any) -> None:
+def test_nobody_is_taken_up_who_is_at_work(values: dict[str, Any], tmp_path: Path) -> None:
     workers = Workers({**values, "rungs": RUNGS}, tmp_path)
     for number in range(6):
         workers.begin()
@@ -122,7 +123,7 @@ def test_nobody_is_taken_up_who_is_at_work(values: dict[str, Any], tmp_path: Any
 
 
 def test_what_is_learned_from_does_not_grow_with_the_study(
-    values: dict[str, Any], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model of all trials would take as many hours as the trainings."""
     monkeypatch.setattr("ir2search.search.proposals.LATEST", 3)

@@ -117,7 +117,7 @@ def test_a_trial_is_never_measured_again(
     assert not (tmp_path / "elsewhere").exists()
 
 
-@pytest.mark.parametrize("sampler", ["ehvi", "tpe", "grid"])
+@pytest.mark.parametrize("sampler", ["ehvi", "tpe", "nsga2", "grid"])
 def test_every_kind_of_sampler_takes_it_as_known(
     timed: dict[str, Any], tmp_path: Path, clock: list[Any], sampler: str
 ) -> None:
