@@ -310,14 +310,18 @@ class SearchSpace:
             axes.append(values)
         return (dict(zip(self.searched, point, strict=True)) for point in itertools.product(*axes))
 
+    @property
+    def size(self) -> float:
+        """How many combinations of the searched values there are; infinite with a continuum."""
+        values = map(_values, self.searched.values())
+        return math.prod(math.inf if options is None else len(options) for options in values)
+
     def points(self, generator: random.Random, draws: int) -> Iterator[dict[str, Value]]:
         """Values of the searched parameters in random order.
 
         All of them, each once, where there are at most ``draws``; else as many at random.
         """
-        values = {name: _values(domain) for name, domain in self.searched.items()}
-        sizes = [len(options) if options is not None else math.inf for options in values.values()]
-        if math.prod(sizes) <= draws:
+        if self.size <= draws:
             everything = list(self.grid())
             yield from generator.sample(everything, len(everything))
             return

@@ -32,7 +32,7 @@ from ir2search.training import Interrupted, TrainingResult, accuracy, load_netwo
 from ir2search.training.checkpoint import BEST
 
 EXHAUSTED = "the space holds no further candidate within the budget"
-STALE_PROPOSALS = 5  # so many proposals in a row with nothing new: take a new point at random
+STALE_PROPOSALS = 2  # so many proposals in a row with nothing new: take a new point at random
 POLL = 0.5  # seconds between looks at what other drivers do
 
 

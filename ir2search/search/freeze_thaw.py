@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import moocore
 import numpy as np
+from scipy.linalg import solve_triangular
 from scipy.spatial.distance import cdist
 
 from ir2search.search.surrogate import (
@@ -29,6 +30,7 @@ from ir2search.search.surrogate import (
     logarithms,
     matern,
     mean_gains,
+    on_one_thread,
 )
 from ir2search.space import Candidate
 
@@ -91,39 +93,75 @@ class CurveModel:
     def __init__(self, known: Points, errors: np.ndarray, like: CurveModel | None = None) -> None:
         values = _log_odds(errors)
         self._known, self._mean = known, float(values.mean())
+        values, near = values - self._mean, _near(known, known)
         best, self._shape, self._noise, self._scale = -math.inf, SHAPES[0], NOISES[0], 1.0
         for shape in SHAPES if like is None else (like._shape,):
-            spectrum, vectors = np.linalg.eigh(_kernel(shape, known, known))
-            turned, count = vectors.T @ (values - self._mean), len(values) + 1
+            kernel = _kernel(shape, near)
             for noise in NOISES if like is None else (like._noise,):
-                variances = np.maximum(spectrum, 0) + noise
-                scale = float((np.sum(turned**2 / variances) + DOUBT) / count)
-                likelihood = -float(np.sum(np.log(variances)) + count * math.log(scale))
+                root = np.linalg.cholesky(kernel + noise * np.eye(len(kernel)))
+                white = solve_triangular(root, values, lower=True, check_finite=False)
+                count = len(values) + 1
+                scale = float((white @ white + DOUBT) / count)
+                likelihood = -2 * float(np.log(np.diag(root)).sum()) - count * math.log(scale)
                 if likelihood > best:
                     best, self._shape, self._noise, self._scale = likelihood, shape, noise, scale
-                    self._weights = vectors @ (turned / variances)
-                    self._whitening = vectors / np.sqrt(variances)
+                    self._root, self._white = root, white
         if like is not None:
             self._scale = like._scale
 
     def predict(self, points: Points) -> tuple[np.ndarray, np.ndarray]:
         """Mean and deviation of log odds, (points) each."""
-        near = _kernel(self._shape, points, self._known)
+        near = _kernel(self._shape, _near(points, self._known))
+        white = solve_triangular(self._root, near.T, lower=True, check_finite=False)
         squares = points.times**2
         own = COMMON * (1 + squares) + 2 * self._shape.bends
         own += (1 + self._shape.share + LUCK) * (1 + squares)
-        variances = own - np.sum((near @ self._whitening) ** 2, axis=1)
+        variances = own - np.sum(white**2, axis=0)
         deviations = np.sqrt(self._scale * (np.maximum(variances, 0) + self._noise))
-        return self._mean + near @ self._weights, deviations
+        return self._mean + self._white @ white, deviations
 
 
-def _kernel(shape: Shape, one: Points, other: Points) -> np.ndarray:
-    line = 1 + one.times[:, None] * other.times
-    same = one.who[:, None] == other.who
+@dataclass(frozen=True)
+class _Near:
+    """How near points are to other points, and trainings to other trainings.
+
+    Attributes:
+        costs: (trainings, trainings), distances.
+        features: the same, their kernel.
+        same: the same, whether they are one.
+        at: the trainings of (points, points).
+        lines: (points, points), the kernel of lines.
+        bends: the same, that of departures from them.
+    """
+
+    costs: np.ndarray
+    features: np.ndarray
+    same: np.ndarray
+    at: tuple[np.ndarray, ...]
+    lines: np.ndarray
+    bends: np.ndarray
+
+
+def _near(one: Points, other: Points) -> _Near:
+    """What is the same for all shapes, and for all points of a training."""
+    (names, first, rows), (others, second, columns) = (
+        np.unique(points.who, return_index=True, return_inverse=True) for points in (one, other)
+    )
+    same, at = names[:, None] == others, np.ix_(rows, columns)
     bends = matern(np.abs(one.times[:, None] - other.times) / BEND)
-    apart = matern(cdist(one.costs, other.costs) / shape.reach) + LUCK * same
-    apart += shape.share * matern(cdist(one.features, other.features) / LENGTH)
-    return (COMMON + apart) * line + shape.bends * bends * (1 + same)
+    return _Near(
+        cdist(one.costs[first], other.costs[second]),
+        matern(cdist(one.features[first], other.features[second]) / LENGTH),
+        same,
+        at,
+        1 + one.times[:, None] * other.times,
+        bends * (1 + same[at]),
+    )
+
+
+def _kernel(shape: Shape, near: _Near) -> np.ndarray:
+    apart = matern(near.costs / shape.reach) + LUCK * near.same + shape.share * near.features
+    return (COMMON + apart[near.at]) * near.lines + shape.bends * near.bends
 
 
 def _log_odds(errors: np.ndarray) -> np.ndarray:
@@ -131,6 +169,7 @@ def _log_odds(errors: np.ndarray) -> np.ndarray:
     return np.log(kept / (1 - kept))
 
 
+@on_one_thread()
 def worth_an_epoch(
     candidates: Sequence[Candidate],
     costs: np.ndarray,

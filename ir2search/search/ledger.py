@@ -46,7 +46,7 @@ class Ledger:
             proposals are made again, from the same seed.
         stale: how many proposals in a row had nothing to train.
         queued: how many points are proposed next.
-        offers: the number of the proposal that is next, and what may be proposed, by its id.
+        offers: what may be proposed, by the proposal it was drawn for and by its id.
         backbones: ids of the shared backbones of trials that reached a rung.
         spent: epochs, on all trials and on the backbones that they share.
         times: operations and latency of those that reached a rung, where it is measured.
@@ -66,7 +66,7 @@ class Ledger:
         self.proposed = 0
         self.stale = 0
         self.queued = 0
-        self.offers: tuple[int, dict[str, Offer]] | None = None
+        self.offers: dict[int, dict[str, Offer]] = {}
         self.backbones: set[str] = set()
         self.spent = 0
         self.times: dict[int, tuple[float, float]] = {}

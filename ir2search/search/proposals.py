@@ -24,6 +24,7 @@ from ir2search.space import Candidate, SearchSpace
 RANDOM_DRAWS = 2000
 LATEST = 128  # trials that `ehvi` learns from beside the front
 POOL = 512  # points that are compared before one is proposed: all, where there are no more
+FRESH = 64  # of them are drawn for each proposal: counting takes longer than comparing
 TIMED = 8  # of them are timed, where time is a cost: all would take minutes
 
 
@@ -194,27 +195,36 @@ def _is_timed(study: Study, proposal: Offer, watch: Stopwatch) -> bool:
 def _pool(study: Study, space: SearchSpace, ledger: Ledger, proposal: int) -> list[Offer]:
     """New and affordable candidates for a proposal with their costs, the latency an estimate.
 
-    They are drawn and counted once, however often they are compared.
+    All of a small space; else those that were drawn for the latest proposals, this one included.
     """
-    if ledger.offers is None or ledger.offers[0] != proposal:
-        ledger.offers = proposal, _offers(study, space, ledger, proposal)
-    found = [each for name, each in ledger.offers[1].items() if name not in ledger.seen]
+    small = space.size <= POOL
+    latest = [proposal] if small else range(max(1, proposal - POOL // FRESH + 1), proposal + 1)
+    known, wanted = ledger.offers, POOL if small else FRESH
+    ledger.offers = {
+        number: known[number] if number in known else _offers(study, space, number, wanted)
+        for number in latest
+    }
+    offers = {name: each for drawn in ledger.offers.values() for name, each in drawn.items()}
+    found = [each for name, each in offers.items() if name not in ledger.seen]
     if study.is_timed:
         _estimate(found, ledger)
     return [each for each in found if over_budget(study, each.costs) is None]
 
 
-def _offers(study: Study, space: SearchSpace, ledger: Ledger, proposal: int) -> dict[str, Offer]:
+def _offers(study: Study, space: SearchSpace, proposal: int, wanted: int) -> dict[str, Offer]:
+    """So many candidates at random that are affordable as far as they are counted, by id."""
     generator = random.Random(derive_seed(study.seed, "pool", proposal))
     found: dict[str, Offer] = {}
-    for point, candidate in _new_points(space, ledger, generator, POOL):
-        if candidate.id in found:
-            continue
+    for point in space.points(generator, POOL):
         try:
+            candidate = space.candidate(point)
             costs = study_costs(study, candidate, cost(candidate))
-        except (*OUT_OF_MEMORY, StudyError):
+        except (CandidateError, *OUT_OF_MEMORY, StudyError):
             continue
-        found[candidate.id] = Offer(point, candidate, costs)
+        if over_budget(study, costs) is None:
+            found.setdefault(candidate.id, Offer(point, candidate, costs))
+        if len(found) == wanted:
+            break
     return found
 
 

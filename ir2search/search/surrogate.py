@@ -8,16 +8,18 @@ expected improvement", CEC 2011, for one uncertain objective).
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import moocore
 import numpy as np
 from scipy.spatial.distance import cdist
+from threadpoolctl import ThreadpoolController
 
 from ir2search.space import Candidate
 
@@ -26,6 +28,17 @@ LEAST_ERROR = 1e-3  # below it, logarithms tell what chance did
 QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 7) for i in range(7)])
 START = 3  # results from which one can learn
 MARGIN = 1.1  # of the reference point beyond the worst values
+BLAS = ThreadpoolController()
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Linear algebra on one thread: on more, small matrices can take a hundred times as long.
+
+    That is so beside trainings, or where a container may not use all cores that it sees.
+    """
+    with BLAS.limit(limits=1, user_api="blas"):
+        yield
 
 
 def features(candidates: Sequence[Candidate]) -> np.ndarray:
@@ -34,15 +47,16 @@ def features(candidates: Sequence[Candidate]) -> np.ndarray:
     Numbers are scaled by their range; what is not a number is 1 where it holds. Equal networks have
     equal features, for they are of the candidate and not of the parameters that led to it.
     """
-    rows = [_numbers(candidate.as_dict()) for candidate in candidates]
+    rows = [_numbers(candidate) for candidate in candidates]
     names = sorted(set().union(*rows))
     table = np.array([[row.get(name, 0.0) for name in names] for row in rows])
     return _scaled(table[:, np.ptp(table, axis=0) > 0])
 
 
-def _numbers(fields: dict[str, Any]) -> dict[str, float]:
+@functools.lru_cache(maxsize=4096)
+def _numbers(candidate: Candidate) -> Mapping[str, float]:
     numbers: dict[str, float] = {}
-    for name, value in fields.items():
+    for name, value in candidate.as_dict().items():
         if isinstance(value, list | tuple):
             numbers |= {f"{name}={part}": 1.0 for part in value}
         elif isinstance(value, int | float):
@@ -200,6 +214,7 @@ def _gains_of_two(front: np.ndarray, costs: np.ndarray, errors: np.ndarray) -> n
     return np.sum(widths[:, None, :] * heights, axis=2)
 
 
+@on_one_thread()
 def worth(
     pool: Sequence[Candidate],
     pool_costs: np.ndarray,

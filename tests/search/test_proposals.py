@@ -14,7 +14,7 @@ import ir2search as ir
 from ir2search.search import surrogate
 from ir2search.search.budget import study_costs
 from ir2search.search.ledger import Ledger
-from ir2search.search.proposals import ask, goes_on
+from ir2search.search.proposals import FRESH, POOL, _pool, ask, goes_on
 from ir2search.search.stopwatch import Stopwatch
 from ir2search.search.study import Study, parse_study
 from ir2search.space import SearchSpace
@@ -139,3 +139,42 @@ def test_what_is_learned_from_does_not_grow_with_the_study(
     for trial in range(14):
         workers.reach(workers.begin(), 0, 0.9 - 0.01 * trial)
     assert max(sizes) <= len(workers.ledger.ladder.front()) + 3 < 14
+
+
+WIDE = {"width": {"low": 0.125, "high": 1.0}, "threshold": {"low": 0.0, "high": 1.0}, "depth": 8}
+
+
+def test_a_proposal_in_a_large_space_counts_few_networks(
+    values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counting takes longer than comparing; what was counted is compared again."""
+    counted: list[str] = []
+
+    def watched(candidate: ir.Candidate) -> ir.Cost:
+        counted.append(candidate.id)
+        return ir.cost(candidate)
+
+    monkeypatch.setattr("ir2search.search.proposals.cost", watched)
+    workers = Workers({**values, "space": WIDE}, tmp_path)
+    for trial in range(POOL // FRESH + 2):
+        workers.reach(workers.begin(), 0, 0.5 + 0.01 * trial)
+        assert len(counted) <= FRESH * (trial + 1)
+    compared = _pool(workers.study, workers.space, workers.ledger, workers.ledger.proposed)
+    assert POOL // 2 < len(compared) <= POOL
+
+    resumed = Ledger(workers.study, workers.space)
+    resumed.seen = workers.ledger.seen
+    again = _pool(workers.study, workers.space, resumed, workers.ledger.proposed)
+    assert [each.point for each in again] == [each.point for each in compared]
+
+
+def test_under_a_tight_budget_as_many_networks_are_compared(
+    values: dict[str, Any], tmp_path: Path
+) -> None:
+    free = Workers({**values, "space": WIDE}, tmp_path)
+    costs = sorted(each.costs["ops"] for each in _pool(free.study, free.space, free.ledger, 1))
+    limit = costs[len(costs) // 4]
+    tight = Workers({**values, "space": WIDE, "budget": {"ops": limit}}, tmp_path)
+    pool = _pool(tight.study, tight.space, tight.ledger, 1)
+    assert len(pool) == FRESH
+    assert max(each.costs["ops"] for each in pool) <= limit
