@@ -80,6 +80,12 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes most of the time of a small analysis."""
+    monkeypatch.setattr("ir2search.report.analysis.save", lambda *_: None)
+
+
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -242,6 +242,7 @@ print(count, (peak() - before) / 1024)
     assert float(grown) < 60
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_study_on_streamed_images_is_the_same_each_time(
     picture_set: type[Pictures], quick: dict[str, Any], tmp_path: Path
 ) -> None:

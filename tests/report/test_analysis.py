@@ -24,12 +24,6 @@ def run_copy(finished_run: Path, tmp_path: Path) -> Path:
     return shutil.copytree(finished_run, tmp_path / "quick")
 
 
-@pytest.fixture
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes most of the time of a small analysis."""
-    monkeypatch.setattr("ir2search.report.analysis.save", lambda *_: None)
-
-
 def test_an_analysis_writes_every_number_and_figures(run_copy: Path) -> None:
     steps: list[tuple[str, int, int]] = []
     found = ir.analyze(run_copy, images=16, device="cpu", on_step=lambda *step: steps.append(step))
@@ -119,6 +113,7 @@ def test_what_there_is_not_is_named(run_copy: Path, asked: dict[str, Any], messa
         ir.analyze(run_copy, device="cpu", **asked)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_twins_training_is_kept_over_an_interruption(run_copy: Path) -> None:
     def interrupt(what: str, done: int, total: int) -> None:
         os.kill(os.getpid(), signal.SIGINT)

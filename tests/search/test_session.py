@@ -414,6 +414,7 @@ def test_what_goes_beyond_the_paper_can_be_searched(quick: dict[str, Any], tmp_p
         assert table[name].nunique() > 1
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize(
     ("backbone", "depth"), [("cifar-basic-resnet", 18), ("cifar-vgg", 7), ("imagenet-resnet", 18)]
 )

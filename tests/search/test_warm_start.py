@@ -151,6 +151,7 @@ def test_the_epochs_of_backbones_count_towards_the_limit(
         assert status.counts["trained"] == 1, "3 epochs of its backbone and 2 of its own"
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_twin_of_an_analysis_starts_from_a_backbone_too(
     values: dict[str, Any], tmp_path: Path, begun: list[Any]
 ) -> None:
