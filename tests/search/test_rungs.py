@@ -146,6 +146,8 @@ def test_the_best_go_on_and_the_others_are_stopped(quick: dict[str, Any], tmp_pa
             )
             for epochs, accuracy in trial.user_attrs["rungs"].items():
                 assert curve["validation_accuracy"][: int(epochs)].max() == accuracy
+    front = optuna.visualization.plot_pareto_front(storage)
+    assert sum(len(trace.x) for trace in front.data) == (begun["state"] == "trained").sum()
     ir.write_report(tmp_path / "run")
 
 
