@@ -211,9 +211,11 @@ def test_points_are_all_of_a_small_space_and_a_sample_of_a_large_one() -> None:
     drawn = list(small.points(random.Random(0), 10))
     assert sorted(map(str, drawn)) == sorted(map(str, small.grid()))
     assert drawn != list(small.grid()), "in random order"
+    assert small.size == len(drawn)
     large = space(width=Range(0.25, 1.0, log=True), threshold=Range(0.0, 1.0))
     sample = list(large.points(random.Random(0), 50))
     assert len(sample) == 50
+    assert large.size == math.inf
     assert all(0.25 <= float(point["width"]) <= 1 for point in sample)
     assert sample == list(large.points(random.Random(0), 50))
 

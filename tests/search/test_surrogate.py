@@ -10,17 +10,20 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
 import ir2search as ir
 from ir2search.errors import StudyError
 from ir2search.search.study import parse_study
 from ir2search.search.surrogate import (
+    BLAS,
     MARGIN,
     ErrorModel,
     expected_gains,
     expected_times,
     farthest,
     features,
+    on_one_thread,
     worth,
 )
 from ir2search.space import Candidate
@@ -179,3 +182,14 @@ def test_costs_below_one_are_told_apart() -> None:
     pool = np.array([[0.1], [0.2], [0.9]])
     assert farthest(pool, np.empty((0, 1))) == 0
     assert farthest(pool, pool[:1]) == 2
+
+
+def test_algebra_takes_one_thread_for_as_long_as_it_takes() -> None:
+    def threads() -> set[int]:
+        return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+    with BLAS.limit(limits=2, user_api="blas"):
+        before = threads()
+        with on_one_thread():
+            assert threads() == {1}
+        assert threads() == before
