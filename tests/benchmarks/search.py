@@ -39,6 +39,7 @@ import heapq
 import json
 import subprocess
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -62,6 +63,7 @@ import ir2search as ir
 from ir2search.search.claims import Claims
 from ir2search.search.driver import Driver
 from ir2search.search.engines import Job, Outcome, Work
+from ir2search.search.engines.processes import _end_with_driver
 from ir2search.search.limits import Stop
 from ir2search.search.observer import RunObserver
 from ir2search.search.rungs import Rungs
@@ -408,10 +410,15 @@ def run_ours(names: list[str], replicates: int, workers: int, kept: Path) -> Non
         for name in names
     ]
     todo = [job for job in jobs if not job[2].exists()]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
         running = [pool.submit(run_one, *job) for job in todo]
         for job in track(as_completed(running), "searches", total=len(todo), console=CONSOLE):
             job.result()
+
+
+def _end_with_parent() -> None:
+    """Searches do not go on when what began them is killed."""
+    threading.Thread(target=_end_with_driver, daemon=True).start()
 
 
 MOASHA = {"moasha": [], "moasha, mended": ["--mended"]}
