@@ -93,14 +93,13 @@ class CurveModel:
     def __init__(self, known: Points, errors: np.ndarray, like: CurveModel | None = None) -> None:
         values = _log_odds(errors)
         self._known, self._mean = known, float(values.mean())
-        values, near = values - self._mean, _near(known, known)
+        values, near, count = values - self._mean, _near(known, known), len(values) + 1
         best, self._shape, self._noise, self._scale = -math.inf, SHAPES[0], NOISES[0], 1.0
         for shape in SHAPES if like is None else (like._shape,):
             kernel = _kernel(shape, near)
             for noise in NOISES if like is None else (like._noise,):
                 root = np.linalg.cholesky(kernel + noise * np.eye(len(kernel)))
                 white = solve_triangular(root, values, lower=True, check_finite=False)
-                count = len(values) + 1
                 scale = float((white @ white + DOUBT) / count)
                 likelihood = -2 * float(np.log(np.diag(root)).sum()) - count * math.log(scale)
                 if likelihood > best:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ir2search.search.objectives import LATENCY, OBJECTIVES
 from ir2search.search.samplers import GENETIC, derive_seed, distributions, make_sampler
 from ir2search.search.stopwatch import Stopwatch
 from ir2search.search.study import Study
-from ir2search.space import Candidate, SearchSpace
+from ir2search.space import SearchSpace
 
 RANDOM_DRAWS = 2000
 LATEST = 128  # trials that `ehvi` learns from beside the front
@@ -85,8 +85,12 @@ def enqueue_new(
 ) -> bool:
     """Queue a point at random that is new and affordable; False if none was found."""
     generator = random.Random(derive_seed(study.seed, "enqueue", ledger.proposed))
-    for point, candidate in _new_points(space, ledger, generator, RANDOM_DRAWS):
-        if is_affordable(study, candidate, watch):
+    for point in space.points(generator, RANDOM_DRAWS):
+        try:
+            candidate = space.candidate(point)
+        except CandidateError:
+            continue
+        if candidate.id not in ledger.seen and is_affordable(study, candidate, watch):
             storage.enqueue_trial(point)
             ledger.queued += 1
             return True
@@ -240,16 +244,3 @@ def _estimate(pool: Sequence[Offer], ledger: Ledger) -> None:
         each.costs[latency.column] = float(time)
         if known:
             each.costs[latency.budget_column] = float(time)
-
-
-def _new_points(
-    space: SearchSpace, ledger: Ledger, generator: random.Random, draws: int
-) -> Iterator[tuple[dict[str, Any], Candidate]]:
-    """Points whose candidates no trial stands for, see `SearchSpace.points`."""
-    for point in space.points(generator, draws):
-        try:
-            candidate = space.candidate(point)
-        except CandidateError:
-            continue
-        if candidate.id not in ledger.seen:
-            yield point, candidate

@@ -39,7 +39,6 @@ import heapq
 import json
 import subprocess
 import tempfile
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -63,7 +62,7 @@ import ir2search as ir
 from ir2search.search.claims import Claims
 from ir2search.search.driver import Driver
 from ir2search.search.engines import Job, Outcome, Work
-from ir2search.search.engines.processes import _end_with_driver
+from ir2search.search.engines.processes import end_with_parent
 from ir2search.search.limits import Stop
 from ir2search.search.observer import RunObserver
 from ir2search.search.rungs import Rungs
@@ -410,15 +409,10 @@ def run_ours(names: list[str], replicates: int, workers: int, kept: Path) -> Non
         for name in names
     ]
     todo = [job for job in jobs if not job[2].exists()]
-    with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         running = [pool.submit(run_one, *job) for job in todo]
         for job in track(as_completed(running), "searches", total=len(todo), console=CONSOLE):
             job.result()
-
-
-def _end_with_parent() -> None:
-    """Searches do not go on when what began them is killed."""
-    threading.Thread(target=_end_with_driver, daemon=True).start()
 
 
 MOASHA = {"moasha": [], "moasha, mended": ["--mended"]}

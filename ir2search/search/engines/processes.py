@@ -170,15 +170,19 @@ def _is_at_work(worker: _Worker) -> bool:
 def _begin(study: Study, cache: Path, threads: int, stop: Any, pause: Any, waits: Any) -> None:
     torch.set_num_threads(threads)
     _begun.update(study=study, cache=cache, stop=stop, pause=pause, waits=waits)
-    threading.Thread(target=_end_with_driver, daemon=True).start()
+    end_with_parent()
 
 
-def _end_with_driver() -> None:
-    """End this process at once where its driver is no more; what is on disk is whole."""
-    driver = parent_process()
-    assert driver is not None
-    driver.join()
-    os._exit(1)
+def end_with_parent() -> None:
+    """This process ends as soon as the one that began it does; what is on disk is whole."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @cache
