@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -27,11 +28,13 @@ class Kill(ir.RunObserver):
         self.left = times
 
     def on_epoch(self, *_: object) -> None:
-        if self.left > 0:
+        if self.left == 0:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):  # the last one, gone while it is looked at
             busiest = sorted(workers_of(psutil.Process()), key=lambda child: child.cpu_times().user)
             if busiest:  # else the last one was killed a moment ago
-                self.left -= 1
                 busiest[-1].kill()
+                self.left -= 1
 
 
 def workers_of(driver: psutil.Process) -> list[psutil.Process]:
