@@ -31,8 +31,8 @@ from torch import Tensor
 import ir2search as ir
 from ir2search.information.measures import spearman
 from ir2search.models.network import TappedNetwork
-from ir2search.report.figures import save
-from ir2search.search.results import pick_trial, trial_candidate
+from ir2search.plots.figures import save
+from ir2search.runs.results import pick_trial, trial_candidate
 from ir2search.training import accuracy
 
 Maps = dict[str, Tensor]

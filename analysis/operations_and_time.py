@@ -30,13 +30,13 @@ from scipy import stats
 from scipy.optimize import nnls
 
 import ir2search as ir
-from ir2search.engine import Graph, PackedNetwork
+from ir2search.export import candidate_graph
+from ir2search.latency import engine_time, this_machine
+from ir2search.latency.measure import architecture
 from ir2search.models.families import FAMILIES
-from ir2search.report.figures import save
-from ir2search.search.results import trial_candidate
-from ir2search.shipping import candidate_graph
-from ir2search.timing import engine_time, this_machine
-from ir2search.timing.measure import architecture
+from ir2search.plots.figures import save
+from ir2search.runs.results import trial_candidate
+from ir2search.runtime import Graph, PackedNetwork
 
 DRAWN = {  # depths and widths, and how many in ten are drawn of each
     "cifar-resnet": ((8, 14, 20, 32, 44), (0.5, 1.0, 1.5, 2.0, 3.0, 4.0), 6),

@@ -23,9 +23,10 @@ from matplotlib.ticker import EngFormatter, PercentFormatter
 import ir2search as ir
 from ir2search.choices import Estimator
 from ir2search.nn.estimators import ESTIMATORS
-from ir2search.report.figures import STYLE
-from ir2search.search.rungs import Ladder, Rungs
+from ir2search.plots.figures import STYLE
+from ir2search.search.pruners.rungs import Ladder
 from ir2search.space import read_candidate
+from ir2search.study.sections import Rungs
 
 FOLDER = Path(__file__).with_name("figures")
 TRUTH = Path(__file__).parents[1] / "tests" / "benchmarks" / "truth.parquet"

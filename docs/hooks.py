@@ -76,7 +76,7 @@ def _command(name: str, command: Any) -> str:
 
 def study_file() -> str:
     """The template that `ir2search init` writes."""
-    from ir2search.search.shipped import TEMPLATE
+    from ir2search.study.shipped import TEMPLATE
 
     return (
         "# Study file\n\nWhat `ir2search init` writes: every key, with what it takes. A value is "

@@ -86,11 +86,11 @@ def _threads() -> Iterator[Finding]:
 
 def _kernels() -> Iterator[Finding]:
     """Whether the CPU kernels compile, which is tried."""
-    from ir2search.nn import native
+    from ir2search.kernels import training as kernels
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        compiled = native.library() is not None
+        compiled = kernels.library() is not None
     if compiled:
         yield Finding("CPU kernels", "good", "compiled for this CPU")
         return

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import re
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from ir2search.errors import RunError
-
-if TYPE_CHECKING:
-    import torch
-
-PACKAGES = ("ir2search", "torch", "optuna", "fvcore", "captum", "numpy", "pandas")
 
 
 @contextmanager
@@ -41,36 +30,6 @@ def locked(folder: Path, patience: float = 0) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def add_session(folder: Path, seed: int, device: torch.device) -> None:
-    """Add this session to ``environment.json``: machine, versions, device, seed, command."""
-    import torch
-
-    file = folder / "environment.json"
-    sessions = read_json(file)["sessions"] if file.exists() else []
-    sessions.append(
-        {
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "command": [Path(sys.argv[0]).name, *map(_without_password, sys.argv[1:])],
-            "seed": seed,
-            "python": platform.python_version(),
-            "platform": f"{platform.system()} {platform.machine()}",
-            "cpu": torch.backends.cpu.get_cpu_capability(),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "device": str(device),
-            "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-            "versions": {name: version(name) for name in PACKAGES},
-        }
-    )
-    write_json(file, {"sessions": sessions})
-
-
-def _without_password(argument: str) -> str:
-    """A word of a command line in which no URL has a password."""
-    argument = re.sub(r"(://[^/@\s:]*):[^@\s]*@", r"\1@", argument)
-    return re.sub(r"([?&][^=&]*pass[^=&]*=)[^&]*", r"\1", argument, flags=re.IGNORECASE)
 
 
 def read_json(file: Path) -> Any:

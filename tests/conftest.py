@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+import pandas as pd
 import pytest
 import tomli_w
 
@@ -73,7 +74,7 @@ def write_study(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a quick study that ran to its end; tests only read it."""
     import ir2search as ir
-    from ir2search.search.study import parse_study
+    from ir2search.study.schema import parse_study
 
     folder = tmp_path_factory.mktemp("runs") / "quick"
     ir.run(parse_study(QUICK, "quick.toml"), folder, device="cpu")
@@ -83,7 +84,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes most of the time of a small analysis."""
-    monkeypatch.setattr("ir2search.report.analysis.save", lambda *_: None)
+    monkeypatch.setattr("ir2search.information.analysis.save", lambda *_: None)
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -166,3 +167,35 @@ def _become(
 def _text(stream: BinaryIO) -> str:
     stream.seek(0)
     return stream.read().decode()
+
+
+@pytest.fixture
+def found() -> Callable[[Path], pd.DataFrame]:
+    """What a run found, whatever the order in which its trials ended; all have ended."""
+
+    def read(folder: Path) -> pd.DataFrame:
+        from ir2search import trials
+
+        table = trials(folder)
+        assert not table["state"].isin(["unfinished", "waiting"]).any()
+        trained = table[table["state"] == "trained"].set_index("candidate_id").sort_index()
+        assert trained.index.is_unique
+        for number, epochs in zip(trained["number"], trained["epochs"], strict=True):
+            curve = pd.read_json(folder / f"trials/{number}/curve.jsonl", lines=True)
+            assert list(curve["epoch"]) == list(range(1, epochs + 1))
+        return trained[["accuracy", "test_accuracy", "ops", "best_epoch", "epochs"]]
+
+    return read
+
+
+@pytest.fixture
+def same(found: Callable[[Path], pd.DataFrame]) -> Callable[[Path, Path], None]:
+    """Check that two runs found the same.
+
+    The sampler of `quick` is random, so that the order of results changes no proposal.
+    """
+
+    def check(one: Path, other: Path) -> None:
+        pd.testing.assert_frame_equal(found(one), found(other), check_dtype=False)
+
+    return check

@@ -26,7 +26,7 @@ def test_every_public_name_loads_and_no_other_is_public() -> None:
 def test_functions_stay_functions_whatever_is_imported() -> None:
     code = (
         "import ir2search as ir, ir2search.search.session, ir2search.costs.count, "
-        "ir2search.report.analysis, ir2search.cli.progress\n"
+        "ir2search.information.analysis, ir2search.cli.progress\n"
         "for name in ('cost', 'run', 'restrict', 'front', 'trials', 'status', 'analyze'):\n"
         "    assert callable(getattr(ir, name)), name\n"
     )
@@ -75,7 +75,7 @@ def test_the_readmes_commands_and_studies_exist() -> None:
 def test_the_readmes_study_file_is_valid() -> None:
     import tomllib
 
-    from ir2search.search.study import parse_study
+    from ir2search.study.schema import parse_study
 
     (block,) = re.findall(r"```toml\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
     study = parse_study(tomllib.loads(block), "readme.toml")

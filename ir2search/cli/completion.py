@@ -8,7 +8,7 @@ from pathlib import Path
 
 def study_names(incomplete: str) -> list[str]:
     """Shipped studies, and study files."""
-    from ir2search.search.shipped import shipped_studies
+    from ir2search.study.shipped import shipped_studies
 
     return [*_begun(shipped_studies(), incomplete), *_paths(incomplete, "*.toml")]
 

@@ -43,8 +43,7 @@ def export(
       ir2search export cifar-resnet20 --weights best.safetensors --data cifar10/
     """
     from ir2search.cli.show import show_exported
-    from ir2search.search import export_trial
-    from ir2search.shipping import SUFFIXES, export_weights
+    from ir2search.export import SUFFIXES, export_trial, export_weights
 
     if weights is None:
         done = export_trial(what, trial, format, file=out, data=data, license=license)

@@ -20,7 +20,7 @@ def presets(as_json: Json = False) -> None:
       ir2search presets --json | jq '.[] | select(.ops < 1e8) | .name'
     """
     from ir2search.cli.show import show_presets
-    from ir2search.search.survey import survey_presets
+    from ir2search.study.survey import survey_presets
 
     show_presets(survey_presets(), as_json)
 
@@ -77,7 +77,8 @@ def train(
     from ir2search.cli.progress import TrainingProgress
     from ir2search.cli.show import show_training
     from ir2search.interrupts import deferred_interrupts
-    from ir2search.training import Interrupted, train_network
+    from ir2search.training import Interrupted
+    from ir2search.zoo import train_network
 
     folder = out or Path("runs") / f"train-{Path(what).stem}"
     try:
@@ -121,7 +122,7 @@ def evaluate(
       ir2search evaluate --preset cifar-resnet20 --weights resnet20.th --data cifar10/
     """
     from ir2search.cli.show import show_evaluation
-    from ir2search.released import evaluate_released
+    from ir2search.zoo.released import evaluate_released
 
     show_evaluation(evaluate_released(preset, weights, data, runs / ".cache", device), as_json)
 
@@ -168,7 +169,7 @@ def analyze(
     """
     from ir2search.cli.progress import analysis_progress
     from ir2search.cli.show import show_analyses
-    from ir2search.report import analyze_trials, analyze_weights
+    from ir2search.information import analyze_trials, analyze_weights
 
     asked: dict[str, Any] = {
         "data": data,

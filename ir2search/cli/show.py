@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from ir2search.costs import Cost
     from ir2search.doctor import Finding
+    from ir2search.export import Exported
+    from ir2search.information import Analysis
     from ir2search.latency import Latency
-    from ir2search.released import Evaluation
-    from ir2search.report import Analysis
-    from ir2search.search import RunStatus
-    from ir2search.search.survey import Preset, StudySurvey
-    from ir2search.shipping import Exported
-    from ir2search.training import TrainedNetwork
+    from ir2search.runs import RunStatus
+    from ir2search.study.survey import Preset, StudySurvey
+    from ir2search.zoo import TrainedNetwork
+    from ir2search.zoo.released import Evaluation
 
 PIPE_WIDTH = 200  # what goes to a file or a pipe is not folded to a terminal's width
 
@@ -48,7 +48,7 @@ def _status(status: RunStatus) -> Group:
 
 def show_analyses(analyses: Sequence[Analysis], as_json: bool) -> None:
     """Measures by layer of one network or of several."""
-    from ir2search.search import records
+    from ir2search.runs import records
 
     if as_json:
         found = [
@@ -253,7 +253,7 @@ def watch_status(folder: Path, as_json: bool) -> None:
     """A run's counts and front, anew whenever they change, until it has ended."""
     from rich.live import Live
 
-    from ir2search.search import watch
+    from ir2search.runs import watch
 
     if as_json or not sys.stdout.isatty():
         for status in watch(folder):
@@ -268,7 +268,7 @@ def watch_status(folder: Path, as_json: bool) -> None:
 
 
 def _front_table(front: pd.DataFrame) -> Table:
-    from ir2search.search import records
+    from ir2search.runs import records
 
     rows = records(front)
     confirmed = any(len(row["seed_accuracies"]) > 1 for row in rows)

@@ -26,7 +26,7 @@ def init(
       ir2search init
       ir2search init birds.toml --data birds/
     """
-    from ir2search.search import write_template
+    from ir2search.study import write_template
 
     write_template(file, data)
     if as_json:
@@ -81,8 +81,8 @@ def run(
     """
     from ir2search.cli.progress import RunProgress
     from ir2search.cli.show import show_status
-    from ir2search.search import load_study
     from ir2search.search import run as run_study
+    from ir2search.study import load_study
 
     asked = load_study(study)
     if trials is not None:
@@ -158,7 +158,7 @@ def status(
       ir2search status runs/digits --json | jq '.front[0].candidate_id'
     """
     from ir2search.cli.show import show_status, watch_status
-    from ir2search.search import status as run_status
+    from ir2search.runs import status as run_status
 
     if watch:
         watch_status(folder, as_json)
@@ -233,6 +233,6 @@ def studies(as_json: Json = False) -> None:
       ir2search studies
     """
     from ir2search.cli.show import show_studies
-    from ir2search.search.survey import survey_studies
+    from ir2search.study.survey import survey_studies
 
     show_studies(survey_studies(), as_json)

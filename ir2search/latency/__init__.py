@@ -1,4 +1,4 @@
-"""How long a network takes, beside other ways to run it, in one process."""
+"""How long a network takes, on this runtime and on others."""
 
 import lazy_loader
 

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from ir2search import text
-from ir2search.engine import Graph, PackedNetwork, read_about, read_packed
 from ir2search.errors import InputError
+from ir2search.export import SUFFIXES, candidate_graph
+from ir2search.latency.clock import Timing, timed
 from ir2search.latency.rivals import RIVALS, Way, float_twin
-from ir2search.shipping import SUFFIXES, candidate_graph
+from ir2search.runtime import Graph, PackedNetwork, read_about, read_packed
 from ir2search.space import Candidate, candidate_from_dict
-from ir2search.timing import Timing, timed
 from ir2search.zoo import named_candidate
 
 LARGEST = 2**28  # values in a batch of images: 1 GiB

@@ -14,7 +14,7 @@ import onnx
 import torch
 from torch import nn
 
-from ir2search.shipping.onnx_graph import INPUT, onnx_model
+from ir2search.export.onnx_graph import INPUT, onnx_model
 from ir2search.space import Candidate, build
 
 Way = Callable[[np.ndarray], np.ndarray]  # images (N, C, H, W) float32 to logits (N, classes)

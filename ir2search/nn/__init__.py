@@ -1,5 +1,6 @@
 """The method's building blocks: binary layers, information restriction, information recovery."""
 
+from ir2search.kernels.training import keep_memory
 from ir2search.nn.activation import ShiftedPReLU, make_activation
 from ir2search.nn.binary import Binarisation, BinaryConv2d, sharpen
 from ir2search.nn.estimators import (
@@ -11,7 +12,6 @@ from ir2search.nn.estimators import (
     tanh_sign,
 )
 from ir2search.nn.fused import Normed, normed
-from ir2search.nn.native import keep_memory
 from ir2search.nn.recovery import InformationRecovery, fusion_channels
 from ir2search.nn.restriction import attention_map, restrict
 

@@ -1,9 +1,9 @@
 """Fused operations on a CPU where gradients are allowed; torch's own everywhere else.
 
-A convolution of signs needs no multiplication (see ``native.cpp``), and between two convolutions
-lie a sign, a BatchNorm, a sum and an activation, each of them a sweep over feature maps that fit no
-cache. Here each operation is one autograd Function that sweeps as seldom as it can, and keeps
-nothing that can be computed again.
+A convolution of signs needs no multiplication (see ``kernels/training.cpp``), and between two
+convolutions lie a sign, a BatchNorm, a sum and an activation, each of them a sweep over feature
+maps that fit no cache. Here each operation is one autograd Function that sweeps as seldom as it
+can, and keeps nothing that can be computed again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ir2search.choices import Estimator
-from ir2search.nn.native import library
+from ir2search.kernels.training import library
 
 _NUMBERS: dict[Estimator, int] = {"polynomial": 0, "straight-through": 1, "tanh": 2}
 LARGEST_SUM = 2**15 - 1  # of signs, as the kernels add them up

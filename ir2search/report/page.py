@@ -17,15 +17,16 @@ from markupsafe import Markup
 from ir2search import text
 from ir2search.files import write_text
 from ir2search.information import trust
+from ir2search.plots.figures import COLUMNS, FIGURES, fronts_figure, save
+from ir2search.plots.information_figures import FIGURES as ANALYSIS
 from ir2search.report.comparison import compare, comparison_table
-from ir2search.report.figures import COLUMNS, FIGURES, fronts_figure, save
-from ir2search.report.information_figures import FIGURES as ANALYSIS
 from ir2search.report.paper import write_tables
 from ir2search.report.tables import ReportData, report_data
 from ir2search.report.view import answer, comparison_view, page_view
-from ir2search.search import records, trials
-from ir2search.search.folder import STUDY_FILE, saved_study
-from ir2search.search.warm_start import backbone_curves
+from ir2search.runs import records, trials
+from ir2search.runs.backbones import backbone_curves
+from ir2search.runs.layout import STUDY_FILE
+from ir2search.runs.saved import saved_study
 
 TEMPLATES = Path(__file__).with_name("templates")
 LABELS = {"accuracy": "accuracy", "ops": "OPs"}

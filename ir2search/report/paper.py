@@ -11,7 +11,7 @@ import pandas as pd
 from ir2search import text
 from ir2search.files import write_text
 from ir2search.report.tables import ReportData
-from ir2search.search import records
+from ir2search.runs import records
 
 
 def write_tables(data: ReportData, answers: Sequence[dict[str, str]], target: Path) -> None:

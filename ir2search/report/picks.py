@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ir2search.search.objectives import OBJECTIVES
-from ir2search.search.study import Study
+from ir2search.study.objectives import OBJECTIVES
+from ir2search.study.schema import Study
 
 STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)  # of round budgets, times powers of ten
 

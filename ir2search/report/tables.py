@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ir2search.files import read_json, read_json_lines
+from ir2search.runs.results import front_of, knee, minimised
 from ir2search.search.confirm import indistinguishable
-from ir2search.search.results import front_of, knee, minimised
-from ir2search.search.study import Study
+from ir2search.study.schema import Study
 
 DETAILED = 400  # trials beyond the front
 

@@ -18,11 +18,11 @@ from ir2search.report.comparison import Comparison
 from ir2search.report.parameters import parameter_values, study_parameters
 from ir2search.report.picks import budget_name, picks
 from ir2search.report.tables import ReportData
-from ir2search.search import records
-from ir2search.search.folder import trial_folder
-from ir2search.search.objectives import OBJECTIVES, own_columns
-from ir2search.search.results import trial_candidate
+from ir2search.runs import records
+from ir2search.runs.layout import trial_folder
+from ir2search.runs.results import trial_candidate
 from ir2search.space import TAP, Candidate
+from ir2search.study.objectives import OBJECTIVES, own_columns
 from ir2search.zoo import preset, presets
 
 AXES = {  # columns that an axis of the front may show, with their names

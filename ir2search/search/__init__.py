@@ -1,4 +1,4 @@
-"""A study: its file, its objectives, the loop that asks, trains and tells, and its results."""
+"""Search: propose candidates, have them trained, learn from what they reach."""
 
 import lazy_loader
 

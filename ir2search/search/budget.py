@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from ir2search.costs import Cost, cost
+from ir2search.costs import cost
 from ir2search.errors import CandidateError, SpaceError, StudyError
 from ir2search.models.check import check_network
 from ir2search.models.families import FAMILIES
-from ir2search.search.engines.job import OUT_OF_MEMORY
-from ir2search.search.objectives import LATENCY, OBJECTIVES, costs_of
+from ir2search.search.executors.job import OUT_OF_MEMORY
 from ir2search.search.stopwatch import Stopwatch
-from ir2search.search.study import Study
 from ir2search.space import Candidate, SearchSpace, build
+from ir2search.study.budget import over_budget, study_costs
+from ir2search.study.objectives import LATENCY, OBJECTIVES
+from ir2search.study.schema import Study
 
 TRIED = 500  # candidates at random, before a budget on a cost of somebody's own is refused
 TIMED = 3  # candidates, before a budget on the latency is refused
@@ -111,23 +111,6 @@ def _check_backbone(space: SearchSpace) -> None:
         family = FAMILIES[name]
         stem, classes = family.stem_channels(candidate.width), candidate.classes
         check_network(name, family, build(candidate), stem, candidate.image, classes)
-
-
-def study_costs(study: Study, candidate: Candidate, price: Cost) -> dict[str, Any]:
-    """All costs by column that a study asks for and that are counted, see `costs_of`."""
-    return costs_of(candidate, price, study.costs)
-
-
-def over_budget(study: Study, costs: Mapping[str, Any]) -> str | None:
-    """A sentence on the first of these costs over the budget; None within the budget.
-
-    A latency that is not measured yet is not over it.
-    """
-    for name, limit in study.budget.items():
-        value = costs.get(OBJECTIVES[name].budget_column, 0.0)
-        if value > limit:
-            return f"over budget: {name} {value:g} > {limit:g}"
-    return None
 
 
 def is_affordable(study: Study, candidate: Candidate, watch: Stopwatch) -> bool:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from ir2search.search.engines.job import Job
-from ir2search.search.folder import RESULT, SEEDS, trial_folder
-from ir2search.search.samplers import derive_seed
-from ir2search.search.study import Study
-from ir2search.search.warm_start import shared_backbone
+from ir2search.runs.backbones import shared_backbone
+from ir2search.runs.layout import RESULT, SEEDS, trial_folder
+from ir2search.search.executors.job import Job
+from ir2search.seeds import derive_seed
 from ir2search.space import Candidate
+from ir2search.study.schema import Study
 
 SIGNIFICANCE = 0.05
 

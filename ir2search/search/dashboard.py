@@ -9,8 +9,8 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from ir2search.errors import InputError
-from ir2search.search.folder import saved_study
-from ir2search.search.storage import open_storage
+from ir2search.runs.saved import saved_study
+from ir2search.runs.storage import open_storage
 
 
 class _Quiet(WSGIRequestHandler):

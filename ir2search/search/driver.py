@@ -14,20 +14,21 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from ir2search.costs import Cost, cost
 from ir2search.errors import CandidateError, StudyError
 from ir2search.files import write_json
-from ir2search.search.budget import over_budget, study_costs
+from ir2search.runs.backbones import shared_backbone
+from ir2search.runs.layout import RESULT, TEST_FILE, trial_folder
+from ir2search.runs.results import RUNGS, front_of, recorded, state_of
 from ir2search.search.claims import Claims
 from ir2search.search.confirm import further_seeds
-from ir2search.search.engines import OUT_OF_MEMORY, Engine, Job, Outcome, Work, reason_of
-from ir2search.search.folder import RESULT, TEST_FILE, trial_folder
+from ir2search.search.executors import OUT_OF_MEMORY, Engine, Job, Outcome, Work, reason_of
 from ir2search.search.ledger import Ledger
+from ir2search.search.limits import limit_reached
 from ir2search.search.observer import RunObserver
-from ir2search.search.proposals import ask, enqueue_new, goes_on
-from ir2search.search.results import RUNGS, front_of, recorded, state_of
-from ir2search.search.samplers import derive_seed
+from ir2search.search.samplers.proposals import ask, enqueue_new, goes_on
 from ir2search.search.stopwatch import Stopwatch
-from ir2search.search.study import Study
-from ir2search.search.warm_start import shared_backbone
+from ir2search.seeds import derive_seed
 from ir2search.space import Candidate, SearchSpace
+from ir2search.study.budget import over_budget, study_costs
+from ir2search.study.schema import Study
 from ir2search.training import Interrupted, TrainingResult, accuracy, load_network
 from ir2search.training.checkpoint import BEST
 
@@ -181,7 +182,9 @@ class Driver:
         """Which of the study's limits is met, if any."""
         seconds = time.monotonic() - self.began
         ladder = self.ledger.ladder
-        return self.study.stop.reason(seconds, self.ledger.spent, ladder.begun(), ladder.finished())
+        return limit_reached(
+            self.study.stop, seconds, self.ledger.spent, ladder.begun(), ladder.finished()
+        )
 
     def _climb(self) -> bool | None:
         """Go on with a trial that waits at a rung.

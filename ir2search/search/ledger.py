@@ -8,11 +8,11 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ir2search.search.objectives import MEDIAN, OBJECTIVES
-from ir2search.search.results import RUNGS, State, state_of
-from ir2search.search.rungs import Ladder, Observations
-from ir2search.search.study import Study
+from ir2search.runs.results import RUNGS, State, state_of
+from ir2search.search.pruners.rungs import Ladder, Observations
 from ir2search.space import Candidate, SearchSpace
+from ir2search.study.objectives import MEDIAN, OBJECTIVES
+from ir2search.study.schema import Study
 
 
 @dataclass(frozen=True)

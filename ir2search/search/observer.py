@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ir2search.costs import Cost
-from ir2search.search.results import State
-from ir2search.search.study import Study
+from ir2search.runs.results import State
 from ir2search.space import Candidate
+from ir2search.study.schema import Study
 from ir2search.training import EpochResult
 
 

@@ -11,22 +11,25 @@ from typing import Literal
 import optuna
 import torch
 
+from ir2search.environment import add_session
 from ir2search.errors import RunError
-from ir2search.files import add_session, locked
+from ir2search.files import locked
 from ir2search.interrupts import deferred_interrupts
+from ir2search.runs.images import DATA, check_data
+from ir2search.runs.layout import CACHE
+from ir2search.runs.results import RunStatus, status
+from ir2search.runs.saved import check_claim, saved_study, write_study
+from ir2search.runs.storage import is_shared, open_storage, storage_errors
 from ir2search.search.budget import check_budget
 from ir2search.search.claims import Claims
 from ir2search.search.driver import Driver
-from ir2search.search.engines import Engine, Inline, Processes, Work, open_work
-from ir2search.search.engines.cluster import Cluster, with_tests
-from ir2search.search.engines.devices import worker_devices, worker_threads
-from ir2search.search.folder import CACHE, check_claim, definition, saved_study, write_study
-from ir2search.search.images import DATA, check_data
+from ir2search.search.executors import Engine, Inline, Processes, Work, open_work
+from ir2search.search.executors.cluster import Cluster, with_tests
+from ir2search.search.executors.devices import worker_devices, worker_threads
 from ir2search.search.observer import RunObserver
-from ir2search.search.results import RunStatus, status
 from ir2search.search.stopwatch import Stopwatch, check_machine
-from ir2search.search.storage import is_shared, open_storage, storage_errors
-from ir2search.search.study import Study
+from ir2search.study.schema import Study
+from ir2search.study.serialise import definition
 from ir2search.training import Interrupted
 
 PATIENCE = 60.0  # seconds for other drivers to begin on the same study
@@ -63,7 +66,7 @@ def run(
             takes what the study's ``resources`` say.
         address: of the cluster, ``"auto"`` or ``"HOST:PORT"``.
         storage: where the trials are kept; SQLite in the folder where left out. ``"journal"``, or
-            the URL of a database server, see `ir2search.search.storage`, or its proxy's.
+            the URL of a database server, see `ir2search.runs.storage`, or its proxy's.
         observer: told what happens.
 
     Raises:

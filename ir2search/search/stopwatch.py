@@ -8,13 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ir2search.errors import CandidateError, RunError, StudyError
+from ir2search.export import candidate_graph
 from ir2search.files import write_json
-from ir2search.search.folder import CACHE, LATENCY_FILE
-from ir2search.search.objectives import HIGH, LATENCY, LOW, MEDIAN, OBJECTIVES
-from ir2search.search.study import Study
-from ir2search.shipping import candidate_graph
-from ir2search.space import Candidate
-from ir2search.timing import (
+from ir2search.latency import (
     EngineTime,
     Setting,
     cached_time,
@@ -23,7 +19,11 @@ from ir2search.timing import (
     read_time,
     this_machine,
 )
-from ir2search.timing.measure import Quiet
+from ir2search.latency.measure import Quiet
+from ir2search.runs.layout import CACHE, LATENCY_FILE
+from ir2search.space import Candidate
+from ir2search.study.objectives import HIGH, LATENCY, LOW, MEDIAN, OBJECTIVES
+from ir2search.study.schema import Study
 
 if TYPE_CHECKING:
     import optuna

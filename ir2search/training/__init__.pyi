@@ -1,5 +1,3 @@
-from .catalogue import named_recipe as named_recipe
-from .catalogue import recipes as recipes
 from .checkpoint import load_network as load_network
 from .distillation import load_teacher as load_teacher
 from .loop import EpochResult as EpochResult
@@ -10,5 +8,3 @@ from .loop import pick_device as pick_device
 from .loop import train as train
 from .recipe import Distillation as Distillation
 from .recipe import Recipe as Recipe
-from .single import TrainedNetwork as TrainedNetwork
-from .single import train_network as train_network

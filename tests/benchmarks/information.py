@@ -30,14 +30,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from ir2search.information.attributions import (
-    STEPS,
-    MethodName,
-    _parts,
-    _sizes,
-    attribute,
-    frozen,
-)
+from ir2search.information.attributions import STEPS, MethodName, _parts, _sizes, attribute, frozen
 from ir2search.information.chain import INPUT, Chain
 from ir2search.information.measure import BINARY, PLAIN, TWIN, Images, Settings, measure
 from ir2search.models.network import TappedNetwork

@@ -16,14 +16,14 @@ import torch
 from torch import nn
 
 import ir2search as ir
-from ir2search.engine import write_packed
-from ir2search.engine.graph import Graph, Node
-from ir2search.engine.kernels import Words
-from ir2search.engine.plan import Unit
-from ir2search.engine.steps import make_step
+from ir2search.export.describe import describe
+from ir2search.latency import Timing, timed
 from ir2search.latency.rivals import onnxruntime_float, onnxruntime_int8
-from ir2search.shipping.describe import describe
-from ir2search.timing import Timing, timed
+from ir2search.runtime import write_packed
+from ir2search.runtime.graph import Graph, Node
+from ir2search.runtime.kernels import Words
+from ir2search.runtime.plan import Unit
+from ir2search.runtime.steps import make_step
 
 CONVOLUTIONS = ((64, 56), (128, 28), (256, 14), (512, 7))  # channels and side, as in ResNet-18
 NETWORKS = (("cifar-resnet20", 1), ("imagenet-resnet18-D", 2))  # with threads

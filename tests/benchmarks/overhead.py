@@ -36,15 +36,15 @@ from optuna.trial import Trial
 
 import ir2search as ir
 from ir2search.costs import Cost
+from ir2search.runs.saved import write_study
+from ir2search.runs.storage import open_storage
 from ir2search.search.claims import Claims
 from ir2search.search.driver import Driver
-from ir2search.search.engines import Job, Outcome, Work
-from ir2search.search.folder import write_study
+from ir2search.search.executors import Job, Outcome, Work
 from ir2search.search.observer import RunObserver
-from ir2search.search.proposals import ask
+from ir2search.search.samplers.proposals import ask
 from ir2search.search.stopwatch import Stopwatch
-from ir2search.search.storage import open_storage
-from ir2search.search.study import parse_study
+from ir2search.study.schema import parse_study
 from ir2search.training import EpochResult, Interrupted, TrainingResult
 
 TABLE = Path(__file__).with_name("truth.parquet")
@@ -138,7 +138,7 @@ def drive(study: ir.Study, folder: Path, engine: Dealt, recorded: int) -> tuple[
 
     with (
         mock.patch("ir2search.search.driver.cost", engine.cost),
-        mock.patch("ir2search.search.proposals.cost", engine.cost),
+        mock.patch("ir2search.search.samplers.proposals.cost", engine.cost),
         mock.patch("ir2search.search.driver.ask", timed),
         contextlib.suppress(Interrupted),
     ):

@@ -25,11 +25,13 @@ from optuna.trial import TrialState, create_trial
 from playwright.sync_api import sync_playwright
 
 import ir2search as ir
-from ir2search.files import add_session, write_json
-from ir2search.search.folder import trial_folder, write_study
-from ir2search.search.samplers import distributions
-from ir2search.search.storage import open_storage
-from ir2search.search.study import parse_study
+from ir2search.environment import add_session
+from ir2search.files import write_json
+from ir2search.runs.layout import trial_folder
+from ir2search.runs.saved import write_study
+from ir2search.runs.storage import open_storage
+from ir2search.search.samplers.optuna_samplers import distributions
+from ir2search.study.schema import parse_study
 
 EPOCHS = 20
 SPACE = {

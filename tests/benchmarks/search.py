@@ -61,15 +61,15 @@ from rich.table import Table
 import ir2search as ir
 from ir2search.search.claims import Claims
 from ir2search.search.driver import Driver
-from ir2search.search.engines import Job, Outcome, Work
-from ir2search.search.engines.processes import end_with_parent
-from ir2search.search.limits import Stop
+from ir2search.search.executors import Job, Outcome, Work
+from ir2search.search.executors.processes import end_with_parent
 from ir2search.search.observer import RunObserver
-from ir2search.search.rungs import Rungs
-from ir2search.search.samplers import derive_seed, distributions
+from ir2search.search.samplers.optuna_samplers import distributions
+from ir2search.search.samplers.surrogate import LEAST_ERROR, QUANTILES, mean_gains
 from ir2search.search.stopwatch import Stopwatch
-from ir2search.search.study import Study
-from ir2search.search.surrogate import LEAST_ERROR, QUANTILES, mean_gains
+from ir2search.seeds import derive_seed
+from ir2search.study.schema import Study
+from ir2search.study.sections import Rungs, Stop
 from ir2search.training import EpochResult, Interrupted, TrainingResult
 
 HERE = Path(__file__).parent

@@ -29,9 +29,9 @@ from scipy.stats import kendalltau
 
 import ir2search as ir
 from ir2search.data import ImageData, load_data
-from ir2search.search.study import WarmStart
-from ir2search.search.warm_start import backbone_curves, shared_backbone
+from ir2search.runs.backbones import backbone_curves, shared_backbone
 from ir2search.space import Candidate, candidate_from_dict
+from ir2search.study.sections import WarmStart
 
 TRUTH = ir.load_study(Path(__file__).with_name("truth.toml"))
 # of as many epochs as a full training

@@ -16,7 +16,7 @@ from PIL import Image
 import ir2search as ir
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
-RELEASED = Path(__file__).parents[1] / "released"
+RELEASED = Path(__file__).parents[1] / "zoo" / "released"
 
 
 def test_a_study_from_the_command_line_to_its_report_and_analysis(

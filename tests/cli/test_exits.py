@@ -116,7 +116,7 @@ def test_what_fails_outside_of_us_is_exit_code_1(ir2search: Command, tmp_path: P
 def test_ctrl_c_is_exit_code_130(finished_run: Path) -> None:
     """Watching a run that does not end, since it is asked for more."""
     code = (
-        "import signal, sys, ir2search.search.results as r; from ir2search.cli.app import main\n"
+        "import signal, sys, ir2search.runs.results as r; from ir2search.cli.app import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in the background
         "r.RunStatus.has_ended = False\n"
         "sys.argv = ['ir2search', 'status', sys.argv[1], '--watch']; main()"

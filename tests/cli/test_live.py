@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import ir2search as ir
-from ir2search.search import watch
-from ir2search.search.study import parse_study
+from ir2search.runs import watch
+from ir2search.study.schema import parse_study
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 

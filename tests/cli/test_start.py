@@ -15,7 +15,7 @@ import pytest
 import ir2search as ir
 from ir2search.cli.completion import network_names, run_folders, study_names
 from ir2search.doctor import Finding, examine
-from ir2search.search import shipped_studies
+from ir2search.study import shipped_studies
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -79,7 +79,7 @@ def found(findings: list[Finding], subject: str) -> Finding:
 def test_doctor_says_what_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
-    from ir2search.nn import native
+    from ir2search.kernels import training as native
 
     findings = examine(runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()

@@ -20,7 +20,7 @@ from ir2search.data import Augmentation, DataConfig, ImageData, StreamedSplit, l
 from ir2search.data.loader import Split, crop_box
 from ir2search.data.stream import decode_crop
 from ir2search.errors import DataError
-from ir2search.search.study import parse_study
+from ir2search.study.schema import parse_study
 
 Pictures = Any
 

@@ -23,7 +23,7 @@ from PIL import Image
 
 import ir2search as ir
 from ir2search.cli.app import app, main
-from ir2search.search.study import parse_study
+from ir2search.study.schema import parse_study
 
 Forked = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -145,7 +145,7 @@ def runnable() -> list[Any]:
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished run of `digits`, as a study of seconds, and images of one's own."""
-    from ir2search.search import write_template
+    from ir2search.study import write_template
 
     folder = tmp_path_factory.mktemp("docs")
     ir.run(parse_study(tiny(), "digits.toml"), folder / "runs" / "digits", device="cpu")
@@ -175,7 +175,7 @@ def inside(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work there; what is forked meanwhile finds the tiny study under its name."""
     import tomli_w
 
-    from ir2search.search import study
+    from ir2search.study import schema as study
 
     file = workplace / "tiny" / "digits.toml"
     file.parent.mkdir(exist_ok=True)

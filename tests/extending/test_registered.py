@@ -21,11 +21,11 @@ from ir2search.information.registered import MEASURES, measured
 from ir2search.models.build import BUILDERS
 from ir2search.models.families import FAMILIES
 from ir2search.search.budget import check_budget
-from ir2search.search.engines.job import Job, Silent, Work, perform
-from ir2search.search.objectives import OBJECTIVES, costs_of
+from ir2search.search.executors.job import Job, Silent, Work, perform
 from ir2search.search.stopwatch import Stopwatch
-from ir2search.search.study import Study, load_study, parse_study
-from ir2search.search.survey import survey_studies
+from ir2search.study.objectives import OBJECTIVES, costs_of
+from ir2search.study.schema import Study, load_study, parse_study
+from ir2search.study.survey import survey_studies
 
 NARROW = """
 import ir2search as ir
@@ -181,7 +181,7 @@ def test_a_machine_of_a_cluster_needs_no_file_of_the_studys(
     recipe = ir.Recipe(epochs=1, warmup_epochs=0, batch_size=512)
     sent.write_bytes(cloudpickle.dumps((job, Work(recipe, data, None, modules))))
     code = (
-        "import pickle, sys, torch; from ir2search.search.engines.job import Silent, perform\n"
+        "import pickle, sys, torch; from ir2search.search.executors.job import Silent, perform\n"
         "job, work = pickle.load(open(sys.argv[1], 'rb'))\n"
         "done = perform(job, work, torch.device('cpu'), Silent(), lambda: False)\n"
         "print(done.failure, done.result.best.epoch)"

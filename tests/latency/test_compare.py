@@ -13,9 +13,8 @@ import torch
 
 import ir2search as ir
 from ir2search.errors import InputError
-from ir2search.latency import Latency, Measured
+from ir2search.latency import Latency, Measured, Timing
 from ir2search.latency.rivals import float_twin, onnxruntime_float, onnxruntime_int8
-from ir2search.timing import Timing
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 TINY = ir.Candidate(depth=8, width=0.25, image=(3, 12, 12))

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ir2search.choices import Estimator
+from ir2search.kernels.training import library
 from ir2search.models.network import Plan
 from ir2search.models.resnet import BasicBlock, BiRealUnit, ResidualUnit
 from ir2search.models.vgg import ConvBlock
 from ir2search.nn import Binarisation, BinaryConv2d, InformationRecovery, Normed, normed
 from ir2search.nn.fused import LARGEST_SUM, SignConvolution, is_fusable, sign_convolution
-from ir2search.nn.native import library
 from ir2search.space import Candidate, build
 
 pytestmark = pytest.mark.skipif(library() is None, reason="needs a C++ compiler with OpenMP")

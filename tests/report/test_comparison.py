@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import arrays
 import ir2search as ir
 from ir2search.errors import RunError
 from ir2search.report.comparison import coverage
-from ir2search.search.results import minimised
-from ir2search.search.study import parse_study
+from ir2search.runs.results import minimised
+from ir2search.study.schema import parse_study
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from PIL import Image
 
 import ir2search as ir
 from ir2search.errors import RunError
-from ir2search.search.study import parse_study
+from ir2search.study.schema import parse_study
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from ir2search.report.parameters import ParameterStudy, study_parameters
-from ir2search.search.study import parse_study
 from ir2search.space import SearchSpace
+from ir2search.study.schema import parse_study
 
 SPACE = {
     "depth": [8, 14, 20],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import ir2search as ir
 from ir2search.report.picks import picks
-from ir2search.search.study import Study, parse_study
+from ir2search.study.schema import Study, parse_study
 
 VALUES: dict[str, Any] = {"space": {"depth": [8, 14]}}
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import ir2search as ir
 from ir2search.report.tables import hypervolumes, report_data
-from ir2search.search.study import parse_study
+from ir2search.study.schema import parse_study
 
 STUDY = parse_study({"space": {}, "objectives": ["accuracy", "ops"]}, "a.toml")
 

@@ -8,7 +8,7 @@ import pytest
 
 import ir2search as ir
 from ir2search.search.confirm import indistinguishable
-from ir2search.search.study import parse_study
+from ir2search.study.schema import parse_study
 
 
 class Confirmed(ir.RunObserver):

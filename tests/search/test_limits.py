@@ -7,8 +7,9 @@ import pytest
 
 import ir2search as ir
 from ir2search.errors import StudyError
-from ir2search.search.limits import Stop, stale
-from ir2search.search.study import parse_study
+from ir2search.search.limits import stale
+from ir2search.study.schema import parse_study
+from ir2search.study.sections import Stop
 
 FINISHED = [(0, (0.5, 1.0)), (2, (0.4, 2.0)), (3, (0.6, 3.0))]
 

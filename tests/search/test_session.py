@@ -22,8 +22,8 @@ import ir2search as ir
 from ir2search.data import load_data
 from ir2search.errors import RunError, SpaceError, WeightsError
 from ir2search.files import locked
-from ir2search.search.study import Sampler, parse_study
 from ir2search.space import build, candidate_from_dict
+from ir2search.study.schema import Sampler, parse_study
 from ir2search.training import EpochResult
 
 

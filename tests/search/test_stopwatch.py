@@ -17,13 +17,13 @@ from torch import nn
 import ir2search as ir
 from ir2search.errors import RunError, SpaceError, StudyError
 from ir2search.files import read_json
-from ir2search.search.engines.processes import Processes
+from ir2search.latency import Timing, engine_time, on_grid
+from ir2search.latency.machine import Machine
+from ir2search.search.executors.processes import Processes
 from ir2search.search.stopwatch import Stopwatch
-from ir2search.search.study import parse_study
-from ir2search.timing import Timing, engine_time, on_grid
-from ir2search.timing.machine import Machine
+from ir2search.study.schema import parse_study
 
-MODULE = "ir2search.timing.measure"
+MODULE = "ir2search.latency.measure"
 COLUMNS = ["latency_low_ms", "latency_median_ms", "latency_high_ms"]
 
 
@@ -149,7 +149,7 @@ def test_an_endless_space_over_the_budget_comes_to_an_end(
     timed: dict[str, Any], tmp_path: Path, clock: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Thresholds without end, of which each is a new candidate, and one architecture affordable."""
-    monkeypatch.setattr("ir2search.search.proposals.RANDOM_DRAWS", 20)
+    monkeypatch.setattr("ir2search.search.samplers.proposals.RANDOM_DRAWS", 20)
     timed["space"] = {"depth": 8, "width": [0.125, 0.5], "threshold": [0.0, 0.5]}
     table = start({**timed, "budget": {"latency": 3.0}}, tmp_path / "runs" / "quick")
     assert (table["state"] == "trained").sum() == 2
@@ -176,7 +176,7 @@ def test_what_the_engine_cannot_run_is_refused_at_once(
         network.head.append(nn.GELU())
         return network
 
-    describing = importlib.import_module("ir2search.shipping.describe")  # the name is a function's
+    describing = importlib.import_module("ir2search.export.describe")  # the name is a function's
     monkeypatch.setattr(describing, "build", with_gelu)
     with pytest.raises(StudyError, match=r"latency: head\.\w+: a GELU cannot be exported"):
         start(timed, tmp_path / "runs" / "quick")
@@ -188,7 +188,7 @@ def test_another_machine_does_not_go_on_with_a_run(
     folder = tmp_path / "runs" / "quick"
     start({**timed, "trials": 1}, folder)
     for machine, what in ((Machine("Z80", "x"), "processor, "), (None, "engine, ")):
-        from ir2search.timing import this_machine
+        from ir2search.latency import this_machine
 
         other = machine or replace(this_machine(), engine="newer")
         with monkeypatch.context() as patch:
@@ -248,7 +248,7 @@ def test_wrong_values_are_one_sentence(
 
 
 def test_the_engine_itself_is_timed(tmp_path: Path) -> None:
-    from ir2search.shipping import candidate_graph
+    from ir2search.export import candidate_graph
 
     small, large = (
         engine_time(candidate_graph(ir.Candidate(depth=depth, width=width, image=(3, 16, 16))))

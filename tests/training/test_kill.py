@@ -13,8 +13,9 @@ import torch
 
 from ir2search.errors import RunError
 from ir2search.space import Candidate, build
-from ir2search.training import Recipe, TrainedNetwork, load_network, train_network
+from ir2search.training import Recipe, load_network
 from ir2search.training.checkpoint import BEST, CURVE, LAST, load_progress
+from ir2search.zoo import TrainedNetwork, train_network
 
 KILLS = 50
 # Constant: a shorter training is then the beginning of a longer one.

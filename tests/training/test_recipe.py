@@ -12,7 +12,8 @@ from torch.optim import lr_scheduler
 
 import ir2search as ir
 from ir2search.errors import StudyError
-from ir2search.training import Recipe, named_recipe, recipes
+from ir2search.training import Recipe
+from ir2search.zoo import named_recipe, recipes
 
 
 @pytest.mark.parametrize(

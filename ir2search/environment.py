@@ -1,0 +1,45 @@
+"""Record of the machine, the versions and the command of each session of a run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from ir2search.files import read_json, write_json
+
+PACKAGES = ("ir2search", "torch", "optuna", "fvcore", "captum", "numpy", "pandas")
+
+
+def add_session(folder: Path, seed: int, device: torch.device) -> None:
+    """Add this session to ``environment.json``: machine, versions, device, seed, command."""
+    file = folder / "environment.json"
+    sessions = read_json(file)["sessions"] if file.exists() else []
+    sessions.append(
+        {
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "command": [Path(sys.argv[0]).name, *map(_without_password, sys.argv[1:])],
+            "seed": seed,
+            "python": platform.python_version(),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "cpu": torch.backends.cpu.get_cpu_capability(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "device": str(device),
+            "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+            "versions": {name: version(name) for name in PACKAGES},
+        }
+    )
+    write_json(file, {"sessions": sessions})
+
+
+def _without_password(argument: str) -> str:
+    """A word of a command line in which no URL has a password."""
+    argument = re.sub(r"(://[^/@\s:]*):[^@\s]*@", r"\1@", argument)
+    return re.sub(r"([?&][^=&]*pass[^=&]*=)[^&]*", r"\1", argument, flags=re.IGNORECASE)

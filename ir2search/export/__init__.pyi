@@ -1,0 +1,11 @@
+from .card import Origin as Origin
+from .describe import Description as Description
+from .describe import candidate_graph as candidate_graph
+from .describe import describe as describe
+from .network import SUFFIXES as SUFFIXES
+from .network import Exported as Exported
+from .network import Format as Format
+from .network import export as export
+from .network import export_weights as export_weights
+from .onnx_graph import onnx_model as onnx_model
+from .trial import export_trial as export_trial

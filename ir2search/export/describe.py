@@ -1,0 +1,296 @@
+"""A trained network as the graph of a packed file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ir2search.errors import CandidateError
+from ir2search.models.network import TappedNetwork
+from ir2search.models.resnet import BasicBlock, BiRealUnit, ResidualUnit
+from ir2search.models.vgg import ConvBlock
+from ir2search.nn import BinaryConv2d, InformationRecovery, ShiftedPReLU
+from ir2search.runtime.graph import Array, Graph, check_graph
+from ir2search.space import Candidate, build
+
+
+@dataclass
+class Description:
+    """What `ir2search.runtime.packed.write_packed` takes.
+
+    Attributes:
+        image: (channels, height, width).
+        nodes: operations in order, as JSON has them.
+        tensors: by name: bits as uint8, numbers as float32.
+    """
+
+    image: tuple[int, int, int]
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    tensors: dict[str, Array] = field(default_factory=dict)
+
+    def add(
+        self, op: str, inputs: list[int], name: str, tensors: dict[str, Array] | None = None,
+        **numbers: Any,
+    ) -> int:  # fmt: skip
+        """Append an operation; gives the number of its value."""
+        node: dict[str, Any] = {"op": op, "inputs": inputs, "name": name}
+        if numbers:
+            node["numbers"] = numbers
+        if tensors:
+            node["tensors"] = {role: f"{len(self.nodes)}.{role}" for role in tensors}
+            self.tensors |= {f"{len(self.nodes)}.{role}": each for role, each in tensors.items()}
+        self.nodes.append(node)
+        return len(self.nodes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The graph in values that JSON can hold."""
+        return {"image": list(self.image), "nodes": self.nodes}
+
+    def graph(self) -> Graph:
+        """The graph, checked."""
+        return check_graph(self.as_dict(), self.tensors)
+
+
+def describe(network: nn.Module, image: tuple[int, int, int]) -> Description:
+    """A network, in evaluation mode, as operations.
+
+    Args:
+        network: of any family whose parts are this package's, or a sequence of such parts.
+        image: (channels, height, width) of an image.
+
+    Raises:
+        CandidateError: it has a part that no packed file can hold.
+    """
+    found = Description(image)
+    _walk(found, network, 0, "")
+    return found
+
+
+def candidate_graph(candidate: Candidate) -> Graph:
+    """What the engine runs of a candidate, with weights as they are before any training.
+
+    Raises:
+        CandidateError: it has a part that no packed file can hold.
+    """
+    return describe(build(candidate).eval(), candidate.image).graph()
+
+
+def _network(to: Description, network: TappedNetwork, x: int, name: str) -> int:
+    maps: list[int] = []
+    for layer in network.layer_names:
+        if len(maps) == 1 and network.has_after_stem:
+            x = _walk(to, network.get_submodule("after_stem"), x, "after_stem")
+        x = _walk(to, network.get_submodule(layer), x, layer)
+        maps.append(x)
+    taps = [maps[network.layer_names.index(tap)] for tap in network.tap_names]
+    fused = _recovery(to, network.recovery, x, taps, _last_sides(network, to.image))
+    return _walk(to, network.head, fused, "head")
+
+
+def _last_sides(network: TappedNetwork, image: tuple[int, int, int]) -> tuple[int, int]:
+    """Height and width of the last maps."""
+    was_training = network.training
+    with torch.no_grad():
+        like = next(network.parameters())
+        shape = network.eval().forward_features(like.new_zeros(1, *image)).shape
+    network.train(was_training)
+    return int(shape[2]), int(shape[3])
+
+
+def _recovery(
+    to: Description, recovery: InformationRecovery, last: int, taps: list[int],
+    sides: tuple[int, int],
+) -> int:  # fmt: skip
+    if recovery.primary is None:
+        return last
+    height, width = sides
+    pooled = [
+        to.add("adaptive_pool", [tap], "recovery.pool", height=height, width=width) for tap in taps
+    ]
+    joined = to.add("concat", [*pooled, last], "recovery.concat")
+    fused = _walk(to, recovery.primary, joined, "recovery.primary")
+    if recovery.cheap is None:
+        return fused
+    cheap = _walk(to, recovery.cheap, fused, "recovery.cheap")
+    both = to.add("concat", [fused, cheap], "recovery.concat")
+    return to.add("cut", [both], "recovery.cut", outputs=recovery.last_channels)
+
+
+def _walk(to: Description, module: nn.Module, x: int, name: str) -> int:
+    for kind, walk in _WALKS.items():
+        if type(module) is kind or (kind is nn.Sequential and isinstance(module, kind)):
+            return walk(to, module, x, name)
+    raise CandidateError(
+        f"{name}: a {type(module).__name__} cannot be exported; build the network of the parts "
+        "that this package has"
+    )
+
+
+def _sequential(to: Description, module: Any, x: int, name: str) -> int:
+    for child, part in module.named_children():
+        x = _walk(to, part, x, f"{name}.{child}" if name else child)
+    return x
+
+
+def _residual_unit(to: Description, module: Any, x: int, name: str) -> int:
+    shortcut = x
+    if module.stride > 1 or module.new_channels:
+        shortcut = to.add(
+            "subsample", [x], f"{name}.shortcut", stride=module.stride,
+            before=module.new_channels // 2, outputs=module.bn.num_features,
+        )  # fmt: skip
+    return _finished(to, module.conv, module.bn, module.activation, x, shortcut, name)
+
+
+def _bireal_unit(to: Description, module: Any, x: int, name: str) -> int:
+    shortcut = _walk(to, module.shortcut, x, f"{name}.shortcut")
+    return _finished(to, module.conv, module.bn, module.activation, x, shortcut, name)
+
+
+def _basic_block(to: Description, module: Any, x: int, name: str) -> int:
+    shortcut = _walk(to, module.shortcut, x, f"{name}.shortcut")
+    inner = _walk(to, module.conv1, x, f"{name}.conv1")
+    inner = _walk(to, module.bn1, inner, f"{name}.bn1")
+    inner = _walk(to, module.activation1, inner, f"{name}.activation1")
+    return _finished(
+        to, module.conv2, module.bn2, module.activation2, inner, shortcut, name, "conv2"
+    )
+
+
+def _finished(
+    to: Description, conv: nn.Module, norm: nn.Module, activation: nn.Module, x: int,
+    shortcut: int, name: str, part: str = "conv",
+) -> int:  # fmt: skip
+    y = _walk(to, conv, x, f"{name}.{part}")
+    y = _walk(to, norm, y, f"{name}.bn")
+    y = to.add("add", [y, shortcut], f"{name}.add")
+    return _walk(to, activation, y, f"{name}.activation")
+
+
+def _vgg_block(to: Description, module: Any, x: int, name: str) -> int:
+    for part in ("conv", "pool", "bn", "activation"):
+        x = _walk(to, getattr(module, part), x, f"{name}.{part}")
+    return x
+
+
+def _binary_conv(to: Description, module: Any, x: int, name: str) -> int:
+    how = module.binarisation
+    if how.activations == "binary":
+        threshold = module.threshold
+        tensors = {} if threshold is None else {"threshold": _numbers(threshold.flatten())}
+        x = to.add("sign", [x], name, tensors)
+    numbers = _window(module) | {"outputs": module.out_channels}
+    signs = module.signs().detach()
+    weight = _bits(signs) if how.weights == "binary" else _numbers(signs)
+    if module.is_binary:
+        return to.add("binary_conv", [x], name, {"weight": weight}, **numbers)
+    return to.add("conv", [x], name, {"weight": weight}, groups=1, **numbers)
+
+
+def _conv(to: Description, module: Any, x: int, name: str) -> int:
+    if module.bias is not None or module.padding_mode != "zeros" or module.dilation != (1, 1):
+        raise CandidateError(f"{name}: a convolution with bias or dilation cannot be exported")
+    numbers = _window(module) | {"outputs": module.out_channels, "groups": module.groups}
+    return to.add("conv", [x], name, {"weight": _numbers(module.weight)}, **numbers)
+
+
+def _norm(to: Description, module: Any, x: int, name: str) -> int:
+    if module.running_mean is None or module.weight is None:
+        raise CandidateError(f"{name}: a BatchNorm without statistics or weights of its own")
+    # x * scale + shift, rounded as the training graph rounds
+    variance = _numbers(module.running_var) + np.float32(module.eps)
+    scale = _numbers(module.weight) * (np.float32(1) / np.sqrt(variance))
+    shift = _numbers(module.bias) - _numbers(module.running_mean) * scale
+    return to.add("norm", [x], name, {"scale": scale, "shift": shift})
+
+
+def _hardtanh(to: Description, module: Any, x: int, name: str) -> int:
+    if (module.min_val, module.max_val) != (-1, 1):
+        raise CandidateError(f"{name}: a Hardtanh other than from -1 to 1 cannot be exported")
+    return to.add("hardtanh", [x], name)
+
+
+def _prelu(to: Description, module: Any, x: int, name: str) -> int:
+    return to.add("prelu", [x], name, {"slope": _numbers(module.weight)})
+
+
+def _shifted_prelu(to: Description, module: Any, x: int, name: str) -> int:
+    tensors = {
+        "knee": _numbers(module.gamma.flatten()),
+        "slope": _numbers(module.prelu.weight),
+        "rise": _numbers(module.zeta.flatten()),
+    }
+    return to.add("rprelu", [x], name, tensors)
+
+
+def _pool(to: Description, module: Any, x: int, name: str) -> int:
+    op = "max_pool" if isinstance(module, nn.MaxPool2d) else "avg_pool"
+    size, stride, padding = (
+        _side(value) for value in (module.kernel_size, module.stride, module.padding)
+    )
+    numbers = {"size": size, "stride": stride, "padding": padding, "ceil": int(module.ceil_mode)}
+    return to.add(op, [x], name, None, **numbers)
+
+
+def _adaptive_pool(to: Description, module: Any, x: int, name: str) -> int:
+    side = _side(module.output_size)
+    return to.add("adaptive_pool", [x], name, height=side, width=side)
+
+
+def _linear(to: Description, module: Any, x: int, name: str) -> int:
+    tensors = {"weight": _numbers(module.weight), "bias": _numbers(module.bias)}
+    return to.add("linear", [x], name, tensors, outputs=module.out_features)
+
+
+_WALKS: dict[type[nn.Module], Callable[[Description, Any, int, str], int]] = {
+    TappedNetwork: _network,
+    nn.Sequential: _sequential,
+    ResidualUnit: _residual_unit,
+    BiRealUnit: _bireal_unit,
+    BasicBlock: _basic_block,
+    ConvBlock: _vgg_block,
+    BinaryConv2d: _binary_conv,
+    nn.Conv2d: _conv,
+    nn.BatchNorm2d: _norm,
+    nn.BatchNorm1d: _norm,
+    nn.Hardtanh: _hardtanh,
+    nn.PReLU: _prelu,
+    ShiftedPReLU: _shifted_prelu,
+    nn.MaxPool2d: _pool,
+    nn.AvgPool2d: _pool,
+    nn.AdaptiveAvgPool2d: _adaptive_pool,
+    nn.Identity: lambda to, module, x, name: x,
+    nn.Flatten: lambda to, module, x, name: to.add("flatten", [x], name),
+    nn.Linear: _linear,
+}
+
+
+def _window(module: Any) -> dict[str, int]:
+    return {
+        "size": _side(module.kernel_size),
+        "stride": _side(module.stride),
+        "padding": _side(module.padding),
+    }
+
+
+def _side(value: Any) -> int:
+    """A number that counts for both axes."""
+    one, other = value if isinstance(value, tuple) else (value, value)
+    if one != other:
+        raise CandidateError(f"windows must be square, but got {one} x {other}")
+    return int(one)
+
+
+def _numbers(tensor: Tensor) -> Array:
+    return tensor.detach().cpu().numpy().astype(np.float32)
+
+
+def _bits(signs: Tensor) -> Array:
+    """(outputs, inputs, k, k) of +1 and -1 as bits, see `ir2search.runtime.packed`."""
+    ones = (signs.cpu().numpy() > 0).transpose(0, 2, 3, 1)
+    return np.packbits(ones.ravel(), bitorder="little")

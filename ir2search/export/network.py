@@ -1,0 +1,213 @@
+"""A network as a file, read back and held against the training graph before anyone gets it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ir2search.data import DataConfig, ImageData, load_data
+from ir2search.errors import DataError, InputError, IR2SearchError
+from ir2search.export.card import Origin, model_card
+from ir2search.export.describe import describe
+from ir2search.files import write_bytes, write_text
+from ir2search.latency import engine_time
+from ir2search.models.network import TappedNetwork
+from ir2search.runtime import PackedNetwork, read_packed, write_packed
+from ir2search.runtime.graph import Array
+from ir2search.space import Candidate
+from ir2search.training.checkpoint import load_network, save_network
+from ir2search.zoo import named_candidate
+
+Format = Literal["packed", "onnx", "safetensors"]
+SUFFIXES: dict[Format, str] = {"packed": ".packed", "onnx": ".onnx", "safetensors": ".safetensors"}
+IMAGES, BATCH = 1000, 50
+
+Run = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that does what the network does.
+
+    Attributes:
+        file: the file.
+        card: its model card.
+        format: of the file.
+        bytes: its size.
+        images: how many real images it was compared on: the predictions of all were equal.
+        largest_difference: of any logit.
+    """
+
+    file: Path
+    card: Path
+    format: Format
+    bytes: int
+    images: int
+    largest_difference: float
+    origin: Origin = field(repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it in values that JSON can hold."""
+        return {
+            "file": str(self.file),
+            "card": str(self.card),
+            "format": self.format,
+            "bytes": self.bytes,
+            "images": self.images,
+            "largest_difference": self.largest_difference,
+        }
+
+
+def export(
+    network: TappedNetwork,
+    candidate: Candidate,
+    data: ImageData,
+    file: str | Path,
+    format: Format = "packed",  # noqa: A002 - what people call it
+    *,
+    origin: Origin | None = None,
+    images: int = IMAGES,
+) -> Exported:
+    """Write a trained network for a device, and a model card beside it.
+
+    What a packed network takes on this machine, on one thread, is measured for the card where
+    ``origin`` does not say it: in a second, or three where the machine is busy.
+
+    Args:
+        network: the network, on the CPU.
+        candidate: which network it is.
+        data: whose validation images it is compared on.
+        file: where to write; the card has the same name and ends in ``.md``.
+        format: ``"packed"`` for `ir2search.load_packed`, ``"onnx"``, or ``"safetensors"`` for
+            `ir2search.load_network`.
+        origin: what the model card says beyond what is found here.
+        images: on how many images to compare, at most.
+
+    Raises:
+        InputError: no such format, or a network that cannot be exported, or other data.
+        IR2SearchError: the file read back predicts otherwise than the network; none is left.
+    """
+    if format not in get_args(Format):
+        known = ", ".join(get_args(Format))
+        raise InputError(f"format: must be one of {known}, but got {format!r}")
+    if (data.image, data.classes) != (candidate.image, candidate.classes):
+        raise DataError(
+            f"the network is for images {candidate.image} of {candidate.classes} classes, but the "
+            f"data has {data.image} of {data.classes}; give --data what it was trained on"
+        )
+    file, network = Path(file), network.eval()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(file.name + ".unchecked")
+    try:
+        run = _WRITERS[format](network, candidate, partial)
+        count, difference = _compare(network, run, data, images)
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+    card = file.with_name(file.name + ".md")
+    origin = origin or Origin()
+    if format == "packed" and origin.latency is None:
+        origin = replace(origin, latency=engine_time(read_packed(file)))
+    found = Exported(file, card, format, file.stat().st_size, count, difference, origin)
+    write_text(card, model_card(candidate, data, found.as_dict(), found.origin))
+    return found
+
+
+def export_weights(
+    what: str,
+    weights: str | Path,
+    file: str | Path,
+    format: Format = "packed",  # noqa: A002
+    *,
+    data: str | Path | None = None,
+    license: str | None = None,  # noqa: A002
+) -> Exported:
+    """`export` of a preset or a candidate with weights that `ir2search train` wrote.
+
+    Args:
+        what: a preset, a ``candidate.json``, or a trial's folder.
+        weights: its weights.
+        file: see `export`.
+        format: likewise.
+        data: a folder of images; the digits that come along where left out.
+        license: for the model card.
+
+    Raises:
+        InputError: something that was given is wrong.
+        IR2SearchError: see `export`.
+    """
+    candidate = named_candidate(what)
+    network = load_network(candidate, Path(weights))
+    streamed = data is not None and candidate.backbone == "imagenet-resnet"
+    config = DataConfig(
+        source="digits" if data is None else "folder", size=candidate.image[1], stream=streamed
+    )
+    file = Path(file)
+    images = load_data(config, None if data is None else Path(data), file.parent / ".cache", 0)
+    origin = Origin(
+        title=Path(what).stem,
+        data="handwritten digits" if data is None else Path(data).name,
+        made=f"weights of {Path(weights).name}",
+        license=license,
+    )
+    return export(network, candidate, images, file, format, origin=origin)
+
+
+def _compare(network: TappedNetwork, run: Run, data: ImageData, most: int) -> tuple[int, float]:
+    """On how many images all predictions were equal, and the largest difference of a logit."""
+    count = min(most, len(data.validation))
+    wrong, largest = 0, 0.0
+    for start in range(0, count, BATCH):
+        raw, _ = data.validation.take(torch.arange(start, min(count, start + BATCH)))
+        images = data.normalise(raw)
+        with torch.no_grad():
+            wanted = network(images).numpy()
+        given = run(images.numpy())
+        largest = max(largest, float(np.abs(wanted - given).max()))
+        wrong += int((wanted.argmax(axis=1) != given.argmax(axis=1)).sum())
+    if wrong:
+        raise IR2SearchError(
+            f"{wrong} of {count} predictions of the exported network differ from the trained "
+            f"one's (logits by up to {largest:.3g}); nothing was written"
+        )
+    return count, largest
+
+
+def _write_packed(network: TappedNetwork, candidate: Candidate, file: Path) -> Run:
+    found = describe(network, candidate.image)
+    write_packed(file, found.as_dict(), found.tensors, {"candidate": candidate.as_dict()})
+    return PackedNetwork(read_packed(file)).logits
+
+
+def _write_onnx(network: TappedNetwork, candidate: Candidate, file: Path) -> Run:
+    from ir2search.export.onnx_graph import onnx_model, onnx_run
+
+    write_bytes(file, onnx_model(network, candidate.image).SerializeToString())
+    return onnx_run(file.read_bytes())
+
+
+def _write_safetensors(network: TappedNetwork, candidate: Candidate, file: Path) -> Run:
+    save_network(network, file, {"candidate": json.dumps(candidate.as_dict())})
+    again = load_network(candidate, file)
+
+    def run(images: Array) -> Array:
+        with torch.no_grad():
+            logits: Tensor = again(torch.from_numpy(images))
+        found: Array = logits.numpy()
+        return found
+
+    return run
+
+
+_WRITERS: dict[Format, Callable[[TappedNetwork, Candidate, Path], Run]] = {
+    "packed": _write_packed,
+    "onnx": _write_onnx,
+    "safetensors": _write_safetensors,
+}

@@ -1,0 +1,238 @@
+"""A graph as ONNX, operation by operation, with binary weights as +1 and -1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from ir2search.export.describe import describe
+from ir2search.runtime import layout
+from ir2search.runtime.graph import Array, Graph, Node, Shape
+
+INPUT, OUTPUT = "images", "logits"
+OPSET, IR_VERSION = 21, 10  # what onnxruntime reads since 1.20
+
+
+def onnx_model(network: nn.Module, image: tuple[int, int, int]) -> onnx.ModelProto:
+    """The network as ONNX: ``images`` (N, C, H, W) float32 to ``logits`` (N, classes), any N.
+
+    Each layer becomes the operation of its kind, with its own parameters: nothing is traced, so
+    that no size of an example is in the model. A sign is ``x >= 0 ? 1 : -1``.
+
+    Args:
+        network: in evaluation mode, on any device; it is left as it is.
+        image: (channels, height, width) of the images.
+
+    Raises:
+        InputError: a layer of a kind that has no form here.
+    """
+    return _to_onnx(describe(network, image).graph())
+
+
+def onnx_run(model: bytes) -> Callable[[Array], Array]:
+    """What runs an ONNX model of ours on one thread of the CPU, from images to logits."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    def run(images: Array) -> Array:
+        logits: Array = session.run([OUTPUT], {INPUT: images})[0]
+        return logits
+
+    return run
+
+
+def _to_onnx(graph: Graph) -> onnx.ModelProto:
+    found = _Model(graph)
+    for index, node in enumerate(graph.nodes):
+        found.add(index, node)
+    height, width, channels = graph.image
+    model = helper.make_model(
+        helper.make_graph(
+            found.nodes,
+            "ir2search",
+            [_value(INPUT, ["N", channels, height, width])],
+            [_value(OUTPUT, ["N", graph.classes])],
+            found.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="ir2search",
+    )
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _value(name: str, shape: list[Any]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+class _Model:
+    """Nodes and constants so far."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def name(self, value: int) -> str:
+        """Of a value of the graph."""
+        if value == 0:
+            return INPUT
+        return OUTPUT if value == len(self.graph.nodes) else f"value{value}"
+
+    def constant(self, array: Array) -> str:
+        """The name of a new constant."""
+        name = f"constant{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def emit(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        """Append a node; gives the name of its output."""
+        self.nodes.append(helper.make_node(op, inputs, [output], **attributes))
+        return output
+
+    def add(self, index: int, node: Node) -> None:
+        """Append a node of the graph."""
+        inputs, output = [self.name(value) for value in node.inputs], self.name(index + 1)
+        _WAYS[node.op](self, node, inputs, output, self.graph.shape(node.inputs[0]))
+
+
+def _channels(vector: Array) -> Array:
+    return vector.reshape(-1, 1, 1)
+
+
+def _sign(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
+    least = _channels(node.tensors.get("threshold", np.zeros(source[-1], np.float32)))
+    is_up = to.emit("GreaterOrEqual", [*inputs, to.constant(least)], f"{output}.up")
+    levels = [to.constant(np.array(level, np.float32)) for level in (1, -1)]
+    to.emit("Where", [is_up, *levels], output)
+
+
+def _conv(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
+    groups = node.numbers.get("groups", 1)
+    weights = node.tensors["weight"]
+    if weights.dtype == np.uint8:
+        ones = layout.bits(node, source[2] // groups)
+        weights = ones.transpose(0, 3, 1, 2).astype(np.float32) * 2 - 1
+    size, stride, padding = (node.numbers[name] for name in ("size", "stride", "padding"))
+    to.emit(
+        "Conv", [*inputs, to.constant(weights)], output, group=groups,
+        kernel_shape=[size] * 2, strides=[stride] * 2, pads=[padding] * 4,
+    )  # fmt: skip
+
+
+def _norm(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
+    """As a BatchNormalization, which runtimes fold into the convolution before it."""
+    scale, shift = node.tensors["scale"], node.tensors["shift"]
+    vectors = [
+        to.constant(each) for each in (scale, shift, np.zeros_like(scale), np.ones_like(scale))
+    ]
+    to.emit("BatchNormalization", [*inputs, *vectors], output, epsilon=0.0)
+
+
+def _hardtanh(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
+    ends = [to.constant(np.array(end, np.float32)) for end in (-1, 1)]
+    to.emit("Clip", [*inputs, *ends], output)
+
+
+def _prelu(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
+    to.emit("PRelu", [*inputs, to.constant(_channels(node.tensors["slope"]))], output)
+
+
+def _rprelu(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
+    knee, slope, rise = (
+        to.constant(_channels(node.tensors[role])) for role in ("knee", "slope", "rise")
+    )
+    moved = to.emit("Sub", [*inputs, knee], f"{output}.moved")
+    bent = to.emit("PRelu", [moved, slope], f"{output}.bent")
+    to.emit("Add", [bent, rise], output)
+
+
+def _max_pool(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
+    size, stride, padding = (node.numbers[name] for name in ("size", "stride", "padding"))
+    to.emit(
+        "MaxPool", inputs, output, kernel_shape=[size] * 2, strides=[stride] * 2,
+        pads=[padding] * 4, ceil_mode=int(bool(node.numbers["ceil"])),
+    )  # fmt: skip
+
+
+def _average(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
+    """Means over windows; windows that are unlike in size are products with two matrices."""
+    height, width = (
+        layout.windows(node, side, count)
+        for side, count in zip(source[:2], node.shape[:2], strict=True)
+    )
+    sizes = [(ends[1] - ends[0]) for ends in (height, width)]
+    even = all(
+        (size == size[0]).all() and (ends[0] == np.arange(len(size)) * size[0]).all()
+        for size, ends in zip(sizes, (height, width), strict=True)
+    )
+    if even:
+        kernel = [int(size[0]) for size in sizes]
+        to.emit("AveragePool", inputs, output, kernel_shape=kernel, strides=kernel)
+        return
+    rows = to.constant(_means(height, source[0]))
+    columns = to.constant(_means(width, source[1]).T)
+    to.emit("MatMul", [to.emit("MatMul", [rows, *inputs], f"{output}.rows"), columns], output)
+
+
+def _means(windows: Array, side: int) -> Array:
+    """(outputs, side): one over the window's size inside of it."""
+    places = np.arange(side)
+    inside = (places >= windows[0][:, None]) & (places < windows[1][:, None])
+    return (inside / inside.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _subsample(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
+    stride, before, outputs = (node.numbers[name] for name in ("stride", "before", "outputs"))
+    last = np.iinfo(np.int64).max
+    cut = [np.array(values, np.int64) for values in ([0, 0], [last] * 2, [2, 3], [stride] * 2)]
+    chosen = to.emit("Slice", [*inputs, *map(to.constant, cut)], f"{output}.chosen")
+    after = outputs - before - source[2]
+    pads = np.array([0, before, 0, 0, 0, after, 0, 0], np.int64)
+    to.emit("Pad", [chosen, to.constant(pads)], output)
+
+
+def _cut(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
+    cut = [np.array([value], np.int64) for value in (0, node.numbers["outputs"], 1)]
+    to.emit("Slice", [*inputs, *map(to.constant, cut)], output)
+
+
+def _linear(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
+    vectors = [to.constant(node.tensors[role]) for role in ("weight", "bias")]
+    to.emit("Gemm", [*inputs, *vectors], output, transB=1)
+
+
+def _plain(op: str, **attributes: Any) -> Callable[..., None]:
+    def way(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
+        to.emit(op, inputs, output, **attributes)
+
+    return way
+
+
+_WAYS: dict[str, Callable[[_Model, Node, list[str], str, Shape], None]] = {
+    "sign": _sign,
+    "binary_conv": _conv,
+    "conv": _conv,
+    "norm": _norm,
+    "add": _plain("Add"),
+    "hardtanh": _hardtanh,
+    "prelu": _prelu,
+    "rprelu": _rprelu,
+    "max_pool": _max_pool,
+    "avg_pool": _average,
+    "adaptive_pool": _average,
+    "subsample": _subsample,
+    "concat": _plain("Concat", axis=1),
+    "cut": _cut,
+    "flatten": _plain("Flatten", axis=1),
+    "linear": _linear,
+}

@@ -1,0 +1,1 @@
+"""Compiled kernels: sources, build and bindings."""

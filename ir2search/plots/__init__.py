@@ -1,0 +1,1 @@
+"""Figures: a data frame in, matplotlib axes out."""

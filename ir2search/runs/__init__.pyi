@@ -1,0 +1,11 @@
+from .images import run_data as run_data
+from .results import COUNTED as COUNTED
+from .results import RunStatus as RunStatus
+from .results import State as State
+from .results import front as front
+from .results import front_of as front_of
+from .results import records as records
+from .results import status as status
+from .results import trials as trials
+from .results import watch as watch
+from .variants import train_variant as train_variant

@@ -1,0 +1,72 @@
+"""The study that a run's folder was made by: written once, compared from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from ir2search import text
+from ir2search.errors import RunError
+from ir2search.extensions import FOLDER, SUMS, check_copies, checksums
+from ir2search.files import write_text
+from ir2search.runs.layout import STUDY_FILE
+from ir2search.study.schema import Study, load_study
+from ir2search.study.serialise import definition, study_as_dict
+
+
+def check_claim(folder: Path, study: Study) -> None:
+    """Check that ``folder`` is free, or is the run of ``study``.
+
+    Raises:
+        RunError: it holds something else; nothing of it is changed.
+    """
+    file = folder / STUDY_FILE
+    if file.exists():
+        _check_same(study, saved_study(folder), folder)
+    elif folder.exists() and any(path.name != ".lock" for path in folder.iterdir()):
+        raise RunError(f"{folder}: holds files but no {STUDY_FILE}; choose another --runs folder")
+
+
+def write_study(folder: Path, study: Study) -> None:
+    """Make ``folder`` the run of ``study``."""
+    for module in study.modules:
+        if module.source is not None:
+            write_text(folder / module.saved_as(), module.source)
+    if sums := checksums(study.modules):
+        write_text(folder / FOLDER / SUMS, sums)
+    write_text(folder / STUDY_FILE, tomli_w.dumps(study_as_dict(study)))
+
+
+def saved_study(folder: Path) -> Study:
+    """The study that a run's folder was made by.
+
+    Raises:
+        RunError: it is no run's folder, or a module in it has changed.
+    """
+    if not (folder / STUDY_FILE).is_file():
+        near = sorted(path.parent.name for path in folder.parent.glob(f"*/{STUDY_FILE}"))
+        hint = text.near(folder.name, near) if near else "start one with `ir2search run STUDY`"
+        raise RunError(f"{folder}: no run in this folder; {hint}")
+    check_copies(folder)
+    return load_study(folder / STUDY_FILE)
+
+
+def _check_same(study: Study, saved: Study, folder: Path) -> None:
+    asked, made = definition(study), definition(saved)
+    for name in asked.keys() | made.keys():
+        if asked.get(name) != made.get(name):
+            raise RunError(
+                f"{folder}: made by another study file: {_difference(name, asked, made)}; "
+                "choose another --runs folder or name the study otherwise"
+            )
+
+
+def _difference(name: str, asked: Mapping[str, Any], made: Mapping[str, Any]) -> str:
+    new, old = asked.get(name), made.get(name)
+    if isinstance(new, dict) and isinstance(old, dict):
+        field = next(key for key in [*new, *old] if new.get(key) != old.get(key))
+        return f"[{name}] {field} was {old.get(field)!r} and now is {new.get(field)!r}"
+    return f"{name} was {old!r} and now is {new!r}"

@@ -1,0 +1,1 @@
+"""Samplers: what is tried next."""

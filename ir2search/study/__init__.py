@@ -1,0 +1,5 @@
+"""Study files: the schema of every section, the objectives, the studies that ship."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,11 @@
+from .named_recipes import named_recipe as named_recipe
+from .named_recipes import recipes as recipes
+from .networks import build_preset as build_preset
+from .networks import named_candidate as named_candidate
+from .networks import preset as preset
+from .networks import presets as presets
+from .released import Evaluation as Evaluation
+from .released import evaluate_released as evaluate_released
+from .released import load_released as load_released
+from .single import TrainedNetwork as TrainedNetwork
+from .single import train_network as train_network

@@ -1,0 +1,176 @@
+"""The authors' published weights on our networks.
+
+Their checkpoints name every tensor after their own modules; a table for each family of networks
+tells which of ours it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from ir2search.data import DataConfig, load_data
+from ir2search.errors import DataError, WeightsError
+from ir2search.models.network import TappedNetwork
+from ir2search.training import pick_device
+from ir2search.training.loop import topk_accuracy
+from ir2search.training.weights import read_weights, unwrapped
+from ir2search.zoo.networks import build_preset, preset
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What released weights do on a test set.
+
+    Attributes:
+        images: how many.
+        top1: share whose best class is right.
+        top5: share whose right class is among the five best.
+    """
+
+    images: int
+    top1: float
+    top5: float
+
+
+LISTED = 8  # names in an error before "and so on"
+
+# our names, as patterns, to the authors'
+_RECOVERY = {
+    r"recovery\.primary\.(\d)": r"fusion.primary_conv.\1",
+    r"recovery\.cheap\.(\d)": r"fusion.cheap_operation.\1",
+}
+_SMALL = {r"stem\.0": "conv1", r"stem\.1": "bn1", r"head\.bn": "bn2", r"head\.linear": "linear"}
+_NAMES: dict[str, dict[str, str]] = {
+    "cifar-resnet": _SMALL | _RECOVERY,  # and the units of its stages, see _unit
+    "cifar-basic-resnet": _SMALL | _RECOVERY | {r"stage(\d)\.(\d)": r"layer\1.\2"},
+    "cifar-vgg": {
+        r"stem\.0": "conv0",
+        r"stem\.1": "bn0",
+        r"conv(\d)\.conv": r"conv\1",
+        r"conv(\d)\.bn": r"bn\1",
+        r"head\.linear": "fc",
+        **_RECOVERY,
+    },
+    "imagenet-resnet": {
+        r"stem\.0": "conv1",
+        r"stem\.1": "bn1",
+        r"stem\.2": "prelu",
+        r"stage(\d)\.(\d+)\.conv\.weight": r"layer\1.\2.binary_conv.weights",
+        r"stage(\d)\.(\d+)\.bn": r"layer\1.\2.bn1",
+        r"stage(\d)\.(\d+)\.activation": r"layer\1.\2.prelu",
+        r"stage(\d)\.(\d+)\.shortcut": r"layer\1.\2.downsample",
+        r"head\.bn": "bn2",
+        r"head\.linear": "fc",
+        **_RECOVERY,
+    },
+}
+_DENSE = {
+    r"recovery\.primary\.0": "fusion",
+    r"recovery\.primary\.1": "fbn",
+    r"recovery\.primary\.2": "fprelu",
+}
+
+
+def load_released(name: str, state_dict: Mapping[str, Tensor]) -> TappedNetwork:
+    """The network of a preset with weights under the names of the authors' release.
+
+    Args:
+        name: of the preset.
+        state_dict: tensors by the authors' names, with or without the prefix ``module.``, or a
+            checkpoint that holds them under ``state_dict``.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Raises:
+        CandidateError: there is no such preset.
+        WeightsError: a name is missing, not known, or has another shape; the message lists them.
+    """
+    network = build_preset(name)
+    given = unwrapped(state_dict, "the weights")
+    wanted = {released_name(name, ours): ours for ours in network.state_dict()}
+    own = network.state_dict()
+    shapes = {theirs: _shape(theirs, own[ours]) for theirs, ours in wanted.items()}
+    misshapen = [
+        f"{key} {tuple(given[key].shape)} for {shapes[key]}"
+        for key in wanted
+        if key in given and tuple(given[key].shape) != shapes[key]
+    ]
+    faults = {
+        "missing": [key for key in wanted if key not in given],
+        "unknown": [key for key in given if key not in wanted],
+        "of another shape": misshapen,
+    }
+    if any(faults.values()):
+        listed = "; ".join(f"{what}: {_listed(keys)}" for what, keys in faults.items() if keys)
+        raise WeightsError(f"the weights are not those of {name}: {listed}")
+    network.load_state_dict(
+        {ours: given[theirs].view_as(own[ours]) for theirs, ours in wanted.items()}
+    )
+    return network.eval()
+
+
+def evaluate_released(
+    name: str, weights: Path, data: Path, cache: Path, device: str = "auto"
+) -> Evaluation:
+    """Measure a file of released weights on the test images of a folder.
+
+    Args:
+        name: of the preset.
+        weights: see `read_weights`.
+        data: folder of images; resized to the preset's size where they differ, for ImageNet
+            networks the square in their centre.
+        cache: folder for decoded images.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+
+    Raises:
+        InputError: there is no such preset, or the weights or the data are not as they should be.
+    """
+    where, candidate = pick_device(device), preset(name)
+    network = load_released(name, read_weights(weights)).to(where)
+    streamed = candidate.backbone == "imagenet-resnet"
+    config = DataConfig(source="folder", size=candidate.image[1], stream=streamed)
+    source = load_data(config, data, cache, seed=0)
+    if source.classes != candidate.classes:
+        raise DataError(
+            f"{data}: has {source.classes} classes, but {name} knows {candidate.classes}; "
+            "give --data what the weights were trained on"
+        )
+    test = source.read_test().to(where)
+    top1, top5 = topk_accuracy(network, source, test, (1, 5))
+    return Evaluation(len(test), top1, top5)
+
+
+def released_name(name: str, ours: str) -> str:
+    """The authors' name of one of our tensors in a preset."""
+    candidate = preset(name)
+    table = _NAMES[candidate.backbone]
+    if candidate.fusion == "dense":
+        table = _DENSE | table
+    if candidate.backbone == "cifar-resnet" and ours.startswith("stage"):
+        return _unit(ours)
+    for pattern, theirs in table.items():
+        if re.match(pattern + r"(\.|$)", ours):
+            return re.sub("^" + pattern, theirs, ours)
+    raise KeyError(ours)
+
+
+def _unit(ours: str) -> str:
+    """A unit of the CIFAR ResNet; the authors have two in a block."""
+    stage, unit, layer, rest = re.fullmatch(r"stage(\d)\.(\d+)\.(\w+)\.(\w+)", ours).groups()  # type: ignore[union-attr]
+    return f"layer{stage}.{int(unit) // 2}.{layer}{int(unit) % 2 + 1}.{rest}"
+
+
+def _shape(theirs: str, ours: Tensor) -> tuple[int, ...]:
+    """The shape in the authors' file, where ImageNet's binary weights lie flat."""
+    return (ours.numel(), 1) if theirs.endswith("binary_conv.weights") else tuple(ours.shape)
+
+
+def _listed(keys: list[str]) -> str:
+    more = f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
+    return ", ".join(keys[:LISTED]) + more

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import ir2search as ir
+from ir2search.errors import CandidateError
+from ir2search.export.describe import describe
+from ir2search.export.onnx_graph import onnx_model, onnx_run
+from ir2search.models.network import TappedNetwork
+from ir2search.runtime import PackedNetwork
+
+Lived = Callable[[ir.Candidate], TappedNetwork]
+C = ir.Candidate
+
+# odd sides, channels that fill no word, each activation, each recovery, thresholds, real halves
+CASES = {
+    "paper": C(image=(3, 16, 16)),
+    "odd": C(depth=8, width=0.75, image=(1, 9, 7), classes=3),
+    "reactnet": C(
+        depth=8, fusion="dense", activation="rprelu", shift=True, standardise=True,
+        image=(3, 12, 12),
+    ),
+    "groups": C(depth=8, fusion_group_size=4, image=(3, 8, 8)),
+    "blocks": C(
+        backbone="cifar-basic-resnet", depth=18, taps=("stem", "stage3"), width=0.3,
+        fusion_ratio=20, image=(3, 17, 11),
+    ),
+    "vgg": C(
+        backbone="cifar-vgg", depth=7, taps=("stem", "conv2"), width=0.6, image=(3, 19, 16),
+        activation="prelu",
+    ),
+    "imagenet": replace(
+        ir.preset("imagenet-resnet18-D"), image=(3, 39, 33), width=1.1, classes=7
+    ),
+    "real weights": C(depth=8, weights="real", image=(3, 8, 8)),
+    "real activations": C(depth=8, activations="real", image=(3, 8, 8)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_packed_and_onnx_do_what_the_network_does(name: str, lived: Lived) -> None:
+    candidate = CASES[name]
+    network = lived(candidate)
+    images = torch.randn(6, *candidate.image)
+    with torch.no_grad():
+        wanted = network(images).numpy()
+    graph = describe(network, candidate.image).graph()
+    allowed = 2e-3 * np.abs(wanted).max()
+    packed = PackedNetwork(graph, threads=2)
+    onnx = onnx_run(onnx_model(network, candidate.image).SerializeToString())
+    for batch in (6, 1, 3):
+        given = images[:batch].numpy()
+        np.testing.assert_allclose(packed.logits(given), wanted[:batch], atol=allowed)
+        np.testing.assert_allclose(onnx(given), wanted[:batch], atol=allowed)
+
+
+def test_signs_that_no_shortcut_needs_become_limits_of_whole_numbers(lived: Lived) -> None:
+    candidate = CASES["blocks"]
+    network = PackedNetwork(describe(lived(candidate), candidate.image).graph())
+    alone = [unit for unit in network.units if unit.kind == "binary_conv" and unit.real is None]
+    assert len(alone) == 8, "the first convolution of each block"
+    assert all(unit.norm is not None and unit.signs is not None for unit in alone)
+
+
+def test_a_part_that_is_not_ours_is_refused(lived: Lived) -> None:
+    network = lived(C(depth=8, image=(3, 8, 8)))
+    network.head.append(nn.GELU())
+    with pytest.raises(CandidateError, match=r"head\.\w+: a GELU cannot be exported"):
+        describe(network, (3, 8, 8))

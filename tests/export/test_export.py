@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import ir2search as ir
+from ir2search.errors import DataError, InputError, IR2SearchError
+from ir2search.files import write_json
+from ir2search.latency import EngineTime, Setting, Timing, this_machine
+from ir2search.runs.results import pick_trial, trial_candidate
+from ir2search.runtime import read_about
+
+
+def test_each_format_is_read_back_and_does_what_the_trial_does(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    number = pick_trial(finished_run, "best")
+    candidate = trial_candidate(finished_run, number)
+    weights = finished_run / "trials" / str(number) / "best.safetensors"
+    network = ir.load_network(candidate, weights)
+    images = torch.randn(4, *candidate.image)
+    with torch.no_grad():
+        wanted = network(images).numpy()
+    sizes = {}
+    for format in ("packed", "onnx", "safetensors"):  # noqa: A001
+        done = ir.export_trial(finished_run, "best", format, file=tmp_path / format)
+        assert done.images > 100
+        assert done.largest_difference < 1e-4
+        assert done.bytes == done.file.stat().st_size
+        sizes[format] = done.bytes
+    packed = ir.load_packed(tmp_path / "packed")
+    np.testing.assert_allclose(packed.logits(images.numpy()), wanted, atol=1e-4)
+    assert packed.image == candidate.image
+    assert read_about(tmp_path / "packed")["candidate"] == candidate.as_dict()
+    again = ir.load_network(candidate, tmp_path / "safetensors")
+    with torch.no_grad():
+        assert torch.equal(again(images), torch.from_numpy(wanted))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [*sizes, *(f"{name}.md" for name in sizes)]
+    )
+
+
+def test_a_packed_file_is_as_large_as_its_cost_said(finished_run: Path, tmp_path: Path) -> None:
+    done = ir.export_trial(finished_run, "knee", file=tmp_path / "a.packed")
+    price = ir.cost(trial_candidate(finished_run, pick_trial(finished_run, "knee")))
+    header = 8 + int.from_bytes(done.file.read_bytes()[:8], "little")
+    bits = sum(row.binary_parameters > 0 for row in price.rows)  # each ends in a whole byte
+    assert 0 <= done.bytes - header - price.packed_bytes <= bits
+
+
+def test_the_card_says_what_is_known(finished_run: Path, tmp_path: Path) -> None:
+    done = ir.export_trial(finished_run, "best", file=tmp_path / "a.packed", license="CC0-1.0")
+    card = done.card.read_text()
+    best = ir.front(finished_run).iloc[0]
+    assert card.startswith(f"# quick, trial {best['number']}\n\nLicense: CC0-1.0\n")
+    assert f"- test images: {100 * best['test_accuracy']:.1f}% (one seed)" in card
+    assert f"{int(best['bops']):,} BOPs" in card
+    assert f"{done.bytes:,} bytes" in card
+    assert "| stem.0 |" in card
+    measured = r"## Latency\n\n([\d.]+) ms an image \(quartiles ([\d.]+) ms to ([\d.]+) ms"
+    said = re.search(measured, card)
+    assert said is not None, "a packed file is timed where the run did not"
+    median, low, high = map(float, said.groups())
+    assert 0 < low <= median <= high
+    assert f"threads: 1; images a call: 1; processor: {this_machine().cpu}." in card
+
+
+def test_the_card_has_the_time_that_the_run_measured(finished_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "quick")
+    number = pick_trial(run, "best")
+    timing, here = Timing(2e-3, 1.9e-3, 2.2e-3, 1234), this_machine()
+    time = EngineTime(timing, 1.0, Setting(threads=2, batch=4), here, 1)
+    write_json(run / "trials" / str(number) / "latency.json", time.as_dict())
+    for format in ("packed", "onnx"):  # noqa: A001
+        card = ir.export_trial(run, "best", format, file=tmp_path / format).card.read_text()
+        assert "0.5 ms an image (quartiles 0.475 ms to 0.55 ms, 1,234 calls)" in card
+        assert "threads: 2; images a call: 4;" in card
+
+
+def test_what_predicts_otherwise_is_not_written(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "ir2search.runtime.network.PackedNetwork.logits",
+        lambda self, images: np.zeros((len(images), 10), np.float32),
+    )
+    with pytest.raises(IR2SearchError, match="predictions of the exported network differ"):
+        ir.export_trial(finished_run, "best", file=tmp_path / "a.packed")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_data_and_other_formats_are_refused(finished_run: Path, tmp_path: Path) -> None:
+    data, candidate = ir.run_data(finished_run), ir.Candidate()
+    network = ir.build(candidate)
+    with pytest.raises(DataError, match="give --data what it was trained on"):
+        ir.export(network, candidate, data, tmp_path / "a")
+    with pytest.raises(InputError, match="format: must be one of packed"):
+        ir.export(network, candidate, data, tmp_path / "a", "tflite")  # type: ignore[arg-type]

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import ir2search as ir
+from ir2search.data import load_data
+from ir2search.errors import CheckpointError, InputError, RunError
+from ir2search.information.analysis import analyze_trials, analyze_weights, attention_pictures
+from ir2search.space import Candidate, build
+
+
+@pytest.fixture
+def run_copy(finished_run: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(finished_run, tmp_path / "quick")
+
+
+def test_an_analysis_writes_every_number_and_figures(run_copy: Path) -> None:
+    steps: list[tuple[str, int, int]] = []
+    found = ir.analyze(run_copy, images=16, device="cpu", on_step=lambda *step: steps.append(step))
+    best = ir.front(run_copy)["number"].iloc[0]
+    assert found.name == f"trial {best}"
+    assert found.folder == run_copy / "trials" / str(best) / "information"
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(found.folder / "information.parquet")["value"].to_frame(),
+        found.table["value"].to_frame(),
+    )
+    layers = pd.read_csv(found.folder / "layers.csv")
+    units = [f"stage{stage}.{unit}" for stage in (1, 2, 3) for unit in (0, 1)]
+    assert list(layers["layer"]) == ["input", "stem", *units, "recovery"]
+    wanted = ["information", "twin_information", "loss", "attention_likeness", "cka"]
+    assert layers.loc[1:, wanted].notna().all(axis=None)
+    assert layers.loc[layers["layer"].isin(units), "sign_entropy"].notna().all()
+    for name in ("information", "channels", "flow", "faithfulness", "attention"):
+        with Image.open(found.folder / f"{name}.png") as image:
+            assert np.asarray(image.convert("L")).std() > 5
+        assert (found.folder / f"{name}.svg").exists()
+    assert steps[:2] == [("training the twin", 1, 2), ("training the twin", 2, 2)]
+    assert steps[2][0] == "training the network without recovery"
+    assert steps[-1][1] == steps[-1][2]
+    page = ir.write_report(run_copy).read_text()
+    assert "Information by layer" in page
+    assert found.trust["method"].iloc[0].replace("_", " ") in page
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_what_was_measured_is_read_again(run_copy: Path) -> None:
+    asked = {"images": 8, "layers": ["stem", "stage3"], "methods": ["deeplift"], "device": "cpu"}
+    first = ir.analyze(run_copy, **asked)
+    told: list[str] = []
+    again = ir.analyze(run_copy, **asked, on_step=lambda *step: told.append(step[0]))
+    assert not any("binary" in what for what in told)
+    pd.testing.assert_frame_equal(first.layers, again.layers)
+    assert set(first.layers["layer"]) == {"stem", "stage3.0", "stage3.1"}
+    ir.analyze(run_copy, **asked | {"images": 9}, on_step=lambda *step: told.append(step[0]))
+    assert any("binary" in what for what in told), "other images are measured anew"
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_every_member_of_the_front_is_analysed(run_copy: Path) -> None:
+    asked = {"images": 4, "layers": ["stem"], "methods": ["grad_cam"], "device": "cpu"}
+    found = analyze_trials(run_copy, "front", **asked)
+    assert [one.name for one in found] == [f"trial {n}" for n in ir.front(run_copy)["number"]]
+
+
+def test_a_network_with_weights_needs_no_run(run_copy: Path, tmp_path: Path) -> None:
+    trial = run_copy / "trials" / "0"
+    found = analyze_weights(
+        str(trial), trial / "best.safetensors", tmp_path / "out", images=8, device="cpu",
+        methods=["deeplift"],
+    )  # fmt: skip
+    assert (tmp_path / "out" / "information.png").exists()
+    assert found.layers["twin_information"].isna().all()
+    assert found.layers["information"].notna().all()
+    with pytest.raises(CheckpointError, match="the weights do not fit the candidate"):
+        analyze_weights(
+            "cifar-resnet20", trial / "best.safetensors", tmp_path / "out",
+            data=cifar_like(tmp_path), device="cpu",
+        )  # fmt: skip
+
+
+def cifar_like(folder: Path) -> Path:
+    for split in ("train", "test"):
+        for label in range(10):
+            place = folder / "images" / split / f"class{label}"
+            place.mkdir(parents=True)
+            for number in range(3):
+                Image.new("RGB", (32, 32), (25 * label, 100, 80 * number)).save(
+                    place / f"{number}.png"
+                )
+    return folder / "images"
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"layers": ["stage9"]}, r"--layers stage9: there is none of that name; did you mean"),
+        ({"methods": ["gradcam"]}, r"--methods gradcam: .* did you mean 'grad_cam'"),
+        ({"memory": 0}, r"--memory: must be at least 1 MiB, but got 0"),
+    ],
+)
+def test_what_there_is_not_is_named(run_copy: Path, asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ir.analyze(run_copy, device="cpu", **asked)
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_the_twins_training_is_kept_over_an_interruption(run_copy: Path) -> None:
+    def interrupt(what: str, done: int, total: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        ir.analyze(run_copy, "knee", images=4, device="cpu", on_step=interrupt)
+    twins: list[int] = []
+
+    def count(what: str, done: int, total: int) -> None:
+        twins.extend([done] * (what == "training the twin"))
+
+    ir.analyze(run_copy, "knee", images=4, device="cpu", on_step=count)
+    assert twins == [2], "the first epoch was kept"
+
+
+@pytest.mark.parametrize("images", [0, -1, 100_000])
+def test_more_images_than_there_are_is_an_error(run_copy: Path, images: int) -> None:
+    with pytest.raises(RunError, match=r"--images: must be from 1 to 287, .* but got"):
+        ir.analyze(run_copy, images=images, device="cpu")
+
+
+def test_the_grid_shows_what_the_network_was_shown(tmp_path: Path, finished_run: Path) -> None:
+    study = ir.load_study(finished_run / "study.toml")
+    data = load_data(study.data, None, tmp_path, study.seed)
+    candidate = Candidate(depth=8, width=0.25, image=data.image, threshold=1.0)
+    torch.manual_seed(0)
+    networks = {"binary": build(candidate).eval(), "twin": build(candidate.twin()).eval()}
+    drawn = pd.DataFrame(attention_pictures(networks, candidate, data))
+    rows = [row for _, row in drawn.groupby("item")]
+    names = [row["measure"].iloc[0] for row in rows]
+    assert names == [f"picture of {digit}" for digit in range(5)]
+    columns = ["image", "restricted, λ = 1", "stem", "stage1", "stage2", "stage3"]
+    assert list(rows[0]["layer"]) == [*columns, "stage3 of the twin"]
+    first = data.validation.images[(data.validation.labels == 0).nonzero()[0, 0]]
+    image, restricted, *maps = [
+        np.reshape(values, shape)
+        for values, shape in zip(rows[0]["array"], rows[0]["shape"], strict=True)
+    ]
+    np.testing.assert_allclose(image[:, :, 0], first[0].numpy() / 255, atol=1e-6)
+    changed = (image != restricted).any(axis=2)
+    with torch.no_grad():
+        normalised = data.normalise(first[None])
+        last = networks["binary"].forward_features(normalised)
+        kept = ir.restrict(normalised, last, 1.0)[0, 0] != 0
+    assert 0 < changed.sum() < changed.size
+    np.testing.assert_array_equal(changed, ~kept.numpy())
+    assert all(picture.shape == (8, 8) for picture in maps)

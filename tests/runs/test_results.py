@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ir2search as ir
+from ir2search.errors import RunError
+from ir2search.runs import front_of, records
+from ir2search.runs.results import knee, minimised, pick_trial
+from ir2search.study import Study
+from ir2search.study.schema import parse_study
+
+STUDY = parse_study({"space": {}, "objectives": ["accuracy", "ops", "memory"]}, "a.toml")
+two = STUDY.model_copy(update={"objectives": ("accuracy", "ops")})
+
+
+def table(rows: list[tuple[float, float, float]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["accuracy", "ops", "memory_bytes"])
+    return frame.assign(number=range(len(rows)), state="trained")
+
+
+def dominates(one: np.ndarray, other: np.ndarray) -> bool:
+    return bool((one <= other).all() and (one < other).any())
+
+
+points = st.lists(
+    st.tuples(st.integers(0, 5), st.integers(1, 6), st.integers(1, 6)), min_size=1, max_size=25
+)
+
+
+@given(points)
+def test_the_front_is_what_a_search_through_all_pairs_finds(
+    rows: list[tuple[int, int, int]],
+) -> None:
+    trials = table([(accuracy / 5, ops, memory) for accuracy, ops, memory in rows])
+    values = minimised(trials, STUDY)
+    expected = {tuple(row) for row in values if not any(dominates(other, row) for other in values)}
+    members = front_of(trials, STUDY)
+    assert {tuple(row) for row in minimised(members, STUDY)} == expected
+    assert len(members) == len(expected), "of equal members one"
+    assert members["accuracy"].is_monotonic_decreasing
+
+
+def test_what_was_not_trained_is_on_no_front() -> None:
+    trials = table([(0.9, 10, 10), (0.5, 20, 20)])
+    trials.loc[0, "state"] = "failed"
+    assert list(front_of(trials, STUDY)["number"]) == [1]
+    assert front_of(trials.iloc[:0], STUDY).empty
+
+
+def test_the_knee_is_where_the_front_bends() -> None:
+    # errors 0.0, 0.1, 1.0 at costs 100, 10, 0: scaled sums 1.0, 0.2, 1.0
+    members = table([(1.0, 100, 1), (0.9, 10, 1), (0.0, 0, 1)])
+    assert knee(members, two) == 1
+    assert knee(members.iloc[:1], two) == 0
+
+
+def test_best_knee_or_a_number_picks_a_trial(finished_run: Path) -> None:
+    front = ir.front(finished_run)
+    assert pick_trial(finished_run, "best") == front["number"].iloc[0]
+    assert pick_trial(finished_run, "knee") in set(front["number"])
+    trained = ir.trials(finished_run).query("state == 'trained'")["number"]
+    assert pick_trial(finished_run, str(trained.iloc[-1])) == trained.iloc[-1]
+
+
+@pytest.mark.parametrize("which", ["worst", "999", "-1", "1.0", ""])
+def test_a_trial_that_there_is_not_is_answered_with_those_there_are(
+    finished_run: Path, which: str
+) -> None:
+    with pytest.raises(RunError, match=r"give best, knee, or one of 0, "):
+        pick_trial(finished_run, which)
+
+
+def test_status_counts_every_trial_once(finished_run: Path) -> None:
+    status = ir.status(finished_run)
+    assert sum(status.counts.values()) == len(ir.trials(finished_run))
+    assert status.counts["trained"] == status.asked == 5
+
+
+def test_records_are_plain_values_with_none_for_what_is_missing() -> None:
+    frame = pd.DataFrame({"a": [0.1 + 0.2, None], "b": pd.array([2, None], dtype="Int64")})
+    assert records(frame.assign(c=[["x"], []])) == [
+        {"a": pytest.approx(0.3, abs=1e-14), "b": 2, "c": ["x"]},
+        {"a": None, "b": None, "c": []},
+    ]
+
+
+def test_a_study_that_does_not_optimise_accuracy_has_a_front_too(tmp_path: Path) -> None:
+    values: dict[str, Any] = {"space": {}, "objectives": ["ops", "memory"]}
+    study: Study = parse_study(values, "a.toml")
+    members = front_of(table([(0.1, 1, 9), (0.9, 5, 5), (0.5, 6, 6)]), study)
+    assert set(members["number"]) == {0, 1}

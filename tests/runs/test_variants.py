@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import ir2search as ir
+from ir2search.errors import RunError
+from ir2search.runs.results import trial_candidate
+
+Told = list[tuple[str, int, int]]
+
+
+@pytest.fixture
+def run_copy(finished_run: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(finished_run, tmp_path / "quick")
+
+
+def telling(told: Told) -> Callable[[str, int, int], None]:
+    return lambda what, done, total: told.append((what, done, total))
+
+
+def test_a_variant_is_trained_as_a_trial_is_and_once(run_copy: Path) -> None:
+    number = int(ir.front(run_copy)["number"].iloc[0])
+    candidate, data, told = trial_candidate(run_copy, number), ir.run_data(run_copy), Told()
+    network = ir.train_variant(run_copy, candidate, data, device="cpu", on_epoch=telling(told))
+    assert told == [("network", 1, 2), ("network", 2, 2)]
+    of_trial = load_file(run_copy / "trials" / str(number) / "best.safetensors")
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, of_trial[name]), "the same seed, recipe and data"
+    again = ir.train_variant(run_copy, candidate, data, device="cpu", on_epoch=telling(told))
+    assert len(told) == 2, "what is trained is loaded"
+    assert torch.equal(again(torch.ones(1, 1, 8, 8)), network.eval()(torch.ones(1, 1, 8, 8)))
+
+
+def test_further_seeds_differ_and_lie_beside_the_first(run_copy: Path) -> None:
+    candidate, data = trial_candidate(run_copy, 0), ir.run_data(run_copy)
+    networks = [
+        ir.train_variant(run_copy, candidate, data, further_seed=seed, device="cpu")
+        for seed in range(3)
+    ]
+    weights = {sum(p.sum().item() for p in network.parameters()) for network in networks}
+    assert len(weights) == 3
+    place = run_copy / "variants" / candidate.id
+    assert {path.name for path in (place / "seeds").iterdir()} == {"1", "2"}
+
+
+def test_a_variant_stops_where_asked_and_goes_on(run_copy: Path) -> None:
+    candidate, data = replace(trial_candidate(run_copy, 0), threshold=0.7), ir.run_data(run_copy)
+    told = Told()
+    ir.train_variant(run_copy, candidate, data, until=1, device="cpu", on_epoch=telling(told))
+    assert told == [("network", 1, 2)]
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    other = replace(candidate, threshold=0.6)
+    with pytest.raises(KeyboardInterrupt):
+        ir.train_variant(run_copy, other, data, device="cpu", on_epoch=interrupt)
+    for begun in (candidate, other):
+        told.clear()
+        ir.train_variant(run_copy, begun, data, device="cpu", on_epoch=telling(told))
+        assert told == [("network", 2, 2)]
+
+
+def test_other_images_than_the_runs_are_an_error(
+    quick: dict[str, Any], write_study: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    def images(name: str, shade: int) -> Path:
+        for split in ("train", "test"):
+            for label in ("a", "b"):
+                place = tmp_path / name / split / label
+                place.mkdir(parents=True)
+                for number in range(6):
+                    Image.new("L", (8, 8), shade + number).save(place / f"{number}.png")
+        return tmp_path / name
+
+    quick["data"] = {"source": "folder", "validation": 0.4}
+    quick["trials"] = 1
+    run = tmp_path / "runs" / "quick"
+    ir.run(ir.load_study(write_study(quick)), run, data=images("own", 10), device="cpu")
+    assert len(ir.run_data(run, tmp_path / "own").validation) > 0
+    with pytest.raises(RunError, match="was run on other images than --data holds now"):
+        ir.run_data(run, images("others", 90))
+    with pytest.raises(RunError, match="was run on other images than --data holds now"):
+        ir.analyze(run, data=tmp_path / "others", images=2, device="cpu")

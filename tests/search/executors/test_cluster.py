@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ir2search as ir
+from ir2search.errors import RunError
+from ir2search.search.executors import cluster
+from ir2search.study.schema import parse_study
+
+# read when Ray is imported: without it Ray takes the machine's address for 127.0.0.1
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_worker_niceness", "0")  # 15 else: others of a busy machine go first
+ray = pytest.importorskip("ray")
+
+
+@pytest.fixture
+def nodes() -> Iterator[Any]:
+    """A real cluster of three nodes on loopback, one processor each."""
+    from ray.cluster_utils import Cluster
+
+    arguments = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "include_dashboard": False}
+    started = Cluster(initialize_head=True, head_node_args=arguments)
+    for _ in range(2):
+        started.add_node(num_cpus=1, node_ip_address="127.0.0.1")
+    yield started
+    ray.shutdown()
+    started.shutdown()
+
+
+class Faults(ir.RunObserver):
+    """Takes a node away in the middle of a training, and gives another."""
+
+    def __init__(self, nodes: Any) -> None:
+        self.nodes, self.epochs = nodes, 0
+
+    def on_epoch(self, *_: object) -> None:
+        self.epochs += 1
+        if self.epochs == 2:
+            self.nodes.remove_node(sorted(self.nodes.worker_nodes, key=str)[0])
+            self.nodes.add_node(num_cpus=1, node_ip_address="127.0.0.1")
+
+
+class Unseen(cluster.Cluster):
+    """A cluster whose nodes do not see the run's folder."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._token = "of another folder"
+
+
+@pytest.mark.parametrize("sees", [True, False], ids=["shared folder", "object store"])
+def test_a_lost_node_costs_nothing(
+    quick: dict[str, Any],
+    tmp_path: Path,
+    nodes: Any,
+    finished_run: Path,
+    sees: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    same: Callable[[Path, Path], None],
+) -> None:
+    if not sees:
+        monkeypatch.setattr("ir2search.search.session.Cluster", Unseen)
+    study = parse_study({**quick, "confirm": {"seeds": 1}}, "a.toml")
+    faults = Faults(nodes)
+    ir.run(
+        study,
+        tmp_path / "run",
+        device="cpu",
+        engine="ray",
+        address=nodes.address,
+        observer=faults,
+    )
+    assert faults.epochs >= 2
+    same(tmp_path / "run", finished_run)
+    for row in ir.front(tmp_path / "run").itertuples():
+        assert len(row.seed_test_accuracies) == 2
+        assert (tmp_path / f"run/trials/{row.number}/best.safetensors").exists()
+    assert not (tmp_path / "run" / cluster.MARK).exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("nonsense", "--address nonsense: must be auto or HOST:PORT"),
+        ("127.0.0.1:1", "--address 127.0.0.1:1: no Ray cluster answers there .*refused"),
+    ],
+)
+def test_an_address_where_no_cluster_is_is_named(
+    quick: dict[str, Any], tmp_path: Path, address: str, message: str
+) -> None:
+    study = parse_study(quick, "a.toml")
+    with pytest.raises(RunError, match=message):
+        ir.run(study, tmp_path / "run", device="cpu", engine="ray", address=address)
+
+
+def test_ray_and_workers_are_not_given_together(quick: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"--engine ray: .*drop --workers"):
+        ir.run(parse_study(quick, "a.toml"), tmp_path / "run", engine="ray", workers=2)

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+import ir2search as ir
+from ir2search.errors import InputError
+from ir2search.search.executors.devices import worker_devices, worker_threads
+from ir2search.study.schema import parse_study
+
+
+class Kill(ir.RunObserver):
+    """Kills a worker in the middle of a training, so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def on_epoch(self, *_: object) -> None:
+        if self.left == 0:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):  # the last one, gone while it is looked at
+            busiest = sorted(workers_of(psutil.Process()), key=lambda child: child.cpu_times().user)
+            if busiest:  # else the last one was killed a moment ago
+                busiest[-1].kill()
+                self.left -= 1
+
+
+def workers_of(driver: psutil.Process) -> list[psutil.Process]:
+    """Without multiprocessing's own child, which tracks resources."""
+    alive = [child for child in driver.children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in alive if "spawn_main" in " ".join(child.cmdline())]
+
+
+def test_two_workers_find_what_one_finds(
+    quick: dict[str, Any], tmp_path: Path, finished_run: Path, same: Callable[[Path, Path], None]
+) -> None:
+    study = parse_study(quick, "a.toml")
+    ir.run(study, tmp_path / "run", device="cpu", workers=2)
+    same(tmp_path / "run", finished_run)
+    assert not workers_of(psutil.Process())
+
+
+def test_a_worker_that_is_killed_loses_no_trial(
+    quick: dict[str, Any], tmp_path: Path, finished_run: Path, same: Callable[[Path, Path], None]
+) -> None:
+    study = parse_study(quick, "a.toml")
+    ir.run(study, tmp_path / "run", device="cpu", workers=2, observer=Kill(2))
+    same(tmp_path / "run", finished_run)
+
+
+def test_rungs_and_further_seeds_go_through_workers(quick: dict[str, Any], tmp_path: Path) -> None:
+    values = {**quick, "rungs": {"factor": 2}, "confirm": {"seeds": 2}, "sampler": "tpe"}
+    ir.run(parse_study(values, "a.toml"), tmp_path / "run", device="cpu", workers=2)
+    table, front = ir.trials(tmp_path / "run"), ir.front(tmp_path / "run")
+    assert table["state"].isin(["trained", "stopped"]).sum() == 5
+    assert not table["state"].isin(["waiting", "unfinished"]).any()
+    assert all(len(accuracies) == 3 for accuracies in front["seed_test_accuracies"])
+
+
+def test_a_killed_driver_leaves_no_worker_and_its_run_goes_on(
+    quick: dict[str, Any],
+    tmp_path: Path,
+    finished_run: Path,
+    write_study: Callable[[dict[str, Any]], Path],
+    same: Callable[[Path, Path], None],
+) -> None:
+    command = _command(write_study(quick), tmp_path)
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _await_curve(tmp_path / "quick", driver)
+    workers = workers_of(psutil.Process(driver.pid))
+    assert len(workers) == 2
+    time.sleep(random.Random(0).uniform(0, 0.3))
+    driver.kill()
+    driver.wait()
+    ir.run(parse_study(quick, "quick.toml"), tmp_path / "quick", device="cpu")
+    same(tmp_path / "quick", finished_run)
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
+
+
+def test_ctrl_c_ends_workers_cleanly(
+    quick: dict[str, Any],
+    tmp_path: Path,
+    finished_run: Path,
+    write_study: Callable[[dict[str, Any]], Path],
+    same: Callable[[Path, Path], None],
+) -> None:
+    command = _command(write_study(quick), tmp_path)
+    driver = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    _await_curve(tmp_path / "quick", driver)
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    _, said = driver.communicate(timeout=120)
+    assert driver.returncode == 130
+    assert "Traceback" not in said
+    assert said.splitlines()[-1] == "ir2search: stopped; run the same command again to go on"
+    ir.run(parse_study(quick, "quick.toml"), tmp_path / "quick", device="cpu")
+    same(tmp_path / "quick", finished_run)
+
+
+def test_a_job_that_kills_every_worker_fails_and_the_study_goes_on(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    quick["space"] = {"depth": [8, 14], "width": 0.125, "threshold": 0.0, "fusion": "none"}
+    quick["recipe"]["epochs"] = 12
+    study = parse_study({**quick, "trials": 2, "sampler": "grid"}, "a.toml")
+    ir.run(study, tmp_path / "run", device="cpu", workers=2, observer=Kill(99))
+    table = ir.trials(tmp_path / "run")
+    failed = table[table["state"] == "failed"]
+    assert len(failed) >= 1
+    assert failed["outcome"].str.startswith("its worker died 3 times").all()
+
+
+def test_devices_are_shared_out_among_workers() -> None:
+    cpu = torch.device("cpu")
+    assert worker_devices("cpu") == [cpu]
+    assert worker_devices("cpu,cpu", trials_per_device=2) == [cpu] * 4
+    assert worker_devices("cpu, cpu", workers=3) == [cpu] * 3
+    assert worker_threads(10**6) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("cpu", 0), "--workers: must be 1 or more, but got 0"),
+        (("cpu", 2, 2), "--workers and --trials-per-device both say .*; give one"),
+        (("cpu,cuda:99",), "--device cuda:99: not to be had here .*; try cpu"),
+        (("cpu,,cpu",), "--device : not to be had here .*; try cpu"),
+    ],
+)
+def test_wrong_devices_are_named(arguments: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        worker_devices(*arguments)
+
+
+def _command(file: Path, runs: Path) -> list[str]:
+    module = [sys.executable, "-m", "ir2search.cli.app", "run", str(file), "--runs", str(runs)]
+    return [*module, "--workers", "2", "--device", "cpu"]
+
+
+def _await_curve(folder: Path, driver: subprocess.Popen[Any]) -> None:
+    while not list(folder.glob("trials/*/curve.jsonl")) and driver.poll() is None:
+        time.sleep(0.01)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import ir2search as ir
+from ir2search.errors import CandidateError, RunError, StudyError
+from ir2search.space import Candidate, read_candidate
+from ir2search.training import Interrupted, Recipe, accuracy
+from ir2search.zoo import train_network
+
+RECIPE = Recipe(epochs=2, batch_size=256, optimizer="adamw", lr=0.01, crop_padding=1)
+SMALL = Candidate(depth=8, width=0.125, image=(1, 8, 8))
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> str:
+    file = tmp_path / "candidate.json"
+    file.write_text(json.dumps(SMALL.as_dict()))
+    return str(file)
+
+
+def test_all_of_it_is_in_the_folder(small: str, tmp_path: Path) -> None:
+    folder, steps, epochs = tmp_path / "own", list[float](), list[int]()
+    trained = train_network(
+        small,
+        folder,
+        recipe=RECIPE,
+        on_step=steps.append,
+        on_epoch=lambda row: epochs.append(row.epoch),
+    )
+    assert epochs == [1, 2]
+    assert steps == sorted(steps)
+    assert steps[0] == 0
+    assert 1 < steps[-1] < 2
+    assert read_candidate(folder / "candidate.json") == SMALL
+    assert json.loads((folder / "cost.json").read_text())["ops"] == ir.cost(SMALL).ops
+    session = json.loads((folder / "environment.json").read_text())["sessions"][0]
+    assert session["seed"] == 0
+    assert session["versions"]["torch"] == torch.__version__
+    data = ir.load_data(ir.DataConfig(size=8), None, tmp_path / ".cache", 0)
+    network = ir.load_network(SMALL, folder / "best.safetensors")
+    assert accuracy(network, data, data.read_test()) == trained.test_accuracy
+    assert trained.test_images == len(data.read_test()) == 360
+    assert trained.as_dict()["best"]["epoch"] == trained.best.epoch
+
+
+def test_it_stops_and_goes_on(small: str, tmp_path: Path) -> None:
+    calls = iter([False] * 7 + [True])
+    with pytest.raises(Interrupted):
+        train_network(small, tmp_path / "a", recipe=RECIPE, should_stop=lambda: next(calls))
+    assert not (tmp_path / "a" / "test.json").exists()
+    first = train_network(small, tmp_path / "a", recipe=RECIPE)
+    second = train_network(small, tmp_path / "b", recipe=RECIPE)
+    assert first.test_accuracy == second.test_accuracy
+    assert first.best.loss == second.best.loss
+
+
+def test_a_preset_fits_itself_to_the_data(tmp_path: Path) -> None:
+    told: list[Candidate] = []
+
+    def stop() -> bool:
+        return bool(told)
+
+    with pytest.raises(Interrupted):
+        train_network(
+            "cifar-resnet20",
+            tmp_path / "preset",
+            epochs=1,
+            on_start=lambda candidate, recipe: told.append(candidate),
+            should_stop=stop,
+        )
+    assert told[0].image == (1, 32, 32)
+    assert json.loads((tmp_path / "preset" / "training.json").read_text())["recipe"]["lr"] == 0.11
+
+
+def test_epochs_are_of_each_stage(tmp_path: Path) -> None:
+    from ir2search.zoo.single import _recipe
+
+    chosen = _recipe("imagenet-resnet18-A", None, 3)
+    assert chosen.pretraining is not None
+    assert (chosen.epochs, chosen.pretraining.epochs, chosen.total_epochs) == (3, 3, 6)
+    assert _recipe("candidate.json", None, None) == Recipe()
+    assert _recipe("candidate.json", "cifar-vgg-small", None).lr == 0.08
+    with pytest.raises(StudyError, match="did you mean 'cifar-vgg-small'"):
+        _recipe("candidate.json", "cifar-vgg-smal", None)
+
+
+def test_a_network_for_other_data_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
+    file = tmp_path / "colour.json"
+    file.write_text(json.dumps(Candidate(image=(3, 8, 8)).as_dict()))
+    with pytest.raises(CandidateError, match=r"images \(3, 8, 8\) of 10 .* has \(1, 8, 8\)"):
+        train_network(str(file), tmp_path / "own", recipe=RECIPE)
+    assert not (tmp_path / "own").exists()
+    (tmp_path / "file").touch()
+    (tmp_path / "candidate.json").write_text(json.dumps(SMALL.as_dict()))
+    with pytest.raises(RunError, match="not a folder"):
+        train_network(str(tmp_path / "candidate.json"), tmp_path / "file", recipe=RECIPE)
