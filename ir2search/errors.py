@@ -10,7 +10,8 @@
     │   ├── DataError         a data folder, a table or an image
     │   ├── RunError          a run's folder or one of its trials
     │   │   └── CheckpointError   a checkpoint that cannot be read
-    │   └── WeightsError      a file of weights, or weights of another network
+    │   ├── WeightsError      a file of weights, or weights of another network
+    │   └── MissingExtraError an optional package that is not installed
     └── TrainingDiverged      a loss that is not finite: recorded as the trial's reason
 """
 
@@ -49,6 +50,10 @@ class CheckpointError(RunError):
 
 class WeightsError(InputError):
     """Weights that cannot be read or are not those of the network asked for."""
+
+
+class MissingExtraError(InputError):
+    """An optional package that is not installed."""
 
 
 class TrainingDiverged(IR2SearchError):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from ir2search.runtime import PackedNetwork
 TINY = ir.Candidate(depth=8, width=0.25, image=(1, 8, 8))
 QUIET = Timing(1e-3, 0.99e-3, 1.01e-3, 100)
 WIDE = Timing(1e-3, 0.9e-3, 1.1e-3, 100)
-MODULE = "ir2search.latency.measure"
+MODULE = importlib.import_module("ir2search.latency.measure")  # not the function of that name
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Timing]:
     def timed(ways: dict[str, object], seconds: float) -> dict[str, Timing]:
         return {name: QUIET if name else given.pop() for name in ways}
 
-    monkeypatch.setattr(f"{MODULE}.timed", timed)
+    monkeypatch.setattr(MODULE, "timed", timed)
     return given
 
 
@@ -72,7 +73,7 @@ def test_it_is_measured_once_for_each_architecture_setting_and_machine(
     assert again == first
     assert engine_time(graph, Setting(batch=2), tmp_path).an_image.median == 0.5e-3
     engine_time(graph, Setting(threads=2), tmp_path)
-    monkeypatch.setattr(f"{MODULE}.this_machine", lambda: Machine("another", "engine"))
+    monkeypatch.setattr(MODULE, "this_machine", lambda: Machine("another", "engine"))
     assert engine_time(graph, Setting(), tmp_path).machine.cpu == "another"
     assert measured == []
     assert len(list(tmp_path.glob("[0-9a-f]*.json"))) == 4
@@ -102,7 +103,7 @@ def test_what_slows_the_machine_is_seen_in_the_reference(
             for name in ways
         }
 
-    monkeypatch.setattr(f"{MODULE}.timed", timed)
+    monkeypatch.setattr(MODULE, "timed", timed)
     times = []
     for slow, width in ((1.0, 0.125), (2.0, 0.25), (0.5, 0.5)):
         slowness[0] = slow

@@ -7,7 +7,7 @@ import pytest
 
 import ir2search as ir
 from ir2search.errors import StudyError
-from ir2search.search.limits import stale
+from ir2search.search.limits import limit_reached, stale
 from ir2search.study.schema import parse_study
 from ir2search.study.sections import Stop
 
@@ -24,12 +24,12 @@ class Reasons(ir.RunObserver):
 
 def test_the_first_limit_that_is_met_is_named() -> None:
     limits = Stop(hours=0.5, epochs=10, stale_trials=3)
-    assert limits.reason(1799, 9, [0, 1, 2, 3, 4], FINISHED) is None
-    assert limits.reason(1800, 9, [], []) == "0.5 hours have passed"
-    assert limits.reason(0, 12, [], []) == "12 epochs are spent"
+    assert limit_reached(limits, 1799, 9, [0, 1, 2, 3, 4], FINISHED) is None
+    assert limit_reached(limits, 1800, 9, [], []) == "0.5 hours have passed"
+    assert limit_reached(limits, 0, 12, [], []) == "12 epochs are spent"
     reason = "the last 3 candidates brought nothing to the front"
-    assert limits.reason(0, 0, [0, 1, 2, 3, 4, 5], FINISHED) == reason
-    assert Stop().reason(1e9, 10**9, list(range(99)), FINISHED) is None
+    assert limit_reached(limits, 0, 0, [0, 1, 2, 3, 4, 5], FINISHED) == reason
+    assert limit_reached(Stop(), 1e9, 10**9, list(range(99)), FINISHED) is None
 
 
 def test_trials_are_stale_since_the_newest_member_of_the_front() -> None:

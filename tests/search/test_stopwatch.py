@@ -23,13 +23,13 @@ from ir2search.search.executors.processes import Processes
 from ir2search.search.stopwatch import Stopwatch
 from ir2search.study.schema import parse_study
 
-MODULE = "ir2search.latency.measure"
+MODULE = importlib.import_module("ir2search.latency.measure")  # not the function of that name
 COLUMNS = ["latency_low_ms", "latency_median_ms", "latency_high_ms"]
 
 
 @pytest.fixture
 def timed(quick: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr(f"{MODULE}.SECONDS", 0.05)
+    monkeypatch.setattr(MODULE, "SECONDS", 0.05)
     quick |= {"objectives": ["accuracy", "latency"], "trials": 4}
     quick["recipe"]["epochs"] = 1
     quick["space"] |= {"threshold": {"low": 0.0, "high": 1.0}, "width": [0.125, 0.25, 0.5]}
@@ -46,8 +46,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         weights = sum(tensor.size for node in graph.nodes for tensor in node.tensors.values())
         return Timing(1e-6 * weights, 0.99e-6 * weights, 1.01e-6 * weights, 100), 1e-4, 1
 
-    monkeypatch.setattr(f"{MODULE}._measured", measured)
-    monkeypatch.setattr(f"{MODULE}._first", lambda setting, cache: 1e-4)
+    monkeypatch.setattr(MODULE, "_measured", measured)
+    monkeypatch.setattr(MODULE, "_first", lambda setting, cache: 1e-4)
     return seen
 
 
