@@ -1,8 +1,9 @@
-# `make demo` and `make test` create the environment they need; both can be run again at will.
+# `make demo` and `make test` create the environment they need. Both may be run again at any time.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
+SYSTEM ?= yes
 MOASHA := .venv-moasha
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -14,90 +15,96 @@ demo: $(VENV)/.installed
 	$(BIN)/ir2search analyze $(RUNS)/digits --trial best --images 64
 	$(BIN)/ir2search report $(RUNS)/digits
 
-# what does not depend on each other runs at once
+# Linters and tests run at the same time. `SYSTEM=no make test` installs no system package.
 test:
 	$(MAKE) -j2 $(VENV)/.installed-dev browser
 	$(MAKE) -j2 --output-sync=line lint unit
 
+# -rs names every skipped test and why.
 unit: $(VENV)/.installed-dev
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto -rs
 
-# into site/, warnings are errors
+# Builds site/. Warnings are errors.
 docs: $(VENV)/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/deptry .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
-# the report is tested in Chromium, which is installed where that may be done
+# Chromium is the only system package that is installed, as root only: reports are tested in it.
 browser:
-	@command -v chromium chromium-browser google-chrome >/dev/null \
-	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1 \
-	  || echo "no Chromium here, nor may it be installed: the report is not tested in a browser"
+	@found() { command -v chromium || command -v chromium-browser || command -v google-chrome; }; \
+	if ! found >/dev/null && [ "$(SYSTEM)" != no ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing the system package chromium with apt-get (SYSTEM=no installs none)"; \
+	  { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1 || true; \
+	fi; \
+	found >/dev/null || echo "No Chromium: the tests of the report in a browser (tests/report/test_browser.py) are skipped"
 
-# torch goes first and by itself: what the others ask of it is then met already
+# torch comes first, alone: what the other packages ask of it is then met.
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) $$(grep -E '^torch==' constraints.txt)
 	touch $@
 
+# What the README uses: a search, its analysis, its report.
 $(VENV)/.installed: $(VENV)/.torch pyproject.toml
-	$(PIP) --constraint constraints.txt --editable .
+	$(PIP) --constraint constraints.txt --editable '.[report]'
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml
 	$(PIP) --constraint constraints.txt --editable '.[dev]'
-	touch $@
+	touch $(VENV)/.installed $@
 
-# DATA, where it is given, is CIFAR-10 for whole epochs
+# Optional: DATA=cifar10/ times whole epochs on CIFAR-10.
 bench-training: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/training.py $(if $(DATA),--data $(DATA))
 
 bench-agreement: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/agreement.py $(if $(DATA),--data $(DATA))
 
-# DATA is CIFAR-10, whose images are enlarged to ImageNet's size
+# DATA=cifar10/: its images are enlarged to the size of ImageNet's.
 bench-streaming: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/streaming.py $(DATA)
 
-# reads tests/benchmarks/truth.parquet; a quarter of an hour on one core
+# Reads tests/benchmarks/truth.parquet. About 15 minutes on one core.
 bench-warm-start: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/warm_start.py --runs $(RUNS)/warm-start
 
-# attributions against one Captum call a layer and method; a quarter of an hour on two cores
+# Our attributions against one Captum call for each layer and method. About 15 minutes on two cores.
 bench-information: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/information.py
 
-# packed networks against float32 onnxruntime and int8, in one run; a minute
+# Packed networks against onnxruntime in float32 and int8, in one process. One minute.
 bench-latency: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/latency.py
 
-# the engine's own cost at 10,000 trials
+# The cost of the search itself: time per trial without training.
 bench-overhead: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/overhead.py
 
-# a report of 5,000 trials: made, weighed, opened in Chromium
+# A report of 5,000 trials: time, size, and time to open it in Chromium.
 bench-report: $(VENV)/.installed-dev browser
 	$(BIN)/python tests/benchmarks/report.py
 
-# replays the table of the truth, tests/benchmarks/truth.parquet; `make truth` trains it anew
+# Compares samplers on recorded curves, tests/benchmarks/truth.parquet; `make truth` trains them again.
 bench-search: $(VENV)/.installed-dev $(MOASHA)/.tried
 	$(BIN)/python tests/benchmarks/search.py --moasha $(MOASHA)/bin/python
 
 truth: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/truth.py --runs $(RUNS)/truth
 
-# Syne Tune goes into an environment of its own, so that neither's dependencies bind the other
+# Syne Tune has its own environment: its dependencies and ours need not agree.
 $(MOASHA)/.tried:
 	$(PYTHON) -m venv $(MOASHA)
 	$(MOASHA)/bin/python -m pip install --quiet --disable-pip-version-check syne-tune==0.16.0 \
-	  || { echo "syne-tune does not install here: going on without MOASHA"; rm -r $(MOASHA)/bin; }
+	  || { echo "syne-tune cannot be installed here: the benchmark runs without MOASHA"; rm -r $(MOASHA)/bin; }
 	touch $@
 
-# writes down the versions that this environment has
+# Writes the versions of this environment to constraints.txt.
 lock: $(VENV)/.installed-dev
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > constraints.txt
 
