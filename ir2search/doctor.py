@@ -21,7 +21,7 @@ State = Literal["good", "slow", "wrong", "absent"]
 DISK = 2e9  # bytes that a study of a hundred small networks may take
 OPTIONAL = {  # packages by what they are for, with the extra that brings them
     "optuna-dashboard": ("`ir2search dashboard`", "dashboard"),
-    "ray": ("--engine ray", "cluster"),
+    "ray": ("--executor ray", "cluster"),
     "psycopg": ("--storage postgresql+psycopg://", "cluster"),
 }
 

@@ -52,7 +52,7 @@ def run(
     ] = None,
     workers: Workers = None,
     trials_per_device: TrialsPerDevice = None,
-    engine: Annotated[
+    executor: Annotated[
         Literal["local", "ray"], typer.Option(help="Train on this machine, or on a Ray cluster.")
     ] = "local",
     address: Annotated[str, typer.Option(help="The Ray cluster: auto or HOST:PORT.")] = "auto",
@@ -76,7 +76,7 @@ def run(
       ir2search run cifar10 --data cifar10/ --device cuda
       ir2search run my-study.toml --runs /scratch/runs --trials 100
       ir2search run my-study.toml --device cuda:0,cuda:1 --trials-per-device 4
-      ir2search run my-study.toml --engine ray --address head:6379
+      ir2search run my-study.toml --executor ray --address head:6379
       ir2search run my-study.toml --storage postgresql+psycopg://me@db/studies
     """
     from ir2search.cli.progress import RunProgress
@@ -95,7 +95,7 @@ def run(
             device=device,
             workers=workers,
             trials_per_device=trials_per_device,
-            engine=engine,
+            executor=executor,
             address=address,
             storage=storage,
             observer=progress,

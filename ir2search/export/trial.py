@@ -12,7 +12,7 @@ from ir2search.runs.images import run_data
 from ir2search.runs.layout import trial_folder
 from ir2search.runs.results import pick_trial, trial_candidate, trials
 from ir2search.runs.saved import saved_study
-from ir2search.search.stopwatch import Stopwatch
+from ir2search.search.latency_timer import LatencyTimer
 from ir2search.training import load_network
 from ir2search.training.checkpoint import BEST
 
@@ -55,7 +55,7 @@ def export_trial(
         validation=_known(row["seed_accuracies"], row["accuracy"]),
         test=_known(row["seed_test_accuracies"], row["test_accuracy"]),
         license=license,
-        latency=Stopwatch(study, folder.parent).recorded(candidate, own),
+        latency=LatencyTimer(study, folder.parent).recorded(candidate, own),
     )
     target = Path(file) if file is not None else own / FOLDER / f"network{SUFFIXES.get(format, '')}"
     network = load_network(candidate, own / BEST)

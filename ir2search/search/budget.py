@@ -11,7 +11,7 @@ from ir2search.errors import CandidateError, SpaceError, StudyError
 from ir2search.models.check import check_network
 from ir2search.models.families import FAMILIES
 from ir2search.search.executors.job import OUT_OF_MEMORY
-from ir2search.search.stopwatch import Stopwatch
+from ir2search.search.latency_timer import LatencyTimer
 from ir2search.space import Candidate, SearchSpace, build
 from ir2search.study.budget import over_budget, study_costs
 from ir2search.study.objectives import LATENCY, OBJECTIVES
@@ -21,7 +21,7 @@ TRIED = 500  # candidates at random, before a budget on a cost of somebody's own
 TIMED = 3  # candidates, before a budget on the latency is refused
 
 
-def check_budget(study: Study, space: SearchSpace, watch: Stopwatch) -> None:
+def check_budget(study: Study, space: SearchSpace, timer: LatencyTimer) -> None:
     """Try what is registered, and whether anything is within the budget.
 
     Of a latency, the cheapest networks by operations are timed: not all can be.
@@ -32,8 +32,8 @@ def check_budget(study: Study, space: SearchSpace, watch: Stopwatch) -> None:
     """
     _check_backbone(space)
     _check_counted(study, space)
-    if watch.is_used:
-        _check_latency(study, space, watch)
+    if timer.is_used:
+        _check_latency(study, space, timer)
 
 
 def _check_counted(study: Study, space: SearchSpace) -> None:
@@ -66,7 +66,7 @@ def _check_counted(study: Study, space: SearchSpace) -> None:
     )
 
 
-def _check_latency(study: Study, space: SearchSpace, watch: Stopwatch) -> None:
+def _check_latency(study: Study, space: SearchSpace, timer: LatencyTimer) -> None:
     found: dict[str, tuple[float, Candidate]] = {}
     for candidate in itertools.islice(_tried(study, space), TRIED):
         try:
@@ -78,7 +78,7 @@ def _check_latency(study: Study, space: SearchSpace, watch: Stopwatch) -> None:
     limit = study.budget.get(LATENCY)
     cheapest = sorted(found.values(), key=lambda pair: pair[0])[: 1 if limit is None else TIMED]
     column = OBJECTIVES[LATENCY].budget_column
-    fastest = min(watch.costs(candidate)[column] for _, candidate in cheapest)
+    fastest = min(timer.costs(candidate)[column] for _, candidate in cheapest)
     if limit is not None and fastest > limit:
         raise SpaceError(
             f"{study.source}: [budget] latency: of the {len(cheapest)} networks with the fewest "
@@ -113,14 +113,14 @@ def _check_backbone(space: SearchSpace) -> None:
         check_network(name, family, build(candidate), stem, candidate.image, classes)
 
 
-def is_affordable(study: Study, candidate: Candidate, watch: Stopwatch) -> bool:
+def is_affordable(study: Study, candidate: Candidate, timer: LatencyTimer) -> bool:
     """Whether it is within the budget, as far as one can say before it is tried."""
     if not study.budget:
         return True
     try:
         costs = study_costs(study, candidate, cost(candidate))
         if over_budget(study, costs) is None and LATENCY in study.budget:
-            costs |= watch.known(candidate)
+            costs |= timer.known(candidate)
         return over_budget(study, costs) is None
     except (*OUT_OF_MEMORY, StudyError):
         return True

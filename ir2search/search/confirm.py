@@ -9,7 +9,7 @@ import pandas as pd
 
 from ir2search.runs.backbones import shared_backbone
 from ir2search.runs.layout import RESULT, SEEDS, trial_folder
-from ir2search.search.executors.job import Job
+from ir2search.search.executors.job import TrainingJob
 from ir2search.seeds import derive_seed
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
@@ -19,7 +19,7 @@ SIGNIFICANCE = 0.05
 
 def further_seeds(
     study: Study, folder: Path, members: Sequence[tuple[int, Candidate]]
-) -> Iterator[Job]:
+) -> Iterator[TrainingJob]:
     """The trainings of a front's members from further seeds that are not done yet.
 
     Args:
@@ -34,7 +34,7 @@ def further_seeds(
             if not (own / RESULT).exists():
                 derived = derive_seed(study.seed, "confirm", candidate.id, seed)
                 start = shared_backbone(study, folder, candidate, further_seed=seed)
-                yield Job(number, candidate, own, seed=derived, start=start, tested=True)
+                yield TrainingJob(number, candidate, own, seed=derived, start=start, tested=True)
 
 
 def indistinguishable(front: pd.DataFrame) -> list[list[int]]:

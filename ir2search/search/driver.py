@@ -17,14 +17,21 @@ from ir2search.files import write_json
 from ir2search.runs.backbones import shared_backbone
 from ir2search.runs.layout import RESULT, TEST_FILE, trial_folder
 from ir2search.runs.results import RUNGS, front_of, recorded, state_of
-from ir2search.search.claims import Claims
 from ir2search.search.confirm import further_seeds
-from ir2search.search.executors import OUT_OF_MEMORY, Engine, Job, Outcome, Work, reason_of
+from ir2search.search.driver_locks import DriverLocks
+from ir2search.search.executors import (
+    OUT_OF_MEMORY,
+    Executor,
+    JobResult,
+    TrainingContext,
+    TrainingJob,
+    failure_reason,
+)
+from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.ledger import Ledger
 from ir2search.search.limits import limit_reached
 from ir2search.search.observer import RunObserver
 from ir2search.search.samplers.proposals import ask, enqueue_new, goes_on
-from ir2search.search.stopwatch import Stopwatch
 from ir2search.seeds import derive_seed
 from ir2search.space import Candidate, SearchSpace
 from ir2search.study.budget import over_budget, study_costs
@@ -45,11 +52,11 @@ class Driver:
         space: of the data's candidates.
         storage: the trials.
         folder: the run's.
-        work: what all trainings have in common.
+        context: what all trainings have in common.
         device: where the front is tested.
-        engine: trains.
-        claims: keeps drivers apart.
-        watch: times candidates, where the study asks for it.
+        executor: trains.
+        locks: keep several drivers apart.
+        timer: times candidates, where the study asks for it.
         observer: told what happens.
         should_stop: asked between trainings.
     """
@@ -60,28 +67,28 @@ class Driver:
         space: SearchSpace,
         storage: optuna.Study,
         folder: Path,
-        work: Work,
+        context: TrainingContext,
         device: torch.device,
-        engine: Engine,
-        claims: Claims,
-        watch: Stopwatch,
+        executor: Executor,
+        locks: DriverLocks,
+        timer: LatencyTimer,
         observer: RunObserver,
         should_stop: Callable[[], bool],
     ) -> None:
         self.study, self.space, self.storage, self.folder = study, space, storage, folder
-        self.work, self.device, self.engine, self.claims = work, device, engine, claims
-        self.watch, self.observer, self.should_stop = watch, observer, should_stop
+        self.context, self.device, self.executor, self.locks = context, device, executor, locks
+        self.timer, self.observer, self.should_stop = timer, observer, should_stop
         self.ledger = Ledger(study, space)
         self.parked: dict[int, Trial] = {}  # wait at a rung
         self.left: dict[int, Trial] = {}  # were left running by a driver that is gone
-        self.flying: dict[int, tuple[Trial, int]] = {}  # in the engine, with the level they go to
+        self.flying: dict[int, tuple[Trial, int]] = {}  # in the executor, with the level they go to
         self.elsewhere: set[int] = set()  # other drivers' that run
         self.over: str | None = None  # why nothing more is proposed
         self.began = time.monotonic()
 
     def run(self) -> None:
         """Take up what was left running, then propose until all is trained; then test."""
-        with self.claims.turn():
+        with self.locks.deciding():
             self._read()
         done = self.ledger.ended()
         self.observer.on_start(self.study, done, list(self.parked))
@@ -92,12 +99,12 @@ class Driver:
     def _search(self) -> None:
         while True:
             self._heed()
-            with self.claims.turn():
-                if self.claims.shared:
+            with self.locks.deciding():
+                if self.locks.shared:
                     self._read()
                 self._fill()
             if self.flying:
-                for outcome in self.engine.wait():
+                for outcome in self.executor.wait():
                     self._receive(outcome)
             elif self.elsewhere and self._limit() is None:
                 time.sleep(POLL)
@@ -108,9 +115,9 @@ class Driver:
         """Stop, where that was asked for, once all that is in flight is on disk."""
         if not self.should_stop():
             return
-        self.engine.interrupt()
+        self.executor.interrupt()
         while self.flying:
-            for outcome in self.engine.wait():
+            for outcome in self.executor.wait():
                 self._receive(outcome)
         raise Interrupted
 
@@ -126,7 +133,7 @@ class Driver:
             state = self.ledger.learn(trial)
             if state not in ("waiting", "unfinished"):
                 continue
-            if not self.claims.is_free(trial.user_attrs):
+            if not self.locks.is_free(trial.user_attrs):
                 self.elsewhere.add(trial.number)
                 attributes = trial.user_attrs
                 if "candidate_id" in attributes:
@@ -142,8 +149,8 @@ class Driver:
         self.ledger.count([trial for trial in trials if self._is_proposed(trial)])
 
     def _fill(self) -> None:
-        """Give the engine as many jobs as it has room for."""
-        while len(self.flying) < self.engine.capacity() and not self.should_stop():
+        """Give the executor as many jobs as it has room for."""
+        while len(self.flying) < self.executor.capacity() and not self.should_stop():
             if not self._start_next():
                 return
 
@@ -166,7 +173,7 @@ class Driver:
             if self.over or len(self.ledger.begun) >= self.study.trials:
                 return False
             must_be_new = self.ledger.stale >= STALE_PROPOSALS or self.study.sampler == "grid"
-            asked = self.study, self.space, self.storage, self.ledger, self.watch
+            asked = self.study, self.space, self.storage, self.ledger, self.timer
             if must_be_new and not enqueue_new(*asked):
                 self._say_over(EXHAUSTED)
                 return False
@@ -228,7 +235,7 @@ class Driver:
             price = cost(candidate)
             costs = self._costs(trial.number, candidate, price)
         except (*OUT_OF_MEMORY, StudyError) as error:
-            self._end(trial, TrialState.FAIL, reason_of(error))
+            self._end(trial, TrialState.FAIL, failure_reason(error))
             return False
         refusal = over_budget(self.study, costs) or self._betters(costs)
         if refusal is not None:
@@ -245,7 +252,7 @@ class Driver:
         """All costs that the study asks for; what is over the budget anyway is not timed."""
         costs = study_costs(self.study, candidate, price)
         if over_budget(self.study, costs) is None:
-            costs |= self.watch.of_trial(candidate, trial_folder(self.folder, number))
+            costs |= self.timer.of_trial(candidate, trial_folder(self.folder, number))
         return costs
 
     def _submit(
@@ -257,13 +264,13 @@ class Driver:
         level: int,
     ) -> None:
         """Have it trained to a rung, or to the end where that is the highest one."""
-        self.claims.claim(trial)
+        self.locks.take(trial)
         self.ledger.begin(trial.number, candidate.id)
         self.ledger.train(trial.number, trial.params, costs)
         self.flying[trial.number] = (trial, level)
         self.observer.on_trial(trial.number, candidate, price)
-        self.engine.submit(
-            Job(
+        self.executor.submit(
+            TrainingJob(
                 trial.number,
                 candidate,
                 trial_folder(self.folder, trial.number),
@@ -273,7 +280,7 @@ class Driver:
             )
         )
 
-    def _receive(self, outcome: Outcome) -> None:
+    def _receive(self, outcome: JobResult) -> None:
         """Write down what became of a training."""
         trial, level = self.flying.pop(outcome.job.number)
         self.ledger.underway.remove(trial.number)
@@ -298,7 +305,7 @@ class Driver:
         self.ledger.reach(trial.number, level, trial.params, price, best.validation_accuracy)
         if level + 1 < len(self.ledger.ladder.levels):
             self.parked[trial.number] = trial
-            self.claims.release(trial)
+            self.locks.release(trial)
             self.observer.on_wait(trial.number, epochs, best.validation_accuracy)
             return
         self._complete(trial)
@@ -344,17 +351,17 @@ class Driver:
 
     def _is_last(self) -> bool:
         """Whether no other driver trains for this study."""
-        if not self.claims.shared:
+        if not self.locks.shared:
             return True
-        with self.claims.turn():
+        with self.locks.deciding():
             self._read()
         return not self.elsewhere
 
     def _finish(self) -> None:
         """End what waits at rungs, and look at the front once more."""
-        with self.claims.finish():
-            with self.claims.turn():
-                if self.claims.shared:  # the driver before may have done it all
+        with self.locks.finishing():
+            with self.locks.deciding():
+                if self.locks.shared:  # the driver before may have done it all
                     self._read()
                 for number in sorted(self.parked):
                     self._stop(self.parked[number], "others of its rung went on")
@@ -378,13 +385,13 @@ class Driver:
             folder = trial_folder(self.folder, number)
             if (folder / TEST_FILE).exists():
                 continue
-            test = self.work.test.to(self.device)
+            test = self.context.test.to(self.device)
             network = load_network(candidate, folder / BEST).to(self.device)
-            score = accuracy(network, self.work.data, test)
+            score = accuracy(network, self.context.data, test)
             write_json(folder / TEST_FILE, {"test_accuracy": score, "images": len(test)})
             self.observer.on_test(number, score)
 
-    def _confirm(self, jobs: Iterable[Job]) -> None:
+    def _confirm(self, jobs: Iterable[TrainingJob]) -> None:
         """Train front members from further seeds."""
         for outcome in self._work_off(jobs):
             if outcome.result is None or outcome.test_accuracy is None:
@@ -396,17 +403,17 @@ class Driver:
             )
             self.observer.on_confirm(outcome.job.number, int(folder.name), *found)
 
-    def _work_off(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
-        """Have jobs done that are no trials, as many at once as the engine has room for."""
+    def _work_off(self, jobs: Iterable[TrainingJob]) -> Iterator[JobResult]:
+        """Have jobs done that are no trials, as many at once as the executor has room for."""
         todo, flying = list(jobs), 0
         while todo or flying:
             if self.should_stop():
-                self.engine.interrupt()
+                self.executor.interrupt()
                 todo.clear()
-            while todo and flying < self.engine.capacity():
-                self.engine.submit(todo.pop(0))
+            while todo and flying < self.executor.capacity():
+                self.executor.submit(todo.pop(0))
                 flying += 1
-            outcomes = self.engine.wait() if flying else []
+            outcomes = self.executor.wait() if flying else []
             flying -= len(outcomes)
             yield from outcomes
         if self.should_stop():

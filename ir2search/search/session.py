@@ -1,4 +1,4 @@
-"""Run a study in a folder: its data, its storage, its engine, its driver."""
+"""Run a study in a folder: its data, its storage, its executor, its driver."""
 
 from __future__ import annotations
 
@@ -21,13 +21,19 @@ from ir2search.runs.results import RunStatus, status
 from ir2search.runs.saved import check_claim, saved_study, write_study
 from ir2search.runs.storage import is_shared, open_storage, storage_errors
 from ir2search.search.budget import check_budget
-from ir2search.search.claims import Claims
 from ir2search.search.driver import Driver
-from ir2search.search.executors import Engine, Inline, Processes, Work, open_work
-from ir2search.search.executors.cluster import Cluster, with_tests
+from ir2search.search.driver_locks import DriverLocks
+from ir2search.search.executors import (
+    Executor,
+    InlineExecutor,
+    ProcessExecutor,
+    TrainingContext,
+    open_context,
+)
 from ir2search.search.executors.devices import worker_devices, worker_threads
+from ir2search.search.executors.ray_cluster import RayExecutor, with_tests
+from ir2search.search.latency_timer import LatencyTimer, check_machine
 from ir2search.search.observer import RunObserver
-from ir2search.search.stopwatch import Stopwatch, check_machine
 from ir2search.study.schema import Study
 from ir2search.study.serialise import definition
 from ir2search.training import Interrupted
@@ -43,7 +49,7 @@ def run(
     device: str = "auto",
     workers: int | None = None,
     trials_per_device: int | None = None,
-    engine: Literal["local", "ray"] = "local",
+    executor: Literal["local", "ray"] = "local",
     address: str = "auto",
     storage: str | None = None,
     observer: RunObserver | None = None,
@@ -62,7 +68,7 @@ def run(
         workers: how many trainings run at once, each in a process of its own; as many as there are
             devices where left out.
         trials_per_device: in place of ``workers``, how many on each device.
-        engine: ``"local"`` for this machine; ``"ray"`` for a Ray cluster, of which each training
+        executor: ``"local"`` for this machine; ``"ray"`` for a Ray cluster, of which each training
             takes what the study's ``resources`` say.
         address: of the cluster, ``"auto"`` or ``"HOST:PORT"``.
         storage: where the trials are kept; SQLite in the folder where left out. ``"journal"``, or
@@ -76,29 +82,29 @@ def run(
     """
     folder = Path(folder)
     devices = worker_devices(device, workers, trials_per_device)
-    if engine == "ray" and (workers or trials_per_device):
+    if executor == "ray" and (workers or trials_per_device):
         raise RunError(
-            "--engine ray: the cluster and [resources] say how much runs at once; drop --workers"
+            "--executor ray: the cluster and [resources] say how much runs at once; drop --workers"
         )
     path = Path(data) if data is not None else None
     if folder.parent.exists() and not folder.parent.is_dir():
         raise RunError(f"{folder.parent}: not a folder; give --runs a folder")
     # before the folder is made, so that a wrong --data leaves nothing behind
-    work = open_work(study, folder.parent / CACHE, path)
+    context = open_context(study, folder.parent / CACHE, path)
     if path is not None:
         study = study.model_copy(update={"data": replace(study.data, path=str(path.resolve()))})
-    space = study.space.with_data(work.data.image, work.data.classes)
-    check_budget(study, space, Stopwatch(study, folder.parent))
+    space = study.space.with_data(context.data.image, context.data.classes)
+    check_budget(study, space, LatencyTimer(study, folder.parent))
     check_claim(folder, study)
     shared = is_shared(folder, storage)
 
-    def make_engine(listener: RunObserver, should_stop: Callable[[], bool]) -> Engine:
-        if engine == "ray":
-            sent = with_tests(work) if study.confirm else work
-            return Cluster(sent, study.resources, address, folder, listener)
-        return _local_engine(study, folder, work, devices, listener, should_stop)
+    def make_executor(listener: RunObserver, should_stop: Callable[[], bool]) -> Executor:
+        if executor == "ray":
+            sent = with_tests(context) if study.confirm else context
+            return RayExecutor(sent, study.resources, address, folder, listener)
+        return _local_executor(study, folder, context, devices, listener, should_stop)
 
-    session = _Session(study, folder, work, devices[0], storage, shared, observer, make_engine)
+    session = _Session(study, folder, context, devices[0], storage, shared, observer, make_executor)
     return session.run(begin=True)
 
 
@@ -140,12 +146,12 @@ def join(
         study = study.model_copy(
             update={"data": replace(study.data, path=str(Path(data).resolve()))}
         )
-    work = open_work(study, folder.parent / CACHE)
+    context = open_context(study, folder.parent / CACHE)
 
-    def make_engine(listener: RunObserver, should_stop: Callable[[], bool]) -> Engine:
-        return _local_engine(study, folder, work, devices, listener, should_stop)
+    def make_executor(listener: RunObserver, should_stop: Callable[[], bool]) -> Executor:
+        return _local_executor(study, folder, context, devices, listener, should_stop)
 
-    session = _Session(study, folder, work, devices[0], storage, True, observer, make_engine)
+    session = _Session(study, folder, context, devices[0], storage, True, observer, make_executor)
     return session.run(begin=False)
 
 
@@ -156,15 +162,15 @@ class _Session:
         self,
         study: Study,
         folder: Path,
-        work: Work,
+        context: TrainingContext,
         device: torch.device,
         storage: str | None,
         shared: bool,
         observer: RunObserver | None,
-        make_engine: Callable[[RunObserver, Callable[[], bool]], Engine],
+        make_executor: Callable[[RunObserver, Callable[[], bool]], Executor],
     ) -> None:
-        self.study, self.folder, self.work, self.device = study, folder, work, device
-        self.storage, self.shared, self.make_engine = storage, shared, make_engine
+        self.study, self.folder, self.context, self.device = study, folder, context, device
+        self.storage, self.shared, self.make_executor = storage, shared, make_executor
         self.observer = observer or RunObserver()
 
     def run(self, begin: bool) -> RunStatus:
@@ -193,45 +199,47 @@ class _Session:
             write_study(self.folder, self.study)
         made = json.dumps(definition(self.study), sort_keys=True)
         storage = open_storage(self.folder, self.study, self.storage, definition=made, create=True)
-        check_data(storage, self.work.data, self.folder)
-        storage.set_user_attr(DATA, self.work.data.fingerprint)
+        check_data(storage, self.context.data, self.folder)
+        storage.set_user_attr(DATA, self.context.data.fingerprint)
         if self.study.is_timed:
             check_machine(storage, self.folder)
         add_session(self.folder, self.study.seed, self.device)
         return storage
 
     def _drive(self, storage: optuna.Study, should_stop: Callable[[], bool]) -> None:
-        space = self.study.space.with_data(self.work.data.image, self.work.data.classes)
-        engine = self.make_engine(self.observer, should_stop)
+        space = self.study.space.with_data(self.context.data.image, self.context.data.classes)
+        executor = self.make_executor(self.observer, should_stop)
         try:
-            with Claims(self.folder, shared=self.shared) as claims, storage_errors(self.folder):
+            with DriverLocks(self.folder, shared=self.shared) as locks, storage_errors(self.folder):
                 Driver(
                     self.study,
                     space,
                     storage,
                     self.folder,
-                    self.work,
+                    self.context,
                     self.device,
-                    engine,
-                    claims,
-                    Stopwatch(self.study, self.folder.parent, engine.quiet),
+                    executor,
+                    locks,
+                    LatencyTimer(self.study, self.folder.parent, executor.paused),
                     self.observer,
                     should_stop,
                 ).run()
         except Interrupted:
             raise KeyboardInterrupt from None
         finally:
-            engine.close()
+            executor.close()
 
 
-def _local_engine(
+def _local_executor(
     study: Study,
     folder: Path,
-    work: Work,
+    context: TrainingContext,
     devices: list[torch.device],
     listener: RunObserver,
     should_stop: Callable[[], bool],
-) -> Engine:
+) -> Executor:
     if len(devices) == 1:
-        return Inline(work, devices[0], listener, should_stop)
-    return Processes(study, folder.parent / CACHE, devices, worker_threads(len(devices)), listener)
+        return InlineExecutor(context, devices[0], listener, should_stop)
+    return ProcessExecutor(
+        study, folder.parent / CACHE, devices, worker_threads(len(devices)), listener
+    )

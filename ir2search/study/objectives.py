@@ -50,7 +50,7 @@ class Objective:
         return self.shown(value) if self.shown else f"{text.count(value)} {self.label}"
 
 
-LATENCY = "latency"  # measured, by `ir2search.search.stopwatch`; all other costs are counted
+LATENCY = "latency"  # measured, by `ir2search.search.latency_timer`; all other costs are counted
 MEDIAN, LOW, HIGH = "latency_median_ms", "latency_low_ms", "latency_high_ms"
 
 OBJECTIVES: Registry[Objective] = Registry(

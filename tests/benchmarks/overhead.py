@@ -1,4 +1,4 @@
-"""What the engine itself costs at many trials: asking, telling, ranking, status, resuming.
+"""What the executor itself costs at many trials: asking, telling, ranking, status, resuming.
 
 Drives real studies with rungs on SQLite whose trainings are replayed: a candidate is dealt a curve
 of the table of the truth by its id, and a cost by the table's candidate of that curve, so that
@@ -38,12 +38,12 @@ import ir2search as ir
 from ir2search.costs import Cost
 from ir2search.runs.saved import write_study
 from ir2search.runs.storage import open_storage
-from ir2search.search.claims import Claims
 from ir2search.search.driver import Driver
-from ir2search.search.executors import Job, Outcome, Work
+from ir2search.search.driver_locks import DriverLocks
+from ir2search.search.executors import JobResult, TrainingContext, TrainingJob
+from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.observer import RunObserver
 from ir2search.search.samplers.proposals import ask
-from ir2search.search.stopwatch import Stopwatch
 from ir2search.study.schema import parse_study
 from ir2search.training import EpochResult, Interrupted, TrainingResult
 
@@ -60,7 +60,7 @@ SPACE = {
 
 
 class Dealt:
-    """An engine that answers a job at once with a curve of the table."""
+    """An executor that answers a job at once with a curve of the table."""
 
     def __init__(self) -> None:
         table = pd.read_parquet(TABLE)
@@ -79,7 +79,7 @@ class Dealt:
                     )
                 ]
             )
-        self.jobs: list[Job] = []
+        self.jobs: list[TrainingJob] = []
 
     def place(self, candidate: ir.Candidate) -> int:
         return int(candidate.id, 16) % len(self.curves)
@@ -90,17 +90,17 @@ class Dealt:
     def capacity(self) -> int:
         return 1
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: TrainingJob) -> None:
         self.jobs.append(job)
 
-    def wait(self) -> list[Outcome]:
+    def wait(self) -> list[JobResult]:
         job = self.jobs.pop()
         curve = self.curves[self.place(job.candidate)][: job.until]
         lines = [json.dumps(asdict(result)) for result in curve]
         (job.folder / "curve.jsonl").write_text("\n".join(lines) + "\n")
-        return [Outcome(job, TrainingResult(tuple(curve)))]
+        return [JobResult(job, TrainingResult(tuple(curve)))]
 
-    def quiet(self) -> AbstractContextManager[None]:
+    def paused(self) -> AbstractContextManager[None]:
         return nullcontext()
 
     def interrupt(self) -> None:
@@ -110,7 +110,9 @@ class Dealt:
         pass
 
 
-def drive(study: ir.Study, folder: Path, engine: Dealt, recorded: int) -> tuple[float, list[float]]:
+def drive(
+    study: ir.Study, folder: Path, executor: Dealt, recorded: int
+) -> tuple[float, list[float]]:
     """Search until so many trials are recorded; seconds until it began, and times of proposals."""
     data = ir.load_data(study.data, None, folder.parent, study.seed)
     start = time.perf_counter()
@@ -120,11 +122,11 @@ def drive(study: ir.Study, folder: Path, engine: Dealt, recorded: int) -> tuple[
         study.space.with_data(data.image, data.classes),
         open_storage(folder, study, create=True),
         folder,
-        Work(study.recipe, data, None),
+        TrainingContext(study.recipe, data, None),
         torch.device("cpu"),
-        engine,
-        Claims(folder, shared=False),
-        Stopwatch(study, folder.parent),
+        executor,
+        DriverLocks(folder, shared=False),
+        LatencyTimer(study, folder.parent),
         RunObserver(),
         lambda: driver.ledger.proposed >= recorded,
     )
@@ -137,8 +139,8 @@ def drive(study: ir.Study, folder: Path, engine: Dealt, recorded: int) -> tuple[
         return ask(*asked)
 
     with (
-        mock.patch("ir2search.search.driver.cost", engine.cost),
-        mock.patch("ir2search.search.samplers.proposals.cost", engine.cost),
+        mock.patch("ir2search.search.driver.cost", executor.cost),
+        mock.patch("ir2search.search.samplers.proposals.cost", executor.cost),
         mock.patch("ir2search.search.driver.ask", timed),
         contextlib.suppress(Interrupted),
     ):
@@ -148,7 +150,7 @@ def drive(study: ir.Study, folder: Path, engine: Dealt, recorded: int) -> tuple[
 
 def measure(sampler: str, trials: int) -> None:
     """Print what a sampler's study costs."""
-    engine = Dealt()
+    executor = Dealt()
     values = {
         "name": "overhead",
         "sampler": sampler,
@@ -161,7 +163,7 @@ def measure(sampler: str, trials: int) -> None:
     study = parse_study(values, "a.toml")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "overhead"
-        _, moments = drive(study, folder, engine, trials)
+        _, moments = drive(study, folder, executor, trials)
         steps = [1000 * (after - before) for before, after in itertools.pairwise(moments)]
         last = steps[-len(steps) // 10 :]
         start = time.perf_counter()
@@ -171,7 +173,7 @@ def measure(sampler: str, trials: int) -> None:
             capture_output=True,
         )
         status = time.perf_counter() - start
-        resumed, _ = drive(study, folder, engine, trials + 1)
+        resumed, _ = drive(study, folder, executor, trials + 1)
         begun = len(list(folder.glob("trials/*")))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

@@ -26,9 +26,9 @@ candidates whose seed was a good one.
 **Who is compared.** Samplers as plain Optuna runs them: each proposal trained in full, a candidate
 that was met before once more. With ``cached``, that costs nothing, and it is the baseline of all
 ratios, being the stronger one. Syne Tune's MOASHA (see moasha.py), cached too. A study's own
-driver, ledger and rungs on each sampler, whose engine is `Replay`. And, as bounds to them, `Oracle`
-twice: what knows all curves, and what knows of every candidate how it learns from the other seeds.
-All end after `LIMIT` epochs.
+driver, ledger and rungs on each sampler, whose executor is `Replay`. And, as bounds to them,
+`Oracle` twice: what knows all curves, and what knows of every candidate how it learns from the
+other seeds. All end after `LIMIT` epochs.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ from rich.progress import track
 from rich.table import Table
 
 import ir2search as ir
-from ir2search.search.claims import Claims
 from ir2search.search.driver import Driver
-from ir2search.search.executors import Job, Outcome, Work
+from ir2search.search.driver_locks import DriverLocks
+from ir2search.search.executors import JobResult, TrainingContext, TrainingJob
 from ir2search.search.executors.processes import end_with_parent
+from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.observer import RunObserver
 from ir2search.search.samplers.optuna_samplers import distributions
 from ir2search.search.samplers.surrogate import LEAST_ERROR, QUANTILES, mean_gains
-from ir2search.search.stopwatch import Stopwatch
 from ir2search.seeds import derive_seed
 from ir2search.study.schema import Study
 from ir2search.study.sections import Rungs, Stop
@@ -187,7 +187,7 @@ class Trace:
 
 
 class Replay:
-    """An engine that trains nothing: it answers from the table. See `Engine`.
+    """An executor that trains nothing: it answers from the table. See `Executor`.
 
     Args:
         draw: the curves.
@@ -195,7 +195,7 @@ class Replay:
     """
 
     def __init__(self, draw: Draw, workers: int) -> None:
-        self._draw, self._workers, self._jobs = draw, workers, list[tuple[int, int, Job]]()
+        self._draw, self._workers, self._jobs = draw, workers, list[tuple[int, int, TrainingJob]]()
         self._reached: dict[int, int] = {}  # epochs by trial
         self._now = 0
         self.trace = Trace(draw)
@@ -203,12 +203,12 @@ class Replay:
     def capacity(self) -> int:
         return self._workers
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: TrainingJob) -> None:
         until = self._draw.errors.shape[1] if job.until is None else job.until
         ends = self._now + until - self._reached.get(job.number, 0)
         heapq.heappush(self._jobs, (ends, job.number, job))
 
-    def wait(self) -> list[Outcome]:
+    def wait(self) -> list[JobResult]:
         self._now, _, job = heapq.heappop(self._jobs)
         row = self._draw.rows[job.candidate.id]
         curve = self._draw.accuracies[row, : job.until]
@@ -219,9 +219,9 @@ class Replay:
             EpochResult(epoch, 0.0, float(accuracy), 0.0, 0.1, 1.0)
             for epoch, accuracy in enumerate(curve, 1)
         )
-        return [Outcome(job, TrainingResult(tuple(results)))]
+        return [JobResult(job, TrainingResult(tuple(results)))]
 
-    def quiet(self) -> AbstractContextManager[None]:
+    def paused(self) -> AbstractContextManager[None]:
         return nullcontext()
 
     def interrupt(self) -> None:
@@ -263,7 +263,7 @@ class Plain:
 
 @dataclass(frozen=True)
 class Ours:
-    """A study's own driver, with an engine that replays."""
+    """A study's own driver, with an executor that replays."""
 
     sampler: str
     rungs: Rungs | None = None
@@ -272,24 +272,24 @@ class Ours:
     def __call__(self, replicate: int) -> Trace:
         asked = {"sampler": self.sampler, "rungs": self.rungs, "stop": Stop(epochs=LIMIT)}
         study = the_study().model_copy(update=asked | {"seed": replicate})
-        engine = Replay(drawn(replicate), self.workers)
+        executor = Replay(drawn(replicate), self.workers)
         with tempfile.TemporaryDirectory(dir=MEMORY) as name:
             driver = Driver(
                 study,
                 study.space,
                 optuna.create_study(directions=["maximize", "minimize"]),
                 Path(name),
-                Work(study.recipe, None, None),  # no image is looked at
+                TrainingContext(study.recipe, None, None),  # no image is looked at
                 torch.device("cpu"),
-                engine,
-                Claims(Path(name), shared=False),
-                Stopwatch(study, Path(name)),
+                executor,
+                DriverLocks(Path(name), shared=False),
+                LatencyTimer(study, Path(name)),
                 RunObserver(),
-                lambda: engine.trace.is_done,
+                lambda: executor.trace.is_done,
             )
             with contextlib.suppress(Interrupted):
                 driver._search()  # `run` goes on to test the front, for which there are no weights
-        return engine.trace
+        return executor.trace
 
 
 @dataclass(frozen=True)

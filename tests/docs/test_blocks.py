@@ -70,7 +70,7 @@ PARSED_ONLY = {
         "ir2search run my-study.toml --device cuda:0,cuda:1 --trials-per-device 3",
     ),
     "a cluster": (
-        "ir2search run my-study.toml --engine ray --address head:6379",
+        "ir2search run my-study.toml --executor ray --address head:6379",
         "srun --ntasks 8 ir2search worker /shared/runs/my-study --device cuda",
     ),
     "a database": (

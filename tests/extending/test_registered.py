@@ -21,8 +21,8 @@ from ir2search.information.registered import MEASURES, measured
 from ir2search.models.build import BUILDERS
 from ir2search.models.families import FAMILIES
 from ir2search.search.budget import check_budget
-from ir2search.search.executors.job import Job, Silent, Work, perform
-from ir2search.search.stopwatch import Stopwatch
+from ir2search.search.executors.job import SilentListener, TrainingContext, TrainingJob, run_job
+from ir2search.search.latency_timer import LatencyTimer
 from ir2search.study.objectives import OBJECTIVES, costs_of
 from ir2search.study.schema import Study, load_study, parse_study
 from ir2search.study.survey import survey_studies
@@ -112,9 +112,9 @@ def test_a_network_that_fails_in_training_fails_its_trial_alone(
         raise ValueError(f"no depth {plan.depth}\nat all")
 
     candidate = ir.Candidate(backbone="fails", depth=8, image=data.image, classes=data.classes)
-    job = Job(0, candidate, tmp_path, seed=0)
-    work = Work(ir.Recipe(), data, None)
-    outcome = perform(job, work, torch.device("cpu"), Silent(), lambda: False)
+    job = TrainingJob(0, candidate, tmp_path, seed=0)
+    context = TrainingContext(ir.Recipe(), data, None)
+    outcome = run_job(job, context, torch.device("cpu"), SilentListener(), lambda: False)
     assert outcome.failure == "backbone 'fails' fails: ValueError: no depth 8"
 
 
@@ -129,10 +129,10 @@ def test_a_cost_that_is_least_in_the_middle_may_have_a_budget(tmp_path: Path) ->
         return abs(candidate.depth - 14)
 
     asked = study(budget={"odd": 1})
-    check_budget(asked, asked.space, Stopwatch(asked, tmp_path))
+    check_budget(asked, asked.space, LatencyTimer(asked, tmp_path))
     never = study(budget={"odd": 1}, space={"depth": [8, 20]})
     with pytest.raises(SpaceError, match=r"\[budget\] odd: .* the nearest has 6 odd"):
-        check_budget(never, never.space, Stopwatch(never, tmp_path))
+        check_budget(never, never.space, LatencyTimer(never, tmp_path))
 
 
 @pytest.mark.parametrize("value", [np.int64(3), np.float32(3), 3])
@@ -176,14 +176,15 @@ def test_a_machine_of_a_cluster_needs_no_file_of_the_studys(
     modules = load_study(file).modules
     (file.parent / "mine.py").unlink()
     candidate = ir.Candidate(backbone="mine", depth=8, image=data.image, classes=data.classes)
-    job = Job(0, candidate, tmp_path / "trial", seed=0)
+    job = TrainingJob(0, candidate, tmp_path / "trial", seed=0)
     sent = tmp_path / "sent"
     recipe = ir.Recipe(epochs=1, warmup_epochs=0, batch_size=512)
-    sent.write_bytes(cloudpickle.dumps((job, Work(recipe, data, None, modules))))
+    sent.write_bytes(cloudpickle.dumps((job, TrainingContext(recipe, data, None, modules))))
     code = (
-        "import pickle, sys, torch; from ir2search.search.executors.job import Silent, perform\n"
-        "job, work = pickle.load(open(sys.argv[1], 'rb'))\n"
-        "done = perform(job, work, torch.device('cpu'), Silent(), lambda: False)\n"
+        "import pickle, sys, torch\n"
+        "from ir2search.search.executors.job import SilentListener, run_job\n"
+        "job, context = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "done = run_job(job, context, torch.device('cpu'), SilentListener(), lambda: False)\n"
         "print(done.failure, done.result.best.epoch)"
     )
     shown = subprocess.run(

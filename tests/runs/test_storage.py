@@ -19,7 +19,7 @@ import pytest
 
 import ir2search as ir
 from ir2search.errors import RunError
-from ir2search.search.claims import Claims
+from ir2search.search.driver_locks import DriverLocks
 from ir2search.study.schema import parse_study
 
 if TYPE_CHECKING:
@@ -180,11 +180,12 @@ def test_a_password_is_written_nowhere(
 
 def test_a_dead_drivers_trials_are_free_at_once(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from ir2search.search.claims import Claims\n"
-        "with Claims(Path(sys.argv[1]), shared=True) as claims:\n"
-        "    print(claims.name, flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path\n"
+        "from ir2search.search.driver_locks import DriverLocks\n"
+        "with DriverLocks(Path(sys.argv[1]), shared=True) as locks:\n"
+        "    print(locks.name, flush=True); sys.stdin.read()"
     )
-    with Claims(tmp_path, shared=True) as claims:
+    with DriverLocks(tmp_path, shared=True) as locks:
         with subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path)],
             stdin=subprocess.PIPE,
@@ -193,12 +194,12 @@ def test_a_dead_drivers_trials_are_free_at_once(tmp_path: Path) -> None:
         ) as other:
             assert other.stdout is not None
             name = other.stdout.readline().strip()
-            assert not claims.is_free({"driver": name})
+            assert not locks.is_free({"driver": name})
             other.kill()
-        assert claims.is_free({"driver": name})
-        assert claims.is_free({"driver": ""})
-        assert claims.is_free({})
-        assert not claims.is_free({"driver": claims.name})
+        assert locks.is_free({"driver": name})
+        assert locks.is_free({"driver": ""})
+        assert locks.is_free({})
+        assert not locks.is_free({"driver": locks.name})
 
 
 def test_drivers_decide_one_after_the_other(tmp_path: Path) -> None:
@@ -206,9 +207,9 @@ def test_drivers_decide_one_after_the_other(tmp_path: Path) -> None:
 
     def decide() -> None:
         nonlocal inside, most
-        with Claims(tmp_path, shared=True) as claims:
+        with DriverLocks(tmp_path, shared=True) as locks:
             for _ in range(20):
-                with claims.turn():
+                with locks.deciding():
                     inside += 1
                     most = max(most, inside)
                     time.sleep(0.001)

@@ -1,29 +1,29 @@
 """Who trains: this process, worker processes of this machine, or a Ray cluster."""
 
-from ir2search.search.executors.inline import Inline
+from ir2search.search.executors.context import open_context
+from ir2search.search.executors.inline import InlineExecutor
 from ir2search.search.executors.job import (
     OUT_OF_MEMORY,
-    Engine,
-    Job,
+    Executor,
+    JobResult,
     Listener,
-    Outcome,
-    Work,
-    perform,
-    reason_of,
+    TrainingContext,
+    TrainingJob,
+    failure_reason,
+    run_job,
 )
-from ir2search.search.executors.processes import Processes
-from ir2search.search.executors.work import open_work
+from ir2search.search.executors.processes import ProcessExecutor
 
 __all__ = [
     "OUT_OF_MEMORY",
-    "Engine",
-    "Inline",
-    "Job",
+    "Executor",
+    "InlineExecutor",
+    "JobResult",
     "Listener",
-    "Outcome",
-    "Processes",
-    "Work",
-    "open_work",
-    "perform",
-    "reason_of",
+    "ProcessExecutor",
+    "TrainingContext",
+    "TrainingJob",
+    "failure_reason",
+    "open_context",
+    "run_job",
 ]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from ir2search.search.executors.job import Job, Listener
+from ir2search.search.executors.job import Listener, TrainingJob
 from ir2search.training import EpochResult
 from ir2search.training.checkpoint import CURVE
 
@@ -21,7 +21,7 @@ class Curves:
         self._listener = listener
         self._told: dict[Path, int] = {}  # bytes of a curve
 
-    def follow(self, jobs: Iterable[Job]) -> None:
+    def follow(self, jobs: Iterable[TrainingJob]) -> None:
         """Tell of the newest epoch of each job that has a new one."""
         for job in jobs:
             file = job.folder / CURVE

@@ -7,34 +7,40 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from ir2search.search.executors.job import Job, Listener, Outcome, Work, perform
+from ir2search.search.executors.job import (
+    JobResult,
+    Listener,
+    TrainingContext,
+    TrainingJob,
+    run_job,
+)
 
 
-class Inline:
-    """The engine of one worker; see `Engine`."""
+class InlineExecutor:
+    """The executor of one worker; see `Executor`."""
 
     def __init__(
         self,
-        work: Work,
+        context: TrainingContext,
         device: torch.device,
         listener: Listener,
         should_stop: Callable[[], bool],
     ) -> None:
-        self._work, self._device, self._listener = work, device, listener
+        self._context, self._device, self._listener = context, device, listener
         self._should_stop = should_stop
-        self._jobs: list[Job] = []
+        self._jobs: list[TrainingJob] = []
 
     def capacity(self) -> int:
         return 1
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: TrainingJob) -> None:
         self._jobs.append(job)
 
-    def wait(self) -> list[Outcome]:
+    def wait(self) -> list[JobResult]:
         job = self._jobs.pop()
-        return [perform(job, self._work, self._device, self._listener, self._should_stop)]
+        return [run_job(job, self._context, self._device, self._listener, self._should_stop)]
 
-    def quiet(self) -> AbstractContextManager[None]:
+    def paused(self) -> AbstractContextManager[None]:
         return nullcontext()  # nothing is at work between two calls of `wait`
 
     def interrupt(self) -> None:

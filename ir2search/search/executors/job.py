@@ -1,4 +1,4 @@
-"""One training as a value: what an engine is given, and what it gives back."""
+"""One training as a value: what an executor is given, and what it gives back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PATIENCE = 120  # seconds for a worker whose driver died to notice it and leave 
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """A candidate to be trained, or to be trained further.
 
     Attributes:
@@ -57,7 +57,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobResult:
     """What became of a job: a result, or why it failed; neither where it was interrupted.
 
     Attributes:
@@ -68,7 +68,7 @@ class Outcome:
         remark: what went wrong on the way and was mended.
     """
 
-    job: Job
+    job: TrainingJob
     result: TrainingResult | None = None
     test_accuracy: float | None = None
     failure: str | None = None
@@ -76,7 +76,7 @@ class Outcome:
 
 
 @dataclass
-class Work:
+class TrainingContext:
     """What all jobs of a study have in common."""
 
     recipe: Recipe
@@ -100,7 +100,7 @@ class Listener(Protocol):
         """An epoch is on disk."""
 
 
-class Silent:
+class SilentListener:
     """A listener that says nothing, for processes whose driver reads the curves."""
 
     def on_step(self, number: int, progress: float) -> None:
@@ -110,16 +110,16 @@ class Silent:
         pass
 
 
-class Engine(Protocol):
+class Executor(Protocol):
     """Does jobs, as many at once as it has room for."""
 
     def capacity(self) -> int:
         """How many jobs it can do at once, now."""
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: TrainingJob) -> None:
         """Take a job."""
 
-    def wait(self) -> list[Outcome]:
+    def wait(self) -> list[JobResult]:
         """Wait a moment for jobs to end, and give those that did; the listener is told meanwhile.
 
         Raises:
@@ -127,46 +127,46 @@ class Engine(Protocol):
             InputError: something that was given is wrong for every job.
         """
 
-    def quiet(self) -> AbstractContextManager[None]:
-        """Within it, jobs on this machine wait, as far as the engine can have them do so."""
+    def paused(self) -> AbstractContextManager[None]:
+        """Within it, jobs on this machine wait, as far as the executor can have them do so."""
 
     def interrupt(self) -> None:
         """Ask all jobs to stop; each ends with its last whole epoch on disk."""
 
     def close(self) -> None:
-        """End the engine; jobs still at work are given up."""
+        """End the executor; jobs still at context are given up."""
 
 
-def perform(
-    job: Job,
-    work: Work,
+def run_job(
+    job: TrainingJob,
+    context: TrainingContext,
     device: torch.device,
     listener: Listener,
     should_stop: Callable[[], bool],
-) -> Outcome:
+) -> JobResult:
     """Do a job in this process; where its checkpoint is damaged, from the start.
 
     Raises:
         OSError: a disk is full or read-only.
     """
-    load_modules(work.modules)  # on a cluster's node nobody has yet
+    load_modules(context.modules)  # on a cluster's node nobody has yet
     try:
         with locked(job.folder, PATIENCE):
             try:
-                return _perform(job, work, device, listener, should_stop)
+                return _perform(job, context, device, listener, should_stop)
             except CheckpointError as error:
                 discard_progress(job.folder)
-                again = _perform(job, work, device, listener, should_stop)
+                again = _perform(job, context, device, listener, should_stop)
                 return replace(again, remark=f"trained again from the start, as {error}")
     except Interrupted:
-        return Outcome(job)
+        return JobResult(job)
     except TrainingDiverged as error:
-        return Outcome(job, failure=f"diverged: {error}")
+        return JobResult(job, failure=f"diverged: {error}")
     except (*OUT_OF_MEMORY, StudyError) as error:
-        return Outcome(job, failure=reason_of(error))
+        return JobResult(job, failure=failure_reason(error))
 
 
-def reason_of(error: Exception) -> str:
+def failure_reason(error: Exception) -> str:
     """An error that ends one trial, in words."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     wanting = ("memory", "overflow")
@@ -176,36 +176,36 @@ def reason_of(error: Exception) -> str:
 
 
 def _perform(
-    job: Job,
-    work: Work,
+    job: TrainingJob,
+    context: TrainingContext,
     device: torch.device,
     listener: Listener,
     should_stop: Callable[[], bool],
-) -> Outcome:
+) -> JobResult:
     start = None
     if job.start is not None:
         start = job.start.weights(
-            work.data,
+            context.data,
             device=device,
-            teacher=work.teacher,
+            teacher=context.teacher,
             on_step=lambda progress: listener.on_step(job.number, 0.0),
             should_stop=should_stop,
         )
     result = train(
         job.candidate,
-        work.recipe,
-        work.data,
+        context.recipe,
+        context.data,
         job.folder,
         seed=job.seed,
         start=start,
         until=job.until,
         device=device,
-        teacher=work.teacher,
+        teacher=context.teacher,
         on_epoch=lambda epoch: listener.on_epoch(job.number, epoch),
         on_step=lambda progress: listener.on_step(job.number, progress),
         should_stop=should_stop,
     )
     if not job.tested:
-        return Outcome(job, result)
+        return JobResult(job, result)
     network = load_network(job.candidate, job.folder / BEST).to(device)
-    return Outcome(job, result, accuracy(network, work.data, work.test.to(device)))
+    return JobResult(job, result, accuracy(network, context.data, context.test.to(device)))

@@ -20,9 +20,16 @@ from typing import Any
 
 import torch
 
+from ir2search.search.executors.context import open_context
 from ir2search.search.executors.curves import Curves
-from ir2search.search.executors.job import Job, Listener, Outcome, Silent, Work, perform
-from ir2search.search.executors.work import open_work
+from ir2search.search.executors.job import (
+    JobResult,
+    Listener,
+    SilentListener,
+    TrainingContext,
+    TrainingJob,
+    run_job,
+)
 from ir2search.study.schema import Study
 
 TICK = 0.2  # seconds between looks at what workers do
@@ -38,13 +45,13 @@ class _Worker:
     device: torch.device
     pool: ProcessPoolExecutor
     waits: Any  # a flag that its process shares: it waits as it was asked to
-    job: Job | None = None
+    job: TrainingJob | None = None
     lives: int = LIVES
-    future: Future[Outcome] = field(default_factory=Future)
+    future: Future[JobResult] = field(default_factory=Future)
 
 
-class Processes:
-    """The engine of several workers, each a process with its share of the threads; see `Engine`.
+class ProcessExecutor:
+    """Trains in several processes, each with an equal share of the threads; see `Executor`.
 
     Args:
         study: whose data and recipe they take.
@@ -75,12 +82,12 @@ class Processes:
     def capacity(self) -> int:
         return len(self._workers)
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: TrainingJob) -> None:
         worker = next(worker for worker in self._workers if worker.job is None)
         worker.job, worker.lives = job, LIVES
         self._start(worker)
 
-    def wait(self) -> list[Outcome]:
+    def wait(self) -> list[JobResult]:
         busy = [worker for worker in self._workers if worker.job is not None]
         concurrent.futures.wait(
             [worker.future for worker in busy],
@@ -92,7 +99,7 @@ class Processes:
         return [outcome for worker in done if (outcome := self._outcome(worker)) is not None]
 
     @contextmanager
-    def quiet(self) -> Iterator[None]:
+    def paused(self) -> Iterator[None]:
         """Workers wait between two steps of their trainings; what is no training goes on."""
         self._pause.value = 1
         try:
@@ -129,7 +136,7 @@ class Processes:
                 worker.pool = self._new_pool(worker.waits)
                 worker.future = worker.pool.submit(_perform, worker.job, worker.device)
 
-    def _outcome(self, worker: _Worker) -> Outcome | None:
+    def _outcome(self, worker: _Worker) -> JobResult | None:
         """What became of a worker's job; None where it died and another has the job now."""
         assert worker.job is not None
         try:
@@ -142,7 +149,7 @@ class Processes:
                 self._start(worker)
                 return None
             reason = f"its worker died {LIVES} times, of too little memory or by a signal"
-            outcome = Outcome(worker.job, failure=None if self._stop.value else reason)
+            outcome = JobResult(worker.job, failure=None if self._stop.value else reason)
         worker.job = None
         return outcome
 
@@ -186,12 +193,12 @@ def end_with_parent() -> None:
 
 
 @cache
-def _work() -> Work:
-    return open_work(_begun["study"], _begun["cache"])
+def _context() -> TrainingContext:
+    return open_context(_begun["study"], _begun["cache"])
 
 
-def _perform(job: Job, device: torch.device) -> Outcome:
-    return perform(job, _work(), device, Silent(), _should_stop)
+def _perform(job: TrainingJob, device: torch.device) -> JobResult:
+    return run_job(job, _context(), device, SilentListener(), _should_stop)
 
 
 def _should_stop() -> bool:

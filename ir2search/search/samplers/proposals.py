@@ -14,9 +14,9 @@ from ir2search.costs import cost
 from ir2search.errors import CandidateError, StudyError
 from ir2search.search.budget import is_affordable
 from ir2search.search.executors import OUT_OF_MEMORY
+from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.ledger import Ledger, Offer
 from ir2search.search.samplers.optuna_samplers import GENETIC, distributions, make_sampler
-from ir2search.search.stopwatch import Stopwatch
 from ir2search.seeds import derive_seed
 from ir2search.space import SearchSpace
 from ir2search.study.budget import over_budget, study_costs
@@ -31,7 +31,7 @@ TIMED = 8  # of them are timed, where time is a cost: all would take minutes
 
 
 def ask(
-    study: Study, space: SearchSpace, storage: optuna.Study, ledger: Ledger, watch: Stopwatch
+    study: Study, space: SearchSpace, storage: optuna.Study, ledger: Ledger, timer: LatencyTimer
 ) -> Trial:
     """A new trial. With rungs, samplers that can learn from stopped trials do."""
     sampler = make_sampler(study.sampler, study.seed, ledger.proposed)
@@ -40,7 +40,7 @@ def ask(
     if ledger.queued:
         ledger.queued -= 1
     elif study.sampler == "ehvi":
-        if (point := _most_worth(study, space, ledger, watch)) is not None:
+        if (point := _most_worth(study, space, ledger, timer)) is not None:
             storage.enqueue_trial(point)
     elif study.rungs is not None and study.sampler not in GENETIC:
         proposed = ledger.observations.propose(sampler, distributions(space))
@@ -83,7 +83,7 @@ def _thaws(study: Study) -> bool:
 
 
 def enqueue_new(
-    study: Study, space: SearchSpace, storage: optuna.Study, ledger: Ledger, watch: Stopwatch
+    study: Study, space: SearchSpace, storage: optuna.Study, ledger: Ledger, timer: LatencyTimer
 ) -> bool:
     """Queue a point at random that is new and affordable; False if none was found."""
     generator = random.Random(derive_seed(study.seed, "enqueue", ledger.proposed))
@@ -92,7 +92,7 @@ def enqueue_new(
             candidate = space.candidate(point)
         except CandidateError:
             continue
-        if candidate.id not in ledger.seen and is_affordable(study, candidate, watch):
+        if candidate.id not in ledger.seen and is_affordable(study, candidate, timer):
             storage.enqueue_trial(point)
             ledger.queued += 1
             return True
@@ -100,7 +100,7 @@ def enqueue_new(
 
 
 def _most_worth(
-    study: Study, space: SearchSpace, ledger: Ledger, watch: Stopwatch
+    study: Study, space: SearchSpace, ledger: Ledger, timer: LatencyTimer
 ) -> dict[str, Any] | None:
     """The new point that is expected to add most to the front at its costs; None without one.
 
@@ -127,8 +127,8 @@ def _most_worth(
         return worth(candidates, costs, known, _costs(study, ledger, met), errors)
 
     best = [int(place) for place in np.argsort(-gains(), kind="stable")]
-    if watch.is_used:
-        best = [place for place in best[:TIMED] if _is_timed(study, pool[place], watch)]
+    if timer.is_used:
+        best = [place for place in best[:TIMED] if _is_timed(study, pool[place], timer)]
         for place in best:
             costs[place] = _compared(study, ledger, pool[place].costs)
         now = gains()
@@ -189,10 +189,10 @@ def _compared(study: Study, ledger: Ledger, costs: Mapping[str, Any]) -> list[fl
     return [value for name, value in values.items() if name != "accuracy"]
 
 
-def _is_timed(study: Study, proposal: Offer, watch: Stopwatch) -> bool:
+def _is_timed(study: Study, proposal: Offer, timer: LatencyTimer) -> bool:
     """Put what a candidate takes in its costs; False where it takes too long or cannot be run."""
     try:
-        proposal.costs.update(watch.costs(proposal.candidate))
+        proposal.costs.update(timer.costs(proposal.candidate))
     except StudyError:
         return False
     return over_budget(study, proposal.costs) is None

@@ -11,10 +11,10 @@ import pytest
 from optuna.trial import Trial
 
 import ir2search as ir
+from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.ledger import Ledger
 from ir2search.search.samplers import surrogate
 from ir2search.search.samplers.proposals import FRESH, POOL, _pool, ask, goes_on
-from ir2search.search.stopwatch import Stopwatch
 from ir2search.space import SearchSpace
 from ir2search.study.budget import study_costs
 from ir2search.study.schema import Study, parse_study
@@ -30,12 +30,12 @@ class Workers:
         self.space: SearchSpace = self.study.space.with_data((1, 8, 8), 10)
         self.storage = optuna.create_study(directions=["maximize", "minimize"])
         self.ledger = Ledger(self.study, self.space)
-        self.watch = Stopwatch(self.study, folder)
+        self.timer = LatencyTimer(self.study, folder)
         self.trials: dict[int, Trial] = {}
 
     def begin(self) -> int:
         """Propose a trial and have it trained; its number."""
-        trial = ask(self.study, self.space, self.storage, self.ledger, self.watch)
+        trial = ask(self.study, self.space, self.storage, self.ledger, self.timer)
         self.trials[trial.number] = trial
         self.ledger.begin(trial.number, self.candidate(trial.number).id)
         self._go(trial.number)

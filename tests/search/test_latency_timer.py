@@ -19,8 +19,8 @@ from ir2search.errors import RunError, SpaceError, StudyError
 from ir2search.files import read_json
 from ir2search.latency import Timing, engine_time, on_grid
 from ir2search.latency.machine import Machine
-from ir2search.search.executors.processes import Processes
-from ir2search.search.stopwatch import Stopwatch
+from ir2search.search.executors.processes import ProcessExecutor
+from ir2search.search.latency_timer import LatencyTimer
 from ir2search.study.schema import parse_study
 
 MODULE = importlib.import_module("ir2search.latency.measure")  # not the function of that name
@@ -110,9 +110,9 @@ def test_a_trial_is_never_measured_again(
     assert len(clock) == measured + 1, "the cheapest, to see that it can be done"
     after = start({**values, "trials": 4}, folder).drop(columns="seconds")
     pd.testing.assert_frame_equal(after.iloc[: len(before)], before)
-    watch = Stopwatch(parse_study(values, "a.toml"), tmp_path / "elsewhere")
+    timer = LatencyTimer(parse_study(values, "a.toml"), tmp_path / "elsewhere")
     own = folder / "trials" / "0"
-    found = watch.of_trial(ir.Candidate(), own)
+    found = timer.of_trial(ir.Candidate(), own)
     assert found["latency_median_ms"] == before["latency_median_ms"].iloc[0]
     assert not (tmp_path / "elsewhere").exists()
 
@@ -192,7 +192,7 @@ def test_another_machine_does_not_go_on_with_a_run(
 
         other = machine or replace(this_machine(), engine="newer")
         with monkeypatch.context() as patch:
-            patch.setattr("ir2search.search.stopwatch.this_machine", lambda other=other: other)
+            patch.setattr("ir2search.search.latency_timer.this_machine", lambda other=other: other)
             with pytest.raises(RunError, match=f"measured on another {what}"):
                 start({**timed, "trials": 2}, folder)
 
@@ -200,24 +200,24 @@ def test_another_machine_does_not_go_on_with_a_run(
 def test_workers_wait_while_a_network_is_timed(timed: dict[str, Any], tmp_path: Path) -> None:
     """Two processes train meanwhile; each has come to the end of a step when the clock starts."""
     seen: list[list[bool]] = []
-    quiet: Callable[..., Any] = Processes.quiet
+    quiet: Callable[..., Any] = ProcessExecutor.paused
 
     from contextlib import contextmanager
 
     @contextmanager
-    def watched(self: Processes) -> Any:
+    def watched(self: ProcessExecutor) -> Any:
         with quiet(self):
             at_work = [worker for worker in self._workers if worker.job is not None]
             seen.append([bool(worker.waits.value) or worker.future.done() for worker in at_work])
             yield
 
-    Processes.quiet = watched  # type: ignore[method-assign]
+    ProcessExecutor.paused = watched  # type: ignore[method-assign]
     try:
         values = {**timed, "recipe": {**timed["recipe"], "epochs": 2, "batch_size": 16}}
         values["space"] |= {"width": [0.125, 0.25, 0.375, 0.5]}
         table = start({**values, "sampler": "random"}, tmp_path / "runs" / "quick", workers=2)
     finally:
-        Processes.quiet = quiet  # type: ignore[method-assign]
+        ProcessExecutor.paused = quiet  # type: ignore[method-assign]
     assert (table["state"] == "trained").sum() == 4
     assert any(seen), "somebody was at work while another was timed"
     assert np.concatenate([each for each in seen if each]).all()

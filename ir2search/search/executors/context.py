@@ -6,12 +6,12 @@ from pathlib import Path
 
 from ir2search.data import load_data
 from ir2search.extensions import load_modules
-from ir2search.search.executors.job import Work
+from ir2search.search.executors.job import TrainingContext
 from ir2search.study.schema import Study
 from ir2search.training import load_teacher
 
 
-def open_work(study: Study, cache: Path, folder: Path | None = None) -> Work:
+def open_context(study: Study, cache: Path, folder: Path | None = None) -> TrainingContext:
     """Read a study's images and its teacher.
 
     Args:
@@ -29,4 +29,4 @@ def open_work(study: Study, cache: Path, folder: Path | None = None) -> Work:
     teacher = (
         None if distillation is None else load_teacher(distillation, images.image, images.classes)
     )
-    return Work(study.recipe, images, teacher, study.modules)
+    return TrainingContext(study.recipe, images, teacher, study.modules)

@@ -25,7 +25,14 @@ from ir2search.data import Split, StreamedSplit
 from ir2search.errors import RunError
 from ir2search.files import write_bytes
 from ir2search.search.executors.curves import Curves
-from ir2search.search.executors.job import Job, Listener, Outcome, Silent, Work, perform
+from ir2search.search.executors.job import (
+    JobResult,
+    Listener,
+    SilentListener,
+    TrainingContext,
+    TrainingJob,
+    run_job,
+)
 from ir2search.study.sections import Resources
 from ir2search.training import EpochResult
 
@@ -37,11 +44,11 @@ MARK = ".cluster"  # a file by which a node knows that it sees the run's folder
 Files = dict[str, bytes]
 
 
-class Cluster:
-    """The engine of a Ray cluster; see `Engine`.
+class RayExecutor:
+    """The executor of a Ray cluster; see `Executor`.
 
     Args:
-        work: what all jobs have in common; sent to each node once.
+        context: what all jobs have in common; sent to each node once.
         resources: of one training.
         address: ``"auto"`` or ``"HOST:PORT"``.
         folder: the run's.
@@ -52,7 +59,12 @@ class Cluster:
     """
 
     def __init__(
-        self, work: Work, resources: Resources, address: str, folder: Path, listener: Listener
+        self,
+        context: TrainingContext,
+        resources: Resources,
+        address: str,
+        folder: Path,
+        listener: Listener,
     ) -> None:
         self._ray = ray = _connect(address)
         self._resources = resources
@@ -62,12 +74,14 @@ class Cluster:
         self._mark.write_text(self._token, encoding="utf-8")
         here = ray.get_runtime_context().get_node_id()
         placed = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
-        self._post = ray.remote(Post).options(num_cpus=0, scheduling_strategy=placed).remote()
-        self._work = [ray.put(work)]  # in a list, so that tasks get the reference
+        self._exchange = (
+            ray.remote(ExchangeActor).options(num_cpus=0, scheduling_strategy=placed).remote()
+        )
+        self._context = [ray.put(context)]  # in a list, so that tasks get the reference
         self._task = ray.remote(_perform).options(
             num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=RETRIES
         )
-        self._flying: dict[Any, Job] = {}
+        self._flying: dict[Any, TrainingJob] = {}
 
     def capacity(self) -> int:
         """How many trainings the nodes that are there have room for; at least one."""
@@ -79,34 +93,34 @@ class Cluster:
         ]
         return max(1, sum(rooms))
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: TrainingJob) -> None:
         files = read_files(job.folder)
         if files:
-            self._ray.get(self._post.store.remote(str(job.folder), files, False))
+            self._ray.get(self._exchange.store.remote(str(job.folder), files, False))
         task = self._task.remote(
             replace(job, folder=job.folder.resolve()),
             str(job.folder),
-            self._work,
-            self._post,
+            self._context,
+            self._exchange,
             (str(self._mark), self._token),
             max(1, int(self._resources.cpus)),
             "cuda" if self._resources.gpus else "cpu",
         )
         self._flying[task] = job
 
-    def wait(self) -> list[Outcome]:
+    def wait(self) -> list[JobResult]:
         done, _ = self._ray.wait(list(self._flying), num_returns=1, timeout=TICK)
-        for folder, files in self._ray.get(self._post.take_new.remote()).items():
+        for folder, files in self._ray.get(self._exchange.take_new.remote()).items():
             for name, content in files.items():
                 write_bytes(Path(folder) / name, content)
         self._curves.follow(self._flying.values())
         return [self._outcome(task) for task in done]
 
-    def quiet(self) -> AbstractContextManager[None]:
+    def paused(self) -> AbstractContextManager[None]:
         return nullcontext()  # trainings on the driver's own node go on
 
     def interrupt(self) -> None:
-        self._post.stop.remote()
+        self._exchange.stop.remote()
 
     def close(self) -> None:
         for task in self._flying:
@@ -114,18 +128,18 @@ class Cluster:
         self._mark.unlink(missing_ok=True)
         self._ray.shutdown()
 
-    def _outcome(self, task: Any) -> Outcome:
+    def _outcome(self, task: Any) -> JobResult:
         job = self._flying.pop(task)
-        self._ray.get(self._post.forget.remote(str(job.folder)))
+        self._ray.get(self._exchange.forget.remote(str(job.folder)))
         lost = self._ray.exceptions
         try:
-            outcome: Outcome = self._ray.get(task)
+            outcome: JobResult = self._ray.get(task)
         except (lost.WorkerCrashedError, lost.OutOfMemoryError, lost.NodeDiedError) as error:
-            return Outcome(job, failure=f"lost {RETRIES} times: {str(error).splitlines()[0]}")
+            return JobResult(job, failure=f"lost {RETRIES} times: {str(error).splitlines()[0]}")
         return replace(outcome, job=job)
 
 
-class Post:
+class ExchangeActor:
     """An actor beside the driver: takes files of trainings whose nodes do not see its folder."""
 
     def __init__(self) -> None:
@@ -163,9 +177,9 @@ class Post:
         return self._stopping
 
 
-def with_tests(work: Work) -> Work:
-    """The work with its test images read, for nodes that cannot read them themselves."""
-    return replace(work, data=replace(work.data, read_test=_Given(work.test)))
+def with_tests(context: TrainingContext) -> TrainingContext:
+    """The context with its test images read, for nodes that cannot read them themselves."""
+    return replace(context, data=replace(context.data, read_test=_Given(context.test)))
 
 
 class _Given:
@@ -187,42 +201,42 @@ def read_files(folder: Path) -> Files:
     }
 
 
-_works: dict[Any, Work] = {}  # of this worker process, by reference
+_contexts: dict[Any, TrainingContext] = {}  # of this worker process, by reference
 
 
 def _perform(
-    job: Job,
+    job: TrainingJob,
     key: str,
-    work: list[Any],
-    post: Any,
+    context: list[Any],
+    exchange: Any,
     mark: tuple[str, str],
     threads: int,
     device: str,
-) -> Outcome:
+) -> JobResult:
     """A task: do the job in the run's folder, or else in one of its own."""
     import ray
 
     torch.set_num_threads(threads)
-    if work[0] not in _works:
-        _works[work[0]] = ray.get(work[0])
-    opened, where = _works[work[0]], torch.device(device)
-    should_stop = _asking(lambda: bool(ray.get(post.is_stopping.remote())))
+    if context[0] not in _contexts:
+        _contexts[context[0]] = ray.get(context[0])
+    opened, where = _contexts[context[0]], torch.device(device)
+    should_stop = _asking(lambda: bool(ray.get(exchange.is_stopping.remote())))
     if _sees(*mark):
-        return perform(job, opened, where, Silent(), should_stop)
+        return run_job(job, opened, where, SilentListener(), should_stop)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "trial"
-        for name, content in ray.get(post.fetch.remote(key)).items():
+        for name, content in ray.get(exchange.fetch.remote(key)).items():
             write_bytes(folder / name, content)
 
         def send() -> None:
-            ray.get(post.store.remote(key, read_files(folder)))
+            ray.get(exchange.store.remote(key, read_files(folder)))
 
         start = job.start
         if start is not None:  # one training a node
             name = f"ir2search-{mark[1]}-{start.candidate.id}-{start.seed}"
             start = replace(start, folder=Path(tempfile.gettempdir()) / name)
         moved = replace(job, folder=folder, start=start)
-        return perform(moved, opened, where, _Sending(send), should_stop)
+        return run_job(moved, opened, where, _Sending(send), should_stop)
 
 
 def _sees(mark: str, token: str) -> bool:
@@ -232,7 +246,7 @@ def _sees(mark: str, token: str) -> bool:
         return False
 
 
-class _Sending(Silent):
+class _Sending(SilentListener):
     def __init__(self, send: Callable[[], None]) -> None:
         self._send = send
 
@@ -257,7 +271,7 @@ def _connect(address: str) -> Any:
     try:
         import ray
     except ImportError:
-        raise RunError("--engine ray: Ray is missing; pip install 'ir2search[cluster]'") from None
+        raise RunError("--executor ray: Ray is missing; pip install 'ir2search[cluster]'") from None
     if address != "auto":
         _check_reachable(address)
     with warnings.catch_warnings():

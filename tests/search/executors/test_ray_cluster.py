@@ -9,7 +9,7 @@ import pytest
 
 import ir2search as ir
 from ir2search.errors import RunError
-from ir2search.search.executors import cluster
+from ir2search.search.executors import ray_cluster
 from ir2search.study.schema import parse_study
 
 # read when Ray is imported: without it Ray takes the machine's address for 127.0.0.1
@@ -46,7 +46,7 @@ class Faults(ir.RunObserver):
             self.nodes.add_node(num_cpus=1, node_ip_address="127.0.0.1")
 
 
-class Unseen(cluster.Cluster):
+class Unseen(ray_cluster.RayExecutor):
     """A cluster whose nodes do not see the run's folder."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -65,14 +65,14 @@ def test_a_lost_node_costs_nothing(
     same: Callable[[Path, Path], None],
 ) -> None:
     if not sees:
-        monkeypatch.setattr("ir2search.search.session.Cluster", Unseen)
+        monkeypatch.setattr("ir2search.search.session.RayExecutor", Unseen)
     study = parse_study({**quick, "confirm": {"seeds": 1}}, "a.toml")
     faults = Faults(nodes)
     ir.run(
         study,
         tmp_path / "run",
         device="cpu",
-        engine="ray",
+        executor="ray",
         address=nodes.address,
         observer=faults,
     )
@@ -81,7 +81,7 @@ def test_a_lost_node_costs_nothing(
     for row in ir.front(tmp_path / "run").itertuples():
         assert len(row.seed_test_accuracies) == 2
         assert (tmp_path / f"run/trials/{row.number}/best.safetensors").exists()
-    assert not (tmp_path / "run" / cluster.MARK).exists()
+    assert not (tmp_path / "run" / ray_cluster.MARK).exists()
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_an_address_where_no_cluster_is_is_named(
 ) -> None:
     study = parse_study(quick, "a.toml")
     with pytest.raises(RunError, match=message):
-        ir.run(study, tmp_path / "run", device="cpu", engine="ray", address=address)
+        ir.run(study, tmp_path / "run", device="cpu", executor="ray", address=address)
 
 
 def test_ray_and_workers_are_not_given_together(quick: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"--engine ray: .*drop --workers"):
-        ir.run(parse_study(quick, "a.toml"), tmp_path / "run", engine="ray", workers=2)
+    with pytest.raises(RunError, match=r"--executor ray: .*drop --workers"):
+        ir.run(parse_study(quick, "a.toml"), tmp_path / "run", executor="ray", workers=2)

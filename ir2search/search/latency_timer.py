@@ -34,7 +34,7 @@ FOLDER = "latency"  # in the cache that the runs of a folder share
 Costs = dict[str, float]
 
 
-class Stopwatch:
+class LatencyTimer:
     """Times candidates on this machine, each architecture once for all runs of a folder.
 
     Args:

@@ -22,7 +22,7 @@ from optuna.trial import Trial
 DRIVER = "driver"  # a trial's attribute: who has it; empty for no one
 
 
-class Claims:
+class DriverLocks:
     """One driver's claims, held while it is entered.
 
     Args:
@@ -34,11 +34,11 @@ class Claims:
         self.shared = shared
         self.name = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._folder = folder / "drivers"
-        self._turn = FileLock(folder / ".turn")
-        self._finish = FileLock(folder / ".finish")
+        self._deciding = FileLock(folder / ".turn")
+        self._finishing = FileLock(folder / ".finish")
         self._held = ExitStack()
 
-    def __enter__(self) -> Claims:
+    def __enter__(self) -> DriverLocks:
         if self.shared:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._held.enter_context(FileLock(self._folder / self.name))
@@ -47,15 +47,15 @@ class Claims:
     def __exit__(self, *_: object) -> None:
         self._held.close()
 
-    def turn(self) -> AbstractContextManager[object]:
+    def deciding(self) -> AbstractContextManager[object]:
         """Keep other drivers from deciding anything meanwhile."""
-        return self._turn if self.shared else nullcontext()
+        return self._deciding if self.shared else nullcontext()
 
-    def finish(self) -> AbstractContextManager[object]:
+    def finishing(self) -> AbstractContextManager[object]:
         """Keep other drivers from finishing the study meanwhile; they still take their turns."""
-        return self._finish if self.shared else nullcontext()
+        return self._finishing if self.shared else nullcontext()
 
-    def claim(self, trial: Trial) -> None:
+    def take(self, trial: Trial) -> None:
         """Mark a trial as this driver's."""
         if self.shared:
             trial.set_user_attr(DRIVER, self.name)
