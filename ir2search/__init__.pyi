@@ -51,6 +51,7 @@ from .training import train as train
 from .zoo import build_preset as build_preset
 from .zoo import evaluate_released as evaluate_released
 from .zoo import load_released as load_released
+from .zoo import load_teacher as load_teacher
 from .zoo import preset as preset
 from .zoo import presets as presets
 from .zoo import recipes as recipes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable
@@ -59,11 +60,14 @@ class ImageData:
         return len(self.class_names)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Float images of mean 0 and deviation 1 by channel, from (N, C, H, W) uint8."""
-        shape = (1, -1, 1, 1)
-        mean = torch.tensor(self.mean, device=images.device).view(shape)
-        std = torch.tensor(self.std, device=images.device).view(shape)
+        """Images with mean 0 and deviation 1 by channel: float32 from (N, C, H, W) uint8."""
+        mean, std = (_by_channel(values, images.device) for values in (self.mean, self.std))
         return (images.float() / 255 - mean) / std
+
+
+@functools.lru_cache(maxsize=64)  # a copy to the GPU at each step would wait for its queue
+def _by_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(values, device=device).view(1, -1, 1, 1)
 
 
 def load_data(config: DataConfig, folder: Path | None, cache: Path, seed: int) -> ImageData:

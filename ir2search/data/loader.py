@@ -50,8 +50,8 @@ class Augmentation:
         return padded[
             torch.arange(count, device=device)[:, None, None, None],
             torch.arange(channels, device=device)[None, :, None, None],
-            rows.to(device)[:, None, :, None],
-            columns.to(device)[:, None, None, :],
+            to_device(rows, device)[:, None, :, None],
+            to_device(columns, device)[:, None, None, :],
         ]
 
 
@@ -91,7 +91,7 @@ def _cropped(images: Tensor, numbers: Tensor, augmentation: Augmentation) -> Ten
         torch.stack([across / 2, zero, left + across / 2 - 1], dim=1),
         torch.stack([zero, down / 2, top + down / 2 - 1], dim=1),
     ]
-    places = torch.stack(rows, dim=1).float().to(images.device)
+    places = to_device(torch.stack(rows, dim=1).float(), images.device)
     grid = functional.affine_grid(places, list(images.shape), align_corners=False)
     found = functional.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
     return found.round().to(images.dtype)
@@ -140,12 +140,19 @@ class Split:
         no full batch at all.
         """
         for chosen in epoch_order(len(self), size, generator):
-            rows = chosen.to(self.images.device)
+            rows = to_device(chosen, self.images.device)
             yield augmentation(self.images[rows], generator), self.labels[rows]
 
     def evaluation_batches(self, size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """All of it in order: uint8 images and labels, at most ``size`` at a time."""
         yield from zip(self.images.split(size), self.labels.split(size), strict=True)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor of the CPU to a device; a GPU finishes the work in its queue meanwhile."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def epoch_order(count: int, size: int, generator: torch.Generator) -> list[Tensor]:

@@ -20,7 +20,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ir2search.data.encoded import EncodedImages
-from ir2search.data.loader import EVALUATION_BATCH, Augmentation, crop_box, epoch_order
+from ir2search.data.loader import (
+    EVALUATION_BATCH,
+    Augmentation,
+    crop_box,
+    epoch_order,
+    to_device,
+)
 from ir2search.errors import DataError
 
 CPU = torch.device("cpu")
@@ -125,7 +131,7 @@ class StreamedSplit:
                     raise DataError(chunk)
                 images[filled : filled + len(chunk)] = chunk
                 filled += len(chunk)
-            labels = self.labels[rows].to(self.device)
+            labels = to_device(self.labels[rows], self.device)
             yield images.to(self.device, non_blocking=pinned), labels
 
 

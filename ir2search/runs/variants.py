@@ -27,6 +27,7 @@ from ir2search.space import Candidate
 from ir2search.study.schema import Study
 from ir2search.training import Interrupted, load_network, pick_device, train
 from ir2search.training.checkpoint import BEST
+from ir2search.zoo import load_teacher
 
 FOLDER = "variants"
 OnEpoch = Callable[[str, int, int], None]
@@ -68,6 +69,7 @@ def train_variant(
     place.mkdir(parents=True, exist_ok=True)
     write_json(place / "candidate.json", candidate.as_dict())
     backbone, start = _backbone(study, folder, candidate, further_seed), None
+    teacher = load_teacher(study.recipe, data.image, data.classes)
     with deferred_interrupts() as should_stop:
         try:
             if backbone is not None:
@@ -75,6 +77,7 @@ def train_variant(
                 start = backbone.weights(
                     data,
                     device=where,
+                    teacher=teacher,
                     on_epoch=lambda row: on_epoch("backbone", row.epoch, length),
                     should_stop=should_stop,
                 )
@@ -87,6 +90,7 @@ def train_variant(
                 start=start,
                 until=until,
                 device=where,
+                teacher=teacher,
                 on_epoch=lambda row: on_epoch("network", row.epoch, study.recipe.total_epochs),
                 should_stop=should_stop,
             )

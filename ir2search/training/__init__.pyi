@@ -1,10 +1,10 @@
 from .checkpoint import load_network as load_network
-from .distillation import load_teacher as load_teacher
+from .device import pick_device as pick_device
+from .evaluation import accuracy as accuracy
+from .evaluation import topk_accuracy as topk_accuracy
 from .loop import EpochResult as EpochResult
 from .loop import Interrupted as Interrupted
 from .loop import TrainingResult as TrainingResult
-from .loop import accuracy as accuracy
-from .loop import pick_device as pick_device
 from .loop import train as train
 from .recipe import Distillation as Distillation
 from .recipe import Recipe as Recipe

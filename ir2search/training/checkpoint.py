@@ -49,8 +49,8 @@ def load_network(candidate: Candidate, file: Path) -> TappedNetwork:
     return network.eval()
 
 
-def take_over(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Give a network those weights and buffers whose names and shapes are its own."""
+def load_fitting(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load the weights and buffers whose name and shape the network has; ignore the others."""
     own = network.state_dict()
     fitting = {
         name: tensor

@@ -9,3 +9,4 @@ from .released import evaluate_released as evaluate_released
 from .released import load_released as load_released
 from .single import TrainedNetwork as TrainedNetwork
 from .single import train_network as train_network
+from .teacher import load_teacher as load_teacher

@@ -16,8 +16,7 @@ from torch import Tensor
 from ir2search.data import DataConfig, load_data
 from ir2search.errors import DataError, WeightsError
 from ir2search.models.network import TappedNetwork
-from ir2search.training import pick_device
-from ir2search.training.loop import topk_accuracy
+from ir2search.training import pick_device, topk_accuracy
 from ir2search.training.weights import read_weights, unwrapped
 from ir2search.zoo.networks import build_preset, preset
 

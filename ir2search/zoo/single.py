@@ -22,11 +22,12 @@ from ir2search.environment import add_session
 from ir2search.errors import CandidateError, RunError
 from ir2search.files import locked, read_json, write_json
 from ir2search.space import Candidate
-from ir2search.training.checkpoint import BEST, load_network
-from ir2search.training.loop import EpochResult, accuracy, pick_device, train
+from ir2search.training import EpochResult, accuracy, load_network, pick_device, train
+from ir2search.training.checkpoint import BEST
 from ir2search.training.recipe import Recipe
 from ir2search.zoo.named_recipes import named_recipe
 from ir2search.zoo.networks import named_candidate, presets
+from ir2search.zoo.teacher import load_teacher
 
 SETTINGS, TEST = "training.json", "test.json"
 
@@ -105,6 +106,7 @@ def train_network(
         candidate = replace(candidate, image=shape, classes=images.classes)
     _check_fit(what, candidate, images)
     _check_claim(folder)
+    teacher = load_teacher(chosen, candidate.image, candidate.classes)
     with locked(folder):
         _claim(folder, candidate, chosen, images, seed)
         add_session(folder, seed, where)
@@ -116,6 +118,7 @@ def train_network(
             folder,
             seed=seed,
             device=where,
+            teacher=teacher,
             on_epoch=on_epoch,
             on_step=on_step,
             should_stop=should_stop,

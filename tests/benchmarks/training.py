@@ -41,7 +41,7 @@ from torch.utils.data import DataLoader
 import ir2search as ir
 from ir2search.data import DataConfig, ImageData, Split
 from ir2search.nn import keep_memory, restrict
-from ir2search.training.loop import Lesson, train
+from ir2search.training.loop import EpochRunner, train
 from ir2search.zoo import preset
 
 CONSOLE = Console(width=110)
@@ -85,14 +85,16 @@ class OurStep:
 
     def __init__(self, candidate: ir.Candidate, device: torch.device) -> None:
         self.network = ir.build(candidate).to(device).train()
-        self.optimizer = RECIPE.make_optimizer(self.network)
+        self.optimizer, self.threshold = RECIPE.make_optimizer(self.network), candidate.threshold
         nothing = torch.empty(0, device=device)
-        data = ImageData(*[Split(nothing, nothing)] * 2, (), (), (), "", lambda: None)  # type: ignore[arg-type,return-value]
-        self.lesson = Lesson(candidate, RECIPE, data, data.train, None)
+        split = Split(nothing, nothing)
+        data = ImageData(split, split, (), (), (), "", lambda: split)
+        self.runner = EpochRunner(
+            candidate, RECIPE, data, split, split, self.network, self.optimizer, None
+        )
 
     def __call__(self, images: Tensor, labels: Tensor) -> None:
-        threshold = self.lesson.candidate.threshold
-        loss, _ = self.lesson.loss(self.network, images, labels, threshold)
+        loss, _ = self.runner.loss(images, labels, self.threshold)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()

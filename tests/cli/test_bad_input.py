@@ -178,7 +178,7 @@ def test_other_data_than_the_runs(
 
 
 def test_a_device_that_there_is_not(ir2search: Command) -> None:
-    check(ir2search("run", "digits", "--device", "toaster"), "--device toaster", "try cpu")
+    check(ir2search("run", "digits", "--device", "toaster"), "device 'toaster'", "try cpu")
     check(ir2search("run", "digits", "--device", "cdua:1"), "no such device", "mean 'cuda'?")
 
 

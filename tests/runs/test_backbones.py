@@ -22,7 +22,7 @@ from ir2search.space import Candidate, build, read_candidate
 from ir2search.study.schema import parse_study
 from ir2search.study.serialise import study_as_dict
 from ir2search.training import EpochResult, Interrupted, Recipe
-from ir2search.training.loop import Lesson
+from ir2search.training.loop import EpochRunner
 
 CPU = torch.device("cpu")
 
@@ -38,16 +38,16 @@ def start(values: dict[str, Any], folder: Path, observer: ir.RunObserver | None 
 
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Candidate, int, dict[str, Tensor]]]:
-    """Every epoch that begins: of which candidate, the how manieth, from which weights."""
+    """Candidate, number and initial weights of every epoch that begins."""
     epochs: list[tuple[Candidate, int, dict[str, Tensor]]] = []
-    genuine = Lesson.epoch
+    genuine = EpochRunner.run
 
-    def epoch(lesson: Lesson, network: Any, optimizer: Any, number: int, *rest: Any) -> Any:
-        weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        epochs.append((lesson.candidate, number, weights))
-        return genuine(lesson, network, optimizer, number, *rest)
+    def run(runner: EpochRunner, number: int, *rest: Any) -> EpochResult:
+        weights = {name: tensor.clone() for name, tensor in runner.network.state_dict().items()}
+        epochs.append((runner.candidate, number, weights))
+        return genuine(runner, number, *rest)
 
-    monkeypatch.setattr(Lesson, "epoch", epoch)
+    monkeypatch.setattr(EpochRunner, "run", run)
     return epochs
 
 

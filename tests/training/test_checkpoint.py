@@ -8,7 +8,7 @@ import torch
 from ir2search.errors import RunError
 from ir2search.space import Candidate, build
 from ir2search.training import load_network
-from ir2search.training.checkpoint import save_network, take_over
+from ir2search.training.checkpoint import load_fitting, save_network
 
 SMALL = Candidate(depth=8, width=0.25, image=(1, 8, 8))
 
@@ -28,7 +28,7 @@ def test_a_network_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_a_network_takes_over_what_fits(other: Candidate) -> None:
     network, given = build(SMALL), build(other).state_dict()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    take_over(network, given)
+    load_fitting(network, given)
     for name, tensor in network.state_dict().items():
         fits = name in given and given[name].shape == tensor.shape
         assert torch.equal(tensor, given[name] if fits else before[name]), name

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from ir2search.data import DataConfig, ImageData, Split, load_data
-from ir2search.errors import InputError, TrainingDiverged
+from ir2search.errors import TrainingDiverged
 from ir2search.nn import restrict
 from ir2search.space import Candidate, build
 from ir2search.training import (
@@ -19,10 +19,10 @@ from ir2search.training import (
     TrainingResult,
     accuracy,
     load_network,
-    pick_device,
     train,
 )
 from ir2search.training.checkpoint import load_progress
+from ir2search.training.loop import EpochRunner
 
 RECIPE = Recipe(epochs=3, batch_size=64, optimizer="adamw", lr=0.02, crop_padding=1, flip=False)
 SMALL = Candidate(depth=8, width=0.25, threshold=0.9, image=(1, 8, 8))
@@ -154,6 +154,34 @@ def test_one_step_is_that_of_the_paper(digits: ImageData, tmp_path: Path) -> Non
         torch.testing.assert_close(after[f"network.{name}"], expected, msg=name)
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.9])
+def test_a_step_off_the_cpu_reads_no_value_from_the_device(
+    digits: ImageData, threshold: float
+) -> None:
+    """Tensors of the meta device have no values: to read one, for which a GPU waits, fails."""
+    network = build(SMALL).to("meta").train()
+    split = digits.train
+    runner = EpochRunner(
+        SMALL, RECIPE, digits, split, split, network, RECIPE.make_optimizer(network), None
+    )
+    images, labels = (tensor[:64].to("meta") for tensor in (split.images, split.labels))
+    loss, _ = runner.loss(digits.normalise(images), labels, threshold)
+    loss.backward()
+    assert network.get_parameter("stem.0.weight").grad is not None
+
+
+def test_restriction_that_changes_no_pixel_gives_the_curve_of_two_passes(
+    digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = replace(SMALL, threshold=0.01)
+    one_pass = run(digits, tmp_path / "one", candidate=candidate)
+    assert {row.restricted_share for row in one_pass.curve} == {0.0}
+    monkeypatch.setattr(torch, "equal", lambda one, other: False)
+    two_passes = run(digits, tmp_path / "two", candidate=candidate)
+    for one, two in zip(one_pass.curve, two_passes.curve, strict=True):
+        assert one.loss == pytest.approx(two.loss, rel=1e-4)
+
+
 def test_a_threshold_of_zero_is_one_pass(digits: ImageData, tmp_path: Path) -> None:
     result = run(digits, tmp_path, candidate=replace(SMALL, threshold=0.0))
     assert {row.restricted_share for row in result.curve} == {0.0}
@@ -184,13 +212,3 @@ def test_the_optimizers_state_comes_back(digits: ImageData, tmp_path: Path) -> N
     for index, state in optimizer.state_dict()["state"].items():
         assert torch.equal(state["exp_avg"], stored[f"optimizer.{index}.exp_avg"])
         assert state["step"] == 3 * 17
-
-
-@pytest.mark.parametrize("name", ["toaster", "cuda:99", "meta:oops"])
-def test_a_device_that_is_not_there_is_named(name: str) -> None:
-    with pytest.raises(InputError, match=f"--device {name}: not to be had here .*; try cpu"):
-        pick_device(name)
-
-
-def test_auto_finds_a_device() -> None:
-    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")

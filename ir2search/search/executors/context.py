@@ -8,7 +8,7 @@ from ir2search.data import load_data
 from ir2search.extensions import load_modules
 from ir2search.search.executors.job import TrainingContext
 from ir2search.study.schema import Study
-from ir2search.training import load_teacher
+from ir2search.zoo import load_teacher
 
 
 def open_context(study: Study, cache: Path, folder: Path | None = None) -> TrainingContext:
@@ -25,8 +25,5 @@ def open_context(study: Study, cache: Path, folder: Path | None = None) -> Train
     """
     load_modules(study.modules)
     images = load_data(study.data, folder, cache, study.seed)
-    distillation = study.recipe.distillation
-    teacher = (
-        None if distillation is None else load_teacher(distillation, images.image, images.classes)
-    )
+    teacher = load_teacher(study.recipe, images.image, images.classes)
     return TrainingContext(study.recipe, images, teacher, study.modules)

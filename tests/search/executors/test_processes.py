@@ -141,8 +141,8 @@ def test_devices_are_shared_out_among_workers() -> None:
     [
         (("cpu", 0), "--workers: must be 1 or more, but got 0"),
         (("cpu", 2, 2), "--workers and --trials-per-device both say .*; give one"),
-        (("cpu,cuda:99",), "--device cuda:99: not to be had here .*; try cpu"),
-        (("cpu,,cpu",), "--device : not to be had here .*; try cpu"),
+        (("cpu,cuda:99",), "device 'cuda:99' is not available .*; try cpu"),
+        (("cpu,,cpu",), "device '' is not available .*; try cpu"),
     ],
 )
 def test_wrong_devices_are_named(arguments: Any, message: str) -> None:

@@ -1,0 +1,31 @@
+"""The torch device that a name stands for."""
+
+from __future__ import annotations
+
+import torch
+
+from ir2search import text
+from ir2search.errors import InputError
+
+TYPES = ("cpu", "cuda", "mps", "xpu")
+
+
+def pick_device(name: str) -> torch.device:
+    """The torch device of a name; ``"auto"`` is the first GPU, or the CPU if there is none.
+
+    Raises:
+        InputError: this machine has no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        kind = name.split(":")[0]
+        if kind in TYPES:
+            reason, fix = str(error).splitlines()[0], "; try cpu"
+        else:  # torch's own message lists every type it has ever known
+            reason, fix = "no such device", text.meant(kind, TYPES) or "; try cpu"
+        raise InputError(f"device {name!r} is not available ({reason}){fix}") from None
+    return device

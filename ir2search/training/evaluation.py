@@ -1,0 +1,35 @@
+"""Accuracy of a network on a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ir2search.data import ImageData, Split, StreamedSplit
+from ir2search.models.network import TappedNetwork
+
+
+def accuracy(network: TappedNetwork, data: ImageData, split: Split | StreamedSplit) -> float:
+    """Top-1 accuracy on a split, from 0 to 1; network and split are on the same device."""
+    return topk_accuracy(network, data, split, (1,))[0]
+
+
+@torch.no_grad()
+def topk_accuracy(
+    network: TappedNetwork,
+    data: ImageData,
+    split: Split | StreamedSplit,
+    counts: Sequence[int],
+) -> list[float]:
+    """Top-k accuracies on a split, from 0 to 1, one for each k of ``counts``.
+
+    Network and split are on the same device; the network is in evaluation mode afterwards.
+    """
+    network.eval()
+    most = min(max(counts), data.classes)
+    hits = torch.zeros(most, dtype=torch.int64, device=split.device)
+    for images, labels in split.evaluation_batches():
+        best = network(data.normalise(images)).topk(most, dim=1).indices
+        hits += (best == labels[:, None]).sum(dim=0)
+    return [int(hits[:count].sum()) / len(split) for count in counts]

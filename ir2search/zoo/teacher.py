@@ -1,0 +1,61 @@
+"""The networks that a recipe distils from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from ir2search.errors import StudyError, WeightsError
+from ir2search.models.teacher import StandardResNet
+from ir2search.space import build
+from ir2search.training.recipe import Distillation, Recipe
+from ir2search.training.weights import read_weights
+from ir2search.zoo.networks import preset
+
+STANDARD = {"resnet18": 18, "resnet34": 34}
+
+
+def load_teacher(recipe: Recipe, image: tuple[int, int, int], classes: int) -> nn.Module | None:
+    """Load the teacher of a recipe, for the argument ``teacher`` of `ir2search.train`.
+
+    Args:
+        recipe: the recipe; its pretraining stages may distil from the same teacher.
+        image: (channels, height, width) of the images that the teacher gets.
+        classes: number of classes.
+
+    Returns:
+        The teacher on the CPU, frozen, in evaluation mode; None where no stage distils.
+
+    Raises:
+        CandidateError: the preset is unknown, or cannot take such images.
+        StudyError: two stages of the recipe name different teachers.
+        WeightsError: the file cannot be read, or holds another network's weights.
+    """
+    wanted = {(stage.teacher, stage.weights): stage for stage in _distillations(recipe)}
+    if len(wanted) > 1:
+        names = " and ".join(repr(teacher) for teacher, _ in wanted)
+        raise StudyError(f"distillation: all stages must have one teacher, but have {names}")
+    for distillation in wanted.values():
+        return _load(distillation, image, classes)
+    return None
+
+
+def _distillations(recipe: Recipe) -> list[Distillation]:
+    earlier = [] if recipe.pretraining is None else _distillations(recipe.pretraining)
+    return earlier if recipe.distillation is None else [*earlier, recipe.distillation]
+
+
+def _load(distillation: Distillation, image: tuple[int, int, int], classes: int) -> nn.Module:
+    teacher: nn.Module
+    if distillation.teacher in STANDARD:
+        teacher = StandardResNet(STANDARD[distillation.teacher], classes)
+    else:
+        teacher = build(preset(distillation.teacher, classes, image).twin())
+    file = Path(distillation.weights)
+    try:
+        teacher.load_state_dict(read_weights(file))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise WeightsError(f"{file}: not the weights of {distillation.teacher}: {reason}") from None
+    return teacher.eval().requires_grad_(False)
