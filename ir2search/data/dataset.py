@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,6 +24,9 @@ from ir2search.data.loader import Split
 from ir2search.data.sources import SOURCES, read_registered
 from ir2search.data.stream import StreamedSplit
 from ir2search.errors import DataError
+
+if TYPE_CHECKING:
+    from ir2search.space import Candidate
 
 MOMENTS_SAMPLE = 1024  # images from which mean and deviation of streamed data are measured
 
@@ -63,6 +67,26 @@ class ImageData:
         """Images with mean 0 and deviation 1 by channel: float32 from (N, C, H, W) uint8."""
         mean, std = (_by_channel(values, images.device) for values in (self.mean, self.std))
         return (images.float() / 255 - mean) / std
+
+    def check_fit(self, candidate: Candidate, name: str) -> None:
+        """Check that a network takes these images and has these classes.
+
+        Args:
+            candidate: the network.
+            name: what the error calls it.
+
+        Raises:
+            DataError: the images have another size, or the number of classes differs.
+        """
+        if (candidate.image, candidate.classes) != (self.image, self.classes):
+            raise DataError(
+                f"{name}: takes {_described(candidate.image, candidate.classes)}, but the data has "
+                f"{_described(self.image, self.classes)}; use data that fits the network"
+            )
+
+
+def _described(image: tuple[int, int, int], classes: int) -> str:
+    return f"images of {' x '.join(map(str, image))} in {classes} classes"
 
 
 @functools.lru_cache(maxsize=64)  # a copy to the GPU at each step would wait for its queue

@@ -149,7 +149,7 @@ class Split:
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy a tensor of the CPU to a device; a GPU finishes the work in its queue meanwhile."""
+    """Copy a CPU tensor to a device, without waiting for the work that a GPU has queued."""
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

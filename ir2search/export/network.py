@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ir2search.data import DataConfig, ImageData, load_data
-from ir2search.errors import DataError, InputError, IR2SearchError
+from ir2search.errors import InputError, IR2SearchError
 from ir2search.export.card import Origin, model_card
 from ir2search.export.describe import describe
 from ir2search.files import write_bytes, write_text
@@ -97,11 +97,7 @@ def export(
     if format not in get_args(Format):
         known = ", ".join(get_args(Format))
         raise InputError(f"format: must be one of {known}, but got {format!r}")
-    if (data.image, data.classes) != (candidate.image, candidate.classes):
-        raise DataError(
-            f"the network is for images {candidate.image} of {candidate.classes} classes, but the "
-            f"data has {data.image} of {data.classes}; give --data what it was trained on"
-        )
+    data.check_fit(candidate, "the network")
     file, network = Path(file), network.eval()
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(file.name + ".unchecked")

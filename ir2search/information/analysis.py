@@ -184,7 +184,7 @@ def analyze_weights(
     candidate = named_candidate(what)
     config = DataConfig(source="folder" if data is not None else "digits", size=candidate.image[1])
     source = load_data(config, None if data is None else Path(data), out / ".cache", 0)
-    _check_fit(candidate, source, what)
+    source.check_fit(candidate, what)
     networks = {BINARY: load_network(candidate, Path(weights))}
     if twin_weights is not None:
         networks[TWIN] = load_network(candidate.twin(), Path(twin_weights))
@@ -324,14 +324,6 @@ def _check_images(images: int, data: ImageData) -> None:
         raise RunError(
             f"--images: must be from 1 to {len(data.validation)}, the validation images there "
             f"are, but got {images}"
-        )
-
-
-def _check_fit(candidate: Candidate, data: ImageData, what: str) -> None:
-    if candidate.image != data.image or candidate.classes != data.classes:
-        raise RunError(
-            f"{what}: takes images {candidate.image} of {candidate.classes} classes, "
-            f"but the data has {data.image} of {data.classes}; give --data that of the run"
         )
 
 

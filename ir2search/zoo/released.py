@@ -14,7 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ir2search.data import DataConfig, load_data
-from ir2search.errors import DataError, WeightsError
+from ir2search.errors import WeightsError
 from ir2search.models.network import TappedNetwork
 from ir2search.training import pick_device, topk_accuracy
 from ir2search.training.weights import read_weights, unwrapped
@@ -135,11 +135,7 @@ def evaluate_released(
     streamed = candidate.backbone == "imagenet-resnet"
     config = DataConfig(source="folder", size=candidate.image[1], stream=streamed)
     source = load_data(config, data, cache, seed=0)
-    if source.classes != candidate.classes:
-        raise DataError(
-            f"{data}: has {source.classes} classes, but {name} knows {candidate.classes}; "
-            "give --data what the weights were trained on"
-        )
+    source.check_fit(candidate, name)
     test = source.read_test().to(where)
     top1, top5 = topk_accuracy(network, source, test, (1, 5))
     return Evaluation(len(test), top1, top5)

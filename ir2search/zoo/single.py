@@ -19,7 +19,7 @@ from typing import Any
 from ir2search.costs import cost
 from ir2search.data import DataConfig, ImageData, load_data
 from ir2search.environment import add_session
-from ir2search.errors import CandidateError, RunError
+from ir2search.errors import RunError
 from ir2search.files import locked, read_json, write_json
 from ir2search.space import Candidate
 from ir2search.training import EpochResult, accuracy, load_network, pick_device, train
@@ -104,7 +104,7 @@ def train_network(
     if what in presets():
         shape = (images.image[0], *candidate.image[1:])
         candidate = replace(candidate, image=shape, classes=images.classes)
-    _check_fit(what, candidate, images)
+    images.check_fit(candidate, what)
     _check_claim(folder)
     teacher = load_teacher(chosen, candidate.image, candidate.classes)
     with locked(folder):
@@ -151,14 +151,6 @@ def _images(candidate: Candidate, data: str | Path | None, cache: Path, seed: in
     streamed = data is not None and candidate.backbone == "imagenet-resnet"
     config = DataConfig(source=source, size=candidate.image[1], stream=streamed)
     return load_data(config, None if data is None else Path(data), cache, seed)
-
-
-def _check_fit(what: str, candidate: Candidate, images: ImageData) -> None:
-    if (candidate.image, candidate.classes) != (images.image, images.classes):
-        raise CandidateError(
-            f"{what}: is for images {candidate.image} of {candidate.classes} classes, but the data "
-            f"has {images.image} of {images.classes}; give --data what the network is for"
-        )
 
 
 def _check_claim(folder: Path) -> None:

@@ -97,7 +97,7 @@ def test_what_predicts_otherwise_is_not_written(
 def test_other_data_and_other_formats_are_refused(finished_run: Path, tmp_path: Path) -> None:
     data, candidate = ir.run_data(finished_run), ir.Candidate()
     network = ir.build(candidate)
-    with pytest.raises(DataError, match="give --data what it was trained on"):
+    with pytest.raises(DataError, match="use data that fits the network"):
         ir.export(network, candidate, data, tmp_path / "a")
     with pytest.raises(InputError, match="format: must be one of packed"):
         ir.export(network, candidate, data, tmp_path / "a", "tflite")  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import ir2search as ir
-from ir2search.errors import CandidateError, RunError, StudyError
+from ir2search.errors import DataError, RunError, StudyError
 from ir2search.space import Candidate, read_candidate
 from ir2search.training import Interrupted, Recipe, accuracy
 from ir2search.zoo import train_network
@@ -92,7 +92,7 @@ def test_epochs_are_of_each_stage(tmp_path: Path) -> None:
 def test_a_network_for_other_data_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
     file = tmp_path / "colour.json"
     file.write_text(json.dumps(Candidate(image=(3, 8, 8)).as_dict()))
-    with pytest.raises(CandidateError, match=r"images \(3, 8, 8\) of 10 .* has \(1, 8, 8\)"):
+    with pytest.raises(DataError, match=r"images of 3 x 8 x 8 in 10 .* has images of 1 x 8 x 8"):
         train_network(str(file), tmp_path / "own", recipe=RECIPE)
     assert not (tmp_path / "own").exists()
     (tmp_path / "file").touch()
