@@ -16,6 +16,7 @@ from ir2search import text
 from ir2search.choices import Activation, Estimator, Fusion, Normalization, Precision
 from ir2search.errors import CandidateError, SpaceError
 from ir2search.models.families import FAMILIES, Family
+from ir2search.validation import rule_of
 
 if TYPE_CHECKING:
     from ir2search.models.network import TappedNetwork
@@ -149,7 +150,7 @@ def candidate_from_dict(values: Mapping[str, Any], source: str = "candidate") ->
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise CandidateError(
-            f"{source}: {field}: {text.rule(first['msg'])}, but got {first['input']!r}"
+            f"{source}: {field}: {rule_of(first)}, but got {first['input']!r}"
         ) from None
     except CandidateError as error:
         raise CandidateError(f"{source}: {error}") from None

@@ -88,14 +88,6 @@ def network(row: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def rule(message: str) -> str:
-    """A validator's "Input should be above 0" as "must be above 0"."""
-    sentence = message.removeprefix("Value error, ")
-    for start in ("Input should", "String should"):
-        sentence = sentence.replace(start, "must", 1)
-    return sentence[0].lower() + sentence[1:]
-
-
 def _three_digits(value: float) -> str:
     if 0 < abs(value) < 0.9995:
         return f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""A study's costs, and its budget for them."""
+"""The costs that a study asks for, and its budget."""
 
 from __future__ import annotations
 
@@ -12,14 +12,28 @@ from ir2search.study.schema import Study
 
 
 def study_costs(study: Study, candidate: Candidate, price: Cost) -> dict[str, Any]:
-    """All costs by column that a study asks for and that are counted, see `costs_of`."""
+    """All counted costs of a candidate, and the registered costs that the study names.
+
+    Args:
+        study: names the costs.
+        candidate: a network.
+        price: its costs as `ir2search.costs.cost` counts them.
+
+    Returns:
+        Costs by column of the table of trials. The latency is not among them: it is measured.
+
+    Raises:
+        StudyError: a registered cost function failed, or did not return a finite number.
+    """
     return costs_of(candidate, price, study.costs)
 
 
 def over_budget(study: Study, costs: Mapping[str, Any]) -> str | None:
-    """A sentence on the first of these costs over the budget; None within the budget.
+    """Why these costs exceed the study's budget, or None where they do not.
 
-    A latency that is not measured yet is not over it.
+    Args:
+        study: has the budget.
+        costs: by column; a cost that is missing, such as a latency not yet measured, is ignored.
     """
     for name, limit in study.budget.items():
         value = costs.get(OBJECTIVES[name].budget_column, 0.0)

@@ -1,4 +1,4 @@
-"""What a study may optimise: the accuracy, and every cost known before training."""
+"""What a study may optimise: the accuracy, and costs that are known before training."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Objective:
-    """One objective: its column in tables, its direction, and how people read it.
+    """One objective: its column in tables, its direction, and how its values are shown.
 
     Attributes:
-        column: of the table of trials.
-        direction: as Optuna says it.
+        column: in the table of trials.
+        direction: of optimisation, in Optuna's words.
         label: on axes.
-        measure: of a candidate before it is trained; None for the package's own.
-        limited: the column that a budget is on, where it is another.
-        beside: labels of columns that come with it.
-        shown: a value with its unit, where that is not the label.
+        measure: computes a registered cost from a candidate; None for the package's objectives.
+        limited: the column that a budget limits, where it is not ``column``.
+        beside: labels, by name, of further columns that belong to this objective.
+        shown: formats a value with its unit; None to append the label instead.
     """
 
     column: str
@@ -42,15 +42,15 @@ class Objective:
 
     @property
     def budget_column(self) -> str:
-        """The column that a budget is on."""
+        """The column that a budget limits."""
         return self.limited or self.column
 
     def read(self, value: float) -> str:
-        """A value as people read it: "97.9%", "163 k OPs", "60.8 kB"."""
+        """A value with its unit: "97.9%", "163 k OPs", "60.8 kB"."""
         return self.shown(value) if self.shown else f"{text.count(value)} {self.label}"
 
 
-LATENCY = "latency"  # measured, by `ir2search.search.latency_timer`; all other costs are counted
+LATENCY = "latency"  # the only cost that is timed; all others are counted
 MEDIAN, LOW, HIGH = "latency_median_ms", "latency_low_ms", "latency_high_ms"
 
 OBJECTIVES: Registry[Objective] = Registry(
@@ -82,17 +82,17 @@ CostFunction = Callable[[Candidate], float]
 def register_objective(
     name: str, label: str | None = None
 ) -> Callable[[CostFunction], CostFunction]:
-    """Make a cost known that studies may minimise and put a budget on.
+    """Register a cost that studies may minimise and limit by a budget.
 
-    Decorates a function from a candidate to its cost, which is known before it is trained: a
-    finite number, the same each time. It is asked once for each candidate in a process.
+    Decorates a function that takes a candidate and returns its cost: a finite number that is known
+    before training, and the same at every call. A process calls it once for each candidate.
 
     Args:
-        name: of the objective, a word in lower case: it is a column of the table of trials.
+        name: of the objective, a word in lower case. It is a column of the table of trials.
         label: on axes, with the unit; the name where left out.
 
     Raises:
-        StudyError: the name is taken, or no word in lower case.
+        StudyError: the name is taken, or is not a word in lower case.
     """
     if not name.isidentifier() or name != name.lower():
         raise StudyError(f"objective {name!r}: must be a word in lower case")
@@ -105,16 +105,24 @@ def register_objective(
     return register
 
 
+def cost_names() -> list[str]:
+    """Names of all objectives but accuracy."""
+    return [name for name in OBJECTIVES if name != "accuracy"]
+
+
 def costs_of(candidate: Candidate, price: Cost, names: Iterable[str]) -> dict[str, Any]:
-    """The totals of a candidate's cost by column, with those registered ones that are named.
+    """A candidate's counted costs, and its registered costs.
 
     Args:
-        candidate: whose.
-        price: its cost as this package counts it.
-        names: of objectives.
+        candidate: a network.
+        price: its costs as `ir2search.costs.cost` counts them.
+        names: objectives; of the registered costs only these are computed.
+
+    Returns:
+        Costs by column of the table of trials.
 
     Raises:
-        StudyError: a registered function failed, or gave no finite number.
+        StudyError: a registered function failed, or did not return a finite number.
     """
     found = price.totals()
     for name in names:
@@ -133,7 +141,14 @@ def _measured(name: str, measure: Callable[[Candidate], float], candidate: Candi
 
 
 def own_columns(names: Iterable[str]) -> dict[str, str]:
-    """Labels of those columns of the table of trials that not every study has."""
+    """Labels of the columns that these objectives add to the table of trials.
+
+    Args:
+        names: objectives; only registered costs and the latency add columns.
+
+    Returns:
+        Labels by column.
+    """
     found: dict[str, str] = {}
     for objective in map(OBJECTIVES.__getitem__, names):
         if objective.measure is not None or objective.beside:

@@ -1,4 +1,4 @@
-"""The study file: what is searched, over which data, by which sampler, for how long."""
+"""The study file: what is searched, on which images, by which sampler, for how long."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    field_serializer,
     field_validator,
     model_validator,
 )
@@ -24,14 +25,16 @@ from ir2search import text
 from ir2search.data import DataConfig
 from ir2search.errors import CandidateError, SpaceError, StudyError
 from ir2search.extensions import UserModule, load_modules, read_module
-from ir2search.space import TAP, Choice, Domain, Range, SearchSpace
-from ir2search.study.objectives import LATENCY, OBJECTIVES
+from ir2search.space import SearchSpace
+from ir2search.study.messages import sentence_of
+from ir2search.study.objectives import LATENCY, OBJECTIVES, cost_names
+from ir2search.study.samplers import SAMPLERS
 from ir2search.study.sections import Confirm, Resources, Rungs, Stop, TimedWith, WarmStart
 from ir2search.study.shipped import shipped_studies
-from ir2search.training import Distillation, Recipe
+from ir2search.study.space_section import parse_space, space_as_dict
+from ir2search.training import Recipe
 from ir2search.zoo import named_recipe
 
-Sampler = Literal["ehvi", "nsga2", "nsga3", "tpe", "gp", "random", "grid"]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a study and of its run's folder
 SUFFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
@@ -47,18 +50,20 @@ def _quantity(value: object) -> object:
         return value
 
 
-def _costs() -> list[str]:
-    """Names of all objectives but the accuracy."""
-    return [name for name in OBJECTIVES if name != "accuracy"]
-
-
 def _cost_name(name: str) -> str:
     if name == "accuracy" or name not in OBJECTIVES:
-        raise ValueError(f"must be one of {', '.join(_costs())}")
+        raise ValueError(f"must be one of {', '.join(cost_names())}, but got {name!r}")
+    return name
+
+
+def _sampler_name(name: str) -> str:
+    if name not in SAMPLERS:
+        raise ValueError(SAMPLERS.missing(name))
     return name
 
 
 CostName = Annotated[str, AfterValidator(_cost_name)]
+SamplerName = Annotated[str, AfterValidator(_sampler_name)]
 Quantity = Annotated[float, BeforeValidator(_quantity), Field(gt=0, allow_inf_nan=False)]
 
 
@@ -66,26 +71,26 @@ class Study(BaseModel):
     """A validated study file; frozen.
 
     Attributes:
-        name: of the study and of its run's folder.
-        seed: of everything random in it.
-        modules: of the study's author, whose code is run: see `ir2search.extensions`.
-        trials: how many distinct candidates are trained.
-        sampler: which of Optuna's proposes them; ``"ehvi"`` takes what is expected to add most to
-            the front at its known costs, ``"grid"`` takes all in a random order.
-        objectives: two or more out of accuracy, ops, flops, bops, memory, latency, and what
-            `register_objective` made known.
-        data: which images.
-        space: which candidates.
-        budget: greatest cost of a candidate by cost name; others are turned down untrained.
-        latency: how the engine runs networks to be timed, where latency is asked for.
-        recipe: how each is trained; a study file may name one of `named_recipe`.
-        warm_start: start candidates from a backbone that those with the same one share; each from
-            scratch where this is left out.
-        rungs: at which epochs candidates are compared and all but the best stopped; none is
-            stopped where this is left out.
-        stop: when the search ends before it has trained all its trials.
-        confirm: from how many further seeds the front is trained at the end.
-        resources: of one training on a cluster.
+        name: of the study, and of its run's folder.
+        seed: of all random numbers.
+        modules: Python modules that the study's author wrote. Their code is run, see
+            `ir2search.extensions`.
+        trials: number of different candidates to train.
+        sampler: name of the sampler that proposes candidates, one of `SAMPLERS`.
+        objectives: two or more of accuracy, ops, flops, bops, memory, latency, and the names that
+            `register_objective` added.
+        data: the images.
+        space: the candidates.
+        budget: upper limits of costs, by name; a candidate above one is not trained.
+        latency: how the runtime runs a network that is timed, where the study asks for latency.
+        recipe: of each training; a study file may name one of `named_recipe` instead.
+        warm_start: candidates with the same backbone start from one that is trained once. Without
+            it each candidate is trained from scratch.
+        rungs: the epochs at which candidates are compared and only the best go on. Without it
+            each candidate is trained to the end.
+        stop: limits that end the search before all trials are trained.
+        confirm: number of further seeds from which the front is trained at the end.
+        resources: that one training takes on a cluster.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -94,7 +99,7 @@ class Study(BaseModel):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
     modules: tuple[UserModule, ...] = ()
     trials: Annotated[int, Field(strict=True, ge=1)] = 20
-    sampler: Sampler = "tpe"
+    sampler: SamplerName = "tpe"
     objectives: tuple[str, ...] = ("accuracy", "ops")
     data: DataConfig = DataConfig()
     space: SearchSpace
@@ -115,19 +120,19 @@ class Study(BaseModel):
 
     @property
     def costs(self) -> tuple[str, ...]:
-        """Names of all objectives that it asks for, in a budget too."""
+        """Names of the objectives and of the costs in the budget, each once."""
         return tuple(dict.fromkeys([*self.objectives, *self.budget]))
 
     @property
     def is_timed(self) -> bool:
-        """Whether it asks for the latency."""
+        """Whether latency is an objective or has a budget."""
         return LATENCY in self.costs
 
     @field_validator("objectives", mode="before")
     @classmethod
     def _two_distinct(cls, value: Any) -> Any:
         if not isinstance(value, list | tuple) or len(value) < 2 or len(set(value)) < len(value):
-            raise ValueError("must list two or more different objectives")
+            raise ValueError(f"must list two or more different objectives, but got {value!r}")
         for name in value:
             if name not in OBJECTIVES:
                 raise ValueError(OBJECTIVES.missing(name))
@@ -172,24 +177,32 @@ class Study(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _ehvi_has_an_accuracy(self) -> Study:
-        if self.sampler == "ehvi" and "accuracy" not in self.objectives:
-            raise ValueError('sampler: "ehvi" needs accuracy among the objectives')
-        return self
-
-    @model_validator(mode="after")
-    def _grid_is_finite(self) -> Study:
-        if self.sampler == "grid":
+    def _sampler_has_what_it_needs(self) -> Study:
+        needs = SAMPLERS[self.sampler]
+        if needs.accuracy and "accuracy" not in self.objectives:
+            raise ValueError(f'sampler: "{self.sampler}" needs accuracy among the objectives')
+        if needs.finite_space:
             self.space.grid()
         return self
 
+    @field_serializer("space")
+    def _written_space(self, space: SearchSpace) -> dict[str, Any]:
+        return space_as_dict(space)
+
+    @field_serializer("modules")
+    def _written_modules(self, modules: tuple[UserModule, ...]) -> list[str]:
+        return [module.saved_as() for module in modules]
+
 
 def load_study(path: str | Path) -> Study:
-    """Read and validate a study file, given by its path or by the name of one that is shipped.
+    """Read and validate a study file.
+
+    Args:
+        path: of the file, or the name of a study that ships with the package.
 
     Raises:
-        StudyError: no such study; or a key, type or value that is wrong. The message names the
-            file and the field.
+        StudyError: there is no such study, or a key, a type or a value is wrong. The message names
+            the file and the field.
     """
     file = study_file(path)
     try:
@@ -202,13 +215,21 @@ def load_study(path: str | Path) -> Study:
 
 
 def parse_study(values: Mapping[str, Any], source: str) -> Study:
-    """The study of a study file's values; ``source`` names the file in errors."""
+    """Validate the values of a study file.
+
+    Args:
+        values: of the file, by key.
+        source: the file, for error messages; the modules that it names are beside it.
+
+    Raises:
+        StudyError: a key, a type or a value is wrong.
+    """
     try:
         modules = _modules(values.get("modules", ()), Path(source).parent)
         load_modules(modules)
         study = Study.model_validate({"name": Path(source).stem, **values, "modules": modules})
     except ValidationError as error:
-        raise StudyError(f"{source}: {_sentence(error)}") from None
+        raise StudyError(f"{source}: {sentence_of(error, Study)}") from None
     except (CandidateError, SpaceError) as error:
         raise StudyError(f"{source}: [space] {error}") from None
     except StudyError as error:
@@ -218,10 +239,13 @@ def parse_study(values: Mapping[str, Any], source: str) -> Study:
 
 
 def study_file(path: str | Path) -> Path:
-    """The file of a study given by its path or by the name of one that is shipped.
+    """The file of a study.
+
+    Args:
+        path: of the file, or the name of a study that ships with the package.
 
     Raises:
-        StudyError: there is none; the message lists near names.
+        StudyError: there is no such study; the message suggests a name.
     """
     shipped = shipped_studies()
     if str(path) in shipped:
@@ -241,96 +265,3 @@ def _modules(names: object, base: Path) -> tuple[UserModule, ...]:
         if stems.count(stem) > 1:  # a run keeps them in one folder
             raise StudyError(f"modules: two are called {stem}; give one another name")
     return modules
-
-
-def parse_space(values: Mapping[str, Any]) -> SearchSpace:
-    """The space of a ``[space]`` section.
-
-    A value is fixed, a list is a choice, a table ``{ low, high, step, log }`` is a range; ``taps``
-    is a table of truth values or lists of them by tap.
-    """
-    for name in ("image", "classes"):
-        if name in values:
-            raise SpaceError(f"{name}: comes from the data; remove it")
-    flat: dict[str, Any] = {name: value for name, value in values.items() if name != "taps"}
-    taps = values.get("taps", {})
-    if not isinstance(taps, Mapping):
-        raise SpaceError("taps: must be a table of true, false or [true, false] by tap")
-    flat |= {TAP + name: value for name, value in taps.items()}
-    fixed: dict[str, Any] = {}
-    searched: dict[str, Domain] = {}
-    for name, value in flat.items():
-        if isinstance(value, list):
-            searched[name] = _choice(name, value)
-        elif isinstance(value, Mapping):
-            searched[name] = _range(name, value)
-        else:
-            fixed[name] = value
-    return SearchSpace(fixed, searched)
-
-
-def _choice(name: str, values: list[Any]) -> Choice:
-    if not values or len(set(map(repr, values))) < len(values):
-        raise SpaceError(f"{name}: must list one or more different values, but got {values}")
-    return Choice(tuple(values))
-
-
-def _range(name: str, values: Mapping[str, Any]) -> Range:
-    unknown = set(values) - {"low", "high", "step", "log"}
-    if unknown or not {"low", "high"} <= set(values):
-        raise SpaceError(f"{name}: a range has low and high, and may have step or log")
-    numbers = {key: value for key, value in values.items() if key != "log"}
-    for key, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise SpaceError(f"{name}: {key} must be a number, but got {number!r}")
-    domain = Range(**values)
-    if domain.low >= domain.high:
-        raise SpaceError(f"{name}: low must be below high, but got {domain.low}, {domain.high}")
-    if domain.step is not None and domain.step <= 0:
-        raise SpaceError(f"{name}: step must be above 0, but got {domain.step}")
-    if domain.log and (domain.low <= 0 or domain.step is not None):
-        raise SpaceError(f"{name}: a log range has low above 0 and no step")
-    return domain
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first fault as ``[section] field: rule, but got value``."""
-    # what is missing comes last: its name may be there, misspelt
-    first = min(error.errors(), key=lambda fault: fault["type"] == "missing")
-    path = [str(part) for part in first["loc"]]
-    if not path:  # of several sections together
-        return text.rule(first["msg"])
-    if path[0] == "objectives":
-        path = path[:1]  # the list as a whole: its places have no names
-    inner = [part for part in path[1:] if part != "[key]"]
-    where = f"[{path[0]}] {'.'.join(inner)}" if inner else path[0]
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument") or "[key]" in path:
-        return f"{where}: there is no such key; {_known_keys([path[0], *inner])}"
-    if first["type"] == "missing":
-        return f"{where}: is missing; add it"
-    if first["type"] in ("dataclass_type", "is_instance_of", "mapping_type"):
-        return f"{where}: must be a table, [{where}], but got {first['input']!r}"
-    rule = text.rule(first["msg"])
-    if rule.endswith("?"):  # it names the value already
-        return f"{where}: {rule}"
-    known = re.findall(r"'([^']+)'", first.get("ctx", {}).get("expected", ""))
-    hint = text.meant(first["input"], known) if first["type"] == "literal_error" else ""
-    return f"{where}: {rule}, but got {first['input']!r}{hint}"
-
-
-def _known_keys(path: list[str]) -> str:
-    sections: dict[str, list[str]] = {
-        "budget": _costs(),
-        "latency": list(TimedWith.__dataclass_fields__),
-        "distillation": list(Distillation.__dataclass_fields__),
-        "pretraining": list(Recipe.__dataclass_fields__),
-        "data": list(DataConfig.__dataclass_fields__),
-        "recipe": list(Recipe.__dataclass_fields__),
-        "warm_start": list(WarmStart.__dataclass_fields__),
-        "rungs": list(Rungs.__dataclass_fields__),
-        "stop": list(Stop.__dataclass_fields__),
-        "confirm": list(Confirm.__dataclass_fields__),
-        "resources": list(Resources.__dataclass_fields__),
-    }
-    known = sections[path[-2]] if len(path) > 1 else list(Study.model_fields)
-    return text.near(path[-1], known)

@@ -1,4 +1,4 @@
-"""The small sections of a study file; the large ones are `DataConfig`, `SearchSpace`, `Recipe`."""
+"""The small sections of a study file. The large ones: `DataConfig`, `SearchSpace`, `Recipe`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ class Rungs:
 
     Attributes:
         minimum: epochs of the first rung.
-        factor: epochs of a rung over those of the one below, and how many candidates it takes for
-            one of them to go on.
+        factor: each rung has this many times the epochs of the rung below, and one in this many
+            candidates goes on from a rung to the next.
     """
 
     minimum: Annotated[int, Field(strict=True, ge=1)] = 1
     factor: Annotated[int, Field(strict=True, ge=2)] = 3
 
     def levels(self, epochs: int) -> tuple[int, ...]:
-        """Epochs of each rung, up to those of the whole training."""
+        """Epochs of each rung.
+
+        Args:
+            epochs: of a whole training, which are the last rung.
+        """
         levels = []
         level = self.minimum
         while level < epochs:
@@ -35,15 +39,14 @@ class Rungs:
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class Stop:
-    """The ``[stop]`` section of a study file: the search ends at the first limit it meets.
+    """The ``[stop]`` section of a study file: the search ends at the first limit that is reached.
 
-    Limits are looked at between trainings, so that the last one still ends.
+    Limits are checked between trainings; trainings that have begun are completed.
 
     Attributes:
-        hours: of one session, on the clock.
-        epochs: spent on all trials of all sessions, and on the backbones that they share.
-        stale_trials: so many candidates in a row of which none is on the front: the hypervolume
-            has not grown since.
+        hours: wall-clock time of one session.
+        epochs: trained in all sessions together, with those of shared backbones.
+        stale_trials: number of successive candidates that did not join the front.
     """
 
     hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -56,8 +59,8 @@ class WarmStart:
     """The ``[warm_start]`` section of a study file.
 
     Attributes:
-        epochs: for which the backbone that candidates share is trained, by the study's recipe
-            otherwise; the recipe's own epochs are then those of each candidate's fine-tuning.
+        epochs: of training of a shared backbone, which follows the study's recipe in all else.
+            The recipe's own epochs are those of each candidate's fine-tuning.
     """
 
     epochs: Annotated[int, Field(strict=True, ge=1)]
@@ -68,7 +71,7 @@ class Confirm:
     """The ``[confirm]`` section of a study file.
 
     Attributes:
-        seeds: from how many further seeds each member of the front is trained at the end.
+        seeds: number of further seeds from which each member of the front is trained at the end.
     """
 
     seeds: Annotated[int, Field(strict=True, ge=1, le=100)] = 3
@@ -76,11 +79,11 @@ class Confirm:
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class TimedWith:
-    """The ``[latency]`` section of a study file: how the engine runs the networks it is timed on.
+    """The ``[latency]`` section of a study file: how the runtime runs a network that is timed.
 
     Attributes:
-        threads: that it may use.
-        batch: images a call; the latency is an image's share.
+        threads: number of threads.
+        batch: images in one call; the latency is the time of a call divided by this number.
     """
 
     threads: Annotated[int, Field(strict=True, ge=1, le=256)] = 1
@@ -89,11 +92,11 @@ class TimedWith:
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class Resources:
-    """The ``[resources]`` section of a study file: what one training takes of a cluster.
+    """The ``[resources]`` section of a study file: what one training occupies on a cluster.
 
     Attributes:
-        cpus: processor cores.
-        gpus: of a GPU, so that 0.25 puts four trainings on one.
+        cpus: number of processor cores.
+        gpus: number of GPUs; 0.25 puts four trainings on one GPU.
     """
 
     cpus: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0

@@ -1,4 +1,4 @@
-"""What comes with the package for people to start from."""
+"""The study files that ship with the package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ TEMPLATE = Path(__file__).with_name("template.toml")  # a study file that explai
 
 
 def shipped_studies() -> dict[str, Path]:
-    """Study files that come with the package, by name."""
+    """The study files that ship with the package, by name."""
     package = Path(__file__).parent.parent
     installed, checkout = package / "_studies", package.parent / "studies"
     folder = installed if installed.is_dir() else checkout

@@ -1,4 +1,4 @@
-"""What the studies that ship and the paper's networks cost and take."""
+"""An overview of the shipped studies and of the paper's networks, with their costs."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from ir2search.study.schema import Study, load_study
 from ir2search.study.shipped import shipped_studies
 from ir2search.zoo import named_recipe, preset, presets
 
-GROWING = ("depth", "width")  # like taps: the more of it, the higher every cost
+GROWING = ("depth", "width")  # every cost grows with these, and with the number of taps
 
 
 @dataclass(frozen=True)
 class StudySurvey:
-    """A study that comes along.
+    """A study that ships with the package.
 
     Attributes:
-        name: by which it is run.
+        name: of the study.
         file: its study file.
-        purpose: what it says of itself in its first comment.
-        data: which images it takes, in words.
-        trials: how many candidates it trains.
-        epochs: over all of them, where none is stopped early.
-        least_ops: of the cheapest network, operations an image; None where the budget admits none
-            of those that were looked at.
-        most_ops: of the dearest one within the budget.
+        purpose: the comment at the top of the file.
+        data: which images it uses, in words.
+        trials: number of candidates that it trains.
+        epochs: of all trials together, where no trial is stopped early.
+        least_ops: OPs for one image of the cheapest network that was examined and is within the
+            budget; None where no examined network is.
+        most_ops: OPs of the most expensive one.
     """
 
     name: str
@@ -49,10 +49,10 @@ class Preset:
     """One of the paper's networks.
 
     Attributes:
-        name: by which commands take it.
+        name: of the preset.
         candidate: the network.
-        cost: what it costs.
-        epochs: of the paper's recipe, all stages together.
+        cost: its costs.
+        epochs: of all stages of the paper's recipe together.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Preset:
 
 
 def survey_studies() -> list[StudySurvey]:
-    """All that ship, by name."""
+    """The shipped studies, in alphabetical order."""
     return [_survey(load_study(name), file) for name, file in shipped_studies().items()]
 
 
@@ -87,7 +87,7 @@ def _survey(study: Study, file: Path) -> StudySurvey:
         name=study.name,
         file=file,
         purpose=" ".join(line.removeprefix("#").strip() for line in comment),
-        data="digits, which come along" if study.data.source == "digits" else "a folder, --data",
+        data="digits, included" if study.data.source == "digits" else "a folder, --data",
         trials=study.trials,
         epochs=study.trials * study.recipe.total_epochs,
         least_ops=min(ops, default=None),
@@ -96,7 +96,7 @@ def _survey(study: Study, file: Path) -> StudySurvey:
 
 
 def _extremes(space: SearchSpace) -> Iterator[Candidate]:
-    """Candidates with the least and the most of all that grows, for every end of the rest."""
+    """Candidates at the low and the high end of `GROWING`, at all ends of other parameters."""
     names = [name for name in space.searched if name != "threshold"]
     for most in (False, True):
         axes = [_ends(space, name, most) for name in names]

@@ -1,4 +1,4 @@
-"""A study file to start from."""
+"""A commented study file to start from."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ SOURCE = re.compile(r"^source = .*\n# path = .*\n", re.MULTILINE)
 
 
 def write_template(file: str | Path, data: str | Path | None = None) -> None:
-    """Write a study file in which every key is explained.
+    """Write a study file with a comment on every key.
 
     Args:
-        file: where; nothing may be there yet.
-        data: folder of images that the study is to take; the digits that come along if left out.
+        file: to write; it must not exist.
+        data: folder of the study's images; the digits that ship with scikit-learn if left out.
 
     Raises:
-        InputError: the file is there already or has a name that no run can have, or the data folder
-            is not there.
+        InputError: the file exists, its name is not a valid name of a run, or there is no such
+            data folder.
     """
     file = Path(file)
     if file.exists():
-        raise InputError(f"{file}: is there already; give another name")
+        raise InputError(f"{file}: exists already; choose another name")
     if not re.fullmatch(NAME, file.stem):
-        raise InputError(f"{file}: name it with letters, digits, '.', '_' and '-' alone")
+        raise InputError(f"{file}: use only letters, digits, '.', '_' and '-' in the name")
     if data is not None and not Path(data).is_dir():
-        raise InputError(f"--data {data}: there is no such folder")
+        raise InputError(f"data {data}: there is no such folder")
     text = TEMPLATE.read_text(encoding="utf-8")
     if data is not None:
         own = tomli_w.dumps({"source": "folder", "path": str(Path(data).resolve())})

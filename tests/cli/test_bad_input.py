@@ -70,10 +70,10 @@ def test_a_folder_in_place_of_a_study(ir2search: Command, tmp_path: Path) -> Non
     ("change", "parts"),
     [
         ({"trails": 3}, ("trails", "did you mean 'trials'")),
-        ({"recipe": {"epochs": "many"}}, ("[recipe] epochs", "integer", "'many'")),
-        ({"recipe": {"lr": -1.0}}, ("[recipe] lr", "greater than 0", "-1.0")),
+        ({"recipe": {"epochs": "many"}}, ("[recipe] epochs", "whole number", "'many'")),
+        ({"recipe": {"lr": -1.0}}, ("[recipe] lr", "above 0", "-1.0")),
         ({"space": {"depth": 9}}, ("[space] depth", "6 n + 2", "9")),
-        ({"latency": {"threads": 0}}, ("[latency] threads", "greater than or equal to 1", "0")),
+        ({"latency": {"threads": 0}}, ("[latency] threads", "at least 1", "0")),
         ({"latency": {"threads": 2}}, ("[latency] needs latency among the objectives",)),
     ],
     ids=["unknown key", "wrong type", "out of range", "no network", "no thread", "not asked for"],

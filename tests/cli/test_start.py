@@ -28,13 +28,13 @@ def test_init_writes_a_study_that_runs(ir2search: Command, tmp_path: Path) -> No
     assert study.data.source == "digits"
     again = ir2search("init", "birds/first.toml")
     assert again.returncode == 2
-    assert again.stderr == ("ir2search: birds/first.toml: is there already; give another name\n")
+    assert again.stderr == ("ir2search: birds/first.toml: exists already; choose another name\n")
 
 
 def test_init_takes_no_name_that_no_folder_may_have(ir2search: Command, tmp_path: Path) -> None:
     done = ir2search("init", "my:birds.toml")
     assert done.returncode == 2
-    assert done.stderr.startswith("ir2search: my:birds.toml: name it with letters, digits")
+    assert done.stderr.startswith("ir2search: my:birds.toml: use only letters, digits")
     assert not list(tmp_path.iterdir())
 
 

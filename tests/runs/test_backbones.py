@@ -251,8 +251,8 @@ def test_it_is_off_unless_asked_for_and_stays_as_it_was(
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"epochs": 0}, r"\[warm_start\] epochs: must be greater than or equal to 1, but got 0$"),
-        ({"epochs": 1.5}, r"\[warm_start\] epochs: must be a valid integer, but got 1.5$"),
+        ({"epochs": 0}, r"\[warm_start\] epochs: must be at least 1, but got 0$"),
+        ({"epochs": 1.5}, r"\[warm_start\] epochs: must be a whole number, but got 1.5$"),
         ({}, r"\[warm_start\] epochs: is missing; add it$"),
         ({"epoch": 3}, r"\[warm_start\] epoch: there is no such key; did you mean 'epochs'\?$"),
         (3, r"warm_start: must be a table, \[warm_start\], but got 3$"),

@@ -226,11 +226,11 @@ def test_workers_wait_while_a_network_is_timed(timed: dict[str, Any], tmp_path: 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"latency": {"threads": 0}}, "[latency] threads: must be greater than or equal to 1"),
-        ({"latency": {"batch": 1.5}}, "[latency] batch: must be a valid integer"),
+        ({"latency": {"threads": 0}}, "[latency] threads: must be at least 1"),
+        ({"latency": {"batch": 1.5}}, "[latency] batch: must be a whole number"),
         ({"latency": {"thread": 1}}, "[latency] thread: there is no such key; did you mean 'thr"),
         ({"latency": 3}, "latency: must be a table"),
-        ({"budget": {"latency": 0}}, "[budget] latency: must be greater than 0"),
+        ({"budget": {"latency": 0}}, "[budget] latency: must be above 0"),
         ({"budget": {"latncy": 1}}, "did you mean 'latency'?"),
         (
             {"objectives": ["accuracy", "ops"], "latency": {"threads": 2}},

@@ -66,7 +66,7 @@ def test_epochs_of_earlier_sessions_count(quick: dict[str, Any], tmp_path: Path)
 
 
 def test_a_wrong_limit_is_named(quick: dict[str, Any]) -> None:
-    with pytest.raises(StudyError, match=r"\[stop\] hours: must be greater than 0, but got 0"):
+    with pytest.raises(StudyError, match=r"\[stop\] hours: must be above 0, but got 0"):
         parse_study({**quick, "stop": {"hours": 0}}, "a.toml")
     with pytest.raises(StudyError, match=r"\[stop\] epoch: .* did you mean 'epochs'\?"):
         parse_study({**quick, "stop": {"epoch": 1}}, "a.toml")

@@ -23,7 +23,7 @@ from ir2search.data import load_data
 from ir2search.errors import RunError, SpaceError, WeightsError
 from ir2search.files import locked
 from ir2search.space import build, candidate_from_dict
-from ir2search.study.schema import Sampler, parse_study
+from ir2search.study.schema import parse_study
 from ir2search.training import EpochResult
 
 
@@ -67,7 +67,7 @@ class StopAfter(ir.RunObserver):
 
 @pytest.mark.parametrize("sampler", ["nsga2", "nsga3", "tpe", "gp", "random", "grid"])
 def test_every_sampler_trains_as_many_distinct_candidates_as_asked(
-    quick: dict[str, Any], tmp_path: Path, sampler: Sampler
+    quick: dict[str, Any], tmp_path: Path, sampler: str
 ) -> None:
     start({**quick, "sampler": sampler, "trials": 4}, tmp_path / "run")
     table = ir.trials(tmp_path / "run")
@@ -117,7 +117,7 @@ def test_a_trial_is_told_on_resuming_where_a_kill_came_just_before(
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "grid"])
 def test_a_kill_in_the_midst_of_a_proposal_changes_no_candidate(
-    quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: Sampler
+    quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str
 ) -> None:
     """The kill comes when some of a trial's parameters are written, and some are not."""
     import optuna
@@ -148,7 +148,7 @@ def test_a_kill_in_the_midst_of_a_proposal_changes_no_candidate(
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
 def test_the_same_file_and_seed_give_the_same_candidates_and_numbers(
-    quick: dict[str, Any], tmp_path: Path, sampler: Sampler
+    quick: dict[str, Any], tmp_path: Path, sampler: str
 ) -> None:
     values = {**quick, "sampler": sampler}
     for name in ("one", "two"):
@@ -235,7 +235,7 @@ def test_duplicates_are_answered_and_not_trained(quick: dict[str, Any], tmp_path
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
 def test_a_candidate_over_the_budget_is_turned_down_untrained(
-    quick: dict[str, Any], tmp_path: Path, sampler: Sampler
+    quick: dict[str, Any], tmp_path: Path, sampler: str
 ) -> None:
     values = {**quick, "sampler": sampler, "trials": 4, "budget": {"ops": "2.5k"}}
     start(values, tmp_path / "run")

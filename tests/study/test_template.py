@@ -33,7 +33,7 @@ FROM_DATA = {"image", "classes"}  # no key of a study file
 
 
 def sections() -> dict[str, set[str]]:
-    """The keys that each section of the template shows, in use or not; the first has no name."""
+    """The keys of each section of the template, in use or not; the top of the file is ""."""
     found: dict[str, set[str]] = {"": set()}
     name = ""
     for line in TEMPLATE.read_text().splitlines():
@@ -45,7 +45,7 @@ def sections() -> dict[str, set[str]]:
     return found
 
 
-def test_every_key_is_shown() -> None:
+def test_the_template_shows_every_key() -> None:
     shown = sections()
     tables = {name.split(".")[0] for name in shown if name}
     assert set(Study.model_fields) == shown[""] | tables
@@ -58,8 +58,8 @@ def test_every_key_is_shown() -> None:
     assert shown["budget"] == {"ops", "flops", "bops", "memory", "latency"}
 
 
-def test_it_is_valid_with_every_key_in_use() -> None:
-    """But those of which one takes the other's place, or which need a file."""
+def test_the_template_is_valid_with_every_key_in_use() -> None:
+    """Without keys that exclude another key, or that need a file."""
     load_study(TEMPLATE)
     lines = TEMPLATE.read_text().splitlines()
     used = [re.sub(r"^# (?=[a-z_]+ = |\[)", "", line) for line in lines]
@@ -79,7 +79,7 @@ def test_a_folder_of_images_may_have_any_name(tmp_path: Path) -> None:
     assert load_study(tmp_path / "study.toml").data.path == str(folder)
 
 
-def test_a_folder_that_there_is_not_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--data .*nowhere: there is no such folder"):
+def test_a_missing_data_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"data .*nowhere: there is no such folder"):
         write_template(tmp_path / "study.toml", tmp_path / "nowhere")
     assert not list(tmp_path.iterdir())

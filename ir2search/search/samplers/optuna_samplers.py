@@ -16,13 +16,12 @@ from optuna.samplers import BaseSampler
 
 from ir2search.seeds import derive_seed
 from ir2search.space import Choice, Domain, SearchSpace
-from ir2search.study.schema import Sampler
 
 POPULATION = 24  # of the genetic samplers: Optuna's 50 is most of what a study can train
 
-GENETIC: tuple[Sampler, ...] = ("nsga2", "nsga3")  # breed from trained trials only
+GENETIC: tuple[str, ...] = ("nsga2", "nsga3")  # breed from trained trials only
 
-SAMPLERS: dict[Sampler, Callable[[int], BaseSampler]] = {
+SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "nsga2": lambda seed: optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed),
     "nsga3": lambda seed: optuna.samplers.NSGAIIISampler(population_size=POPULATION, seed=seed),
     "tpe": lambda seed: optuna.samplers.TPESampler(multivariate=True, seed=seed),
@@ -34,7 +33,7 @@ SAMPLERS: dict[Sampler, Callable[[int], BaseSampler]] = {
 }
 
 
-def make_sampler(name: Sampler, study_seed: int, trial: int) -> BaseSampler:
+def make_sampler(name: str, study_seed: int, trial: int) -> BaseSampler:
     """The sampler that proposes one trial.
 
     Samplers keep what they learned in the study's storage, so each trial gets one of its own,

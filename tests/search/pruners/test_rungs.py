@@ -222,8 +222,8 @@ def test_a_candidate_that_cannot_better_a_perfect_one_is_not_trained(
 @pytest.mark.parametrize(
     ("rungs", "message"),
     [
-        ({"minimum": 0}, r"\[rungs\] minimum: must be greater than or equal to 1, but got 0"),
-        ({"factor": 1}, r"\[rungs\] factor: must be greater than or equal to 2, but got 1"),
+        ({"minimum": 0}, r"\[rungs\] minimum: must be at least 1, but got 0"),
+        ({"factor": 1}, r"\[rungs\] factor: must be at least 2, but got 1"),
         ({"minimum": 4}, r"\[rungs\] minimum: must be below the recipe's 4 epochs, but got 4"),
         ({"minimun": 4}, r"\[rungs\] minimun: there is no such key; did you mean 'minimum'\?"),
     ],

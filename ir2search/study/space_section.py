@@ -1,0 +1,77 @@
+"""The ``[space]`` section of a study file: parsed to a `SearchSpace`, and written back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ir2search.errors import SpaceError
+from ir2search.space import TAP, Choice, Domain, Range, SearchSpace
+
+
+def parse_space(values: Mapping[str, Any]) -> SearchSpace:
+    """The space of a ``[space]`` section.
+
+    A single value is fixed, a list is a choice, and a table ``{ low, high, step, log }`` is a
+    range. ``taps`` is a table with one entry for each tap: true, false, or a list of both.
+
+    Raises:
+        SpaceError: the section is malformed; the message names the key.
+    """
+    for name in ("image", "classes"):
+        if name in values:
+            raise SpaceError(f"{name}: comes from the data; remove it")
+    flat: dict[str, Any] = {name: value for name, value in values.items() if name != "taps"}
+    taps = values.get("taps", {})
+    if not isinstance(taps, Mapping):
+        raise SpaceError("taps: must be a table of true, false or [true, false] by tap")
+    flat |= {TAP + name: value for name, value in taps.items()}
+    fixed: dict[str, Any] = {}
+    searched: dict[str, Domain] = {}
+    for name, value in flat.items():
+        if isinstance(value, list):
+            searched[name] = _choice(name, value)
+        elif isinstance(value, Mapping):
+            searched[name] = _range(name, value)
+        else:
+            fixed[name] = value
+    return SearchSpace(fixed, searched)
+
+
+def space_as_dict(space: SearchSpace) -> dict[str, Any]:
+    """The values of the ``[space]`` section that `parse_space` reads back as this space."""
+    flat = {**space.fixed, **{name: _as_value(domain) for name, domain in space.searched.items()}}
+    values = {name: value for name, value in flat.items() if not name.startswith(TAP)}
+    taps = {name.removeprefix(TAP): v for name, v in flat.items() if name.startswith(TAP)}
+    return {**values, "taps": taps} if taps else values
+
+
+def _as_value(domain: Domain) -> list[Any] | dict[str, Any]:
+    if isinstance(domain, Choice):
+        return list(domain.values)
+    return {name: value for name, value in asdict(domain).items() if value is not None}
+
+
+def _choice(name: str, values: list[Any]) -> Choice:
+    if not values or len(set(map(repr, values))) < len(values):
+        raise SpaceError(f"{name}: must list one or more different values, but got {values}")
+    return Choice(tuple(values))
+
+
+def _range(name: str, values: Mapping[str, Any]) -> Range:
+    unknown = set(values) - {"low", "high", "step", "log"}
+    if unknown or not {"low", "high"} <= set(values):
+        raise SpaceError(f"{name}: a range has low and high, and may have step or log")
+    numbers = {key: value for key, value in values.items() if key != "log"}
+    for key, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise SpaceError(f"{name}: {key} must be a number, but got {number!r}")
+    domain = Range(**values)
+    if domain.low >= domain.high:
+        raise SpaceError(f"{name}: low must be below high, but got {domain.low}, {domain.high}")
+    if domain.step is not None and domain.step <= 0:
+        raise SpaceError(f"{name}: step must be above 0, but got {domain.step}")
+    if domain.log and (domain.low <= 0 or domain.step is not None):
+        raise SpaceError(f"{name}: a log range needs low above 0, and takes no step")
+    return domain

@@ -1,0 +1,60 @@
+"""What pydantic finds wrong with a value, as a rule in this package's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+RULES: Mapping[str, str] = {  # by pydantic's type of error; filled in with the error's context
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than": "must be below {lt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "finite_number": "must be finite",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "string_type": "must be text",
+    "string_pattern_mismatch": "must match the pattern {pattern}",
+    "string_too_long": "must have at most {max_length} characters",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "too_short": "must have at least {min_length} values",
+    "too_long": "must have at most {max_length} values",
+    "missing": "is missing; add it",
+    "missing_argument": "is missing",
+    "dataclass_type": "must be a table",
+    "is_instance_of": "must be a table",
+    "mapping_type": "must be a table",
+}
+
+
+def rule_of(error: Mapping[str, Any]) -> str:
+    """The rule that a value breaks, such as "must be above 0".
+
+    Args:
+        error: one of `pydantic.ValidationError.errors`.
+    """
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in ("value_error", "assertion_error"):
+        return str(context["error"])
+    if kind == "literal_error":
+        return f"must be one of {', '.join(options_of(error))}"
+    rule = RULES.get(kind, f"breaks the rule {kind!r}")
+    return rule.format(**context)
+
+
+def options_of(error: Mapping[str, Any]) -> list[str]:
+    """The values that a field may have, where it takes one of a few; empty for other errors.
+
+    Args:
+        error: one of `pydantic.ValidationError.errors`.
+    """
+    if error["type"] != "literal_error":
+        return []
+    return re.findall(r"'([^']+)'", error["ctx"]["expected"])

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from ir2search.space import Candidate, Choice, Range
+from ir2search.study.space_section import parse_space, space_as_dict
+
+
+def test_a_value_is_fixed_a_list_is_a_choice_and_a_table_is_a_range() -> None:
+    values = {
+        "depth": 8,
+        "width": [0.5, 1.0],
+        "threshold": {"low": 0.0, "high": 1.0},
+        "fusion_ratio": {"low": 2, "high": 8},
+        "taps": {"stem": False, "stage1": [True, False]},
+    }
+    space = parse_space(values)
+    assert space.fixed == {"depth": 8, "tap_stem": False}
+    assert space.searched == {
+        "width": Choice((0.5, 1.0)),
+        "threshold": Range(0.0, 1.0),
+        "fusion_ratio": Range(2, 8),
+        "tap_stage1": Choice((True, False)),
+    }
+    parameters = {"width": 0.5, "threshold": 0.2, "fusion_ratio": 3, "tap_stage1": True}
+    expected = Candidate(
+        depth=8, width=0.5, threshold=0.2, fusion_ratio=3.0, taps=("stage1", "stage2")
+    )
+    assert space.candidate(parameters) == expected
+    assert parse_space(space_as_dict(space)) == space
