@@ -2,7 +2,7 @@
 
 OPs = FLOPs + BOPs / 64 is what papers compare. Here networks of CIFAR's size (ResNets and VGG of
 many depths, widths, taps and fusions, drawn at random; or those that a run trained) are timed on
-the engine, one image on one thread, and held against their OPs: over all, by layer kind, and where
+the runtime, one image on one thread, and held against their OPs: over all, by layer kind, and where
 it fails. Then a corrected cost is fitted to the same times by least squares on the relative error,
 with what it needs beside the operations: FLOPs + BOPs / k, a constant for each sweep over feature
 maps, and the operations by element that OPs leave out. Every error and rank of a corrected cost is
@@ -31,12 +31,12 @@ from scipy.optimize import nnls
 
 import ir2search as ir
 from ir2search.export import candidate_graph
-from ir2search.latency import engine_time, this_machine
-from ir2search.latency.measure import architecture
+from ir2search.latency import time_on_runtime
 from ir2search.models.families import FAMILIES
 from ir2search.plots.figures import save
 from ir2search.runs.results import trial_candidate
-from ir2search.runtime import Graph, PackedNetwork
+from ir2search.runtime import Graph, PackedNetwork, this_machine
+from ir2search.runtime.times import architecture
 
 DRAWN = {  # depths and widths, and how many in ten are drawn of each
     "cifar-resnet": ((8, 14, 20, 32, 44), (0.5, 1.0, 1.5, 2.0, 3.0, 4.0), 6),
@@ -56,7 +56,7 @@ OPS, *_, CORRECTED = COSTS
 
 
 def drawn(count: int) -> Iterator[ir.Candidate]:
-    """Networks at random, distinct to the engine; the same each time."""
+    """Networks at random, distinct to the runtime; the same each time."""
     generator, met = random.Random(0), set()
     names = [name for name, (*_, share) in DRAWN.items() for _ in range(share)]
     for name in itertools.islice(itertools.cycle(names), 20 * count):
@@ -90,7 +90,7 @@ def measured(candidates: Iterable[ir.Candidate], cache: Path) -> tuple[pd.DataFr
     networks, sweeps = [], []
     for candidate in candidates:
         graph, price = candidate_graph(candidate), ir.cost(candidate)
-        found = engine_time(graph, cache=cache)
+        found = time_on_runtime(graph, cache=cache)
         timing = found.an_image
         own = swept(graph, {row.name: row.flops + row.bops / 64 for row in price.rows})
         own["ms"] *= 1000 * timing.median / own["ms"].sum()  # whatever the pace was meanwhile

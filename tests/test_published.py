@@ -31,7 +31,7 @@ def test_a_recipe_answers_on_a_real_run(
     forked: Callable[..., subprocess.CompletedProcess[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(importlib.import_module("ir2search.latency.measure"), "SECONDS", 0.05)
+    monkeypatch.setattr(importlib.import_module("ir2search.latency.timing"), "SECONDS", 0.05)
     run, out = shutil.copytree(finished_run, tmp_path / "quick"), tmp_path / "out"
     usage = " ".join(recipe.read_text().split())
     writes = "[--out FOLDER]" in usage

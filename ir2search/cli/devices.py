@@ -44,12 +44,17 @@ def export(
     """
     from ir2search.cli.show import show_exported
     from ir2search.export import SUFFIXES, export_trial, export_weights
+    from ir2search.latency import time_on_runtime
 
     if weights is None:
-        done = export_trial(what, trial, format, file=out, data=data, license=license)
+        done = export_trial(
+            what, trial, format, file=out, data=data, license=license, timer=time_on_runtime
+        )
     else:
         file = out or Path("runs") / f"{Path(what).stem}{SUFFIXES[format]}"
-        done = export_weights(what, weights, file, format, data=data, license=license)
+        done = export_weights(
+            what, weights, file, format, data=data, license=license, timer=time_on_runtime
+        )
     show_exported(done, as_json)
 
 
@@ -61,31 +66,33 @@ def latency(
     threads: Annotated[str, typer.Option(help="Numbers of threads, by comma.")] = "1",
     batch: Annotated[str, typer.Option(help="Images a call, by comma.")] = "1",
     ways: Annotated[
-        str, typer.Option(help="Of engine, onnxruntime, int8, torch (a minute to compile).")
-    ] = "engine,onnxruntime,int8,torch",
-    layers: Annotated[bool, typer.Option("--layers", help="The engine's layers, too.")] = False,
+        str, typer.Option(help="Of runtime, onnxruntime, int8, torch (a minute to compile).")
+    ] = "runtime,onnxruntime,int8,torch",
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Also show the time of each layer on the runtime.")
+    ] = False,
     seconds: Annotated[float, typer.Option(min=0.01, help="To time each way for.")] = 2.0,
     as_json: Json = False,
 ) -> None:
     """Time a network at 1 bit against its float32 form in onnxruntime, 8 bits, compiled torch.
 
-    The engine runs it as exported; the others without binarisation. All ways in one process and
-    turn by turn, after a warm-up, with median and quartiles. What lies within the noise of the
-    fastest is marked as fast as it.
+    The runtime runs the network as exported; the others run it without binarisation. All are timed
+    in turns in one process, after a warm-up. The table has medians and quartiles, and marks as
+    fastest every time that the noise does not tell from the fastest.
 
     \b
     Examples:
       ir2search latency cifar-resnet20
       ir2search latency imagenet-resnet18-D --threads 1,2 --batch 1,32 --ways onnxruntime,int8
-      ir2search latency runs/digits/trials/3 --ways engine,onnxruntime --layers
+      ir2search latency runs/digits/trials/3 --ways runtime,onnxruntime --layers
     """
     from rich.console import Console
 
     from ir2search.cli.show import show_latency
-    from ir2search.latency import latency as measure
+    from ir2search.latency import latency as time_network
 
     said = Console(stderr=True)
-    found = measure(
+    found = time_network(
         what,
         threads=_numbers(threads, "threads"),
         batches=_numbers(batch, "batch"),

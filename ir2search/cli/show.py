@@ -118,7 +118,7 @@ def show_latency(found: Latency, layers: bool, as_json: bool) -> None:
     _console().print(table)
     if layers:
         names = ("layer", "kind", "threads", "batch", "microseconds")
-        table = _table("the engine's sweeps", names, words={"layer", "kind"})
+        table = _table("time of each layer on the runtime", names, words={"layer", "kind"})
         for each in found.layers:
             counts = (str(each.threads), str(each.batch), f"{1e6 * each.seconds:.1f}")
             table.add_row(each.name, each.kind, *counts)

@@ -1,4 +1,4 @@
-"""What is said of an exported network, for people: a model card in Markdown."""
+"""The model card of an exported network: what people need to know, in Markdown."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ir2search import text
-from ir2search.costs import cost
+from ir2search.costs import Cost, cost
 from ir2search.data import ImageData
-from ir2search.latency import EngineTime
+from ir2search.runtime import RuntimeTime
 from ir2search.space import Candidate
 
 
@@ -21,11 +21,11 @@ class Origin:
     Attributes:
         title: of the card.
         data: what it was trained on.
-        made: how, in a phrase.
-        validation: accuracies on validation images, one a seed.
-        test: accuracies on test images, likewise.
+        made: how it was trained, in a phrase.
+        validation: accuracies on validation images, from 0 to 1, one for each seed.
+        test: accuracies on test images, from 0 to 1, one for each seed.
         license: of the weights.
-        latency: what the engine takes for it, where that was measured before.
+        latency: its time on the runtime, where that was measured.
     """
 
     title: str = "A binary network"
@@ -34,13 +34,23 @@ class Origin:
     validation: Sequence[float] = ()
     test: Sequence[float] = ()
     license: str | None = None
-    latency: EngineTime | None = None
+    latency: RuntimeTime | None = None
 
 
 def model_card(
     candidate: Candidate, data: ImageData, exported: Mapping[str, Any], origin: Origin
 ) -> str:
-    """The card of a file that was exported and compared; ``exported`` as `Exported.as_dict`."""
+    """The card of an exported file.
+
+    Args:
+        candidate: the network.
+        data: the images that the file was compared on.
+        exported: the values of `Exported.as_dict`.
+        origin: where the network comes from.
+
+    Returns:
+        Markdown.
+    """
     price = cost(candidate)
     full = 4 * price.parameters
     parts = [
@@ -48,23 +58,23 @@ def model_card(
         f"License: {origin.license or 'not stated; state one before you share the file'}",
         "## Data",
         f"{origin.data}: {data.classes} classes, images of {_size(candidate.image)}. "
-        f"Its images have the fingerprint `{data.fingerprint}`. Normalise images to mean "
-        f"{_values(data.mean)} and deviation {_values(data.std)}, by channel, from 0 to 1.",
+        f"The fingerprint of its images is `{data.fingerprint}`. Normalise pixels from 0 to 1, by "
+        f"channel, with mean {_values(data.mean)} and standard deviation {_values(data.std)}.",
         "## Accuracy",
         f"- validation images: {_accuracy(origin.validation)}\n"
         f"- test images: {_accuracy(origin.test)}",
         "## Costs of one image",
         f"{price.flops:,} FLOPs, {price.bops:,} BOPs: {price.ops:,.0f} OPs (FLOPs + BOPs / 64). "
-        f"{price.parameters:,} parameters, {price.binary_parameters:,} of them 1 bit: "
-        f"{text.size(price.memory_bytes)} with all buffers, against {text.size(full)} of "
-        "parameters in 32 bits.",
-        _layers(candidate),
+        f"{price.parameters:,} parameters, of which {price.binary_parameters:,} are binary: "
+        f"{text.size(price.memory_bytes)} with all buffers, against {text.size(full)} for "
+        "the parameters in 32 bits.",
+        _layers(price),
         "## Latency",
         _latency(origin.latency),
         "## The file",
-        f"`{exported['format']}`, {exported['bytes']:,} bytes. Read back, it predicted as the "
-        f"training graph did on all of {exported['images']:,} validation images; logits differed "
-        f"by {exported['largest_difference']:.3g} at most.",
+        f"`{exported['format']}`, {exported['bytes']:,} bytes. The file was read back and compared "
+        f"with the trained network on {exported['images']:,} validation images: all predictions "
+        f"are equal, and logits differ by at most {exported['largest_difference']:.3g}.",
         "## How it was made",
         f"{origin.made}, by ir2search on Python {platform.python_version()}. The network:",
         "\n".join(f"- {name}: {value}" for name, value in candidate.as_dict().items()),
@@ -74,11 +84,11 @@ def model_card(
 
 def _accuracy(values: Sequence[float]) -> str:
     if len(values) > 1:
-        return f"{text.spread(values)} (mean and deviation of {len(values)} seeds)"
+        return f"{text.spread(values)} (mean and standard deviation of {len(values)} seeds)"
     return f"{text.percent(values[0])} (one seed)" if values else "not measured"
 
 
-def _latency(found: EngineTime | None) -> str:
+def _latency(found: RuntimeTime | None) -> str:
     if found is None:
         return "not measured; see `ir2search latency`"
     timing = found.an_image
@@ -87,14 +97,14 @@ def _latency(found: EngineTime | None) -> str:
     threads, batch = found.setting.threads, found.setting.batch
     return (
         f"{median} an image (quartiles {low} to {high}, {found.timing.calls:,} calls) as a packed "
-        f"file on this package's engine; threads: {threads}; images a call: {batch}; processor: "
-        f"{found.machine.cpu}."
+        f"file on the runtime of ir2search; threads: {threads}; images a call: {batch}; "
+        f"processor: {found.machine.cpu}."
     )
 
 
-def _layers(candidate: Candidate) -> str:
+def _layers(price: Cost) -> str:
     rows = ["| layer | FLOPs | BOPs | parameters | memory |", "| --- | ---: | ---: | ---: | ---: |"]
-    for row in cost(candidate).rows:
+    for row in price.rows:
         if row.flops or row.bops or row.parameters:
             counts = " | ".join(f"{n:,}" for n in (row.flops, row.bops, row.parameters))
             rows.append(f"| {row.name} | {counts} | {text.size(row.memory_bytes)} |")

@@ -1,4 +1,4 @@
-"""A network as a file, read back and held against the training graph before anyone gets it."""
+"""Write a network as a file, read the file back, and compare it with the trained network."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ir2search.data import DataConfig, ImageData, load_data
 from ir2search.errors import InputError, IR2SearchError
 from ir2search.export.card import Origin, model_card
 from ir2search.export.describe import describe
+from ir2search.export.onnx_graph import onnx_model, onnx_run
 from ir2search.files import write_bytes, write_text
-from ir2search.latency import engine_time
 from ir2search.models.network import TappedNetwork
-from ir2search.runtime import PackedNetwork, read_packed, write_packed
+from ir2search.runtime import Graph, PackedNetwork, RuntimeTime, read_packed, write_packed
 from ir2search.runtime.graph import Array
 from ir2search.space import Candidate
 from ir2search.training.checkpoint import load_network, save_network
@@ -30,19 +29,21 @@ SUFFIXES: dict[Format, str] = {"packed": ".packed", "onnx": ".onnx", "safetensor
 IMAGES, BATCH = 1000, 50
 
 Run = Callable[[Array], Array]
+Timer = Callable[[Graph], RuntimeTime]
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that does what the network does.
+    """A file that predicts as the trained network does.
 
     Attributes:
         file: the file.
         card: its model card.
         format: of the file.
         bytes: its size.
-        images: how many real images it was compared on: the predictions of all were equal.
-        largest_difference: of any logit.
+        images: number of validation images that it was compared on; all predictions were equal.
+        largest_difference: the largest absolute difference of a logit.
+        origin: what the model card says of where the network comes from.
     """
 
     file: Path
@@ -54,7 +55,7 @@ class Exported:
     origin: Origin = field(repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it in values that JSON can hold."""
+        """All fields but the origin, in values that JSON can hold."""
         return {
             "file": str(self.file),
             "card": str(self.card),
@@ -70,29 +71,31 @@ def export(
     candidate: Candidate,
     data: ImageData,
     file: str | Path,
-    format: Format = "packed",  # noqa: A002 - what people call it
+    format: Format = "packed",  # noqa: A002 - the usual word
     *,
     origin: Origin | None = None,
     images: int = IMAGES,
+    timer: Timer | None = None,
 ) -> Exported:
     """Write a trained network for a device, and a model card beside it.
 
-    What a packed network takes on this machine, on one thread, is measured for the card where
-    ``origin`` does not say it: in a second, or three where the machine is busy.
-
     Args:
         network: the network, on the CPU.
-        candidate: which network it is.
-        data: whose validation images it is compared on.
-        file: where to write; the card has the same name and ends in ``.md``.
+        candidate: describes the network.
+        data: its validation images are used for the comparison.
+        file: where to write; the card has the same name with ``.md`` added.
         format: ``"packed"`` for `ir2search.load_packed`, ``"onnx"``, or ``"safetensors"`` for
             `ir2search.load_network`.
-        origin: what the model card says beyond what is found here.
-        images: on how many images to compare, at most.
+        origin: what the model card says of where the network comes from.
+        images: the largest number of images to compare on.
+        timer: times a packed file for the model card where ``origin`` has no time; for example
+            `ir2search.latency.time_on_runtime`, which takes one to three seconds.
 
     Raises:
-        InputError: no such format, or a network that cannot be exported, or other data.
-        IR2SearchError: the file read back predicts otherwise than the network; none is left.
+        InputError: there is no such format, the network cannot be exported, or the data are of
+            another shape.
+        MissingExtraError: a package that the format needs is not installed.
+        IR2SearchError: the file predicts differently from the network; it was removed.
     """
     if format not in get_args(Format):
         known = ", ".join(get_args(Format))
@@ -109,8 +112,8 @@ def export(
         partial.unlink(missing_ok=True)
     card = file.with_name(file.name + ".md")
     origin = origin or Origin()
-    if format == "packed" and origin.latency is None:
-        origin = replace(origin, latency=engine_time(read_packed(file)))
+    if timer is not None and format == "packed" and origin.latency is None:
+        origin = replace(origin, latency=timer(read_packed(file)))
     found = Exported(file, card, format, file.stat().st_size, count, difference, origin)
     write_text(card, model_card(candidate, data, found.as_dict(), found.origin))
     return found
@@ -124,20 +127,23 @@ def export_weights(
     *,
     data: str | Path | None = None,
     license: str | None = None,  # noqa: A002
+    timer: Timer | None = None,
 ) -> Exported:
     """`export` of a preset or a candidate with weights that `ir2search train` wrote.
 
     Args:
         what: a preset, a ``candidate.json``, or a trial's folder.
-        weights: its weights.
-        file: see `export`.
-        format: likewise.
-        data: a folder of images; the digits that come along where left out.
-        license: for the model card.
+        weights: the file of its weights.
+        file: where to write; the card has the same name with ``.md`` added.
+        format: ``"packed"``, ``"onnx"`` or ``"safetensors"``.
+        data: a folder of images; the digits of scikit-learn where left out.
+        license: of the weights, for the model card.
+        timer: times a packed file for the model card, see `export`.
 
     Raises:
-        InputError: something that was given is wrong.
-        IR2SearchError: see `export`.
+        InputError: an argument is wrong.
+        MissingExtraError: a package that the format needs is not installed.
+        IR2SearchError: the file predicts differently from the network; it was removed.
     """
     candidate = named_candidate(what)
     network = load_network(candidate, Path(weights))
@@ -153,25 +159,25 @@ def export_weights(
         made=f"weights of {Path(weights).name}",
         license=license,
     )
-    return export(network, candidate, images, file, format, origin=origin)
+    return export(network, candidate, images, file, format, origin=origin, timer=timer)
 
 
 def _compare(network: TappedNetwork, run: Run, data: ImageData, most: int) -> tuple[int, float]:
-    """On how many images all predictions were equal, and the largest difference of a logit."""
+    """Number of images, all with equal predictions, and the largest difference of a logit."""
     count = min(most, len(data.validation))
     wrong, largest = 0, 0.0
     for start in range(0, count, BATCH):
         raw, _ = data.validation.take(torch.arange(start, min(count, start + BATCH)))
         images = data.normalise(raw)
         with torch.no_grad():
-            wanted = network(images).numpy()
-        given = run(images.numpy())
-        largest = max(largest, float(np.abs(wanted - given).max()))
-        wrong += int((wanted.argmax(axis=1) != given.argmax(axis=1)).sum())
+            expected = network(images).numpy()
+        logits = run(images.numpy())
+        largest = max(largest, float(np.abs(expected - logits).max()))
+        wrong += int((expected.argmax(axis=1) != logits.argmax(axis=1)).sum())
     if wrong:
         raise IR2SearchError(
             f"{wrong} of {count} predictions of the exported network differ from the trained "
-            f"one's (logits by up to {largest:.3g}); nothing was written"
+            f"network's (logits by up to {largest:.3g}); nothing was written"
         )
     return count, largest
 
@@ -183,21 +189,18 @@ def _write_packed(network: TappedNetwork, candidate: Candidate, file: Path) -> R
 
 
 def _write_onnx(network: TappedNetwork, candidate: Candidate, file: Path) -> Run:
-    from ir2search.export.onnx_graph import onnx_model, onnx_run
-
     write_bytes(file, onnx_model(network, candidate.image).SerializeToString())
     return onnx_run(file.read_bytes())
 
 
 def _write_safetensors(network: TappedNetwork, candidate: Candidate, file: Path) -> Run:
     save_network(network, file, {"candidate": json.dumps(candidate.as_dict())})
-    again = load_network(candidate, file)
+    read_back = load_network(candidate, file)
 
     def run(images: Array) -> Array:
         with torch.no_grad():
-            logits: Tensor = again(torch.from_numpy(images))
-        found: Array = logits.numpy()
-        return found
+            logits: Array = read_back(torch.from_numpy(images)).numpy()
+        return logits
 
     return run
 

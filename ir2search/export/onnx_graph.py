@@ -1,45 +1,61 @@
-"""A graph as ONNX, operation by operation, with binary weights as +1 and -1."""
+"""A graph as an ONNX model, operation by operation; binary weights become +1 and -1."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from ir2search.export.describe import describe
+from ir2search.extras import require
 from ir2search.runtime import layout
 from ir2search.runtime.graph import Array, Graph, Node, Shape
 
+if TYPE_CHECKING:
+    import onnx
+
 INPUT, OUTPUT = "images", "logits"
-OPSET, IR_VERSION = 21, 10  # what onnxruntime reads since 1.20
+OPSET, IR_VERSION = 21, 10  # onnxruntime reads these since version 1.20
 
 
 def onnx_model(network: nn.Module, image: tuple[int, int, int]) -> onnx.ModelProto:
     """The network as ONNX: ``images`` (N, C, H, W) float32 to ``logits`` (N, classes), any N.
 
-    Each layer becomes the operation of its kind, with its own parameters: nothing is traced, so
-    that no size of an example is in the model. A sign is ``x >= 0 ? 1 : -1``.
+    Each layer becomes the operation of its kind, with its own parameters. Nothing is traced, so
+    the model does not depend on the size of an example. A sign is ``x >= 0 ? 1 : -1``.
 
     Args:
-        network: in evaluation mode, on any device; it is left as it is.
+        network: in evaluation mode, on any device; it is not changed.
         image: (channels, height, width) of the images.
 
     Raises:
-        InputError: a layer of a kind that has no form here.
+        InputError: a layer is of a kind that cannot be exported.
+        MissingExtraError: onnx is not installed.
     """
     return _to_onnx(describe(network, image).graph())
 
 
-def onnx_run(model: bytes) -> Callable[[Array], Array]:
-    """What runs an ONNX model of ours on one thread of the CPU, from images to logits."""
-    import onnxruntime
+def onnx_run(model: bytes, threads: int = 1) -> Callable[[Array], Array]:
+    """A function that runs an ONNX model of `onnx_model` on the CPU with onnxruntime.
 
+    Args:
+        model: the bytes of the file.
+        threads: number of threads.
+
+    Returns:
+        A function from images (N, C, H, W) to logits (N, classes), float32 both.
+
+    Raises:
+        MissingExtraError: onnxruntime is not installed.
+    """
+    onnxruntime = require("onnxruntime", extra="export")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # its threads would go on spinning after a call, and slow down what is timed next
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def run(images: Array) -> Array:
@@ -50,59 +66,54 @@ def onnx_run(model: bytes) -> Callable[[Array], Array]:
 
 
 def _to_onnx(graph: Graph) -> onnx.ModelProto:
-    found = _Model(graph)
+    package = require("onnx", extra="export")
+    helper = package.helper
+    found = _Model(graph, package)
     for index, node in enumerate(graph.nodes):
         found.add(index, node)
     height, width, channels = graph.image
-    model = helper.make_model(
-        helper.make_graph(
-            found.nodes,
-            "ir2search",
-            [_value(INPUT, ["N", channels, height, width])],
-            [_value(OUTPUT, ["N", graph.classes])],
-            found.constants,
-        ),
+    number = package.TensorProto.FLOAT
+    images = helper.make_tensor_value_info(INPUT, number, ["N", channels, height, width])
+    logits = helper.make_tensor_value_info(OUTPUT, number, ["N", graph.classes])
+    model: onnx.ModelProto = helper.make_model(
+        helper.make_graph(found.nodes, "ir2search", [images], [logits], found.constants),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="ir2search",
     )
-    onnx.checker.check_model(model, full_check=True)
+    package.checker.check_model(model, full_check=True)
     return model
 
 
-def _value(name: str, shape: list[Any]) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-
 class _Model:
-    """Nodes and constants so far."""
+    """The nodes and constants of a model that is being built."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, package: Any) -> None:
+        self.graph, self._onnx = graph, package
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
     def name(self, value: int) -> str:
-        """Of a value of the graph."""
+        """The name of a value of the graph."""
         if value == 0:
             return INPUT
         return OUTPUT if value == len(self.graph.nodes) else f"value{value}"
 
     def constant(self, array: Array) -> str:
-        """The name of a new constant."""
+        """Add a constant; gives its name."""
         name = f"constant{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self.constants.append(self._onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
     def emit(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """Append a node; gives the name of its output."""
-        self.nodes.append(helper.make_node(op, inputs, [output], **attributes))
+        self.nodes.append(self._onnx.helper.make_node(op, inputs, [output], **attributes))
         return output
 
     def add(self, index: int, node: Node) -> None:
         """Append a node of the graph."""
         inputs, output = [self.name(value) for value in node.inputs], self.name(index + 1)
-        _WAYS[node.op](self, node, inputs, output, self.graph.shape(node.inputs[0]))
+        _WRITERS[node.op](self, node, inputs, output, self.graph.shape(node.inputs[0]))
 
 
 def _channels(vector: Array) -> Array:
@@ -130,7 +141,7 @@ def _conv(to: _Model, node: Node, inputs: list[str], output: str, source: Shape)
 
 
 def _norm(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
-    """As a BatchNormalization, which runtimes fold into the convolution before it."""
+    """A BatchNormalization, because runtimes fold it into the convolution before it."""
     scale, shift = node.tensors["scale"], node.tensors["shift"]
     vectors = [
         to.constant(each) for each in (scale, shift, np.zeros_like(scale), np.ones_like(scale))
@@ -165,7 +176,7 @@ def _max_pool(to: _Model, node: Node, inputs: list[str], output: str, source: Sh
 
 
 def _average(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
-    """Means over windows; windows that are unlike in size are products with two matrices."""
+    """Means over windows. Windows of different sizes become products with two matrices."""
     height, width = (
         layout.windows(node, side, count)
         for side, count in zip(source[:2], node.shape[:2], strict=True)
@@ -185,7 +196,7 @@ def _average(to: _Model, node: Node, inputs: list[str], output: str, source: Sha
 
 
 def _means(windows: Array, side: int) -> Array:
-    """(outputs, side): one over the window's size inside of it."""
+    """(outputs, side): one over the size of a window for each place inside it, else 0."""
     places = np.arange(side)
     inside = (places >= windows[0][:, None]) & (places < windows[1][:, None])
     return (inside / inside.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -212,13 +223,13 @@ def _linear(to: _Model, node: Node, inputs: list[str], output: str, source: Shap
 
 
 def _plain(op: str, **attributes: Any) -> Callable[..., None]:
-    def way(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
+    def write(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
         to.emit(op, inputs, output, **attributes)
 
-    return way
+    return write
 
 
-_WAYS: dict[str, Callable[[_Model, Node, list[str], str, Shape], None]] = {
+_WRITERS: dict[str, Callable[[_Model, Node, list[str], str, Shape], None]] = {
     "sign": _sign,
     "binary_conv": _conv,
     "conv": _conv,

@@ -1,4 +1,4 @@
-"""How long a network takes, on this runtime and on others."""
+"""How long a network takes, on this package's runtime and on others."""
 
 import lazy_loader
 

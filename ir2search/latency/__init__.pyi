@@ -1,14 +1,7 @@
-from .clock import Timing as Timing
-from .clock import timed as timed
+from .clock import time_in_turns as time_in_turns
 from .compare import Latency as Latency
 from .compare import LayerTime as LayerTime
-from .compare import Measured as Measured
+from .compare import WayTime as WayTime
 from .compare import latency as latency
 from .grid import on_grid as on_grid
-from .machine import Machine as Machine
-from .machine import this_machine as this_machine
-from .measure import EngineTime as EngineTime
-from .measure import Setting as Setting
-from .measure import cached_time as cached_time
-from .measure import engine_time as engine_time
-from .measure import read_time as read_time
+from .timing import time_on_runtime as time_on_runtime

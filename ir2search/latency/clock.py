@@ -1,88 +1,67 @@
-"""Time several ways to do the same, turn by turn, so that what slows the machine slows them all."""
+"""Time several calls in turns, so that other work on the machine slows all of them alike."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
-BLOCK = 0.02  # seconds of one's turn: long beside what it takes to fill caches anew
+from ir2search.runtime import Timing
+
+TURN = 0.02  # seconds; long enough that refilling the caches does not count
+TURNS = 3  # at least
 WARM_UP = 0.2  # seconds, and at least
 WARM_CALLS = 3
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Seconds of a call.
-
-    Attributes:
-        median: half of the calls took longer.
-        low: the first quartile.
-        high: the third.
-        calls: how many were timed.
-    """
-
-    median: float
-    low: float
-    high: float
-    calls: int
-
-    @property
-    def noise(self) -> float:
-        """The distance of the quartiles as a share of the median."""
-        return (self.high - self.low) / self.median
-
-    def differs(self, other: Timing) -> bool:
-        """Whether the middle halves of both lie apart: what overlaps is within the noise."""
-        return self.low > other.high or self.high < other.low
-
-
-def timed(
-    ways: Mapping[str, Callable[[], object]],
+def time_in_turns(
+    calls: Mapping[str, Callable[[], object]],
     *,
     seconds: float = 2.0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Timing]:
-    """Time each way, after a warm-up, in turns of about 20 ms.
+    """Time each call, after a warm-up, in turns of about 20 ms.
 
-    The first call of each turn finds the caches filled by another's data and is not counted,
+    The first call of a turn finds the caches filled with another call's data. It is not counted,
     unless a turn is a single call.
 
     Args:
-        ways: what to call, by name.
-        seconds: for each way, warm-up aside; each has three turns at least.
+        calls: what to call, by name.
+        seconds: for each call, without the warm-up; each gets at least three turns.
         clock: gives seconds.
+
+    Returns:
+        The time of a call, by name.
     """
-    calls = {name: _warm(way, clock) for name, way in ways.items()}
-    taken: dict[str, list[float]] = {name: [] for name in ways}
-    spent = dict.fromkeys(ways, 0.0)
+    repeats = {name: _warm_up(call, clock) for name, call in calls.items()}
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    spent = dict.fromkeys(calls, 0.0)
     turn = 0
-    while turn < 3 or min(spent.values()) < seconds:
-        for name, way in ways.items():
-            if turn >= 3 and spent[name] >= seconds:
+    while turn < TURNS or min(spent.values()) < seconds:
+        for name, call in calls.items():
+            if turn >= TURNS and spent[name] >= seconds:
                 continue
-            times = [_once(way, clock) for _ in range(calls[name])]
-            spent[name] += sum(times)
-            taken[name] += times[1:] or times
+            own = [_time_once(call, clock) for _ in range(repeats[name])]
+            spent[name] += sum(own)
+            times[name] += own[1:] or own
         turn += 1
-    return {name: _summary(times) for name, times in taken.items()}
+    return {name: _summary(own) for name, own in times.items()}
 
 
-def _warm(way: Callable[[], object], clock: Callable[[], float]) -> int:
-    """How many calls make a turn, one of them not counted."""
+def _warm_up(call: Callable[[], object], clock: Callable[[], float]) -> int:
+    """Call until warm; gives the number of calls of a turn, with the one that is not counted."""
     times: list[float] = []
     while len(times) < WARM_CALLS or sum(times) < WARM_UP:
-        times.append(_once(way, clock))
+        times.append(_time_once(call, clock))
     usual = float(np.median(times))
-    return 1 if usual >= BLOCK else 1 + int(np.ceil(BLOCK / max(usual, 1e-6)))
+    return 1 if usual >= TURN else 1 + int(np.ceil(TURN / max(usual, 1e-6)))
 
 
-def _once(way: Callable[[], object], clock: Callable[[], float]) -> float:
-    began = clock()
-    way()
-    return clock() - began
+def _time_once(call: Callable[[], object], clock: Callable[[], float]) -> float:
+    start = clock()
+    call()
+    return clock() - start
 
 
 def _summary(times: list[float]) -> Timing:

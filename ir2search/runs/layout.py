@@ -18,6 +18,7 @@ from pathlib import Path
 
 STUDY_FILE = "study.toml"
 CACHE = ".cache"  # beside the runs: decoded images, times of networks
+LATENCY_CACHE = "latency"  # in it: times of networks on the runtime
 CURVE = "curve.jsonl"  # in a trial's folder, like what follows
 LATENCY_FILE = "latency.json"
 TEST_FILE = "test.json"

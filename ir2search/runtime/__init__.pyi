@@ -1,7 +1,14 @@
 from .graph import Graph as Graph
 from .graph import Node as Node
+from .machine import Machine as Machine
+from .machine import this_machine as this_machine
 from .network import PackedNetwork as PackedNetwork
 from .network import load_packed as load_packed
 from .packed import read_about as read_about
 from .packed import read_packed as read_packed
 from .packed import write_packed as write_packed
+from .times import RuntimeTime as RuntimeTime
+from .times import Setting as Setting
+from .times import Timing as Timing
+from .times import cached_time as cached_time
+from .times import read_time as read_time

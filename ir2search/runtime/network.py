@@ -14,7 +14,7 @@ from ir2search.runtime import kernels, layout
 from ir2search.runtime.graph import Array, Graph
 from ir2search.runtime.kernels import Floats
 from ir2search.runtime.packed import read_packed
-from ir2search.runtime.plan import Unit, make_plan
+from ir2search.runtime.schedule import Unit, make_schedule
 from ir2search.runtime.steps import Call, make_step
 from ir2search.runtime.thread_pool import Crew
 
@@ -34,7 +34,7 @@ class PackedNetwork:
 
     def __init__(self, graph: Graph, threads: int = 1) -> None:
         self.graph = graph
-        self.units: tuple[Unit, ...] = make_plan(graph)
+        self.units: tuple[Unit, ...] = make_schedule(graph)
         self._steps = [make_step(graph, unit) for unit in self.units]
         self._crew = Crew(threads)
         self._batch = 0

@@ -11,7 +11,7 @@ import numpy as np
 from ir2search.runtime import kernels, layout, tiles
 from ir2search.runtime.graph import Array, Graph, Node, Shape
 from ir2search.runtime.kernels import Floats
-from ir2search.runtime.plan import Unit
+from ir2search.runtime.schedule import Unit
 
 LARGEST_TABLE = 2**24  # sums times channels that limits are looked for in
 

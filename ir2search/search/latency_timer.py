@@ -1,4 +1,4 @@
-"""What candidates take on the engine, for studies that ask for it."""
+"""The time of candidates on the runtime, for studies that ask for it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,10 @@ from typing import TYPE_CHECKING
 from ir2search.errors import CandidateError, RunError, StudyError
 from ir2search.export import candidate_graph
 from ir2search.files import write_json
-from ir2search.latency import (
-    EngineTime,
-    Setting,
-    cached_time,
-    engine_time,
-    on_grid,
-    read_time,
-    this_machine,
-)
-from ir2search.latency.measure import Quiet
-from ir2search.runs.layout import CACHE, LATENCY_FILE
+from ir2search.latency import on_grid, time_on_runtime
+from ir2search.latency.timing import Quiet
+from ir2search.runs.layout import CACHE, LATENCY_CACHE, LATENCY_FILE
+from ir2search.runtime import Machine, RuntimeTime, Setting, cached_time, read_time, this_machine
 from ir2search.space import Candidate
 from ir2search.study.objectives import HIGH, LATENCY, LOW, MEDIAN, OBJECTIVES
 from ir2search.study.schema import Study
@@ -29,7 +22,6 @@ if TYPE_CHECKING:
     import optuna
 
 MACHINE = "machine"  # the storage's attribute: where a study's latencies are measured
-FOLDER = "latency"  # in the cache that the runs of a folder share
 
 Costs = dict[str, float]
 
@@ -46,7 +38,7 @@ class LatencyTimer:
     def __init__(self, study: Study, runs: Path, quiet: Quiet | None = None) -> None:
         self.is_used = study.is_timed
         self._setting = Setting(study.latency.threads, study.latency.batch)
-        self._cache = runs / CACHE / FOLDER
+        self._cache = runs / CACHE / LATENCY_CACHE
         self._quiet = quiet
         self._graph = functools.lru_cache(maxsize=8)(candidate_graph)
 
@@ -54,7 +46,7 @@ class LatencyTimer:
         """A candidate's latency by column, measured where that was not done before.
 
         Raises:
-            StudyError: the engine cannot run such a network.
+            StudyError: the runtime cannot run such a network.
         """
         return latency_costs(self._time(candidate)) if self.is_used else {}
 
@@ -77,25 +69,21 @@ class LatencyTimer:
             write_json(folder / LATENCY_FILE, found.as_dict())
         return latency_costs(found)
 
-    def recorded(self, candidate: Candidate, folder: Path) -> EngineTime | None:
-        """What a trial took, or on this machine another of its architecture; None if unknown."""
-        return read_time(folder / LATENCY_FILE) or self._cached(candidate)
-
-    def _cached(self, candidate: Candidate) -> EngineTime | None:
+    def _cached(self, candidate: Candidate) -> RuntimeTime | None:
         try:
             return cached_time(self._graph(candidate), self._setting, self._cache)
         except CandidateError:
             return None
 
-    def _time(self, candidate: Candidate) -> EngineTime:
+    def _time(self, candidate: Candidate) -> RuntimeTime:
         quiet = {} if self._quiet is None else {"quiet": self._quiet}
         try:
-            return engine_time(self._graph(candidate), self._setting, self._cache, **quiet)
+            return time_on_runtime(self._graph(candidate), self._setting, self._cache, **quiet)
         except CandidateError as error:
             raise StudyError(f"latency: {error}") from None
 
 
-def latency_costs(found: EngineTime) -> Costs:
+def latency_costs(found: RuntimeTime) -> Costs:
     """Columns of a measured time: on its grid, where it ranks, and as it was measured."""
     timing = found.an_image
     columns = OBJECTIVES[LATENCY].column, MEDIAN, LOW, HIGH
@@ -107,14 +95,17 @@ def check_machine(storage: optuna.Study, folder: Path) -> None:
     """Check that a study's latencies are measured on such a machine; where none is yet, any is.
 
     Raises:
-        RunError: they are measured on another processor, or by another engine.
+        RunError: they are measured on another processor, or by another version of the runtime.
     """
-    here = asdict(this_machine())
-    there = storage.user_attrs.get(MACHINE, here)
-    for name, what in (("cpu", "processor"), ("engine", "engine")):
-        if there[name] != here[name]:
+    here = this_machine()
+    there = Machine.from_dict(storage.user_attrs.get(MACHINE, asdict(here)))
+    for what, theirs, ours in (
+        ("processor", there.cpu, here.cpu),
+        ("version of the runtime", there.runtime, here.runtime),
+    ):
+        if theirs != ours:
             raise RunError(
-                f"{folder}: its latencies are measured on another {what}, {there[name]}, and here "
-                f"is {here[name]}: go on there, or begin another run"
+                f"{folder}: its latencies were measured on another {what}, {theirs}, and this is "
+                f"{ours}; continue there, or start another run"
             )
-    storage.set_user_attr(MACHINE, here)
+    storage.set_user_attr(MACHINE, asdict(here))

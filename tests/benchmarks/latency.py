@@ -1,4 +1,4 @@
-"""The engine against float32 onnxruntime and others; medians of one run, on this machine.
+"""The runtime against float32 onnxruntime and others; medians of one run, on this machine.
 
 python tests/benchmarks/latency.py [--seconds 2]
 """
@@ -17,18 +17,18 @@ from torch import nn
 
 import ir2search as ir
 from ir2search.export.describe import describe
-from ir2search.latency import Timing, timed
-from ir2search.latency.rivals import onnxruntime_float, onnxruntime_int8
-from ir2search.runtime import write_packed
+from ir2search.latency import time_in_turns
+from ir2search.latency.other_runtimes import onnxruntime_float, onnxruntime_int8
+from ir2search.runtime import Timing, write_packed
 from ir2search.runtime.graph import Graph, Node
 from ir2search.runtime.kernels import Words
-from ir2search.runtime.plan import Unit
+from ir2search.runtime.schedule import Unit
 from ir2search.runtime.steps import make_step
 
 CONVOLUTIONS = ((64, 56), (128, 28), (256, 14), (512, 7))  # channels and side, as in ResNet-18
 NETWORKS = (("cifar-resnet20", 1), ("imagenet-resnet18-D", 2))  # with threads
 FILES = ("cifar-resnet20", "cifar-resnet18", "cifar-vgg-small", "imagenet-resnet18-D")
-WAYS = ("engine", "onnxruntime", "int8")
+WAYS = ("runtime", "onnxruntime", "int8")
 
 
 def main() -> None:
@@ -50,11 +50,13 @@ def convolution(channels: int, side: int, seconds: float) -> None:
     image = (channels, side, side)
     x = np.random.default_rng(0).standard_normal((1, *image), dtype=np.float32)
     head = nn.Sequential(layer, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 1))
-    ways: dict[str, Callable[[], object]] = {"engine": binary_call(channels, side)}
-    for name, rival in (("onnxruntime", onnxruntime_float), ("int8", onnxruntime_int8)):
-        run = rival(head, image, 1)
+    ways: dict[str, Callable[[], object]] = {"runtime": binary_call(channels, side)}
+    for name, make in (("onnxruntime", onnxruntime_float), ("int8", onnxruntime_int8)):
+        run = make(head, image, 1)
         ways[name] = lambda run=run: run(x)  # type: ignore[misc]
-    show(f"3x3, {channels} channels, {side} x {side}, 1 thread", timed(ways, seconds=seconds))
+    show(
+        f"3x3, {channels} channels, {side} x {side}, 1 thread", time_in_turns(ways, seconds=seconds)
+    )
 
 
 def binary_call(channels: int, side: int) -> Callable[[], object]:
@@ -78,7 +80,7 @@ def network(name: str, threads: int, seconds: float, ways: tuple[str, ...]) -> N
 
 
 def show(title: str, timings: dict[str, Timing]) -> None:
-    own = timings["engine"].median
+    own = timings["runtime"].median
     parts = [
         f"{way} {1000 * timing.median:.3f} ms ({timing.median / own:.1f}x)"
         for way, timing in timings.items()

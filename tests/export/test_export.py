@@ -11,9 +11,9 @@ import torch
 import ir2search as ir
 from ir2search.errors import DataError, InputError, IR2SearchError
 from ir2search.files import write_json
-from ir2search.latency import EngineTime, Setting, Timing, this_machine
+from ir2search.latency import time_on_runtime
 from ir2search.runs.results import pick_trial, trial_candidate
-from ir2search.runtime import read_about
+from ir2search.runtime import RuntimeTime, Setting, Timing, read_about, this_machine
 
 
 def test_each_format_is_read_back_and_does_what_the_trial_does(
@@ -54,7 +54,13 @@ def test_a_packed_file_is_as_large_as_its_cost_said(finished_run: Path, tmp_path
 
 
 def test_the_card_says_what_is_known(finished_run: Path, tmp_path: Path) -> None:
-    done = ir.export_trial(finished_run, "best", file=tmp_path / "a.packed", license="CC0-1.0")
+    done = ir.export_trial(
+        finished_run,
+        "best",
+        file=tmp_path / "a.packed",
+        license="CC0-1.0",
+        timer=time_on_runtime,
+    )
     card = done.card.read_text()
     best = ir.front(finished_run).iloc[0]
     assert card.startswith(f"# quick, trial {best['number']}\n\nLicense: CC0-1.0\n")
@@ -64,7 +70,7 @@ def test_the_card_says_what_is_known(finished_run: Path, tmp_path: Path) -> None
     assert "| stem.0 |" in card
     measured = r"## Latency\n\n([\d.]+) ms an image \(quartiles ([\d.]+) ms to ([\d.]+) ms"
     said = re.search(measured, card)
-    assert said is not None, "a packed file is timed where the run did not"
+    assert said is not None, "the timer times a packed file where the run has no time"
     median, low, high = map(float, said.groups())
     assert 0 < low <= median <= high
     assert f"threads: 1; images a call: 1; processor: {this_machine().cpu}." in card
@@ -74,7 +80,7 @@ def test_the_card_has_the_time_that_the_run_measured(finished_run: Path, tmp_pat
     run = shutil.copytree(finished_run, tmp_path / "quick")
     number = pick_trial(run, "best")
     timing, here = Timing(2e-3, 1.9e-3, 2.2e-3, 1234), this_machine()
-    time = EngineTime(timing, 1.0, Setting(threads=2, batch=4), here, 1)
+    time = RuntimeTime(timing, 1.0, Setting(threads=2, batch=4), here, 1)
     write_json(run / "trials" / str(number) / "latency.json", time.as_dict())
     for format in ("packed", "onnx"):  # noqa: A001
         card = ir.export_trial(run, "best", format, file=tmp_path / format).card.read_text()

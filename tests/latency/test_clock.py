@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ir2search.latency.clock import Timing, timed
+from ir2search.latency import time_in_turns
 
 
 class _World:
@@ -25,7 +25,7 @@ class _World:
 def test_median_and_quartiles_are_those_of_the_calls() -> None:
     world = _World()
     ways = {"saw": world.takes("saw", lambda call: 0.03 + 0.01 * (call % 4))}
-    found = timed(ways, seconds=40, clock=lambda: world.now)["saw"]
+    found = time_in_turns(ways, seconds=40, clock=lambda: world.now)["saw"]
     assert found.median == pytest.approx(0.045, abs=1e-3)
     assert found.low == pytest.approx(0.0375, abs=3e-3)
     assert found.high == pytest.approx(0.0525, abs=3e-3)
@@ -44,7 +44,7 @@ def test_a_machine_that_slows_down_slows_all_ways() -> None:
         return seconds
 
     ways = {name: world.takes(name, throttled(base)) for name, base in (("a", 1e-3), ("b", 2e-3))}
-    found = timed(ways, seconds=3, clock=lambda: world.now)
+    found = time_in_turns(ways, seconds=3, clock=lambda: world.now)
     assert found["b"].median / found["a"].median == pytest.approx(2)
 
 
@@ -60,17 +60,9 @@ def test_ways_take_turns_and_the_first_call_of_a_turn_is_not_counted() -> None:
         return seconds
 
     ways = {name: world.takes(name, cold(name)) for name in ("a", "b")}
-    found = timed(ways, seconds=4, clock=lambda: world.now)
+    found = time_in_turns(ways, seconds=4, clock=lambda: world.now)
     assert [timing.high for timing in found.values()] == [pytest.approx(0.005)] * 2
     turns = [name for name, before in zip(world.log, ["", *world.log], strict=False)
              if name != before]  # fmt: skip
     assert turns == ["a", "b"] * (len(turns) // 2)
     assert len(turns) >= 8
-
-
-def test_differences_within_the_noise_are_none() -> None:
-    quiet, near, far = Timing(1.0, 0.9, 1.1, 9), Timing(1.15, 1.05, 1.3, 9), Timing(2, 1.9, 2.1, 9)
-    assert not quiet.differs(near)
-    assert not near.differs(quiet)
-    assert quiet.differs(far)
-    assert far.differs(quiet)

@@ -13,14 +13,15 @@ import torch
 
 import ir2search as ir
 from ir2search.errors import InputError
-from ir2search.latency import Latency, Measured, Timing
-from ir2search.latency.rivals import float_twin, onnxruntime_float, onnxruntime_int8
+from ir2search.latency import Latency, WayTime
+from ir2search.latency.other_runtimes import float_twin, onnxruntime_float, onnxruntime_int8
+from ir2search.runtime import Timing
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 TINY = ir.Candidate(depth=8, width=0.25, image=(3, 12, 12))
 
 
-def test_rivals_run_the_network_that_they_are_timed_on() -> None:
+def test_other_runtimes_give_the_logits_of_the_network() -> None:
     torch.manual_seed(0)
     network = float_twin(TINY)
     images = np.random.default_rng(0).standard_normal((4, *TINY.image), dtype=np.float32)
@@ -52,7 +53,7 @@ def test_a_wider_network_takes_longer() -> None:
 
 def test_what_is_within_the_noise_of_the_fastest_is_as_fast() -> None:
     timings = {"a": Timing(1, 0.9, 1.1, 9), "b": Timing(1.1, 1.05, 1.3, 9), "c": Timing(2, 2, 2, 9)}
-    rows = tuple(Measured(way, 1, 1, timing) for way, timing in timings.items())
+    rows = tuple(WayTime(way, 1, 1, timing) for way, timing in timings.items())
     assert Latency("any", rows).fastest(1, 1) == ["a", "b"]
 
 
@@ -60,9 +61,12 @@ def test_what_is_within_the_noise_of_the_fastest_is_as_fast() -> None:
     ("asked", "complaint"),
     [
         ({"threads": [0]}, "`threads` must be whole numbers of at least 1, but got 0"),
-        ({"batches": []}, "`batch` must be whole numbers of at least 1, but got none"),
-        ({"batches": [10**9], "ways": ["onnxruntime"]}, "a batch of 1000000000 images is too"),
-        ({"ways": []}, "there are engine, onnxruntime, int8, torch"),
+        ({"batches": []}, "`batches` must be whole numbers of at least 1, but got none"),
+        (
+            {"batches": [10**9], "ways": ["onnxruntime"]},
+            "`batches`: 1000000000 images are 432,000,000,000 values; at most",
+        ),
+        ({"ways": []}, "at least one of runtime, onnxruntime, int8, torch"),
     ],
 )
 def test_wrong_numbers_are_one_sentence(asked: dict[str, list[int]], complaint: str) -> None:
@@ -87,8 +91,8 @@ def test_the_command_prints_a_table_and_the_same_as_json(
 
 def test_an_exported_file_is_timed_layer_by_layer(finished_run: Path, tmp_path: Path) -> None:
     file = ir.export_trial(finished_run, "best", file=tmp_path / "a.packed").file
-    found = ir.latency(str(file), ways=["engine"], batches=[2], seconds=0.01)
-    assert [(row.way, row.batch) for row in found.rows] == [("engine", 2)]
+    found = ir.latency(str(file), ways=["runtime"], batches=[2], seconds=0.01)
+    assert [(row.way, row.batch) for row in found.rows] == [("runtime", 2)]
     kinds = [layer.kind for layer in found.layers]
     assert kinds.count("binary_conv") == 6
     assert {"conv", "linear"} <= set(kinds)

@@ -6,8 +6,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir2search.latency import Timing, on_grid
+from ir2search.latency import on_grid
 from ir2search.latency.grid import FINEST
+from ir2search.runtime import Timing
 
 medians = st.floats(1e-6, 10.0)
 noises = st.floats(0.0, 1.0)

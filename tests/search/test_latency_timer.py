@@ -17,13 +17,13 @@ from torch import nn
 import ir2search as ir
 from ir2search.errors import RunError, SpaceError, StudyError
 from ir2search.files import read_json
-from ir2search.latency import Timing, engine_time, on_grid
-from ir2search.latency.machine import Machine
+from ir2search.latency import on_grid, time_on_runtime
+from ir2search.runtime import Machine, Timing
 from ir2search.search.executors.processes import ProcessExecutor
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.study.schema import parse_study
 
-MODULE = importlib.import_module("ir2search.latency.measure")  # not the function of that name
+MODULE = importlib.import_module("ir2search.latency.timing")
 COLUMNS = ["latency_low_ms", "latency_median_ms", "latency_high_ms"]
 
 
@@ -46,8 +46,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         weights = sum(tensor.size for node in graph.nodes for tensor in node.tensors.values())
         return Timing(1e-6 * weights, 0.99e-6 * weights, 1.01e-6 * weights, 100), 1e-4, 1
 
-    monkeypatch.setattr(MODULE, "_measured", measured)
-    monkeypatch.setattr(MODULE, "_first", lambda setting, cache: 1e-4)
+    monkeypatch.setattr(MODULE, "_time", measured)
+    monkeypatch.setattr(MODULE, "_first_seconds", lambda setting, cache: 1e-4)
     return seen
 
 
@@ -56,7 +56,7 @@ def start(values: dict[str, Any], folder: Path, **given: Any) -> pd.DataFrame:
     return ir.trials(folder)
 
 
-def test_a_study_takes_the_engines_time_as_a_cost(timed: dict[str, Any], tmp_path: Path) -> None:
+def test_the_time_on_the_runtime_is_a_cost(timed: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "quick"
     table = start({**timed, "sampler": "random"}, folder)
     trained = table[table["state"] == "trained"]
@@ -166,7 +166,7 @@ def test_a_budget_that_no_network_keeps_is_refused(
     assert not (tmp_path / "runs" / "quick").exists()
 
 
-def test_what_the_engine_cannot_run_is_refused_at_once(
+def test_what_the_runtime_cannot_run_is_refused_at_once(
     timed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build = ir.build
@@ -187,10 +187,10 @@ def test_another_machine_does_not_go_on_with_a_run(
 ) -> None:
     folder = tmp_path / "runs" / "quick"
     start({**timed, "trials": 1}, folder)
-    for machine, what in ((Machine("Z80", "x"), "processor, "), (None, "engine, ")):
-        from ir2search.latency import this_machine
+    for machine, what in ((Machine("Z80", "x"), "processor, "), (None, "version of the runtime, ")):
+        from ir2search.runtime import this_machine
 
-        other = machine or replace(this_machine(), engine="newer")
+        other = machine or replace(this_machine(), runtime="newer")
         with monkeypatch.context() as patch:
             patch.setattr("ir2search.search.latency_timer.this_machine", lambda other=other: other)
             with pytest.raises(RunError, match=f"measured on another {what}"):
@@ -247,11 +247,11 @@ def test_wrong_values_are_one_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_the_engine_itself_is_timed(tmp_path: Path) -> None:
+def test_a_larger_network_takes_longer_on_the_runtime(tmp_path: Path) -> None:
     from ir2search.export import candidate_graph
 
     small, large = (
-        engine_time(candidate_graph(ir.Candidate(depth=depth, width=width, image=(3, 16, 16))))
+        time_on_runtime(candidate_graph(ir.Candidate(depth=depth, width=width, image=(3, 16, 16))))
         for depth, width in ((8, 0.25), (20, 2.0))
     )
     assert large.timing.low > 2 * small.timing.high

@@ -66,7 +66,7 @@ class Unit:
         return self.head.op if self.head is not None else "pointwise"
 
 
-def make_plan(graph: Graph) -> tuple[Unit, ...]:
+def make_schedule(graph: Graph) -> tuple[Unit, ...]:
     """Units in an order in which they can run; each node is in one of them."""
     consumers = graph.consumers()
     done: set[int] = set()

@@ -1,0 +1,119 @@
+"""Time a network on the runtime: alone on the machine, once for each architecture."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from ir2search.files import write_json
+from ir2search.latency.clock import time_in_turns
+from ir2search.latency.reference import reference_network
+from ir2search.runtime import (
+    Graph,
+    PackedNetwork,
+    RuntimeTime,
+    Setting,
+    Timing,
+    cached_time,
+    this_machine,
+)
+from ir2search.runtime.times import cached_file, time_key
+
+SECONDS = 0.3  # of each attempt, for the network and for the reference each, without warm-up
+ATTEMPTS = 3
+NOISY = 0.05  # noise above which the network is timed again
+NETWORK, REFERENCE = "network", "reference"
+ONE_THREAD = Setting()  # and one image
+FIRST = 5  # attempts at the reference alone; the fastest is the machine's own pace
+
+Quiet = Callable[[], AbstractContextManager[object]]
+
+
+def time_on_runtime(
+    graph: Graph,
+    setting: Setting = ONE_THREAD,
+    cache: Path | None = None,
+    *,
+    quiet: Quiet = nullcontext,
+) -> RuntimeTime:
+    """Time a network on the runtime, or take the cached time of the same architecture.
+
+    Only one process of a user times at once, whichever study it works for. The images are random.
+    Noisy times are taken again, up to three times, for 0.3 s each. The network takes turns with a
+    reference network, which is always the same: work that slows the machine down slows both, and
+    the time is compared after division by the reference's pace, see `RuntimeTime.an_image`.
+
+    Args:
+        graph: the network; the values of its weights do not matter.
+        setting: threads and images a call.
+        cache: a folder with the times of earlier calls. Without one, nothing is kept and the pace
+            is 1.
+        quiet: a context that is entered while timing; it holds other work back.
+
+    Raises:
+        MissingExtraError: numba is not installed.
+    """
+    known = None if cache is None else cached_time(graph, setting, cache)
+    if known is not None:
+        return known
+    with FileLock(_lock_file()):
+        if cache is not None and (known := cached_time(graph, setting, cache)) is not None:
+            return known  # timed by the process that had the lock
+        with quiet():
+            timing, reference_seconds, attempts = _time(graph, setting)
+            pace = 1.0 if cache is None else reference_seconds / _first_seconds(setting, cache)
+        found = RuntimeTime(timing, pace, setting, this_machine(), attempts)
+        if cache is not None:
+            write_json(cached_file(graph, setting, cache), found.as_dict())
+    return found
+
+
+def _lock_file() -> Path:
+    """One file for all of a user's processes on this machine, on a local disk."""
+    user = getattr(os, "getuid", lambda: 0)()
+    return Path(tempfile.gettempdir()) / f"ir2search-timing-{user}.lock"
+
+
+def _time(graph: Graph, setting: Setting) -> tuple[Timing, float, int]:
+    """Time of a call, seconds of the reference in the same turns, number of attempts."""
+    calls = {NETWORK: _call(graph, setting), REFERENCE: _reference_call(setting)}
+    found: list[dict[str, Timing]] = []
+    while not found or (
+        len(found) < ATTEMPTS and min(each[NETWORK].noise for each in found) > NOISY
+    ):
+        found.append(time_in_turns(calls, seconds=SECONDS))
+    best = min(found, key=lambda each: each[NETWORK].noise)
+    return best[NETWORK], best[REFERENCE].median, len(found)
+
+
+def _first_seconds(setting: Setting, cache: Path) -> float:
+    """Seconds of the reference at its first use with a cache: the fastest of some attempts."""
+    key = time_key(reference_network(), Setting(setting.threads))
+    file = cache / f"{REFERENCE}-{key}.json"
+    try:
+        return float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, TypeError, KeyError):
+        calls = {REFERENCE: _reference_call(setting)}
+        attempts = (time_in_turns(calls, seconds=SECONDS) for _ in range(FIRST))
+        seconds = min(attempt[REFERENCE].median for attempt in attempts)
+        write_json(file, {"seconds": seconds, **asdict(this_machine())})
+        return seconds
+
+
+def _reference_call(setting: Setting) -> Callable[[], object]:
+    return _call(reference_network(), Setting(setting.threads))
+
+
+def _call(graph: Graph, setting: Setting) -> Callable[[], object]:
+    network = PackedNetwork(graph, setting.threads)
+    generator = np.random.default_rng(0)
+    images = generator.standard_normal((setting.batch, *network.image), dtype=np.float32)
+    return lambda: network.logits(images)

@@ -1,0 +1,69 @@
+"""What the time of a network depends on, apart from the network: the processor and the runtime."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Times are comparable only where both values are equal.
+
+    Attributes:
+        cpu: the processor's model.
+        runtime: a digest of the runtime's source code and of the packages that compile it.
+    """
+
+    cpu: str
+    runtime: str
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Machine:
+        """Read what ``dataclasses.asdict`` gave; older records call the runtime ``engine``.
+
+        Raises:
+            KeyError: a value is missing.
+        """
+        runtime = values["runtime"] if "runtime" in values else values["engine"]
+        return cls(values["cpu"], runtime)
+
+
+@functools.cache
+def this_machine() -> Machine:
+    """The machine that this process runs on."""
+    return Machine(_cpu(), _runtime())
+
+
+def _cpu() -> str:
+    """The model's name on Linux, with the numbers that tell models of one name apart."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+    except OSError:
+        lines = []
+    pairs = (line.partition(":") for line in lines)
+    values = {name.strip(): value.strip() for name, _, value in pairs}
+    if "model name" not in values:
+        return platform.processor() or platform.machine()
+    numbers = ", ".join(f"{key} {values[key]}" for key in ("cpu family", "model") if key in values)
+    return f"{values['model name']} ({numbers})" if numbers else values["model name"]
+
+
+def _runtime() -> str:
+    digest = hashlib.sha256(repr([_version(name) for name in ("numba", "numpy")]).encode())
+    for file in sorted(path for path in Path(__file__).parent.iterdir() if path.is_file()):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+
+from ir2search.runtime import Machine, this_machine
+from ir2search.runtime import machine as module
+
+
+def test_the_machine_is_the_same_each_time_and_names_the_processor() -> None:
+    assert this_machine() == this_machine()
+    assert this_machine().cpu
+    assert len(this_machine().runtime) == 12
+
+
+def test_a_record_is_read_back_and_so_is_one_with_the_old_key() -> None:
+    machine = Machine("Z80", "abc")
+    assert Machine.from_dict(asdict(machine)) == machine
+    assert Machine.from_dict({"cpu": "Z80", "engine": "abc"}) == machine
+
+
+def test_another_version_of_what_compiles_the_runtime_is_another_runtime(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = module._runtime()
+    monkeypatch.setattr(module, "version", lambda package: "0.0.0")
+    assert module._runtime() != before
