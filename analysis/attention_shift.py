@@ -31,7 +31,7 @@ from torch import Tensor
 import ir2search as ir
 from ir2search.information.measures import spearman
 from ir2search.models.network import TappedNetwork
-from ir2search.plots.figures import save
+from ir2search.plots import save
 from ir2search.runs.results import pick_trial, trial_candidate
 from ir2search.training import accuracy
 

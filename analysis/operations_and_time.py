@@ -33,7 +33,7 @@ import ir2search as ir
 from ir2search.export import candidate_graph
 from ir2search.latency import time_on_runtime
 from ir2search.models.families import FAMILIES
-from ir2search.plots.figures import save
+from ir2search.plots import save
 from ir2search.runs.results import trial_candidate
 from ir2search.runtime import Graph, PackedNetwork, this_machine
 from ir2search.runtime.times import architecture

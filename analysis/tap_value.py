@@ -31,7 +31,7 @@ from ir2search.information.chain import Chain
 from ir2search.information.probes import pooled_features, probe
 from ir2search.models.families import FAMILIES
 from ir2search.models.network import TappedNetwork
-from ir2search.plots.figures import save
+from ir2search.plots import save
 from ir2search.runs.results import pick_trial, trial_candidate
 from ir2search.space import Candidate
 from ir2search.training import accuracy

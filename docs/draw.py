@@ -23,7 +23,7 @@ from matplotlib.ticker import EngFormatter, PercentFormatter
 import ir2search as ir
 from ir2search.choices import Estimator
 from ir2search.nn.estimators import ESTIMATORS
-from ir2search.plots.figures import STYLE
+from ir2search.plots import STYLE
 from ir2search.search.pruners.rungs import Ladder
 from ir2search.space import read_candidate
 from ir2search.study.sections import Rungs

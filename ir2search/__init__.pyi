@@ -1,3 +1,4 @@
+from . import plots as plots
 from .costs import Cost as Cost
 from .costs import LayerCost as LayerCost
 from .costs import cost as cost

@@ -84,7 +84,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes most of the time of a small analysis."""
-    monkeypatch.setattr("ir2search.information.analysis.save", lambda *_: None)
+    monkeypatch.setattr("ir2search.information.analysis.write_figures", lambda *_: None)
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -18,7 +18,7 @@ def test_every_public_name_loads_and_no_other_is_public() -> None:
     assert sorted(ir.__all__) == ir.__all__
     assert set(ir.__all__) <= set(dir(ir))
     for name in ir.__all__:
-        assert getattr(ir, name).__name__ == name
+        assert getattr(ir, name).__name__.removeprefix("ir2search.") == name
     with pytest.raises(AttributeError, match="nothing"):
         _ = ir.nothing
 

@@ -24,6 +24,7 @@ from ir2search.files import write_text
 from ir2search.information import rows
 from ir2search.information.attributions import MEMORY, METHODS, MethodName, check_applicable
 from ir2search.information.chain import Chain
+from ir2search.information.figures import write_figures
 from ir2search.information.layers import layers_table
 from ir2search.information.measure import (
     BINARY,
@@ -38,8 +39,6 @@ from ir2search.information.measure import (
 from ir2search.information.registered import MEASURES
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import attention_map, restrict
-from ir2search.plots.figures import save
-from ir2search.plots.information_figures import FIGURES
 from ir2search.runs.images import run_data
 from ir2search.runs.layout import trial_folder
 from ir2search.runs.results import front, pick_trial, trial_candidate
@@ -220,8 +219,7 @@ def _analysed(
         beside.replace(file)
     target.mkdir(parents=True, exist_ok=True)
     table.to_parquet(target / "information.parquet")
-    for figure, draw in FIGURES.items():
-        save(partial(draw, table, f"{title} ({images} images)"), target / figure)
+    write_figures(table, f"{title} ({images} images)", target)
     layers = layers_table(table)
     write_text(target / "layers.csv", layers.to_csv(index=False))  # last: the page looks for it
     return Analysis(name, target, table, layers, trust(table))

@@ -1,73 +1,147 @@
-"""The table of measures as people read it: a row for each layer."""
+"""The table of measures by layer, and what figures and the report take from it."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from ir2search.information.measure import BINARY, PLAIN, TWIN
-from ir2search.information.rows import ATTENTION
+from ir2search.information.rows import ATTENTION, PICTURE
 
-COLUMNS = {  # of the layers' table: network and measure
+COLUMNS = {  # of the table of layers: network and measure
     "information": (BINARY, "usable information"),
     "twin_information": (TWIN, "usable information"),
     "plain_information": (PLAIN, "usable information"),
     "loss": (BINARY, "information loss"),
     "twin_loss": (TWIN, "information loss"),
+    "plain_loss": (PLAIN, "information loss"),
     "attention_support": (BINARY, "effective support"),
+    "twin_attention_support": (TWIN, "effective support"),
     "attention_likeness": (BINARY, "Spearman with the twin"),
     "cka": (BINARY, "linear CKA with the twin"),
 }
-OF_SIGNS = {
+SIGN_COLUMNS = {
     "sign_entropy": "sign entropy",
     "dead_channels": "dead channels",
     "quantisation_error": "quantisation error",
+    "flipped_signs": "flipped signs",
 }
 
 
-def of(table: pd.DataFrame, network: str, measure: str, method: str | None = None) -> pd.DataFrame:
-    """Value and interval of a measure by layer, in order of depth.
+def layers_table(table: pd.DataFrame) -> pd.DataFrame:
+    """A row for each layer, with three columns for each measure: its value and its interval.
+
+    Columns:
+
+    - ``layer``
+    - ``information`` about the label that a linear probe reads from the layer, in bits, and
+      ``loss`` of it across the layer; with the prefixes ``twin_`` and ``plain_`` those of the
+      full-precision twin and of the network without recovery
+    - ``attention_support``, the share of positions that hold nine tenths of the attention, also
+      with ``twin_``; ``attention_likeness`` to the twin's attention (Spearman, from -1 to 1)
+    - ``cka`` with the twin's maps, from 0 to 1
+    - of the first signs that the layer takes: ``sign_entropy`` in bits, and as shares
+      ``dead_channels``, ``quantisation_error`` and ``flipped_signs``
+
+    Columns that end in ``_low`` and ``_high`` hold the 95% interval over images.
 
     Args:
-        table: of `ir2search.information.measure`.
+        table: as `ir2search.information.measure` returns it.
+    """
+    result = pd.DataFrame(index=layer_names(table))
+    for column, (network, measure) in COLUMNS.items():
+        method = ATTENTION if "attention" in column else None
+        result = result.join(_renamed(by_layer(table, network, measure, method), column))
+    for column, measure in SIGN_COLUMNS.items():
+        result = result.join(_renamed(_of_first_signs(table, measure), column))
+    return result.rename_axis("layer").reset_index()
+
+
+def by_layer(
+    table: pd.DataFrame, network: str, measure: str, method: str | None = None
+) -> pd.DataFrame:
+    """``value``, ``low`` and ``high`` of a measure; the index is the layer, in order of depth.
+
+    Args:
+        table: as `ir2search.information.measure` returns it.
         network: ``"binary"``, ``"twin"`` or ``"no recovery"``.
         measure: its name.
-        method: of attribution, or ``"attention"``; None for what is not of a map.
+        method: of attribution, or ``"attention"``; None for a measure that is not of a map.
     """
     chosen = table[(table["network"] == network) & (table["measure"] == measure)]
     chosen = chosen[chosen["method"].isna() if method is None else chosen["method"] == method]
     return chosen.set_index("layer")[["value", "low", "high"]]
 
 
-def of_signs(table: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """As `of`, a measure of the first signs that each layer of the binary network takes."""
-    found = of(table, BINARY, measure)
-    found.index = found.index.str.rsplit(".", n=1).str[0]
-    return found[~found.index.duplicated()]
-
-
 def layer_names(table: pd.DataFrame) -> list[str]:
-    """All layers of a table in order of depth."""
+    """All layers of a table, in order of depth."""
     attention = table[(table["network"] == BINARY) & (table["method"] == ATTENTION)]
     return list(dict.fromkeys(attention["layer"]))
 
 
-def layers_table(table: pd.DataFrame) -> pd.DataFrame:
-    """A row for each layer, and for each measure three columns: it, and its interval.
+def completeness_gaps(table: pd.DataFrame) -> pd.DataFrame:
+    """Completeness gaps of the binary network: a row for each layer, a column for each method."""
+    gaps = table[(table["network"] == BINARY) & (table["measure"] == "completeness gap")]
+    methods = list(dict.fromkeys(gaps["method"]))
+    wide = gaps.pivot(index="layer", columns="method", values="value")
+    return wide.reindex(index=layer_names(table), columns=methods)
 
-    ``layer``; ``information`` that a linear probe can read, in bits, of the network, its twin and
-    itself without recovery; ``loss`` of it across the layer; ``attention_support`` and
-    ``attention_likeness`` (Spearman) to the twin's, from 0 or -1 to 1; ``cka`` with the twin; of
-    the layer's first sign ``sign_entropy`` (bits), ``dead_channels`` and ``quantisation_error``.
-    Columns ending in ``_low`` and ``_high`` are the 95% interval over images.
+
+def channel_entropies(table: pd.DataFrame) -> pd.DataFrame:
+    """``layer`` and ``entropy`` in bits of every channel's sign."""
+    found = table[table["measure"] == "channel entropy"]
+    return found[["layer", "value"]].rename(columns={"value": "entropy"})
+
+
+def attribution_flow(table: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Where a method's attribution lies: ``kept``, ``moved`` and ``bypassing`` add up to 1.
+
+    Args:
+        table: as `ir2search.information.measure` returns it.
+        method: of attribution.
+
+    Returns:
+        A row for each layer, see `ir2search.plots.flow`.
     """
-    result = pd.DataFrame(index=layer_names(table))
-    for column, (network, measure) in COLUMNS.items():
-        method = ATTENTION if column.startswith("attention") else None
-        result = result.join(_columns(of(table, network, measure, method), column))
-    for column, measure in OF_SIGNS.items():
-        result = result.join(_columns(of_signs(table, measure), column))
-    return result.rename_axis("layer").reset_index()
+    bypassing = by_layer(table, BINARY, "bypass share", method)["value"]
+    kept = by_layer(table, BINARY, "kept share", method)["value"].reindex(bypassing.index)
+    kept = (1 - bypassing) * kept.fillna(1.0)  # no layer is before the first one
+    return pd.DataFrame({"kept": kept, "moved": 1 - bypassing - kept, "bypassing": bypassing})
 
 
-def _columns(found: pd.DataFrame, name: str) -> pd.DataFrame:
+def faithfulness_curves(table: pd.DataFrame) -> pd.DataFrame:
+    """Deletion and insertion curves of every method, see `ir2search.plots.faithfulness`."""
+    found = table[table["measure"].isin(["deletion curve", "insertion curve"])]
+    steps = found.groupby(["measure", "method"])["item"].transform("max")
+    return pd.DataFrame(
+        {
+            "curve": found["measure"].str.removesuffix(" curve"),
+            "method": found["method"],
+            "share": (found["item"] / steps).astype(float),
+            "probability": found["value"],
+        }
+    )
+
+
+def attention_grid(table: pd.DataFrame) -> pd.DataFrame:
+    """The pictures of the attention grid, see `ir2search.plots.attention`."""
+    found = table[table["measure"].str.startswith(PICTURE)]
+    return pd.DataFrame(
+        {
+            "image": found["item"],
+            "label": found["measure"].str.removeprefix(PICTURE),
+            "title": found["layer"],
+            "pixels": found["array"],
+            "shape": found["shape"],
+        }
+    )
+
+
+def _of_first_signs(table: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """As `by_layer`: a measure of the first signs that each layer of the binary network takes."""
+    found = by_layer(table, BINARY, measure)
+    found.index = found.index.str.rsplit(".", n=1).str[0]
+    return found[~found.index.duplicated()]
+
+
+def _renamed(found: pd.DataFrame, name: str) -> pd.DataFrame:
     return found.rename(columns={"value": name, "low": f"{name}_low", "high": f"{name}_high"})

@@ -43,6 +43,7 @@ UNITS = {
     "sensitivity": "ratio",
 }
 ATTENTION = "attention"  # in place of a method, for the paper's attention map
+PICTURE = "picture of "  # then the label of the image: a picture in place of a measure
 SATURATED = 0.99  # of a channel's values at which the sign's gradient is zero
 Row = dict[str, Any]
 
@@ -173,7 +174,7 @@ def picture(about: Row, name: str, values: np.ndarray) -> Row:
     """A picture, (h, w) or (h, w, 3), as a row."""
     flat = np.asarray(values, dtype=np.float32)
     drawn = {"array": flat.flatten().tolist(), "shape": list(flat.shape)}
-    return row(about, f"picture of {name}", _exactly(np.nan)) | drawn
+    return row(about, f"{PICTURE}{name}", _exactly(np.nan)) | drawn
 
 
 def row(about: Row, measured: str, estimate: Estimate) -> Row:

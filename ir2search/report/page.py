@@ -17,9 +17,10 @@ from markupsafe import Markup
 from ir2search import text
 from ir2search.files import write_text
 from ir2search.information import trust
-from ir2search.plots.figures import COLUMNS, FIGURES, fronts_figure, save
-from ir2search.plots.information_figures import FIGURES as ANALYSIS
+from ir2search.information.figures import FIGURES as ANALYSIS
+from ir2search.plots.saving import save_widths
 from ir2search.report.comparison import compare, comparison_table
+from ir2search.report.figures import FIGURES, fronts_figure
 from ir2search.report.paper import write_tables
 from ir2search.report.tables import ReportData, report_data
 from ir2search.report.view import answer, comparison_view, page_view
@@ -51,8 +52,7 @@ def write_report(folder: str | Path) -> Path:
     target = folder / "report"
     target.mkdir(exist_ok=True)
     for name, draw in FIGURES.items():
-        for suffix, width in COLUMNS.items():
-            save(functools.partial(draw, data, width), target / "figures" / f"{name}{suffix}")
+        save_widths(functools.partial(draw, data), target / "figures" / name)
     answers = answer(data)
     write_tables(data, answers, target)
     page = target / "index.html"
@@ -75,8 +75,7 @@ def write_comparison(one: str | Path, other: str | Path) -> Path:
     found = compare(one, other)
     target = Path(one) / "report"
     name = f"compare-{Path(other).resolve().name}"
-    for suffix, width in COLUMNS.items():
-        save(functools.partial(fronts_figure, found, width), target / "figures" / f"{name}{suffix}")
+    save_widths(functools.partial(fronts_figure, found), target / "figures" / name)
     table = comparison_table(found)
     write_text(target / f"{name}.csv", table.to_csv(index=False))
     values = {

@@ -1,0 +1,87 @@
+"""The figures of an analysis, each drawn from the table of measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ir2search.information.layers import (
+    attention_grid,
+    attribution_flow,
+    channel_entropies,
+    completeness_gaps,
+    faithfulness_curves,
+    layers_table,
+)
+from ir2search.information.measure import trust
+from ir2search.plots.attributions import FAITHFULNESS_SIZE, faithfulness, flow
+from ir2search.plots.channel_entropy import channels, channels_size
+from ir2search.plots.depth import information_panels
+from ir2search.plots.pictures import attention, grid_shape, grid_size
+from ir2search.plots.saving import save
+from ir2search.plots.style import depth_size, in_words
+
+
+def write_figures(table: pd.DataFrame, title: str, folder: Path) -> None:
+    """Write every figure as .png, .svg and .pdf.
+
+    Args:
+        table: as `ir2search.information.measure` returns it, with the attention grid's pictures.
+        title: of each figure.
+        folder: where to.
+    """
+    for name, draw in FIGURES.items():
+        save(partial(draw, table, title), folder / name)
+
+
+def information_figure(table: pd.DataFrame, title: str) -> Figure:
+    """Usable information and its loss, signs, attention and completeness over depth."""
+    return information_panels(layers_table(table), completeness_gaps(table), title)
+
+
+def channels_figure(table: pd.DataFrame, title: str) -> Figure:
+    """The entropy of every channel's sign."""
+    entropies = channel_entropies(table)
+    figure = Figure(figsize=channels_size(entropies["layer"].nunique()))
+    channels(entropies, ax=figure.subplots()).set_title(title)
+    return figure
+
+
+def flow_figure(table: pd.DataFrame, title: str) -> Figure:
+    """Where attribution lies, by the most faithful method."""
+    method = str(trust(table)["method"].iloc[0])
+    shares = attribution_flow(table, method)
+    figure = Figure(figsize=depth_size(len(shares), 3.6))
+    flow(shares, ax=figure.subplots()).set_title(f"{title}\n{in_words(method)}")
+    return figure
+
+
+def faithfulness_figure(table: pd.DataFrame, title: str) -> Figure:
+    """Deletion and insertion curves of every method."""
+    figure = Figure(figsize=FAITHFULNESS_SIZE)
+    faithfulness(faithfulness_curves(table), axes=figure.subplots(1, 2, sharey=True))
+    figure.suptitle(title)
+    return figure
+
+
+def attention_figure(table: pd.DataFrame, title: str) -> Figure:
+    """Images beside the attention of every layer."""
+    pictures = attention_grid(table)
+    rows, columns = grid_shape(pictures)
+    figure = Figure(figsize=grid_size(rows, columns))
+    attention(pictures, axes=figure.subplots(rows, columns, squeeze=False))
+    figure.suptitle(title)
+    return figure
+
+
+FIGURES: dict[str, Callable[[pd.DataFrame, str], Figure]] = {
+    "information": information_figure,
+    "channels": channels_figure,
+    "flow": flow_figure,
+    "faithfulness": faithfulness_figure,
+    "attention": attention_figure,
+}

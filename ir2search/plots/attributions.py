@@ -1,0 +1,93 @@
+"""Attributions: where they lie, and how faithful each method is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+from ir2search.plots.style import (
+    BLACK,
+    BLUE,
+    DASHES,
+    PALETTE,
+    YELLOW,
+    axes_or_new,
+    depth_size,
+    in_words,
+    name_layers,
+    new_axes,
+)
+
+RANDOM_ORDER = "random order"  # in place of a method: pixels in an order drawn at random
+BANDS = {  # of the flow: label, colour, hatch
+    "kept": ("where it was before", BLUE, ""),
+    "moved": ("elsewhere in the layer", "#9ecae1", ".."),
+    "bypassing": ("past the layer, through taps", YELLOW, "//"),
+}
+FAITHFULNESS_SIZE = 7.6, 3.6  # inches
+PANELS = {"deletion": "pixels blanked", "insertion": "pixels put back"}
+
+
+def flow(shares: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw where the attribution that reaches each layer lies, as bands.
+
+    Args:
+        shares: a row for each layer, which is the index; ``kept``, ``moved`` and ``bypassing``
+            are the shares of the attribution at the positions of the layer before, at other
+            positions of the layer, and in the taps that pass the layer by. They add up to 1.
+        ax: axes to draw on; a new figure if None.
+
+    Returns:
+        The axes.
+    """
+    ax = axes_or_new(ax, depth_size(len(shares), 3.6))
+    bands = ax.stackplot(
+        range(len(shares)),
+        [shares[column] for column in BANDS],
+        labels=[label for label, _, _ in BANDS.values()],
+        colors=[colour for _, colour, _ in BANDS.values()],
+    )
+    for band, (_, _, hatch) in zip(bands, BANDS.values(), strict=True):
+        band.set_hatch(hatch)
+        band.set_edgecolor("white")
+    name_layers(ax, shares.index)
+    ax.set(ylim=(0, 1), xlim=(0, max(1, len(shares) - 1)), ylabel="attribution")
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.35), ncols=3)
+    return ax
+
+
+def faithfulness(curves: pd.DataFrame, *, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+    """Draw what happens to the label's probability as pixels are blanked, and as they come back.
+
+    Args:
+        curves: ``curve``, which is ``"deletion"`` or ``"insertion"``; ``method`` of attribution
+            that orders the pixels, or ``"random order"``; ``share`` of pixels and ``probability``
+            of the label, both from 0 to 1.
+        axes: two axes, for deletion and for insertion; a new figure if None.
+
+    Returns:
+        The two axes.
+    """
+    if axes is None:
+        axes = list(new_axes(FAITHFULNESS_SIZE, 1, 2, share_y=True)[0])
+    for ax, (name, label) in zip(axes, PANELS.items(), strict=True):
+        shown = curves[curves["curve"] == name]
+        for number, (method, rows) in enumerate(shown.groupby("method", sort=False)):
+            is_random = method == RANDOM_ORDER
+            ax.plot(
+                rows["share"],
+                rows["probability"],
+                color=BLACK if is_random else PALETTE[(number - 1) % len(PALETTE)],
+                linestyle=":" if is_random else DASHES[number % 3],
+                label=in_words(str(method)),
+            )
+        ax.set(xlabel=label, title=name)
+        ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes[0].set_ylabel("probability of the label")
+    figure = axes[0].figure
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return axes

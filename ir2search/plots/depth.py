@@ -1,0 +1,226 @@
+"""Measures of information over the depth of a network.
+
+Tables have a row for each layer, in order of depth, as `ir2search.information.layers_table` gives
+them. The columns of a measure are its value and, ending in ``_low`` and ``_high``, its 95%
+interval over images; those of the full-precision twin begin with ``twin_``, those of the network
+without recovery with ``plain_``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from ir2search.plots.style import (
+    BLACK,
+    BLUE,
+    DASHES,
+    GREEN,
+    MARKERS,
+    ORANGE,
+    PALETTE,
+    axes_or_new,
+    depth_size,
+    in_words,
+    legend_above,
+    name_layers,
+)
+
+LOOKS = {  # of a network's line: colour, dash and marker differ, so that it reads in grey too
+    "": (BLUE, "-", "o", "binary network"),
+    "twin_": (ORANGE, "--", "s", "full-precision twin"),
+    "plain_": (GREEN, ":", "^", "without recovery"),
+}
+SIGNS = {
+    "sign_entropy": "entropy of signs (bits)",
+    "quantisation_error": "quantisation error (share)",
+    "flipped_signs": "signs that noise flips (share)",
+}
+SMALLEST_GAP = 1e-7  # on a logarithmic axis, which has no zero
+
+
+def information(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the usable information of each layer, in bits.
+
+    Args:
+        layers: a row for each layer: ``layer``, ``information``, and where known
+            ``twin_information`` and ``plain_information``, each with its interval.
+        ax: axes to draw on; a new figure if None.
+
+    Returns:
+        The axes.
+    """
+    ax = axes_or_new(ax, depth_size(len(layers), 3.4))
+    _draw_lines(ax, layers, "information")
+    ax.set_ylabel("usable\ninformation (bits)")
+    legend_above(ax)
+    return ax
+
+
+def information_loss(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the usable information that each layer loses, in bits.
+
+    A bar is hollow if its interval includes zero: no loss is shown then.
+
+    Args:
+        layers: a row for each layer: ``layer``, ``loss``, and where known ``twin_loss`` and
+            ``plain_loss``, each with its interval.
+        ax: axes to draw on; a new figure if None.
+
+    Returns:
+        The axes.
+    """
+    ax = axes_or_new(ax, depth_size(len(layers), 3.4))
+    shown = _networks(layers, "loss")
+    width = 0.8 / max(1, len(shown))
+    for number, network in enumerate(shown):
+        places = np.arange(len(layers)) + (number - (len(shown) - 1) / 2) * width
+        _draw_bars(ax, layers, network, places, width)
+    ax.axhline(0, color=BLACK, lw=0.8)
+    ax.set_ylabel("lost in the layer (bits;\nhollow: may be zero)")
+    name_layers(ax, layers["layer"])
+    legend_above(ax, [Patch(color=LOOKS[name][0], label=LOOKS[name][3]) for name in shown])
+    return ax
+
+
+def signs(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw what the signs that a layer takes keep of its input.
+
+    Args:
+        layers: a row for each layer: ``layer``, ``sign_entropy`` in bits, ``quantisation_error``
+            and ``flipped_signs`` as shares.
+        ax: axes to draw on; a new figure if None.
+
+    Returns:
+        The axes.
+    """
+    ax = axes_or_new(ax, depth_size(len(layers), 3.4))
+    for number, (column, label) in enumerate(SIGNS.items()):
+        ax.plot(
+            range(len(layers)),
+            layers[column],
+            DASHES[number],
+            marker=MARKERS[number],
+            ms=4,
+            color=PALETTE[number],
+            label=label,
+        )
+    ax.set(ylabel="signs", ylim=(0, 1.05))
+    name_layers(ax, layers["layer"])
+    legend_above(ax)
+    return ax
+
+
+def attention_support(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the share of positions that hold nine tenths of each layer's attention.
+
+    Args:
+        layers: a row for each layer: ``layer``, ``attention_support``, and where known
+            ``twin_attention_support``, each with its interval.
+        ax: axes to draw on; a new figure if None.
+
+    Returns:
+        The axes.
+    """
+    ax = axes_or_new(ax, depth_size(len(layers), 3.4))
+    _draw_lines(ax, layers, "attention_support")
+    ax.set_ylabel("support of\nattention (share)")
+    legend_above(ax)
+    return ax
+
+
+def completeness(gaps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how far attributions miss the change of the logit that they should add up to.
+
+    Args:
+        gaps: a row for each layer, which is the index, and a column for each method of
+            attribution: the completeness gap as a share of the change.
+        ax: axes to draw on; a new figure if None.
+
+    Returns:
+        The axes.
+    """
+    ax = axes_or_new(ax, depth_size(len(gaps), 3.4))
+    for number, (method, values) in enumerate(gaps.items()):
+        ax.plot(
+            range(len(gaps)),
+            values.clip(lower=SMALLEST_GAP),
+            DASHES[number % len(DASHES)],
+            marker=MARKERS[number % len(MARKERS)],
+            ms=4,
+            color=PALETTE[number % len(PALETTE)],
+            label=in_words(str(method)),
+        )
+    ax.set_yscale("log")
+    ax.set_ylabel("completeness\ngap")
+    name_layers(ax, gaps.index)
+    legend_above(ax)
+    return ax
+
+
+def information_panels(layers: pd.DataFrame, gaps: pd.DataFrame, title: str) -> Figure:
+    """Draw all measures over depth, one panel below the other.
+
+    Args:
+        layers: as in `information`, `information_loss`, `signs` and `attention_support`.
+        gaps: as in `completeness`, of the same layers.
+        title: of the figure.
+
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=depth_size(len(layers), 11.5))
+    usable, lost, taken, support, gap = figure.subplots(5, 1, sharex=True)
+    information(layers, ax=usable)
+    information_loss(layers, ax=lost)
+    signs(layers, ax=taken)
+    attention_support(layers, ax=support)
+    completeness(gaps, ax=gap)
+    for repeated in (lost.get_legend(), support.get_legend()):
+        repeated.remove()
+    figure.suptitle(title)
+    return figure
+
+
+def _networks(layers: pd.DataFrame, measure: str) -> list[str]:
+    """Prefixes of the networks of which a measure is known."""
+    columns = {prefix: f"{prefix}{measure}" for prefix in LOOKS}
+    return [
+        prefix
+        for prefix, column in columns.items()
+        if column in layers and layers[column].notna().any()
+    ]
+
+
+def _draw_lines(ax: Axes, layers: pd.DataFrame, measure: str) -> None:
+    """A line with its interval for each network."""
+    places = np.arange(len(layers))
+    for network in _networks(layers, measure):
+        colour, dash, marker, label = LOOKS[network]
+        value, low, high = (layers[f"{network}{measure}{end}"] for end in ("", "_low", "_high"))
+        ax.plot(places, value, dash, marker=marker, ms=4, color=colour, label=label)
+        ax.fill_between(places, low, high, color=colour, alpha=0.18, lw=0)
+    name_layers(ax, layers["layer"])
+
+
+def _draw_bars(
+    ax: Axes, layers: pd.DataFrame, network: str, places: np.ndarray, width: float
+) -> None:
+    """One network's losses with their intervals."""
+    value, low, high = (layers[f"{network}loss{end}"] for end in ("", "_low", "_high"))
+    colour = LOOKS[network][0]
+    is_shown = (low > 0) | (high < 0)
+    ax.bar(
+        places,
+        value,
+        width,
+        color=np.where(is_shown, colour, "white"),
+        edgecolor=colour,
+        linewidth=0.8,
+    )
+    ax.errorbar(
+        places, value, [value - low, high - value], fmt="none", ecolor=BLACK, elinewidth=0.7
+    )

@@ -1,0 +1,189 @@
+"""Fronts: accuracy against costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from ir2search import text
+from ir2search.plots.style import BLACK, BLUE, GREY, MARKERS, ORANGE, axes_or_new, column_width
+from ir2search.study.objectives import OBJECTIVES
+
+NAMED = 12  # a front with more members is drawn without their numbers
+LOOKS = ((BLUE, MARKERS[0]), (ORANGE, MARKERS[1]))
+
+
+def front(
+    front: pd.DataFrame,
+    trials: pd.DataFrame | None = None,
+    *,
+    x: str = "ops",
+    y: str = "accuracy",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a front: its members, what they reach on test images, and the trials behind it.
+
+    Args:
+        front: members as `ir2search.front` gives them. Where it has a column ``is_knee``, the
+            knee is marked.
+        trials: all trials as `ir2search.trials` gives them; the trained ones off the front are
+            drawn in grey. None draws the front alone.
+        x: name of the objective on the horizontal axis, such as ``"ops"`` or ``"memory"``.
+        y: name of the objective on the vertical axis.
+        ax: axes to draw on; a new figure if None.
+
+    Returns:
+        The axes.
+    """
+    ax = axes_or_new(ax, (7.0, 4.6))
+    _draw_front(ax, front, trials, x, y)
+    ax.legend(loc="best").set_in_layout(False)
+    return ax
+
+
+def front_panels(
+    front: pd.DataFrame, trials: pd.DataFrame, objectives: Sequence[str], width: float
+) -> Figure:
+    """Draw a front against each of its costs, a panel each.
+
+    Panels stand side by side where the width has room for two.
+
+    Args:
+        front: as in `front`.
+        trials: as in `front`.
+        objectives: names of the study's objectives; accuracy, or else the first one, is on all
+            vertical axes.
+        width: of the figure, in inches.
+
+    Returns:
+        The figure.
+    """
+    y, *costs = by_accuracy(objectives)
+    across = min(len(costs), 2) if width > 5 else 1
+    down = -(-len(costs) // across)
+    figure = Figure(figsize=(width, down * (0.62 * width / across + 0.3)))
+    axes = figure.subplots(down, across, squeeze=False).ravel()
+    for unused in axes[len(costs) :]:
+        unused.remove()
+    for ax, cost in zip(axes, costs, strict=False):
+        _draw_front(ax, front, trials, cost, y)
+    axes[0].legend(loc="best").set_in_layout(False)
+    return figure
+
+
+def fronts(
+    fronts: Mapping[str, pd.DataFrame],
+    *,
+    x: str = "ops",
+    y: str = "accuracy",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw two fronts over each other.
+
+    Args:
+        fronts: by name of the run, members as `ir2search.front` gives them; one or two.
+        x: name of the objective on the horizontal axis.
+        y: name of the objective on the vertical axis.
+        ax: axes to draw on; a new figure if None.
+
+    Returns:
+        The axes.
+    """
+    ax = axes_or_new(ax, (7.0, 4.6))
+    across, up = OBJECTIVES[x], OBJECTIVES[y]
+    for (name, front), (colour, marker) in zip(fronts.items(), LOOKS, strict=False):
+        members = front.sort_values(across.column)
+        costs, values = members[across.column], members[up.column]
+        ax.step(costs, values, where="post", color=colour, alpha=0.5)
+        ax.scatter(costs, values, c=colour, marker=marker, label=name)
+    _name_axes(ax, x, y)
+    _count_axis(ax, *(front[across.column] for front in fronts.values()))
+    ax.legend(loc="best").set_in_layout(False)
+    return ax
+
+
+def by_accuracy(objectives: Sequence[str]) -> list[str]:
+    """Names of objectives with accuracy, if it is one, first."""
+    return sorted(objectives, key=lambda name: name != "accuracy")
+
+
+def _draw_front(ax: Axes, front: pd.DataFrame, trials: pd.DataFrame | None, x: str, y: str) -> None:
+    across, up = OBJECTIVES[x].column, OBJECTIVES[y].column
+    members = front.sort_values(across)
+    others = _off_the_front(front, trials)
+    if trials is not None:
+        ax.scatter(others[across], others[up], s=22, c=GREY, alpha=0.7, label="dominated")
+    values = members[up]
+    if values.is_monotonic_increasing or values.is_monotonic_decreasing:
+        ax.step(members[across], values, where="post", color=BLUE, alpha=0.6)
+    ax.scatter(members[across], values, s=40, c=BLUE, zorder=3, label="front (validation)")
+    if y == "accuracy":
+        tested = members.dropna(subset="test_accuracy")
+        ax.scatter(
+            tested[across], tested["test_accuracy"], s=34, marker="x", c=BLACK, zorder=4,
+            label="test",
+        )  # fmt: skip
+    if "is_knee" in members:
+        knee = members[members["is_knee"]]
+        ax.scatter(
+            knee[across], knee[up], s=150, facecolors="none", edgecolors=ORANGE, linewidths=2,
+            label="knee",
+        )  # fmt: skip
+    if len(members) <= NAMED and column_width(ax) > 3.4:
+        _number_members(ax, members, across, up)
+    _name_axes(ax, x, y)
+    if y == "accuracy":
+        ax.set_ylabel("accuracy")  # on validation and on test images
+    _count_axis(ax, members[across], others[across])
+
+
+def _off_the_front(front: pd.DataFrame, trials: pd.DataFrame | None) -> pd.DataFrame:
+    """Trained trials that are no members of the front."""
+    if trials is None:
+        return front.iloc[:0]
+    trained = trials[trials["state"] == "trained"]
+    return trained[~trained["number"].isin(front["number"])]
+
+
+def _number_members(ax: Axes, members: pd.DataFrame, across: str, up: str) -> None:
+    for number, x, y in zip(members["number"], members[across], members[up], strict=True):
+        name = ax.annotate(
+            str(number),
+            (float(x), float(y)),
+            textcoords="offset points",
+            xytext=(-6, 7),
+            ha="right",
+            fontsize=8,
+            color=BLUE,
+        )
+        name.set_in_layout(False)
+
+
+def _name_axes(ax: Axes, x: str, y: str) -> None:
+    ax.set_xlabel(OBJECTIVES[x].label)
+    ax.set_ylabel(OBJECTIVES[y].label)
+    if y == "accuracy":
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+
+
+def _count_axis(ax: Axes, *columns: pd.Series[Any]) -> None:
+    """A logarithmic scale with ticks such as 0.5, 20 k and 50 k; linear if a cost is zero."""
+    ax.xaxis.set_major_formatter(lambda value, _: text.count(value))
+    values = np.concatenate([column.to_numpy(dtype=float) for column in columns])
+    if not len(values) or values.min() <= 0:
+        return
+    ax.set_xscale("log")
+    low, high = values.min(), values.max()
+    nice = [m * 10.0**e for e in range(-4, 16) for m in (1, 1.5, 2, 3, 5, 7)]
+    inside = [tick for tick in nice if low * 0.8 <= tick <= high * 1.25]
+    most = int(1.4 * column_width(ax))
+    ax.set_xticks(inside if len(inside) <= most else inside[:: len(inside) // most + 1])
+    ax.minorticks_off()
+    ax.xaxis.set_major_formatter(lambda value, _: text.count(value))  # set_xscale replaced it
+    ax.set_xlim(low * 0.8, high * 1.25)

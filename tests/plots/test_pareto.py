@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+
+import ir2search as ir
+from ir2search.plots.pareto import front_panels
+
+TRIALS = pd.DataFrame(
+    {
+        "number": [0, 1, 2, 3, 4],
+        "state": ["trained", "trained", "trained", "trained", "failed"],
+        "ops": [2000.0, 1000.0, 4000.0, 3000.0, 500.0],
+        "memory_bytes": [90.0, 80.0, 60.0, 70.0, 10.0],
+        "accuracy": [0.8, 0.6, 0.9, 0.7, np.nan],
+        "test_accuracy": [0.79, 0.61, np.nan, np.nan, np.nan],
+    }
+)
+FRONT = TRIALS.iloc[[2, 0, 1]].assign(is_knee=[False, True, False])
+
+
+def points(ax: Axes, label: str) -> list[list[float]]:
+    (found,) = [each for each in ax.collections if each.get_label() == label]
+    return np.asarray(found.get_offsets()).tolist()
+
+
+def labels(ax: Axes) -> list[str]:
+    legend = ax.get_legend()
+    assert legend is not None
+    return [each.get_text() for each in legend.get_texts()]
+
+
+def test_a_front_shows_its_members_their_test_accuracy_and_the_knee() -> None:
+    ax = ir.plots.front(FRONT, TRIALS)
+    assert points(ax, "front (validation)") == [[1000, 0.6], [2000, 0.8], [4000, 0.9]]
+    assert points(ax, "test") == [[1000, 0.61], [2000, 0.79]]
+    assert points(ax, "dominated") == [[3000, 0.7]], "the failed trial is left out"
+    assert points(ax, "knee") == [[2000, 0.8]]
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_xscale()) == ("OPs", "accuracy", "log")
+    assert [each.get_text() for each in ax.texts] == ["1", "0", "2"]
+    (steps,) = ax.lines
+    assert list(steps.get_xdata()) == [1000, 2000, 4000]
+
+
+def test_a_front_alone_has_no_dominated_trials() -> None:
+    ax = ir.plots.front(FRONT.drop(columns="is_knee"))
+    assert labels(ax) == ["front (validation)", "test"]
+
+
+def test_an_objective_that_the_front_is_not_sorted_by_has_no_steps() -> None:
+    ax = ir.plots.front(FRONT, TRIALS, x="memory")
+    assert ax.get_xlabel() == "memory (bytes)"
+    assert not ax.lines
+
+
+def test_a_front_is_drawn_on_given_axes_in_the_callers_style() -> None:
+    given = Figure().subplots()
+    assert ir.plots.front(FRONT, ax=given) is given
+
+
+def test_a_cost_of_zero_has_a_linear_axis() -> None:
+    assert ir.plots.front(FRONT.assign(ops=[0.0, 1.0, 2.0])).get_xscale() == "linear"
+
+
+@pytest.mark.parametrize(("width", "columns", "numbered"), [(7.0, 2, True), (3.4, 1, False)])
+def test_each_cost_has_a_panel(width: float, columns: int, numbered: bool) -> None:
+    figure = front_panels(FRONT, TRIALS, ["ops", "accuracy", "memory"], width)
+    assert [ax.get_xlabel() for ax in figure.axes] == ["OPs", "memory (bytes)"]
+    assert len({ax.get_position().x0 for ax in figure.axes}) == columns
+    assert bool(figure.axes[0].texts) == numbered, "a narrow panel has no room for numbers"
+
+
+def test_two_fronts_differ_in_colour_and_marker() -> None:
+    ax = ir.plots.fronts({"one": FRONT, "other": TRIALS.iloc[[3]]})
+    assert labels(ax) == ["one", "other"]
+    assert points(ax, "other") == [[3000, 0.7]]
+    one, other = ax.collections
+    assert to_rgba("#0072B2") in np.asarray(one.get_facecolor()).round(9)
+    assert not np.array_equal(one.get_facecolor(), other.get_facecolor())
+    assert len(one.get_paths()[0]) != len(other.get_paths()[0])
+    assert ax.get_ylabel() == "validation accuracy"
