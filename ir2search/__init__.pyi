@@ -17,7 +17,7 @@ from .information import register_measure as register_measure
 from .latency import Latency as Latency
 from .latency import latency as latency
 from .models import Family as Family
-from .models import Plan as Plan
+from .models import NetworkSpec as NetworkSpec
 from .models import TappedNetwork as TappedNetwork
 from .models import register_backbone as register_backbone
 from .nn import BinaryConv2d as BinaryConv2d

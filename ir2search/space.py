@@ -180,7 +180,7 @@ def build(candidate: Candidate) -> TappedNetwork:
     ``forward_features`` gives the last feature maps before fusion, (N, n, h, w).
     """
     from ir2search.models.build import BUILDERS
-    from ir2search.models.network import Plan
+    from ir2search.models.network import NetworkSpec
     from ir2search.nn import Binarisation, InformationRecovery, make_activation
 
     family = FAMILIES[candidate.backbone]
@@ -202,7 +202,7 @@ def build(candidate: Candidate) -> TappedNetwork:
         shift=candidate.shift,
         standardise=candidate.standardise,
     )
-    plan = Plan(
+    spec = NetworkSpec(
         depth=candidate.depth,
         channels=stem,
         image=candidate.image,
@@ -212,7 +212,7 @@ def build(candidate: Candidate) -> TappedNetwork:
         binarisation=binarisation,
         activation=candidate.activation,
     )
-    return BUILDERS[candidate.backbone](plan)
+    return BUILDERS[candidate.backbone](spec)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Networks with named taps. `families` describes them without importing torch."""
+"""Networks with named taps; `families` describes them without importing torch."""
 
 import lazy_loader
 

@@ -1,5 +1,5 @@
 from .build import register_backbone as register_backbone
 from .families import FAMILIES as FAMILIES
 from .families import Family as Family
-from .network import Plan as Plan
+from .network import NetworkSpec as NetworkSpec
 from .network import TappedNetwork as TappedNetwork

@@ -1,4 +1,4 @@
-"""Families of networks by name."""
+"""The functions that build networks, by the name of their family."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from ir2search.extensions import Registry, foreign
 from ir2search.models.check import check_family
 from ir2search.models.families import FAMILIES, Family
-from ir2search.models.network import Plan, TappedNetwork
+from ir2search.models.network import NetworkSpec, TappedNetwork
 from ir2search.models.resnet import cifar_basic_resnet, cifar_resnet, imagenet_resnet
 from ir2search.models.vgg import cifar_vgg
 
-Builder = Callable[[Plan], TappedNetwork]
+Builder = Callable[[NetworkSpec], TappedNetwork]
 
 BUILDERS: Registry[Builder] = Registry(
     "backbone",
@@ -26,26 +26,25 @@ BUILDERS: Registry[Builder] = Registry(
 
 
 def register_backbone(name: str, family: Family) -> Callable[[Builder], Builder]:
-    """Make a family of networks searchable: ``backbone = name`` in a study's space.
+    """Register a family of networks, so that a study's space can set ``backbone = name``.
 
-    Decorates a function that builds one of them, from a `Plan` to a `TappedNetwork` whose layers
-    before the last are named as the family's taps. Costs, training, recovery, restriction and the
-    analysis then work on it as on any other.
+    The decorated function takes a `NetworkSpec` and returns a `TappedNetwork`. All layers of the
+    network but the last must have the names of the family's taps.
 
     Args:
-        name: of the family.
+        name: name of the family.
         family: its taps, widths and depths.
 
     Raises:
-        StudyError: the name is taken, or the family contradicts itself.
+        StudyError: the name is taken, or two values of the family contradict each other.
     """
     check_family(name, family)
 
     def register(builder: Builder) -> Builder:
         @functools.wraps(builder)
-        def build(plan: Plan) -> TappedNetwork:
+        def build(spec: NetworkSpec) -> TappedNetwork:
             with foreign(f"backbone {name!r}"):
-                return builder(plan)
+                return builder(spec)
 
         FAMILIES.register(name, family)
         BUILDERS.register(name, build)

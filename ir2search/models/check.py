@@ -1,4 +1,4 @@
-"""Whether a registered family holds together, and builds what it says."""
+"""Check that a registered family is consistent, and that its networks are as it says."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ir2search.models.network import TappedNetwork
 
 
 def check_family(name: str, family: Family) -> None:
-    """Check a family that somebody registers.
+    """Check the values of a family before it is registered.
 
     Raises:
-        StudyError: a value contradicts another; the message gives the rule.
+        StudyError: two values contradict each other; the message gives the rule.
     """
     taps, factors = family.taps, family.channel_factors
     with foreign(f"has_depth of backbone {name!r}"):
-        has_usual_depth = family.has_depth(family.depth)
+        has_default_depth = family.has_depth(family.depth)
     rules = [
         (len(taps) > 0 and len(set(taps)) == len(taps), "taps: must be one or more names", taps),
         (
@@ -29,7 +29,7 @@ def check_family(name: str, family: Family) -> None:
         ),
         (family.base_width >= 1, "base_width: must be at least 1", family.base_width),
         (family.min_side >= 1, "min_side: must be at least 1", family.min_side),
-        (has_usual_depth, "depth: must be one for which has_depth is true", family.depth),
+        (has_default_depth, "depth: must be one for which has_depth is true", family.depth),
     ]
     for holds, rule, value in rules:
         if not holds:
@@ -39,18 +39,18 @@ def check_family(name: str, family: Family) -> None:
 def check_network(
     name: str, family: Family, network: object, stem: int, image: tuple[int, ...], classes: int
 ) -> None:
-    """Run a network of a registered family once.
+    """Run a network of a registered family once, and compare it with the family.
 
     Args:
-        name: of the family.
-        family: what its networks are said to be.
-        network: what its builder built.
-        stem: channels that were asked for.
+        name: name of the family.
+        family: what the network should be.
+        network: what the family's builder returned.
+        stem: channels of the stem that the network should have.
         image: (channels, height, width) of an image.
-        classes: that were asked for.
+        classes: number of classes that the network should have.
 
     Raises:
-        StudyError: it is no network of that family; the message says why.
+        StudyError: the network differs from the family; the message says how.
     """
     if not isinstance(network, TappedNetwork):
         kind = type(network).__name__

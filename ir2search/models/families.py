@@ -1,4 +1,4 @@
-"""What each family of networks offers: its depths, its taps, its widths. Imports no torch."""
+"""The depths, taps and widths of each family of networks. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ class Family:
     """One family of backbones.
 
     Attributes:
-        taps: names of the shallow feature maps that may feed recovery, in order of depth.
+        taps: names of the shallow feature maps that recovery can use, from shallow to deep.
         base_width: channels of the stem at width multiplier 1.
-        channel_factors: channels of each tap, and of the last maps, over those of the stem.
-        min_side: least height and width of an image, in pixels.
-        depth: the usual one.
-        depth_rule: which depths there are, in words.
-        has_depth: whether a depth is one of them.
+        channel_factors: channels of each tap, then of the last feature maps, divided by the
+            channels of the stem.
+        min_side: smallest height and width of an image, in pixels.
+        depth: the default depth.
+        depth_rule: the rule for depths in words, for messages.
+        has_depth: returns whether the family has a network of this depth.
     """
 
     taps: tuple[str, ...]

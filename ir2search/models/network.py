@@ -1,4 +1,4 @@
-"""What all networks have in common: layers with named taps, recovery, a head."""
+"""What all networks share: named layers, recovery, a head."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ir2search.nn import Binarisation, InformationRecovery, make_activation
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What a family of networks needs to know to build one.
+class NetworkSpec:
+    """The arguments of a function that builds a network.
 
     Attributes:
-        depth: layers, as the family counts them.
-        channels: of the stem.
+        depth: number of layers, as the family counts them.
+        channels: channels of the stem.
         image: (channels, height, width) of the images.
         classes: number of classes.
-        taps: names of the feature maps that feed recovery, in order of depth.
-        recovery: built for those taps.
-        binarisation: of the inner convolutions.
-        activation: after every BatchNorm or shortcut.
+        taps: names of the feature maps that recovery uses, from shallow to deep.
+        recovery: the recovery module for these taps.
+        binarisation: how the inner convolutions are binarised.
+        activation: name of the activation after each BatchNorm or shortcut.
     """
 
     depth: int
@@ -37,36 +37,39 @@ class Plan:
     activation: Activation = "hardtanh"
 
     def make_activation(self, channels: int) -> nn.Module:
-        """The activation for feature maps of so many channels."""
+        """Make the activation for feature maps with this number of channels."""
         return make_activation(self.activation, channels)
 
 
 class TappedNetwork(nn.Module):
-    """Layers one after the other, of which all but the last can be tapped.
+    """A sequence of layers, then recovery, then a head.
+
+    The output of each layer but the last is a tap that recovery can use.
 
     Args:
-        plan: what to build.
-        layers: by name, in order; the last one's maps are those that recovery fuses into.
-        head: from fused maps (N, n, h, w) to logits (N, classes).
-        after_stem: between the first layer's tap and the second layer.
+        spec: what to build.
+        layers: (name, layer) in order; recovery fuses the taps into the output of the last layer.
+        head: from fused feature maps (N, n, h, w) to logits (N, classes).
+        after_stem: a module between the first layer and the second; the first layer's tap is taken
+            before it.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        spec: NetworkSpec,
         layers: Sequence[tuple[str, nn.Module]],
         head: nn.Module,
         after_stem: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.tap_names = tuple(plan.taps)
+        self.tap_names = tuple(spec.taps)
         self.layer_names = tuple(name for name, _ in layers)
         for name, layer in layers:
             self.add_module(name, layer)
             if name == self.layer_names[0] and after_stem is not None:
                 self.add_module("after_stem", after_stem)
         self.has_after_stem = after_stem is not None
-        self.recovery = plan.recovery
+        self.recovery = spec.recovery
         self.head = head
         self.apply(_initialise)
 
@@ -75,18 +78,26 @@ class TappedNetwork(nn.Module):
         return self.logits_and_features(images)[0]
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Last feature maps before fusion, (N, n, h, w), of ``images`` (N, C, H, W)."""
+        """Last feature maps before fusion, (N, n, h, w), of ``images`` (N, C, H, W), normalised."""
         return self.feature_maps(images)[1]
 
     def logits_and_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (N, classes) and last feature maps before fusion (N, n, h, w), in one pass."""
+        """Logits (N, classes) and last feature maps before fusion (N, n, h, w), in one pass.
+
+        Args:
+            images: (N, C, H, W), normalised.
+        """
         taps, last = self.feature_maps(images)
         fused = self.recovery(last, *(taps[name] for name in self.tap_names))
         logits: Tensor = self.head(fused)
         return logits, last
 
     def feature_maps(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """All taps by name, each (N, c, H', W'), and the last maps before fusion (N, n, h, w)."""
+        """All taps by name, each (N, c, H', W'), and the last maps before fusion (N, n, h, w).
+
+        Args:
+            images: (N, C, H, W), normalised.
+        """
         maps: dict[str, Tensor] = {}
         x = images
         for name in self.layer_names:
@@ -98,7 +109,7 @@ class TappedNetwork(nn.Module):
 
 
 def pooled_head(channels: int, classes: int) -> nn.Sequential:
-    """Average over positions, BatchNorm, linear."""
+    """A head: average over positions, BatchNorm, linear layer."""
     return nn.Sequential(
         OrderedDict(
             pool=nn.AdaptiveAvgPool2d(1),
@@ -110,7 +121,6 @@ def pooled_head(channels: int, classes: int) -> nn.Sequential:
 
 
 def _initialise(module: nn.Module) -> None:
+    # not on the meta device: there torch would import its compiler, which takes seconds
     if isinstance(module, nn.Conv2d | nn.Linear) and not module.weight.is_meta:
-        nn.init.kaiming_normal_(
-            module.weight
-        )  # on "meta", torch loads its compiler to draw nothing
+        nn.init.kaiming_normal_(module.weight)

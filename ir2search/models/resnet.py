@@ -2,7 +2,7 @@
 
 Sources: He et al., "Deep Residual Learning", CVPR 2016 (the networks); Liu et al., "Bi-Real Net",
 ECCV 2018 (a shortcut around every binary convolution); Xue et al., "IR²Net", arXiv 2210.02637
-(which of them are used, and what is tapped).
+(the choice of networks and taps).
 """
 
 from __future__ import annotations
@@ -13,59 +13,59 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ir2search.models.network import Plan, TappedNetwork, pooled_head
+from ir2search.models.network import NetworkSpec, TappedNetwork, pooled_head
 from ir2search.nn import BinaryConv2d, Normed
 
-STAGE_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # blocks of two convolutions, by depth
+STAGE_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # by depth: blocks of two convolutions
 
 
-def cifar_resnet(plan: Plan) -> TappedNetwork:
-    """Depth 6 n + 2: three stages of w, 2 w and 4 w channels, a free shortcut a convolution."""
-    w, units = plan.channels, (plan.depth - 2) // 3
+def cifar_resnet(spec: NetworkSpec) -> TappedNetwork:
+    """Depth 6 n + 2: three stages of w, 2 w and 4 w channels; each convolution has a shortcut."""
+    w, units = spec.channels, (spec.depth - 2) // 3
     layers: list[tuple[str, nn.Module]] = [
-        ("stem", _small_stem(plan)),
-        ("stage1", _stage(plan, ResidualUnit, w, w, units, 1)),
-        ("stage2", _stage(plan, ResidualUnit, w, 2 * w, units, 2)),
-        ("stage3", _stage(plan, ResidualUnit, 2 * w, 4 * w, units, 2)),
+        ("stem", _small_stem(spec)),
+        ("stage1", _stage(spec, ResidualUnit, w, w, units, 1)),
+        ("stage2", _stage(spec, ResidualUnit, w, 2 * w, units, 2)),
+        ("stage3", _stage(spec, ResidualUnit, 2 * w, 4 * w, units, 2)),
     ]
-    return TappedNetwork(plan, layers, pooled_head(4 * w, plan.classes))
+    return TappedNetwork(spec, layers, pooled_head(4 * w, spec.classes))
 
 
-def cifar_basic_resnet(plan: Plan) -> TappedNetwork:
-    """Depth 18 or 34 for small images: four stages of w to 8 w channels, a shortcut a block."""
-    layers: list[tuple[str, nn.Module]] = [("stem", _small_stem(plan))]
-    layers += _four_stages(plan, BasicBlock, STAGE_BLOCKS[plan.depth])
-    return TappedNetwork(plan, layers, pooled_head(8 * plan.channels, plan.classes))
+def cifar_basic_resnet(spec: NetworkSpec) -> TappedNetwork:
+    """Depth 18 or 34 for small images: four stages of w to 8 w channels; each block a shortcut."""
+    layers: list[tuple[str, nn.Module]] = [("stem", _small_stem(spec))]
+    layers += _four_stages(spec, BasicBlock, STAGE_BLOCKS[spec.depth])
+    return TappedNetwork(spec, layers, pooled_head(8 * spec.channels, spec.classes))
 
 
-def imagenet_resnet(plan: Plan) -> TappedNetwork:
-    """Depth 18 or 34 for large images: four stages, a shortcut a convolution."""
-    w = plan.channels
+def imagenet_resnet(spec: NetworkSpec) -> TappedNetwork:
+    """Depth 18 or 34 for large images: four stages; each convolution has a shortcut."""
+    w = spec.channels
     stem = Normed(
-        nn.Conv2d(plan.image[0], w, 7, stride=2, padding=3, bias=False),
+        nn.Conv2d(spec.image[0], w, 7, stride=2, padding=3, bias=False),
         nn.BatchNorm2d(w),
-        plan.make_activation(w),
+        spec.make_activation(w),
     )
-    convolutions = [2 * blocks for blocks in STAGE_BLOCKS[plan.depth]]
+    convolutions = [2 * blocks for blocks in STAGE_BLOCKS[spec.depth]]
     layers: list[tuple[str, nn.Module]] = [("stem", stem)]
-    layers += _four_stages(plan, BiRealUnit, convolutions)
+    layers += _four_stages(spec, BiRealUnit, convolutions)
     pool = nn.MaxPool2d(3, stride=2, padding=1)
-    return TappedNetwork(plan, layers, pooled_head(8 * w, plan.classes), after_stem=pool)
+    return TappedNetwork(spec, layers, pooled_head(8 * w, spec.classes), after_stem=pool)
 
 
 class ResidualUnit(nn.Module):
-    """Binary convolution, BatchNorm, parameter-free shortcut, activation: one feature map on.
+    """Binary convolution, BatchNorm, shortcut without parameters, activation.
 
-    The shortcut takes every second pixel where the stride is 2, and pads new channels with zeros.
+    With stride 2 the shortcut takes every second pixel; new channels are zero.
     """
 
-    def __init__(self, plan: Plan, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, spec: NetworkSpec, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
         self.new_channels = outputs - inputs
-        self.conv = BinaryConv2d(inputs, outputs, stride=stride, binarisation=plan.binarisation)
+        self.conv = BinaryConv2d(inputs, outputs, stride=stride, binarisation=spec.binarisation)
         self.bn = nn.BatchNorm2d(outputs)
-        self.activation = plan.make_activation(outputs)
+        self.activation = spec.make_activation(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps (N, inputs, H, W) to (N, outputs, H', W'), H' = H / stride rounded up."""
@@ -76,7 +76,7 @@ class ResidualUnit(nn.Module):
 
 
 class _Subsampled(torch.autograd.Function):
-    """Every stride-th pixel, among new channels of zeros; copied once each way."""
+    """Takes every stride-th pixel and adds channels of zeros, with one copy in each direction."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, stride: int, new_channels: int) -> Tensor:
@@ -102,21 +102,24 @@ def _zeros(shape: Sequence[int], like: Tensor) -> Tensor:
 
 
 class BasicBlock(nn.Module):
-    """Two binary convolutions with a shortcut around both, 1x1 where the shape changes."""
+    """Two binary convolutions with a shortcut around both.
 
-    def __init__(self, plan: Plan, inputs: int, outputs: int, stride: int) -> None:
+    Where the shape changes, the shortcut is a full-precision 1x1 convolution and a BatchNorm.
+    """
+
+    def __init__(self, spec: NetworkSpec, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = BinaryConv2d(inputs, outputs, stride=stride, binarisation=plan.binarisation)
+        self.conv1 = BinaryConv2d(inputs, outputs, stride=stride, binarisation=spec.binarisation)
         self.bn1 = nn.BatchNorm2d(outputs)
-        self.activation1 = plan.make_activation(outputs)
-        self.conv2 = BinaryConv2d(outputs, outputs, binarisation=plan.binarisation)
+        self.activation1 = spec.make_activation(outputs)
+        self.conv2 = BinaryConv2d(outputs, outputs, binarisation=spec.binarisation)
         self.bn2 = nn.BatchNorm2d(outputs)
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or inputs != outputs:
             self.shortcut = Normed(
                 nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
             )
-        self.activation2 = plan.make_activation(outputs)
+        self.activation2 = spec.make_activation(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps (N, inputs, H, W) to (N, outputs, H', W'), H' = H / stride rounded up."""
@@ -127,53 +130,55 @@ class BasicBlock(nn.Module):
 class BiRealUnit(nn.Module):
     """Binary convolution, BatchNorm, shortcut, activation.
 
-    Where the shape changes the shortcut is an average over 2x2 pixels, a full-precision 1x1
+    Where the shape changes, the shortcut is an average over 2x2 pixels, a full-precision 1x1
     convolution and a BatchNorm.
     """
 
-    def __init__(self, plan: Plan, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, spec: NetworkSpec, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.conv = BinaryConv2d(inputs, outputs, stride=stride, binarisation=plan.binarisation)
+        self.conv = BinaryConv2d(inputs, outputs, stride=stride, binarisation=spec.binarisation)
         self.bn = nn.BatchNorm2d(outputs)
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or inputs != outputs:
             self.shortcut = Normed(
-                # ceil_mode: maps of an odd size shrink as the convolution shrinks them
+                # ceil_mode: for odd sizes, the same output size as the convolution's
                 nn.AvgPool2d(2, stride=stride, ceil_mode=True),
                 nn.Conv2d(inputs, outputs, 1, bias=False),
                 nn.BatchNorm2d(outputs),
             )
-        self.activation = plan.make_activation(outputs)
+        self.activation = spec.make_activation(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps (N, inputs, H, W) to (N, outputs, H', W'), H' = H / stride rounded up."""
         return self.conv.normed(x, self.bn, self.activation, self.shortcut(x))
 
 
-_Block = Callable[[Plan, int, int, int], nn.Module]
+_Block = Callable[[NetworkSpec, int, int, int], nn.Module]
 
 
-def _small_stem(plan: Plan) -> nn.Sequential:
+def _small_stem(spec: NetworkSpec) -> nn.Sequential:
     return Normed(
-        nn.Conv2d(plan.image[0], plan.channels, 3, padding=1, bias=False),
-        nn.BatchNorm2d(plan.channels),
-        plan.make_activation(plan.channels),
+        nn.Conv2d(spec.image[0], spec.channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(spec.channels),
+        spec.make_activation(spec.channels),
     )
 
 
-def _four_stages(plan: Plan, block: _Block, counts: Iterable[int]) -> list[tuple[str, nn.Module]]:
+def _four_stages(
+    spec: NetworkSpec, block: _Block, counts: Iterable[int]
+) -> list[tuple[str, nn.Module]]:
     stages: list[tuple[str, nn.Module]] = []
-    inputs = plan.channels
+    inputs = spec.channels
     for index, count in enumerate(counts):
-        outputs = plan.channels * 2**index
-        stage = _stage(plan, block, inputs, outputs, count, 2 if index else 1)
+        outputs = spec.channels * 2**index
+        stage = _stage(spec, block, inputs, outputs, count, 2 if index else 1)
         stages.append((f"stage{index + 1}", stage))
         inputs = outputs
     return stages
 
 
 def _stage(
-    plan: Plan, block: _Block, inputs: int, outputs: int, count: int, stride: int
+    spec: NetworkSpec, block: _Block, inputs: int, outputs: int, count: int, stride: int
 ) -> nn.Sequential:
-    first = block(plan, inputs, outputs, stride)
-    return nn.Sequential(first, *(block(plan, outputs, outputs, 1) for _ in range(count - 1)))
+    first = block(spec, inputs, outputs, stride)
+    return nn.Sequential(first, *(block(spec, outputs, outputs, 1) for _ in range(count - 1)))

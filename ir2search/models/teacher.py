@@ -1,6 +1,6 @@
-"""Ordinary full-precision ResNets, which teach and have weights published everywhere.
+"""Standard full-precision ResNets, as teachers.
 
-Parameters are named as torchvision and timm name them, so that their files load as they are.
+Parameters have the names of torchvision and timm, so that their published weights load directly.
 
 Source: He et al., "Deep Residual Learning", CVPR 2016, table 1.
 """

@@ -1,7 +1,7 @@
 """VGG-Small with binary convolutions and information recovery.
 
 Sources: Zhang et al., "LQ-Nets", ECCV 2018 (the network, with one fully connected layer); Xue et
-al., "IR²Net", arXiv 2210.02637 (what is tapped).
+al., "IR²Net", arXiv 2210.02637 (the choice of taps).
 """
 
 from __future__ import annotations
@@ -10,42 +10,42 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from ir2search.models.network import Plan, TappedNetwork
+from ir2search.models.network import NetworkSpec, TappedNetwork
 from ir2search.nn import BinaryConv2d, Normed, normed
 
 
 class ConvBlock(nn.Module):
-    """Binary convolution, max-pooling where it shrinks, BatchNorm, activation."""
+    """Binary convolution, max-pooling if ``shrinks``, BatchNorm, activation."""
 
-    def __init__(self, plan: Plan, inputs: int, outputs: int, shrinks: bool) -> None:
+    def __init__(self, spec: NetworkSpec, inputs: int, outputs: int, shrinks: bool) -> None:
         super().__init__()
-        self.conv = BinaryConv2d(inputs, outputs, binarisation=plan.binarisation)
+        self.conv = BinaryConv2d(inputs, outputs, binarisation=spec.binarisation)
         self.pool = nn.MaxPool2d(2) if shrinks else nn.Identity()
         self.bn = nn.BatchNorm2d(outputs)
-        self.activation = plan.make_activation(outputs)
+        self.activation = spec.make_activation(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps (N, inputs, H, W) to (N, outputs, H', W'), H' = H or H // 2."""
         return normed(self.pool(self.conv(x)), self.bn, self.activation)
 
 
-def cifar_vgg(plan: Plan) -> TappedNetwork:
+def cifar_vgg(spec: NetworkSpec) -> TappedNetwork:
     """A full-precision stem of w channels, binary convolutions to w, 2 w, 2 w, 4 w, 4 w."""
-    w = plan.channels
+    w = spec.channels
     stem = Normed(
-        nn.Conv2d(plan.image[0], w, 3, padding=1, bias=False),
+        nn.Conv2d(spec.image[0], w, 3, padding=1, bias=False),
         nn.BatchNorm2d(w),
-        plan.make_activation(w),
+        spec.make_activation(w),
     )
     layers: list[tuple[str, nn.Module]] = [
         ("stem", stem),
-        ("conv1", ConvBlock(plan, w, w, shrinks=True)),
-        ("conv2", ConvBlock(plan, w, 2 * w, shrinks=False)),
-        ("conv3", ConvBlock(plan, 2 * w, 2 * w, shrinks=True)),
-        ("conv4", ConvBlock(plan, 2 * w, 4 * w, shrinks=False)),
-        ("conv5", ConvBlock(plan, 4 * w, 4 * w, shrinks=True)),
+        ("conv1", ConvBlock(spec, w, w, shrinks=True)),
+        ("conv2", ConvBlock(spec, w, 2 * w, shrinks=False)),
+        ("conv3", ConvBlock(spec, 2 * w, 2 * w, shrinks=True)),
+        ("conv4", ConvBlock(spec, 2 * w, 4 * w, shrinks=False)),
+        ("conv5", ConvBlock(spec, 4 * w, 4 * w, shrinks=True)),
     ]
-    positions = (plan.image[1] // 8) * (plan.image[2] // 8)
-    linear = nn.Linear(4 * w * positions, plan.classes)
+    positions = (spec.image[1] // 8) * (spec.image[2] // 8)
+    linear = nn.Linear(4 * w * positions, spec.classes)
     head = nn.Sequential(OrderedDict(flatten=nn.Flatten(), linear=linear))
-    return TappedNetwork(plan, layers, head)
+    return TappedNetwork(spec, layers, head)

@@ -103,7 +103,7 @@ WRONG = {
     "near source": (('"stripes"', '"stripe"'), "", "did you mean 'stripes'?"),
     "near objective": (('"ops", "wires"', '"ops", "wire"'), "", "did you mean 'wires'?"),
     "not a network": (
-        ("", ""), "\nir.register_backbone('two-stage', two_stage)(lambda plan: nn.Identity())\n",
+        ("", ""), "\nir.register_backbone('two-stage', two_stage)(lambda spec: nn.Identity())\n",
         "must build a TappedNetwork, but built Identity",
     ),
     "other channels": (
@@ -114,18 +114,18 @@ WRONG = {
     ),
     "other width": (
         ("", ""),
-        "\nimport dataclasses\nir.register_backbone('two-stage', two_stage)(lambda plan: "
-        "build_two_stage(dataclasses.replace(plan, channels=16)))\n",
+        "\nimport dataclasses\nir.register_backbone('two-stage', two_stage)(lambda spec: "
+        "build_two_stage(dataclasses.replace(spec, channels=16)))\n",
         "maps of stem must have 8 channels by channel_factors, but have shape (2, 16, 8, 8)",
     ),
     "other classes": (
         ("", ""),
-        "\nimport dataclasses\nir.register_backbone('two-stage', two_stage)(lambda plan: "
-        "build_two_stage(dataclasses.replace(plan, classes=5)))\n",
+        "\nimport dataclasses\nir.register_backbone('two-stage', two_stage)(lambda spec: "
+        "build_two_stage(dataclasses.replace(spec, classes=5)))\n",
         "must give (N, 2) logits, but gave (2, 5) for 2 images",
     ),
     "failing builder": (
-        ("", ""), "\nir.register_backbone('two-stage', two_stage)(lambda plan: plan.depht)\n",
+        ("", ""), "\nir.register_backbone('two-stage', two_stage)(lambda spec: spec.depht)\n",
         "backbone 'two-stage' fails: AttributeError",
     ),
     "family of other lengths": (

@@ -36,8 +36,8 @@ import dataclasses
 family = dataclasses.replace(FAMILIES["cifar-resnet"], min_side=8)
 
 @ir.register_backbone("mine", family)
-def build(plan):
-    network = cifar_resnet(plan)
+def build(spec):
+    network = cifar_resnet(spec)
     {change}
     return network
 """
@@ -108,8 +108,8 @@ def test_a_network_that_fails_in_training_fails_its_trial_alone(
     data = ir.run_data(finished_run)
 
     @ir.register_backbone("fails", FAMILIES["cifar-resnet"])
-    def fails(plan: ir.Plan) -> ir.TappedNetwork:
-        raise ValueError(f"no depth {plan.depth}\nat all")
+    def fails(spec: ir.NetworkSpec) -> ir.TappedNetwork:
+        raise ValueError(f"no depth {spec.depth}\nat all")
 
     candidate = ir.Candidate(backbone="fails", depth=8, image=data.image, classes=data.classes)
     job = TrainingJob(0, candidate, tmp_path, seed=0)

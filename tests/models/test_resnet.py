@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ir2search.errors import CandidateError
-from ir2search.models.network import Plan, TappedNetwork
+from ir2search.models.network import NetworkSpec, TappedNetwork
 from ir2search.models.resnet import ResidualUnit
 from ir2search.nn import InformationRecovery
 from ir2search.space import Candidate, build
@@ -128,7 +128,7 @@ def test_taps_are_the_maps_after_their_stage() -> None:
 
 
 def test_the_shortcut_takes_every_second_pixel_and_pads_channels_on_both_sides() -> None:
-    plan = Plan(
+    spec = NetworkSpec(
         depth=8,
         channels=2,
         image=(1, 8, 8),
@@ -136,7 +136,7 @@ def test_the_shortcut_takes_every_second_pixel_and_pads_channels_on_both_sides()
         taps=(),
         recovery=InformationRecovery([], 8),
     )
-    unit = ResidualUnit(plan, 2, 5, 2).eval()
+    unit = ResidualUnit(spec, 2, 5, 2).eval()
     torch.nn.init.zeros_(unit.bn.weight)
     x = torch.rand(1, 2, 5, 4)
     expected = torch.zeros(1, 5, 3, 2)

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from ir2search.choices import Estimator
 from ir2search.kernels.training import library
-from ir2search.models.network import Plan
+from ir2search.models.network import NetworkSpec
 from ir2search.models.resnet import BasicBlock, BiRealUnit, ResidualUnit
 from ir2search.models.vgg import ConvBlock
 from ir2search.nn import Binarisation, BinaryConv2d, InformationRecovery, Normed, normed
@@ -87,9 +87,9 @@ def test_convolution_and_gradients_are_the_plain_ones(
         assert relative(mine.grad, theirs.grad) < 1e-5
 
 
-def plan(**values: Any) -> Plan:
+def spec(**values: Any) -> NetworkSpec:
     recovery = InformationRecovery([], 8)
-    return Plan(
+    return NetworkSpec(
         depth=8, channels=8, image=(3, 8, 8), classes=2, taps=(), recovery=recovery, **values
     )
 
@@ -99,16 +99,16 @@ def plan(**values: Any) -> Plan:
 @pytest.mark.parametrize(
     "block",
     [
-        ResidualUnit(plan(), 8, 8, 1),
-        ResidualUnit(plan(), 8, 16, 2),
-        ResidualUnit(plan(activation="prelu"), 8, 8, 1),
-        ResidualUnit(plan(binarisation=Binarisation(shift=True, standardise=True)), 8, 8, 1),
-        ResidualUnit(plan(binarisation=Binarisation(estimator="tanh")), 8, 8, 1),
-        BasicBlock(plan(), 8, 8, 1),
-        BasicBlock(plan(), 8, 12, 2),
-        BiRealUnit(plan(activation="prelu"), 8, 8, 1),
-        BiRealUnit(plan(activation="rprelu"), 8, 16, 2),
-        ConvBlock(plan(), 8, 12, shrinks=True),
+        ResidualUnit(spec(), 8, 8, 1),
+        ResidualUnit(spec(), 8, 16, 2),
+        ResidualUnit(spec(activation="prelu"), 8, 8, 1),
+        ResidualUnit(spec(binarisation=Binarisation(shift=True, standardise=True)), 8, 8, 1),
+        ResidualUnit(spec(binarisation=Binarisation(estimator="tanh")), 8, 8, 1),
+        BasicBlock(spec(), 8, 8, 1),
+        BasicBlock(spec(), 8, 12, 2),
+        BiRealUnit(spec(activation="prelu"), 8, 8, 1),
+        BiRealUnit(spec(activation="rprelu"), 8, 16, 2),
+        ConvBlock(spec(), 8, 12, shrinks=True),
         InformationRecovery([4, 4], 8, fusion="compact", channels=3, activation=nn.PReLU),
     ],
     ids=lambda block: type(block).__name__,
