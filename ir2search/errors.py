@@ -1,39 +1,44 @@
-"""Every exception that ir2search raises on purpose.
+"""All exceptions that ir2search raises on purpose.
 
 ::
 
     IR2SearchError
-    ├── InputError            something given is wrong: the command line ends with exit code 2
+    ├── InputError            the user's input is wrong: the command line ends with exit code 2
     │   ├── CandidateError    a network that cannot be built
-    │   ├── SpaceError        a search space with nothing in it
-    │   ├── StudyError        a study file
+    │   ├── SpaceError        a search space without a candidate
+    │   ├── StudyError        a study file, or a module that it names
+    │   │   └── CountError        a network with an operation that cannot be counted
     │   ├── DataError         a data folder, a table or an image
     │   ├── RunError          a run's folder or one of its trials
     │   │   └── CheckpointError   a checkpoint that cannot be read
     │   ├── WeightsError      a file of weights, or weights of another network
     │   └── MissingExtraError an optional package that is not installed
-    └── TrainingDiverged      a loss that is not finite: recorded as the trial's reason
+    └── TrainingDiverged      a loss that is not finite; the trial keeps the message
 """
 
 
 class IR2SearchError(Exception):
-    """Base of all errors of this package; its text is one sentence for a person."""
+    """Base of all errors of this package; the message is one sentence for the user."""
 
 
 class InputError(IR2SearchError):
-    """Something that was given is wrong; the text names it, the fault and the fix."""
+    """The user's input is wrong; the message names the input, the fault and the fix."""
 
 
 class CandidateError(InputError):
-    """A candidate whose values name no network."""
+    """A candidate whose values do not describe a network."""
 
 
 class SpaceError(InputError):
-    """A search space that is malformed or holds no candidate within the budget."""
+    """A search space that is malformed, or has no candidate within the budget."""
 
 
 class StudyError(InputError):
-    """A study file that is missing, malformed or out of range."""
+    """A study file, or a module that it names, that is missing, malformed or out of range."""
+
+
+class CountError(StudyError):
+    """A registered network that runs an operation whose cost cannot be counted."""
 
 
 class DataError(InputError):
@@ -41,15 +46,15 @@ class DataError(InputError):
 
 
 class RunError(InputError):
-    """A run's folder that is missing, foreign, busy, or lacks the trial asked for."""
+    """A run's folder that is missing, in use, not a run, or without the requested trial."""
 
 
 class CheckpointError(RunError):
-    """A training's checkpoint that is missing, cut short or of another network."""
+    """A checkpoint that is missing, truncated or of another network."""
 
 
 class WeightsError(InputError):
-    """Weights that cannot be read or are not those of the network asked for."""
+    """Weights that cannot be read, or that belong to another network."""
 
 
 class MissingExtraError(InputError):
@@ -57,4 +62,16 @@ class MissingExtraError(InputError):
 
 
 class TrainingDiverged(IR2SearchError):
-    """Training met a loss that is not finite."""
+    """The training loss is not finite."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception of Python or torch means that memory could not be allocated.
+
+    For the CPU, torch raises a plain RuntimeError, which only its message tells from others.
+    """
+    wanted = ("can't allocate memory", "out of memory", "storage size calculation overflowed")
+    message = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in message for words in wanted)
+    )

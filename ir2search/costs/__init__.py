@@ -1,4 +1,4 @@
-"""What a candidate costs before it is trained: FLOPs, BOPs, OPs, parameters, memory, by layer."""
+"""The cost of an untrained candidate: FLOPs, BOPs, OPs, parameters and memory, by layer."""
 
 import lazy_loader
 

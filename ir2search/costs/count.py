@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 
 from ir2search.costs.handles import HANDLES, KINDS, MULTIPLY_ACCUMULATE
+from ir2search.errors import CountError, is_out_of_memory
 from ir2search.models.build import BUILDERS, Builder
 from ir2search.nn import BinaryConv2d
 from ir2search.space import Candidate, build
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
     from ir2search.models.network import TappedNetwork
 
-BOPS_PER_OP = 64  # 1-bit multiply-accumulates that pass for one operation: a 64-bit word's
+BOPS_PER_OP = 64  # a 64-bit word holds the operands of 64 1-bit multiply-accumulates
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,14 @@ class LayerCost:
     """The cost of one module at batch 1.
 
     Attributes:
-        name: the module's name in the network.
-        type: its class.
+        name: name of the module in the network.
+        type: name of its class.
         flops: full-precision multiply-accumulates of convolutions and linear layers.
         bops: 1-bit multiply-accumulates.
-        parameters: how many it has, of which
-        binary_parameters: are 1 bit each.
-        memory_bytes: of its parameters and buffers, 1 bit for a binary parameter, 32 for others.
+        parameters: number of parameters.
+        binary_parameters: number of parameters that take 1 bit.
+        memory_bytes: size of its parameters and buffers: 1 bit for a binary parameter, 32 bits for
+            all others.
         others: element operations that count as neither FLOPs nor BOPs, by kind.
     """
 
@@ -77,17 +81,17 @@ class Cost:
 
     @functools.cached_property
     def binary_parameters(self) -> int:
-        """How many of the parameters are 1 bit."""
+        """Number of parameters that take 1 bit."""
         return sum(row.binary_parameters for row in self.rows)
 
     @functools.cached_property
     def memory_bytes(self) -> float:
-        """Bytes of all parameters and buffers: 1 bit for a binary parameter, 32 for all others."""
+        """Bytes of all parameters and buffers: 1 bit for a binary parameter, else 32 bits."""
         return sum(row.memory_bytes for row in self.rows)
 
     @functools.cached_property
     def packed_bytes(self) -> float:
-        """Bytes of a packed file, header aside: of a norm there is a scale and a shift left."""
+        """Bytes of a packed file without its header; of a BatchNorm it holds scale and shift."""
         return sum(
             4 * row.parameters if row.type.startswith("BatchNorm") else row.memory_bytes
             for row in self.rows
@@ -95,7 +99,7 @@ class Cost:
 
     @functools.cached_property
     def others(self) -> dict[str, int]:
-        """Element operations counted as neither FLOPs nor BOPs, by kind."""
+        """Element operations that count as neither FLOPs nor BOPs, by kind."""
         total: Counter[str] = Counter()
         for row in self.rows:
             total.update(row.others)
@@ -103,7 +107,7 @@ class Cost:
 
     @property
     def layers(self) -> pd.DataFrame:
-        """One row a layer, with the columns of `LayerCost`; kinds of other operations apart."""
+        """One row for each layer: the columns of `LayerCost`, and one for each kind of others."""
         import pandas as pd
 
         kinds = sorted(self.others)
@@ -133,19 +137,33 @@ class Cost:
 
 
 def cost(candidate: Candidate) -> Cost:
-    """The candidate's cost at batch 1, without training it; kept, as a search asks for it often.
+    """Count the candidate's cost at batch 1, without training it.
 
-    Backbone and recovery are traced apart and the backbone's trace is kept too, so that a further
-    candidate with the same backbone takes milliseconds, and one with another threshold nothing:
-    restriction costs nothing at inference.
+    Results are cached. Backbone and recovery are traced separately, so that another candidate with
+    the same backbone takes only milliseconds. The threshold does not matter: restriction costs
+    nothing at inference.
 
     Raises:
-        RuntimeError: the network runs an operation that no handle counts.
+        CountError: the network runs an operation that cannot be counted; the message names it.
+        MemoryError: the network does not fit in memory.
     """
-    return _cost(replace(candidate, threshold=0.0), BUILDERS[candidate.backbone])
+    with _named_failures(candidate.backbone):
+        return _cost(replace(candidate, threshold=0.0), BUILDERS[candidate.backbone])
 
 
-# kept by builder too, as a backbone that is not the package's own may be registered anew
+@contextmanager
+def _named_failures(backbone: str) -> Iterator[None]:
+    """Turn torch's RuntimeErrors into an error that says what happened."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        if is_out_of_memory(error):
+            raise MemoryError(reason) from None
+        raise CountError(f"backbone {backbone!r}: its cost cannot be counted: {reason}") from error
+
+
+# the builder is part of the key: a user's backbone may be registered again with other code
 @functools.lru_cache(maxsize=4096)
 def _cost(candidate: Candidate, builder: Builder) -> Cost:
     backbone = _backbone_rows(candidate.backbone_only(), builder)
@@ -172,26 +190,26 @@ def _recovery_rows(candidate: Candidate, builder: Builder) -> list[LayerCost]:
 def _feature_shapes(
     candidate: Candidate, builder: Builder
 ) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Shapes of the maps that recovery takes in, at batch 1."""
+    """Shapes of the maps that recovery takes, at batch 1."""
     with torch.no_grad():
         taps, last = _uninitialised(candidate).feature_maps(torch.zeros(1, *candidate.image))
     return (*((name, tuple(tap.shape)) for name, tap in taps.items()), ("last", tuple(last.shape)))
 
 
 def _uninitialised(candidate: Candidate) -> TappedNetwork:
-    """The network with memory for its weights but no values: counting needs none."""
+    """The network with uninitialised weights: counting does not need their values."""
     with torch.device("meta"):
         network = build(candidate)
     return network.to_empty(device="cpu").eval()
 
 
 def _rows(network: nn.Module, inputs: tuple[Tensor, ...], prefix: str = "") -> list[LayerCost]:
-    """Rows of the modules that run operations or hold parameters themselves, in order."""
+    """Rows of the modules that run operations or have parameters of their own, in order."""
     analysis = FlopCountAnalysis(network, inputs).set_op_handle(**HANDLES)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     by_module = analysis.by_module_and_operator()
     if unsupported := analysis.unsupported_ops():
-        raise RuntimeError(f"no handle in ir2search.costs.handles for {sorted(unsupported)}")
+        raise RuntimeError(f"no counter for {', '.join(sorted(unsupported))}")
     rows = []
     for name, module in network.named_modules():
         operations = Counter(by_module[name])

@@ -1,8 +1,8 @@
-"""What fvcore counts, and for operations it does not know, how they are counted here.
+"""Counters ("handles") for the operations that fvcore does not know.
 
-A multiply-accumulate is one FLOP, as fvcore has it. `KINDS` names every operation that a network
-of ours may run; only ``conv`` and ``linear`` are FLOPs or BOPs of a cost, the others are listed
-apart. An operation missing here is reported by fvcore as unsupported, which `cost` refuses.
+A multiply-accumulate is one FLOP, as in fvcore. `KINDS` has every operation that a network may
+run. Only ``conv`` and ``linear`` are FLOPs or BOPs; a cost lists the others separately. fvcore
+reports any other operation as unsupported, and `cost` then raises an error.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 MULTIPLY_ACCUMULATE = ("conv", "linear")
 
-# fvcore's names of operations, or those of the handles below, to what a cost calls them
+# from the names of operations in fvcore and in the handles below to their kind in a cost
 KINDS = {
     "conv": "conv",
     "linear": "linear",
@@ -29,7 +29,7 @@ KINDS = {
 
 
 def _elements(name: str) -> Callable[[list[Any], list[Any]], Counter[str]]:
-    """A handle that counts one operation for each element of the first output."""
+    """Make a handle that counts one operation for each element of the first output."""
 
     def handle(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
         return Counter({name: math.prod(outputs[0].type().sizes())})
@@ -38,12 +38,13 @@ def _elements(name: str) -> Callable[[list[Any], list[Any]], Counter[str]]:
 
 
 def _sign(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
-    """One for each element of a feature map; weights are packed once, ahead of inference.
+    """Count one operation for each element of a feature map, and none for weights.
 
-    In the traced graph weights are parameters, which no feature map is but the image itself.
+    Weights are packed once, before inference. In the traced graph they are parameters; of the
+    feature maps only the input image is one.
     """
     node = inputs[0].node()
-    if node.kind() == "prim::PythonOp":  # standardised before
+    if node.kind() == "prim::PythonOp":  # the weights were standardised first
         node = next(node.inputs()).node()
     return Counter() if node.kind() == "prim::Param" else _elements("sign")(inputs, outputs)
 
@@ -63,6 +64,6 @@ HANDLES = {
     "prim::PythonOp._PolynomialSign": _sign,
     "prim::PythonOp._StraightThroughSign": _sign,
     "prim::PythonOp._TanhSign": _sign,
-    "prim::PythonOp._Standardised": _nothing,  # of weights, ahead of inference
+    "prim::PythonOp._Standardised": _nothing,  # of weights, before inference
     "prim::PythonOp._Subsampled": _nothing,  # moves data only
 }

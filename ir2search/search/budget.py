@@ -10,7 +10,6 @@ from ir2search.costs import cost
 from ir2search.errors import CandidateError, SpaceError, StudyError
 from ir2search.models.check import check_network
 from ir2search.models.families import FAMILIES
-from ir2search.search.executors.job import OUT_OF_MEMORY
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.space import Candidate, SearchSpace, build
 from ir2search.study.budget import over_budget, study_costs
@@ -41,7 +40,7 @@ def _check_counted(study: Study, space: SearchSpace) -> None:
     for candidate in _tried(study, space):
         try:
             costs = study_costs(study, candidate, cost(candidate))
-        except OUT_OF_MEMORY:
+        except MemoryError:
             continue
         counted = [
             (costs[OBJECTIVES[name].column], name, limit)
@@ -71,7 +70,7 @@ def _check_latency(study: Study, space: SearchSpace, timer: LatencyTimer) -> Non
     for candidate in itertools.islice(_tried(study, space), TRIED):
         try:
             price = cost(candidate)
-        except OUT_OF_MEMORY:
+        except MemoryError:
             continue
         if over_budget(study, study_costs(study, candidate, price)) is None:
             found[candidate.id] = price.ops, candidate
@@ -122,5 +121,5 @@ def is_affordable(study: Study, candidate: Candidate, timer: LatencyTimer) -> bo
         if over_budget(study, costs) is None and LATENCY in study.budget:
             costs |= timer.known(candidate)
         return over_budget(study, costs) is None
-    except (*OUT_OF_MEMORY, StudyError):
+    except (MemoryError, StudyError):
         return True

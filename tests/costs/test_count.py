@@ -136,6 +136,12 @@ def test_a_second_threshold_counts_nothing_anew() -> None:
     assert ir.cost(Candidate(depth=8, threshold=0.9)) is ir.cost(Candidate(depth=8, threshold=0.15))
 
 
+def test_a_network_larger_than_the_memory_is_a_memory_error() -> None:
+    for width in (1e5, 1e9):
+        with pytest.raises(MemoryError):
+            ir.cost(Candidate(depth=8, width=width))
+
+
 def test_counting_leaves_the_random_state_alone() -> None:
     torch.manual_seed(0)
     expected = torch.rand(1)

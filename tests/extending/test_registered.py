@@ -16,7 +16,7 @@ import torch
 import ir2search as ir
 from ir2search import extensions
 from ir2search.data.sources import SOURCES
-from ir2search.errors import DataError, SpaceError, StudyError
+from ir2search.errors import CountError, DataError, SpaceError, StudyError
 from ir2search.information.registered import MEASURES, measured
 from ir2search.models.build import BUILDERS
 from ir2search.models.families import FAMILIES
@@ -81,6 +81,17 @@ def test_two_versions_of_a_module_in_one_process(write: Callable[[str, str], Pat
     first, second, third = memory(plain), memory(wider), memory(plain)
     assert second == first + 4 * 7
     assert third == first
+
+
+def test_an_operation_that_cannot_be_counted_is_named_before_anything_is_trained(
+    write: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    sine = "network.head.pool.forward = lambda x: __import__('torch').sin(x).mean((2, 3))"
+    asked = load_study(write("own", NARROW.format(change=sine)))
+    with pytest.raises(CountError, match=r"backbone 'mine': .* no counter for aten::.*sin"):
+        ir.cost(ir.Candidate(backbone="mine", depth=8))
+    with pytest.raises(CountError, match="aten::sin"):
+        check_budget(asked, asked.space, LatencyTimer(asked, tmp_path))
 
 
 def test_registering_leaves_ids_of_candidates_as_they_are(
