@@ -6,15 +6,14 @@ import base64
 import functools
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from ir2search import text
+from ir2search.extras import require
 from ir2search.files import write_text
 from ir2search.information import trust
 from ir2search.information.figures import FIGURES as ANALYSIS
@@ -26,10 +25,12 @@ from ir2search.report.tables import ReportData, report_data
 from ir2search.report.view import answer, comparison_view, page_view
 from ir2search.runs import records, trials
 from ir2search.runs.backbones import backbone_curves
-from ir2search.runs.layout import STUDY_FILE
+from ir2search.runs.layout import STUDY_FILE, trial_folder
 from ir2search.runs.saved import saved_study
 
 TEMPLATES = Path(__file__).with_name("templates")
+EXTRA = "report"  # installs plotly and jinja2
+ERROR_FILE = "error.txt"  # in a trial's folder: the traceback of its failure
 LABELS = {"accuracy": "accuracy", "ops": "OPs"}
 
 
@@ -47,6 +48,8 @@ def write_report(folder: str | Path) -> Path:
         RunError: there is no run, or it has no trial yet.
     """
     folder = Path(folder)
+    require("plotly", extra=EXTRA)
+    require("jinja2", extra=EXTRA)
     study = saved_study(folder)
     data = report_data(folder, study, trials(folder))
     target = folder / "report"
@@ -83,7 +86,7 @@ def write_comparison(one: str | Path, other: str | Path) -> Path:
         "ratio": found.ratio,
         "coverages": found.coverages,
         "reference": found.reference,
-        "table": records(table),
+        "rows": records(table),
         "svg": _inline_svg(target / "figures" / f"{name}.svg"),
     }
     page = target / f"{name}.html"
@@ -107,9 +110,11 @@ def _render(data: ReportData, answers: list[dict[str, str]], folder: Path, figur
         "confirmed": any(len(values) > 1 for values in data.front["seed_accuracies"]),
         "hidden_curves": int((data.trials["epochs"] > 0).sum()) - len(view["curves"]),
         "parameters": view["parameters"],
-        "importances": _importances(view["parameters"]),
+        "importances": _importances(view["parameters"]["importances"]),
         "labels": LABELS,
-        "not_trained": records(not_trained),
+        "not_trained": [
+            row | {"error_file": _error_file(folder, row["number"])} for row in records(not_trained)
+        ],
         "svg": {name: _inline_svg(figures / f"{name}.svg") for name in FIGURES},
         "analyses": _analyses(folder),
         "environment": data.environment,
@@ -122,9 +127,14 @@ def _render(data: ReportData, answers: list[dict[str, str]], folder: Path, figur
 
 
 def _page(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) -> str:
-    """A page with its style, its script and all that these need."""
-    environment = Environment(
-        loader=PackageLoader("ir2search.report"), autoescape=True, undefined=StrictUndefined
+    """The text of a page, with its style, its script, plotly.js and the values of the script."""
+    jinja2 = require("jinja2", extra=EXTRA)
+    markup = require("markupsafe", extra=EXTRA).Markup
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ir2search.report"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
     )
     environment.filters |= {
         "percent": text.percent,
@@ -136,33 +146,37 @@ def _page(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) -> 
         "number": text.number,
         "difference": text.difference,
     }
-    # in a script element only a "<" could end it
+    # only a "<" can end a script element
     embedded = json.dumps(view, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     return environment.get_template(template).render(
-        css=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        script=Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
-        plotly=_plotly(),
-        view=Markup(embedded),
+        css=markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        script=markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
+        plotly=_packed_plotly(),
+        view=markup(embedded),
         **values,
     )
 
 
 @functools.cache
-def _plotly() -> Markup:
-    """plotly.js, packed: the browser unpacks it, and the page has 2 MB of it in place of 5."""
-    from plotly.offline import get_plotlyjs
+def _packed_plotly() -> str:
+    """plotly.js in gzip and base64, 2 MB in place of 5; the browser unpacks it."""
+    offline = require("plotly.offline", extra=EXTRA)
+    packed = gzip.compress(offline.get_plotlyjs().encode(), mtime=0)
+    return base64.b64encode(packed).decode()
 
-    packed = gzip.compress(get_plotlyjs().encode(), mtime=0)
-    return Markup(base64.b64encode(packed).decode())
 
-
-def _importances(parameters: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Mean and deviation in words, by parameter, for each target."""
-    found: dict[str, list[str]] = {}
-    for each in parameters["importances"]:
-        words = f"{round(each['mean'], 2) + 0.0:.2f} ± {each['deviation']:.2f}"
-        found.setdefault(each["parameter"], []).append(words)
+def _importances(importances: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """The shares of each parameter, one for each target."""
+    found: dict[str, list[float]] = {}
+    for each in importances:
+        found.setdefault(each["parameter"], []).append(each["share"])
     return found
+
+
+def _error_file(folder: Path, number: int) -> str:
+    """The traceback of a failed trial, relative to the run's folder; empty if there is none."""
+    file = trial_folder(folder, number) / ERROR_FILE
+    return file.relative_to(folder).as_posix() if file.exists() else ""
 
 
 def _analyses(folder: Path) -> list[dict[str, Any]]:
@@ -178,12 +192,12 @@ def _analyses(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _inline_svg(file: Path) -> Markup:
-    """The figure without its XML prologue, safe to set into HTML: matplotlib escapes its texts."""
+def _inline_svg(file: Path) -> Any:
+    """The figure as HTML markup, without its XML prologue. Matplotlib has escaped its texts."""
     text = file.read_text(encoding="utf-8")
     prefix = file.parent.parent.name + file.stem
     text = text[text.index("<svg") :]
-    # ids are unique in a file, and have to be in the page
+    # ids are unique in a file, and must be unique in the page
     text = text.replace('id="', f'id="{prefix}-').replace('="#', f'="#{prefix}-')
     text = text.replace("url(#", f"url(#{prefix}-")
-    return Markup(text)
+    return require("markupsafe", extra=EXTRA).Markup(text)

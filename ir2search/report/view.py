@@ -15,7 +15,7 @@ from ir2search.costs import cost
 from ir2search.errors import CandidateError
 from ir2search.files import read_json
 from ir2search.report.comparison import Comparison
-from ir2search.report.parameters import parameter_values, study_parameters
+from ir2search.report.parameters import parameter_effects, parameter_values
 from ir2search.report.picks import budget_name, picks
 from ir2search.report.tables import ReportData
 from ir2search.runs import records
@@ -190,7 +190,8 @@ def _layers(folder: Path, detailed: Iterable[int]) -> dict[str, list[list[Any]]]
 
 
 def _parameters(data: ReportData) -> dict[str, Any]:
-    found = study_parameters(data.trials, data.study.space, data.study.seed)
+    """Importances and dependences of the searched parameters."""
+    found = parameter_effects(data.trials, data.study.space, data.study.seed)
     return {
         "importances": [
             asdict(each) | {"parameter": _shown(each.parameter)} for each in found.importances
