@@ -56,8 +56,8 @@ def compare(one: str | Path, other: str | Path) -> Comparison:
     if set(studies[0].objectives) != set(studies[1].objectives):
         given = (", ".join(study.objectives) for study in studies)
         raise RunError(
-            f"--compare {other}: has other objectives than {one} ({' against '.join(given)}); "
-            "give a run with the same"
+            f"{other}: its objectives differ from those of {one} ({' against '.join(given)}); "
+            "compare runs with the same objectives"
         )
     tables = [trials(folder) for folder in folders]
     trained = [table[table["state"] == "trained"] for table in tables]
@@ -114,6 +114,6 @@ def _check_classes(folders: tuple[Path, Path], tables: list[pd.DataFrame]) -> No
     one, other = ({int(classes) for classes in table["classes"]} for table in tables)
     if one != other:
         raise RunError(
-            f"--compare {folders[1]}: its images have {other.pop()} classes, those of {folders[0]} "
-            f"have {one.pop()}; give a run on the same data"
+            f"{folders[1]}: its images have {other.pop()} classes, those of {folders[0]} have "
+            f"{one.pop()}; compare runs on the same data"
         )

@@ -141,7 +141,7 @@ def test_axes_switch_between_costs_and_scales(opened: Opened) -> None:
     assert page.locator("#front .annotation").count() >= 2
     page.uncheck("#front-references")
     page.select_option("#progress-x", "epochs")
-    assert page.text_content("#progress .xtitle") == "epochs spent"
+    assert page.text_content("#progress .xtitle") == "trained epochs"
 
 
 def test_the_keyboard_alone_reaches_and_works_every_control(opened: Opened) -> None:

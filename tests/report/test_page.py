@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
+import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 import ir2search as ir
-from ir2search.errors import RunError
+from ir2search.errors import MissingExtraError, RunError
 from ir2search.study.schema import parse_study
 
 
@@ -77,7 +78,7 @@ def test_the_page_shows_every_front_member_and_every_failure(reported_run: Path)
     text = (reported_run / "report" / "index.html").read_text()
     for row in ir.front(reported_run).itertuples():
         number = rf'<button class="pick" data-trial="{row.number}">{row.number}</button>'
-        assert re.search(rf"<td>{number}( \(knee\))?</td><td>{row.accuracy:.1%}</td>", text)
+        assert re.search(rf"<td>{number}( \(knee\))?</td>\s*<td>{row.accuracy:.1%}</td>", text)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
@@ -132,6 +133,15 @@ def test_three_objectives_have_a_panel_each(quick: dict[str, Any], tmp_path: Pat
     ir.write_report(tmp_path / "run")
     with Image.open(tmp_path / "run" / "report" / "figures" / "front.png") as image:
         assert image.width > 2 * image.height
+
+
+def test_without_plotly_a_report_names_the_extra_to_install(
+    finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    with pytest.raises(MissingExtraError, match=r"plotly is not .* 'ir2search\[report\]'"):
+        ir.write_report(finished_run)
+    assert not (finished_run / "report").exists()
 
 
 def test_a_folder_without_a_run_is_named_with_the_runs_beside_it(finished_run: Path) -> None:
