@@ -113,20 +113,25 @@ def parameter_values(trials: pd.DataFrame, name: str) -> pd.Series[Any]:
 
 def _importances(values: pd.DataFrame, target: pd.Series[float], seed: int) -> Iterator[Importance]:
     study = optuna.create_study()
-    distributions = {name: _distribution(values[name]) for name in values}
+    distributions = {str(name): _distribution(column) for name, column in values.items()}
+    rows = zip(*(column.tolist() for _, column in values.items()), strict=True)
     study.add_trials(
-        create_trial(params=row, distributions=distributions, value=value)
-        for row, value in zip(values.to_dict("records"), target, strict=True)
+        create_trial(
+            params=dict(zip(distributions, row, strict=True)),
+            distributions=distributions,
+            value=value,
+        )
+        for row, value in zip(rows, target, strict=True)
     )
     shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=seed))
-    for name in values:
+    for name in distributions:
         yield Importance(str(target.name), name, float(shares[name]))
 
 
 def _dependences(values: pd.DataFrame, target: pd.Series[float], seed: int) -> Iterator[Dependence]:
     features = values.apply(_codes)
     forest = _forest(seed).fit(features, target)
-    categories = {name: _categories(values[name]) for name in values}
+    categories = {str(name): _categories(column) for name, column in values.items()}
     for name, words in categories.items():
         found = partial_dependence(
             forest,
