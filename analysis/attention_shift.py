@@ -32,7 +32,7 @@ import ir2search as ir
 from ir2search.information.measures import spearman
 from ir2search.models.network import TappedNetwork
 from ir2search.plots import save
-from ir2search.runs.results import pick_trial, trial_candidate
+from ir2search.runs import Run
 from ir2search.training import accuracy
 
 Maps = dict[str, Tensor]
@@ -58,7 +58,7 @@ def measured(
 ) -> pd.DataFrame:
     """A row for each threshold, seed and layer; the twin's, against its other seeds, at NaN."""
     source = ir.run_data(run, data)
-    candidate = trial_candidate(run, pick_trial(run, trial))
+    candidate = Run.open(run).candidate(Run.open(run).pick(trial))
     chosen = torch.arange(min(count, len(source.validation)))
     images = source.normalise(source.validation.take(chosen)[0])
     twin = replace(candidate.twin(), threshold=0.0)
@@ -144,7 +144,7 @@ def main() -> None:
     given = parser.parse_args()
     thresholds = [float(value) for value in given.thresholds.split(",")]
     table = measured(given.run, given.trial, thresholds, given.seeds, given.images, given.data)
-    number = pick_trial(given.run, given.trial)
+    number = Run.open(given.run).pick(given.trial)
     print(f"trial {number}, {given.seeds} seeds, {given.images} images at most")
     print(answer(table).round(3).to_string(index=False))
     twins = table[table["threshold"].isna() & (table["layer"] == "last")]["likeness"]

@@ -31,7 +31,7 @@ from ir2search.information.probes import pooled_features, probe
 from ir2search.models.families import FAMILIES
 from ir2search.models.network import TappedNetwork
 from ir2search.plots import save
-from ir2search.runs.results import pick_trial, trial_candidate
+from ir2search.runs import Run
 from ir2search.space import Candidate
 
 FITTING, HELD_OUT, MEMORY = 2000, 512, 1024
@@ -67,7 +67,7 @@ def measured(run: Path, trial: str, seeds: int, data: Path | None) -> pd.DataFra
     """A row for each network, seed and layer, with ``bits`` and ``loss`` in bits."""
     source = ir.run_data(run, data)
     rows = []
-    for name, variant in networks(trial_candidate(run, pick_trial(run, trial))).items():
+    for name, variant in networks(Run.open(run).candidate(Run.open(run).pick(trial))).items():
         for seed in range(seeds):
             network = ir.train_variant(run, variant, source, further_seed=seed, device="cpu")
             bits = pd.Series(usable_bits(network, source))
@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     table = measured(given.run, given.trial, given.seeds, given.data)
-    print(f"trial {pick_trial(given.run, given.trial)}, {given.seeds} seeds")
+    print(f"trial {Run.open(given.run).pick(given.trial)}, {given.seeds} seeds")
     print(losses(table).to_string())
     print(mended(table))
     if given.out:

@@ -30,7 +30,7 @@ from ir2search.information.chain import Chain
 from ir2search.information.probes import pooled_features, probe
 from ir2search.models.network import TappedNetwork
 from ir2search.plots import save
-from ir2search.runs.results import trial_candidate
+from ir2search.runs import Run
 from ir2search.space import Candidate
 from ir2search.training import accuracy
 
@@ -74,7 +74,7 @@ def measured(run: Path, epochs: list[int], data: Path | None) -> pd.DataFrame:
     rows = []
     for number in table[table["state"] == "trained"]["number"]:
         own = run / "trials" / str(number)
-        candidate = trial_candidate(run, number)
+        candidate = Run.open(run).candidate(number)
         curve = pd.read_json(own / "curve.jsonl", lines=True).set_index("epoch")
         row = {"trial": number, "ops": ir.cost(candidate).ops}
         row |= informed(as_built(candidate, source), source, "0")

@@ -34,7 +34,7 @@ from ir2search.export import candidate_graph
 from ir2search.latency import time_on_runtime
 from ir2search.models.families import FAMILIES
 from ir2search.plots import save
-from ir2search.runs.results import trial_candidate
+from ir2search.runs import Run
 from ir2search.runtime import Graph, PackedNetwork, this_machine
 from ir2search.runtime.times import architecture
 
@@ -82,7 +82,7 @@ def of_run(run: Path) -> Iterator[ir.Candidate]:
     """The networks that a run trained."""
     table = ir.trials(run)
     for number in table[table["state"] == "trained"]["number"]:
-        yield trial_candidate(run, number)
+        yield Run.open(run).candidate(number)
 
 
 def measured(candidates: Iterable[ir.Candidate], cache: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

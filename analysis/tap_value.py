@@ -32,7 +32,7 @@ from ir2search.information.probes import pooled_features, probe
 from ir2search.models.families import FAMILIES
 from ir2search.models.network import TappedNetwork
 from ir2search.plots import save
-from ir2search.runs.results import pick_trial, trial_candidate
+from ir2search.runs import Run
 from ir2search.space import Candidate
 from ir2search.training import accuracy
 
@@ -77,7 +77,7 @@ def bits(found: list[dict[str, np.ndarray]], known: list[np.ndarray], layers: li
 def measured(run: Path, trial: str, seeds: int, data: Path | None) -> pd.DataFrame:
     """A row for each network and seed."""
     source = ir.run_data(run, data)
-    candidates = variants(trial_candidate(run, pick_trial(run, trial)))
+    candidates = variants(Run.open(run).candidate(Run.open(run).pick(trial)))
     plain, rows = ir.cost(candidates[NONE]).flops, []
     foreseen: dict[tuple[str, int], float] = {}
     for name, candidate in candidates.items():
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     table = measured(given.run, given.trial, given.seeds, given.data)
-    print(f"trial {pick_trial(given.run, given.trial)}, {given.seeds} seeds")
+    print(f"trial {Run.open(given.run).pick(given.trial)}, {given.seeds} seeds")
     print(answer(table).round(3).to_string(index=False))
     if given.out:
         given.out.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ from .nn import restrict as restrict
 from .report import compare as compare
 from .report import write_comparison as write_comparison
 from .report import write_report as write_report
+from .runs import Run as Run
 from .runs import front as front
 from .runs import run_data as run_data
 from .runs import status as status

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any, BinaryIO, NoReturn
 import pandas as pd
 import pytest
 import tomli_w
+from optuna.trial import TrialState
 
 # Each of pytest's workers has a core of its own; inherited by the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -79,6 +81,23 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "quick"
     ir.run(parse_study(QUICK, "quick.toml"), folder, device="cpu")
     return folder
+
+
+@pytest.fixture(scope="session")
+def fail_trial() -> Callable[[Path, int, str], None]:
+    """Change a run's journal, so that a trial failed for a reason."""
+
+    def change(folder: Path, number: int, reason: str) -> None:
+        file = folder / "study.journal"
+        logs = [json.loads(line) for line in file.read_text().splitlines()]
+        for log in logs:
+            if log.get("trial_id") == number and "state" in log:
+                log |= {"state": TrialState.FAIL.value, "values": None}
+            if log.get("trial_id") == number and "outcome" in log.get("user_attr", {}):
+                log["user_attr"]["outcome"] = reason
+        file.write_text("".join(json.dumps(log) + "\n" for log in logs))
+
+    return change
 
 
 @pytest.fixture

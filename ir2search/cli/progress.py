@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from ir2search import text
 from ir2search.costs import Cost
 from ir2search.runs import COUNTED, State
-from ir2search.runs.results import minimised
+from ir2search.runs.tables import minimised
 from ir2search.search import RunObserver
 from ir2search.space import Candidate
 from ir2search.study import Study

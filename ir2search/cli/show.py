@@ -48,22 +48,22 @@ def _status(status: RunStatus) -> Group:
 
 def show_analyses(analyses: Sequence[Analysis], as_json: bool) -> None:
     """Measures by layer of one network or of several."""
-    from ir2search.runs import records
+    from ir2search.runs import json_rows
 
     if as_json:
         found = [
             {
                 "network": analysis.name,
                 "folder": str(analysis.folder),
-                "layers": records(analysis.layers),
-                "methods": records(analysis.trust),
+                "layers": json_rows(analysis.layers),
+                "methods": json_rows(analysis.trust),
             }
             for analysis in analyses
         ]
         _print_json({"analyses": found})
         return
     for analysis in analyses:
-        _show_analysis(analysis, records(analysis.layers), records(analysis.trust))
+        _show_analysis(analysis, json_rows(analysis.layers), json_rows(analysis.trust))
 
 
 def _show_analysis(
@@ -268,9 +268,9 @@ def watch_status(folder: Path, as_json: bool) -> None:
 
 
 def _front_table(front: pd.DataFrame) -> Table:
-    from ir2search.runs import records
+    from ir2search.runs import json_rows
 
-    rows = records(front)
+    rows = json_rows(front)
     confirmed = any(len(row["seed_accuracies"]) > 1 for row in rows)
     over_seeds = ("validation over seeds", "test over seeds") if confirmed else ()
     timed = ("latency",) if "latency_ms" in front else ()

@@ -10,14 +10,12 @@ from ir2search.errors import CandidateError
 from ir2search.export.card import Origin
 from ir2search.export.describe import candidate_graph
 from ir2search.export.network import SUFFIXES, Exported, Format, Timer, export
-from ir2search.runs.images import run_data
-from ir2search.runs.layout import CACHE, LATENCY_CACHE, LATENCY_FILE, trial_folder
-from ir2search.runs.results import pick_trial, trial_candidate, trials
+from ir2search.runs import Run, run_data, trials
+from ir2search.runs.layout import BEST, CACHE, LATENCY_CACHE, LATENCY_FILE, trial_folder
 from ir2search.runs.saved import saved_study
 from ir2search.runtime import RuntimeTime, Setting, cached_time, read_time
 from ir2search.space import Candidate
 from ir2search.training import load_network
-from ir2search.training.checkpoint import BEST
 
 FOLDER = "export"  # in a trial's folder
 
@@ -51,8 +49,8 @@ def export_trial(
         IR2SearchError: the file predicts differently from the network; it was removed.
     """
     folder = Path(folder)
-    study, number = saved_study(folder), pick_trial(folder, trial)
-    candidate, own = trial_candidate(folder, number), trial_folder(folder, number)
+    study, number = saved_study(folder), Run.open(folder).pick(trial)
+    candidate, own = Run.open(folder).candidate(number), trial_folder(folder, number)
     row = trials(folder).set_index("number").loc[number]
     setting = Setting(study.latency.threads, study.latency.batch)
     origin = Origin(

@@ -39,14 +39,12 @@ from ir2search.information.measure import (
 from ir2search.information.registered import MEASURES
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import attention_map, restrict
-from ir2search.runs.images import run_data
-from ir2search.runs.layout import trial_folder
-from ir2search.runs.results import front, pick_trial, trial_candidate
+from ir2search.runs import Run, front, run_data
+from ir2search.runs.layout import BEST, trial_folder
 from ir2search.runs.saved import saved_study
 from ir2search.runs.variants import train_variant
 from ir2search.space import Candidate
 from ir2search.training import load_network, pick_device
-from ir2search.training.checkpoint import BEST
 from ir2search.zoo import named_candidate
 
 REVISION = 1  # raised where the same settings come to give other numbers: caches are then made anew
@@ -111,9 +109,9 @@ def analyze(
         KeyboardInterrupt: asked to stop; trainings go on in the next call.
     """
     folder, where = Path(folder), pick_device(device)
-    study, number = saved_study(folder), pick_trial(folder, trial)
+    study, number = saved_study(folder), Run.open(folder).pick(trial)
     source = run_data(folder, data)
-    candidate = trial_candidate(folder, number)
+    candidate = Run.open(folder).candidate(number)
     own = trial_folder(folder, number)
     network = load_network(candidate, own / BEST)
     settings = _settings(network, layers, methods, memory)
@@ -141,7 +139,7 @@ def analyze_trials(folder: str | Path, which: str = "best", **asked: Any) -> lis
     """`analyze` of one trial, or with ``"front"`` of each member of the front."""
     if which != "front":
         return [analyze(folder, which, **asked)]
-    pick_trial(Path(folder), "best")  # says so, where there is none
+    Run.open(folder).pick("best")  # says so, where there is none
     numbers = front(folder)["number"]
     return [analyze(folder, str(number), **asked) for number in numbers]
 

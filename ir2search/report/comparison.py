@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ir2search.errors import RunError
-from ir2search.runs.results import front_of, minimised, trials
+from ir2search.runs import trials
 from ir2search.runs.saved import saved_study
+from ir2search.runs.tables import front_of, minimised
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from ir2search.report.figures import FIGURES, fronts_figure
 from ir2search.report.paper import write_tables
 from ir2search.report.tables import ReportData, report_data
 from ir2search.report.view import answer, comparison_view, page_view
-from ir2search.runs import records, trials
+from ir2search.runs import json_rows, trials
 from ir2search.runs.backbones import backbone_curves
 from ir2search.runs.layout import STUDY_FILE, trial_folder
 from ir2search.runs.saved import saved_study
@@ -86,7 +86,7 @@ def write_comparison(one: str | Path, other: str | Path) -> Path:
         "ratio": found.ratio,
         "coverages": found.coverages,
         "reference": found.reference,
-        "rows": records(table),
+        "rows": json_rows(table),
         "svg": _inline_svg(target / "figures" / f"{name}.svg"),
     }
     page = target / f"{name}.html"
@@ -104,7 +104,7 @@ def _render(data: ReportData, answers: list[dict[str, str]], folder: Path, figur
         "study": data.study,
         "objectives": ", ".join(data.study.objectives),
         "counts": {str(name): int(count) for name, count in states.items()},
-        "front": records(data.front),
+        "front": json_rows(data.front),
         "answers": answers,
         "last": int(data.trials["number"].max()),
         "confirmed": any(len(values) > 1 for values in data.front["seed_accuracies"]),
@@ -113,7 +113,8 @@ def _render(data: ReportData, answers: list[dict[str, str]], folder: Path, figur
         "importances": _importances(view["parameters"]["importances"]),
         "labels": LABELS,
         "not_trained": [
-            row | {"error_file": _error_file(folder, row["number"])} for row in records(not_trained)
+            row | {"error_file": _error_file(folder, row["number"])}
+            for row in json_rows(not_trained)
         ],
         "svg": {name: _inline_svg(figures / f"{name}.svg") for name in FIGURES},
         "analyses": _analyses(folder),
@@ -185,8 +186,8 @@ def _analyses(folder: Path) -> list[dict[str, Any]]:
         {
             "number": file.parent.parent.name,
             "svg": {name: _inline_svg(file.with_name(f"{name}.svg")) for name in ANALYSIS},
-            "layers": records(pd.read_csv(file.with_name("layers.csv"))),
-            "trust": records(trust(pd.read_parquet(file.with_name("information.parquet")))),
+            "layers": json_rows(pd.read_csv(file.with_name("layers.csv"))),
+            "trust": json_rows(trust(pd.read_parquet(file.with_name("information.parquet")))),
         }
         for file in sorted((folder / "trials").glob("*/information/layers.csv"))
     ]

@@ -11,7 +11,7 @@ import pandas as pd
 from ir2search import text
 from ir2search.files import write_text
 from ir2search.report.tables import ReportData
-from ir2search.runs import records
+from ir2search.runs import json_rows
 
 
 def write_tables(data: ReportData, answers: Sequence[dict[str, str]], target: Path) -> None:
@@ -31,7 +31,7 @@ def write_tables(data: ReportData, answers: Sequence[dict[str, str]], target: Pa
 
 def _table(front: pd.DataFrame) -> pd.DataFrame:
     """The front in words."""
-    rows = records(front)
+    rows = json_rows(front)
     columns = {
         "trial": [str(row["number"]) for row in rows],
         "validation": [_share(row["accuracy"], row["seed_accuracies"]) for row in rows],

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ir2search.files import read_json, read_json_lines
-from ir2search.runs.results import front_of, knee, minimised
+from ir2search.runs.tables import front_of, knee, minimised
 from ir2search.search.confirm import indistinguishable
 from ir2search.study.schema import Study
 

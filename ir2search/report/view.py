@@ -18,9 +18,8 @@ from ir2search.report.comparison import Comparison
 from ir2search.report.parameters import parameter_effects, parameter_values
 from ir2search.report.picks import budget_name, picks
 from ir2search.report.tables import ReportData
-from ir2search.runs import records
+from ir2search.runs import Run, json_rows
 from ir2search.runs.layout import trial_folder
-from ir2search.runs.results import trial_candidate
 from ir2search.space import TAP, Candidate
 from ir2search.study.objectives import OBJECTIVES, own_columns
 from ir2search.zoo import preset, presets
@@ -69,7 +68,7 @@ def answer(data: ReportData) -> list[dict[str, str]]:
     """What to take for which budget, in words: ``budget``, ``number``, ``accuracy``, ``test``."""
     name = budget_name(data.study)
     objective = None if name is None else OBJECTIVES[name]
-    rows = {row["number"]: row for row in records(data.front)}
+    rows = {row["number"]: row for row in json_rows(data.front)}
     answers = []
     for pick in picks(data.front, data.study):
         row = rows[pick.number]
@@ -124,7 +123,7 @@ def _columns(data: ReportData) -> dict[str, list[Any]]:
     }
     columns["on_front"] = trials["on_front"].tolist()
     columns["is_knee"] = [number in knee for number in trials["number"]]
-    columns["name"] = [text.network(row) for row in records(trials)]
+    columns["name"] = [text.network(row) for row in json_rows(trials)]
     for name in data.study.space.searched:
         columns[f"space.{_shown(name)}"] = _listed(parameter_values(trials, name))
     return columns
@@ -143,7 +142,7 @@ def _references(data: ReportData, folder: Path) -> list[dict[str, Any]]:
     """Costs of the paper's networks on these images, and of the best member's real twin."""
     if data.front.empty:
         return []
-    best = trial_candidate(folder, int(data.front["number"].iloc[0]))
+    best = Run.open(folder).candidate(int(data.front["number"].iloc[0]))
     found: dict[str, Candidate] = {}
     for name in presets():
         try:

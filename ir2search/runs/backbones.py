@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from ir2search.data import ImageData
 from ir2search.errors import CheckpointError, RunError, TrainingDiverged
 from ir2search.files import locked, read_json_lines, write_json
+from ir2search.runs.layout import BEST, CURVE
 from ir2search.seeds import derive_seed
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
 from ir2search.training import EpochResult, Interrupted, Recipe, load_network, train
-from ir2search.training.checkpoint import BEST, CURVE, discard_progress
+from ir2search.training.checkpoint import discard_progress
 
 FOLDER = "backbones"
 POLL = 0.5  # seconds between looks at whether another process has trained a backbone

@@ -1,31 +1,60 @@
-"""A run's folder: what is written where.
+"""A run's folder: the names of all files in it.
 
 ::
 
-    runs/<study>/
-      study.toml  environment.json     what was asked, and where it ran
-      modules/                         the study author's code, where it names any; SHA256SUMS
-      study.db                         Optuna's storage
-      trials/<number>/                 candidate.json, cost.json, curve.jsonl, *.safetensors;
-                                       latency.json, where the study asks for it
-      backbones/<candidate id>/        shared, where the study asks for a warm start
-      variants/<candidate id>/         what trials are compared with, see `variants`
+    runs/
+      .cache/                          decoded images, times of networks, measured information
+      <study>/
+        study.toml                     what was asked
+        environment.json               where it ran: one record a session
+        storage.json                   the storage's name, where it is not in this folder
+        study.journal                  Optuna's journal of the trials (``study.db`` in older runs)
+        modules/                       the study author's code, if any, and SHA256SUMS
+        trials/<number>/
+          candidate.json cost.json     the network, and what it costs by layer
+          latency.json                 what it takes on the runtime, where the study asks for it
+          curve.jsonl *.safetensors    learning curve, and weights
+          error.txt                    the traceback of a trial that failed
+          test.json                    what a front member reaches on the test images
+          seeds/<k>/                   a further training of a front member; result.json
+          information/  export/        what `analyze` and `export` write
+        backbones/<candidate id>/      shared backbones, for a warm start
+        variants/<candidate id>/       networks that trials are compared with
+        report/                        what `report` writes
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from ir2search.training.layout import BEST as BEST
+from ir2search.training.layout import CURVE as CURVE
+
+# beside the runs
+CACHE = ".cache"
+LATENCY_CACHE = "latency"  # in the cache: times of networks on the runtime
+# in a run's folder
 STUDY_FILE = "study.toml"
-CACHE = ".cache"  # beside the runs: decoded images, times of networks
-LATENCY_CACHE = "latency"  # in it: times of networks on the runtime
-CURVE = "curve.jsonl"  # in a trial's folder, like what follows
+ENVIRONMENT_FILE = "environment.json"
+STORAGE_FILE = "storage.json"
+JOURNAL_FILE = "study.journal"
+SQLITE_FILE = "study.db"
+TRIALS = "trials"
+BACKBONES = "backbones"
+VARIANTS = "variants"
+REPORT = "report"
+# in a trial's folder
+CANDIDATE_FILE = "candidate.json"
+COST_FILE = "cost.json"
 LATENCY_FILE = "latency.json"
+ERROR_FILE = "error.txt"
 TEST_FILE = "test.json"
-SEEDS = "seeds"  # one folder for each further seed,
-RESULT = "result.json"  # with what it gave
+SEEDS = "seeds"
+RESULT = "result.json"  # in the folder of a further seed
+INFORMATION = "information"
+EXPORT = "export"
 
 
 def trial_folder(folder: Path, number: int) -> Path:
     """Where a trial's files lie."""
-    return folder / "trials" / str(number)
+    return folder / TRIALS / str(number)

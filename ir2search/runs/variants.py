@@ -20,13 +20,12 @@ from ir2search.files import write_json
 from ir2search.interrupts import deferred_interrupts
 from ir2search.models.network import TappedNetwork
 from ir2search.runs.backbones import SharedBackbone, shared_backbone
-from ir2search.runs.layout import SEEDS
+from ir2search.runs.layout import BEST, SEEDS
 from ir2search.runs.saved import saved_study
 from ir2search.seeds import derive_seed
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
 from ir2search.training import Interrupted, load_network, pick_device, train
-from ir2search.training.checkpoint import BEST
 from ir2search.zoo import load_teacher
 
 FOLDER = "variants"

@@ -10,7 +10,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from ir2search.errors import InputError
 from ir2search.runs.saved import saved_study
-from ir2search.runs.storage import open_storage
+from ir2search.runs.storages import open_storage
 
 
 class _Quiet(WSGIRequestHandler):
@@ -44,7 +44,7 @@ def serve(folder: str | Path, host: str, port: int, *, on_ready: Callable[[str],
             "the dashboard is not installed; pip install 'ir2search[dashboard]'"
         ) from None
     folder = Path(folder)
-    storage = open_storage(folder, saved_study(folder))._storage
+    storage = open_storage(folder, saved_study(folder)).backend
     try:
         server = make_server(host, port, wsgi(storage), _Server, _Quiet)
     except OSError as error:

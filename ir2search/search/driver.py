@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import optuna
 import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -15,8 +14,18 @@ from ir2search.costs import Cost, cost
 from ir2search.errors import CandidateError, StudyError
 from ir2search.files import write_json
 from ir2search.runs.backbones import shared_backbone
-from ir2search.runs.layout import RESULT, TEST_FILE, trial_folder
-from ir2search.runs.results import RUNGS, front_of, recorded, state_of
+from ir2search.runs.layout import BEST, RESULT, TEST_FILE, trial_folder
+from ir2search.runs.records import (
+    Recorded,
+    costs_of_record,
+    read_record,
+    state_of,
+    trial_records,
+    write_record,
+)
+from ir2search.runs.status import ENDED
+from ir2search.runs.storages import RunStudy
+from ir2search.runs.tables import front_of, recorded_table
 from ir2search.search.confirm import further_seeds
 from ir2search.search.driver_locks import DriverLocks
 from ir2search.search.executors import (
@@ -37,7 +46,6 @@ from ir2search.space import Candidate, SearchSpace
 from ir2search.study.budget import over_budget, study_costs
 from ir2search.study.schema import Study
 from ir2search.training import Interrupted, TrainingResult, accuracy, load_network
-from ir2search.training.checkpoint import BEST
 
 EXHAUSTED = "the space holds no further candidate within the budget"
 STALE_PROPOSALS = 2  # so many proposals in a row with nothing new: take a new point at random
@@ -65,7 +73,7 @@ class Driver:
         self,
         study: Study,
         space: SearchSpace,
-        storage: optuna.Study,
+        storage: RunStudy,
         folder: Path,
         context: TrainingContext,
         device: torch.device,
@@ -90,6 +98,7 @@ class Driver:
         """Take up what was left running, then propose until all is trained; then test."""
         with self.locks.deciding():
             self._read()
+            self.storage.set_user_attr(ENDED, "")
         done = self.ledger.ended()
         self.observer.on_start(self.study, done, list(self.parked))
         self._search()
@@ -133,15 +142,15 @@ class Driver:
             state = self.ledger.learn(trial)
             if state not in ("waiting", "unfinished"):
                 continue
-            if not self.locks.is_free(trial.user_attrs):
+            recorded = read_record(trial)
+            if not self.locks.is_free(recorded.driver):
                 self.elsewhere.add(trial.number)
-                attributes = trial.user_attrs
-                if "candidate_id" in attributes:
-                    self.ledger.begin(trial.number, attributes["candidate_id"])
-                if "cost" in attributes:
-                    self.ledger.train(trial.number, trial.params, attributes["cost"])
+                if recorded.candidate_id is not None:
+                    self.ledger.begin(trial.number, recorded.candidate_id)
+                if recorded.cost is not None:
+                    self.ledger.train(trial.number, trial.params, recorded.cost)
                 continue
-            own = Trial(self.storage, trial._trial_id)
+            own = self.storage.live_trial(trial.number)
             if self.ledger.ladder.has(trial.number, len(self.ledger.ladder.levels) - 1):
                 self._complete(own)  # its driver was killed between the last rung and telling
             else:
@@ -205,7 +214,7 @@ class Driver:
         trial = self.parked.pop(number)
         candidate = self.space.candidate(trial.params)
         price = cost(candidate)
-        costs = trial.user_attrs["cost"]
+        costs = costs_of_record(read_record(trial))
         if (better := self._betters(costs)) is not None:
             self._stop(trial, better)
             return False
@@ -226,8 +235,7 @@ class Driver:
         except CandidateError as error:
             self._end(trial, TrialState.PRUNED, f"names no network: {error}")
             return False
-        trial.set_user_attr("candidate_id", candidate.id)
-        trial.set_user_attr("candidate", candidate.as_dict())
+        write_record(trial, Recorded(candidate_id=candidate.id, candidate=candidate.as_dict()))
         if self.ledger.seen.get(candidate.id, trial.number) != trial.number:
             self._repeat(trial, self.ledger.seen[candidate.id])
             return False
@@ -244,7 +252,7 @@ class Driver:
         folder = trial_folder(self.folder, trial.number)
         write_json(folder / "candidate.json", candidate.as_dict())
         write_json(folder / "cost.json", price.as_dict())
-        trial.set_user_attr("cost", costs)
+        write_record(trial, Recorded(cost=costs))
         self._submit(trial, candidate, price, costs, 0)
         return True
 
@@ -293,15 +301,20 @@ class Driver:
 
     def _measure(self, trial: Trial, level: int, result: TrainingResult) -> None:
         """Write down what a trial gave at a rung."""
-        best, attributes = result.best, trial.user_attrs
-        trial.set_user_attr("seconds", result.seconds)
-        trial.set_user_attr("best_epoch", best.epoch)
-        trial.set_user_attr("accuracy", best.validation_accuracy)
-        epochs = self.ledger.ladder.levels[level]
+        best, recorded = result.best, read_record(trial)
+        epochs, rungs = self.ledger.ladder.levels[level], None
         if self.study.rungs is not None:
-            reached = attributes.get(RUNGS, {}) | {str(epochs): best.validation_accuracy}
-            trial.set_user_attr(RUNGS, reached)
-        price = attributes["cost"]
+            rungs = (recorded.rungs or {}) | {epochs: best.validation_accuracy}
+        write_record(
+            trial,
+            Recorded(
+                seconds=result.seconds,
+                best_epoch=best.epoch,
+                accuracy=best.validation_accuracy,
+                rungs=rungs,
+            ),
+        )
+        price = costs_of_record(recorded)
         self.ledger.reach(trial.number, level, trial.params, price, best.validation_accuracy)
         if level + 1 < len(self.ledger.ladder.levels):
             self.parked[trial.number] = trial
@@ -312,13 +325,14 @@ class Driver:
 
     def _complete(self, trial: Trial) -> None:
         """End a trial that was trained to its end."""
-        attributes = trial.user_attrs
-        told = self.ledger.values(attributes["cost"], attributes["accuracy"])
+        recorded = read_record(trial)
+        assert recorded.accuracy is not None
+        told = self.ledger.values(costs_of_record(recorded), recorded.accuracy)
         self._end(trial, TrialState.COMPLETE, "trained", list(told.values()))
 
     def _stop(self, trial: Trial, reason: str) -> None:
         """End a trial that waits at a rung."""
-        epochs = max(map(int, trial.user_attrs[RUNGS]))
+        epochs = max(read_record(trial).rungs or {0: 0.0})
         whole = self.study.recipe.epochs
         self._end(trial, TrialState.PRUNED, f"stopped after {epochs} of {whole} epochs: {reason}")
 
@@ -334,20 +348,19 @@ class Driver:
 
     def _repeat(self, trial: Trial, original: int) -> None:
         """Answer a candidate that was met before with what it gave, as far as that is known."""
-        trial.set_user_attr("duplicate_of", original)
+        write_record(trial, Recorded(duplicate_of=original))
         state, values = self.ledger.outcomes.get(original, (TrialState.PRUNED, None))
         self._end(trial, state, f"same network as trial {original}", values)
 
     def _end(
         self, trial: Trial, state: TrialState, outcome: str, values: list[float] | None = None
     ) -> None:
-        trial.set_user_attr("outcome", outcome)
+        write_record(trial, Recorded(outcome=outcome))
         ended = self.storage.tell(trial, values, state)
-        self.ledger.end(trial.number, ended.user_attrs, state, values)
+        recorded = read_record(ended)
+        self.ledger.end(trial.number, recorded, state, values)
         named = self.ledger.named(values)
-        self.observer.on_trial_end(
-            trial.number, state_of(ended.state, ended.user_attrs), outcome, named
-        )
+        self.observer.on_trial_end(trial.number, state_of(ended.state, recorded), outcome, named)
 
     def _is_last(self) -> bool:
         """Whether no other driver trains for this study."""
@@ -370,10 +383,11 @@ class Driver:
             self._test(front)
             if self.study.confirm is not None:
                 self._confirm(further_seeds(self.study, self.folder, front))
+            self.storage.set_user_attr(ENDED, self.over or "all candidates are trained")
 
     def _front(self) -> list[tuple[int, Candidate]]:
-        table = recorded(self.storage, self.study)
         trials = self.storage.get_trials(deepcopy=False)
+        table = recorded_table(trial_records(trials), self.study)
         return [
             (int(number), self.space.candidate(trials[number].params))
             for number in front_of(table, self.study)["number"]

@@ -11,15 +11,13 @@ from __future__ import annotations
 import os
 import platform
 import secrets
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from optuna.trial import Trial
 
-DRIVER = "driver"  # a trial's attribute: who has it; empty for no one
+from ir2search.runs.records import Recorded, write_record
 
 
 class DriverLocks:
@@ -58,17 +56,16 @@ class DriverLocks:
     def take(self, trial: Trial) -> None:
         """Mark a trial as this driver's."""
         if self.shared:
-            trial.set_user_attr(DRIVER, self.name)
+            write_record(trial, Recorded(driver=self.name))
 
     def release(self, trial: Trial) -> None:
         """Leave a trial to whoever takes it."""
         if self.shared:
-            trial.set_user_attr(DRIVER, "")
+            write_record(trial, Recorded(driver=""))
 
-    def is_free(self, attributes: Mapping[str, Any]) -> bool:
-        """Whether a trial with these attributes is no living driver's."""
-        name = attributes.get(DRIVER, "")
-        return not self.shared or not name or not self._lives(name)
+    def is_free(self, driver: str | None) -> bool:
+        """Whether a trial that this driver had can be taken: it had none, or its process ended."""
+        return not self.shared or not driver or not self._lives(driver)
 
     def _lives(self, name: str) -> bool:
         if name == self.name:

@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ir2search.runs.results import RUNGS, State, state_of
+from ir2search.runs.records import Recorded, State, costs_of_record, read_record, state_of
 from ir2search.search.pruners.rungs import Ladder, Observations
 from ir2search.space import Candidate, SearchSpace
 from ir2search.study.objectives import MEDIAN, OBJECTIVES
@@ -73,14 +73,15 @@ class Ledger:
 
     def learn(self, trial: FrozenTrial) -> State:
         """Learn how a trial stands in the storage; what was known of it is not learned again."""
-        state = state_of(trial.state, trial.user_attrs)
+        recorded = read_record(trial)
+        state = state_of(trial.state, recorded)
         if trial.number in self.outcomes:
             return state
-        self._learn_rungs(trial)
-        if state == "waiting":
-            self.begin(trial.number, trial.user_attrs["candidate_id"])
+        self._learn_rungs(trial, recorded)
+        if state == "waiting" and recorded.candidate_id is not None:
+            self.begin(trial.number, recorded.candidate_id)
         elif trial.state.is_finished():
-            self.end(trial.number, trial.user_attrs, trial.state, trial.values)
+            self.end(trial.number, recorded, trial.state, trial.values)
         return state
 
     def count(self, proposed: list[FrozenTrial]) -> None:
@@ -125,17 +126,17 @@ class Ledger:
     def end(
         self,
         number: int,
-        attributes: Mapping[str, Any],
+        recorded: Recorded,
         state: TrialState,
         values: list[float] | None,
     ) -> None:
         """A trial ended. One that named no network, or repeats another, stands for nothing."""
         self.ladder.end(number)
-        if "candidate_id" not in attributes or "duplicate_of" in attributes:
+        if recorded.candidate_id is None or recorded.duplicate_of is not None:
             return
-        self.seen[attributes["candidate_id"]] = number
+        self.seen[recorded.candidate_id] = number
         self.outcomes[number] = (state, values)
-        if RUNGS in attributes or state in (TrialState.COMPLETE, TrialState.FAIL):
+        if recorded.rungs is not None or state in (TrialState.COMPLETE, TrialState.FAIL):
             self.begun.add(number)
 
     def values(self, costs: Mapping[str, Any], accuracy: float) -> dict[str, float]:
@@ -162,14 +163,13 @@ class Ledger:
             if number in self.begun
         ]
 
-    def _learn_rungs(self, trial: FrozenTrial) -> None:
-        attributes = trial.user_attrs
-        if "duplicate_of" in attributes:
+    def _learn_rungs(self, trial: FrozenTrial, recorded: Recorded) -> None:
+        if recorded.duplicate_of is not None:
             return
-        reached = dict(attributes.get(RUNGS, {}))
-        if trial.state == TrialState.COMPLETE:
-            reached[str(self.ladder.levels[-1])] = attributes["accuracy"]
+        reached = dict(recorded.rungs or {})
+        if trial.state == TrialState.COMPLETE and recorded.accuracy is not None:
+            reached[self.ladder.levels[-1]] = recorded.accuracy
         for epochs, best in reached.items():
-            level = self.ladder.levels.index(int(epochs))
+            level = self.ladder.levels.index(epochs)
             if not self.ladder.has(trial.number, level):
-                self.reach(trial.number, level, trial.params, attributes["cost"], best)
+                self.reach(trial.number, level, trial.params, costs_of_record(recorded), best)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ir2search.costs import Cost
-from ir2search.runs.results import State
+from ir2search.runs.records import State
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
 from ir2search.training import EpochResult

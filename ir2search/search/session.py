@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import optuna
 import torch
 
 from ir2search.environment import add_session
@@ -17,9 +16,9 @@ from ir2search.files import locked
 from ir2search.interrupts import deferred_interrupts
 from ir2search.runs.images import DATA, check_data
 from ir2search.runs.layout import CACHE
-from ir2search.runs.results import RunStatus, status
 from ir2search.runs.saved import check_claim, saved_study, write_study
-from ir2search.runs.storage import is_shared, open_storage, storage_errors
+from ir2search.runs.status import RunStatus, status
+from ir2search.runs.storages import RunStudy, is_shared, open_storage, storage_errors
 from ir2search.search.budget import check_budget
 from ir2search.search.driver import Driver
 from ir2search.search.driver_locks import DriverLocks
@@ -194,7 +193,7 @@ class _Session:
             with locked(self.folder):
                 self._drive(self._open(begin), should_stop)
 
-    def _open(self, begin: bool) -> optuna.Study:
+    def _open(self, begin: bool) -> RunStudy:
         if begin:
             write_study(self.folder, self.study)
         made = json.dumps(definition(self.study), sort_keys=True)
@@ -206,7 +205,7 @@ class _Session:
         add_session(self.folder, self.study.seed, self.device)
         return storage
 
-    def _drive(self, storage: optuna.Study, should_stop: Callable[[], bool]) -> None:
+    def _drive(self, storage: RunStudy, should_stop: Callable[[], bool]) -> None:
         space = self.study.space.with_data(self.context.data.image, self.context.data.classes)
         executor = self.make_executor(self.observer, should_stop)
         try:

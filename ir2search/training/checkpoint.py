@@ -22,10 +22,7 @@ from ir2search.errors import CheckpointError
 from ir2search.files import write_text
 from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate, build
-
-LAST = "last.safetensors"
-BEST = "best.safetensors"
-CURVE = "curve.jsonl"
+from ir2search.training.layout import BEST, CURVE, LAST
 
 
 def save_network(network: nn.Module, file: Path, metadata: Mapping[str, str] | None = None) -> None:

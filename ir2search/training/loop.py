@@ -18,7 +18,6 @@ from ir2search.models.network import TappedNetwork
 from ir2search.nn import keep_memory, restrict, sharpen
 from ir2search.space import Candidate, build
 from ir2search.training.checkpoint import (
-    BEST,
     load_fitting,
     load_network,
     load_progress,
@@ -28,6 +27,7 @@ from ir2search.training.checkpoint import (
 from ir2search.training.device import pick_device
 from ir2search.training.distillation import distillation_loss
 from ir2search.training.evaluation import accuracy
+from ir2search.training.layout import BEST
 from ir2search.training.recipe import Recipe
 from ir2search.training.statistics import RunningStatistics
 

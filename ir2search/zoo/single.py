@@ -23,7 +23,7 @@ from ir2search.errors import RunError
 from ir2search.files import locked, read_json, write_json
 from ir2search.space import Candidate
 from ir2search.training import EpochResult, accuracy, load_network, pick_device, train
-from ir2search.training.checkpoint import BEST
+from ir2search.training.layout import BEST
 from ir2search.training.recipe import Recipe
 from ir2search.zoo.named_recipes import named_recipe
 from ir2search.zoo.networks import named_candidate, presets

@@ -37,7 +37,7 @@ from optuna.trial import Trial
 import ir2search as ir
 from ir2search.costs import Cost
 from ir2search.runs.saved import write_study
-from ir2search.runs.storage import open_storage
+from ir2search.runs.storages import open_storage
 from ir2search.search.driver import Driver
 from ir2search.search.driver_locks import DriverLocks
 from ir2search.search.executors import JobResult, TrainingContext, TrainingJob

@@ -238,7 +238,7 @@ def test_data_for_a_study_that_reads_its_own(ir2search: Command, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "damaged", ["environment.json", "trials/0/curve.jsonl", "study.toml", "study.db"]
+    "damaged", ["environment.json", "trials/0/curve.jsonl", "study.toml", "study.journal"]
 )
 def test_a_damaged_file_of_a_run_is_named_and_kept(
     ir2search: Command, finished_run: Path, tmp_path: Path, damaged: str

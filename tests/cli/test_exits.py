@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,9 @@ import pytest
 import typer.main
 
 from ir2search.cli.app import app
+from ir2search.runs.saved import saved_study
+from ir2search.runs.status import ENDED
+from ir2search.runs.storages import open_storage
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -113,16 +117,18 @@ def test_what_fails_outside_of_us_is_exit_code_1(ir2search: Command, tmp_path: P
     assert re.fullmatch(r"ir2search: file: [^\n]+\n", done.stderr)
 
 
-def test_ctrl_c_is_exit_code_130(finished_run: Path) -> None:
-    """Watching a run that does not end, since it is asked for more."""
+def test_ctrl_c_is_exit_code_130(finished_run: Path, tmp_path: Path) -> None:
+    """The command watches a run whose driver was killed: it has not ended."""
+    folder = tmp_path / "quick"
+    shutil.copytree(finished_run, folder)
+    open_storage(folder, saved_study(folder), create=True).set_user_attr(ENDED, "")
     code = (
-        "import signal, sys, ir2search.runs.results as r; from ir2search.cli.app import main\n"
+        "import signal, sys; from ir2search.cli.app import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in the background
-        "r.RunStatus.has_ended = False\n"
         "sys.argv = ['ir2search', 'status', sys.argv[1], '--watch']; main()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(finished_run)],
+        [sys.executable, "-c", code, str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -12,15 +12,15 @@ import ir2search as ir
 from ir2search.errors import DataError, InputError, IR2SearchError
 from ir2search.files import write_json
 from ir2search.latency import time_on_runtime
-from ir2search.runs.results import pick_trial, trial_candidate
+from ir2search.runs import Run
 from ir2search.runtime import RuntimeTime, Setting, Timing, read_about, this_machine
 
 
 def test_each_format_is_read_back_and_does_what_the_trial_does(
     finished_run: Path, tmp_path: Path
 ) -> None:
-    number = pick_trial(finished_run, "best")
-    candidate = trial_candidate(finished_run, number)
+    number = Run.open(finished_run).pick("best")
+    candidate = Run.open(finished_run).candidate(number)
     weights = finished_run / "trials" / str(number) / "best.safetensors"
     network = ir.load_network(candidate, weights)
     images = torch.randn(4, *candidate.image)
@@ -47,7 +47,7 @@ def test_each_format_is_read_back_and_does_what_the_trial_does(
 
 def test_a_packed_file_is_as_large_as_its_cost_said(finished_run: Path, tmp_path: Path) -> None:
     done = ir.export_trial(finished_run, "knee", file=tmp_path / "a.packed")
-    price = ir.cost(trial_candidate(finished_run, pick_trial(finished_run, "knee")))
+    price = ir.cost(Run.open(finished_run).candidate(Run.open(finished_run).pick("knee")))
     header = 8 + int.from_bytes(done.file.read_bytes()[:8], "little")
     bits = sum(row.binary_parameters > 0 for row in price.rows)  # each ends in a whole byte
     assert 0 <= done.bytes - header - price.packed_bytes <= bits
@@ -78,7 +78,7 @@ def test_the_card_says_what_is_known(finished_run: Path, tmp_path: Path) -> None
 
 def test_the_card_has_the_time_that_the_run_measured(finished_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finished_run, tmp_path / "quick")
-    number = pick_trial(run, "best")
+    number = Run.open(run).pick("best")
     timing, here = Timing(2e-3, 1.9e-3, 2.2e-3, 1234), this_machine()
     time = RuntimeTime(timing, 1.0, Setting(threads=2, batch=4), here, 1)
     write_json(run / "trials" / str(number) / "latency.json", time.as_dict())

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,19 +25,17 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory, finished_run: Path) -> Path:
+def report(
+    tmp_path_factory: pytest.TempPathFactory,
+    finished_run: Path,
+    fail_trial: Callable[[Path, int, str], None],
+) -> Path:
     """The report of a run with further seeds and a failed trial whose reason is full of markup."""
     study = ir.load_study(finished_run / "study.toml")
     study = study.model_copy(update={"trials": 12, "confirm": Confirm(seeds=1)})
     folder = tmp_path_factory.mktemp("browser") / "quick"
     ir.run(study, folder, device="cpu")
-    with sqlite3.connect(folder / "study.db") as database:
-        database.execute("UPDATE trials SET state = 'FAIL' WHERE number = 0")
-        database.execute(
-            "UPDATE trial_user_attributes SET value_json = json_quote(?) "
-            "WHERE key = 'outcome' AND trial_id = 1",
-            (MARKUP,),
-        )
+    fail_trial(folder, 0, MARKUP)
     ir.write_report(folder)
     ir.write_comparison(folder, finished_run)
     return folder / "report"

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 import ir2search as ir
 from ir2search.errors import RunError
 from ir2search.report.comparison import coverage
-from ir2search.runs.results import minimised
+from ir2search.runs.tables import minimised
 from ir2search.study.schema import parse_study
 
 

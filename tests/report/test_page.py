@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import re
 import shutil
-import sqlite3
 import sys
 from collections import Counter
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,15 @@ from ir2search.study.schema import parse_study
 
 
 @pytest.fixture(scope="module")
-def reported_run(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reported_run(
+    finished_run: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    fail_trial: Callable[[Path, int, str], None],
+) -> Path:
     """A copy of the finished run, with one failed trial's reason full of markup, and its report."""
     folder = tmp_path_factory.mktemp("copy") / "quick"
     shutil.copytree(finished_run, folder)
-    with sqlite3.connect(folder / "study.db") as database:
-        database.execute("UPDATE trials SET state = 'FAIL' WHERE number = 0")
-        database.execute(
-            "UPDATE trial_user_attributes SET value_json = ? "
-            "WHERE key = 'outcome' AND trial_id = 1",
-            ('"<script>alert(1)</script>"',),
-        )
+    fail_trial(folder, 0, "<script>alert(1)</script>")
     ir.write_report(folder)
     return folder
 

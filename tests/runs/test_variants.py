@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 import ir2search as ir
 from ir2search.errors import RunError
-from ir2search.runs.results import trial_candidate
+from ir2search.runs import Run
 
 Told = list[tuple[str, int, int]]
 
@@ -30,7 +30,7 @@ def telling(told: Told) -> Callable[[str, int, int], None]:
 
 def test_a_variant_is_trained_as_a_trial_is_and_once(run_copy: Path) -> None:
     number = int(ir.front(run_copy)["number"].iloc[0])
-    candidate, data, told = trial_candidate(run_copy, number), ir.run_data(run_copy), Told()
+    candidate, data, told = Run.open(run_copy).candidate(number), ir.run_data(run_copy), Told()
     network = ir.train_variant(run_copy, candidate, data, device="cpu", on_epoch=telling(told))
     assert told == [("network", 1, 2), ("network", 2, 2)]
     of_trial = load_file(run_copy / "trials" / str(number) / "best.safetensors")
@@ -42,7 +42,7 @@ def test_a_variant_is_trained_as_a_trial_is_and_once(run_copy: Path) -> None:
 
 
 def test_further_seeds_differ_and_lie_beside_the_first(run_copy: Path) -> None:
-    candidate, data = trial_candidate(run_copy, 0), ir.run_data(run_copy)
+    candidate, data = Run.open(run_copy).candidate(0), ir.run_data(run_copy)
     networks = [
         ir.train_variant(run_copy, candidate, data, further_seed=seed, device="cpu")
         for seed in range(3)
@@ -54,7 +54,7 @@ def test_further_seeds_differ_and_lie_beside_the_first(run_copy: Path) -> None:
 
 
 def test_a_variant_stops_where_asked_and_goes_on(run_copy: Path) -> None:
-    candidate, data = replace(trial_candidate(run_copy, 0), threshold=0.7), ir.run_data(run_copy)
+    candidate, data = replace(Run.open(run_copy).candidate(0), threshold=0.7), ir.run_data(run_copy)
     told = Told()
     ir.train_variant(run_copy, candidate, data, until=1, device="cpu", on_epoch=telling(told))
     assert told == [("network", 1, 2)]

@@ -109,8 +109,7 @@ def test_a_trial_is_told_on_resuming_where_a_kill_came_just_before(
     monkeypatch.undo()
     start(quick, tmp_path / "run")
     start(quick, tmp_path / "whole")
-    storage = f"sqlite:///{tmp_path / 'run' / 'study.db'}"
-    trials = optuna.load_study(study_name="quick", storage=storage).trials
+    trials = ir.Run.open(tmp_path / "run").storage.trials
     assert all(trial.state.is_finished() for trial in trials)
     pd.testing.assert_frame_equal(numbers(tmp_path / "run"), numbers(tmp_path / "whole"))
 
@@ -223,11 +222,7 @@ def test_duplicates_are_answered_and_not_trained(quick: dict[str, Any], tmp_path
     duplicates = table[table["state"] == "duplicate"]
     assert len(duplicates) > 0
     assert not [n for n in duplicates["number"] if (tmp_path / f"run/trials/{n}").exists()]
-    import optuna
-
-    storage = optuna.load_study(
-        study_name="quick", storage=f"sqlite:///{tmp_path / 'run' / 'study.db'}"
-    )
+    storage = ir.Run.open(tmp_path / "run").storage
     for row in duplicates.itertuples():
         original = storage.trials[int(row.duplicate_of)]  # type: ignore[arg-type]
         assert storage.trials[int(row.number)].values == original.values  # type: ignore[arg-type]
@@ -284,13 +279,9 @@ def test_a_trial_that_needs_more_memory_than_there_is_is_recorded_and_the_study_
 def test_all_five_objectives_at_once_are_told_to_optuna_as_they_are(
     quick: dict[str, Any], tmp_path: Path
 ) -> None:
-    import optuna
-
     objectives = ["ops", "accuracy", "memory", "flops", "bops"]
     start({**quick, "trials": 3, "objectives": objectives}, tmp_path / "run")
-    storage = optuna.load_study(
-        study_name="quick", storage=f"sqlite:///{tmp_path / 'run' / 'study.db'}"
-    )
+    storage = ir.Run.open(tmp_path / "run").storage
     directions = [direction.name for direction in storage.directions]
     assert directions == ["MINIMIZE", "MAXIMIZE", "MINIMIZE", "MINIMIZE", "MINIMIZE"]
     table = ir.trials(tmp_path / "run").query("state == 'trained'").set_index("number")
@@ -384,17 +375,17 @@ def test_two_processes_do_not_run_one_study(quick: dict[str, Any], tmp_path: Pat
         pass
 
 
-@pytest.mark.parametrize("content", [b"", b"not a database at all" * 100])
+@pytest.mark.parametrize("content", [b"", b"not a journal at all\n" * 100])
 def test_a_corrupt_storage_is_named_and_kept(
     quick: dict[str, Any], tmp_path: Path, content: bytes
 ) -> None:
     start({**quick, "trials": 1}, tmp_path / "run")
-    (tmp_path / "run" / "study.db").write_bytes(content)
-    message = r"study\.db: cannot be used" if content else "has not started any trial yet"
+    (tmp_path / "run" / "study.journal").write_bytes(content)
+    message = r"study\.journal: damaged" if content else "has not started any trial yet"
     with pytest.raises(RunError, match=message):
         ir.status(tmp_path / "run")
     if content:
-        assert (tmp_path / "run" / "study.db").read_bytes() == content
+        assert (tmp_path / "run" / "study.journal").read_bytes() == content
 
 
 def test_what_goes_beyond_the_paper_can_be_searched(quick: dict[str, Any], tmp_path: Path) -> None:

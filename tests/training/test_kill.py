@@ -14,7 +14,8 @@ import torch
 from ir2search.errors import RunError
 from ir2search.space import Candidate, build
 from ir2search.training import Recipe, load_network
-from ir2search.training.checkpoint import BEST, CURVE, LAST, load_progress
+from ir2search.training.checkpoint import load_progress
+from ir2search.training.layout import BEST, CURVE, LAST
 from ir2search.zoo import TrainedNetwork, train_network
 
 KILLS = 50

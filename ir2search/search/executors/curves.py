@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from ir2search.runs.layout import CURVE
 from ir2search.search.executors.job import Listener, TrainingJob
 from ir2search.training import EpochResult
-from ir2search.training.checkpoint import CURVE
 
 
 class Curves:

@@ -17,6 +17,7 @@ from ir2search.errors import CheckpointError, InputError, StudyError, TrainingDi
 from ir2search.extensions import UserModule, load_modules
 from ir2search.files import locked
 from ir2search.runs.backbones import SharedBackbone
+from ir2search.runs.layout import BEST
 from ir2search.space import Candidate
 from ir2search.training import (
     EpochResult,
@@ -27,7 +28,7 @@ from ir2search.training import (
     load_network,
     train,
 )
-from ir2search.training.checkpoint import BEST, discard_progress
+from ir2search.training.checkpoint import discard_progress
 
 OUT_OF_MEMORY = (RuntimeError, MemoryError)  # torch says so by the first, and more besides
 PATIENCE = 120  # seconds for a worker whose driver died to notice it and leave a trial's folder

@@ -137,9 +137,7 @@ def test_the_best_go_on_and_the_others_are_stopped(quick: dict[str, Any], tmp_pa
     assert begun["epochs"].sum() < 0.8 * 6 * 4
     counts = ir.status(tmp_path / "run").counts
     assert counts["unfinished"] == counts["waiting"] == 0
-    storage = optuna.load_study(
-        study_name="quick", storage=f"sqlite:///{tmp_path / 'run' / 'study.db'}"
-    )
+    storage = ir.Run.open(tmp_path / "run").storage
     for trial in storage.trials:
         if trial.number in set(begun["number"]):
             curve = pd.read_json(

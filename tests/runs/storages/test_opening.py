@@ -194,12 +194,12 @@ def test_a_dead_drivers_trials_are_free_at_once(tmp_path: Path) -> None:
         ) as other:
             assert other.stdout is not None
             name = other.stdout.readline().strip()
-            assert not locks.is_free({"driver": name})
+            assert not locks.is_free(name)
             other.kill()
-        assert locks.is_free({"driver": name})
-        assert locks.is_free({"driver": ""})
-        assert locks.is_free({})
-        assert not locks.is_free({"driver": locks.name})
+        assert locks.is_free(name)
+        assert locks.is_free("")
+        assert locks.is_free(None)
+        assert not locks.is_free(locks.name)
 
 
 def test_drivers_decide_one_after_the_other(tmp_path: Path) -> None:
@@ -226,9 +226,9 @@ def test_drivers_decide_one_after_the_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("nonsense", "--storage nonsense: must be journal, the URL of a database server"),
-        ("sqlite:///a.db", "--storage sqlite:///a.db: must be .*; for SQLite leave it out"),
-        ("grpc://nowhere", "--storage grpc://nowhere: must be grpc://HOST:PORT"),
+        ("nonsense", "storage nonsense: must be journal, the URL of a database server"),
+        ("sqlite:///a.db", "storage sqlite:///a.db: must be .*; leave it out for a file"),
+        ("grpc://nowhere", "storage grpc://nowhere: must be grpc://HOST:PORT"),
         (
             f"postgresql+psycopg://me:{SECRET}@127.0.0.1:1/none",
             r"postgresql\+psycopg://me@127.0.0.1:1/none: cannot be used .*refused.*; mend that",
@@ -239,7 +239,7 @@ def test_drivers_decide_one_after_the_other(tmp_path: Path) -> None:
 def test_a_storage_that_cannot_be_had_is_named(
     quick: dict[str, Any], tmp_path: Path, url: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ir2search.runs.storage.CONNECT_TIMEOUT", 1)
+    monkeypatch.setattr("ir2search.runs.storages.server.CONNECT_TIMEOUT", 1)
     with pytest.raises(RunError, match=message) as raised:
         ir.run(parse_study(quick, "a.toml"), tmp_path / "run", device="cpu", storage=url)
     assert SECRET not in str(raised.value)

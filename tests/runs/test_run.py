@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import ir2search as ir
 from ir2search.errors import RunError
-from ir2search.runs import front_of, records
-from ir2search.runs.results import knee, minimised, pick_trial
+from ir2search.runs import Run, front_of, json_rows
+from ir2search.runs.tables import knee, minimised
 from ir2search.study import Study
 from ir2search.study.schema import parse_study
 
@@ -63,10 +63,10 @@ def test_the_knee_is_where_the_front_bends() -> None:
 
 def test_best_knee_or_a_number_picks_a_trial(finished_run: Path) -> None:
     front = ir.front(finished_run)
-    assert pick_trial(finished_run, "best") == front["number"].iloc[0]
-    assert pick_trial(finished_run, "knee") in set(front["number"])
+    assert Run.open(finished_run).pick("best") == front["number"].iloc[0]
+    assert Run.open(finished_run).pick("knee") in set(front["number"])
     trained = ir.trials(finished_run).query("state == 'trained'")["number"]
-    assert pick_trial(finished_run, str(trained.iloc[-1])) == trained.iloc[-1]
+    assert Run.open(finished_run).pick(str(trained.iloc[-1])) == trained.iloc[-1]
 
 
 @pytest.mark.parametrize("which", ["worst", "999", "-1", "1.0", ""])
@@ -74,7 +74,7 @@ def test_a_trial_that_there_is_not_is_answered_with_those_there_are(
     finished_run: Path, which: str
 ) -> None:
     with pytest.raises(RunError, match=r"give best, knee, or one of 0, "):
-        pick_trial(finished_run, which)
+        Run.open(finished_run).pick(which)
 
 
 def test_status_counts_every_trial_once(finished_run: Path) -> None:
@@ -85,7 +85,7 @@ def test_status_counts_every_trial_once(finished_run: Path) -> None:
 
 def test_records_are_plain_values_with_none_for_what_is_missing() -> None:
     frame = pd.DataFrame({"a": [0.1 + 0.2, None], "b": pd.array([2, None], dtype="Int64")})
-    assert records(frame.assign(c=[["x"], []])) == [
+    assert json_rows(frame.assign(c=[["x"], []])) == [
         {"a": pytest.approx(0.3, abs=1e-14), "b": 2, "c": ["x"]},
         {"a": None, "b": None, "c": []},
     ]

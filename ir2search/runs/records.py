@@ -1,0 +1,142 @@
+"""What is recorded of a trial: one schema for all that reads or writes it.
+
+Optuna keeps a trial's number, state, parameters and values. All else that this package records is
+in the trial's user attributes, under the names of the fields of `Recorded`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as validated
+
+from ir2search.errors import RunError
+
+State = Literal["trained", "stopped", "failed", "turned down", "duplicate", "waiting", "unfinished"]
+# these count towards the number of trials that a study asks for
+COUNTED: tuple[State, ...] = ("trained", "stopped", "failed", "waiting")
+STATES: dict[TrialState, State] = {
+    TrialState.COMPLETE: "trained",
+    TrialState.FAIL: "failed",
+    TrialState.PRUNED: "turned down",
+    TrialState.RUNNING: "unfinished",
+    TrialState.WAITING: "unfinished",
+}
+
+
+@validated(frozen=True, kw_only=True, config=ConfigDict(extra="ignore", allow_inf_nan=False))
+class Recorded:
+    """A trial's user attributes; None for what is not known (yet).
+
+    Attributes:
+        candidate_id: the network's.
+        candidate: the network's fields by name.
+        cost: its costs by column, see `ir2search.study.budget.study_costs`.
+        duplicate_of: the number of the trial that has the same network.
+        rungs: the best validation accuracy so far, by the epochs of each rung it reached.
+        accuracy: best validation accuracy, from 0 to 1.
+        best_epoch: the epoch of that accuracy, from 1.
+        seconds: time spent on the training.
+        outcome: how the trial ended, in words.
+        driver: the driver that has the trial; empty for none.
+    """
+
+    candidate_id: str | None = None
+    candidate: dict[str, Any] | None = None
+    cost: dict[str, Any] | None = None
+    duplicate_of: int | None = None
+    rungs: dict[int, float] | None = None
+    accuracy: float | None = None
+    best_epoch: int | None = None
+    seconds: float | None = None
+    outcome: str | None = None
+    driver: str | None = None
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial of a run, as the storage has it.
+
+    Attributes:
+        number: the trial's, from 0.
+        state: how it stands, in this package's words.
+        parameters: values of the searched parameters by name.
+        values: the objectives' values in the study's order; None for a trial that did not finish.
+        recorded: all else.
+    """
+
+    number: int
+    state: State
+    parameters: Mapping[str, Any]
+    values: tuple[float, ...] | None
+    recorded: Recorded
+
+
+_recorded = TypeAdapter(Recorded)
+
+
+def read_record(trial: FrozenTrial | optuna.Trial) -> Recorded:
+    """The user attributes of a trial.
+
+    Raises:
+        RunError: an attribute has a wrong type; the message names the trial and the attribute.
+    """
+    try:
+        return _recorded.validate_python(trial.user_attrs)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise RunError(
+            f"trial {trial.number}: {name} is damaged in the run's storage ({first['type']}); "
+            "put the storage back as it was"
+        ) from None
+
+
+def costs_of_record(recorded: Recorded) -> dict[str, Any]:
+    """The costs of a trial whose training was started: they are recorded before."""
+    assert recorded.cost is not None, "costs are recorded before the training"
+    return recorded.cost
+
+
+def write_record(trial: optuna.Trial, recorded: Recorded) -> None:
+    """Record what is known of a trial; fields that are None stay as they were."""
+    for field in fields(Recorded):
+        value = getattr(recorded, field.name)
+        if value is not None:
+            trial.set_user_attr(field.name, value)
+
+
+def trial_record(trial: FrozenTrial) -> TrialRecord:
+    """What the storage knows of a trial.
+
+    Raises:
+        RunError: an attribute has a wrong type.
+    """
+    recorded = read_record(trial)
+    values = None if trial.values is None else tuple(trial.values)
+    state = state_of(trial.state, recorded)
+    return TrialRecord(trial.number, state, trial.params, values, recorded)
+
+
+def trial_records(trials: Iterable[FrozenTrial]) -> list[TrialRecord]:
+    """The same of several trials."""
+    return [trial_record(trial) for trial in trials]
+
+
+def state_of(state: TrialState, recorded: Recorded) -> State:
+    """How a trial stands, in this package's words.
+
+    Args:
+        state: Optuna's.
+        recorded: of the trial.
+    """
+    if recorded.duplicate_of is not None and state.is_finished():
+        return "duplicate"
+    if recorded.rungs is not None and state in (TrialState.PRUNED, TrialState.RUNNING):
+        return "stopped" if state == TrialState.PRUNED else "waiting"
+    return STATES[state]

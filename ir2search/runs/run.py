@@ -1,0 +1,209 @@
+"""`Run`: a run's folder, opened once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ir2search.errors import RunError
+from ir2search.files import read_json_lines
+from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, trial_folder
+from ir2search.runs.records import TrialRecord, trial_records
+from ir2search.runs.saved import saved_study
+from ir2search.runs.storages import RunStudy, open_storage
+from ir2search.runs.tables import front_of, knee, trials_table
+from ir2search.space import Candidate, read_candidate
+from ir2search.study.schema import Study
+
+if TYPE_CHECKING:
+    from ir2search.data import ImageData
+    from ir2search.models.network import TappedNetwork
+    from ir2search.training import EpochResult
+
+
+class Run:
+    """A run: the study, its trials and their networks.
+
+    What does not change is read once. Trials are read anew by each call, as another process may be
+    training them.
+
+    Attributes:
+        folder: the run's.
+        study: the study that the run was made by.
+
+    >>> run = Run.open("runs/digits")  # doctest: +SKIP
+    >>> run.front()[["number", "accuracy", "ops"]]  # doctest: +SKIP
+    """
+
+    def __init__(self, folder: Path, study: Study) -> None:
+        self.folder = folder
+        self.study = study
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """Open the run in a folder.
+
+        Raises:
+            RunError: there is no run in the folder, or a module in it has changed.
+        """
+        folder = Path(folder)
+        return cls(folder, saved_study(folder))
+
+    @classmethod
+    def of(cls, run: Run | str | Path) -> Run:
+        """The run that a caller names by its folder, or has opened already."""
+        return run if isinstance(run, Run) else cls.open(run)
+
+    @property
+    def cache(self) -> Path:
+        """The folder beside the runs for what can be computed again."""
+        return self.folder.parent / CACHE
+
+    @cached_property
+    def storage(self) -> RunStudy:
+        """The Optuna study, to read.
+
+        Raises:
+            RunError: the run has not started any trial, or its storage cannot be read.
+        """
+        return open_storage(self.folder, self.study)
+
+    def records(self) -> list[TrialRecord]:
+        """All trials, as they are recorded, in their numbers' order."""
+        return trial_records(self.storage.get_trials(deepcopy=False))
+
+    def trials(self) -> pd.DataFrame:
+        """All trials, one a row, in their numbers' order.
+
+        Returns:
+            The columns ``number``, ``state``, ``outcome`` (why, in words), ``duplicate_of``,
+            ``candidate_id``, ``accuracy`` (best validation accuracy so far, from 0 to 1),
+            ``test_accuracy`` (front members only), the costs, ``seconds``, ``best_epoch``,
+            ``epochs`` trained so far, ``seed_accuracies`` and ``seed_test_accuracies`` (lists, the
+            trial's own first, then those of further seeds), and the candidate's fields.
+        """
+        return trials_table(self.records(), self.study, self.folder)
+
+    def front(self) -> pd.DataFrame:
+        """The trained trials that no other one dominates, best accuracy first.
+
+        Returns:
+            The columns of `trials`, indexed from 0.
+        """
+        return front_of(self.trials(), self.study)
+
+    def pick(self, which: str) -> int:
+        """The number of a trained trial.
+
+        Args:
+            which: ``"best"`` (accuracy), ``"knee"``, or a number.
+
+        Raises:
+            RunError: nothing is trained yet, or not that trial.
+        """
+        table = self.trials()
+        trained = table[table["state"] == "trained"]
+        if trained.empty:
+            raise RunError(
+                f"{self.folder}: no trial has finished training yet; run the study first"
+            )
+        if which in ("best", "knee"):
+            front = front_of(table, self.study)
+            return int(front["number"].iloc[0 if which == "best" else knee(front, self.study)])
+        if which.isdigit() and int(which) in set(trained["number"]):
+            return int(which)
+        known = ", ".join(str(number) for number in trained["number"])
+        raise RunError(
+            f"{self.folder}: no trained trial {which!r}; give best, knee, or one of {known}"
+        )
+
+    def folder_of(self, number: int) -> Path:
+        """The folder of a trial."""
+        return trial_folder(self.folder, number)
+
+    def candidate(self, number: int) -> Candidate:
+        """The network of a trial as a candidate.
+
+        Raises:
+            RunError: there is no such trial, or its training was never started.
+        """
+        return read_candidate(self.folder_of(number) / CANDIDATE_FILE)
+
+    def network(self, number: int) -> TappedNetwork:
+        """The network of a trial after its best epoch, on the CPU, in evaluation mode.
+
+        Raises:
+            RunError: there is no such trial, or it was not trained.
+        """
+        from ir2search.training import load_network
+
+        return load_network(self.candidate(number), self.folder_of(number) / BEST)
+
+    def curve(self, number: int) -> list[EpochResult]:
+        """The learning curve of a trial; empty where its training was never started."""
+        from ir2search.training import EpochResult
+
+        file = self.folder_of(number) / CURVE
+        return [EpochResult(**row) for row in read_json_lines(file)] if file.exists() else []
+
+    def data(self, path: str | Path | None = None) -> ImageData:
+        """The images of the run, split as the run split them.
+
+        Args:
+            path: the folder of images, where it is not where the run had it.
+
+        Raises:
+            RunError: the run was made on other images.
+            DataError: there are no images, or they cannot be read.
+        """
+        from ir2search.data import load_data
+        from ir2search.runs.images import check_data
+
+        place = None if path is None else Path(path)
+        images = load_data(self.study.data, place, self.cache, self.study.seed)
+        check_data(self.storage, images, self.folder)
+        return images
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+
+def trials(run: Run | str | Path) -> pd.DataFrame:
+    """All trials of a run, one a row; see `Run.trials` for the columns.
+
+    Args:
+        run: a run, or its folder.
+
+    Raises:
+        RunError: there is no run.
+    """
+    return Run.of(run).trials()
+
+
+def front(run: Run | str | Path) -> pd.DataFrame:
+    """The front of a run, best accuracy first; see `Run.front`.
+
+    Args:
+        run: a run, or its folder.
+
+    Raises:
+        RunError: there is no run.
+    """
+    return Run.of(run).front()
+
+
+def run_data(run: Run | str | Path, data: str | Path | None = None) -> ImageData:
+    """The images of a run, split as the run split them; see `Run.data`.
+
+    Args:
+        run: a run, or its folder.
+        data: the folder of images, where it is not where the run had it.
+
+    Raises:
+        RunError: there is no run, or it was made on other images.
+        DataError: there are no images, or they cannot be read.
+    """
+    return Run.of(run).data(data)

@@ -1,0 +1,111 @@
+"""How far a run is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import pandas as pd
+
+from ir2search.runs.records import COUNTED, State
+from ir2search.runs.run import Run
+from ir2search.runs.tables import front_of, json_rows, recorded_table, trials_table
+
+ENDED = "ended"  # the attribute of the Optuna study: why the run has ended; empty while it goes on
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far a run is.
+
+    Attributes:
+        name: of the study.
+        folder: of the run.
+        asked: how many candidates the study asks to train.
+        counts: trials by state: trained, stopped at a rung for good, failed, turned down,
+            duplicate, waiting at a rung, unfinished.
+        front: the front so far, see `Run.front`.
+        ended: why the run has ended; None while it goes on.
+    """
+
+    name: str
+    folder: Path
+    asked: int
+    counts: dict[str, int]
+    front: pd.DataFrame
+    ended: str | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run has ended, and its front is tested."""
+        return self.ended is not None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The status in values that JSON can hold."""
+        return {
+            "name": self.name,
+            "folder": str(self.folder),
+            "asked": self.asked,
+            "counts": self.counts,
+            "ended": self.ended,
+            "front": json_rows(self.front),
+        }
+
+
+def status(run: Run | str | Path) -> RunStatus:
+    """How far a run is.
+
+    Args:
+        run: a run, or its folder.
+
+    Raises:
+        RunError: there is no run.
+    """
+    run = Run.of(run)
+    records = run.records()
+    states = [record.state for record in records]
+    counts = {name: states.count(name) for name in get_args(State)}
+    members = set(front_of(recorded_table(records, run.study), run.study)["number"])
+    kept = [record for record in records if record.number in members]
+    front = front_of(trials_table(kept, run.study, run.folder), run.study)
+    ended = run.storage.user_attrs.get(ENDED) or _ended_before(run, counts, front)
+    return RunStatus(run.study.name, run.folder, run.study.trials, counts, front, ended)
+
+
+def watch(folder: str | Path, pause: float = 1.0) -> Iterator[RunStatus]:
+    """Give the status of a run at first and whenever it has changed, until the run has ended.
+
+    Args:
+        folder: the run's.
+        pause: seconds between looks, at least; longer where a look takes long.
+
+    Raises:
+        RunError: there is no run.
+    """
+    shown: dict[str, Any] | None = None
+    while True:
+        began = time.monotonic()
+        now = status(folder)
+        if now.as_dict() != shown:
+            shown = now.as_dict()
+            yield now
+        if now.has_ended:
+            return
+        time.sleep(max(pause, 4 * (time.monotonic() - began)))
+
+
+def _ended_before(run: Run, counts: dict[str, int], front: pd.DataFrame) -> str | None:
+    """Why an older run, which did not record it, has ended."""
+    if ENDED in run.storage.user_attrs:
+        return None
+    begun = sum(counts[state] for state in COUNTED)
+    going_on = counts["waiting"] + counts["unfinished"]
+    tested = bool(front["test_accuracy"].notna().all())
+    return (
+        "all candidates are trained"
+        if begun >= run.study.trials and not going_on and tested
+        else None
+    )

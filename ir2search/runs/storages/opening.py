@@ -1,0 +1,152 @@
+"""Open the storage of a run, and bind a shared one to the run's folder.
+
+The storage's name is saved in ``storage.json``, without a password. Later calls get the password
+from the server's own means: for PostgreSQL, ``PGPASSWORD`` or ``~/.pgpass``.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage
+
+from ir2search.errors import RunError
+from ir2search.files import read_json, write_json
+from ir2search.runs.layout import JOURNAL_FILE, SQLITE_FILE, STORAGE_FILE
+from ir2search.runs.storages.local import open_journal, open_sqlite
+from ir2search.runs.storages.names import GRPC, JOURNAL, storage_name, without_password
+from ir2search.runs.storages.server import is_rpc_error, open_proxy, open_server
+from ir2search.runs.storages.study import RunStudy
+from ir2search.study.objectives import OBJECTIVES
+from ir2search.study.schema import Study
+
+LOCAL = {None: SQLITE_FILE, JOURNAL: JOURNAL_FILE}  # files in the run's folder, by name
+
+
+def open_storage(
+    folder: Path,
+    study: Study,
+    url: str | None = None,
+    *,
+    definition: str = "",
+    create: bool = False,
+) -> RunStudy:
+    """Open the Optuna study of a run.
+
+    Args:
+        folder: the run's.
+        study: whose trials are kept there.
+        url: the storage's name; the saved one where left out.
+        definition: what the trials depend on; kept in a shared storage, and compared.
+        create: whether the caller writes: a storage that is missing is then made.
+
+    Raises:
+        RunError: the storage is missing, cannot be reached or read, or holds another study.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    name = storage_name(folder, url)
+    if name in LOCAL and not create and not (folder / LOCAL[name]).exists():
+        raise _not_started(folder)
+    with storage_errors(folder, name):
+        backend = _open(folder, name, writes=create)
+        if not create:
+            return _load(backend, study, folder)
+        optuna.create_study(
+            study_name=study.name,
+            storage=backend,
+            directions=[OBJECTIVES[objective].direction for objective in study.objectives],
+            load_if_exists=True,
+        )
+        opened = RunStudy(study.name, backend)
+        if name is not None and name not in LOCAL:
+            _bind(opened, folder, without_password(name), definition)
+    return opened
+
+
+def is_shared(folder: Path, url: str | None = None) -> bool:
+    """Whether several drivers may use the run's storage at once."""
+    return storage_name(folder, url) not in LOCAL
+
+
+@contextmanager
+def storage_errors(folder: Path, name: str | None = None) -> Iterator[None]:
+    """Turn what a storage raises into one sentence.
+
+    Args:
+        folder: the run's.
+        name: the storage's; the saved one where left out.
+
+    Raises:
+        RunError: in place of the storage's error.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_of_storage(error):
+            raise
+        name = name or storage_name(folder, None)
+        place = folder / LOCAL[name] if name in LOCAL else without_password(name or "")
+        raise RunError(
+            f"{place}: cannot be used as the study's storage: {_reason(error)}; "
+            "mend that and run the same command again"
+        ) from None
+
+
+def _load(backend: BaseStorage, study: Study, folder: Path) -> RunStudy:
+    try:
+        return RunStudy(study.name, backend)
+    except KeyError:
+        raise _not_started(folder) from None
+
+
+def _not_started(folder: Path) -> RunError:
+    return RunError(f"{folder}: the run has not started any trial yet; run it first")
+
+
+def _open(folder: Path, name: str | None, writes: bool) -> BaseStorage:
+    if name is None:
+        return open_sqlite((folder / SQLITE_FILE).resolve(), writes)
+    if name == JOURNAL:
+        return open_journal(folder / JOURNAL_FILE, writes)
+    return open_proxy(name) if name.startswith(GRPC) else open_server(name)
+
+
+def _bind(opened: RunStudy, folder: Path, name: str, definition: str) -> None:
+    """Bind a shared storage's study and the run's folder to each other, once.
+
+    Raises:
+        RunError: the study belongs to another folder, or is another study.
+    """
+    file = folder / STORAGE_FILE
+    if not file.exists():
+        write_json(file, {"url": name, "run": secrets.token_hex(8)})
+    token, attributes = read_json(file)["run"], opened.user_attrs
+    found = f"{name}: has a study {opened.study_name!r}"
+    hint = "name the study otherwise, or use another database"
+    if "run" not in attributes and opened.get_trials(deepcopy=False):
+        raise RunError(f"{found} that was not begun by `ir2search run`; {hint}")
+    if attributes.get("run", token) != token:
+        raise RunError(f"{found} of another run's folder; {hint}")
+    asked, made = json.loads(definition), json.loads(attributes.get("definition", definition))
+    for key in asked.keys() | made.keys():
+        if asked.get(key) != made.get(key):
+            raise RunError(f"{found} with another {key}; {hint}")
+    opened.set_user_attr("run", token)
+    opened.set_user_attr("definition", definition)
+
+
+def _is_of_storage(error: Exception) -> bool:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return isinstance(error, SQLAlchemyError | StorageInternalError) or is_rpc_error(error)
+
+
+def _reason(error: BaseException) -> str:
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    return str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]

@@ -1,0 +1,122 @@
+"""Storages that several drivers share: a database server, or Optuna's gRPC proxy in front of one.
+
+Each operation waits for a server that is away to come back.
+"""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+
+from ir2search.errors import MissingExtraError, RunError
+from ir2search.extras import require
+from ir2search.runs.storages.names import GRPC, without_password
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState, Retrying
+
+PATIENCE = 300.0  # seconds to wait for a database that is away
+CONNECT_TIMEOUT = 10  # seconds
+
+
+def open_server(url: str) -> BaseStorage:
+    """Connect to a database server by its SQLAlchemy URL.
+
+    Raises:
+        MissingExtraError: the driver of such a database is not installed.
+    """
+    settings: dict[str, Any] = {"pool_pre_ping": True}
+    if url.startswith("postgresql"):
+        settings["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT}
+    try:
+        database = optuna.storages.RDBStorage(url, engine_kwargs=settings)
+    except ImportError as error:
+        reason = str(error).split(".")[0]
+        raise MissingExtraError(
+            f"{without_password(url)}: its driver is not installed ({reason}); "
+            "pip install 'ir2search[cluster]'"
+        ) from None
+    weakref.finalize(database, database.engine.dispose)  # connections would stay open
+    return _patient(optuna.storages.get_storage(database))
+
+
+def open_proxy(url: str) -> BaseStorage:
+    """Connect to Optuna's gRPC proxy by ``grpc://HOST:PORT``.
+
+    Raises:
+        RunError: the address is malformed, or no proxy answers.
+        MissingExtraError: grpcio is not installed.
+    """
+    host, _, port = url.removeprefix(GRPC).rpartition(":")
+    if not host or not port.isdigit():
+        raise RunError(f"storage {url}: must be grpc://HOST:PORT")
+    require("grpc", extra="cluster")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
+        proxy.wait_server_ready(timeout=CONNECT_TIMEOUT)
+    except Exception as error:
+        if is_rpc_error(error) or isinstance(error, ConnectionError):
+            raise RunError(f"{url}: no storage proxy answers there; start one first") from None
+        raise
+    return _patient(proxy)
+
+
+def is_rpc_error(error: BaseException | None) -> bool:
+    """Whether this is gRPC's error; told by its name, as grpcio may not be installed."""
+    return any(kind.__name__ == "RpcError" for kind in type(error).__mro__)
+
+
+def _patient(storage: BaseStorage) -> BaseStorage:
+    """The storage, with operations that are tried again while the database is away."""
+    tenacity = require("tenacity", extra="cluster")
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_may_pass),
+        wait=tenacity.wait_exponential(multiplier=0.2, max=5),
+        stop=tenacity.stop_after_delay(PATIENCE),
+        before_sleep=lambda state: storage.remove_session(),  # its transaction is lost
+        reraise=True,
+    )
+    names = [name for name in dir(BaseStorage) if not name.startswith("_")]
+    methods = {name: _retried(retrying, getattr(storage, name)) for name in names}
+    patient: BaseStorage = type("PatientStorage", (BaseStorage,), methods)()
+    return patient
+
+
+def _retried(retrying: Retrying, operation: Callable[..., Any]) -> Any:
+    def call(*arguments: Any, **named: Any) -> Any:
+        for attempt in retrying.copy():
+            with attempt:
+                return _attempt(attempt.retry_state, operation, *arguments, **named)
+        return None
+
+    return staticmethod(call)
+
+
+def _attempt(
+    state: RetryCallState, operation: Callable[..., Any], *arguments: Any, **named: Any
+) -> Any:
+    try:
+        return operation(*arguments, **named)
+    except UpdateFinishedTrialError:
+        if state.attempt_number == 1:
+            raise
+        return True  # the attempt before succeeded, and only its answer was lost
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the database is only away: it restarts, or the network is down."""
+    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
+
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if isinstance(cause, DBAPIError) and cause.connection_invalidated:
+        return True
+    away = (OperationalError, InterfaceError, PendingRollbackError)
+    return isinstance(cause, away) or is_rpc_error(cause)

@@ -1,0 +1,28 @@
+"""A run's Optuna study."""
+
+from __future__ import annotations
+
+import optuna
+from optuna.storages import BaseStorage
+
+
+class RunStudy(optuna.Study):
+    """An Optuna study that knows its storage, so that its running trials can be continued.
+
+    Attributes:
+        backend: the storage.
+    """
+
+    def __init__(self, name: str, backend: BaseStorage) -> None:
+        super().__init__(study_name=name, storage=backend)
+        self.backend = backend
+
+    def live_trial(self, number: int) -> optuna.Trial:
+        """A trial that was started earlier, by this process or by another one.
+
+        Args:
+            number: the trial's number.
+        """
+        study_id = self.backend.get_study_id_from_name(self.study_name)
+        trial_id = self.backend.get_trial_id_from_study_id_trial_number(study_id, number)
+        return optuna.Trial(self, trial_id)

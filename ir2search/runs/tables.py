@@ -1,0 +1,136 @@
+"""Tables of trials: all of them, the front, and its knee."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import moocore
+import numpy as np
+import pandas as pd
+
+from ir2search.files import read_json
+from ir2search.runs.layout import CURVE, RESULT, SEEDS, TEST_FILE, trial_folder
+from ir2search.runs.records import TrialRecord
+from ir2search.space import Candidate
+from ir2search.study.objectives import OBJECTIVES, own_columns
+from ir2search.study.schema import Study
+
+RECORDED = ("outcome", "duplicate_of", "candidate_id", "accuracy", "seconds", "best_epoch")
+COLUMNS = (
+    "number", "state", "outcome", "duplicate_of", "candidate_id", "accuracy", "test_accuracy",
+    "ops", "flops", "bops", "memory_bytes", "parameters", "binary_parameters",
+    "seconds", "best_epoch", "epochs", "seed_accuracies", "seed_test_accuracies",
+    *(name for name in Candidate().as_dict() if name != "image"), "image",
+)  # fmt: skip
+# columns that come from a trial's files
+FROM_FILES = ("test_accuracy", "epochs", "seed_accuracies", "seed_test_accuracies")
+# columns of whole numbers, which are empty for a trial without a network
+WHOLE = (
+    "duplicate_of", "flops", "bops", "parameters", "binary_parameters", "best_epoch",
+    "depth", "fusion_channels", "fusion_group_size", "classes",
+)  # fmt: skip
+
+
+def trials_table(trials: Iterable[TrialRecord], study: Study, folder: Path) -> pd.DataFrame:
+    """One row a trial: what is recorded of it, and what its files add.
+
+    Args:
+        trials: in the order of the rows.
+        study: whose objectives may add columns.
+        folder: the run's.
+
+    Returns:
+        The columns that `ir2search.trials` documents.
+    """
+    table = recorded_table(trials, study)
+    pairs = zip(table["number"], table["accuracy"], strict=True)
+    rows = [_from_files(trial_folder(folder, number), accuracy) for number, accuracy in pairs]
+    added = pd.DataFrame(rows, columns=list(FROM_FILES), index=table.index)
+    added = added.astype({"test_accuracy": "float64", "epochs": "int64"})
+    own = [name for name in table.columns if name not in COLUMNS]
+    return table.join(added)[[*COLUMNS, *own]]
+
+
+def recorded_table(trials: Iterable[TrialRecord], study: Study) -> pd.DataFrame:
+    """One row a trial: only what is recorded of it, without its files."""
+    columns = [name for name in COLUMNS if name not in FROM_FILES]
+    columns += own_columns(study.costs)
+    rows = [_row(trial) for trial in trials]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(WHOLE, "Int64"))
+
+
+def front_of(table: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The trained trials that no other one dominates, best accuracy first.
+
+    Of trials with equal objectives the first one stays.
+
+    Args:
+        table: of trials.
+        study: with its objectives.
+    """
+    trained = table[table["state"] == "trained"]
+    if len(trained):
+        trained = trained[moocore.is_nondominated(minimised(trained, study))]
+    return trained.sort_values("accuracy", ascending=False).reset_index(drop=True)
+
+
+def minimised(table: pd.DataFrame, study: Study) -> np.ndarray:
+    """The objectives as numbers to minimise, (rows, objectives) float64.
+
+    Accuracy becomes the error, 1 - accuracy.
+    """
+    columns = []
+    for name in study.objectives:
+        column = table[OBJECTIVES[name].column].to_numpy(dtype=np.float64, na_value=np.nan)
+        columns.append(1 - column if name == "accuracy" else column)
+    return np.stack(columns, axis=1)
+
+
+def knee(front: pd.DataFrame, study: Study) -> int:
+    """Position of a front's knee: the member farthest below the plane through the extremes.
+
+    With each objective scaled to [0, 1] over the front, it has the least sum (Das, "On
+    characterizing the 'knee' of the Pareto curve", Structural Optimization 1999).
+    """
+    values = minimised(front, study)
+    spread = np.ptp(values, axis=0)
+    scaled = (values - values.min(axis=0)) / np.where(spread > 0, spread, 1)
+    return int(scaled.sum(axis=1).argmin())
+
+
+def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A table's rows in values that JSON can hold, None for what is missing."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
+    return rows
+
+
+def _row(trial: TrialRecord) -> dict[str, Any]:
+    recorded = trial.recorded
+    row: dict[str, Any] = {"number": trial.number, "state": trial.state}
+    row |= {name: getattr(recorded, name) for name in RECORDED}
+    return row | (recorded.cost or {}) | (recorded.candidate or {})
+
+
+def _from_files(folder: Path, accuracy: float | None) -> dict[str, Any]:
+    """What a trial's files add, with the results of its further seeds."""
+    names = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+    test_accuracy = read_json(folder / TEST_FILE)["test_accuracy"] if TEST_FILE in names else None
+    results = [{"accuracy": accuracy, "test_accuracy": test_accuracy}]
+    if SEEDS in names:
+        files = (folder / SEEDS).glob(f"*/{RESULT}")
+        results += map(read_json, sorted(files, key=lambda file: int(file.parent.name)))
+    return {
+        "test_accuracy": test_accuracy,
+        "epochs": len((folder / CURVE).read_bytes().splitlines()) if CURVE in names else 0,
+        "seed_accuracies": _present(result["accuracy"] for result in results),
+        "seed_test_accuracies": _present(result["test_accuracy"] for result in results),
+    }
+
+
+def _present(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None and not math.isnan(value)]

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import ir2search as ir
+from ir2search.runs import watch
+from ir2search.runs.saved import saved_study
+from ir2search.runs.status import ENDED
+from ir2search.runs.storages import open_storage
+
+
+def copy_that_ended(run: Path, target: Path, ended: str) -> Path:
+    shutil.copytree(run, target)
+    open_storage(target, saved_study(target), create=True).set_user_attr(ENDED, ended)
+    return target
+
+
+def test_a_run_that_trained_all_candidates_has_ended(finished_run: Path) -> None:
+    status = ir.status(finished_run)
+    assert status.has_ended
+    assert status.ended == "all candidates are trained"
+    assert [each.front["number"].tolist() for each in watch(finished_run)] == [
+        status.front["number"].tolist()
+    ]
+
+
+def test_a_run_that_goes_on_has_not_ended(finished_run: Path, tmp_path: Path) -> None:
+    assert not ir.status(copy_that_ended(finished_run, tmp_path / "a", "")).has_ended
+
+
+def test_a_run_that_met_a_limit_has_ended(finished_run: Path, tmp_path: Path) -> None:
+    run = copy_that_ended(finished_run, tmp_path / "a", "12 epochs are spent")
+    assert ir.status(run).ended == "12 epochs are spent"
+    assert len(list(watch(run))) == 1
