@@ -1,11 +1,11 @@
-"""Backbones that candidates share, trained once, from which their trainings start.
+"""Shared backbones: trained once, and the start of several candidates' trainings.
 
-Candidates that differ only in recovery and restriction have one backbone. With a ``[warm_start]``
-it is trained by itself, once for all of them, and each is then only fine-tuned::
+Candidates that differ only in recovery and restriction have the same backbone. With a
+``[warm_start]`` section it is trained once for all of them, and each candidate is fine-tuned from
+it. In the run's folder::
 
-    runs/<study>/backbones/
-      <candidate id>/                  a backbone: candidate.json, curve.jsonl, *.safetensors
-      <candidate id>/seeds/<k>/        the same from the k-th further seed, for ``[confirm]``
+    backbones/<candidate id>/             candidate.json, curve.jsonl, *.safetensors
+    backbones/<candidate id>/seeds/<k>/   the same from the k-th further seed, for ``[confirm]``
 """
 
 from __future__ import annotations
@@ -21,26 +21,25 @@ from torch import Tensor, nn
 from ir2search.data import ImageData
 from ir2search.errors import CheckpointError, RunError, TrainingDiverged
 from ir2search.files import locked, read_json_lines, write_json
-from ir2search.runs.layout import BEST, CURVE
+from ir2search.runs.layout import BACKBONES, BEST, CANDIDATE_FILE, CURVE, SEEDS
 from ir2search.seeds import derive_seed
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
 from ir2search.training import EpochResult, Interrupted, Recipe, load_network, train
 from ir2search.training.checkpoint import discard_progress
 
-FOLDER = "backbones"
-POLL = 0.5  # seconds between looks at whether another process has trained a backbone
+POLL = 0.5  # seconds between attempts to take over from another process
 
 
 @dataclass(frozen=True)
 class SharedBackbone:
-    """A backbone that is trained once, by whichever process needs it first.
+    """A backbone that the first process that needs it trains.
 
     Attributes:
-        candidate: it, without recovery or restriction.
-        recipe: of its training.
-        folder: where its checkpoints are.
-        seed: of its training.
+        candidate: the backbone, without recovery or restriction.
+        recipe: how it is trained.
+        folder: where its checkpoints are kept.
+        seed: the seed of its training.
     """
 
     candidate: Candidate
@@ -58,21 +57,24 @@ class SharedBackbone:
         on_step: Callable[[float], None] = lambda progress: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> dict[str, Tensor]:
-        """Its weights and buffers by name after its best epoch; trained now if it was not yet.
+        """The weights after the best epoch; the backbone is trained now if it was not yet.
 
-        While another process trains it, this one waits. A damaged checkpoint costs a training.
+        While another process trains it, this one waits. A damaged checkpoint is trained again.
 
         Args:
-            data: as for `train`, like all that follow.
-            device: likewise.
-            teacher: likewise.
-            on_epoch: likewise.
-            on_step: likewise.
-            should_stop: likewise; asked while it waits, too.
+            data: the images.
+            device: where it is trained.
+            teacher: the teacher of the recipe's distillation, if it has one.
+            on_epoch: called after each epoch.
+            on_step: called before each step with the epochs trained so far.
+            should_stop: called before each step, and while this process waits.
+
+        Returns:
+            Weights and buffers by name.
 
         Raises:
             TrainingDiverged: a loss was not finite.
-            Interrupted: ``should_stop`` said so.
+            Interrupted: ``should_stop`` returned true.
         """
 
         def trained() -> dict[str, Tensor]:
@@ -90,8 +92,8 @@ class SharedBackbone:
             )
             return load_network(self.candidate, self.folder / BEST).state_dict()
 
-        with _in_turn(self.folder, should_stop):
-            write_json(self.folder / "candidate.json", self.candidate.as_dict())
+        with _locked(self.folder, should_stop):
+            write_json(self.folder / CANDIDATE_FILE, self.candidate.as_dict())
             try:
                 return trained()
             except CheckpointError:
@@ -104,36 +106,38 @@ class SharedBackbone:
 def shared_backbone(
     study: Study, folder: Path, candidate: Candidate, further_seed: int = 0
 ) -> SharedBackbone | None:
-    """The backbone that a candidate's training starts from; None where that is from scratch.
+    """The backbone that a candidate's training starts from.
 
     Args:
-        study: asks for it.
+        study: whose ``warm_start`` asks for backbones.
         folder: the run's.
-        candidate: to be trained.
-        further_seed: 0 for the backbone that the search starts from, k for one from the k-th
-            further seed.
+        candidate: the network to train.
+        further_seed: 0 for the backbone of the search, k for the one of the k-th further seed.
+
+    Returns:
+        The backbone; None where candidates are trained from scratch.
     """
     if study.warm_start is None:
         return None
     backbone = candidate.backbone_only()
-    place = folder.resolve() / FOLDER / backbone.id
+    own = folder.resolve() / BACKBONES / backbone.id
     return SharedBackbone(
-        backbone,
-        replace(study.recipe, epochs=study.warm_start.epochs),
-        place / "seeds" / str(further_seed) if further_seed else place,
-        derive_seed(study.seed, "backbone", backbone.id, further_seed),
+        candidate=backbone,
+        recipe=replace(study.recipe, epochs=study.warm_start.epochs),
+        folder=own / SEEDS / str(further_seed) if further_seed else own,
+        seed=derive_seed(study.seed, "backbone", backbone.id, further_seed),
     )
 
 
 def backbone_curves(folder: Path) -> list[list[EpochResult]]:
     """The learning curves of the backbones that a run's search started from."""
-    files = sorted((folder / FOLDER).glob(f"*/{CURVE}"))
+    files = sorted((folder / BACKBONES).glob(f"*/{CURVE}"))
     return [[EpochResult(**row) for row in read_json_lines(file)] for file in files]
 
 
 @contextmanager
-def _in_turn(folder: Path, should_stop: Callable[[], bool]) -> Iterator[None]:
-    """Work in a folder alone, as soon as no other process does."""
+def _locked(folder: Path, should_stop: Callable[[], bool]) -> Iterator[None]:
+    """Wait until no other process works in a folder, and keep it for this one."""
     with ExitStack() as stack:
         while True:
             try:

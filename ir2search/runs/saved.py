@@ -1,4 +1,4 @@
-"""The study that a run's folder was made by: written once, compared from then on."""
+"""The study in a run's folder: written when the run begins, and compared when it continues."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from ir2search.study.schema import Study, load_study
 from ir2search.study.serialise import definition, study_as_dict
 
 
-def check_claim(folder: Path, study: Study) -> None:
-    """Check that ``folder`` is free, or is the run of ``study``.
+def check_folder(folder: Path, study: Study) -> None:
+    """Check that a folder is empty, or is the run of this study.
 
     Raises:
-        RunError: it holds something else; nothing of it is changed.
+        RunError: the folder holds something else; nothing in it is changed.
     """
     file = folder / STUDY_FILE
     if file.exists():
         _check_same(study, saved_study(folder), folder)
     elif folder.exists() and any(path.name != ".lock" for path in folder.iterdir()):
-        raise RunError(f"{folder}: holds files but no {STUDY_FILE}; choose another --runs folder")
+        raise RunError(f"{folder}: holds files but no {STUDY_FILE}; choose another folder")
 
 
 def write_study(folder: Path, study: Study) -> None:
-    """Make ``folder`` the run of ``study``."""
+    """Write a study, and the modules it names, into the folder of its run."""
     for module in study.modules:
         if module.source is not None:
             write_text(folder / module.saved_as(), module.source)
@@ -41,10 +41,10 @@ def write_study(folder: Path, study: Study) -> None:
 
 
 def saved_study(folder: Path) -> Study:
-    """The study that a run's folder was made by.
+    """Read the study that a run's folder was made by.
 
     Raises:
-        RunError: it is no run's folder, or a module in it has changed.
+        RunError: there is no run in the folder, or a module in it has changed.
     """
     if not (folder / STUDY_FILE).is_file():
         near = sorted(path.parent.name for path in folder.parent.glob(f"*/{STUDY_FILE}"))
@@ -60,7 +60,7 @@ def _check_same(study: Study, saved: Study, folder: Path) -> None:
         if asked.get(name) != made.get(name):
             raise RunError(
                 f"{folder}: made by another study file: {_difference(name, asked, made)}; "
-                "choose another --runs folder or name the study otherwise"
+                "choose another folder, or give the study another name"
             )
 
 

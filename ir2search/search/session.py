@@ -16,7 +16,7 @@ from ir2search.files import locked
 from ir2search.interrupts import deferred_interrupts
 from ir2search.runs.images import DATA, check_data
 from ir2search.runs.layout import CACHE
-from ir2search.runs.saved import check_claim, saved_study, write_study
+from ir2search.runs.saved import check_folder, saved_study, write_study
 from ir2search.runs.status import RunStatus, status
 from ir2search.runs.storages import RunStudy, is_shared, open_storage, storage_errors
 from ir2search.search.budget import check_budget
@@ -94,7 +94,7 @@ def run(
         study = study.model_copy(update={"data": replace(study.data, path=str(path.resolve()))})
     space = study.space.with_data(context.data.image, context.data.classes)
     check_budget(study, space, LatencyTimer(study, folder.parent))
-    check_claim(folder, study)
+    check_folder(folder, study)
     shared = is_shared(folder, storage)
 
     def make_executor(listener: RunObserver, should_stop: Callable[[], bool]) -> Executor:
