@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 SYSTEM ?= yes
 MOASHA := .venv-moasha
+OLDEST := .venv-oldest
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test unit docs lint bench-training bench-agreement bench-streaming bench-search bench-warm-start \
+.PHONY: demo test unit docs lint oldest bench-training bench-agreement bench-streaming bench-search bench-warm-start \
 	bench-overhead bench-information bench-latency bench-report browser truth lock clean
 
 demo: $(VENV)/.installed
@@ -104,9 +105,22 @@ $(MOASHA)/.tried:
 	  || { echo "syne-tune cannot be installed here: the benchmark runs without MOASHA"; rm -r $(MOASHA)/bin; }
 	touch $@
 
+# The oldest versions that pyproject.toml allows, with the quick tests. Needs Python 3.11 and, where
+# pip's index has torch with CUDA only, some gigabytes.
+QUICK := tests/nn tests/models tests/costs tests/study tests/test_space.py tests/cli/test_imports.py
+oldest:
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet uv
+	$(OLDEST)/bin/uv pip compile --quiet --resolution lowest-direct --extra all pyproject.toml \
+	  --output-file $(OLDEST)/oldest.txt
+	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/oldest.txt --editable '.[all]' \
+	  pytest pytest-timeout pytest-xdist hypothesis
+	$(OLDEST)/bin/pytest -n auto $(QUICK)
+	$(OLDEST)/bin/ir2search run digits --trials 2 --runs $(OLDEST)/runs
+
 # Writes the versions of this environment to constraints.txt.
 lock: $(VENV)/.installed-dev
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > constraints.txt
 
 clean:
-	rm -rf $(VENV) $(MOASHA) runs
+	rm -rf $(VENV) $(MOASHA) $(OLDEST) runs

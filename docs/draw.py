@@ -1,8 +1,8 @@
-"""Draw the figures that explain the method, with the package itself.
+"""Draw the figures of the documentation with the package itself.
 
     python docs/draw.py runs/digits
 
-writes docs/figures/. Restriction is drawn on the run's most accurate network.
+writes docs/figures/. The figure of restriction uses the run's most accurate network.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DIGITS = 8
 
 
 def surrogate_figure() -> Figure:
-    """The sign, and the slopes that take the place of its own in the backward pass."""
+    """The sign, and the surrogate gradients that replace its own in the backward pass."""
     figure = Figure(figsize=(7, 2.6))
     forward, backward = figure.subplots(1, 2)
     x = torch.linspace(-1.6, 1.6, 1281)
@@ -43,14 +43,14 @@ def surrogate_figure() -> Figure:
     forward.set(title="forward: one bit", xlabel="x", ylabel="q(x)", yticks=(-1, 1))
     backward.plot(x, signs(x, "polynomial")[1], label="activations: polynomial")
     backward.plot(x, signs(x, "straight-through")[1], label="weights: straight-through")
-    backward.set(title="backward: surrogate slopes", xlabel="x", ylabel="dq/dx")
+    backward.set(title="backward: surrogate gradients", xlabel="x", ylabel="dq/dx")
     backward.legend(loc="upper right", fontsize=8)
     backward.set_ylim(-0.1, 2.6)
     return figure
 
 
 def signs(x: torch.Tensor, estimator: Estimator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values and gradients of the sign at points (n,), as the package trains with them."""
+    """Values (n,) and surrogate gradients (n,) of the sign at points (n,)."""
     x = x.clone().requires_grad_()
     values = ESTIMATORS[estimator](x, 1.0)
     values.sum().backward()
@@ -59,7 +59,7 @@ def signs(x: torch.Tensor, estimator: Estimator) -> tuple[torch.Tensor, torch.Te
 
 
 def restriction_figure(run: Path) -> Figure:
-    """Digits, a network's attention on them, and what thresholds leave of them."""
+    """Digits, a network's attention on them, and the images restricted at several thresholds."""
     images, attention, restricted = attended(run)
     rows = {"image": images, "attention": attention}
     rows |= {f"λ = {threshold}": left for threshold, left in restricted.items()}
@@ -76,9 +76,9 @@ def restriction_figure(run: Path) -> Figure:
 
 
 def attended(run: Path) -> tuple[np.ndarray, np.ndarray, dict[float, np.ndarray]]:
-    """Validation images (n, H, W), attention (n, h, w), and restricted images by threshold.
+    """Validation images (n, H, W), attention maps (n, h, w), restricted images by threshold.
 
-    What a threshold blanks has the value of the data's mean, 0 after normalisation.
+    A restricted pixel has the value of the data's mean, which is 0 after normalisation.
     """
     front = ir.front(run)
     trial = run / "trials" / str(front.loc[front["accuracy"].idxmax(), "number"])
@@ -96,7 +96,7 @@ def attended(run: Path) -> tuple[np.ndarray, np.ndarray, dict[float, np.ndarray]
 
 
 def recovery_figure() -> Figure:
-    """Operations of the paper's ResNet-20 by how its recovery fuses."""
+    """Operations of the paper's ResNet-20 by fusion and fusion ratio."""
     figure = Figure(figsize=(4.6, 2.8))
     axis = figure.subplots()
     base = ir.preset("cifar-resnet20")
@@ -112,7 +112,7 @@ def recovery_figure() -> Figure:
     return figure
 
 
-BOXES = {  # of the CIFAR ResNet-20: what is in them, colour
+BOXES = {  # of the CIFAR ResNet-20: text, colour
     "stem\n16 x 32 x 32": "#ffffff",
     "stage 1\n16 x 32 x 32": "#cfe3f1",
     "stage 2\n32 x 16 x 16": "#cfe3f1",
@@ -123,7 +123,7 @@ BOXES = {  # of the CIFAR ResNet-20: what is in them, colour
 
 
 def network_figure() -> Figure:
-    """Where a network is tapped, and where the taps are fused."""
+    """The taps of a network and the place where they are fused."""
     figure = Figure(figsize=(7, 2.2))
     axis = figure.subplots()
     axis.set(xlim=(-0.45, 5.5), ylim=(-0.35, 1.15))
@@ -148,7 +148,7 @@ KINDS = ("binary convolutions / 64", "first layer", "shortcuts", "recovery", "la
 
 
 def costs_figure() -> Figure:
-    """Where the operations of the paper's networks are."""
+    """The share of each kind of layer in the operations of the paper's networks."""
     figure = Figure(figsize=(7, 2.4))
     axis = figure.subplots()
     names = ("cifar-resnet20", "cifar-resnet18", "imagenet-resnet18-A", "imagenet-resnet18-D")
@@ -174,13 +174,13 @@ def operations_by_kind(name: str) -> pd.Series:
 
 
 def rungs_figure() -> Figure:
-    """Networks of the table of the truth on a ladder of rungs: who is trained for how long."""
+    """Recorded learning curves, and the rung up to which successive halving trains each."""
     truth = pd.read_parquet(TRUTH)
     truth = truth[truth["seed"] == 0]
     chosen = truth["candidate_id"].drop_duplicates().sample(27, random_state=1)
     curves = [truth[truth["candidate_id"] == name].set_index("epoch") for name in chosen]
     levels = Rungs(minimum=1, factor=3).levels(27)
-    reached = climbed(curves, levels)
+    reached = epochs_trained(curves, levels)
     figure = Figure(figsize=(7, 3.2))
     axis = figure.subplots()
     for curve, end in zip(curves, reached, strict=True):
@@ -195,12 +195,15 @@ def rungs_figure() -> Figure:
     axis.yaxis.set_major_formatter(PercentFormatter(1.0))
     axis.set(xlabel="epochs (rungs)", ylabel="validation accuracy")
     whole = len(curves) * levels[-1]
-    axis.set_title(f"{sum(reached)} epochs in place of {whole}; grey: not trained", fontsize=9)
+    axis.set_title(f"{sum(reached)} epochs instead of {whole}; grey: not trained", fontsize=9)
     return figure
 
 
-def climbed(curves: list[pd.DataFrame], levels: tuple[int, ...]) -> list[int]:
-    """How many epochs each network is trained for, one worker training whoever may go on first."""
+def epochs_trained(curves: list[pd.DataFrame], levels: tuple[int, ...]) -> list[int]:
+    """Epochs for which each network is trained by one worker.
+
+    A network that may continue goes before a new one.
+    """
     ladder = Ladder(levels, 3)
     reached = [0] * len(curves)
     waiting = iter(range(len(curves)))
@@ -219,14 +222,14 @@ def climbed(curves: list[pd.DataFrame], levels: tuple[int, ...]) -> list[int]:
 
 
 def save(draw: Callable[[], Figure], name: str) -> None:
-    """Draw in the package's style, on white."""
+    """Draw in the package's style and write the file."""
     with mpl.rc_context(), matplotlib.style.context(str(STYLE)):
         metadata = {"Date": None} if name.endswith(".svg") else None
         draw().savefig(FOLDER / name, metadata=metadata, dpi=150)
 
 
 def main() -> None:
-    """Draw all of them."""
+    """Draw all figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="a finished run of the study digits")
     run = parser.parse_args().run

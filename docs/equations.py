@@ -1,7 +1,7 @@
-"""Equations of pages, between lines of `$$`, drawn when the site is built.
+"""Draw the equations of a page, between lines of ``$$``, when the site is built.
 
-As outlines in the text's colour, so that a page fetches neither scripts nor fonts; who listens to
-the page hears the source.
+Equations become SVG paths in the text's colour, so that a page loads neither scripts nor fonts. A
+screen reader reads their source.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 BLOCK = re.compile(r"^\$\$\n(.+?)\n\$\$$", re.MULTILINE | re.DOTALL)
-SIZE = 12  # points of the font that is drawn; the page scales it to its own
-LETTERS = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}  # of SVG for matplotlib's codes of a path
-POINTS = {"M": 1, "L": 1, "Q": 2, "C": 3, "Z": 1}
+SIZE = 12  # font size in points; the page scales the drawing to its own size
+LETTERS = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}  # matplotlib's path codes as SVG's
+POINTS = {"M": 1, "L": 1, "Q": 2, "C": 3, "Z": 1}  # that each letter takes
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put drawings in the equations' places, a line of the equation for each of the source."""
+    """Replace each equation by drawings, one for each of its lines."""
     return BLOCK.sub(lambda block: _drawn(block[1].splitlines()), markdown)
 
 
@@ -37,7 +37,7 @@ def _svg(tex: str) -> str:
     )
     points, codes = text_to_path.get_text_path(font, f"${tex}$", ismath=True)
     points = np.asarray(points) * SIZE / text_to_path.FONT_SCALE
-    # matplotlib's y goes up, SVG's down; a point of room for what the measures leave out
+    # matplotlib's y axis points up, SVG's down; one point of margin, as extents are rounded
     box = f"-1 {depth - height - 1:.2f} {width + 2:.2f} {height + 2:.2f}"
     style = f"width: {1.25 * width / SIZE:.2f}em; max-width: 100%; vertical-align: middle"
     return (
@@ -47,7 +47,7 @@ def _svg(tex: str) -> str:
 
 
 def _outline(points: Any, codes: Any) -> str:
-    """The path in SVG's letters."""
+    """The path data of an SVG ``path`` element."""
     steps, place = [], 0
     while place < len(codes):
         letter = LETTERS[int(codes[place])]

@@ -1,6 +1,7 @@
-"""What is made when the site is built: pages of the command line and the study file.
+"""Pages that are generated when the site is built.
 
-And the published reports' figures, which are taken from there.
+These are the references of the command line and of the study file, taken from the code, and the
+published reports, which lie outside ``docs/``.
 """
 
 from __future__ import annotations
@@ -12,48 +13,60 @@ from typing import Any
 import typer.main
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 REPOSITORY = Path(__file__).parents[1]
-# a figure of a published report, as pages name it: both here and in the repository it is found
-FIGURE = re.compile(r"\]\(((?:\.\./)*)\.\./(reports/[^)\s]+\.(?:png|svg))\)")
+REPORTS = "reports/README.md"
+# a link out of docs/ into reports/: in the site, reports/ is inside
+OUTSIDE = re.compile(rf"\]\(((?:\.\./)*)\.\./({REPORTS}(?:#[^)]*)?|reports/[^)\s]+\.(?:png|svg))\)")
+FIGURE = re.compile(r"\]\(((?!https?:|\.\./)[^)\s]+\.(?:png|svg))\)")
+# a link of the reports to a folder or a file that only the repository has
+STORED = re.compile(r"(?<!!)\[([^\]]*)\]\(((?!https?:|\.\./|#)[^)\s]+)\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the generated pages and the figures."""
+    """Add the generated pages, the reports and their figures."""
     pages = {
         "reference/command-line.md": command_line(),
         "reference/study-file.md": study_file(),
     }
     for name, content in pages.items():
         files.append(File.generated(config, name, content=content))
-    for source in sorted(_figures()):
-        path = str(REPOSITORY / source)
-        files.append(File.generated(config, source, abs_src_path=path))
+    for name in sorted({REPORTS, *_figures()}):
+        files.append(File.generated(config, name, abs_src_path=str(REPOSITORY / name)))
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Find the reports' figures inside the site, one folder nearer than in the repository.
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: Any) -> str:
+    """Adapt a page's links to the site, and its commands to the highlighter.
 
-    Commands are coloured as a shell's, where a console's without a prompt pass for its answers.
+    The highlighter takes a line of a ``console`` block without a prompt for output, so the blocks
+    are shown as ``sh``.
     """
-    return FIGURE.sub(r"](\1\2)", markdown).replace("```console\n", "```sh\n")
+    if page.file.src_uri == REPORTS:
+        markdown = markdown.replace("](../docs/", "](../")
+        folder = f"{config.extra['repository']}/tree/main/reports"
+        markdown = STORED.sub(rf"[\1]({folder}/\2)", markdown)
+    return OUTSIDE.sub(r"](\1\2)", markdown).replace("```console\n", "```sh\n")
 
 
 def _figures() -> set[str]:
-    pages = Path(__file__).parent.rglob("*.md")
-    return {name for page in pages for _, name in FIGURE.findall(page.read_text(encoding="utf-8"))}
+    """Paths in the repository of the reports' figures that pages show."""
+    pages = [page.read_text(encoding="utf-8") for page in Path(__file__).parent.rglob("*.md")]
+    shown = {name for page in pages for _, name in OUTSIDE.findall(page) if ".md" not in name}
+    own = FIGURE.findall((REPOSITORY / REPORTS).read_text(encoding="utf-8"))
+    return shown | {f"reports/{name}" for name in own}
 
 
 def command_line() -> str:
-    """Every command with its help, arguments and options, as the command itself knows them."""
+    """Every command with its help, arguments and options, as the command itself prints them."""
     from ir2search.cli.app import app
 
     group: Any = typer.main.get_command(app)
     head = (
-        "# Command line\n\nExit codes: 0 done, 1 failed, 2 wrong input, 130 stopped by Ctrl-C. "
-        "Results go to standard output, progress and complaints to standard error. "
-        "`ir2search --install-completion` has the shell complete names.\n"
+        "# Command line\n\nExit codes: 0 success, 1 failure, 2 wrong input, 130 stopped by Ctrl-C. "
+        "Results go to standard output, progress and errors to standard error. "
+        "`ir2search --install-completion` lets the shell complete names.\n"
     )
     return "\n".join([head, *(_command(name, group.commands[name]) for name in group.commands)])
 
@@ -75,11 +88,11 @@ def _command(name: str, command: Any) -> str:
 
 
 def study_file() -> str:
-    """The template that `ir2search init` writes."""
+    """The template that ``ir2search init`` writes."""
     from ir2search.study.shipped import TEMPLATE
 
     return (
-        "# Study file\n\nWhat `ir2search init` writes: every key, with what it takes. A value is "
-        "fixed, a list is a choice, a table with `low` and `high` is a range.\n\n"
+        "# Study file\n\nThis is the file that `ir2search init` writes. It explains every key. "
+        "A value is fixed, a list is a choice, a table with `low` and `high` is a range.\n\n"
         f"```toml\n{TEMPLATE.read_text(encoding='utf-8')}```\n"
     )

@@ -10,11 +10,12 @@ import pytest
 
 import ir2search as ir
 from ir2search import errors
+from ir2search.cli.app import COMMANDS
 
 REPOSITORY = Path(__file__).parents[1]
 
 
-def test_every_public_name_loads_and_no_other_is_public() -> None:
+def test_every_public_name_loads_and_no_other_name_is_public() -> None:
     assert sorted(ir.__all__) == ir.__all__
     assert set(ir.__all__) <= set(dir(ir))
     for name in ir.__all__:
@@ -23,7 +24,7 @@ def test_every_public_name_loads_and_no_other_is_public() -> None:
         _ = ir.nothing
 
 
-def test_functions_stay_functions_whatever_is_imported() -> None:
+def test_a_public_function_is_not_replaced_by_a_module_of_the_same_name() -> None:
     code = (
         "import ir2search as ir, ir2search.search.session, ir2search.costs.count, "
         "ir2search.information.analysis, ir2search.cli.progress\n"
@@ -39,7 +40,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not {"torch", "pandas", "optuna", "numpy"} & set(re.findall(r"'(\w+)'", shown.stdout))
 
 
-def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
+def test_the_docstring_of_errors_shows_their_tree() -> None:
     classes = {
         name for name, value in inspect.getmembers(errors, inspect.isclass)
         if issubclass(value, Exception)
@@ -49,35 +50,28 @@ def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
     assert all(issubclass(getattr(errors, name), errors.IR2SearchError) for name in classes)
 
 
-def test_public_functions_say_what_they_do() -> None:
+def test_every_public_name_has_a_docstring() -> None:
     assert [name for name in ir.__all__ if not inspect.getdoc(getattr(ir, name))] == []
 
 
-def test_the_readmes_commands_and_studies_exist() -> None:
-    readme = (REPOSITORY / "README.md").read_text()
-    shown = subprocess.run(
-        [sys.executable, "-m", "ir2search.cli.app", "--help"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    used = set(re.findall(r"^ir2search (\w+)", readme, re.MULTILINE))
-    commands = {
-        "init", "studies", "run", "worker", "status", "dashboard", "report", "presets", "cost",
-        "train", "evaluate", "analyze", "export", "latency", "doctor",
-    }  # fmt: skip
-    assert used == commands
-    assert all(f" {name} " in shown for name in used)
-    for study in re.findall(r"^ir2search run ([\w-]+)(?=\s)", readme, re.MULTILINE):
-        assert ir.load_study(study).name == study
-    for target in re.findall(r"\]\(((?!https?:)[^)]+)\)", readme):
-        assert (REPOSITORY / target.partition("#")[0]).exists()
+def test_the_overview_lists_every_command() -> None:
+    overview = (REPOSITORY / "docs" / "index.md").read_text().partition("## All commands")[2]
+    used = set(re.findall(r"^ir2search (\w+)", overview, re.MULTILINE))
+    assert used == {command.__name__ for command in COMMANDS}
 
 
-def test_the_readmes_study_file_is_valid() -> None:
-    import tomllib
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "reports/README.md"])
+def test_links_to_files_work(name: str) -> None:
+    page = REPOSITORY / name
+    links = re.findall(r"\]\(((?!https?:)[^)]+)\)", page.read_text())
+    for target, _, anchor in (link.partition("#") for link in links):
+        file = page.parent / target
+        assert file.exists(), target
+        if anchor:
+            assert anchor in headings(file), f"{target}#{anchor}"
 
-    from ir2search.study.schema import parse_study
 
-    (block,) = re.findall(r"```toml\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
-    study = parse_study(tomllib.loads(block), "readme.toml")
-    assert study.budget == {"ops": 2e6}
-    assert study.recipe.epochs == 30
+def headings(page: Path) -> set[str]:
+    """The anchors that GitHub gives to a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}

@@ -1,4 +1,4 @@
-"""Every recipe of analysis/ runs on a real run, and every report of reports/ is of this code."""
+"""Recipes of analysis/ run on a real run; costs in reports/ are those that this code counts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REPORTS = sorted(path.parent for path in REPOSITORY.glob("reports/*/front.csv"))
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_answers_on_a_real_run(
+def test_a_recipe_runs_on_a_real_run(
     recipe: Path,
     finished_run: Path,
     tmp_path: Path,
@@ -40,7 +40,7 @@ def test_a_recipe_answers_on_a_real_run(
     work = functools.partial(runpy.run_path, str(recipe), run_name="__main__")
     done = forked(work, [str(recipe), *given])
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) > len(ir.front(run)), "a row for each of something"
+    assert len(done.stdout.splitlines()) > len(ir.front(run)), "at least one row for each network"
     if writes:
         (table,) = [file for file in out.glob("*.csv") if file.stem != "curves"]
         assert pd.read_csv(table).select_dtypes("number").notna().any().all()
@@ -51,7 +51,7 @@ def test_a_recipe_answers_on_a_real_run(
 
 
 @pytest.mark.parametrize("report", REPORTS, ids=lambda path: path.name)
-def test_a_published_report_holds_the_costs_that_this_code_counts(report: Path) -> None:
+def test_a_published_report_has_the_costs_that_this_code_counts(report: Path) -> None:
     study = ir.load_study(report / "study.toml")
     front = pd.read_csv(report / "front.csv")
     assert len(front) >= 3
@@ -67,7 +67,7 @@ def test_a_published_report_holds_the_costs_that_this_code_counts(report: Path) 
 
 
 def published(row: dict[str, object]) -> Candidate:
-    """The candidate of a row of front.csv; fields that are newer than the report are off."""
+    """The candidate of a row of front.csv; fields newer than the report have their defaults."""
     values = {name: row[name] for name in Candidate().as_dict() if name in row}
     lists = {name: tuple(literal(str(values[name]))) for name in ("taps", "image")}
     channels = values["fusion_channels"]

@@ -1,4 +1,4 @@
-"""The built wheel, alone in a folder, is the whole product."""
+"""The built wheel holds all that the package needs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_the_package_only(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"ir2search"}
     for needed in (
         "ir2search/_studies/digits.toml",
         "ir2search/report/templates/page.html.j2",
-        "ir2search/report/ir2search.mplstyle",
+        "ir2search/plots/ir2search.mplstyle",
         "ir2search/py.typed",
     ):
         assert needed in names
@@ -41,7 +41,7 @@ def test_the_installed_wheel_runs_a_shipped_study(wheel: Path, tmp_path: Path) -
 
     def python(*arguments: str) -> str:
         done = subprocess.run(
-            # -P and PYTHONPATH: the wheel's package goes before this checkout's
+            # with -P and PYTHONPATH the wheel comes before this checkout
             [sys.executable, "-P", *arguments],
             env={**os.environ, "PYTHONPATH": str(site)},
             cwd=tmp_path,
@@ -55,6 +55,6 @@ def test_the_installed_wheel_runs_a_shipped_study(wheel: Path, tmp_path: Path) -
     where = python("-c", "import ir2search; print(ir2search.__file__)")
     assert Path(where.strip()).is_relative_to(site)
     assert "digits" in python("-m", "ir2search.cli.app", "studies")
-    shipped = "from ir2search.search import shipped_studies as s; print(s()['digits'])"
+    shipped = "from ir2search.study import shipped_studies as s; print(s()['digits'])"
     assert Path(python("-c", shipped).strip()).is_relative_to(site)
     assert python("-m", "ir2search.cli.app", "cost", "cifar-resnet20", "--json").startswith("{")

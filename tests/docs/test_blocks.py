@@ -1,6 +1,6 @@
-"""Every code block and command of README.md and docs/ is run.
+"""Run every code block and command of README.md and docs/.
 
-Where that takes what a test machine lacks, which PARSED_ONLY lists, the real command parses it.
+Commands that need what a test machine lacks, listed in PARSED_ONLY, are parsed by the real command.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.xdist_group("docs")  # one run for all pages
 
 PAGES = [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/**/*.md"))]
-NOTES = [REPOSITORY / "CONTRIBUTING.md", REPOSITORY / "reports" / "README.md"]
-ELSEWHERE = {"extending.md"}  # its blocks are run in tests/extending
+NOTES = [REPOSITORY / name for name in ("CONTRIBUTING.md", "SECURITY.md", "reports/README.md")]
+ELSEWHERE = {"extending.md"}  # tests/extending runs its blocks
 LANGUAGES = {"console", "python", "toml", ""}
 STUDY = "my-study.toml"
 
-TINY = {"images": 8, "methods": ["grad_cam"], "layers": ["stage3"]}  # an analysis
+TINY = {"images": 8, "methods": ["grad_cam"], "layers": ["stage3"]}  # a quick analysis
 
-# what stands in the pages, and what is run in its place: a study of seconds, a tiny analysis
+# text of the pages, and what is run instead: a study of seconds, a quick analysis
 INSTEAD = {
-    "--trial best --images 64": "--trial knee",  # the best is analysed in Python
+    "--trial best --images 64": "--trial knee",  # the Python blocks analyse the best
     "analyze runs/digits --trial knee": (
         "analyze runs/digits --trial knee --images 8 --methods grad_cam --layers stage3"
     ),
@@ -53,11 +53,10 @@ INSTEAD = {
     "runs/cifar10-laptop": "runs/digits",
 }
 
-# commands that are parsed and not run, as the pages have them, by what they need
+# commands of the pages that are parsed but not run, by what they need
 PARSED_ONLY = {
     "CIFAR-10": (
         "ir2search doctor --data cifar10/",
-        "ir2search run cifar10 --data cifar10/",
         "ir2search run cifar10-ablation --data cifar10/",
         "ir2search run cifar10-laptop --data cifar10/",
         "ir2search train cifar-resnet20 --data cifar10/",
@@ -77,11 +76,11 @@ PARSED_ONLY = {
         "ir2search run my-study.toml --storage postgresql+psycopg://me@db/lab",
         "ir2search worker /shared/runs/my-study",
     ),
-    "to be ended by hand": ("ir2search dashboard runs/digits",),
+    "Ctrl-C to end": ("ir2search dashboard runs/digits",),
     "four cores": ("ir2search run my-study.toml --workers 4",),
 }
 NOT_RUN = {command for those in PARSED_ONLY.values() for command in those}
-SEEN_ONLY = ("make ", "pip install ")  # checked against the Makefile and the extras
+SEEN_ONLY = ("make ", "pip install ")  # compared with the Makefile and the extras
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def of(*languages: str) -> list[Any]:
 
 
 def written_commands() -> dict[str, str]:
-    """Where each command of the blocks stands first, without the comment behind it."""
+    """Commands of the blocks, without comments, and the first place of each."""
     found: dict[str, str] = {}
     for block in BLOCKS:
         if block.language in ("console", ""):
@@ -134,7 +133,7 @@ def instead(text: str) -> str:
 
 
 def runnable() -> list[Any]:
-    """What is run in the commands' places, each once."""
+    """The commands to run, each once."""
     found: dict[str, str] = {}
     for command, where in written_commands().items():
         if command not in NOT_RUN and not command.startswith(SEEN_ONLY):
@@ -144,7 +143,7 @@ def runnable() -> list[Any]:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a finished run of `digits`, as a study of seconds, and images of one's own."""
+    """A folder with a finished run of a tiny `digits`, and with a folder of images."""
     from ir2search.study import write_template
 
     folder = tmp_path_factory.mktemp("docs")
@@ -159,7 +158,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tiny() -> dict[str, Any]:
-    """Of networks that cost the same, so that the knee is the best: one analysis serves both."""
+    """A study of networks with equal costs: its knee is its best, so one analysis serves both."""
     return {
         "name": "digits",
         "trials": 3,
@@ -172,7 +171,7 @@ def tiny() -> dict[str, Any]:
 
 @pytest.fixture
 def inside(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work there; what is forked meanwhile finds the tiny study under its name."""
+    """Work in that folder; forked commands find the tiny study under the name `digits`."""
     import tomli_w
 
     from ir2search.study import schema as study
@@ -188,13 +187,13 @@ def inside(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return workplace
 
 
-def test_every_block_is_of_a_language_that_is_run() -> None:
+def test_every_block_has_a_language_that_is_run() -> None:
     assert {block.language for block in BLOCKS} == LANGUAGES
     assert len(BLOCKS) > 25
 
 
 @pytest.mark.parametrize("block", of("toml"))
-def test_a_study_of_a_page_is_valid(block: Block) -> None:
+def test_every_study_of_a_page_is_valid(block: Block) -> None:
     values = tomllib.loads(block.code)
     assert parse_study({"space": {"depth": [8, 14]}, **values}, "page.toml").trials >= 1
 
@@ -207,7 +206,7 @@ def test_python_of_a_page_runs(block: Block, inside: Path, forked: Forked) -> No
 
 
 @pytest.mark.parametrize("command", runnable())
-def test_a_command_of_a_page_does_what_it_says(command: str, inside: Path, forked: Forked) -> None:
+def test_every_command_of_a_page_succeeds(command: str, inside: Path, forked: Forked) -> None:
     words = shlex.split(re.split(r" [|>] ", command)[0])
     if words[1] == "init":
         Path(words[2]).unlink(missing_ok=True)
@@ -216,32 +215,32 @@ def test_a_command_of_a_page_does_what_it_says(command: str, inside: Path, forke
 
 
 @pytest.mark.parametrize("command", sorted(NOT_RUN))
-def test_a_command_that_is_not_run_is_one_that_the_command_line_takes(command: str) -> None:
-    assert command in written_commands(), "no page has it any more"
-    assert_taken(command)
+def test_a_command_that_is_not_run_is_parsed(command: str) -> None:
+    assert command in written_commands(), "no page has this command"
+    assert_parses(command)
 
 
-def test_make_and_pip_are_given_what_there_is() -> None:
+def test_targets_of_make_and_extras_of_pip_exist() -> None:
     for command in written_commands():
         if command.startswith(SEEN_ONLY):
-            assert_known(command)
+            assert_exists(command)
 
 
-@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: page.name)
-def test_what_a_sentence_names_is_there(page: Path) -> None:
+@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_commands_and_files_in_sentences_exist(page: Path) -> None:
     for code in re.findall(r"`((?:ir2search|make|python) [^`]+)`", page.read_text()):
         first, second, *_ = words = code.split()
         if first == "make":
-            assert_known(code)
+            assert_exists(code)
         elif first == "python":
             assert (REPOSITORY / second).is_file(), code
         elif len(words) > 2:
-            assert_taken(code)
+            assert_parses(code)
         else:
             assert second in {*commands(), "--install-completion"}, code
 
 
-def test_examples_of_every_commands_help_are_taken() -> None:
+def test_examples_in_the_help_of_commands_are_parsed() -> None:
     examples = [
         line.strip()
         for command in commands().values()
@@ -250,28 +249,28 @@ def test_examples_of_every_commands_help_are_taken() -> None:
     ]
     assert len(examples) > len(commands())
     for example in examples:
-        assert_taken(example)
+        assert_parses(example)
 
 
 def commands() -> dict[str, Any]:
-    """The real commands, by name."""
+    """The real commands by name."""
     group: Any = typer.main.get_command(app)
     return dict(group.commands)
 
 
-def assert_taken(command: str) -> None:
-    """The real command line takes these arguments, all of them."""
+def assert_parses(command: str) -> None:
+    """Parse the arguments with the real command line."""
     words = shlex.split(re.split(r" [|>] ", command)[0])
     name, *arguments = words[words.index("ir2search") + 1 :]
     commands()[name].make_context(name, arguments)
 
 
-def assert_known(command: str) -> None:
-    """The target is in the Makefile, the extra in pyproject.toml."""
+def assert_exists(command: str) -> None:
+    """Check that the Makefile has the target, or pyproject.toml the extra."""
     if command.startswith("make "):
         makefile = (REPOSITORY / "Makefile").read_text()
         assert re.search(rf"^{command.split()[1]}:", makefile, re.MULTILINE), command
         return
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    for extra in re.findall(r"\[(\w+)\]", command):
-        assert extra in project["optional-dependencies"]
+    for extras in re.findall(r"\[([\w,]+)\]", command):
+        assert set(extras.split(",")) <= project["optional-dependencies"].keys()

@@ -1,4 +1,4 @@
-"""What pages say in tables and equations is what the package does."""
+"""Tables and equations of the pages agree with the package."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def page(name: str) -> str:
 
 
 def rows(table: str) -> list[list[str]]:
-    """Cells of a table's rows, without its head."""
+    """The cells of a table's rows, without the header."""
     lines = [line for line in table.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def test_the_papers_networks_cost_what_the_page_says() -> None:
+def test_the_table_of_the_papers_networks_is_right() -> None:
     section = page("explanation/counting.md").partition("## The paper's networks")[2]
-    told = rows(section.partition("\n## ")[0])
-    assert len(told) == 7
-    for name, *millions in told:
+    shown = rows(section.partition("\n## ")[0])
+    assert len(shown) == 7
+    for name, *millions in shown:
         candidate = ir.preset(name)
         price = ir.cost(candidate)
         without = ir.cost(replace(candidate, fusion="none"))
@@ -41,7 +41,7 @@ def test_the_papers_networks_cost_what_the_page_says() -> None:
             assert text == f"{count / 1e6:.{places}f}", name
 
 
-def test_other_ways_to_count_give_what_the_page_says() -> None:
+def test_the_table_of_other_ways_to_count_is_right() -> None:
     section = page("explanation/counting.md").partition("## Why papers' numbers differ")[2]
     price = ir.cost(ir.preset("imagenet-resnet18-A"))
     layers = price.layers
@@ -57,7 +57,7 @@ def test_other_ways_to_count_give_what_the_page_says() -> None:
     assert [cells[1] for cells in rows(section)] == [f"{count / 1e6:.1f}" for count in counted]
 
 
-def test_fusion_costs_what_the_equations_say() -> None:
+def test_fusion_costs_the_flops_of_the_equations() -> None:
     base = ir.preset("cifar-resnet20")
     k, n, h, w, s = 16 + 16 + 32 + 64, 64, 8, 8, 4
     m = n // s
@@ -66,11 +66,11 @@ def test_fusion_costs_what_the_equations_say() -> None:
     assert ir.cost(base).flops - without == (k * m + 9 * m * (s - 1)) * h * w
 
 
-def test_every_command_has_its_function() -> None:
+def test_the_page_names_the_function_of_every_command() -> None:
     section = page("reference/python.md").partition("## Commands")[2].partition("\n## ")[0]
-    told = rows(section)
-    assert {name.strip("`") for name, _ in told} == {command.__name__ for command in COMMANDS}
-    for _, call in told:
+    shown = rows(section)
+    assert {name.strip("`") for name, _ in shown} == {command.__name__ for command in COMMANDS}
+    for _, call in shown:
         for dotted in re.findall(r"(ir2search[\w.]+)\(", call):
             package, _, function = dotted.rpartition(".")
             assert callable(getattr(importlib.import_module(package), function)), dotted
@@ -86,7 +86,7 @@ EQUATIONS = [
 
 
 @pytest.mark.parametrize("tex", EQUATIONS)
-def test_an_equation_fills_its_drawing_and_stays_within(tex: str) -> None:
+def test_an_equation_fills_its_drawing(tex: str) -> None:
     hook: dict[str, Any] = runpy.run_path(str(DOCS / "equations.py"))
     drawn = hook["on_page_markdown"](f"Before\n\n$$\n{tex}\n$$\n\nafter")
     drawings = re.findall(r'viewBox="([^"]+)".*?<path d="([^"]+)"', drawn)
@@ -99,7 +99,7 @@ def test_an_equation_fills_its_drawing_and_stays_within(tex: str) -> None:
             assert max(along) - min(along) > extent / 2
 
 
-def test_equations_are_only_what_stands_between_lines_of_dollars() -> None:
+def test_only_blocks_between_lines_of_dollars_are_equations() -> None:
     hook: dict[str, Any] = runpy.run_path(str(DOCS / "equations.py"))
     plain = "costs $5\n\n```console\necho $$\n```\n"
     assert hook["on_page_markdown"](plain) == plain

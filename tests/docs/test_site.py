@@ -1,4 +1,4 @@
-"""The site is built as `make docs` does."""
+"""The site, built as `make docs` builds it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from ir2search.cli.app import COMMANDS
 
 REPOSITORY = Path(__file__).parents[2]
-FETCHED = re.compile(
+LOADED = re.compile(
     r'<(?:script|img|iframe)[^>]+src="(https?:[^"]+)"|<link[^>]+stylesheet[^>]+href="(https?:[^"]+)"'
     r'|<link[^>]+href="(https?:[^"]+)"[^>]+stylesheet'
 )
@@ -36,13 +36,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_command_is_in_the_reference(site: Path) -> None:
+def test_the_reference_has_every_command(site: Path) -> None:
     page = (site / "reference" / "command-line.html").read_text()
     for command in COMMANDS:
         assert f'id="{command.__name__}"' in page
 
 
-def test_figures_that_pages_show_are_in_the_site(site: Path) -> None:
+def test_the_site_has_every_figure_that_its_pages_show(site: Path) -> None:
     shown = [
         (page.parent / source).resolve()
         for page in site.rglob("*.html")
@@ -53,7 +53,7 @@ def test_figures_that_pages_show_are_in_the_site(site: Path) -> None:
     assert [path for path in shown if not path.is_file()] == []
 
 
-def test_nothing_is_fetched_from_anywhere(site: Path) -> None:
-    assert FETCHED.search('<link href="https://x/a.css" rel="stylesheet">')
+def test_pages_load_nothing_from_the_network(site: Path) -> None:
+    assert LOADED.search('<link href="https://x/a.css" rel="stylesheet">')
     for page in site.rglob("*.html"):
-        assert FETCHED.findall(page.read_text()) == [], page.name
+        assert LOADED.findall(page.read_text()) == [], page.name
