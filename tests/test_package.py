@@ -60,7 +60,10 @@ def test_the_overview_lists_every_command() -> None:
     assert used == {command.__name__ for command in COMMANDS}
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "reports/README.md"])
+PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "reports/README.md")
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_links_to_files_work(name: str) -> None:
     page = REPOSITORY / name
     links = re.findall(r"\]\(((?!https?:)[^)]+)\)", page.read_text())

@@ -101,8 +101,9 @@ def blocks() -> list[Block]:
         for token in MarkdownIt().parse(page.read_text(encoding="utf-8")):
             if token.type == "fence":
                 assert token.map is not None
-                name = str(page.relative_to(REPOSITORY))
-                found.append(Block(name, token.map[0] + 1, token.info.strip(), token.content))
+                found.append(
+                    Block(shown(page), token.map[0] + 1, token.info.strip(), token.content)
+                )
     return found
 
 
@@ -226,7 +227,11 @@ def test_targets_of_make_and_extras_of_pip_exist() -> None:
             assert_exists(command)
 
 
-@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=lambda page: str(page.relative_to(REPOSITORY)))
+def shown(page: Path) -> str:
+    return str(page.relative_to(REPOSITORY))
+
+
+@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=shown)
 def test_commands_and_files_in_sentences_exist(page: Path) -> None:
     for code in re.findall(r"`((?:ir2search|make|python) [^`]+)`", page.read_text()):
         first, second, *_ = words = code.split()
