@@ -83,6 +83,11 @@ NOT_RUN = {command for those in PARSED_ONLY.values() for command in those}
 SEEN_ONLY = ("make ", "pip install ")  # compared with the Makefile and the extras
 
 
+def shown(page: Path) -> str:
+    """The page's path in the repository."""
+    return str(page.relative_to(REPOSITORY))
+
+
 @dataclass(frozen=True)
 class Block:
     """A fenced block of a page."""
@@ -225,10 +230,6 @@ def test_targets_of_make_and_extras_of_pip_exist() -> None:
     for command in written_commands():
         if command.startswith(SEEN_ONLY):
             assert_exists(command)
-
-
-def shown(page: Path) -> str:
-    return str(page.relative_to(REPOSITORY))
 
 
 @pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=shown)
