@@ -1,4 +1,4 @@
-"""Two runs' fronts, one against the other."""
+"""The fronts of two runs compared."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ir2search.errors import RunError
-from ir2search.runs import trials
-from ir2search.runs.saved import saved_study
-from ir2search.runs.tables import front_of, minimised
+from ir2search.report.tables import reference_point
+from ir2search.runs import Run, front_of
+from ir2search.runs.tables import minimised
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,15 @@ class Comparison:
     """The fronts of two runs.
 
     Attributes:
-        names: of the runs: their studies', or their folders' where those are the same.
+        names: of the runs: the names of their studies, or their folders if the names are the same.
         fronts: as `ir2search.front` gives them.
-        reference: the common reference point, by objective: an error of 1, and a tenth more than
-            the greatest cost that either run trained.
-        hypervolumes: of each front, as a share of the box from no error and no cost to the
+        reference: the common reference point by objective, see `reference_point`.
+        hypervolumes: of each front, as a share of the box from zero error and zero cost to the
             reference point (Zitzler and Thiele, "Multiobjective optimization using evolutionary
             algorithms", PPSN 1998).
-        coverages: C(A, B) and C(B, A): the share of the other front's members that a member of
-            this one is at least as good as in every objective (the C-metric of Zitzler and Thiele,
-            "Multiobjective evolutionary algorithms", IEEE TEC 1999).
+        coverages: C(A, B) and C(B, A): the share of the other front's members for which this front
+            has a member that is at least as good in every objective (the C-metric of Zitzler and
+            Thiele, "Multiobjective evolutionary algorithms", IEEE TEC 1999).
     """
 
     names: tuple[str, str]
@@ -45,61 +44,54 @@ class Comparison:
         return one / other if other else float("inf")
 
 
-def compare(one: str | Path, other: str | Path) -> Comparison:
+def compare(one: Run | str | Path, other: Run | str | Path) -> Comparison:
     """Compare the fronts of two runs on validation images.
 
+    Args:
+        one: a run, or its folder.
+        other: a run, or its folder.
+
     Raises:
-        RunError: there is no such run, nothing is trained, or they have other objectives or
-            another number of classes.
+        RunError: there is no such run, no trial is trained yet, or the runs differ in their
+            objectives or in their number of classes.
     """
-    folders = Path(one), Path(other)
-    studies = [saved_study(folder) for folder in folders]
-    if set(studies[0].objectives) != set(studies[1].objectives):
-        given = (", ".join(study.objectives) for study in studies)
-        raise RunError(
-            f"{other}: its objectives differ from those of {one} ({' against '.join(given)}); "
-            "compare runs with the same objectives"
-        )
-    tables = [trials(folder) for folder in folders]
-    trained = [table[table["state"] == "trained"] for table in tables]
-    for folder, table in zip(folders, trained, strict=True):
-        if table.empty:
-            raise RunError(f"{folder}: no trial has finished training yet; run the study first")
-    _check_classes(folders, trained)
-    study = studies[0]
-    fronts = [front_of(table, study) for table in trained]
-    greatest = np.concatenate([minimised(table, study) for table in trained]).max(axis=0)
-    errors = [name == "accuracy" for name in study.objectives]
-    reference = np.where(errors, 1.0, np.maximum(1.1 * greatest, 1e-12))
-    points = [minimised(front, study) / reference for front in fronts]
-    one_volume, other_volume = (
-        float(moocore.hypervolume(each, ref=np.ones(len(reference)))) for each in points
+    runs = Run.of(one), Run.of(other)
+    _check_objectives(*runs)
+    tables = [_trained(run) for run in runs]
+    _check_classes(*runs, *tables)
+    study = runs[0].study
+    fronts = [front_of(table, study) for table in tables]
+    reference = reference_point(
+        np.concatenate([minimised(table, study) for table in tables]), study
     )
-    names = [study.name for study in studies]
+    points = [minimised(front, study) / reference for front in fronts]
+    corner = np.ones(len(reference))
+    volumes = [float(moocore.hypervolume(each, ref=corner)) for each in points]
+    names = [run.study.name for run in runs]
     if names[0] == names[1]:
-        names = [str(folder) for folder in folders]
+        names = [str(run.folder) for run in runs]
     return Comparison(
         names=(names[0], names[1]),
         fronts=(fronts[0], fronts[1]),
         reference=dict(zip(study.objectives, reference.tolist(), strict=True)),
-        hypervolumes=(one_volume, other_volume),
+        hypervolumes=(volumes[0], volumes[1]),
         coverages=(coverage(points[0], points[1]), coverage(points[1], points[0])),
     )
 
 
 def coverage(one: np.ndarray, other: np.ndarray) -> float:
-    """The share of ``other``'s rows to which some row of ``one`` is equal or better throughout.
+    """The share of the rows of ``other`` that a row of ``one`` equals or betters everywhere.
 
     Args:
-        one: (members, objectives), each objective to be made small.
-        other: likewise.
+        one: objectives to minimise, (members, objectives).
+        other: objectives to minimise, (members, objectives).
     """
     covered = (one[:, None, :] <= other[None, :, :]).all(axis=2).any(axis=0)
     return float(covered.mean())
 
 
 def comparison_table(comparison: Comparison) -> pd.DataFrame:
-    """One row a run: members, hypervolume, and how much of the other front it covers."""
+    """One row for each run: members, hypervolume, and the share of the other front covered."""
     return pd.DataFrame(
         {
             "run": comparison.names,
@@ -111,10 +103,27 @@ def comparison_table(comparison: Comparison) -> pd.DataFrame:
     )
 
 
-def _check_classes(folders: tuple[Path, Path], tables: list[pd.DataFrame]) -> None:
-    one, other = ({int(classes) for classes in table["classes"]} for table in tables)
-    if one != other:
+def _trained(run: Run) -> pd.DataFrame:
+    table = run.trials()
+    table = table[table["state"] == "trained"]
+    if table.empty:
+        raise RunError(f"{run.folder}: no trial has finished training yet; run the study first")
+    return table
+
+
+def _check_objectives(one: Run, other: Run) -> None:
+    if set(one.study.objectives) != set(other.study.objectives):
+        names = [", ".join(run.study.objectives) for run in (one, other)]
         raise RunError(
-            f"{folders[1]}: its images have {other.pop()} classes, those of {folders[0]} have "
-            f"{one.pop()}; compare runs on the same data"
+            f"{other.folder}: its objectives ({names[1]}) differ from those of {one.folder} "
+            f"({names[0]}); compare runs with the same objectives"
+        )
+
+
+def _check_classes(one: Run, other: Run, *tables: pd.DataFrame) -> None:
+    first, second = (int(table["classes"].iloc[0]) for table in tables)
+    if first != second:
+        raise RunError(
+            f"{other.folder}: its images have {second} classes, those of {one.folder} have "
+            f"{first}; compare runs on the same data"
         )

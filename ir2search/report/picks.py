@@ -1,51 +1,49 @@
-"""What to take for which budget."""
+"""Which network to take for which budget."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from ir2search import text
+from ir2search.runs import json_rows
 from ir2search.study.objectives import OBJECTIVES
 from ir2search.study.schema import Study
 
-STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)  # of round budgets, times powers of ten
+STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)  # round budgets are these, times powers of ten
 
 
 @dataclass(frozen=True)
 class Pick:
-    """A budget, and the most accurate member of the front that is within it.
+    """A budget, and the most accurate network within it.
 
     Attributes:
         limit: the budget, a round number.
-        number: the trial's.
+        number: the trial of the network.
     """
 
     limit: float
     number: int
 
 
-def budget_name(study: Study) -> str | None:
-    """The cost that budgets are of: the study's first; None without one, or without accuracy."""
-    if "accuracy" not in study.objectives:
-        return None
-    return next(name for name in study.objectives if name != "accuracy")
-
-
 def picks(front: pd.DataFrame, study: Study) -> list[Pick]:
-    """The least round budget for each member of the front that is the most accurate within one.
+    """The most accurate network for each round budget, where the budget changes the answer.
+
+    Budgets are of the study's first cost.
 
     Args:
         front: as `ir2search.front` gives it.
         study: with its objectives.
 
     Returns:
-        By rising budget. Of members that share a round budget the most accurate is there.
+        By rising budget; empty for a study without the objective accuracy. A network is listed with
+        the smallest round budget for which it is the most accurate one.
     """
-    name = budget_name(study)
-    if name is None or front.empty:
+    if "accuracy" not in study.objectives or front.empty:
         return []
-    column = OBJECTIVES[name].column
+    column = OBJECTIVES[_cost(study)].column
     found: dict[int, Pick] = {}
     for limit in _round_budgets(front[column].astype(float)):
         within = front[front[column] <= limit]
@@ -54,8 +52,40 @@ def picks(front: pd.DataFrame, study: Study) -> list[Pick]:
     return list(found.values())
 
 
+def budget_rows(front: pd.DataFrame, study: Study) -> list[dict[str, str]]:
+    """`picks` as text: ``budget``, ``number``, ``accuracy``, ``test`` and ``cost`` of each."""
+    rows = {row["number"]: row for row in json_rows(front)}
+    found = []
+    for pick in picks(front, study):
+        row, objective = rows[pick.number], OBJECTIVES[_cost(study)]
+        found.append(
+            {
+                "budget": objective.read(pick.limit),
+                "number": str(pick.number),
+                "accuracy": accuracy_text(row["accuracy"], row["seed_accuracies"]),
+                "test": accuracy_text(row["test_accuracy"], row["seed_test_accuracies"]),
+                "cost": objective.read(row[objective.column]),
+            }
+        )
+    return found
+
+
+def accuracy_text(accuracy: float | None, over_seeds: Sequence[float]) -> str:
+    """An accuracy as text: with mean and deviation if the network was trained from several seeds.
+
+    Args:
+        accuracy: of the trial itself.
+        over_seeds: of all trainings, the trial's own included.
+    """
+    return text.spread(over_seeds) if len(over_seeds) > 1 else text.percent(accuracy)
+
+
+def _cost(study: Study) -> str:
+    return next(name for name in study.objectives if name != "accuracy")
+
+
 def _round_budgets(costs: pd.Series[float]) -> list[float]:
-    """Round numbers from the first that holds the cheapest to the first that holds all."""
+    """Round numbers from the first that allows the cheapest to the first that allows all."""
     every = (step * 10.0**power for power in range(-4, 16) for step in STEPS)
     budgets = [budget for budget in every if budget >= costs.min()]
     enough = next(at for at, budget in enumerate(budgets) if budget >= costs.max())

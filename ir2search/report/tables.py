@@ -1,110 +1,156 @@
-"""The data behind a report's figures and tables."""
+"""The data of a report, read once from a run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import moocore
 import numpy as np
 import pandas as pd
 
-from ir2search.files import read_json, read_json_lines
-from ir2search.runs.tables import front_of, knee, minimised
+from ir2search.files import read_json
+from ir2search.runs import Run, front_of
+from ir2search.runs.backbones import backbone_curves
+from ir2search.runs.layout import COST_FILE, ENVIRONMENT_FILE, ERROR_FILE, STUDY_FILE
+from ir2search.runs.tables import knee, minimised
 from ir2search.search.confirm import indistinguishable
+from ir2search.space import Candidate
 from ir2search.study.schema import Study
+from ir2search.training import EpochResult
 
-DETAILED = 400  # trials beyond the front
+MAX_DETAILED = 400  # trials beside the front whose curves and layers the page includes
 
 
 @dataclass(frozen=True)
 class ReportData:
-    """All that a report shows.
+    """The data of a report.
 
     Attributes:
         study: the run's study.
-        trials: as `ir2search.trials` gives them, with ``hypervolume``, see `hypervolumes`, and
+        study_text: the study file.
+        trials: as `ir2search.trials` gives them, with ``hypervolume`` (see `hypervolumes`) and
             ``on_front``.
-        front: the trials on the front, best accuracy first, with ``is_knee`` and ``alike``, see
-            `indistinguishable`.
-        detailed: numbers of the trials that are shown in detail: the front, and others evenly
-            over the search.
-        curves: validation accuracy of these by ``number`` and ``epoch``.
-        environment: the run's sessions, first to last.
+        front: the trials on the front, best accuracy first, with ``is_knee`` and ``alike`` (see
+            `indistinguishable`).
+        best: the network of the most accurate trial; None if no trial is trained.
+        detailed: numbers of the trials that the page shows in detail: the front and an even sample
+            of the others.
+        curves: validation accuracy of the detailed trials by ``number`` and ``epoch``.
+        layers: costs of the detailed trials by number: one record per layer.
+        errors: files with the traceback of a failure by trial, relative to the run's folder.
+        backbones: learning curves of the shared backbones.
+        sessions: machine, versions and command of each session of the run, first to last.
     """
 
     study: Study
+    study_text: str
     trials: pd.DataFrame
     front: pd.DataFrame
+    best: Candidate | None
     detailed: list[int]
     curves: pd.DataFrame
-    environment: list[dict[str, object]]
+    layers: dict[int, list[dict[str, Any]]]
+    errors: dict[int, str]
+    backbones: list[list[EpochResult]]
+    sessions: list[dict[str, Any]]
 
 
-def report_data(folder: Path, study: Study, trials: pd.DataFrame) -> ReportData:
-    """Gather a report's data from a run's folder and its table of trials."""
+def report_data(run: Run) -> ReportData:
+    """Read the data of a report.
+
+    Raises:
+        RunError: the run has no trial yet, or one of its files is damaged.
+    """
+    study, trials = run.study, run.trials()
     front = front_of(trials, study)
-    trials = trials.assign(
-        hypervolume=hypervolumes(trials, study), on_front=trials["number"].isin(front["number"])
-    )
     position = knee(front, study) if len(front) else -1
-    environment = read_json(folder / "environment.json")["sessions"]
+    on_front = trials["number"].isin(front["number"])
+    trials = trials.assign(hypervolume=hypervolumes(trials, study), on_front=on_front)
     detailed = _detailed(trials)
     return ReportData(
         study=study,
+        study_text=(run.folder / STUDY_FILE).read_text(encoding="utf-8"),
         trials=trials,
         front=front.assign(
             is_knee=np.arange(len(front)) == position,
             alike=pd.Series(indistinguishable(front), dtype=object),
         ),
+        best=run.candidate(int(front["number"].iloc[0])) if len(front) else None,
         detailed=detailed,
-        curves=_curves(folder, detailed),
-        environment=environment,
+        curves=_curves(run, detailed),
+        layers=_layers(run, detailed),
+        errors=_errors(run, trials["number"]),
+        backbones=backbone_curves(run.folder),
+        sessions=read_json(run.folder / ENVIRONMENT_FILE)["sessions"],
     )
+
+
+def reference_point(values: np.ndarray, study: Study) -> np.ndarray:
+    """The reference point of the hypervolume: an error of 1, and 1.1 times the largest cost.
+
+    Args:
+        values: objectives of trained networks to minimise, (networks, objectives).
+        study: with its objectives.
+
+    Returns:
+        One value for each objective, above 0.
+    """
+    is_error = [name == "accuracy" for name in study.objectives]
+    return np.where(is_error, 1.0, np.maximum(1.1 * values.max(axis=0), 1e-12))
 
 
 def hypervolumes(trials: pd.DataFrame, study: Study) -> list[float]:
     """Hypervolume of the front after each trial, as a share of the box it can fill.
 
-    The box goes from no error and no cost to an error of 1 and a tenth more than the greatest
-    cost that was trained: hypervolume (Zitzler and Thiele, 1998) with that corner as reference
-    point, each objective divided by it. It never falls from one trial to the next.
+    The box reaches from zero error and zero cost to `reference_point`. The hypervolume (Zitzler and
+    Thiele, "Multiobjective optimization using evolutionary algorithms", PPSN 1998) is computed
+    after each objective is divided by that point. It never falls from one trial to the next.
     """
     trained = (trials["state"] == "trained").to_numpy()
     if not trained.any():
         return [0.0] * len(trials)
     values = minimised(trials, study)
-    reference = np.where(
-        [name == "accuracy" for name in study.objectives], 1.0, 1.1 * values[trained].max(axis=0)
-    )
-    scaled = values / reference
+    scaled = values / reference_point(values[trained], study)
     result, current = [], 0.0
-    front = np.empty((0, len(reference)))
-    for row in range(len(trials)):
-        if trained[row] and not (front <= scaled[row]).all(axis=1).any():
-            grown = np.vstack([front, scaled[row]])
+    corner = np.ones(scaled.shape[1])
+    front = np.empty((0, len(corner)))
+    for row, is_trained in zip(scaled, trained, strict=True):
+        if is_trained and not (front <= row).all(axis=1).any():
+            grown = np.vstack([front, row])
             front = grown[moocore.is_nondominated(grown)]
-            current = float(moocore.hypervolume(front, ref=np.ones(len(reference))))
+            current = float(moocore.hypervolume(front, ref=corner))
         result.append(current)
     return result
 
 
 def _detailed(trials: pd.DataFrame) -> list[int]:
     front = [int(number) for number in trials.loc[trials["on_front"], "number"]]
-    begun = trials.loc[trials["epochs"] > 0, "number"]
-    others = sorted({int(number) for number in begun} - set(front))
-    places = np.linspace(0, len(others) - 1, min(DETAILED, len(others))).astype(int)
+    started = trials.loc[trials["epochs"] > 0, "number"]
+    others = sorted({int(number) for number in started} - set(front))
+    places = np.linspace(0, len(others) - 1, min(MAX_DETAILED, len(others))).astype(int)
     return front + [others[place] for place in np.unique(places)]
 
 
-def _curves(folder: Path, numbers: Iterable[int]) -> pd.DataFrame:
-    rows = []
-    for number in numbers:
-        file = folder / "trials" / str(number) / "curve.jsonl"
-        if file.exists():
-            rows += [
-                (number, point["epoch"], point["validation_accuracy"], point["restricted_share"])
-                for point in read_json_lines(file)
-            ]
-    return pd.DataFrame(rows, columns=["number", "epoch", "accuracy", "restricted_share"])
+def _curves(run: Run, numbers: Iterable[int]) -> pd.DataFrame:
+    rows = [
+        (number, result.epoch, result.validation_accuracy)
+        for number in numbers
+        for result in run.curve(number)
+    ]
+    return pd.DataFrame(rows, columns=["number", "epoch", "accuracy"])
+
+
+def _layers(run: Run, numbers: Iterable[int]) -> dict[int, list[dict[str, Any]]]:
+    files = {number: run.folder_of(number) / COST_FILE for number in numbers}
+    return {number: read_json(file)["layers"] for number, file in files.items() if file.exists()}
+
+
+def _errors(run: Run, numbers: Iterable[int]) -> dict[int, str]:
+    files = {number: run.folder_of(number) / ERROR_FILE for number in numbers}
+    return {
+        number: file.relative_to(run.folder).as_posix()
+        for number, file in files.items()
+        if file.exists()
+    }

@@ -1,10 +1,9 @@
-"""What a report's page draws, as values that JSON can hold. The page computes nothing itself."""
+"""What the script of a page draws, in values that JSON can hold. The script computes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,18 +12,16 @@ import pandas as pd
 from ir2search import text
 from ir2search.costs import cost
 from ir2search.errors import CandidateError
-from ir2search.files import read_json
+from ir2search.plots.pareto import by_accuracy
 from ir2search.report.comparison import Comparison
 from ir2search.report.parameters import parameter_effects, parameter_values
-from ir2search.report.picks import budget_name, picks
 from ir2search.report.tables import ReportData
-from ir2search.runs import Run, json_rows
-from ir2search.runs.layout import trial_folder
+from ir2search.runs import json_rows
 from ir2search.space import TAP, Candidate
 from ir2search.study.objectives import OBJECTIVES, own_columns
 from ir2search.zoo import preset, presets
 
-AXES = {  # columns that an axis of the front may show, with their names
+AXES = {  # columns that an axis of the front can show, with their labels
     "accuracy": "validation accuracy",
     "test_accuracy": "test accuracy",
     "ops": "OPs",
@@ -35,65 +32,32 @@ AXES = {  # columns that an axis of the front may show, with their names
     "seconds": "seconds of training",
 }
 COSTS = ("ops", "flops", "bops", "memory_bytes", "parameters")
-DECIMALS = 5  # of an accuracy
+DECIMALS = 5  # of accuracies and hypervolumes in the page
 
 
-def page_view(data: ReportData, folder: Path) -> dict[str, Any]:
-    """All that the page's script draws from.
-
-    Args:
-        data: of the report.
-        folder: the run's.
-    """
+def page_view(data: ReportData) -> dict[str, Any]:
+    """All that the script of a report's page draws."""
     study = data.study
-    vertical = "accuracy" if "accuracy" in study.objectives else study.objectives[0]
-    horizontal = next(name for name in study.objectives if name != vertical)
     return {
-        "axes": _axes(study.costs),
-        "x": OBJECTIVES[horizontal].column,
-        "y": OBJECTIVES[vertical].column,
+        **_axes(study.objectives),
         "objectives": [OBJECTIVES[name].column for name in study.objectives],
         "trials": _columns(data),
         "spreads": _spreads(data.front),
-        "references": _references(data, folder),
+        "references": _references(data.best),
         "progress": _progress(data),
         "rungs": list(study.rungs.levels(study.recipe.epochs)) if study.rungs else [],
         "curves": _curves(data),
-        "layers": _layers(folder, data.detailed),
+        "layers": _layers(data.layers),
         "parameters": _parameters(data),
     }
 
 
-def answer(data: ReportData) -> list[dict[str, str]]:
-    """What to take for which budget, in words: ``budget``, ``number``, ``accuracy``, ``test``."""
-    name = budget_name(data.study)
-    objective = None if name is None else OBJECTIVES[name]
-    rows = {row["number"]: row for row in json_rows(data.front)}
-    answers = []
-    for pick in picks(data.front, data.study):
-        row = rows[pick.number]
-        answers.append(
-            {
-                "budget": objective.read(pick.limit) if objective else "",
-                "number": str(pick.number),
-                "accuracy": _accuracy(row["accuracy"], row["seed_accuracies"]),
-                "test": _accuracy(row["test_accuracy"], row["seed_test_accuracies"]),
-                "cost": objective.read(row[objective.column]) if objective else "",
-            }
-        )
-    return answers
-
-
 def comparison_view(comparison: Comparison) -> dict[str, Any]:
-    """The same for two runs' fronts."""
+    """All that the script of a comparison's page draws."""
     objectives = list(comparison.reference)
-    vertical = "accuracy" if "accuracy" in objectives else objectives[0]
-    horizontal = next(name for name in objectives if name != vertical)
     columns = ("number", *AXES, *own_columns(objectives))
     return {
-        "axes": _axes(objectives),
-        "x": OBJECTIVES[horizontal].column,
-        "y": OBJECTIVES[vertical].column,
+        **_axes(objectives),
         "fronts": [
             {"name": name, "trials": {c: _listed(front[c]) for c in columns}}
             for name, front in zip(comparison.names, comparison.fronts, strict=True)
@@ -101,20 +65,19 @@ def comparison_view(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _axes(objectives: Iterable[str]) -> list[dict[str, str]]:
-    """Columns that an axis may show, with their labels."""
+def _axes(objectives: Sequence[str]) -> dict[str, Any]:
+    """The columns that an axis can show, and those that the axes show at first."""
     columns = AXES | own_columns(objectives)
-    return [{"column": column, "label": label} for column, label in columns.items()]
-
-
-def _accuracy(own: float | None, seeds: list[float]) -> str:
-    if len(seeds) > 1:
-        return text.spread(seeds)
-    return text.percent(own)
+    vertical, horizontal, *_ = by_accuracy(objectives)
+    return {
+        "axes": [{"column": column, "label": label} for column, label in columns.items()],
+        "x": OBJECTIVES[horizontal].column,
+        "y": OBJECTIVES[vertical].column,
+    }
 
 
 def _columns(data: ReportData) -> dict[str, list[Any]]:
-    """The table of trials by column, and the values of searched parameters."""
+    """The columns of the table of trials, and the values of the searched parameters."""
     trials, own = data.trials, own_columns(data.study.costs)
     knee = set(data.front.loc[data.front["is_knee"], "number"])
     columns = {
@@ -130,7 +93,7 @@ def _columns(data: ReportData) -> dict[str, list[Any]]:
 
 
 def _spreads(front: pd.DataFrame) -> dict[str, list[float]]:
-    """Mean and standard deviation of accuracy over seeds, by member that has several."""
+    """Mean and standard deviation of accuracy by trial, for trials with several seeds."""
     return {
         str(number): [float(np.mean(values)), float(np.std(values, ddof=1))]
         for number, values in zip(front["number"], front["seed_accuracies"], strict=True)
@@ -138,11 +101,10 @@ def _spreads(front: pd.DataFrame) -> dict[str, list[float]]:
     }
 
 
-def _references(data: ReportData, folder: Path) -> list[dict[str, Any]]:
-    """Costs of the paper's networks on these images, and of the best member's real twin."""
-    if data.front.empty:
+def _references(best: Candidate | None) -> list[dict[str, Any]]:
+    """Costs of the paper's networks on the run's images, and of the best network's twin."""
+    if best is None:
         return []
-    best = Run.open(folder).candidate(int(data.front["number"].iloc[0]))
     found: dict[str, Candidate] = {}
     for name in presets():
         try:
@@ -151,7 +113,7 @@ def _references(data: ReportData, folder: Path) -> list[dict[str, Any]]:
             continue
         if candidate.backbone == best.backbone:
             found[name] = candidate
-    found["full-precision twin of the best"] = best.twin()
+    found["full-precision twin of the most accurate network"] = best.twin()
     return [
         {"name": name} | {column: float(getattr(cost(each), column)) for column in COSTS}
         for name, each in found.items()
@@ -159,7 +121,7 @@ def _references(data: ReportData, folder: Path) -> list[dict[str, Any]]:
 
 
 def _progress(data: ReportData) -> dict[str, list[Any]]:
-    """Hypervolume after each trial, over trials and over epochs spent."""
+    """Hypervolume after each trial, with the number of trials and of epochs until then."""
     return {
         "number": data.trials["number"].tolist(),
         "epochs": data.trials["epochs"].cumsum().tolist(),
@@ -174,18 +136,17 @@ def _curves(data: ReportData) -> dict[str, list[float]]:
     }
 
 
-def _layers(folder: Path, detailed: Iterable[int]) -> dict[str, list[list[Any]]]:
-    """Costs of those layers that have any, by trial: name, FLOPs, BOPs, bytes."""
-    found = {}
-    for number in detailed:
-        file = trial_folder(folder, number) / "cost.json"
-        if file.exists():
-            found[str(number)] = [
-                [row["name"], row["flops"], row["bops"], row["memory_bytes"]]
-                for row in read_json(file)["layers"]
-                if row["flops"] or row["bops"] or row["memory_bytes"]
-            ]
-    return found
+def _layers(layers: Mapping[int, Sequence[Mapping[str, Any]]]) -> dict[str, list[list[Any]]]:
+    """Name, FLOPs, BOPs and bytes of the layers that have any, by trial."""
+    names = ("flops", "bops", "memory_bytes")
+    return {
+        str(number): [
+            [row["name"], *(row[name] for name in names)]
+            for row in rows
+            if any(row[name] for name in names)
+        ]
+        for number, rows in layers.items()
+    }
 
 
 def _parameters(data: ReportData) -> dict[str, Any]:
@@ -203,12 +164,12 @@ def _parameters(data: ReportData) -> dict[str, Any]:
 
 
 def _shown(name: str) -> str:
-    """A parameter as a report's reader knows it."""
+    """The name of a parameter for the reader of a report."""
     if name == "fusion_ratio":
         return "fusion width m"
     return f"tap {name.removeprefix(TAP)}" if name.startswith(TAP) else name.replace("_", " ")
 
 
 def _listed(column: pd.Series[Any]) -> list[Any]:
-    """A column's values, None for what is missing."""
+    """The values of a column, with None for missing ones."""
     return [None if value is pd.NA or value != value else value for value in column.tolist()]

@@ -78,7 +78,7 @@ def test_other_objectives_or_classes_are_refused(
 ) -> None:
     study = parse_study({**quick, "trials": 1, "objectives": ["accuracy", "memory"]}, "a.toml")
     ir.run(study, tmp_path / "run", device="cpu")
-    with pytest.raises(RunError, match=r"run: its objectives differ from those of .*quick"):
+    with pytest.raises(RunError, match=r"run: its objectives \(.*\) differ from those of .*quick"):
         ir.compare(finished_run, tmp_path / "run")
     with pytest.raises(RunError, match="nowhere"):
         ir.compare(finished_run, tmp_path / "nowhere")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import ir2search as ir
 from ir2search.report.tables import hypervolumes, report_data
+from ir2search.runs import Run
 from ir2search.study.schema import parse_study
 
 STUDY = parse_study({"space": {}, "objectives": ["accuracy", "ops"]}, "a.toml")
@@ -52,8 +52,7 @@ def test_what_was_not_trained_adds_no_hypervolume() -> None:
 
 
 def test_a_reports_data_is_that_of_the_run(finished_run: Path) -> None:
-    study = ir.load_study(finished_run / "study.toml")
-    data = report_data(finished_run, study, ir.trials(finished_run))
+    data = report_data(Run.open(finished_run))
     assert data.front["is_knee"].sum() == 1
     assert set(data.trials.query("on_front")["number"]) == set(data.front["number"])
     trained = data.trials.query("state == 'trained'")
