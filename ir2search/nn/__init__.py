@@ -1,4 +1,4 @@
-"""The method's building blocks: binary layers, information restriction, information recovery."""
+"""The layers of the method: binary convolution, information restriction and recovery."""
 
 from ir2search.kernels.training import keep_memory
 from ir2search.nn.activation import ShiftedPReLU, make_activation

@@ -1,4 +1,4 @@
-"""Activations between binary convolutions."""
+"""Activation functions between binary convolutions."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ir2search.choices import Activation
 
 
 class ShiftedPReLU(nn.Module):
-    """PReLU with learnable shifts of its corner, by channel ("RPReLU").
+    """PReLU with a learned shift of input and output for each channel ("RPReLU").
 
     f(x) = x - gamma + zeta if x > gamma else beta (x - gamma) + zeta.
 
     Source: Liu et al., "ReActNet", ECCV 2020, eq. 6.
 
     Args:
-        channels: of the feature maps.
+        channels: number of channels of the feature maps.
     """
 
     def __init__(self, channels: int) -> None:
@@ -26,13 +26,13 @@ class ShiftedPReLU(nn.Module):
         self.zeta = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Feature maps (N, channels, H, W) to the same shape."""
+        """Apply the activation to feature maps (N, channels, H, W)."""
         result: Tensor = self.prelu(x - self.gamma) + self.zeta
         return result
 
 
 def make_activation(name: Activation, channels: int) -> nn.Module:
-    """The activation of that name for feature maps of so many channels."""
+    """Make an activation by its name, for feature maps with this number of channels."""
     if name == "hardtanh":
         return nn.Hardtanh()
     return nn.PReLU(channels) if name == "prelu" else ShiftedPReLU(channels)

@@ -1,4 +1,4 @@
-"""The convolution of signs with signs."""
+"""Binary convolution: signs of inputs with signs of weights."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from ir2search.nn.fused import (
 
 @dataclass(frozen=True, kw_only=True)
 class Binarisation:
-    """How a convolution's weights and inputs become signs; the default is the paper's.
+    """How a convolution binarises its weights and inputs; the default is the paper's way.
 
     Attributes:
-        weights: ``"binary"`` takes the sign of the weights, ``"real"`` leaves them.
-        activations: ``"binary"`` takes the sign of the input, ``"real"`` leaves it.
+        weights: ``"binary"`` takes the sign of the weights, ``"real"`` keeps them.
+        activations: ``"binary"`` takes the sign of the input, ``"real"`` keeps it.
         estimator: surrogate gradient of the input's sign.
         weight_estimator: surrogate gradient of the weights' sign.
-        shift: learn a threshold for each channel of the input, in place of 0 ("RSign": Liu et
-            al., "ReActNet", ECCV 2020, eq. 5).
+        shift: learn a threshold of the sign for each input channel; without it the threshold is 0
+            ("RSign": Liu et al., "ReActNet", ECCV 2020, eq. 5).
         standardise: standardise the weights before their sign, see `standardised`.
     """
 
@@ -46,10 +46,10 @@ PAPER = Binarisation()
 
 
 class BinaryConv2d(nn.Conv2d):
-    """2-d convolution without bias of signs with signs.
+    """2-d convolution, without bias, of the signs of the input with the signs of the weights.
 
-    There is no scaling factor: the BatchNorm that follows absorbs one. The zeros of the padding
-    are a third level, which a 1-bit kernel has to correct at the border.
+    There is no scaling factor, because the BatchNorm that follows would absorb it. The padding is
+    zero, a third value beside +1 and -1, so a 1-bit kernel must correct the border.
 
     Args:
         in_channels: channels of the input.
@@ -57,7 +57,7 @@ class BinaryConv2d(nn.Conv2d):
         kernel_size: side of the square kernel, in pixels.
         stride: step between outputs, in pixels.
         padding: zeros around the input, in pixels.
-        binarisation: how weights and input become signs.
+        binarisation: how weights and input are binarised.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class BinaryConv2d(nn.Conv2d):
 
     @property
     def is_binary(self) -> bool:
-        """Whether it can run as XNOR and popcount: weights and activations both 1 bit."""
+        """Whether weights and activations are both binary, so that XNOR and popcount suffice."""
         return self.binarisation.weights == self.binarisation.activations == "binary"
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
@@ -98,7 +98,17 @@ class BinaryConv2d(nn.Conv2d):
         activation: nn.Module | None = None,
         shortcut: Tensor | None = None,
     ) -> Tensor:
-        """activation(norm(self(x)) + shortcut), where a training step can take all in one."""
+        """Compute activation(norm(self(x)) + shortcut), with one fused kernel where possible.
+
+        Args:
+            x: (N, in_channels, H, W).
+            norm: the BatchNorm after the convolution.
+            activation: the activation after the sum; None for none.
+            shortcut: (N, out_channels, H', W'), added before the activation; None for nothing.
+
+        Returns:
+            (N, out_channels, H', W').
+        """
         moved = self.shifted(x)
         if norm.training and self._is_fused(moved):
             how = self._sign_convolution()
@@ -106,11 +116,11 @@ class BinaryConv2d(nn.Conv2d):
         return normed(self(x), norm, activation, shortcut)
 
     def shifted(self, x: Tensor) -> Tensor:
-        """What the sign is taken of, for an input ``x`` (N, in_channels, H, W)."""
+        """The input (N, in_channels, H, W) minus the learned thresholds, before its sign."""
         return x if self.threshold is None else x - self.threshold
 
     def signs(self) -> Tensor:
-        """The weights as they are convolved."""
+        """The weights that the convolution uses: their signs, or themselves if they are real."""
         how, w = self.binarisation, self.weight
         if how.weights == "real":
             return w
@@ -127,7 +137,12 @@ class BinaryConv2d(nn.Conv2d):
 
 
 def sharpen(network: nn.Module, progress: float) -> None:
-    """Set the sharpness of every tanh estimator in a network for a share of its training."""
+    """Set the sharpness of all tanh estimators of a network.
+
+    Args:
+        network: changed in place.
+        progress: share of the training that is done, from 0 to 1.
+    """
     for module in network.modules():
         if isinstance(module, BinaryConv2d):
             module.sharpness = tanh_sharpness(progress)

@@ -1,7 +1,7 @@
-"""Sign functions with two levels, and the surrogate gradients that train through them.
+"""Sign functions with two values, and their surrogate gradients.
 
-``torch.sign`` has three levels (``sign(0) = 0``), which no 1-bit kernel can hold. Here zero maps
-to +1, in the forward pass of every estimator:
+``torch.sign`` has three values (``sign(0) = 0``), which do not fit in 1 bit. Here the forward pass
+of every estimator maps zero to +1:
 
     q(x) = +1 if x >= 0 else -1
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ir2search.choices import Estimator
 
-TANH_SHARPNESS = (0.1, 10.0)  # from the first epoch to the last
+TANH_SHARPNESS = (0.1, 10.0)  # in the first epoch and in the last
 
 
 def sign(x: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class _TanhSign(torch.autograd.Function):
 
 
 class _Standardised(torch.autograd.Function):
-    """As a Function of its own, so that a count of operations can tell it apart."""
+    """An autograd Function, so that the counter of operations sees it as one operation."""
 
     @staticmethod
     def forward(ctx: Any, w: Tensor) -> Tensor:
@@ -109,12 +109,12 @@ def straight_through_sign(x: Tensor) -> Tensor:
 
 
 def tanh_sign(x: Tensor, sharpness: float) -> Tensor:
-    """Sign with the gradient of a tanh that grows sharper over training.
+    """Sign with the gradient of a tanh that becomes sharper during training.
 
     q(x) = +1 if x >= 0 else -1;
     dq/dx = k t (1 - tanh(t x)^2), with t the sharpness and k = max(1 / t, 1).
 
-    Source: Qin et al., "IR-Net", CVPR 2020, eq. 9 (its error decay estimator).
+    Source: Qin et al., "IR-Net", CVPR 2020, eq. 9 (error decay estimator).
 
     Args:
         x: any shape, floating point.
@@ -124,7 +124,7 @@ def tanh_sign(x: Tensor, sharpness: float) -> Tensor:
 
 
 def tanh_sharpness(progress: float) -> float:
-    """T = 0.1 * 10^(2 progress): from 0.1 at the start of training to 10 at its end.
+    """Sharpness t = 0.1 * 10^(2 progress): 0.1 at the start of training, 10 at its end.
 
     Source: Qin et al., "IR-Net", CVPR 2020, eq. 11.
 
@@ -136,9 +136,9 @@ def tanh_sharpness(progress: float) -> float:
 
 
 def standardised(w: Tensor) -> Tensor:
-    """Weights with mean 0 and deviation 1 for each output: (w - mean) / std.
+    """Standardise the weights of each output to mean 0 and deviation 1: (w - mean) / std.
 
-    Binary weights then have both signs about equally often, which is when they carry most.
+    Both signs are then about equally frequent, which maximises the entropy of binary weights.
     Source: Qin et al., "IR-Net", CVPR 2020, eq. 6.
 
     Args:
@@ -147,7 +147,7 @@ def standardised(w: Tensor) -> Tensor:
     return _Standardised.apply(w)  # type: ignore[no-untyped-call]
 
 
-# by name, each taking what is binarised and the sharpness, which only the tanh heeds
+# all take a tensor and the sharpness, which only the tanh uses
 ESTIMATORS: dict[Estimator, Callable[[Tensor, float], Tensor]] = {
     "polynomial": lambda x, sharpness: polynomial_sign(x),
     "straight-through": lambda x, sharpness: straight_through_sign(x),

@@ -1,9 +1,9 @@
-"""Fused operations on a CPU where gradients are allowed; torch's own everywhere else.
+"""Fused operations for training on a CPU; elsewhere torch's own operations run.
 
-A convolution of signs needs no multiplication (see ``kernels/training.cpp``), and between two
-convolutions lie a sign, a BatchNorm, a sum and an activation, each of them a sweep over feature
-maps that fit no cache. Here each operation is one autograd Function that sweeps as seldom as it
-can, and keeps nothing that can be computed again.
+A convolution of signs needs no multiplication (see ``kernels/training.cpp``). Between two
+convolutions there are a sign, a BatchNorm, a sum and an activation, and each is a pass over feature
+maps that do not fit in a cache. Here one autograd Function does them in as few passes as possible,
+and saves for the backward pass only what it cannot compute again.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from ir2search.choices import Estimator
 from ir2search.kernels.training import library
 
 _NUMBERS: dict[Estimator, int] = {"polynomial": 0, "straight-through": 1, "tanh": 2}
-LARGEST_SUM = 2**15 - 1  # of signs, as the kernels add them up
+LARGEST_SUM = 2**15 - 1  # of signs: the kernels add them in 16 bits
 
 
 @dataclass(frozen=True)
 class SignConvolution:
-    """A convolution of the signs of what comes in with weights of +1 and -1.
+    """The settings of a convolution of an input's signs with weights of +1 and -1.
 
     Attributes:
-        stride: steps between outputs, in pixels.
-        padding: zeros around the signs, in pixels; less than the kernel's side.
-        estimator: surrogate gradient of the signs of what comes in.
-        sharpness: of that of a tanh.
+        stride: step between outputs, in pixels.
+        padding: zeros around the signs, in pixels; less than the side of the kernel.
+        estimator: surrogate gradient of the input's signs.
+        sharpness: sharpness of the tanh estimator.
     """
 
     stride: int
@@ -39,26 +39,26 @@ class SignConvolution:
     sharpness: float
 
     def shape(self, x: Tensor, signs: Tensor) -> array[int]:
-        """As the kernels take it."""
+        """Sizes, stride and padding in the form that the kernels take."""
         outputs, _, size, _ = signs.shape
         return array("q", (*x.shape, outputs, size, self.stride, self.padding))
 
     def result(self, x: Tensor, signs: Tensor, dtype: torch.dtype) -> Tensor:
-        """Memory for the outputs (N, outputs, H', W')."""
+        """An uninitialised tensor for the outputs (N, outputs, H', W')."""
         outputs, _, size, _ = signs.shape
         sides = [(side + 2 * self.padding - size) // self.stride + 1 for side in x.shape[2:]]
         return torch.empty(len(x), outputs, *sides, dtype=dtype)
 
     @property
     def slope(self) -> tuple[int, float]:
-        """The estimator, as the kernels take it."""
+        """Number and sharpness of the estimator, in the form that the kernels take."""
         return _NUMBERS[self.estimator], self.sharpness
 
 
 def is_fusable(x: Tensor) -> bool:
-    """Whether there are kernels for ``x``: on a CPU, in single precision, with gradients allowed.
+    """Whether the kernels take ``x``: on a CPU, float32, with gradients enabled, not traced.
 
-    Where those are not, and while tracing, other libraries count or export a network: they see
+    Without gradients, or while tracing, other libraries count or export the network; they must see
     torch's operations.
     """
     return (
@@ -71,15 +71,15 @@ def is_fusable(x: Tensor) -> bool:
 
 
 def sign_convolution(x: Tensor, signs: Tensor, how: SignConvolution) -> Tensor:
-    """Convolve the signs of ``x``, which `is_fusable`, with ``signs``.
+    """Convolve the signs of ``x`` with ``signs``.
 
     Args:
-        x: (N, C, H, W).
-        signs: (outputs, C, k, k), each +1 or -1, at most `LARGEST_SUM` for an output.
-        how: all else.
+        x: (N, C, H, W), for which `is_fusable` is true.
+        signs: (outputs, C, k, k), each +1 or -1, with C k k at most `LARGEST_SUM`.
+        how: stride, padding and estimator.
 
     Returns:
-        (N, outputs, H', W') of whole numbers.
+        (N, outputs, H', W'), whole numbers in float32.
     """
     result: Tensor = _Convolved.apply(x, signs, how)  # type: ignore[no-untyped-call]
     return result
@@ -93,11 +93,31 @@ def binary_unit(
     activation: nn.Module | None,
     shortcut: Tensor | None,
 ) -> Tensor:
-    """activation(norm(y) + shortcut), with y as `sign_convolution` gives it; in training."""
+    """Compute activation(norm(y) + shortcut) in training, where y is `sign_convolution`'s result.
+
+    Args:
+        x: (N, C, H, W), for which `is_fusable` is true.
+        signs: (outputs, C, k, k), each +1 or -1, with C k k at most `LARGEST_SUM`.
+        how: stride, padding and estimator of the convolution.
+        norm: the BatchNorm, in training mode.
+        activation: the activation; None for none.
+        shortcut: (N, outputs, H', W'), which may be ``x`` itself; None for nothing.
+
+    Returns:
+        (N, outputs, H', W').
+    """
     clip = isinstance(activation, nn.Hardtanh)
-    past = shortcut is x
+    is_residual = shortcut is x  # saves a gradient tensor
     result: Tensor = _Unit.apply(  # type: ignore[no-untyped-call]
-        x, signs, None if past else shortcut, norm.weight, norm.bias, norm, how, clip, past
+        x,
+        signs,
+        None if is_residual else shortcut,
+        norm.weight,
+        norm.bias,
+        norm,
+        how,
+        clip,
+        is_residual,
     )
     return result if clip or activation is None else activation(result)
 
@@ -108,13 +128,16 @@ def normed(
     activation: nn.Module | None = None,
     shortcut: Tensor | None = None,
 ) -> Tensor:
-    """activation(norm(y) + shortcut), of feature maps (N, C, H, W).
+    """Compute activation(norm(y) + shortcut).
 
     Args:
-        y: what a convolution gave.
-        norm: the BatchNorm that follows it.
-        activation: what follows the sum, if anything.
-        shortcut: what is added, if anything.
+        y: output of a convolution, (N, C, H, W).
+        norm: the BatchNorm after the convolution.
+        activation: the activation after the sum; None for none.
+        shortcut: (N, C, H, W), added before the activation; None for nothing.
+
+    Returns:
+        (N, C, H, W).
     """
     clip = isinstance(activation, nn.Hardtanh)
     result: Tensor
@@ -128,16 +151,16 @@ def normed(
 
 
 class Normed(nn.Sequential):
-    """A sequence that ends in a BatchNorm, or in a BatchNorm and an activation."""
+    """A sequence of modules that ends in a BatchNorm, or in a BatchNorm and an activation."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
-        """Feature maps (N, C, H, W) through all of it."""
+        """Apply the sequence to feature maps (N, C, H, W)."""
         for module in self:
             if isinstance(module, nn.BatchNorm2d):
                 activation = self[-1] if self[-1] is not module else None
                 return normed(input, module, activation)
             input = module(input)  # noqa: A001
-        raise TypeError("there is no BatchNorm in the sequence")
+        raise TypeError("a Normed sequence needs a BatchNorm")
 
 
 class _Convolved(torch.autograd.Function):
@@ -153,7 +176,7 @@ class _Convolved(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, signs = ctx.saved_tensors
-        of_x, of_signs = _wanted(ctx, x, signs)
+        of_x, of_signs = _gradients(ctx, x, signs)
         gradient = gradients[0].contiguous()
         _call(
             "ir2_convolve_backward", gradient, signs, x, of_x, of_signs, ctx.shape, *ctx.how.slope
@@ -173,10 +196,10 @@ class _Unit(torch.autograd.Function):
         norm: nn.BatchNorm2d,
         how: SignConvolution,
         clip: bool,
-        past: bool,
+        is_residual: bool,
     ) -> Tensor:
         x, signs = x.contiguous(), signs.contiguous()
-        added = x if past else None if shortcut is None else shortcut.contiguous()
+        added = x if is_residual else None if shortcut is None else shortcut.contiguous()
         y, out = (how.result(x, signs, dtype) for dtype in (torch.int16, torch.float32))
         moments = torch.empty(3, len(signs))
         ctx.how, ctx.shape = how, how.shape(x, signs)
@@ -184,22 +207,22 @@ class _Unit(torch.autograd.Function):
             *("ir2_unit", x, signs, added, weight, bias, y, moments, out),
             *(ctx.shape, norm.eps, clip),
         )
-        _follow(norm, moments, y)
+        _update_running(norm, moments, y)
         ctx.save_for_backward(x, signs, weight, y, moments, out if clip else None)
-        ctx.clip, ctx.past = clip, past
+        ctx.clip, ctx.is_residual = clip, is_residual
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, signs, weight, y, moments, out = ctx.saved_tensors
         gradient = gradients[0].contiguous()
-        of_x, of_signs = _wanted(ctx, x, signs)
-        of_shortcut = _before_clipping(ctx, gradient, 2)
+        of_x, of_signs = _gradients(ctx, x, signs)
+        of_shortcut = _shortcut_gradient(ctx, gradient, 2)
         of_weight, of_bias = torch.empty(2, len(weight))
         _call(
             *("ir2_unit_backward", gradient, out, y, x, signs, weight, moments),
             *(of_shortcut if ctx.clip else None, of_x, of_signs, of_weight, of_bias),
-            *(ctx.shape, ctx.clip, ctx.past, *ctx.how.slope),
+            *(ctx.shape, ctx.clip, ctx.is_residual, *ctx.how.slope),
         )
         return of_x, of_signs, of_shortcut, of_weight, of_bias, None, None, None, None
 
@@ -219,7 +242,7 @@ class _Normed(torch.autograd.Function):
         added = None if shortcut is None else shortcut.contiguous()
         moments, out = torch.empty(3, y.shape[1]), torch.empty_like(y)
         _call("ir2_norm", y, added, weight, bias, moments, out, *_extent(y), norm.eps, clip)
-        _follow(norm, moments, y)
+        _update_running(norm, moments, y)
         ctx.save_for_backward(y, out if clip else None, weight, moments)
         ctx.clip = clip
         return out
@@ -228,7 +251,7 @@ class _Normed(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         y, out, weight, moments = ctx.saved_tensors
         gradient = gradients[0].contiguous()
-        of_shortcut = _before_clipping(ctx, gradient, 1)
+        of_shortcut = _shortcut_gradient(ctx, gradient, 1)
         of_y = torch.empty_like(y)
         of_weight, of_bias = torch.empty(2, len(weight))
         _call(
@@ -239,23 +262,23 @@ class _Normed(torch.autograd.Function):
         return of_y, of_shortcut, of_weight, of_bias, None, None
 
 
-def _wanted(ctx: Any, x: Tensor, signs: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """Memory for the gradients of ``x`` and ``signs`` that are asked for."""
+def _gradients(ctx: Any, x: Tensor, signs: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """Uninitialised tensors for the gradients of ``x`` and ``signs``; None where not needed."""
     of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
     of_signs = torch.empty_like(signs) if ctx.needs_input_grad[1] else None
     return of_x, of_signs
 
 
-def _before_clipping(ctx: Any, gradient: Tensor, shortcut: int) -> Tensor | None:
-    """Memory for the gradient of a shortcut, which is ``gradient`` itself with no clipping."""
-    if not ctx.needs_input_grad[shortcut]:
+def _shortcut_gradient(ctx: Any, gradient: Tensor, argument: int) -> Tensor | None:
+    """A tensor for the gradient of the shortcut; without clipping it is ``gradient`` itself."""
+    if not ctx.needs_input_grad[argument]:
         return None
     return torch.empty_like(gradient) if ctx.clip else gradient
 
 
 @torch.no_grad()
-def _follow(norm: nn.BatchNorm2d, moments: Tensor, y: Tensor) -> None:
-    """Move the running statistics as torch's BatchNorm does."""
+def _update_running(norm: nn.BatchNorm2d, moments: Tensor, y: Tensor) -> None:
+    """Update the running statistics as torch's BatchNorm does."""
     if norm.running_mean is None or norm.running_var is None:
         return
     assert norm.num_batches_tracked is not None
@@ -269,12 +292,12 @@ def _follow(norm: nn.BatchNorm2d, moments: Tensor, y: Tensor) -> None:
 
 
 def _extent(x: Tensor) -> tuple[int, int, int]:
-    """Images, channels, positions."""
+    """Number of images, channels and positions."""
     return x.shape[0], x.shape[1], x[0, 0].numel()
 
 
 def _call(kernel: str, *arguments: Tensor | array[int] | float | None) -> None:
-    """Run a kernel on all of torch's threads; tensors are dense and stay alive meanwhile."""
+    """Run a kernel on all of torch's threads; tensors must be contiguous."""
     given = [
         argument.data_ptr()
         if isinstance(argument, Tensor)

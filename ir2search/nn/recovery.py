@@ -1,6 +1,6 @@
-"""Information recovery: fuse pooled shallow feature maps into the last ones.
+"""Information recovery: fuse shallow feature maps into the last ones.
 
-Source: Xue et al., "IR²Net", arXiv 2210.02637, section 3.3; the compact fusion follows the cheap
+Source: Xue et al., "IR²Net", arXiv 2210.02637, section 3.3. The compact fusion uses the cheap
 operations of Han et al., "GhostNet", CVPR 2020.
 """
 
@@ -20,30 +20,35 @@ Fusion = Literal["dense", "compact"]
 
 
 def fusion_channels(last_channels: int, ratio: float) -> int:
-    """Fusion width m = ceil(n / s) of a compact fusion to n channels with ratio s."""
+    """Fusion width m = ceil(n / s) in channels, of a compact fusion with ratio s.
+
+    Args:
+        last_channels: n, channels of the last feature maps.
+        ratio: s, at least 1.
+    """
     return math.ceil(last_channels / ratio)
 
 
 class InformationRecovery(nn.Module):
-    """Pool each tap to the last maps' size, concatenate, fuse back to the last maps' width n.
+    """Pool the taps to the size of the last maps, concatenate all, and fuse them to n channels.
 
-    Dense fusion: 1x1 convolution, BatchNorm, activation. Compact fusion: a 1x1 convolution to m
-    channels ("primary"), a 3x3 grouped convolution from those to m (s - 1) channels ("cheap"),
-    each with BatchNorm and activation; both concatenated and cut to n channels. From m follows
-    s = ceil(n / m), the least with m s >= n: a larger s would only compute channels to cut.
+    Dense fusion is a 1x1 convolution, BatchNorm and activation. Compact fusion is a 1x1 convolution
+    to m channels ("primary") and a grouped 3x3 convolution from these to m (s - 1) channels
+    ("cheap"), each with BatchNorm and activation. Their outputs are concatenated and cut to n
+    channels. s = ceil(n / m) is the smallest ratio that gives n channels.
 
     Args:
-        tap_channels: channels of each tap, in the order in which `forward` gets them; none at
-            all leaves the last maps as they are.
+        tap_channels: channels of each tap, in the order of `forward`'s arguments. With no tap,
+            `forward` returns the last maps unchanged.
         last_channels: n, channels of the last feature maps and of the result.
         fusion: ``"dense"`` or ``"compact"``.
-        ratio: s of the compact fusion; or
-        channels: m of the compact fusion, from 1 to n - 1. Exactly one of the two is given.
-        group_size: input channels in a group of the cheap convolution: 1 is depthwise.
-        activation: makes the activation after each BatchNorm for a number of channels.
+        ratio: s of the compact fusion. Give either this or ``channels``.
+        channels: m of the compact fusion, from 1 to n - 1.
+        group_size: input channels in each group of the cheap convolution; 1 is depthwise.
+        activation: makes an activation for a number of channels.
 
     Raises:
-        ValueError: a fusion width out of range, or groups that do not divide it.
+        ValueError: the fusion width is out of range, or ``group_size`` does not divide it.
     """
 
     def __init__(
@@ -73,7 +78,11 @@ class InformationRecovery(nn.Module):
         self.cheap = _convolution(m, m * (s - 1), 3, m // group_size, activation)
 
     def forward(self, last: Tensor, *taps: Tensor) -> Tensor:
-        """Fuse ``taps``, each (N, c_i, H_i, W_i), into ``last`` (N, n, h, w).
+        """Fuse the taps into the last feature maps.
+
+        Args:
+            last: (N, n, h, w).
+            taps: each (N, c_i, H_i, W_i).
 
         Returns:
             (N, n, h, w).
@@ -90,7 +99,7 @@ class InformationRecovery(nn.Module):
 
 def _compact_width(n: int, ratio: float | None, channels: int | None, group_size: int) -> int:
     if (ratio is None) == (channels is None):
-        raise ValueError("a compact fusion takes either `ratio` or `channels`, not both or none")
+        raise ValueError("a compact fusion takes either `ratio` or `channels`")
     m = channels if channels is not None else fusion_channels(n, ratio or 1)
     if not 1 <= m < n:
         raise ValueError(f"the fusion width must be from 1 to {n - 1} channels, but got {m}")

@@ -1,4 +1,4 @@
-"""Information restriction: blank out the pixels that the network's own attention passes over.
+"""Information restriction: set the pixels with low attention to 0.
 
 Source: Xue et al., "IR²Net", arXiv 2210.02637, section 3.2.
 """
@@ -16,13 +16,14 @@ from ir2search.choices import Normalization
 
 
 def attention_map(features: Tensor, normalization: Normalization = "map") -> Tensor:
-    """Attention of a feature tensor over its positions: the channels' mean of squares, normalised.
+    """Attention at each position of feature maps F: the mean of F² over channels, normalised.
 
-    A = mean over channels of F², divided by its Euclidean norm per sample:
+    For each sample the mean is divided by its Euclidean norm, which is taken
 
-    - ``"map"``: over the whole map. A threshold relative to the map's mean does not see it.
-    - ``"column"``: over each column (the first spatial axis) by itself, as the method's released
-      code does, where it raises columns of low attention.
+    - for ``"map"`` over the whole map. This does not change which pixels `restrict` keeps, because
+      its threshold is relative to the mean of the map.
+    - for ``"column"`` over each column (the first spatial axis), as in the code that the authors
+      released. This raises columns with low attention.
 
     Args:
         features: (N, C, h, w) float.
@@ -45,23 +46,23 @@ def restrict(
     threshold: float,
     normalization: Normalization = "map",
 ) -> Tensor:
-    """Images with the pixels of low attention set to 0.
+    """Set the pixels with low attention to 0.
 
-    The attention map of ``features`` is upsampled bilinearly (corners aligned) to the images'
-    size; a pixel is kept where A > threshold * mean(A), the mean taken per sample. No gradient
-    flows through the result. A threshold of 0 takes only the pixels without any attention.
+    The attention map A of ``features`` is upsampled bilinearly, with aligned corners, to the size
+    of the images. A pixel is kept where A > threshold * mean(A), with the mean over the sample. A
+    threshold of 0 changes only pixels with no attention at all. The result has no gradient.
 
     Args:
-        images: (N, C, H, W) float, normalised, so that 0 is the data's mean.
+        images: (N, C, H, W) float, normalised, so that 0 is the mean of the data.
         features: (N, c, h, w) float, the last feature maps before fusion.
-        threshold: lambda of the paper, at least 0; 0.15 in its experiments.
-        normalization: of the attention map, see `attention_map`.
+        threshold: lambda of the paper, at least 0; the paper uses 0.15.
+        normalization: ``"map"`` or ``"column"``, see `attention_map`.
 
     Returns:
-        (N, C, H, W) float: a new tensor.
+        (N, C, H, W) float, a new tensor.
 
     Raises:
-        ValueError: a threshold below 0 or not finite, or shapes that do not belong together.
+        ValueError: the threshold is negative or not finite, or the shapes do not match.
     """
     if not (math.isfinite(threshold) and threshold >= 0):
         raise ValueError(f"`threshold` must be finite and at least 0, but got {threshold}")
