@@ -1,11 +1,11 @@
-"""ir2search: which binary network gives the most accuracy for what a device can afford.
+"""ir2search: find the binary networks with the best accuracy for a device's budget.
 
 >>> import ir2search as ir
 >>> price = ir.cost(ir.Candidate())
 >>> price.bops
 40108032
 
-Names load on first use, and torch with them.
+Names are imported at first use; torch is imported with them.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""What can be chosen by name: shared by what describes a network and what builds it."""
+"""The names of options, for the code that describes networks and the code that builds them."""
 
 from __future__ import annotations
 

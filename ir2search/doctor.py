@@ -1,4 +1,4 @@
-"""What this machine has for a study, what is in its way, and what would make it faster."""
+"""Check whether this machine can run a study, and what would make it faster."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ir2search import text
 from ir2search.errors import InputError
 
 State = Literal["good", "slow", "wrong", "absent"]
-DISK = 2e9  # bytes that a study of a hundred small networks may take
-OPTIONAL = {  # packages by what they are for, with the extra that brings them
+DISK = 2e9  # bytes that a study of a hundred small networks can need
+OPTIONAL = {  # optional packages: what they are for, and the extra that installs them
     "optuna-dashboard": ("`ir2search dashboard`", "dashboard"),
     "ray": ("--executor ray", "cluster"),
     "psycopg": ("--storage postgresql+psycopg://", "cluster"),
@@ -28,14 +28,14 @@ OPTIONAL = {  # packages by what they are for, with the extra that brings them
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        subject: what.
-        state: ``"good"``; ``"slow"`` where training could be faster; ``"wrong"`` where a study
-            cannot run; ``"absent"`` for an optional part that is not there.
-        found: what there is.
-        advice: what to do about it; empty where there is nothing to do.
+        subject: what was checked.
+        state: ``"good"``; ``"slow"`` if training could be faster; ``"wrong"`` if a study cannot
+            run; ``"absent"`` for a missing optional part.
+        found: what the check found.
+        advice: what to do about it; empty if there is nothing to do.
     """
 
     subject: str
@@ -45,13 +45,13 @@ class Finding:
 
 
 def examine(data: str | Path | None = None, runs: str | Path = "runs") -> list[Finding]:
-    """Look at this machine.
+    """Check this machine.
 
     Args:
-        data: a folder of images to read, all of it.
-        runs: the folder that runs would be written to.
+        data: a folder of images; all of them are read.
+        runs: the folder for runs.
     """
-    looks: list[Callable[[], Iterator[Finding]]] = [
+    checks: list[Callable[[], Iterator[Finding]]] = [
         _versions,
         _threads,
         _kernels,
@@ -61,7 +61,7 @@ def examine(data: str | Path | None = None, runs: str | Path = "runs") -> list[F
         lambda: _data(data),
         _optional,
     ]
-    return [finding for look in looks for finding in look()]
+    return [finding for check in checks for finding in check()]
 
 
 def _versions() -> Iterator[Finding]:
@@ -75,17 +75,17 @@ def _threads() -> Iterator[Finding]:
     cores, threads = _cores(), torch.get_num_threads()
     found = f"{threads} threads on {cores} cores"
     if threads < cores:
-        advice = "unset OMP_NUM_THREADS, or give --workers to train several networks at once"
+        advice = "unset OMP_NUM_THREADS, or train several networks at once with --workers"
         yield Finding("threads", "slow", found, advice)
     elif cores > 4:
-        advice = f"small networks leave cores idle: --workers {cores // 2} trains more an hour"
+        advice = f"small networks leave cores idle: try --workers {cores // 2}"
         yield Finding("threads", "slow", found, advice)
     else:
         yield Finding("threads", "good", found)
 
 
 def _kernels() -> Iterator[Finding]:
-    """Whether the CPU kernels compile, which is tried."""
+    """Check whether the CPU kernels compile, by compiling them."""
     from ir2search.kernels import training as kernels
 
     with warnings.catch_warnings(record=True) as caught:
@@ -95,7 +95,7 @@ def _kernels() -> Iterator[Finding]:
         yield Finding("CPU kernels", "good", "compiled for this CPU")
         return
     reason = str(caught[-1].message) if caught else "they could not be compiled"
-    advice = "install a C++ compiler with OpenMP: trainings on a CPU are several times faster"
+    advice = "install a C++ compiler with OpenMP: training on a CPU is then several times faster"
     yield Finding("CPU kernels", "slow", reason, advice)
 
 
@@ -106,14 +106,14 @@ def _devices() -> Iterator[Finding]:
         for index in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(index)
             found = f"{properties.name}, {text.size(properties.total_memory)}"
-            advice = "small networks fill a part of it: --trials-per-device 4"
+            advice = "small networks use only a part of it: try --trials-per-device 4"
             yield Finding(f"cuda:{index}", "good", found, advice)
     elif shutil.which("nvidia-smi"):
-        advice = "install a build of torch for CUDA, or mend the driver"
-        found = f"there is a driver, which torch {torch.__version__} cannot use"
+        advice = "install a build of torch for CUDA, or repair the driver"
+        found = f"torch {torch.__version__} cannot use the installed driver"
         yield Finding("GPU", "slow", found, advice)
     else:
-        yield Finding("GPU", "absent", "none: trainings run on the CPU")
+        yield Finding("GPU", "absent", "none: networks are trained on the CPU")
 
 
 def _memory() -> Iterator[Finding]:
@@ -126,7 +126,7 @@ def _memory() -> Iterator[Finding]:
 
 
 def _disk(runs: Path) -> Iterator[Finding]:
-    """Whether runs can be written, which is tried without making their folder."""
+    """Check whether runs can be written, without creating their folder."""
     folder = next(path for path in (runs.resolve(), *runs.resolve().parents) if path.exists())
     free = shutil.disk_usage(folder).free
     found = f"{text.size(free)} free in {folder}"
@@ -134,11 +134,11 @@ def _disk(runs: Path) -> Iterator[Finding]:
         with tempfile.NamedTemporaryFile(dir=folder):
             pass
     except OSError as error:
-        advice = "give a folder that can be written with --runs"
+        advice = "choose a folder that can be written with --runs"
         yield Finding("disk", "wrong", f"{folder} cannot be written: {error.strerror}", advice)
         return
     if free < DISK:
-        yield Finding("disk", "slow", found, "a study may take 2 GB: make room, or give --runs")
+        yield Finding("disk", "slow", found, "a study can need 2 GB: free space, or use --runs")
     else:
         yield Finding("disk", "good", found)
 
@@ -147,7 +147,7 @@ def _data(folder: str | Path | None) -> Iterator[Finding]:
     from ir2search.data import DataConfig, load_data
 
     if folder is None:
-        yield Finding("data", "good", "digits, which come along", "--data FOLDER looks at yours")
+        yield Finding("data", "good", "digits, which are included", "--data FOLDER checks your own")
         return
     with tempfile.TemporaryDirectory() as cache:
         try:
@@ -170,11 +170,11 @@ def _optional() -> Iterator[Finding]:
             advice = f"pip install 'ir2search[{extra}]'"
             yield Finding(package, "absent", f"only for {purpose}", advice)
     if importlib.util.find_spec("fcntl") is None:
-        yield Finding("locks", "good", "of Windows; several drivers need a shared file system")
+        yield Finding("locks", "good", "those of Windows; several drivers need a shared folder")
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Record of the machine, the versions and the command of each session of a run."""
+"""The record of a run's sessions: machine, versions, command."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ def add_session(folder: Path, seed: int, device: torch.device) -> None:
 
 
 def _without_password(argument: str) -> str:
-    """A word of a command line in which no URL has a password."""
+    """An argument of the command line without the passwords in its URLs."""
     argument = re.sub(r"(://[^/@\s:]*):[^@\s]*@", r"\1@", argument)
     return re.sub(r"([?&][^=&]*pass[^=&]*=)[^&]*", r"\1", argument, flags=re.IGNORECASE)

@@ -1,13 +1,13 @@
-"""What people add from outside the package: registries, and the modules that fill them.
+"""User code: registries, and the modules that fill them.
 
-A study file names modules of its author's, ``modules = ["my_networks.py"]``, in which decorators
-such as `ir2search.register_backbone` make things known by a name; installed packages do the same
-through the entry point group ``ir2search.extensions``, whose entries are modules.
+A study file can name modules, ``modules = ["my_networks.py"]``. In a module, decorators such as
+`ir2search.register_backbone` register objects by name. Installed packages do the same with the
+entry point group ``ir2search.extensions``, whose entries are modules.
 
-**Trust.** A study file that names a module runs its code, with all the rights of whoever runs,
-resumes, analyses or reports on the study; and so does a run's folder, which holds a copy of the
-module, for every command that takes a run, be it `status`. Read them first, as you would a program.
-Study files without ``modules`` run no code.
+**Trust.** A study file that names a module runs the module's code, with all rights of the user who
+runs, resumes, analyses or reports the study. A run's folder has a copy of the module, which every
+command on the run executes, even `status`. Read modules before you use them, as you would read a
+program. Study files without ``modules`` run no code.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from ir2search import text
 from ir2search.errors import IR2SearchError, RunError, StudyError
 
 GROUP = "ir2search.extensions"
-FOLDER = "modules"  # of a run's folder, where its modules are copied to
-SUMS = "SHA256SUMS"  # there, as `sha256sum --check` reads it
+FOLDER = "modules"  # in a run's folder, for copies of the study's modules
+SUMS = "SHA256SUMS"  # in that folder, in the format of `sha256sum --check`
 T = TypeVar("T")
 
 
@@ -41,61 +41,61 @@ class _Owner:
     version: str
 
 
-_owner: ContextVar[_Owner | None] = ContextVar("owner", default=None)  # whose code is being run
+_owner: ContextVar[_Owner | None] = ContextVar("owner", default=None)  # of the running user code
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """Things by name: the package's own, and those that modules have registered.
+    """Objects by name: those of this package, and those that user code has registered.
 
     Args:
-        kind: what they are, for messages.
-        own: the package's.
+        kind: the kind of object, for messages.
+        builtin: the objects of this package.
     """
 
-    def __init__(self, kind: str, own: Mapping[str, T]) -> None:
+    def __init__(self, kind: str, builtin: Mapping[str, T]) -> None:
         self.kind = kind
-        self._things: dict[str, T] = dict(own)
+        self._entries: dict[str, T] = dict(builtin)
         self._owners: dict[str, _Owner | None] = {}
 
-    def register(self, name: str, thing: T) -> None:
-        """Make a thing known by a name.
+    def register(self, name: str, entry: T) -> None:
+        """Add an object; the same module may register a name again.
 
         Raises:
-            StudyError: the name is taken by the package or by another module.
+            StudyError: this package or another module has registered the name.
         """
         owner, before = _owner.get(), self._owners.get(name)
         is_again = owner is not None and before is not None and owner.name == before.name
-        if name in self._things and not is_again:
+        if name in self._entries and not is_again:
             raise StudyError(f"{self.kind} {name!r}: the name is taken; choose another")
-        self._things[name] = thing
+        self._entries[name] = entry
         self._owners[name] = owner
 
     def added(self) -> list[str]:
-        """Names that are not the package's own."""
+        """Names that user code has registered."""
         load_installed()
         return list(self._owners)
 
     def origins(self) -> dict[str, str]:
-        """Of each name that is not the package's own, whose it is and in which version."""
+        """Module and version of each name that user code has registered."""
         owners = {name: self._owners[name] for name in self.added()}
         return {
             name: f"{owner.name} {owner.version}" if owner else "" for name, owner in owners.items()
         }
 
     def missing(self, name: object) -> str:
-        """A sentence on a name that is not there."""
+        """A message that a name is unknown, with a suggestion."""
         return f"no {self.kind} {name!r}; {text.near(name, self)}"
 
     def __getitem__(self, name: str) -> T:
-        if name not in self._things:
+        if name not in self._entries:
             load_installed()
-        return self._things[name]
+        return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._things)
+        return iter(self._entries)
 
     def __len__(self) -> int:
-        return len(self._things)
+        return len(self._entries)
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ class UserModule:
     """A module that a study file names.
 
     Attributes:
-        name: as the study file has it: a file, or what is imported.
-        source: the file's text, which goes wherever the study goes; None for what is imported.
+        name: the name in the study file: a file, or an importable module.
+        source: the text of the file; None for an importable module.
     """
 
     name: str
@@ -112,24 +112,28 @@ class UserModule:
 
     @property
     def stem(self) -> str:
-        """The file's name without folders, by which a run's folder keeps it."""
+        """The name of the file without its folder; the name of an importable module."""
         return Path(self.name).name if self.source is not None else self.name
 
     @property
     def digest(self) -> str:
-        """Of the source; empty for what is imported."""
+        """Twelve hexadecimal digits of the source's hash; empty for an importable module."""
         return "" if self.source is None else _sha256(self.source)[:12]
 
     def saved_as(self) -> str:
-        """How the study file of a run's folder names it."""
+        """The name in the study file of a run's folder, which has a copy of the file."""
         return self.name if self.source is None else f"{FOLDER}/{self.stem}"
 
 
 def read_module(name: str, base: Path) -> UserModule:
-    """A module of a study file that lies in the folder ``base``.
+    """Read a module that a study file names.
+
+    Args:
+        name: the name in the study file.
+        base: folder of the study file.
 
     Raises:
-        StudyError: it is a file that cannot be read.
+        StudyError: the file cannot be read.
     """
     if not name.endswith(".py"):
         return UserModule(name)
@@ -142,10 +146,10 @@ def read_module(name: str, base: Path) -> UserModule:
 
 
 def load_modules(modules: tuple[UserModule, ...]) -> None:
-    """Run the code of modules; not again what this process ran last under the same name.
+    """Run the code of modules. A file that has not changed since its last run is skipped.
 
     Raises:
-        StudyError: one that there is not, or whose code fails; the message says where.
+        StudyError: a module is missing, or its code fails; the message gives the line.
     """
     for module in modules:
         with _owned_by(module.stem, module.digest):
@@ -153,11 +157,11 @@ def load_modules(modules: tuple[UserModule, ...]) -> None:
 
 
 def load_modules_of_run(folder: Path) -> None:
-    """Run the code of the modules that a run's folder holds or names, if it is one with any.
+    """Run the code of the modules of a run; a folder without a study file has none.
 
     Raises:
-        StudyError: see `load_modules`.
-        RunError: see `check_copies`.
+        StudyError: a module is missing, or its code fails.
+        RunError: the copy of a module in the run's folder has changed.
     """
     try:
         names = tomllib.loads((folder / "study.toml").read_text(encoding="utf-8"))["modules"]
@@ -168,16 +172,16 @@ def load_modules_of_run(folder: Path) -> None:
 
 
 def checksums(modules: tuple[UserModule, ...]) -> str:
-    """What `check_copies` compares with: a line for each module that is a file."""
+    """The content of ``SHA256SUMS``: one line for each module that is a file."""
     copied = [module for module in modules if module.source is not None]
     return "".join(f"{_sha256(module.source or '')}  {module.stem}\n" for module in copied)
 
 
 def check_copies(folder: Path) -> None:
-    """Check, before any of it is run, that a run's modules are those that it was made with.
+    """Check that the copies of modules in a run's folder are unchanged, before they are run.
 
     Raises:
-        RunError: one has changed.
+        RunError: a copy has changed.
     """
     sums = folder / FOLDER / SUMS
     for line in sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else ():
@@ -185,30 +189,33 @@ def check_copies(folder: Path) -> None:
         copy = sums.with_name(name)
         if copy.is_file() and _sha256(copy.read_text(encoding="utf-8")) != digest:
             raise RunError(
-                f"{copy}: has changed since the run was made with it; put the file back, or begin "
+                f"{copy}: has changed since the run was created; restore the file, or start "
                 "another run"
             )
 
 
 @contextmanager
-def foreign(what: str) -> Iterator[None]:
-    """Run what is not the package's own code: what goes wrong there is said in one sentence.
+def user_code(what: str) -> Iterator[None]:
+    """Run user code, and report an exception in it as one sentence.
+
+    Args:
+        what: name of the code, the first words of the sentence.
 
     Raises:
-        StudyError: ``what`` failed.
+        StudyError: the code raised an exception.
     """
     try:
         yield
     except IR2SearchError:
         raise
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else "no reason given"
-        raise StudyError(f"{what} fails: {type(error).__name__}: {reason}") from None
+        reason = str(error).splitlines()[0] if str(error) else "no message"
+        raise StudyError(f"{what} fails: {type(error).__name__}: {reason}") from error
 
 
 @cache
 def load_installed() -> None:
-    """Import the modules that installed packages offer, once in a process."""
+    """Import the modules of installed packages' entry points, once in a process."""
     for entry in entry_points(group=GROUP):
         with _owned_by(entry.name, entry.dist.version if entry.dist else ""):
             try:
@@ -216,8 +223,8 @@ def load_installed() -> None:
             except Exception as error:
                 raise StudyError(
                     f"the installed extension {entry.name!r} ({entry.value}) fails: "
-                    f"{type(error).__name__}: {error}; mend or uninstall it"
-                ) from None
+                    f"{type(error).__name__}: {error}; fix or uninstall it"
+                ) from error
 
 
 def _load(module: UserModule) -> None:
@@ -230,24 +237,24 @@ def _load(module: UserModule) -> None:
         raise StudyError(f"modules: {module.name}: {error}") from None
     except ModuleNotFoundError as error:
         raise StudyError(
-            f"modules: {module.name}: there is no module {error.name!r}; install it, or name a "
-            "file that ends in .py"
+            f"modules: {module.name}: no module {error.name!r}; install it, or name a file that "
+            "ends in .py"
         ) from None
     except (Exception, SystemExit) as error:
         where = _line(error, module)
         raise StudyError(
             f"modules: {module.name}: its code fails{where}: {type(error).__name__}: {error}"
-        ) from None
+        ) from error
 
 
 def _run(module: UserModule, source: str) -> None:
-    """Run a file's code as a module of its own, unless it was the last of that name."""
+    """Run a file's code as a new module, unless the same code of that name ran last."""
     if _last.get(module.stem) == module.digest:
         return
     name = f"ir2search_module_{module.digest}"
     made = ModuleType(name, None)
     made.__file__ = module.name
-    sys.modules[name] = made  # so that dataclasses and pickle find it
+    sys.modules[name] = made  # for dataclasses and pickle
     try:
         exec(compile(source, module.name, "exec"), made.__dict__)
     except BaseException:
@@ -256,7 +263,7 @@ def _run(module: UserModule, source: str) -> None:
     _last[module.stem] = module.digest
 
 
-_last: dict[str, str] = {}  # digest of what this process ran last, by the file's name
+_last: dict[str, str] = {}  # digest of the code that this process ran last, by the file's name
 
 
 def _sha256(source: str) -> str:
@@ -264,7 +271,7 @@ def _sha256(source: str) -> str:
 
 
 def _line(error: BaseException, module: UserModule) -> str:
-    """At which line of the module an error came about, where that is known."""
+    """The words "in line N" for the line that raised an exception; empty if it is unknown."""
     line = error.lineno if isinstance(error, SyntaxError) else None
     trace = error.__traceback__
     while trace is not None:

@@ -1,4 +1,4 @@
-"""Optional packages: imported when they are needed, with a sentence where one is missing."""
+"""Optional packages, which are imported only when they are needed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def require(package: str, *, extra: str) -> Any:
     except ModuleNotFoundError as error:
         name = package.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != name:
-            raise  # the package is there, and lacks something of its own
+            raise  # the package is installed; one of its own imports is missing
         raise MissingExtraError(
             f"{name} is not installed; pip install 'ir2search[{extra}]'"
         ) from None

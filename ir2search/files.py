@@ -1,4 +1,4 @@
-"""Files of a run: written whole or not at all, by one process at a time, and read with care."""
+"""Files of a run: atomic writes, a lock on a folder, JSON."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from ir2search.errors import RunError
 
 @contextmanager
 def locked(folder: Path, patience: float = 0) -> Iterator[None]:
-    """Keep other processes from working in the same folder.
+    """Lock a folder against other processes; create it if it is missing.
+
+    Args:
+        folder: the folder.
+        patience: seconds to wait while another process has the lock.
 
     Raises:
-        RunError: one does already, and did not end within so many seconds of patience.
+        RunError: another process still has the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
@@ -33,19 +37,19 @@ def locked(folder: Path, patience: float = 0) -> Iterator[None]:
 
 
 def read_json(file: Path) -> Any:
-    """The value of a JSON file of a run's folder.
+    """Read a JSON file of a run's folder.
 
     Raises:
-        RunError: it is missing or damaged.
+        RunError: the file is missing or damaged.
     """
     return _parsed(file, json.loads)
 
 
 def read_json_lines(file: Path) -> list[Any]:
-    """The values of a file with one JSON value a line, such as ``curve.jsonl``.
+    """Read a file with one JSON value in each line, such as ``curve.jsonl``.
 
     Raises:
-        RunError: it is missing or damaged.
+        RunError: the file is missing or damaged.
     """
     return _parsed(file, lambda text: [json.loads(line) for line in text.splitlines()])
 
@@ -54,21 +58,21 @@ def _parsed(file: Path, parse: Callable[[str], Any]) -> Any:
     try:
         return parse(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"{file}: damaged: {error}; put it back as it was, or remove it") from None
+        raise RunError(f"{file}: cannot be read: {error}; restore or remove it") from None
 
 
 def write_json(file: Path, value: object) -> None:
-    """Write JSON so that a kill at any moment leaves the old file or the new one."""
+    """Write JSON; if the process is killed, the old file or the new one is left, never a part."""
     write_text(file, json.dumps(value, indent=2) + "\n")
 
 
 def write_text(file: Path, text: str) -> None:
-    """Write text so that a kill at any moment leaves the old file or the new one."""
+    """Write text; if the process is killed, the old file or the new one is left, never a part."""
     write_bytes(file, text.encode())
 
 
 def write_bytes(file: Path, content: bytes) -> None:
-    """Write a file so that a kill at any moment leaves the old one or the new one."""
+    """Write bytes; if the process is killed, the old file or the new one is left, never a part."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(file.name + ".partial")
     partial.write_bytes(content)

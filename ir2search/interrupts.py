@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for a good moment."""
+"""Interrupts that wait until the program can stop safely."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from types import FrameType
 
 @contextmanager
 def deferred_interrupts() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGINT or SIGTERM into an answer of the function that is given.
+    """Make the first SIGINT or SIGTERM a request to stop, so that no write is interrupted.
 
-    No write is then cut in two. A second SIGINT raises KeyboardInterrupt at once. Outside the
-    main thread, where Python gives no signals, the function always answers no.
+    A second signal raises KeyboardInterrupt at once. Python handles signals in the main thread
+    only; in another thread there is never a request.
+
+    Yields:
+        A function that returns whether a signal has been received.
     """
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():

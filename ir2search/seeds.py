@@ -1,4 +1,4 @@
-"""Random seeds that are derived from a study's seed and from what they are for."""
+"""Random seeds, derived from the study's seed and their purpose."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import hashlib
 
 
 def derive_seed(*parts: object) -> int:
-    """A seed below 2^31 out of any values, the same on every machine."""
+    """Derive a seed below 2^31 from any values; it is the same on every machine."""
     digest = hashlib.sha256(repr(parts).encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1

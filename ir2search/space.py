@@ -1,4 +1,4 @@
-"""What a network is (`Candidate`) and which networks a study may try (`SearchSpace`)."""
+"""`Candidate` describes one network; `SearchSpace` describes the candidates of a study."""
 
 from __future__ import annotations
 
@@ -29,37 +29,38 @@ RELEASED_FUSION_RATIO = 4.0  # ResNet-20 for CIFAR as released
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One network, completely: two candidates are equal when their networks are.
+    """A complete description of one network; equal candidates describe equal networks.
 
-    The default is the paper's ResNet-20 for CIFAR-10. Values are brought to a canonical form: a
-    fusion ratio becomes a fusion width, a compact fusion as wide as the last maps becomes dense,
-    no taps means no fusion, no restriction means no normalisation of its map, what is not binary
-    has no estimator, and the width multiplier is that of the channels it rounds to.
+    The default is the paper's ResNet-20 for CIFAR-10. Values are stored in a canonical form: a
+    fusion ratio becomes a fusion width; a compact fusion as wide as the last maps becomes dense;
+    without taps there is no fusion; the width multiplier becomes that of the rounded channels; and
+    values without effect get their default (the normalisation without restriction, the estimator
+    of weights or activations that are real).
 
     Attributes:
         backbone: name of a family of networks.
-        depth: layers of the backbone, as its family counts them.
-        width: multiplier of all the backbone's channels.
-        taps: names of the shallow feature maps that feed recovery, in order of depth.
-        fusion: ``"dense"``, ``"compact"``, or ``"none"`` for no recovery at all.
-        fusion_channels: m, the compact fusion's width in channels.
-        fusion_ratio: s, given instead of m: m = ceil(n / s), n the last maps' channels.
-        fusion_group_size: input channels in a group of the cheap convolution; 1 is depthwise.
-        threshold: of the restriction in training (lambda of the paper); 0 is off.
-        normalization: of the attention map in the restriction.
-        weights: ``"binary"`` or ``"real"``, of the backbone's inner convolutions.
-        activations: ``"binary"`` or ``"real"``, the inputs of those convolutions.
-        estimator: surrogate gradient of the inputs' sign: ``"polynomial"`` (Bi-Real Net),
-            ``"straight-through"``, or ``"tanh"`` that sharpens over training (IR-Net).
-        weight_estimator: surrogate gradient of the weights' sign, out of the same.
+        depth: number of layers of the backbone, as its family counts them.
+        width: multiplier of all channels of the backbone.
+        taps: names of the shallow feature maps that recovery uses, from shallow to deep.
+        fusion: ``"dense"``, ``"compact"``, or ``"none"`` for no recovery.
+        fusion_channels: m, width of the compact fusion in channels.
+        fusion_ratio: s, an alternative to m: m = ceil(n / s), with n the channels of the last maps.
+        fusion_group_size: input channels in each group of the cheap convolution; 1 is depthwise.
+        threshold: threshold of the restriction in training (lambda of the paper); 0 is off.
+        normalization: normalisation of the attention map in the restriction.
+        weights: ``"binary"`` or ``"real"``: weights of the backbone's inner convolutions.
+        activations: ``"binary"`` or ``"real"``: inputs of these convolutions.
+        estimator: surrogate gradient of the sign of activations: ``"polynomial"`` (Bi-Real Net),
+            ``"straight-through"``, or ``"tanh"``, which becomes sharper during training (IR-Net).
+        weight_estimator: surrogate gradient of the sign of weights, with the same choices.
         shift: learn a threshold for each channel before the sign (ReActNet).
         standardise: standardise the weights before their sign (IR-Net).
-        activation: ``"hardtanh"``, ``"prelu"``, or ``"rprelu"``, with learnable shifts (ReActNet).
+        activation: ``"hardtanh"``, ``"prelu"``, or ``"rprelu"`` with learned shifts (ReActNet).
         image: (channels, height, width) of an input image.
         classes: number of classes.
 
     Raises:
-        CandidateError: a value out of range; the message gives the rule and the value.
+        CandidateError: a value is out of range; the message gives the rule and the value.
     """
 
     backbone: str = "cifar-resnet"
@@ -104,24 +105,24 @@ class Candidate:
     def id(self) -> str:
         """Twelve hexadecimal digits, the same for equal candidates on every machine.
 
-        Only what differs from the default counts, so that a field added later, off by default,
-        leaves the ids of older candidates as they are.
+        The id depends only on the fields that differ from the default. A new field that is off by
+        default therefore does not change the ids of older candidates.
         """
         fields_given = json.dumps(self.differences(), sort_keys=True)
         return hashlib.sha256(fields_given.encode()).hexdigest()[:12]
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields by name, in values that JSON can hold."""
+        """All fields by name, as values for JSON."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         return plain | {"taps": list(self.taps), "image": list(self.image)}
 
     def differences(self) -> dict[str, Any]:
-        """The fields that differ from the default candidate's."""
+        """The fields whose value differs from the default candidate's, by name."""
         default = _DEFAULT.as_dict()
         return {name: value for name, value in self.as_dict().items() if value != default[name]}
 
     def twin(self) -> Candidate:
-        """The full-precision twin: the same network without any binarisation."""
+        """The full-precision twin: the same network without binarisation."""
         return replace(self, weights="real", activations="real")
 
     def without_recovery(self) -> Candidate:
@@ -134,10 +135,14 @@ class Candidate:
 
 
 def candidate_from_dict(values: Mapping[str, Any], source: str = "candidate") -> Candidate:
-    """The candidate of `Candidate.as_dict`, or of a part of it; ``source`` names it in errors.
+    """Make a candidate from the values of `Candidate.as_dict`.
+
+    Args:
+        values: fields by name; a missing one has its default.
+        source: name of the values in errors, for example a file.
 
     Raises:
-        CandidateError: an unknown field, or a value of a wrong type or out of range.
+        CandidateError: a field is unknown, or a value has a wrong type or is out of range.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -157,10 +162,10 @@ def candidate_from_dict(values: Mapping[str, Any], source: str = "candidate") ->
 
 
 def read_candidate(file: Path) -> Candidate:
-    """The candidate of a ``candidate.json``.
+    """Read a candidate from a ``candidate.json``.
 
     Raises:
-        CandidateError: it is missing, no JSON, or no candidate.
+        CandidateError: the file is missing, is not JSON, or has no valid candidate.
     """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
@@ -169,15 +174,15 @@ def read_candidate(file: Path) -> Candidate:
     except (OSError, ValueError) as error:
         raise CandidateError(f"{file}: not a candidate in JSON: {error}") from None
     if not isinstance(values, dict):
-        raise CandidateError(f"{file}: must hold one JSON object with a candidate's fields")
+        raise CandidateError(f"{file}: must be one JSON object with the fields of a candidate")
     return candidate_from_dict(values, str(file))
 
 
 def build(candidate: Candidate) -> TappedNetwork:
-    """The candidate's network, freshly initialised from torch's global random state.
+    """Build the candidate's network, initialised from torch's global random state.
 
-    Its ``forward`` takes normalised images (N, C, H, W) to logits (N, classes); its
-    ``forward_features`` gives the last feature maps before fusion, (N, n, h, w).
+    Its ``forward`` maps normalised images (N, C, H, W) to logits (N, classes); its
+    ``forward_features`` returns the last feature maps before fusion, (N, n, h, w).
     """
     from ir2search.models.build import BUILDERS
     from ir2search.models.network import NetworkSpec
@@ -217,14 +222,21 @@ def build(candidate: Candidate) -> TappedNetwork:
 
 @dataclass(frozen=True)
 class Choice:
-    """A searched value out of a list."""
+    """A searched parameter with a list of values."""
 
     values: tuple[Value, ...]
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from ``low`` to ``high``, ends included; whole where they and the step are."""
+    """A searched parameter with values from ``low`` to ``high``, both included.
+
+    Attributes:
+        low: the smallest value.
+        high: the largest value.
+        step: distance between values; by default 1 if both ends are whole numbers, else none.
+        log: whether values are drawn on a logarithmic scale.
+    """
 
     low: int | float
     high: int | float
@@ -233,12 +245,12 @@ class Range:
 
     @property
     def is_whole(self) -> bool:
-        """Whether only whole numbers are meant."""
+        """Whether all values are whole numbers."""
         ends = isinstance(self.low, int) and isinstance(self.high, int)
         return ends and float(self.step or 1).is_integer()
 
     def values(self) -> tuple[Value, ...] | None:
-        """All values, or None where they are a continuum."""
+        """All values; None for a continuous range."""
         if self.step is None and not self.is_whole:
             return None
         step = int(self.step or 1) if self.is_whole else self.step or 1
@@ -247,20 +259,21 @@ class Range:
 
 
 Domain = Choice | Range
-TAP = "tap_"  # a searched or fixed tap is the parameter tap_<name>, a truth value
+TAP = "tap_"  # each tap is a parameter tap_<name>, true or false
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Which candidates a study may try: each of a candidate's fields is fixed or searched.
+    """The candidates that a study can try: each field of a candidate is fixed or searched.
+
+    Parameters are the fields of `Candidate`, with ``tap_<name>`` for each tap in place of ``taps``.
 
     Attributes:
-        fixed: values by parameter; what is neither fixed nor searched is as in `Candidate`.
-        searched: domains by parameter. Parameters are `Candidate`'s fields, with ``fusion_ratio``,
-            and ``tap_<name>`` for each tap.
+        fixed: values by parameter. A parameter that is neither fixed nor searched has its default.
+        searched: domains by parameter.
 
     Raises:
-        SpaceError: a parameter that there is not, or a domain with values that no network has.
+        SpaceError: a parameter is unknown, or no network can have a value of its domain.
     """
 
     fixed: Mapping[str, Any]
@@ -283,10 +296,11 @@ class SearchSpace:
                 self._check_value(name, value)
 
     def candidate(self, parameters: Mapping[str, Any]) -> Candidate:
-        """The candidate of these values of the searched parameters.
+        """Make the candidate with these values of the searched parameters.
 
         Raises:
-            CandidateError: the values name no network (groups that do not divide a width, say).
+            CandidateError: no network has these values, for example because the group size does
+                not divide the fusion width.
         """
         values = {**self.fixed, **parameters}
         family = FAMILIES[str(values.get("backbone", _DEFAULT.backbone))]
@@ -294,14 +308,14 @@ class SearchSpace:
         return Candidate(**{"depth": family.depth, **values}, taps=taps)
 
     def with_data(self, image: tuple[int, int, int], classes: int) -> SearchSpace:
-        """The same space for images (channels, height, width) of so many classes."""
+        """The same space for images (channels, height, width) in this number of classes."""
         return replace(self, fixed={**self.fixed, "image": image, "classes": classes})
 
     def grid(self) -> Iterator[dict[str, Value]]:
-        """All combinations of the searched values.
+        """Iterate over all combinations of the searched values.
 
         Raises:
-            SpaceError: a searched parameter is a continuum.
+            SpaceError: a searched parameter is continuous.
         """
         axes: list[tuple[Value, ...]] = []
         for name, domain in self.searched.items():
@@ -313,14 +327,15 @@ class SearchSpace:
 
     @property
     def size(self) -> float:
-        """How many combinations of the searched values there are; infinite with a continuum."""
+        """Number of combinations of the searched values; infinite with a continuous parameter."""
         values = map(_values, self.searched.values())
         return math.prod(math.inf if options is None else len(options) for options in values)
 
     def points(self, generator: random.Random, draws: int) -> Iterator[dict[str, Value]]:
-        """Values of the searched parameters in random order.
+        """Iterate over random values of the searched parameters.
 
-        All of them, each once, where there are at most ``draws``; else as many at random.
+        A space with at most ``draws`` combinations gives each of them once, in random order. A
+        larger one gives ``draws`` independent draws.
         """
         if self.size <= draws:
             everything = list(self.grid())
@@ -330,10 +345,10 @@ class SearchSpace:
             yield {name: _draw(domain, generator) for name, domain in self.searched.items()}
 
     def corners(self) -> Iterator[Candidate]:
-        """Candidates at the ends of every domain. Every cost is least at one of them.
+        """Iterate over the candidates at the ends of all domains, without invalid combinations.
 
-        (Costs grow with depth, width and taps, run linearly in the fusion width, and do not depend
-        on the threshold.) Combinations that name no network are left out.
+        The minimum of each cost over the space is at a corner: costs increase with depth, width and
+        taps, are linear in the fusion width, and do not depend on the threshold.
         """
         names = [name for name in self.searched if name != "threshold"]
         axes = [_ends(self.searched[name]) for name in names]
@@ -344,7 +359,7 @@ class SearchSpace:
                 continue
 
     def _check_value(self, name: str, value: Any) -> None:
-        """Raise SpaceError unless some network has this value of this parameter."""
+        """Raise SpaceError if no network can have this value of this parameter."""
         if name.startswith(TAP):
             if not isinstance(value, bool):
                 raise SpaceError(f"{_shown(name)}: must be true or false, but got {value!r}")
@@ -359,7 +374,7 @@ class SearchSpace:
             name: value,
         }
         if name == "fusion_group_size":
-            values["fusion"] = "dense"  # whether it divides a width is that candidate's matter
+            values["fusion"] = "dense"  # it need not divide the default candidate's width
         try:
             candidate_from_dict(values, "space")
         except CandidateError as error:
@@ -367,7 +382,7 @@ class SearchSpace:
 
 
 def _shown(name: str) -> str:
-    """A parameter as a study file has it: tap_stem stands there as taps.stem."""
+    """A parameter's name in a study file: ``taps.stem`` for ``tap_stem``."""
     return f"taps.{name.removeprefix(TAP)}" if name.startswith(TAP) else name
 
 
@@ -376,7 +391,7 @@ def _ends(domain: Domain) -> tuple[Value, ...]:
 
 
 def _values(domain: Domain) -> tuple[Value, ...] | None:
-    """All values of a domain, or None where they are a continuum."""
+    """All values of a domain; None if it is continuous."""
     return domain.values if isinstance(domain, Choice) else domain.values()
 
 
@@ -401,13 +416,13 @@ def _family(name: str) -> Family:
 
 
 def _check(candidate: Candidate, family: Family) -> None:
-    """Raise CandidateError at the first value that is out of its range."""
-    least = min(candidate.image[1:])
+    """Raise CandidateError for the first value that is out of range."""
+    side = min(candidate.image[1:])
     unknown = [name for name in candidate.taps if name not in family.taps]
     rules: list[tuple[bool, str, object]] = [
         (family.has_depth(candidate.depth), f"depth: must be {family.depth_rule}", candidate.depth),
         (0 < candidate.width < math.inf, "width: must be above 0 and finite", candidate.width),
-        (not unknown, f"taps: must be out of {', '.join(family.taps)}", ", ".join(unknown)),
+        (not unknown, f"taps: must be among {', '.join(family.taps)}", ", ".join(unknown)),
         (
             math.isfinite(candidate.threshold) and candidate.threshold >= 0,
             "threshold: must be at least 0 and finite",
@@ -416,9 +431,9 @@ def _check(candidate: Candidate, family: Family) -> None:
         (candidate.classes >= 2, "classes: must be at least 2", candidate.classes),
         (candidate.image[0] >= 1, "image: must have at least 1 channel", candidate.image[0]),
         (
-            least >= family.min_side,
+            side >= family.min_side,
             f"image: {candidate.backbone} needs at least {family.min_side} pixels a side",
-            least,
+            side,
         ),
         (
             candidate.fusion_group_size >= 1,

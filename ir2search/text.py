@@ -1,4 +1,4 @@
-"""Numbers and names as people read them."""
+"""Numbers and names as text for users."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ NOTHING = "-"
 
 
 def percent(value: float | None) -> str:
-    """A share as "97.9%"."""
+    """Format a share as "97.9%"."""
     return NOTHING if value is None else f"{100 * value:.1f}%"
 
 
 def spread(values: Sequence[float] | None) -> str:
-    """Shares as their mean and standard deviation, "96.1 ± 0.3%"; nothing of fewer than two."""
+    """Format shares as mean and standard deviation, "96.1 ± 0.3%"; "-" for fewer than two."""
     if values is None or len(values) < 2:
         return NOTHING
     deviation = 100 * statistics.stdev(values)
@@ -24,7 +24,7 @@ def spread(values: Sequence[float] | None) -> str:
 
 
 def count(value: float | None) -> str:
-    """Three digits and a decimal prefix: 1,228,416 as "1.23 M"."""
+    """Format a number with three digits and a decimal prefix: 1,228,416 as "1.23 M"."""
     if value is None:
         return NOTHING
     for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -34,7 +34,7 @@ def count(value: float | None) -> str:
 
 
 def size(value: float | None) -> str:
-    """Bytes as "60.8 kB"."""
+    """Format bytes as "60.8 kB"."""
     if value is None:
         return NOTHING
     text = count(value)
@@ -42,41 +42,41 @@ def size(value: float | None) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """Milliseconds as "0.773 ms"."""
+    """Format milliseconds as "0.773 ms"."""
     return NOTHING if value is None else f"{count(value)} ms"
 
 
 def number(value: float | None) -> str:
-    """Two digits after the point, "3.25"."""
+    """Format a number with two decimals, "3.25"."""
     return NOTHING if value is None else f"{value:.2f}"
 
 
 def difference(value: float | None, low: float | None, high: float | None) -> str:
-    """A difference with its sign, "+0.21"; "none" where its interval has zero in it."""
+    """Format a difference with its sign, "+0.21"; "none" if its interval contains zero."""
     if value is None or low is None or high is None:
         return NOTHING
     return "none" if low <= 0 <= high else f"{value:+.2f}"
 
 
 def names(values: Iterable[object] | None) -> str:
-    """Names as "stem, stage1"; "none" for none."""
+    """Format names as "stem, stage1"; "none" for an empty list."""
     return ", ".join(map(str, values or ())) or "none"
 
 
 def near(name: object, known: Iterable[str]) -> str:
-    """What a name that there is not may mean: "did you mean 'digits'?", or all that there are."""
+    """Suggest the closest known name, "did you mean 'digits'?", or list all known names."""
     known = list(known)
-    return meant(name, known).removeprefix("; ") or f"there are {', '.join(known)}"
+    return meant(name, known).removeprefix("; ") or f"choose from {', '.join(known)}"
 
 
 def meant(name: object, known: Iterable[str]) -> str:
-    """The near name as an end of a sentence, "; did you mean 'digits'?"; empty without one."""
+    """Suggest the closest known name, "; did you mean 'digits'?"; empty if none is close."""
     found = difflib.get_close_matches(str(name), list(known), 1)
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def network(row: Mapping[str, Any]) -> str:
-    """A row of trials in a line: "depth 8, width 0.5, threshold 0.7, compact (m = 6) of stem"."""
+    """Describe a row of trials: "depth 8, width 0.5, threshold 0.7, compact (m = 6) of stem"."""
     if row["depth"] is None:
         return "no network"
     parts = [f"depth {row['depth']}", f"width {row['width']:g}"]

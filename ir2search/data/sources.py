@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ir2search.errors import DataError
-from ir2search.extensions import Registry, foreign
+from ir2search.extensions import Registry, user_code
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,7 +68,7 @@ def read_registered(name: str, folder: Path | None, size: int | None) -> Labelle
 
     reader = SOURCES[name]
     assert reader is not None
-    with foreign(f"data source {name!r}"):
+    with user_code(f"data source {name!r}"):
         found = reader(folder, size)
     if not isinstance(found, LabelledImages):
         raise DataError(

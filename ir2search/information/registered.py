@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ir2search.errors import StudyError
-from ir2search.extensions import Registry, foreign
+from ir2search.extensions import Registry, user_code
 
 MapMeasure = Callable[[Tensor], Tensor]
 
@@ -59,7 +59,7 @@ def measured(maps: Tensor) -> Iterator[tuple[str, str, Tensor]]:
     """
     for name in MEASURES.added():
         measure = MEASURES[name]
-        with foreign(f"measure {name!r}"):
+        with user_code(f"measure {name!r}"):
             values = measure.of(maps)
         if not isinstance(values, Tensor) or values.shape != maps.shape[:1]:
             given = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__

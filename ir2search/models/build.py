@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from ir2search.extensions import Registry, foreign
+from ir2search.extensions import Registry, user_code
 from ir2search.models.check import check_family
 from ir2search.models.families import FAMILIES, Family
 from ir2search.models.network import NetworkSpec, TappedNetwork
@@ -43,7 +43,7 @@ def register_backbone(name: str, family: Family) -> Callable[[Builder], Builder]
     def register(builder: Builder) -> Builder:
         @functools.wraps(builder)
         def build(spec: NetworkSpec) -> TappedNetwork:
-            with foreign(f"backbone {name!r}"):
+            with user_code(f"backbone {name!r}"):
                 return builder(spec)
 
         FAMILIES.register(name, family)

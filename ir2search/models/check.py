@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ir2search.errors import StudyError
-from ir2search.extensions import foreign
+from ir2search.extensions import user_code
 from ir2search.models.families import Family
 from ir2search.models.network import TappedNetwork
 
@@ -17,7 +17,7 @@ def check_family(name: str, family: Family) -> None:
         StudyError: two values contradict each other; the message gives the rule.
     """
     taps, factors = family.taps, family.channel_factors
-    with foreign(f"has_depth of backbone {name!r}"):
+    with user_code(f"has_depth of backbone {name!r}"):
         has_default_depth = family.has_depth(family.depth)
     rules = [
         (len(taps) > 0 and len(set(taps)) == len(taps), "taps: must be one or more names", taps),
@@ -61,7 +61,7 @@ def check_network(
             f"backbone {name!r}: its layers before the last must be named as its taps, "
             f"{', '.join(family.taps)}, but are {', '.join(named) or 'none'}"
         )
-    with foreign(f"backbone {name!r} on an image of {tuple(image)}"), torch.no_grad():
+    with user_code(f"backbone {name!r} on an image of {tuple(image)}"), torch.no_grad():
         taps, last = network.eval().feature_maps(torch.zeros(2, *image))
     for (tap, maps), factor in zip(
         [*taps.items(), ("the last", last)], family.channel_factors, strict=True
@@ -71,7 +71,7 @@ def check_network(
                 f"backbone {name!r}: maps of {tap} must have {stem * factor} channels by "
                 f"channel_factors, but have shape {tuple(maps.shape)}"
             )
-    with foreign(f"backbone {name!r} on an image of {tuple(image)}"), torch.no_grad():
+    with user_code(f"backbone {name!r} on an image of {tuple(image)}"), torch.no_grad():
         logits = network(torch.zeros(2, *image))
     if tuple(logits.shape) != (2, classes):
         raise StudyError(

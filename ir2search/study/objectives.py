@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ir2search import text
 from ir2search.errors import StudyError
-from ir2search.extensions import Registry, foreign
+from ir2search.extensions import Registry, user_code
 from ir2search.space import Candidate
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def costs_of(candidate: Candidate, price: Cost, names: Iterable[str]) -> dict[st
 
 
 def _measured(name: str, measure: Callable[[Candidate], float], candidate: Candidate) -> float:
-    with foreign(f"objective {name!r} on candidate {candidate.id}"):
+    with user_code(f"objective {name!r} on candidate {candidate.id}"):
         value = measure(candidate)
     if not isinstance(value, Real) or not math.isfinite(value):
         raise StudyError(f"objective {name!r}: must give a finite number, but gave {value!r}")

@@ -65,7 +65,7 @@ def _check_that_a_changed_copy_is_not_run(ir2search: Command, folder: Path) -> N
         done = ir2search(*command)
         assert done.returncode == 2
         assert re.fullmatch(
-            r"ir2search: \S+/modules/mine\.py: has changed since the run was made [^\n]+\n",
+            r"ir2search: \S+/modules/mine\.py: has changed since the run was created[^\n]+\n",
             done.stderr,
         )
     assert not (folder / "ran").exists()
@@ -88,7 +88,7 @@ WRONG = {
     "no such file": (("mine.py", "other.py"), "", "modules: other.py: cannot be read from"),
     "no such module": (
         ('"mine.py"', '"no_such_package.networks"'), "",
-        "there is no module 'no_such_package'; install it",
+        "no module 'no_such_package'; install it",
     ),
     "not a list": (('["mine.py"]', '"mine.py"'), "", "modules: must be a list"),
     "syntax": (("", ""), "\ndef wrong(:\n", "its code fails in line"),

@@ -47,10 +47,10 @@ def build(spec):
 def forgotten() -> Iterator[None]:
     """Leave the registries as they were."""
     registries: list[Any] = [MEASURES, BUILDERS, FAMILIES, OBJECTIVES, SOURCES]
-    before = [(dict(each._things), dict(each._owners)) for each in registries]
+    before = [(dict(each._entries), dict(each._owners)) for each in registries]
     yield
     for each, (things, owners) in zip(registries, before, strict=True):
-        each._things, each._owners = things, owners
+        each._entries, each._owners = things, owners
     extensions._last.clear()
 
 

@@ -50,7 +50,7 @@ WRONG: list[tuple[Change, str, str]] = [
     ({"trials": True}, "trials", "whole number"),
     ({"seed": -1}, "seed", "at least 0"),
     ({"name": "../up"}, "name", "pattern"),
-    ({"sampler": "bayes"}, "sampler", "no sampler 'bayes'; there are ehvi, nsga2"),
+    ({"sampler": "bayes"}, "sampler", "no sampler 'bayes'; choose from ehvi, nsga2"),
     ({"sampler": "tpee"}, "sampler", "no sampler 'tpee'; did you mean 'tpe'?"),
     (
         {"space": {"backbone": "cifar-resnt"}},
@@ -75,7 +75,7 @@ WRONG: list[tuple[Change, str, str]] = [
     ({"recipe": {"distillation": {"teacher": "a"}}}, "[recipe] distillation.weights", "missing"),
     ({"recipe": {"optimizer": "adamww"}}, "[recipe] optimizer", "did you mean 'adamw'?"),
     ({"recipe": {"optimizer": "lion"}}, "[recipe] optimizer", "one of sgd, adam, adamw, but got"),
-    ({"data": {"source": "mnist"}}, "[data] source", "there are digits, folder"),
+    ({"data": {"source": "mnist"}}, "[data] source", "choose from digits, folder"),
     ({"data": {"size": 2}}, "[data] size", "at least 4"),
     ({"data": {"validation": 1.0}}, "[data] validation", "below 1"),
     ({"data": {"sise": 8}}, "[data] sise", "did you mean 'size'"),
