@@ -34,7 +34,7 @@ def test_the_wheel_holds_the_package_only(wheel: Path) -> None:
         assert needed in names
 
 
-def test_the_installed_wheel_runs_a_shipped_study(wheel: Path, tmp_path: Path) -> None:
+def test_the_installed_wheel_has_its_studies_and_its_command(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--target"]
     subprocess.run([*install, str(site), str(wheel)], check=True, capture_output=True)
@@ -52,9 +52,6 @@ def test_the_installed_wheel_runs_a_shipped_study(wheel: Path, tmp_path: Path) -
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    where = python("-c", "import ir2search; print(ir2search.__file__)")
-    assert Path(where.strip()).is_relative_to(site)
-    assert "digits" in python("-m", "ir2search.cli.app", "studies")
     shipped = "from ir2search.study import shipped_studies as s; print(s()['digits'])"
     assert Path(python("-c", shipped).strip()).is_relative_to(site)
     assert python("-m", "ir2search.cli.app", "cost", "cifar-resnet20", "--json").startswith("{")
