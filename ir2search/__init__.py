@@ -8,6 +8,11 @@
 Names are imported at first use; torch is imported with them.
 """
 
+import logging
+
 import lazy_loader
+
+# Silent until the user of the library adds a handler of their own.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

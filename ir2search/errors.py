@@ -16,6 +16,17 @@
     └── TrainingDiverged      a loss that is not finite; the trial keeps the message
 """
 
+# What torch and the libraries below it say, in lower case.
+LACK_OF_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "storage size calculation overflowed",
+    "overflow when unpacking long",
+    "alloc_failed",
+    "bad_alloc",
+)
+
 
 class IR2SearchError(Exception):
     """Base of all errors of this package; the message is one sentence for the user."""
@@ -68,10 +79,12 @@ class TrainingDiverged(IR2SearchError):
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception of Python or torch means that memory could not be allocated.
 
-    For the CPU, torch raises a plain RuntimeError, which only its message tells from others.
+    For the CPU, torch raises a plain RuntimeError, which only its message tells from others. A size
+    of more than 64 bits is a TypeError.
     """
-    wanted = ("can't allocate memory", "out of memory", "storage size calculation overflowed")
+    if isinstance(error, MemoryError):
+        return True
     message = str(error).lower()
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in message for words in wanted)
+    return isinstance(error, RuntimeError | TypeError) and any(
+        words in message for words in LACK_OF_MEMORY
     )

@@ -1,4 +1,4 @@
-"""A run in the browser, live: optuna-dashboard on its storage."""
+"""A run in the browser while it works: optuna-dashboard on its storage."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from ir2search.errors import InputError
+from ir2search.extras import require
 from ir2search.runs.saved import saved_study
 from ir2search.runs.storages import open_storage
 
 
-class _Quiet(WSGIRequestHandler):
+class _SilentHandler(WSGIRequestHandler):
     def log_message(self, *_: Any) -> None:
-        """Say nothing of requests."""
+        """Do not print requests."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Answers in threads: there nobody swallows Ctrl-C, as wsgiref does, and none waits long."""
+    """Answers each request in a thread of its own.
+
+    In the main thread, wsgiref would catch the KeyboardInterrupt of a Ctrl-C and go on.
+    """
 
     daemon_threads = True
 
@@ -28,29 +32,25 @@ def serve(folder: str | Path, host: str, port: int, *, on_ready: Callable[[str],
     """Serve the dashboard of a run until Ctrl-C.
 
     Args:
-        folder: the run's.
-        host: address to listen at.
-        port: 0 for one that is free.
-        on_ready: told the page's address once it can be opened.
+        folder: the run's folder.
+        host: the address to listen on.
+        port: the port to listen on; 0 for any free one.
+        on_ready: called with the page's address once it can be opened.
 
     Raises:
         RunError: there is no run.
-        InputError: optuna-dashboard is not installed, or the address cannot be had.
+        MissingExtraError: optuna-dashboard is not installed.
+        InputError: the address is not available.
     """
-    try:
-        from optuna_dashboard import wsgi
-    except ImportError:
-        raise InputError(
-            "the dashboard is not installed; pip install 'ir2search[dashboard]'"
-        ) from None
+    dashboard = require("optuna_dashboard", extra="dashboard")
     folder = Path(folder)
     storage = open_storage(folder, saved_study(folder)).backend
     try:
-        server = make_server(host, port, wsgi(storage), _Server, _Quiet)
+        server = make_server(host, port, dashboard.wsgi(storage), _Server, _SilentHandler)
     except OSError as error:
         raise InputError(
-            f"--host {host} --port {port}: cannot be listened at ({error.strerror}); "
-            "try --port 0 for one that is free"
+            f"host {host}, port {port}: not available ({error.strerror}); "
+            "use port 0 for any free port"
         ) from None
     with server:
         on_ready(f"http://{host}:{server.server_port}/dashboard/")

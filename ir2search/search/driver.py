@@ -29,13 +29,12 @@ from ir2search.runs.tables import front_of, recorded_table
 from ir2search.search.confirm import further_seeds
 from ir2search.search.driver_locks import DriverLocks
 from ir2search.search.executors import (
-    OUT_OF_MEMORY,
     Executor,
     JobResult,
     TrainingContext,
     TrainingJob,
-    failure_reason,
 )
+from ir2search.search.failures import failure_reason, full_traceback, record_failure
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.ledger import Ledger
 from ir2search.search.limits import limit_reached
@@ -242,8 +241,8 @@ class Driver:
         try:
             price = cost(candidate)
             costs = self._costs(trial.number, candidate, price)
-        except (*OUT_OF_MEMORY, StudyError) as error:
-            self._end(trial, TrialState.FAIL, failure_reason(error))
+        except (MemoryError, StudyError) as error:
+            self._fail(trial, failure_reason(error), full_traceback(error))
             return False
         refusal = over_budget(self.study, costs) or self._betters(costs)
         if refusal is not None:
@@ -295,7 +294,7 @@ class Driver:
         if outcome.remark is not None:
             self.observer.on_remark(trial.number, outcome.remark)
         if outcome.failure is not None:
-            self._end(trial, TrialState.FAIL, outcome.failure)
+            self._fail(trial, outcome.failure, outcome.traceback)
         elif outcome.result is not None:
             self._measure(trial, level, outcome.result)
 
@@ -362,6 +361,12 @@ class Driver:
         named = self.ledger.named(values)
         self.observer.on_trial_end(trial.number, state_of(ended.state, recorded), outcome, named)
 
+    def _fail(self, trial: Trial, reason: str, details: str | None) -> None:
+        """End a trial that cannot be trained; ``details`` is the traceback."""
+        folder = trial_folder(self.folder, trial.number)
+        outcome = record_failure(self.folder, folder, reason, details)
+        self._end(trial, TrialState.FAIL, outcome)
+
     def _is_last(self) -> bool:
         """Whether no other driver trains for this study."""
         if not self.locks.shared:
@@ -408,6 +413,12 @@ class Driver:
     def _confirm(self, jobs: Iterable[TrainingJob]) -> None:
         """Train front members from further seeds."""
         for outcome in self._work_off(jobs):
+            if outcome.failure is not None:
+                folder, details = outcome.job.folder, outcome.traceback
+                reason = record_failure(self.folder, folder, outcome.failure, details)
+                self.observer.on_remark(
+                    outcome.job.number, f"further seed {folder.name} failed: {reason}"
+                )
             if outcome.result is None or outcome.test_accuracy is None:
                 continue
             found = outcome.result.best.validation_accuracy, outcome.test_accuracy

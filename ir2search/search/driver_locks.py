@@ -1,9 +1,10 @@
-"""Which driver has which trial, where several drivers work on one study.
+"""Which driver works on which trial, when several drivers share one study.
 
-Drivers share the run's folder and take turns by a lock in it: in its turn a driver reads what the
-others did, decides what to train, and marks those trials as its own. Each also holds a lock of its
-own for as long as it lives. The operating system drops a lock when its process ends, however it
-ends, so that a trial of a dead driver is known to be free at once, and by no clock.
+Drivers share the run's folder and take turns by a lock in it. In its turn, a driver reads what the
+others have done, decides what to train next, and marks those trials with its name. Each driver also
+holds a lock of its own as long as it lives. The operating system releases that lock when the
+process ends, however it ends, so the trials of a dead driver are free at once and no clock is
+needed.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from ir2search.runs.records import Recorded, write_record
 
 
 class DriverLocks:
-    """One driver's claims, held while it is entered.
+    """The locks of one driver. Its own lock is held inside a ``with`` statement.
 
     Args:
-        folder: the run's.
-        shared: whether there may be other drivers; without, every trial is free for this one.
+        folder: the run's folder.
+        shared: whether other drivers may work on the study; if not, all trials are free.
     """
 
     def __init__(self, folder: Path, *, shared: bool) -> None:
@@ -46,11 +47,11 @@ class DriverLocks:
         self._held.close()
 
     def deciding(self) -> AbstractContextManager[object]:
-        """Keep other drivers from deciding anything meanwhile."""
+        """A context in which no other driver decides what to train."""
         return self._deciding if self.shared else nullcontext()
 
     def finishing(self) -> AbstractContextManager[object]:
-        """Keep other drivers from finishing the study meanwhile; they still take their turns."""
+        """A context in which no other driver finishes the study; others may still decide."""
         return self._finishing if self.shared else nullcontext()
 
     def take(self, trial: Trial) -> None:
@@ -59,15 +60,15 @@ class DriverLocks:
             write_record(trial, Recorded(driver=self.name))
 
     def release(self, trial: Trial) -> None:
-        """Leave a trial to whoever takes it."""
+        """Leave a trial to any driver."""
         if self.shared:
             write_record(trial, Recorded(driver=""))
 
     def is_free(self, driver: str | None) -> bool:
-        """Whether a trial that this driver had can be taken: it had none, or its process ended."""
-        return not self.shared or not driver or not self._lives(driver)
+        """Whether a trial of this driver can be taken: it has no driver, or that one has ended."""
+        return not self.shared or not driver or not self._is_alive(driver)
 
-    def _lives(self, name: str) -> bool:
+    def _is_alive(self, name: str) -> bool:
         if name == self.name:
             return True
         try:

@@ -10,42 +10,55 @@ from ir2search.training import EpochResult
 
 
 class RunObserver:
-    """Told what happens, always in the thread that called `run`; every method may be overridden."""
+    """Is told what happens in a run. Override the methods that you need.
+
+    All methods are called in the thread that called `ir2search.run`.
+    """
 
     def on_start(
         self, study: Study, done: list[dict[str, float] | None], waiting: list[int]
     ) -> None:
-        """The data is ready; ``done`` has the objectives of what earlier sessions trained.
+        """The data is ready and the search begins.
 
-        None stands for a trial that failed or was stopped; ``waiting`` are the numbers of trials
-        that wait at a rung.
+        Args:
+            study: the study.
+            done: the objectives of each trial that earlier sessions ended; None for a trial that
+                failed or was stopped.
+            waiting: numbers of the trials that wait at a rung.
         """
 
     def on_trial(self, number: int, candidate: Candidate, price: Cost) -> None:
-        """A candidate's training starts or goes on; with several workers, beside others."""
+        """The training of a candidate starts or continues; others may run at the same time."""
 
     def on_step(self, number: int, progress: float) -> None:
-        """A training step begins, after so many epochs and parts of one."""
+        """A training step begins after ``progress`` epochs, a number with a fraction."""
 
     def on_epoch(self, number: int, result: EpochResult) -> None:
         """An epoch is on disk."""
 
     def on_wait(self, number: int, epochs: int, accuracy: float) -> None:
-        """A trial reached a rung and waits there, with its best validation accuracy so far."""
+        """A trial waits at a rung; ``accuracy`` is its best validation accuracy so far."""
 
     def on_trial_end(
         self, number: int, state: State, outcome: str, values: dict[str, float] | None
     ) -> None:
-        """A trial ended in a state; ``outcome`` says why it was not trained."""
+        """A trial ended.
+
+        Args:
+            number: the trial's number.
+            state: how it ended.
+            outcome: why it ended so, in words.
+            values: its objectives by name, if it has been trained to its end.
+        """
 
     def on_remark(self, number: int, remark: str) -> None:
-        """Something went wrong with a trial and was mended."""
+        """Something went wrong with a trial and was repaired."""
 
     def on_search_end(self, reason: str) -> None:
-        """The search ends before all trials are trained; ``reason`` says why."""
+        """The search ends before all trials are trained."""
 
     def on_confirm(self, number: int, seed: int, accuracy: float, test_accuracy: float) -> None:
-        """A front member was trained from a further seed, the ``seed``-th."""
+        """A front member was trained again from its further seed number ``seed``."""
 
     def on_test(self, number: int, test_accuracy: float) -> None:
         """A front member was measured on the test set."""

@@ -1,10 +1,11 @@
-"""Run a study in a folder: its data, its storage, its executor, its driver."""
+"""Run a study in a folder: open its data and its storage, make an executor, start the driver."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -24,20 +25,22 @@ from ir2search.search.driver import Driver
 from ir2search.search.driver_locks import DriverLocks
 from ir2search.search.executors import (
     Executor,
+    ExecutorFactory,
+    ExecutorSettings,
     InlineExecutor,
     ProcessExecutor,
     TrainingContext,
     open_context,
 )
-from ir2search.search.executors.devices import worker_devices, worker_threads
-from ir2search.search.executors.ray_cluster import RayExecutor, with_tests
+from ir2search.search.executors.devices import worker_devices
+from ir2search.search.executors.ray_cluster import RayExecutor
 from ir2search.search.latency_timer import LatencyTimer, check_machine
 from ir2search.search.observer import RunObserver
 from ir2search.study.schema import Study
 from ir2search.study.serialise import definition
 from ir2search.training import Interrupted
 
-PATIENCE = 60.0  # seconds for other drivers to begin on the same study
+PATIENCE = 60.0  # seconds to wait for other drivers that are opening the same study
 
 
 def run(
@@ -48,63 +51,69 @@ def run(
     device: str = "auto",
     workers: int | None = None,
     trials_per_device: int | None = None,
-    executor: Literal["local", "ray"] = "local",
+    executor: Literal["local", "ray"] | ExecutorFactory = "local",
     address: str = "auto",
     storage: str | None = None,
     observer: RunObserver | None = None,
 ) -> RunStatus:
-    """Run a study in a folder, or go on with it, until it has trained all its trials.
+    """Run a study in a folder, or continue it, until all its trials are trained.
 
-    Equal candidates are trained once; those over the budget are turned down untrained; a trial
-    that fails is recorded with its reason. At the end, and only then, the members of the front
-    are measured on the test set.
+    A network is trained only once, even if it is proposed again. Candidates over the budget are
+    not trained. A trial that fails is recorded with the reason, and the study goes on. At the end
+    the members of the front are measured on the test set, which is not read before.
 
     Args:
-        study: from `load_study`.
-        folder: the run's own folder, made where needed. Decoded images are cached beside it.
-        data: the folder of images, where the study reads one.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``, or several as ``"cuda:0,cuda:1"``.
-        workers: how many trainings run at once, each in a process of its own; as many as there are
-            devices where left out.
-        trials_per_device: in place of ``workers``, how many on each device.
-        executor: ``"local"`` for this machine; ``"ray"`` for a Ray cluster, of which each training
-            takes what the study's ``resources`` say.
-        address: of the cluster, ``"auto"`` or ``"HOST:PORT"``.
-        storage: where the trials are kept; SQLite in the folder where left out. ``"journal"``, or
-            the URL of a database server, see `ir2search.runs.storage`, or its proxy's.
-        observer: told what happens.
+        study: the study, from `load_study`.
+        folder: the run's own folder; made if it does not exist. Decoded images are cached in the
+            folder beside it.
+        data: folder of images, if the study reads one.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, or several, such as ``"cuda:0,cuda:1"``.
+        workers: how many trainings run at the same time, each in its own process; one for each
+            device by default.
+        trials_per_device: how many trainings run on each device, instead of ``workers``.
+        executor: ``"local"`` trains on this machine, ``"ray"`` on a Ray cluster, where each
+            training takes what the study's ``[resources]`` say. Or a function that makes an
+            `Executor` of your own from `ExecutorSettings`.
+        address: the Ray cluster, ``"auto"`` or ``"HOST:PORT"``.
+        storage: where trials are kept: SQLite in the folder by default, ``"journal"``, or the URL
+            of a database or of its proxy (see `ir2search.runs.storage`).
+        observer: is told what happens.
+
+    Returns:
+        The status of the run at its end.
 
     Raises:
-        InputError: the study, the data, the folder, a device, the cluster or the storage is not as
-            it should be.
-        KeyboardInterrupt: asked to stop; all but the current epoch is kept.
+        InputError: the study, the data, the folder, a device, the cluster or the storage cannot be
+            used; the message says why.
+        KeyboardInterrupt: the user asked to stop. Only the epochs that were running are lost.
     """
     folder = Path(folder)
     devices = worker_devices(device, workers, trials_per_device)
     if executor == "ray" and (workers or trials_per_device):
         raise RunError(
-            "--executor ray: the cluster and [resources] say how much runs at once; drop --workers"
+            "workers and trials_per_device: do not apply to a Ray cluster, where [resources] in "
+            "the study file says what one training takes; leave them out"
         )
-    path = Path(data) if data is not None else None
     if folder.parent.exists() and not folder.parent.is_dir():
-        raise RunError(f"{folder.parent}: not a folder; give --runs a folder")
-    # before the folder is made, so that a wrong --data leaves nothing behind
+        raise RunError(f"{folder.parent}: is not a folder; choose another folder for the run")
+    path = Path(data) if data is not None else None
+    # The data is read before the folder is made: a wrong path then leaves nothing behind.
     context = open_context(study, folder.parent / CACHE, path)
     if path is not None:
-        study = study.model_copy(update={"data": replace(study.data, path=str(path.resolve()))})
+        study = _with_data(study, path)
     space = study.space.with_data(context.data.image, context.data.classes)
     check_budget(study, space, LatencyTimer(study, folder.parent))
     check_folder(folder, study)
-    shared = is_shared(folder, storage)
-
-    def make_executor(listener: RunObserver, should_stop: Callable[[], bool]) -> Executor:
-        if executor == "ray":
-            sent = with_tests(context) if study.confirm else context
-            return RayExecutor(sent, study.resources, address, folder, listener)
-        return _local_executor(study, folder, context, devices, listener, should_stop)
-
-    session = _Session(study, folder, context, devices[0], storage, shared, observer, make_executor)
-    return session.run(begin=True)
+    return _Session(
+        study,
+        folder,
+        context,
+        devices,
+        make_executor=_factory(executor, address),
+        storage=storage,
+        shared=is_shared(folder, storage),
+        observer=observer or RunObserver(),
+    ).run(begin=True)
 
 
 def join(
@@ -117,70 +126,69 @@ def join(
     storage: str | None = None,
     observer: RunObserver | None = None,
 ) -> RunStatus:
-    """Work on a run that another driver began, beside it.
+    """Work on a run that another driver has begun, at the same time.
 
     Args:
-        folder: the run's, on a file system that all drivers share.
-        data: where the images lie on this machine, where that differs.
-        device: see `run`, like all that follow.
-        workers: likewise.
-        trials_per_device: likewise.
-        storage: needed only to give a password.
-        observer: likewise.
+        folder: the run's folder, on a file system that all drivers share.
+        data: folder of images on this machine, if it differs.
+        device: where to train, as for `run`.
+        workers: how many trainings run at the same time, as for `run`.
+        trials_per_device: how many trainings run on each device, as for `run`.
+        storage: the run's storage again, if its URL needs a password.
+        observer: is told what happens.
+
+    Returns:
+        The status of the run at its end.
 
     Raises:
-        RunError: there is no run, or its storage is one driver's at a time.
-        InputError: something else that was given is wrong.
-        KeyboardInterrupt: asked to stop; all but the current epoch is kept.
+        RunError: there is no run, or its storage serves only one driver at a time.
+        InputError: something else cannot be used; the message says why.
+        KeyboardInterrupt: the user asked to stop. Only the epochs that were running are lost.
     """
     folder = Path(folder)
     devices = worker_devices(device, workers, trials_per_device)
     study = saved_study(folder)
     if not is_shared(folder, storage):
         raise RunError(
-            f"{folder}: its storage is for one driver at a time; give `ir2search run` --workers, "
-            "or begin the run with --storage postgresql+psycopg://..."
+            f"{folder}: its storage serves one driver at a time; run it with several workers, or "
+            "begin a run with the storage postgresql+psycopg://..."
         )
     if data is not None:
-        study = study.model_copy(
-            update={"data": replace(study.data, path=str(Path(data).resolve()))}
-        )
-    context = open_context(study, folder.parent / CACHE)
+        study = _with_data(study, Path(data))
+    return _Session(
+        study,
+        folder,
+        open_context(study, folder.parent / CACHE),
+        devices,
+        make_executor=_local_executor,
+        storage=storage,
+        shared=True,
+        observer=observer or RunObserver(),
+    ).run(begin=False)
 
-    def make_executor(listener: RunObserver, should_stop: Callable[[], bool]) -> Executor:
-        return _local_executor(study, folder, context, devices, listener, should_stop)
 
-    session = _Session(study, folder, context, devices[0], storage, True, observer, make_executor)
-    return session.run(begin=False)
-
-
+@dataclass(frozen=True)
 class _Session:
-    """One process's work on a run, from the lock on its folder to the last line."""
+    """One driver's work on a run, from the lock on its folder until it stops."""
 
-    def __init__(
-        self,
-        study: Study,
-        folder: Path,
-        context: TrainingContext,
-        device: torch.device,
-        storage: str | None,
-        shared: bool,
-        observer: RunObserver | None,
-        make_executor: Callable[[RunObserver, Callable[[], bool]], Executor],
-    ) -> None:
-        self.study, self.folder, self.context, self.device = study, folder, context, device
-        self.storage, self.shared, self.make_executor = storage, shared, make_executor
-        self.observer = observer or RunObserver()
+    study: Study
+    folder: Path
+    context: TrainingContext
+    devices: list[torch.device]
+    make_executor: ExecutorFactory
+    storage: str | None
+    shared: bool
+    observer: RunObserver
 
     def run(self, begin: bool) -> RunStatus:
-        """Begin the run where asked, and work on it to its end."""
+        """Work on the run to its end; first write its study file if this session begins it."""
         try:
             with deferred_interrupts() as should_stop:
                 self._run(begin, should_stop)
-        except OSError as error:  # a full or read-only disk, a network that is down
+        except OSError as error:  # such as a full or read-only disk
             place, reason = error.filename or self.folder, error.strerror or error
             raise RunError(
-                f"{place}: {reason}; mend that and run the same command again to go on"
+                f"{place}: {reason}; solve that and run the same command again to continue"
             ) from None
         return status(self.folder)
 
@@ -202,21 +210,20 @@ class _Session:
         storage.set_user_attr(DATA, self.context.data.fingerprint)
         if self.study.is_timed:
             check_machine(storage, self.folder)
-        add_session(self.folder, self.study.seed, self.device)
+        add_session(self.folder, self.study.seed, self.devices[0])
         return storage
 
     def _drive(self, storage: RunStudy, should_stop: Callable[[], bool]) -> None:
-        space = self.study.space.with_data(self.context.data.image, self.context.data.classes)
-        executor = self.make_executor(self.observer, should_stop)
+        executor = self._executor(should_stop)
         try:
             with DriverLocks(self.folder, shared=self.shared) as locks, storage_errors(self.folder):
                 Driver(
                     self.study,
-                    space,
+                    self.study.space.with_data(self.context.data.image, self.context.data.classes),
                     storage,
                     self.folder,
                     self.context,
-                    self.device,
+                    self.devices[0],
                     executor,
                     locks,
                     LatencyTimer(self.study, self.folder.parent, executor.paused),
@@ -228,17 +235,26 @@ class _Session:
         finally:
             executor.close()
 
+    def _executor(self, should_stop: Callable[[], bool]) -> Executor:
+        return self.make_executor(
+            ExecutorSettings(
+                self.study, self.folder, self.context, self.devices, self.observer, should_stop
+            )
+        )
 
-def _local_executor(
-    study: Study,
-    folder: Path,
-    context: TrainingContext,
-    devices: list[torch.device],
-    listener: RunObserver,
-    should_stop: Callable[[], bool],
-) -> Executor:
-    if len(devices) == 1:
-        return InlineExecutor(context, devices[0], listener, should_stop)
-    return ProcessExecutor(
-        study, folder.parent / CACHE, devices, worker_threads(len(devices)), listener
-    )
+
+def _factory(executor: Literal["local", "ray"] | ExecutorFactory, address: str) -> ExecutorFactory:
+    if executor == "ray":
+        return partial(RayExecutor, address=address)
+    return _local_executor if executor == "local" else executor
+
+
+def _local_executor(settings: ExecutorSettings) -> Executor:
+    if len(settings.devices) == 1:
+        return InlineExecutor(settings)
+    return ProcessExecutor(settings)
+
+
+def _with_data(study: Study, path: Path) -> Study:
+    """The study with its images in the folder ``path``."""
+    return study.model_copy(update={"data": replace(study.data, path=str(path.resolve()))})

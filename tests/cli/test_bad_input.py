@@ -230,7 +230,7 @@ def test_a_corrupt_checkpoint(ir2search: Command, finished_run: Path, tmp_path: 
 
 def test_runs_that_are_no_folder(ir2search: Command, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    check(ir2search("run", "digits", "--runs", "file"), "file: not a folder; give --runs a folder")
+    check(ir2search("run", "digits", "--runs", "file"), "file: is not a folder; choose")
 
 
 def test_data_for_a_study_that_reads_its_own(ir2search: Command, tmp_path: Path) -> None:

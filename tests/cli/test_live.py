@@ -79,4 +79,4 @@ def test_a_port_that_is_taken_is_named(ir2search: Command, finished_run: Path) -
         port = str(taken.getsockname()[1])
         done = ir2search("dashboard", finished_run, "--port", port)
     assert done.returncode == 2
-    assert f"--port {port}: cannot be listened at" in done.stderr
+    assert f"port {port}: not available" in done.stderr

@@ -208,7 +208,9 @@ def test_workers_wait_while_a_network_is_timed(timed: dict[str, Any], tmp_path: 
     def watched(self: ProcessExecutor) -> Any:
         with quiet(self):
             at_work = [worker for worker in self._workers if worker.job is not None]
-            seen.append([bool(worker.waits.value) or worker.future.done() for worker in at_work])
+            seen.append(
+                [bool(worker.is_paused.value) or worker.future.done() for worker in at_work]
+            )
             yield
 
     ProcessExecutor.paused = watched  # type: ignore[method-assign]

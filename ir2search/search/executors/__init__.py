@@ -1,29 +1,21 @@
-"""Who trains: this process, worker processes of this machine, or a Ray cluster."""
+"""Who trains: this process, several worker processes of this machine, or a Ray cluster."""
 
-from ir2search.search.executors.context import open_context
+from ir2search.search.executors.base import Executor, ExecutorFactory, ExecutorSettings
+from ir2search.search.executors.context import TrainingContext, open_context
 from ir2search.search.executors.inline import InlineExecutor
-from ir2search.search.executors.job import (
-    OUT_OF_MEMORY,
-    Executor,
-    JobResult,
-    Listener,
-    TrainingContext,
-    TrainingJob,
-    failure_reason,
-    run_job,
-)
+from ir2search.search.executors.job import JobResult, Listener, TrainingJob, run_job
 from ir2search.search.executors.processes import ProcessExecutor
 
 __all__ = [
-    "OUT_OF_MEMORY",
     "Executor",
+    "ExecutorFactory",
+    "ExecutorSettings",
     "InlineExecutor",
     "JobResult",
     "Listener",
     "ProcessExecutor",
     "TrainingContext",
     "TrainingJob",
-    "failure_reason",
     "open_context",
     "run_job",
 ]

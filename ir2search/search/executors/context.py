@@ -1,27 +1,57 @@
-"""What all trainings of a study have in common, made anew in every process that trains."""
+"""What all trainings of a study share. Each process that trains opens its own."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from ir2search.data import load_data
-from ir2search.extensions import load_modules
-from ir2search.search.executors.job import TrainingContext
+from torch import nn
+
+from ir2search.data import ImageData, Split, StreamedSplit, load_data
+from ir2search.extensions import UserModule, load_modules
 from ir2search.study.schema import Study
+from ir2search.training import Recipe
 from ir2search.zoo import load_teacher
+
+
+@dataclass
+class TrainingContext:
+    """What all trainings of a study share.
+
+    Attributes:
+        recipe: how candidates are trained.
+        data: the images.
+        teacher: the network that candidates are distilled from, if the recipe names one.
+        modules: the study's modules, which register its own backbones.
+    """
+
+    recipe: Recipe
+    data: ImageData
+    teacher: nn.Module | None
+    modules: tuple[UserModule, ...] = ()
+
+    @cached_property
+    def test(self) -> Split | StreamedSplit:
+        """The test images; read on first use."""
+        return self.data.read_test()
 
 
 def open_context(study: Study, cache: Path, folder: Path | None = None) -> TrainingContext:
     """Read a study's images and its teacher.
 
     Args:
-        study: whose ``data.path`` says where its folder of images is, if it has one.
-        cache: the folder of decoded images.
-        folder: of images, in place of ``data.path``.
+        study: the study; its ``data.path`` names the folder of images, if it reads one.
+        cache: folder where decoded images are kept.
+        folder: folder of images, instead of ``data.path``.
+
+    Returns:
+        The context, ready for training.
 
     Raises:
         DataError: the images cannot be read.
-        WeightsError: the teacher's weights cannot.
+        WeightsError: the teacher's weights cannot be read.
+        StudyError: one of the study's modules fails.
     """
     load_modules(study.modules)
     images = load_data(study.data, folder, cache, study.seed)

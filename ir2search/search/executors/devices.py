@@ -1,4 +1,4 @@
-"""Which worker trains where, and on how many threads."""
+"""Where each worker trains, and on how many threads."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from ir2search.training import pick_device
 def worker_devices(
     devices: str, workers: int | None = None, trials_per_device: int | None = None
 ) -> list[torch.device]:
-    """One device for each worker.
+    """The device of each worker.
 
     Args:
-        devices: names with commas between, see `pick_device`.
-        workers: how many; as many as there are devices where left out.
-        trials_per_device: in place of ``workers``, how many on each device.
+        devices: names of devices, separated by commas, as `pick_device` takes them.
+        workers: number of workers; one for each device if None.
+        trials_per_device: number of workers on each device, instead of ``workers``.
+
+    Returns:
+        One device for each worker. Workers take the devices in turn.
 
     Raises:
-        InputError: a device that is not there, a number below 1, or both numbers.
+        InputError: a device is missing here, a number is below 1, or both numbers are given.
     """
-    for name, value in (("--workers", workers), ("--trials-per-device", trials_per_device)):
+    for name, value in (("workers", workers), ("trials_per_device", trials_per_device)):
         if value is not None and value < 1:
             raise InputError(f"{name}: must be 1 or more, but got {value}")
     if workers is not None and trials_per_device is not None:
         raise InputError(
-            "--workers and --trials-per-device both say how many trainings run at once; give one"
+            "workers and trials_per_device: both say how many trainings run at once; give only one"
         )
     places = [pick_device(name.strip()) for name in devices.split(",")]
     count = workers or len(places) * (trials_per_device or 1)
@@ -36,5 +39,5 @@ def worker_devices(
 
 
 def worker_threads(workers: int) -> int:
-    """An equal share of the threads that torch would take, at least one."""
+    """The threads of each worker: an equal share of torch's threads, at least 1."""
     return max(1, torch.get_num_threads() // workers)

@@ -1,33 +1,24 @@
-"""One job after the other, in this process."""
+"""One training after the other, in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-import torch
-
-from ir2search.search.executors.job import (
-    JobResult,
-    Listener,
-    TrainingContext,
-    TrainingJob,
-    run_job,
-)
+from ir2search.search.executors.base import ExecutorSettings
+from ir2search.search.executors.job import JobResult, Train, TrainingJob, run_job
+from ir2search.training import train
 
 
 class InlineExecutor:
-    """The executor of one worker; see `Executor`."""
+    """Trains in this process, one job at a time; see `Executor`.
 
-    def __init__(
-        self,
-        context: TrainingContext,
-        device: torch.device,
-        listener: Listener,
-        should_stop: Callable[[], bool],
-    ) -> None:
-        self._context, self._device, self._listener = context, device, listener
-        self._should_stop = should_stop
+    Args:
+        settings: its first device is used.
+        train: does the training; tests pass a function that replays a learning curve.
+    """
+
+    def __init__(self, settings: ExecutorSettings, train: Train = train) -> None:
+        self._settings, self._train = settings, train
         self._jobs: list[TrainingJob] = []
 
     def capacity(self) -> int:
@@ -37,14 +28,15 @@ class InlineExecutor:
         self._jobs.append(job)
 
     def wait(self) -> list[JobResult]:
-        job = self._jobs.pop()
-        return [run_job(job, self._context, self._device, self._listener, self._should_stop)]
+        job, given = self._jobs.pop(0), self._settings
+        device = given.devices[0]
+        return [run_job(job, given.context, device, given.listener, given.should_stop, self._train)]
 
     def paused(self) -> AbstractContextManager[None]:
-        return nullcontext()  # nothing is at work between two calls of `wait`
+        return nullcontext()  # nothing runs between two calls of `wait`
 
     def interrupt(self) -> None:
-        """Nothing is at work between two calls of `wait`."""
+        """Do nothing: nothing runs between two calls of `wait`."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""

@@ -1,28 +1,25 @@
-"""One training as a value: what an executor is given, and what it gives back."""
+"""One training as a value: what an executor is given, what it returns, and how it is run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import nn
 
-from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import CheckpointError, InputError, StudyError, TrainingDiverged
-from ir2search.extensions import UserModule, load_modules
+from ir2search.extensions import load_modules
 from ir2search.files import locked
 from ir2search.runs.backbones import SharedBackbone
 from ir2search.runs.layout import BEST
+from ir2search.search.executors.context import TrainingContext
+from ir2search.search.failures import failure_reason, full_traceback
 from ir2search.space import Candidate
 from ir2search.training import (
     EpochResult,
     Interrupted,
-    Recipe,
     TrainingResult,
     accuracy,
     load_network,
@@ -30,22 +27,24 @@ from ir2search.training import (
 )
 from ir2search.training.checkpoint import discard_progress
 
-OUT_OF_MEMORY = (RuntimeError, MemoryError)  # torch says so by the first, and more besides
-PATIENCE = 120  # seconds for a worker whose driver died to notice it and leave a trial's folder
+# Seconds until a worker whose driver was killed has noticed it and unlocked its trial's folder.
+PATIENCE = 120
+
+Train = Callable[..., TrainingResult]  # with the arguments of `ir2search.train`
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A candidate to be trained, or to be trained further.
+    """A candidate to train, or to train further.
 
     Attributes:
-        number: of its trial.
+        number: the trial's number.
         candidate: the network.
         folder: where its checkpoints are.
-        seed: of its training.
-        start: what its training starts from; from scratch where None.
-        until: epochs after which it stops; the recipe's where None.
-        tested: whether the trained network is then measured on the test images.
+        seed: the seed of its training.
+        start: the shared backbone that the training starts from; from scratch if None.
+        until: the epoch to stop after; the recipe's last one if None.
+        tested: whether to measure the trained network on the test images.
     """
 
     number: int
@@ -59,83 +58,43 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class JobResult:
-    """What became of a job: a result, or why it failed; neither where it was interrupted.
+    """How a job ended: with a result, with a failure, or with neither if it was interrupted.
 
     Attributes:
-        job: what was to be done.
-        result: of the training.
-        test_accuracy: where it was asked for.
-        failure: why there is no result.
-        remark: what went wrong on the way and was mended.
+        job: the job.
+        result: the result of the training.
+        test_accuracy: accuracy on the test images from 0 to 1, if the job asks for it.
+        failure: one line that says why there is no result.
+        traceback: the traceback of the error behind the failure, if there is one.
+        remark: what went wrong during the training and was repaired.
     """
 
     job: TrainingJob
     result: TrainingResult | None = None
     test_accuracy: float | None = None
     failure: str | None = None
+    traceback: str | None = None
     remark: str | None = None
 
 
-@dataclass
-class TrainingContext:
-    """What all jobs of a study have in common."""
-
-    recipe: Recipe
-    data: ImageData
-    teacher: nn.Module | None
-    modules: tuple[UserModule, ...] = ()  # that make known what networks are built of
-
-    @cached_property
-    def test(self) -> Split | StreamedSplit:
-        """The test images, read when first asked for."""
-        return self.data.read_test()
-
-
 class Listener(Protocol):
-    """Told what happens in a job, by its number."""
+    """Is told about the progress of jobs, by their trials' numbers."""
 
     def on_step(self, number: int, progress: float) -> None:
-        """A training step begins."""
+        """A training step begins after ``progress`` epochs."""
 
     def on_epoch(self, number: int, result: EpochResult) -> None:
         """An epoch is on disk."""
 
 
 class SilentListener:
-    """A listener that says nothing, for processes whose driver reads the curves."""
+    """A listener that does nothing, for processes whose driver reads the learning curves."""
 
     def on_step(self, number: int, progress: float) -> None:
-        pass
+        """Do nothing."""
 
     def on_epoch(self, number: int, result: EpochResult) -> None:
-        pass
-
-
-class Executor(Protocol):
-    """Does jobs, as many at once as it has room for."""
-
-    def capacity(self) -> int:
-        """How many jobs it can do at once, now."""
-
-    def submit(self, job: TrainingJob) -> None:
-        """Take a job."""
-
-    def wait(self) -> list[JobResult]:
-        """Wait a moment for jobs to end, and give those that did; the listener is told meanwhile.
-
-        Raises:
-            OSError: a disk is full or read-only.
-            InputError: something that was given is wrong for every job.
-        """
-
-    def paused(self) -> AbstractContextManager[None]:
-        """Within it, jobs on this machine wait, as far as the executor can have them do so."""
-
-    def interrupt(self) -> None:
-        """Ask all jobs to stop; each ends with its last whole epoch on disk."""
-
-    def close(self) -> None:
-        """End the executor; jobs still at context are given up."""
+        """Do nothing."""
 
 
 def run_job(
@@ -144,44 +103,56 @@ def run_job(
     device: torch.device,
     listener: Listener,
     should_stop: Callable[[], bool],
+    train: Train = train,
 ) -> JobResult:
-    """Do a job in this process; where its checkpoint is damaged, from the start.
+    """Run a job in this process. If its checkpoint is damaged, train again from the start.
+
+    An error in the training of this candidate is a failed job, not an exception.
+
+    Args:
+        job: what to train.
+        context: the recipe, the data and the teacher.
+        device: where to train.
+        listener: told of steps and epochs.
+        should_stop: asked before each step.
+        train: does the training; tests pass a function that replays a learning curve.
 
     Raises:
         OSError: a disk is full or read-only.
+        InputError: something is wrong that would make every job fail.
     """
-    load_modules(context.modules)  # on a cluster's node nobody has yet
+    load_modules(context.modules)  # a node of a cluster has not loaded them yet
     try:
         with locked(job.folder, PATIENCE):
             try:
-                return _perform(job, context, device, listener, should_stop)
+                return _run(job, context, device, listener, should_stop, train)
             except CheckpointError as error:
                 discard_progress(job.folder)
-                again = _perform(job, context, device, listener, should_stop)
-                return replace(again, remark=f"trained again from the start, as {error}")
+                again = _run(job, context, device, listener, should_stop, train)
+                return replace(again, remark=f"trained again from the start: {error}")
     except Interrupted:
         return JobResult(job)
     except TrainingDiverged as error:
         return JobResult(job, failure=f"diverged: {error}")
-    except (*OUT_OF_MEMORY, StudyError) as error:
-        return JobResult(job, failure=failure_reason(error))
+    except (OSError, InputError) as error:
+        if not isinstance(error, StudyError):
+            raise
+        return _failed(job, error)
+    except Exception as error:  # whatever is wrong with one candidate, the others are trained
+        return _failed(job, error)
 
 
-def failure_reason(error: Exception) -> str:
-    """An error that ends one trial, in words."""
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    wanting = ("memory", "overflow")
-    if isinstance(error, MemoryError) or any(word in text.lower() for word in wanting):
-        return f"out of memory: {text}"
-    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
+def _failed(job: TrainingJob, error: Exception) -> JobResult:
+    return JobResult(job, failure=failure_reason(error), traceback=full_traceback(error))
 
 
-def _perform(
+def _run(
     job: TrainingJob,
     context: TrainingContext,
     device: torch.device,
     listener: Listener,
     should_stop: Callable[[], bool],
+    train: Train,
 ) -> JobResult:
     start = None
     if job.start is not None:

@@ -1,4 +1,4 @@
-"""Several jobs at once, in processes of this machine."""
+"""Several trainings at the same time, in processes of this machine."""
 
 from __future__ import annotations
 
@@ -20,59 +20,56 @@ from typing import Any
 
 import torch
 
-from ir2search.search.executors.context import open_context
-from ir2search.search.executors.curves import Curves
-from ir2search.search.executors.job import (
-    JobResult,
-    Listener,
-    SilentListener,
-    TrainingContext,
-    TrainingJob,
-    run_job,
-)
+from ir2search.runs.layout import CACHE
+from ir2search.search.executors.base import ExecutorSettings
+from ir2search.search.executors.context import TrainingContext, open_context
+from ir2search.search.executors.curves import CurveFollower
+from ir2search.search.executors.devices import worker_threads
+from ir2search.search.executors.job import JobResult, SilentListener, TrainingJob, run_job
 from ir2search.study.schema import Study
 
-TICK = 0.2  # seconds between looks at what workers do
-PAUSE = 0.005  # seconds between a worker's looks at whether it may go on
-PATIENCE = 10.0  # seconds for workers to come to the end of a step
-LIVES = 3  # a job whose worker dies so often is what kills it
+TICK = 0.2  # seconds between two looks at the workers
+PAUSE = 0.005  # seconds between a paused worker's looks at whether it may continue
+PATIENCE = 10.0  # seconds for workers to finish the step that they are in
+ATTEMPTS = 3  # after so many workers that died with it, a job has failed
 
 
 @dataclass
 class _Worker:
-    """A pool of one process, so that one that is killed takes no other job along."""
+    """A pool of one process, so that a killed process takes only its own job with it."""
 
     device: torch.device
     pool: ProcessPoolExecutor
-    waits: Any  # a flag that its process shares: it waits as it was asked to
+    is_paused: Any  # a flag in memory that its process shares
     job: TrainingJob | None = None
-    lives: int = LIVES
+    attempts: int = ATTEMPTS
     future: Future[JobResult] = field(default_factory=Future)
+
+    @property
+    def is_training(self) -> bool:
+        return self.job is not None and not self.future.done() and not self.is_paused.value
 
 
 class ProcessExecutor:
     """Trains in several processes, each with an equal share of the threads; see `Executor`.
 
     Args:
-        study: whose data and recipe they take.
-        cache: the folder of decoded images.
-        devices: one for each worker.
-        threads: of each worker.
-        listener: told what happens.
+        settings: one worker process is started for each device. Each process opens the data
+            itself.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        cache: Path,
-        devices: list[torch.device],
-        threads: int,
-        listener: Listener,
-    ) -> None:
-        self._curves = Curves(listener)
-        self._stop = RawValue("b", 0)  # without a lock, which a killed worker might hold for ever
+    def __init__(self, settings: ExecutorSettings) -> None:
+        devices = settings.devices
+        self._curves = CurveFollower(settings.listener)
+        self._stop = RawValue("b", 0)  # has no lock, which a killed worker could hold for ever
         self._pause = RawValue("b", 0)
-        self._begin = (study, cache, threads, self._stop, self._pause)
+        self._begin = (
+            settings.study,
+            settings.folder.parent / CACHE,
+            worker_threads(len(devices)),
+            self._stop,
+            self._pause,
+        )
         flags = [RawValue("b", 0) for _ in devices]
         self._workers = [
             _Worker(device, self._new_pool(flag), flag)
@@ -84,7 +81,7 @@ class ProcessExecutor:
 
     def submit(self, job: TrainingJob) -> None:
         worker = next(worker for worker in self._workers if worker.job is None)
-        worker.job, worker.lives = job, LIVES
+        worker.job, worker.attempts = job, ATTEMPTS
         self._start(worker)
 
     def wait(self) -> list[JobResult]:
@@ -96,15 +93,15 @@ class ProcessExecutor:
         )
         self._curves.follow(worker.job for worker in busy if worker.job is not None)
         done = [worker for worker in busy if worker.future.done()]
-        return [outcome for worker in done if (outcome := self._outcome(worker)) is not None]
+        return [result for worker in done if (result := self._result(worker)) is not None]
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Workers wait between two steps of their trainings; what is no training goes on."""
+        """Workers wait between two training steps; anything else that they do goes on."""
         self._pause.value = 1
         try:
-            ends = time.monotonic() + PATIENCE
-            while any(map(_is_at_work, self._workers)) and time.monotonic() < ends:
+            deadline = time.monotonic() + PATIENCE
+            while any(each.is_training for each in self._workers) and time.monotonic() < deadline:
                 time.sleep(PAUSE)
             yield
         finally:
@@ -118,45 +115,45 @@ class ProcessExecutor:
         for worker in self._workers:
             worker.pool.shutdown(wait=worker.job is None, cancel_futures=True)
 
-    def _new_pool(self, waits: Any) -> ProcessPoolExecutor:
-        waits.value = 0
+    def _new_pool(self, is_paused: Any) -> ProcessPoolExecutor:
+        is_paused.value = 0
         return ProcessPoolExecutor(
             1,
             mp_context=get_context("spawn"),
             initializer=_begin,
-            initargs=(*self._begin, waits),
+            initargs=(*self._begin, is_paused),
         )
 
     def _start(self, worker: _Worker) -> None:
         assert worker.job is not None
         with _interrupts_blocked():
             try:
-                worker.future = worker.pool.submit(_perform, worker.job, worker.device)
-            except BrokenProcessPool:  # killed while it had nothing to do
-                worker.pool = self._new_pool(worker.waits)
-                worker.future = worker.pool.submit(_perform, worker.job, worker.device)
+                worker.future = worker.pool.submit(_run, worker.job, worker.device)
+            except BrokenProcessPool:  # its process was killed while it had no job
+                worker.pool = self._new_pool(worker.is_paused)
+                worker.future = worker.pool.submit(_run, worker.job, worker.device)
 
-    def _outcome(self, worker: _Worker) -> JobResult | None:
-        """What became of a worker's job; None where it died and another has the job now."""
+    def _result(self, worker: _Worker) -> JobResult | None:
+        """The result of a worker's job; None if its process died and a new one has the job."""
         assert worker.job is not None
         try:
-            outcome = worker.future.result()
+            result = worker.future.result()
         except BrokenProcessPool:
             worker.pool.shutdown()
-            worker.pool = self._new_pool(worker.waits)
-            worker.lives -= 1
-            if worker.lives and not self._stop.value:
+            worker.pool = self._new_pool(worker.is_paused)
+            worker.attempts -= 1
+            if worker.attempts and not self._stop.value:
                 self._start(worker)
                 return None
-            reason = f"its worker died {LIVES} times, of too little memory or by a signal"
-            outcome = JobResult(worker.job, failure=None if self._stop.value else reason)
+            reason = f"its worker died {ATTEMPTS} times, for lack of memory or by a signal"
+            result = JobResult(worker.job, failure=None if self._stop.value else reason)
         worker.job = None
-        return outcome
+        return result
 
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """A process that begins within it never sees Ctrl-C, which is for the driver."""
+    """A process that starts in this context never gets Ctrl-C: only the driver handles it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -167,21 +164,8 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_begun: dict[str, Any] = {}  # what this process was begun with, where it is a worker
-
-
-def _is_at_work(worker: _Worker) -> bool:
-    return worker.job is not None and not worker.future.done() and not worker.waits.value
-
-
-def _begin(study: Study, cache: Path, threads: int, stop: Any, pause: Any, waits: Any) -> None:
-    torch.set_num_threads(threads)
-    _begun.update(study=study, cache=cache, stop=stop, pause=pause, waits=waits)
-    end_with_parent()
-
-
 def end_with_parent() -> None:
-    """This process ends as soon as the one that began it does; what is on disk is whole."""
+    """End this process as soon as its parent ends. Files stay whole: they are renamed in place."""
     parent = parent_process()
     assert parent is not None
 
@@ -192,19 +176,30 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
+# What follows runs in a worker process.
+
+_given: dict[str, Any] = {}  # what the driver gave this worker process
+
+
+def _begin(study: Study, cache: Path, threads: int, stop: Any, pause: Any, is_paused: Any) -> None:
+    torch.set_num_threads(threads)
+    _given.update(study=study, cache=cache, stop=stop, pause=pause, is_paused=is_paused)
+    end_with_parent()
+
+
 @cache
 def _context() -> TrainingContext:
-    return open_context(_begun["study"], _begun["cache"])
+    return open_context(_given["study"], _given["cache"])
 
 
-def _perform(job: TrainingJob, device: torch.device) -> JobResult:
+def _run(job: TrainingJob, device: torch.device) -> JobResult:
     return run_job(job, _context(), device, SilentListener(), _should_stop)
 
 
 def _should_stop() -> bool:
-    """Whether the driver says so; first wait while it wants the machine for itself."""
-    while _begun["pause"].value and not _begun["stop"].value:
-        _begun["waits"].value = 1
+    """Whether the driver asks to stop; while it asks for a pause, wait."""
+    while _given["pause"].value and not _given["stop"].value:
+        _given["is_paused"].value = 1
         time.sleep(PAUSE)
-    _begun["waits"].value = 0
-    return bool(_begun["stop"].value)
+    _given["is_paused"].value = 0
+    return bool(_given["stop"].value)

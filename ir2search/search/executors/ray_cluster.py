@@ -1,8 +1,8 @@
-"""Jobs as tasks of a Ray cluster, which may grow and shrink meanwhile.
+"""Trainings as tasks of a Ray cluster, which may grow and shrink while a study runs.
 
-Ray runs the tasks of a lost node again on another one; they go on from their last checkpoint.
-That is read in the run's folder where the node sees it, and else comes and goes through an actor
-beside the driver, which takes a training's files after each epoch.
+When a node is lost, Ray runs its tasks again on another node, where they continue from the last
+checkpoint. A node that sees the run's folder reads and writes the checkpoints there. For a node
+that does not, the files travel through an actor beside the driver after each epoch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,68 +23,55 @@ import torch
 
 from ir2search.data import Split, StreamedSplit
 from ir2search.errors import RunError
+from ir2search.extras import require
 from ir2search.files import write_bytes
-from ir2search.search.executors.curves import Curves
-from ir2search.search.executors.job import (
-    JobResult,
-    Listener,
-    SilentListener,
-    TrainingContext,
-    TrainingJob,
-    run_job,
-)
-from ir2search.study.sections import Resources
+from ir2search.search.executors.base import ExecutorSettings
+from ir2search.search.executors.context import TrainingContext
+from ir2search.search.executors.curves import CurveFollower
+from ir2search.search.executors.job import JobResult, SilentListener, TrainingJob, run_job
 from ir2search.training import EpochResult
 
-TICK = 0.3  # seconds between looks at what tasks do
-RETRIES = 20  # lost nodes that one training survives
-ASK_EVERY = 1.0  # seconds between a task's looks at whether to stop
-MARK = ".cluster"  # a file by which a node knows that it sees the run's folder
+TICK = 0.3  # seconds between two looks at the tasks
+RETRIES = 20  # how many lost nodes one training survives
+ASK_EVERY = 1.0  # seconds between a task's questions whether to stop
+MARK = ".cluster"  # a file in the run's folder; a node that reads it sees the folder
 
-Files = dict[str, bytes]
+Files = dict[str, bytes]  # contents by path in a trial's folder
 
 
 class RayExecutor:
-    """The executor of a Ray cluster; see `Executor`.
+    """Trains on a Ray cluster; see `Executor`.
 
     Args:
-        context: what all jobs have in common; sent to each node once.
-        resources: of one training.
+        settings: its context is sent to each node once; the study's ``resources`` say what one
+            training takes.
         address: ``"auto"`` or ``"HOST:PORT"``.
-        folder: the run's.
-        listener: told what happens.
 
     Raises:
-        RunError: Ray is not installed, or no cluster answers at the address.
+        MissingExtraError: Ray is not installed.
+        RunError: no cluster answers at the address.
     """
 
-    def __init__(
-        self,
-        context: TrainingContext,
-        resources: Resources,
-        address: str,
-        folder: Path,
-        listener: Listener,
-    ) -> None:
+    def __init__(self, settings: ExecutorSettings, address: str) -> None:
         self._ray = ray = _connect(address)
-        self._resources = resources
-        self._curves = Curves(listener)
-        self._mark = (folder / MARK).resolve()
+        self._resources = settings.study.resources
+        self._curves = CurveFollower(settings.listener)
+        self._mark = (settings.folder / MARK).resolve()
         self._token = secrets.token_hex(8)
         self._mark.write_text(self._token, encoding="utf-8")
         here = ray.get_runtime_context().get_node_id()
-        placed = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
-        self._exchange = (
-            ray.remote(ExchangeActor).options(num_cpus=0, scheduling_strategy=placed).remote()
+        beside = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
+        actor = ray.remote(ExchangeActor).options(num_cpus=0, scheduling_strategy=beside)
+        self._exchange = actor.remote()
+        context = settings.context
+        self._context = ray.put(_with_test_images(context) if settings.study.confirm else context)
+        self._run = ray.remote(_run).options(
+            num_cpus=self._resources.cpus, num_gpus=self._resources.gpus, max_retries=RETRIES
         )
-        self._context = [ray.put(context)]  # in a list, so that tasks get the reference
-        self._task = ray.remote(_perform).options(
-            num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=RETRIES
-        )
-        self._flying: dict[Any, TrainingJob] = {}
+        self._running: dict[Any, TrainingJob] = {}
 
     def capacity(self) -> int:
-        """How many trainings the nodes that are there have room for; at least one."""
+        """How many trainings fit on the nodes that are alive; at least one."""
         need = {"CPU": self._resources.cpus, "GPU": self._resources.gpus}
         rooms = [
             min(int(node["Resources"].get(name, 0) / need[name]) for name in need if need[name])
@@ -97,24 +84,25 @@ class RayExecutor:
         files = read_files(job.folder)
         if files:
             self._ray.get(self._exchange.store.remote(str(job.folder), files, False))
-        task = self._task.remote(
+        task = _Task(
             replace(job, folder=job.folder.resolve()),
-            str(job.folder),
-            self._context,
-            self._exchange,
-            (str(self._mark), self._token),
-            max(1, int(self._resources.cpus)),
-            "cuda" if self._resources.gpus else "cpu",
+            key=str(job.folder),
+            context=self._context,
+            exchange=self._exchange,
+            mark=self._mark,
+            token=self._token,
+            threads=max(1, int(self._resources.cpus)),
+            device="cuda" if self._resources.gpus else "cpu",
         )
-        self._flying[task] = job
+        self._running[self._run.remote(task)] = job
 
     def wait(self) -> list[JobResult]:
-        done, _ = self._ray.wait(list(self._flying), num_returns=1, timeout=TICK)
+        done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=TICK)
         for folder, files in self._ray.get(self._exchange.take_new.remote()).items():
             for name, content in files.items():
                 write_bytes(Path(folder) / name, content)
-        self._curves.follow(self._flying.values())
-        return [self._outcome(task) for task in done]
+        self._curves.follow(self._running.values())
+        return [self._result(task) for task in done]
 
     def paused(self) -> AbstractContextManager[None]:
         return nullcontext()  # trainings on the driver's own node go on
@@ -123,75 +111,63 @@ class RayExecutor:
         self._exchange.stop.remote()
 
     def close(self) -> None:
-        for task in self._flying:
+        for task in self._running:
             self._ray.cancel(task, force=True)
         self._mark.unlink(missing_ok=True)
         self._ray.shutdown()
 
-    def _outcome(self, task: Any) -> JobResult:
-        job = self._flying.pop(task)
+    def _result(self, task: Any) -> JobResult:
+        job = self._running.pop(task)
         self._ray.get(self._exchange.forget.remote(str(job.folder)))
         lost = self._ray.exceptions
         try:
-            outcome: JobResult = self._ray.get(task)
+            result: JobResult = self._ray.get(task)
         except (lost.WorkerCrashedError, lost.OutOfMemoryError, lost.NodeDiedError) as error:
-            return JobResult(job, failure=f"lost {RETRIES} times: {str(error).splitlines()[0]}")
-        return replace(outcome, job=job)
+            reason = str(error).splitlines()[0]
+            return JobResult(job, failure=f"its node was lost {RETRIES} times: {reason}")
+        return replace(result, job=job)
 
 
 class ExchangeActor:
-    """An actor beside the driver: takes files of trainings whose nodes do not see its folder."""
+    """Runs beside the driver; carries files to and from nodes that do not see the run's folder."""
 
     def __init__(self) -> None:
         self._files: dict[str, Files] = {}
         self._new: set[str] = set()
-        self._stopping = False
+        self._is_stopping = False
 
     def store(self, folder: str, files: Files, new: bool = True) -> None:
-        """Keep a training's files; ``new`` ones are for the driver too."""
+        """Keep a training's files; the driver takes those that are new."""
         self._files[folder] = files
         if new:
             self._new.add(folder)
 
     def fetch(self, folder: str) -> Files:
-        """A training's newest files."""
+        """The newest files of a training."""
         return self._files.get(folder, {})
 
     def take_new(self) -> dict[str, Files]:
-        """What came since the last call."""
+        """The files that arrived since the last call, by their trial's folder."""
         new = {folder: self._files[folder] for folder in self._new}
         self._new.clear()
         return new
 
     def forget(self, folder: str) -> None:
-        """A training is done."""
+        """Drop the files of a training that has ended."""
         if folder not in self._new:
             self._files.pop(folder, None)
 
     def stop(self) -> None:
-        """All are to stop."""
-        self._stopping = True
+        """Ask all trainings to stop."""
+        self._is_stopping = True
 
     def is_stopping(self) -> bool:
-        """Whether they are."""
-        return self._stopping
-
-
-def with_tests(context: TrainingContext) -> TrainingContext:
-    """The context with its test images read, for nodes that cannot read them themselves."""
-    return replace(context, data=replace(context.data, read_test=_Given(context.test)))
-
-
-class _Given:
-    def __init__(self, split: Split | StreamedSplit) -> None:
-        self.split = split
-
-    def __call__(self) -> Split | StreamedSplit:
-        return self.split
+        """Whether all trainings should stop."""
+        return self._is_stopping
 
 
 def read_files(folder: Path) -> Files:
-    """The files of a training, by their path in its folder."""
+    """The checkpoints and curves in a trial's folder, without those of its further seeds."""
     if not folder.is_dir():
         return {}
     return {
@@ -201,52 +177,121 @@ def read_files(folder: Path) -> Files:
     }
 
 
+def _with_test_images(context: TrainingContext) -> TrainingContext:
+    """The context with its test images read, for nodes that cannot read them themselves."""
+    return replace(context, data=replace(context.data, read_test=_Constant(context.test)))
+
+
+@dataclass
+class _Constant:
+    """A function without arguments that returns a value; unlike a lambda it can be pickled."""
+
+    value: Split | StreamedSplit
+
+    def __call__(self) -> Split | StreamedSplit:
+        return self.value
+
+
+def _connect(address: str) -> Any:
+    ray = require("ray", extra="cluster")
+    if address != "auto":
+        _check_reachable(address)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise RunError(f"address {address!r}: found no Ray cluster ({reason})") from None
+    return ray
+
+
+def _check_reachable(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise RunError(f"address {address!r}: must be auto or HOST:PORT")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise RunError(
+            f"address {address!r}: no Ray cluster answers there ({error.strerror or error}); "
+            "start one with `ray start --head`"
+        ) from None
+
+
+# What follows runs in a worker process of a node.
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker process gets.
+
+    Attributes:
+        job: the job, with an absolute folder.
+        key: the trial's folder, as the driver names it.
+        context: reference to the `TrainingContext`.
+        exchange: handle of the `ExchangeActor`.
+        mark: the file that shows whether this node sees the run's folder.
+        token: the content of that file.
+        threads: number of threads to train on.
+        device: the kind of device to train on.
+    """
+
+    job: TrainingJob
+    key: str
+    context: Any
+    exchange: Any
+    mark: Path
+    token: str
+    threads: int
+    device: str
+
+    def sees_folder(self) -> bool:
+        """Whether this node sees the run's folder."""
+        try:
+            return self.mark.read_text(encoding="utf-8") == self.token
+        except OSError:
+            return False
+
+
 _contexts: dict[Any, TrainingContext] = {}  # of this worker process, by reference
 
 
-def _perform(
-    job: TrainingJob,
-    key: str,
-    context: list[Any],
-    exchange: Any,
-    mark: tuple[str, str],
-    threads: int,
-    device: str,
-) -> JobResult:
-    """A task: do the job in the run's folder, or else in one of its own."""
+def _run(task: _Task) -> JobResult:
+    """Train in the run's folder if this node sees it, else in a temporary folder."""
     import ray
 
-    torch.set_num_threads(threads)
-    if context[0] not in _contexts:
-        _contexts[context[0]] = ray.get(context[0])
-    opened, where = _contexts[context[0]], torch.device(device)
-    should_stop = _asking(lambda: bool(ray.get(exchange.is_stopping.remote())))
-    if _sees(*mark):
-        return run_job(job, opened, where, SilentListener(), should_stop)
+    torch.set_num_threads(task.threads)
+    if task.context not in _contexts:
+        _contexts[task.context] = ray.get(task.context)
+    context, device = _contexts[task.context], torch.device(task.device)
+    should_stop = _asked_rarely(lambda: bool(ray.get(task.exchange.is_stopping.remote())))
+    if task.sees_folder():
+        return run_job(task.job, context, device, SilentListener(), should_stop)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "trial"
-        for name, content in ray.get(exchange.fetch.remote(key)).items():
+        for name, content in ray.get(task.exchange.fetch.remote(task.key)).items():
             write_bytes(folder / name, content)
 
         def send() -> None:
-            ray.get(exchange.store.remote(key, read_files(folder)))
+            ray.get(task.exchange.store.remote(task.key, read_files(folder)))
 
-        start = job.start
-        if start is not None:  # one training a node
-            name = f"ir2search-{mark[1]}-{start.candidate.id}-{start.seed}"
-            start = replace(start, folder=Path(tempfile.gettempdir()) / name)
-        moved = replace(job, folder=folder, start=start)
-        return run_job(moved, opened, where, _Sending(send), should_stop)
+        job = replace(task.job, folder=folder, start=_local_backbone(task))
+        return run_job(job, context, device, _SendingListener(send), should_stop)
 
 
-def _sees(mark: str, token: str) -> bool:
-    try:
-        return Path(mark).read_text(encoding="utf-8") == token
-    except OSError:
-        return False
+def _local_backbone(task: _Task) -> Any:
+    """The shared backbone in a temporary folder; each node trains it once."""
+    start = task.job.start
+    if start is None:
+        return None
+    name = f"ir2search-{task.token}-{start.candidate.id}-{start.seed}"
+    return replace(start, folder=Path(tempfile.gettempdir()) / name)
 
 
-class _Sending(SilentListener):
+class _SendingListener(SilentListener):
+    """Sends a training's files to the driver after each epoch."""
+
     def __init__(self, send: Callable[[], None]) -> None:
         self._send = send
 
@@ -254,8 +299,8 @@ class _Sending(SilentListener):
         self._send()
 
 
-def _asking(question: Callable[[], bool]) -> Callable[[], bool]:
-    """The question, asked no more often than needed; its last answer meanwhile."""
+def _asked_rarely(question: Callable[[], bool]) -> Callable[[], bool]:
+    """The question, asked at most every `ASK_EVERY` seconds; in between, its last answer."""
     asked, answer = 0.0, False
 
     def ask() -> bool:
@@ -265,33 +310,3 @@ def _asking(question: Callable[[], bool]) -> Callable[[], bool]:
         return answer
 
     return ask
-
-
-def _connect(address: str) -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise RunError("--executor ray: Ray is missing; pip install 'ir2search[cluster]'") from None
-    if address != "auto":
-        _check_reachable(address)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise RunError(f"--address {address}: no Ray cluster to be had ({reason})") from None
-    return ray
-
-
-def _check_reachable(address: str) -> None:
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise RunError(f"--address {address}: must be auto or HOST:PORT")
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
-        raise RunError(
-            f"--address {address}: no Ray cluster answers there ({error.strerror or error}); "
-            "start one with `ray start --head`"
-        ) from None

@@ -13,7 +13,6 @@ from optuna.trial import Trial
 from ir2search.costs import cost
 from ir2search.errors import CandidateError, StudyError
 from ir2search.search.budget import is_affordable
-from ir2search.search.executors import OUT_OF_MEMORY
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.ledger import Ledger, Offer
 from ir2search.search.samplers.optuna_samplers import GENETIC, distributions, make_sampler
@@ -225,7 +224,7 @@ def _offers(study: Study, space: SearchSpace, proposal: int, wanted: int) -> dic
         try:
             candidate = space.candidate(point)
             costs = study_costs(study, candidate, cost(candidate))
-        except (CandidateError, *OUT_OF_MEMORY, StudyError):
+        except (CandidateError, MemoryError, StudyError):
             continue
         if over_budget(study, costs) is None:
             found.setdefault(candidate.id, Offer(point, candidate, costs))

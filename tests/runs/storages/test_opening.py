@@ -285,7 +285,7 @@ def test_a_run_keeps_to_its_storage(quick: dict[str, Any], tmp_path: Path) -> No
     ir.run(one, tmp_path / "run", device="cpu")
     with pytest.raises(RunError, match=r"run: was begun with the storage study\.db; leave"):
         ir.run(one, tmp_path / "run", device="cpu", storage="journal")
-    with pytest.raises(RunError, match="its storage is for one driver at a time; give"):
+    with pytest.raises(RunError, match="its storage serves one driver at a time; run"):
         ir.join(tmp_path / "run", device="cpu")
 
 

@@ -139,8 +139,8 @@ def test_devices_are_shared_out_among_workers() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("cpu", 0), "--workers: must be 1 or more, but got 0"),
-        (("cpu", 2, 2), "--workers and --trials-per-device both say .*; give one"),
+        (("cpu", 0), "workers: must be 1 or more, but got 0"),
+        (("cpu", 2, 2), "workers and trials_per_device: both say .*; give only one"),
         (("cpu,cuda:99",), "device 'cuda:99' is not available .*; try cpu"),
         (("cpu,,cpu",), "device '' is not available .*; try cpu"),
     ],

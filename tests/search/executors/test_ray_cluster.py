@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 import ir2search as ir
 from ir2search.errors import RunError
-from ir2search.search.executors import ray_cluster
+from ir2search.search.executors import ExecutorSettings, ray_cluster
 from ir2search.study.schema import parse_study
 
 # read when Ray is imported: without it Ray takes the machine's address for 127.0.0.1
@@ -49,8 +50,8 @@ class Faults(ir.RunObserver):
 class Unseen(ray_cluster.RayExecutor):
     """A cluster whose nodes do not see the run's folder."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, settings: ExecutorSettings, address: str) -> None:
+        super().__init__(settings, address)
         self._token = "of another folder"
 
 
@@ -61,18 +62,15 @@ def test_a_lost_node_costs_nothing(
     nodes: Any,
     finished_run: Path,
     sees: bool,
-    monkeypatch: pytest.MonkeyPatch,
     same: Callable[[Path, Path], None],
 ) -> None:
-    if not sees:
-        monkeypatch.setattr("ir2search.search.session.RayExecutor", Unseen)
     study = parse_study({**quick, "confirm": {"seeds": 1}}, "a.toml")
     faults = Faults(nodes)
     ir.run(
         study,
         tmp_path / "run",
         device="cpu",
-        executor="ray",
+        executor="ray" if sees else partial(Unseen, address=nodes.address),
         address=nodes.address,
         observer=faults,
     )
@@ -87,8 +85,8 @@ def test_a_lost_node_costs_nothing(
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("nonsense", "--address nonsense: must be auto or HOST:PORT"),
-        ("127.0.0.1:1", "--address 127.0.0.1:1: no Ray cluster answers there .*refused"),
+        ("nonsense", "address 'nonsense': must be auto or HOST:PORT"),
+        ("127.0.0.1:1", "address '127.0.0.1:1': no Ray cluster answers there .*refused"),
     ],
 )
 def test_an_address_where_no_cluster_is_is_named(
@@ -100,5 +98,5 @@ def test_an_address_where_no_cluster_is_is_named(
 
 
 def test_ray_and_workers_are_not_given_together(quick: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"--executor ray: .*drop --workers"):
+    with pytest.raises(RunError, match="workers and trials_per_device: do not apply"):
         ir.run(parse_study(quick, "a.toml"), tmp_path / "run", executor="ray", workers=2)
