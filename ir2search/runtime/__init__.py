@@ -1,4 +1,4 @@
-"""Packed networks and the engine that runs them at 1 bit; needs numba and numpy, no torch."""
+"""Packed networks and the runtime that runs them at 1 bit, with numpy and numba, without torch."""
 
 import lazy_loader
 

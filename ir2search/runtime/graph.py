@@ -1,7 +1,7 @@
-"""A network as a packed file describes it: operations in order, each with shapes that were checked.
+"""A network as the graph of a packed file: operations in order, with all shapes checked.
 
-A node's value is (height, width, channels) of one image, or (channels,) once it is flat. Value 0
-is the image; node i makes value i + 1, and the last one's are the logits.
+The shape of a value, for one image, is (height, width, channels), or (channels,) once it is flat.
+Value 0 is the image, node i makes value i + 1, and the last value has the logits.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from ir2search.errors import WeightsError
 Shape = tuple[int, ...]
 Array = NDArray[Any]
 
-LARGEST = 2**27  # elements of one image's value, and of a convolution's weights
+LARGEST = 2**27  # elements of a value of one image, and of the weights of a convolution
 LARGEST_WHOLE = 2**30  # elements of all values of one image
+WINDOW_RULE = "its window is out of range"
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,10 @@ class Node:
 
     Attributes:
         op: one of `OPERATIONS`.
-        inputs: numbers of values.
-        numbers: the operation's own, by name.
-        tensors: by role.
-        shape: of its value for one image.
+        inputs: the numbers of the values that it reads.
+        numbers: the operation's parameters, by name, for example stride.
+        tensors: the operation's tensors, by role, for example weight.
+        shape: of its value, for one image.
         name: of the layer that it belongs to.
     """
 
@@ -58,15 +59,15 @@ class Graph:
 
     @property
     def classes(self) -> int:
-        """How many logits there are."""
+        """Number of logits."""
         return self.nodes[-1].shape[0]
 
     def shape(self, value: int) -> Shape:
-        """Of a value, for one image."""
+        """Shape of a value, for one image."""
         return self.nodes[value - 1].shape if value else self.image
 
     def consumers(self) -> list[list[int]]:
-        """For each value the nodes that take it; the logits have none."""
+        """For each value, the nodes that read it; no node reads the logits."""
         found: list[list[int]] = [[] for _ in range(len(self.nodes) + 1)]
         for index, node in enumerate(self.nodes):
             for value in node.inputs:
@@ -75,26 +76,31 @@ class Graph:
 
 
 def check_graph(description: Any, tensors: Mapping[str, Array]) -> Graph:
-    """A graph out of what its JSON says and the tensors that it names.
+    """Make a graph from its description, and check all of it.
+
+    Args:
+        description: ``{"image": [channels, height, width], "nodes": [...]}``. A node is an object
+            with op, inputs, and where needed name, numbers and tensors (names, by role).
+        tensors: by name; bits are uint8, numbers float32.
 
     Raises:
-        WeightsError: it says anything that no network of ours has.
+        WeightsError: the description is not that of a valid network, or does not fit the tensors.
     """
     if not isinstance(description, dict) or set(description) != {"image", "nodes"}:
         raise WeightsError("the graph must have `image` and `nodes`")
     image, listed = description["image"], description["nodes"]
     if not isinstance(image, list) or len(image) != 3 or not all(map(_is_count, image)):
-        raise WeightsError("`image` must be three whole numbers from 1")
+        raise WeightsError("`image` must be three whole numbers of at least 1")
     channels, height, width = image
     if not isinstance(listed, list) or not listed:
-        raise WeightsError("`nodes` must be a list with something in it")
+        raise WeightsError("`nodes` must be a list that is not empty")
     shapes: list[Shape] = [(height, width, channels)]
     nodes: list[Node] = []
     unused = set(tensors)
     for index, entry in enumerate(listed):
         try:
             node = _node(entry, shapes, tensors, unused)
-        except (_Wrong, KeyError, TypeError, ValueError, OverflowError) as error:
+        except (_InvalidNode, KeyError, TypeError, ValueError, OverflowError) as error:
             raise WeightsError(f"node {index}: {_reason(error)}") from None
         nodes.append(node)
         shapes.append(node.shape)
@@ -110,54 +116,62 @@ def check_graph(description: Any, tensors: Mapping[str, Array]) -> Graph:
 
 
 def _check_signs(graph: Graph) -> None:
-    """Signs as bits are made by a sign, and nobody else takes those."""
+    """Check that binary convolutions read signs, which no other operation reads."""
     for index, takers in enumerate(graph.consumers()):
         binary = [graph.nodes[taker].op == "binary_conv" for taker in takers]
         is_sign = index > 0 and graph.nodes[index - 1].op == "sign"
         if any(binary) and not (is_sign and all(binary)):
-            raise WeightsError(f"value {index}: a binary_conv takes what is no sign for it alone")
+            raise WeightsError(
+                f"value {index}: a binary_conv must read a sign that only binary_convs read"
+            )
 
 
-class _Wrong(Exception):
-    """What is wrong with a node, in words."""
+class _InvalidNode(Exception):
+    """The rule that a node breaks."""
 
 
 def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, _Wrong) else f"malformed ({error!r:.80})"
+    return str(error) if isinstance(error, _InvalidNode) else f"malformed ({error!r:.80})"
 
 
 def _node(entry: Any, shapes: list[Shape], tensors: Mapping[str, Array], unused: set[str]) -> Node:
-    _need(isinstance(entry, dict), "must be an object")
+    _check(isinstance(entry, dict), "must be an object")
     op, inputs = entry.get("op"), entry.get("inputs")
-    _need(isinstance(op, str) and op in OPERATIONS, f"unknown operation {op!r:.40}")
+    _check(isinstance(op, str) and op in OPERATIONS, f"unknown operation {op!r:.40}")
     operation = OPERATIONS[op]
-    _need(
+    _check(
         isinstance(inputs, list)
         and all(isinstance(i, int) and not isinstance(i, bool) for i in inputs)
         and all(0 <= i < len(shapes) for i in inputs),
-        "`inputs` must be numbers of earlier values",
+        "`inputs` must be the numbers of earlier values",
     )
-    _need(operation.takes(len(inputs)), f"{op} does not take {len(inputs)} inputs")
+    _check(operation.takes(len(inputs)), f"{op} cannot have {len(inputs)} inputs")
     numbers, named = entry.get("numbers", {}), entry.get("tensors", {})
-    _need(isinstance(numbers, dict) and isinstance(named, dict), "must hold objects")
-    _need(set(numbers) == set(operation.numbers), f"{op} has numbers {list(operation.numbers)}")
+    _check(
+        isinstance(numbers, dict) and isinstance(named, dict),
+        "`numbers` and `tensors` must be objects",
+    )
+    _check(set(numbers) == set(operation.numbers), f"{op} has numbers {list(operation.numbers)}")
     for name, value in numbers.items():
-        _need(_is_number(value), f"`{name}` must be a number in range")
+        _check(_is_number(value), f"`{name}` must be a number in range")
     roles: dict[str, Array] = {}
     for role, name in named.items():
-        _need(role in operation.tensors, f"{op} has no tensor {role!r:.40}")
-        _need(isinstance(name, str) and name in unused, f"no tensor {name!r:.60} left for it")
+        _check(role in operation.tensors, f"{op} has no tensor {role!r:.40}")
+        _check(
+            isinstance(name, str) and name in unused,
+            f"tensor {name!r:.60} is missing or used twice",
+        )
         unused.discard(name)
         roles[role] = tensors[name]
     shape = operation.shape([shapes[i] for i in inputs], numbers, roles)
-    _need(all(side >= 1 for side in shape), "nothing is left of the map")
-    _need(math.prod(shape) <= LARGEST, "its map would not fit in memory")
+    _check(all(side >= 1 for side in shape), "its map would be empty")
+    _check(math.prod(shape) <= LARGEST, "its map would not fit in memory")
     return Node(op, tuple(inputs), numbers, roles, shape, str(entry.get("name", op))[:200])
 
 
-def _need(holds: bool, rule: str) -> None:
+def _check(holds: bool, rule: str) -> None:
     if not holds:
-        raise _Wrong(rule)
+        raise _InvalidNode(rule)
 
 
 def _is_count(value: Any) -> bool:
@@ -185,21 +199,21 @@ class _Operation:
 
 def _vector(tensors: Tensors, role: str, length: int) -> None:
     tensor = tensors.get(role)
-    _need(tensor is not None, f"lacks its tensor `{role}`")
+    _check(tensor is not None, f"its tensor `{role}` is missing")
     assert tensor is not None
     good = tensor.dtype == np.float32 and tensor.shape == (length,)
-    _need(good, f"`{role}` must be {length} numbers of 32 bits")
+    _check(good, f"`{role}` must be {length} numbers of 32 bits")
 
 
 def _map(shape: Shape) -> tuple[int, int, int]:
-    _need(len(shape) == 3, "needs a map, not something flat")
+    _check(len(shape) == 3, "must read a map, not a flat value")
     return shape[0], shape[1], shape[2]
 
 
 def _window(side: int, numbers: Numbers, up: bool = False) -> int:
-    """Outputs along one axis."""
+    """Number of outputs along one axis."""
     size, stride, padding = (numbers[name] for name in ("size", "stride", "padding"))
-    _need(1 <= size <= 64 and 1 <= stride <= 64 and padding < size, "a window out of range")
+    _check(1 <= size <= 64 and 1 <= stride <= 64 and padding < size, WINDOW_RULE)
     room = side + 2 * padding - size
     return (-(-room // stride) if up else room // stride) + 1
 
@@ -207,30 +221,30 @@ def _window(side: int, numbers: Numbers, up: bool = False) -> int:
 def _convolution(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
     height, width, channels = _map(shapes[0])
     size, outputs, groups = numbers["size"], numbers["outputs"], numbers["groups"]
-    _need(
+    _check(
         outputs >= 1 and groups >= 1 and channels % groups == outputs % groups == 0,
         "`groups` must divide the channels and the outputs",
     )
     shape = (_window(height, numbers), _window(width, numbers), outputs)
     sides = (side + 2 * numbers["padding"] for side in (height, width))
-    _need(math.prod(sides) * channels <= LARGEST, "its padded map would not fit in memory")
+    _check(math.prod(sides) * channels <= LARGEST, "its padded map would not fit in memory")
     elements = outputs * size * size * (channels // groups)
-    _need(elements * groups <= LARGEST, "its weights would not fit in memory")
+    _check(elements * groups <= LARGEST, "its weights would not fit in memory")
     weights = tensors.get("weight")
-    _need(weights is not None, "lacks its tensor `weight`")
+    _check(weights is not None, "its tensor `weight` is missing")
     assert weights is not None
     if weights.dtype == np.uint8:
-        _need(weights.shape == (-(-elements // 8),), f"`weight` must be {elements} bits")
+        _check(weights.shape == (-(-elements // 8),), f"`weight` must be {elements} bits")
     else:
         wanted = (outputs, channels // groups, size, size)
         good = weights.dtype == np.float32 and weights.shape == wanted
-        _need(good, f"`weight` must be {wanted} numbers of 32 bits")
+        _check(good, f"`weight` must be {wanted} numbers of 32 bits")
     return shape
 
 
 def _binary_convolution(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
     shape = _convolution(shapes, {**numbers, "groups": 1}, tensors)
-    _need(tensors["weight"].dtype == np.uint8, "`weight` must be bits")
+    _check(tensors["weight"].dtype == np.uint8, "`weight` must be bits")
     return shape
 
 
@@ -248,19 +262,19 @@ def _sign(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
 
 
 def _same(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
-    _need(all(shape == shapes[0] for shape in shapes), "adds maps of different shapes")
+    _check(all(shape == shapes[0] for shape in shapes), "must read maps of one shape")
     return shapes[0]
 
 
 def _pool(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
     height, width, channels = _map(shapes[0])
     up = bool(numbers["ceil"])
-    _need(2 * numbers["padding"] <= numbers["size"], "a window out of range")
-    _need(not (up and numbers["padding"]), "`ceil` goes with no padding")
+    _check(2 * numbers["padding"] <= numbers["size"], WINDOW_RULE)
+    _check(not (up and numbers["padding"]), "`ceil` must be 0 where there is padding")
     sides = [_window(side, numbers, up) for side in (height, width)]
-    if up:  # the last window has to begin within the map
+    if up:  # the last window must start inside the map
         begins = [(count - 1) * numbers["stride"] for count in sides]
-        _need(begins[0] < height and begins[1] < width, "a window out of range")
+        _check(begins[0] < height and begins[1] < width, WINDOW_RULE)
     return sides[0], sides[1], channels
 
 
@@ -271,19 +285,22 @@ def _adaptive(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
 def _subsample(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
     height, width, channels = _map(shapes[0])
     stride, before, outputs = (numbers[name] for name in ("stride", "before", "outputs"))
-    _need(stride >= 1 and before + channels <= outputs, "has no place for its channels")
+    _check(stride >= 1 and before + channels <= outputs, "must have room for its channels")
     return -(-height // stride), -(-width // stride), outputs
 
 
 def _concat(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
     height, width, _ = _map(shapes[0])
-    _need(all(_map(shape)[:2] == (height, width) for shape in shapes), "joins maps unlike in size")
+    _check(
+        all(_map(shape)[:2] == (height, width) for shape in shapes),
+        "must read maps of one height and width",
+    )
     return height, width, sum(shape[2] for shape in shapes)
 
 
 def _cut(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
     height, width, channels = _map(shapes[0])
-    _need(numbers["outputs"] <= channels, "keeps more channels than there are")
+    _check(numbers["outputs"] <= channels, "`outputs` must be at most the number of channels")
     return height, width, numbers["outputs"]
 
 
@@ -292,12 +309,12 @@ def _flatten(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
 
 
 def _linear(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
-    _need(len(shapes[0]) == 1, "needs something flat")
+    _check(len(shapes[0]) == 1, "must read a flat value")
     outputs, weight = numbers["outputs"], tensors.get("weight")
     _vector(tensors, "bias", outputs)
     good = weight is not None and weight.dtype == np.float32
     wanted = (outputs, shapes[0][0])
-    _need(good and weight is not None and weight.shape == wanted, f"`weight` must be {wanted}")
+    _check(good and weight is not None and weight.shape == wanted, f"`weight` must be {wanted}")
     return (outputs,)
 
 

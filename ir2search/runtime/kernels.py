@@ -1,13 +1,13 @@
-"""The loops of the engine, compiled once for a machine and kept on disk.
+"""The loops of the runtime, compiled by numba once for each machine and kept on disk.
 
-Feature maps are channels last and flat: a position is one pixel of one image. Where a map is kept
-as signs, a position has ``ceil(channels / 64)`` words; bit i of word j is channel 64 j + i, 1 for
-+1, and bits past the last channel are 0. Words are little-endian.
+Feature maps are channels last and flat: a position is one pixel of one image. A map of signs has
+``ceil(channels / 64)`` words for a position; bit i of word j is channel 64 j + i, 1 stands for +1,
+and bits after the last channel are 0. Words are little-endian.
 
-A loop takes the positions from ``start`` to ``stop``, so that threads share them out, and a frame:
-whole numbers, addresses above all, at the places that are named here. One argument costs a call far
-less than ten arrays do, and a small network's operations take a few microseconds each. Loops hold
-no lock of Python's.
+The arguments of the loops are described in `frame`. Loops do not hold Python's global lock.
+
+Numba compiles again when this file changes. After a change of `frame` or `tiles` alone, remove
+``__pycache__``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ import numpy as np
 from numba import carray, njit  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
+from ir2search.runtime import frame
+from ir2search.runtime.frame import LANES, POSITIONS, WIDE_LANES, Floats, Ints
 from ir2search.runtime.tiles import (
-    LANES,
-    POSITIONS,
-    SIGNS,
-    WIDE_LANES,
     as_numbers,
     as_words,
     binary_tile,
@@ -34,57 +32,12 @@ from ir2search.runtime.tiles import (
     wide_float_tile,
 )
 
-Floats = NDArray[np.float32]
-Words = NDArray[np.uint64]
-Ints = NDArray[np.int64]
-
-# how a block of sums is finished, see `tiles.finish_tile`: FORM to OUTPUTS
-(
-    FORM,
-    VECTORS,  # address of (tiles.VECTORS, WIDE) float32
-    LIMITS,  # address of (2, WIDE) int32
-    WIDE,  # outputs, filled up to whole blocks
-    SHORTCUT,
-    REAL,
-    TO_SIGNS,
-    OUTPUTS,
-    # what a loop takes, of one image: the map that it reads and the one that it makes
-    SOURCE,
-    CHANNELS,
-    HEIGHT,
-    WIDTH,
-    ROWS,
-    COLUMNS,
-    # a convolution's own
-    SIZE,
-    STRIDE,
-    PADDING,
-    IS_BINARY,
-    LAYING,  # how a patch is made to lie in one place, see below
-    DEPTH,  # elements of a patch: words, or numbers
-    LINE,  # elements of a row of the map as patches are read from it
-    OFFSETS,  # address of (DEPTH) offsets in a patch
-    WEIGHTS,  # address of (blocks, DEPTH, outputs of a block)
-    BORDERS,  # address of (classes, WIDE) int32: sums without any difference
-    PLACES,  # address of (positions of an image, with more): bytes to a patch, from row 0
-    CLASSES,  # address of (the same): bytes to a position's borders
-    # of pooling and placing
-    WINDOWS,  # address of (2, ROWS + COLUMNS): where each window begins, then where each ends
-    IS_MEAN,
-    FALLING,  # address of the words of a position: 1 where a sign is +1 only if all pooled are
-    TAKEN,  # channels that are copied
-    OFFSET,  # the channel that they go to
-    FRAME,  # numbers of a frame
-) = range(32)
-
-IN_PLACE, AROUND, GAPLESS = 0, 1, 2  # as it is; with zeros around; with no gaps between signs
-
 _compiled = njit(cache=True, nogil=True, boundscheck=False)
 
 
 @_compiled
 def _address(array: NDArray[Any]) -> int:
-    """Where an array begins. Asked for anew in each turn of a loop: it lives as long as that."""
+    """The address of an array. Each turn of a loop asks again, which keeps the array alive."""
     return np.int64(array.ctypes.data)  # type: ignore[return-value]
 
 
@@ -92,34 +45,35 @@ def _address(array: NDArray[Any]) -> int:
 def _finish(
     f: Ints, first: int, count: int, channel: int, sums: int, stride: int, classes: int
 ) -> None:
-    """A block's sums, of so many positions and of the outputs from ``channel``."""
-    outputs = f[OUTPUTS]
+    """Finish the sums of a block: ``count`` positions, and the outputs from ``channel`` on."""
+    outputs = f[frame.OUTPUTS]
     lanes = (1 << min(LANES, outputs - channel)) - 1
     numbers, words = 4 * (first * outputs + channel), 8 * ((outputs + 63) >> 6)
     finish_tile(
-        f[FORM], count, sums, stride, f[BORDERS] + 4 * channel, classes, lanes,
-        f[VECTORS] + 4 * channel, 4 * f[WIDE], f[LIMITS] + 4 * channel, f[SHORTCUT] + numbers,
-        f[REAL] + numbers, 4 * outputs, f[TO_SIGNS] + first * words + (channel >> 3), words,
+        f[frame.FORM], count, sums, stride, f[frame.BORDERS] + 4 * channel, classes, lanes,
+        f[frame.VECTORS] + 4 * channel, 4 * f[frame.PADDED_OUTPUTS],
+        f[frame.LIMITS] + 4 * channel, f[frame.SHORTCUT] + numbers, f[frame.REAL] + numbers,
+        4 * outputs, f[frame.SIGNS] + first * words + (channel >> 3), words,
     )  # fmt: skip
 
 
 @_compiled
-def _begin_signs(f: Ints, start: int, stop: int) -> None:
-    """Blocks write the bits of their own channels: those past the last one stay 0."""
-    if f[FORM] & SIGNS and f[OUTPUTS] & 63:
-        words = 8 * ((f[OUTPUTS] + 63) >> 6)
-        clear(f[TO_SIGNS] + start * words, (stop - start) * words)
+def _clear_signs(f: Ints, start: int, stop: int) -> None:
+    """Set all bits to 0, because blocks do not write those after the last channel."""
+    if f[frame.FORM] & frame.HAS_SIGNS and f[frame.OUTPUTS] & 63:
+        words = 8 * ((f[frame.OUTPUTS] + 63) >> 6)
+        clear(f[frame.SIGNS] + start * words, (stop - start) * words)
 
 
 @_compiled
 def pointwise(start: int, stop: int, f: Ints) -> None:
-    """What follows convolutions, for maps that no convolution has just made."""
-    outputs = f[OUTPUTS]
-    _begin_signs(f, start, stop)
+    """The steps that follow a convolution, for a map that no convolution has just made."""
+    outputs = f[frame.OUTPUTS]
+    _clear_signs(f, start, stop)
     for first in range(start, stop, POSITIONS):
         count = min(POSITIONS, stop - first)
         for channel in range(0, outputs, LANES):
-            sums = f[SOURCE] + 4 * (first * outputs + channel)
+            sums = f[frame.SOURCE] + 4 * (first * outputs + channel)
             _finish(f, first, count, channel, sums, 4 * outputs, 0)
 
 
@@ -127,83 +81,90 @@ def pointwise(start: int, stop: int, f: Ints) -> None:
 def convolve(start: int, stop: int, f: Ints) -> None:
     """Convolve signs with signs, by XNOR and popcount, or numbers with numbers.
 
-    Each image's rows are first laid out so that every patch can be read where it lies.
+    The rows of each image are first laid out so that every patch can be read where it lies.
     """
-    outputs, binary, depth = f[OUTPUTS], f[IS_BINARY], f[DEPTH]
-    rows, columns, size, stride, padding = f[ROWS], f[COLUMNS], f[SIZE], f[STRIDE], f[PADDING]
+    outputs, binary, depth = f[frame.OUTPUTS], f[frame.IS_BINARY], f[frame.DEPTH]
+    rows, columns, size = f[frame.ROWS], f[frame.COLUMNS], f[frame.SIZE]
+    stride, padding = f[frame.STRIDE], f[frame.PADDING]
     element = 8 if binary else 4
     block = WIDE_LANES if not binary and outputs > LANES else LANES
     sums = np.empty(POSITIONS * block, np.int32)
-    area, line, at = rows * columns, f[LINE] * element, start
+    area, line, at = rows * columns, f[frame.LINE] * element, start
     lines = np.empty(0, np.uint8)
-    _begin_signs(f, start, stop)
+    _clear_signs(f, start, stop)
     while at < stop:
         image = at // area
         end = min(stop, (image + 1) * area)
         last = min(end - 1 + POSITIONS, (image + 1) * area - 1)  # whole blocks are convolved
         top = at % area // columns * stride - padding
         bottom = last % area // columns * stride - padding + size
-        begin = f[SOURCE] + image * f[HEIGHT] * line
-        if f[LAYING] != IN_PLACE:
+        begin = f[frame.SOURCE] + image * f[frame.HEIGHT] * line
+        if f[frame.ROW_LAYOUT] != frame.IN_PLACE:
             lines = np.empty((bottom - top) * line, np.uint8)
-            if f[LAYING] == GAPLESS:
-                _lay_out_few_signs(f, image, top, bottom, _address(lines))
+            if f[frame.ROW_LAYOUT] == frame.DENSE:
+                _copy_dense(f, image, top, bottom, _address(lines))
             else:
-                _lay_out(f, image, top, bottom, _address(lines))
+                _copy_padded(f, image, top, bottom, _address(lines))
         for first in range(at, end, POSITIONS):
             count = min(POSITIONS, end - first)
-            if f[LAYING] != IN_PLACE:
+            if f[frame.ROW_LAYOUT] != frame.IN_PLACE:
                 begin = _address(lines) - (top + padding) * line
             totals, place = _address(sums), 8 * (first - image * area)
+            places, offsets = f[frame.PLACES] + place, f[frame.OFFSETS]
             for channel in range(0, outputs, block):
-                weights = f[WEIGHTS] + channel * depth * element
+                weights = f[frame.WEIGHTS] + channel * depth * element
                 if binary:
-                    binary_tile(begin, f[PLACES] + place, f[OFFSETS], depth, weights, totals)
+                    binary_tile(begin, places, offsets, depth, weights, totals)
                 elif block == LANES:
-                    float_tile(begin, f[PLACES] + place, f[OFFSETS], depth, weights, totals)
+                    float_tile(begin, places, offsets, depth, weights, totals)
                 else:
-                    wide_float_tile(begin, f[PLACES] + place, f[OFFSETS], depth, weights, totals)
+                    wide_float_tile(begin, places, offsets, depth, weights, totals)
                 for part in range(0, min(block, outputs - channel), LANES):
                     _finish(
                         f, first, count, channel + part, totals + 4 * part, 4 * block,
-                        f[CLASSES] + place,
+                        f[frame.CLASSES] + place,
                     )  # fmt: skip
         at = end
 
 
 @_compiled
-def _lay_out(f: Ints, image: int, top: int, bottom: int, base: int) -> None:
-    """Rows of an image with zeros around them; words of signs, or numbers."""
-    height, width, padding = f[HEIGHT], f[WIDTH], f[PADDING]
-    pixel = 8 * ((f[CHANNELS] + 63) >> 6) if f[IS_BINARY] else 4 * f[CHANNELS]
+def _copy_padded(f: Ints, image: int, top: int, bottom: int, base: int) -> None:
+    """Copy rows of an image with zeros around them; words of signs, or numbers."""
+    height, width, padding = f[frame.HEIGHT], f[frame.WIDTH], f[frame.PADDING]
+    channels = f[frame.CHANNELS]
+    pixel = 8 * ((channels + 63) >> 6) if f[frame.IS_BINARY] else 4 * channels
     side, line = padding * pixel, (width + 2 * padding) * pixel
     for y in range(top, bottom):
         if y < 0 or y >= height:
             clear(base, line)
         else:
+            row = f[frame.SOURCE] + (image * height + y) * width * pixel
             clear(base, side)
-            copy(base + side, f[SOURCE] + (image * height + y) * width * pixel, width * pixel)
+            copy(base + side, row, width * pixel)
             clear(base + line - side, side)
         base += line
 
 
 @_compiled
-def _lay_out_few_signs(f: Ints, image: int, top: int, bottom: int, base: int) -> None:
-    """For each row and each column of the output, the signs of a row of its patch, gapless.
+def _copy_dense(f: Ints, image: int, top: int, bottom: int, base: int) -> None:
+    """Copy, for each row of the map and each column of the output, the signs of a patch's row.
 
-    Words of a row are apart: all columns' first ones, then all columns' second ones.
+    There are no unused bits between pixels. A line has the first words of all columns, then the
+    second words of all columns, and so on.
     """
-    channels, height, width, columns = f[CHANNELS], f[HEIGHT], f[WIDTH], f[COLUMNS]
-    size, stride, padding = f[SIZE], f[STRIDE], f[PADDING]
-    source = carray(as_words(f[SOURCE]), ((image + 1) * height * width,))
-    lines = carray(as_words(base), ((bottom - top) * f[LINE],))
+    channels, height, width = f[frame.CHANNELS], f[frame.HEIGHT], f[frame.WIDTH]
+    columns, size = f[frame.COLUMNS], f[frame.SIZE]
+    stride, padding = f[frame.STRIDE], f[frame.PADDING]
+    source = carray(as_words(f[frame.SOURCE]), ((image + 1) * height * width,))
+    lines = carray(as_words(base), ((bottom - top) * f[frame.LINE],))
     lines[:] = 0
     for y in range(max(top, 0), min(bottom, height)):
         for k in range(size):
             bit, low = k * channels, max(0, -((k - padding) // stride))
             high = max(low, min(columns, (width - 1 + padding - k) // stride + 1))
             pixels = source[(image * height + y) * width - padding + k + low * stride :]
-            at, shift = (y - top) * f[LINE] + (bit >> 6) * columns, np.uint64(bit & 63)
+            at = (y - top) * f[frame.LINE] + (bit >> 6) * columns
+            shift = np.uint64(bit & 63)
             words = lines[at + low : at + high]
             for i in range(len(words)):
                 words[i] |= pixels[i * stride] << shift
@@ -215,32 +176,32 @@ def _lay_out_few_signs(f: Ints, image: int, top: int, bottom: int, base: int) ->
 
 @_compiled
 def pool(start: int, stop: int, f: Ints) -> None:
-    """The largest or the mean of each window."""
-    channels, rows, columns = f[CHANNELS], f[ROWS], f[COLUMNS]
-    pixel, line = 4 * channels, 4 * channels * f[WIDTH]
-    windows = carray(as_numbers(f[WINDOWS]), (2, rows + columns))
+    """The maximum or the mean of each window."""
+    channels, rows, columns = f[frame.CHANNELS], f[frame.ROWS], f[frame.COLUMNS]
+    pixel, line = 4 * channels, 4 * channels * f[frame.WIDTH]
+    windows = carray(as_numbers(f[frame.WINDOWS]), (2, rows + columns))
     for at in range(start, stop):
         image, y, column = at // (rows * columns), at // columns % rows, rows + at % columns
         top, left = windows[0, y], windows[0, column]
-        source = f[SOURCE] + (image * f[HEIGHT] + top) * line + left * pixel
+        source = f[frame.SOURCE] + (image * f[frame.HEIGHT] + top) * line + left * pixel
         for channel in range(0, channels, LANES):
             lanes = (1 << min(LANES, channels - channel)) - 1
             pool_tile(
                 source + 4 * channel, windows[1, y] - top, line, windows[1, column] - left, pixel,
-                f[IS_MEAN], lanes, f[REAL] + 4 * (at * channels + channel),
+                f[frame.IS_MEAN], lanes, f[frame.REAL] + 4 * (at * channels + channel),
             )  # fmt: skip
 
 
 @_compiled
 def pool_signs(start: int, stop: int, f: Ints) -> None:
-    """+1 where any sign of a window is, or where all are."""
-    words, rows, columns = (f[CHANNELS] + 63) >> 6, f[ROWS], f[COLUMNS]
-    height, width = f[HEIGHT], f[WIDTH]
-    windows = carray(as_numbers(f[WINDOWS]), (2, rows + columns))
-    falling = carray(as_words(f[FALLING]), (words,))
+    """+1 where any sign of a window is +1; in falling channels, where all signs are +1."""
+    words, rows, columns = (f[frame.CHANNELS] + 63) >> 6, f[frame.ROWS], f[frame.COLUMNS]
+    height, width = f[frame.HEIGHT], f[frame.WIDTH]
+    windows = carray(as_numbers(f[frame.WINDOWS]), (2, rows + columns))
+    falling = carray(as_words(f[frame.FALLING]), (words,))
     images = (stop - 1) // (rows * columns) + 1
-    source = carray(as_words(f[SOURCE]), (images, height, width, words))
-    target = carray(as_words(f[TO_SIGNS]), (images * rows * columns, words))
+    source = carray(as_words(f[frame.SOURCE]), (images, height, width, words))
+    target = carray(as_words(f[frame.SIGNS]), (images * rows * columns, words))
     for at in range(start, stop):
         image, y, column = at // (rows * columns), at // columns % rows, rows + at % columns
         for j in range(words):
@@ -253,26 +214,29 @@ def pool_signs(start: int, stop: int, f: Ints) -> None:
 
 
 @_compiled
-def place(start: int, stop: int, f: Ints) -> None:
-    """Every stride-th pixel's first channels, written between others of a map with more."""
-    height, width, rows, columns = f[HEIGHT], f[WIDTH], f[ROWS], f[COLUMNS]
-    source, target = f[SOURCE], f[REAL] + 4 * f[OFFSET]
+def copy_channels(start: int, stop: int, f: Ints) -> None:
+    """Copy the first channels of every stride-th pixel into a map that has more channels."""
+    height, width = f[frame.HEIGHT], f[frame.WIDTH]
+    rows, columns = f[frame.ROWS], f[frame.COLUMNS]
+    source, target = f[frame.SOURCE], f[frame.REAL] + 4 * f[frame.OFFSET]
+    stride, size = f[frame.STRIDE], 4 * f[frame.COPIED]
     for at in range(start, stop):
         image, y, column = at // (rows * columns), at // columns % rows, at % columns
-        pixel = (image * height + y * f[STRIDE]) * width + column * f[STRIDE]
-        copy(target + 4 * at * f[OUTPUTS], source + 4 * pixel * f[CHANNELS], 4 * f[TAKEN])
+        pixel = (image * height + y * stride) * width + column * stride
+        copy(target + 4 * at * f[frame.OUTPUTS], source + 4 * pixel * f[frame.CHANNELS], size)
 
 
 @_compiled
 def subsample(start: int, stop: int, f: Ints) -> None:
-    """`place`, with zeros in the channels that nothing is written to."""
-    clear(f[REAL] + 4 * start * f[OUTPUTS], 4 * (stop - start) * f[OUTPUTS])
-    place(start, stop, f)
+    """`copy_channels`, with zeros in the channels that nothing is copied to."""
+    size = 4 * f[frame.OUTPUTS]
+    clear(f[frame.REAL] + start * size, (stop - start) * size)
+    copy_channels(start, stop, f)
 
 
 @_compiled
-def take(images: Floats, flat: Floats) -> bool:
-    """Write (N, C, H, W) images as (N, H, W, C), flat, and say whether all values are finite."""
+def to_channels_last(images: Floats, flat: Floats) -> bool:
+    """Write (N, C, H, W) images as (N, H, W, C), flat; gives whether all values are finite."""
     count, channels, height, width = images.shape
     finite = True
     for image in range(count):

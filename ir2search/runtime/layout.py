@@ -1,4 +1,4 @@
-"""Weights and borders as the loops want them, and what is folded ahead of time."""
+"""Weights, borders and limits in the form that the compiled loops read, computed ahead of time."""
 
 from __future__ import annotations
 
@@ -7,71 +7,58 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ir2search.runtime import frame
+from ir2search.runtime.frame import LANES, POSITIONS, WIDE_LANES, Floats, Ints, Words
 from ir2search.runtime.graph import Array, Node, Shape
-from ir2search.runtime.kernels import AROUND, GAPLESS, IN_PLACE, Floats, Ints, Words
-from ir2search.runtime.tiles import (
-    HARDTANH,
-    KNEE,
-    LANES,
-    NORM,
-    POSITIONS,
-    PRELU,
-    RISE,
-    SCALE,
-    SHIFT,
-    SLOPE,
-    THRESHOLD,
-    WIDE_LANES,
-)
 
-WORD = 64
+WORD = 64  # bits
 
 
 def words(channels: int) -> int:
-    """Words of a position that has so many channels."""
+    """Number of words that the signs of a position take."""
     return -(-channels // WORD)
 
 
 @dataclass(frozen=True)
 class Patches:
-    """How a convolution's patches are read, in elements: words of signs, or numbers.
+    """How the patches of a convolution are read. An element is a word of signs, or a number.
 
     Attributes:
-        laying: what is done to the map first, see `kernels`.
-        line: elements of a row of the map then.
-        step: from a patch to that of the position beside it.
-        row: elements of a patch in a row of the map.
-        apart: from one of these to the next.
+        row_layout: what is done to the rows of the map first, see `frame`.
+        line: elements of a row of the map after that.
+        step: elements from a patch to the patch of the next column.
+        row: elements that a patch has in a row of the map.
+        apart: the distance between these elements.
     """
 
-    laying: int
+    row_layout: int
     line: int
     step: int
     row: int
     apart: int = 1
 
     def offsets(self, size: int) -> Ints:
-        """Where each element of a patch is, from its first."""
+        """Distance of each element of a patch from the first, for a kernel of this size."""
         down = np.arange(size)[:, None] * self.line
         return (down + np.arange(self.row) * self.apart).ravel()
 
     def places(self, node: Node) -> Ints:
-        """Where each position's patch begins in the rows of an image, the first one's at 0."""
+        """Where the patch of each position starts in the rows of an image, see `with_more`."""
         rows, columns = (np.arange(side) for side in node.shape[:2])
         down = node.numbers["stride"] * self.line
         return with_more((rows[:, None] * down + columns * self.step).ravel())
 
 
 def patches(node: Node, source: Shape) -> Patches:
-    """How the patches of a convolution of a map lie."""
+    """How the patches of a convolution of a map of shape ``source`` are read."""
     size, stride, padding = (node.numbers[name] for name in ("size", "stride", "padding"))
     _, width, channels = source
-    if node.op == "binary_conv" and channels < WORD:  # or words would be half empty
+    if node.op == "binary_conv" and channels < WORD:  # else most bits of a word are not used
         row, columns = words(size * channels), node.shape[1]
-        return Patches(GAPLESS, columns * row, 1, row, columns)
+        return Patches(frame.DENSE, columns * row, 1, row, columns)
     pixel = words(channels) if node.op == "binary_conv" else channels
-    laying = AROUND if padding else IN_PLACE
-    return Patches(laying, (width + 2 * padding) * pixel, stride * pixel, size * pixel)
+    row_layout = frame.PADDED if padding else frame.IN_PLACE
+    return Patches(row_layout, (width + 2 * padding) * pixel, stride * pixel, size * pixel)
 
 
 def bits(node: Node, channels: int) -> NDArray[np.uint8]:
@@ -83,47 +70,48 @@ def bits(node: Node, channels: int) -> NDArray[np.uint8]:
 
 
 def binary_weights(ones: NDArray[np.uint8]) -> Words:
-    """(blocks, words of a patch, outputs of a block), as `kernels.convolve` takes them."""
+    """Weights of `bits` as (blocks, words of a patch, outputs of a block)."""
     outputs, size, _, channels = ones.shape
     rows = ones.reshape(outputs, size, size * channels) if channels < WORD else ones
     return blocks(as_words(rows).reshape(outputs, -1))
 
 
 def float_weights(node: Node, channels: int) -> Floats:
-    """The same of numbers; groups become zeros."""
+    """Weights as (blocks, numbers of a patch, outputs of a block); other groups get zeros."""
     outputs, groups = node.numbers["outputs"], node.numbers["groups"]
     own = channels // groups
     weights = node.tensors["weight"]
     if weights.dtype == np.uint8:
-        spread = bits(node, own).astype(np.float32) * 2 - 1
+        kernels = bits(node, own).astype(np.float32) * 2 - 1
     else:
-        spread = weights.transpose(0, 2, 3, 1)
+        kernels = weights.transpose(0, 2, 3, 1)
     size, each = node.numbers["size"], outputs // groups
     whole = np.zeros((outputs, size, size, channels), np.float32)
     for group in range(groups):
         chosen = slice(group * each, (group + 1) * each)
-        whole[chosen, :, :, group * own : (group + 1) * own] = spread[chosen]
+        whole[chosen, :, :, group * own : (group + 1) * own] = kernels[chosen]
     return blocks(whole.reshape(outputs, -1), WIDE_LANES if outputs > LANES else LANES)
 
 
 def borders(ones: NDArray[np.uint8], node: Node, sides: tuple[int, int]) -> tuple[Ints, Ints]:
-    """What sums would be without any difference, and which class of position has which.
+    """The sums of a binary convolution if no sign differed, for each class of positions.
 
-    A patch's pixels outside of the map are zeros and add nothing, but their words are 0, so that a
-    popcount finds as many differences there as the weights have ones. So the sum of a position is
-    its valid pixels' channels, plus twice those ones, minus twice all differences.
+    Pixels outside the map add nothing to a sum. Their words are 0, so that popcount finds as many
+    differences there as the weights have ones. The sum of a position is therefore the number of
+    channels of its pixels inside the map, plus twice those ones, minus twice all differences.
+    Positions with the same pixels inside the map form a class.
 
     Args:
-        ones: see `bits`.
+        ones: the weights, see `bits`.
         node: the convolution.
         sides: height and width of its input.
 
     Returns:
-        (classes, outputs), and the class of each position, see `with_more`.
+        The first two terms as (classes, outputs), and the class of each position, see `with_more`.
     """
     size, channels = ones.shape[1], ones.shape[3]
     height, width = (
-        (_inside(side, row, node)) for side, row in zip(sides, node.shape, strict=False)
+        _inside(side, outputs, node) for side, outputs in zip(sides, node.shape, strict=False)
     )
     rows, of_row = np.unique(height, axis=0, return_inverse=True)
     columns, of_column = np.unique(width, axis=0, return_inverse=True)
@@ -135,12 +123,12 @@ def borders(ones: NDArray[np.uint8], node: Node, sides: tuple[int, int]) -> tupl
 
 
 def with_more(positions: Ints) -> Ints:
-    """The last one again, for as many as a block that begins there reaches beyond it."""
+    """Repeat the last position, because the last block of positions can reach beyond the image."""
     return np.pad(positions, (0, POSITIONS - 1), mode="edge")
 
 
 def _inside(side: int, outputs: int, node: Node) -> NDArray[np.bool_]:
-    """(outputs, size) whether each pixel of the kernel lies on the map."""
+    """(outputs, size): whether each pixel of the kernel lies inside the map, along one axis."""
     stride, padding, size = (node.numbers[name] for name in ("stride", "padding", "size"))
     places = np.arange(outputs)[:, None] * stride - padding + np.arange(size)
     found: NDArray[np.bool_] = (places >= 0) & (places < side)
@@ -150,23 +138,29 @@ def _inside(side: int, outputs: int, node: Node) -> NDArray[np.bool_]:
 def limits(vectors: Floats, form: int, least: int, most: int) -> Ints | None:
     """Norm, activation and sign as one comparison of whole numbers, where that is exact.
 
-    Every sum from ``least`` to ``most`` goes through the numbers' own way; where the sign changes
-    at most once for each channel, that is where the limit lies.
+    Every sum from ``least`` to ``most`` goes through the steps in float32. Where the sign changes
+    at most once in each channel, the sum at which it changes is the limit.
+
+    Args:
+        vectors: (rows, channels), see `frame`.
+        form: the steps, a sum of flags of `frame`.
+        least: the smallest sum.
+        most: the largest sum.
 
     Returns:
-        (2, channels): d and a limit, the sign being +1 where d * sum >= limit. None where an
-        activation goes up and down.
+        (2, channels): direction d and a limit; the sign is +1 where d * sum >= limit. None where
+        the sign changes more than once in some channel.
     """
     sums = np.arange(least, most + 1, dtype=np.int64)
     x = sums[:, None].astype(np.float32)
-    if form & NORM:
-        x = x * vectors[SCALE] + vectors[SHIFT]
-    if form & HARDTANH:
+    if form & frame.HAS_NORM:
+        x = x * vectors[frame.SCALE] + vectors[frame.SHIFT]
+    if form & frame.HAS_HARDTANH:
         x = np.clip(x, -1, 1)
-    elif form & PRELU:
-        x = x - vectors[KNEE]
-        x = np.where(x > 0, x, x * vectors[SLOPE]) + vectors[RISE]
-    up = x >= vectors[THRESHOLD]
+    elif form & frame.HAS_PRELU:
+        x = x - vectors[frame.KNEE]
+        x = np.where(x > 0, x, x * vectors[frame.SLOPE]) + vectors[frame.RISE]
+    up = x >= vectors[frame.THRESHOLD]
     changes = np.count_nonzero(up[1:] != up[:-1], axis=0)
     if (changes > 1).any():
         return None
@@ -177,19 +171,19 @@ def limits(vectors: Floats, form: int, least: int, most: int) -> Ints | None:
 
 
 def padded(rows: Ints) -> NDArray[np.int32]:
-    """Rows of a number for each output, with zeros up to whole blocks."""
+    """Rows with a number for each output, filled up with zeros to whole blocks."""
     outputs = rows.shape[1]
     return np.pad(rows, ((0, 0), (0, -outputs % LANES))).astype(np.int32)
 
 
 def all_windows(node: Node, source: Shape) -> Ints:
-    """(2, rows + columns): where the rows' windows begin and end, then the columns'."""
+    """(2, rows + columns): starts and ends of the windows along rows, then along columns."""
     pairs = zip(source[:2], node.shape[:2], strict=True)
     return np.concatenate([windows(node, *pair) for pair in pairs], axis=1)
 
 
 def windows(node: Node, side: int, outputs: int) -> Ints:
-    """(2, outputs): where windows begin and end along one axis, within the map."""
+    """(2, outputs): where windows start and end along one axis, cut to the map."""
     places = np.arange(outputs, dtype=np.int64)
     if node.op == "adaptive_pool":
         return np.stack([places * side // outputs, -(-(places + 1) * side // outputs)])
@@ -199,16 +193,16 @@ def windows(node: Node, side: int, outputs: int) -> Ints:
 
 
 def as_words(ones: NDArray[np.uint8]) -> Words:
-    """Bits along the last axis as words, zeros after the last."""
+    """0 and 1 along the last axis as words, with zeros after the last."""
     count = words(ones.shape[-1])
-    padded = np.zeros((*ones.shape[:-1], count * WORD), np.uint8)
-    padded[..., : ones.shape[-1]] = ones
-    packed: Array = np.packbits(padded, axis=-1, bitorder="little")
+    whole = np.zeros((*ones.shape[:-1], count * WORD), np.uint8)
+    whole[..., : ones.shape[-1]] = ones
+    packed: Array = np.packbits(whole, axis=-1, bitorder="little")
     return np.ascontiguousarray(packed).view("<u8").astype(np.uint64)
 
 
 def blocks(rows: Array, size: int = LANES) -> Array:
-    """(outputs, depth) to (blocks, depth, outputs of a block), zeros after the last output."""
+    """(outputs, depth) to (blocks, depth, outputs of a block), with zeros after the last output."""
     outputs, depth = rows.shape
     whole = np.pad(rows, ((0, -outputs % size), (0, 0)))
     return np.ascontiguousarray(whole.reshape(-1, size, depth).transpose(0, 2, 1))

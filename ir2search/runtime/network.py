@@ -1,4 +1,4 @@
-"""A packed network that runs."""
+"""A packed network that can be run."""
 
 from __future__ import annotations
 
@@ -10,37 +10,44 @@ from pathlib import Path
 import numpy as np
 
 from ir2search.errors import DataError
-from ir2search.runtime import kernels, layout
+from ir2search.extras import require
+from ir2search.runtime import layout
+from ir2search.runtime.frame import Floats
 from ir2search.runtime.graph import Array, Graph
-from ir2search.runtime.kernels import Floats
 from ir2search.runtime.packed import read_packed
 from ir2search.runtime.schedule import Unit, make_schedule
-from ir2search.runtime.steps import Call, make_step
-from ir2search.runtime.thread_pool import Crew
+from ir2search.runtime.thread_pool import ThreadPool
 
-LARGEST_BATCH_BYTES = 2**34  # of maps; a larger batch is refused, not begun
+LARGEST_BATCH_BYTES = 2**34  # of feature maps; a larger batch is refused
 
 
 class PackedNetwork:
-    """A network out of a packed file, run at 1 bit on the CPU.
+    """A network from a packed file, run at 1 bit on the CPU.
 
-    The first network on a machine waits some seconds while its loops are compiled; they are kept
-    on disk. It is not for several threads at once: give each its own.
+    The first network on a machine takes some seconds, in which its loops are compiled. They are
+    kept on disk. Do not share a network between threads; give each thread its own.
 
     Args:
-        graph: see `read_packed`.
-        threads: how many share each operation.
+        graph: the network, see `read_packed`.
+        threads: number of threads for each operation.
+
+    Raises:
+        MissingExtraError: numba is not installed.
     """
 
     def __init__(self, graph: Graph, threads: int = 1) -> None:
+        require("numba", extra="export")
+        from ir2search.runtime import kernels, steps
+
         self.graph = graph
         self.units: tuple[Unit, ...] = make_schedule(graph)
-        self._steps = [make_step(graph, unit) for unit in self.units]
-        self._crew = Crew(threads)
+        self._steps = [steps.make_step(graph, unit) for unit in self.units]
+        self._copy_images = kernels.to_channels_last
+        self._pool = ThreadPool(threads)
         self._batch = 0
         self._image: Floats = np.zeros(0, np.float32)
         self._logits: Floats = self._image
-        self._calls: list[Call] = []
+        self._calls: list[steps.Call] = []
 
     @property
     def image(self) -> tuple[int, int, int]:
@@ -63,38 +70,48 @@ class PackedNetwork:
             (N, classes) float32.
 
         Raises:
-            DataError: the images are of another shape or dtype, or hold what is not finite.
+            DataError: the images are of another shape or dtype, or hold NaN or infinity.
         """
-        self._take(images)
+        self._read(images)
         for call in self._calls:
-            self._crew.share(call.loop, call.count, call.arguments, call.seconds)
+            self._pool.run(call.loop, call.count, call.arguments, call.seconds)
         return self._logits.copy()
 
     def seconds_by_unit(self, images: Array) -> list[float]:
-        """How long each of ``units`` takes, in seconds, in one run over `logits`' images."""
-        self._take(images)
-        found = []
-        for call in self._calls:
-            begin = time.perf_counter()
-            self._crew.share(call.loop, call.count, call.arguments, call.seconds)
-            found.append(time.perf_counter() - begin)
-        return found
+        """Run the network once and time each of its ``units``.
 
-    def _take(self, images: Array) -> None:
+        Args:
+            images: (N, C, H, W) float32, N at least 1.
+
+        Returns:
+            Seconds of each unit.
+
+        Raises:
+            DataError: the images are of another shape or dtype, or hold NaN or infinity.
+        """
+        self._read(images)
+        seconds = []
+        for call in self._calls:
+            start = time.perf_counter()
+            self._pool.run(call.loop, call.count, call.arguments, call.seconds)
+            seconds.append(time.perf_counter() - start)
+        return seconds
+
+    def _read(self, images: Array) -> None:
         if not isinstance(images, np.ndarray) or images.dtype != np.float32:
             kind = getattr(images, "dtype", type(images).__name__)
             raise DataError(f"images must be a float32 array, but got {kind}")
         if images.ndim != 4 or images.shape[1:] != self.image or not len(images):
-            wanted = ", ".join(map(str, self.image))
-            raise DataError(f"images must be (N, {wanted}), but got {images.shape}")
+            expected = ", ".join(map(str, self.image))
+            raise DataError(f"images must be (N, {expected}), but got {images.shape}")
         if len(images) != self._batch:
-            self._bind(len(images))
-        if not kernels.take(np.ascontiguousarray(images), self._image):
-            raise DataError("images hold NaN or infinity; normalise them without")
+            self._allocate(len(images))
+        if not self._copy_images(np.ascontiguousarray(images), self._image):
+            raise DataError("images must be finite, but hold NaN or infinity")
 
-    def _bind(self, batch: int) -> None:
-        """Give every map memory for such a batch, shared by maps that are not alive together."""
-        maps = _memory(self.graph, self.units, batch)
+    def _allocate(self, batch: int) -> None:
+        """Allocate feature maps for a batch size, and bind each step to its maps."""
+        maps = _allocate_maps(self.graph, self.units, batch)
         self._image = maps[0]
         self._logits = maps[len(self.graph.nodes)].reshape(batch, -1)
         self._calls = [step(batch, maps) for step in self._steps]
@@ -102,28 +119,29 @@ class PackedNetwork:
 
 
 def load_packed(file: str | Path, threads: int = 1) -> PackedNetwork:
-    """The network of a packed file, ready to run.
+    """Load a packed file as a network that is ready to run.
 
     Args:
-        file: see `ir2search export`.
-        threads: how many share each operation.
+        file: a packed file of `ir2search export`.
+        threads: number of threads for each operation.
 
     Raises:
-        WeightsError: the file is missing, damaged, or holds no packed network.
+        WeightsError: the file is missing, damaged, or no packed network.
+        MissingExtraError: numba is not installed.
     """
     return PackedNetwork(read_packed(Path(file)), threads)
 
 
-def _memory(graph: Graph, units: Sequence[Unit], batch: int) -> dict[int, Array]:
-    """A flat array for each value that some unit makes."""
+def _allocate_maps(graph: Graph, units: Sequence[Unit], batch: int) -> dict[int, Array]:
+    """A flat array for each value that a unit makes; values share memory if never both in use."""
     last_use = {value: index for index, unit in enumerate(units) for value in unit.reads}
     last_use[0], last_use[len(graph.nodes)] = len(units), len(units)
     free: list[Array] = []
-    held: dict[int, Array] = {}
+    in_use: dict[int, Array] = {}
     maps: dict[int, Array] = {}
     total = 0
 
-    def give(value: int, dtype: type, elements: int) -> None:
+    def allocate(value: int, dtype: type, elements: int) -> None:
         nonlocal total
         needed = elements * np.dtype(dtype).itemsize
         fitting = [block for block in free if block.nbytes >= needed]
@@ -133,18 +151,20 @@ def _memory(graph: Graph, units: Sequence[Unit], batch: int) -> dict[int, Array]
         else:
             total += needed
             if total > LARGEST_BATCH_BYTES:
-                raise DataError(f"a batch of {batch} images does not fit in memory; give fewer")
+                raise DataError(
+                    f"a batch of {batch} images does not fit in memory; use a smaller one"
+                )
             block = np.zeros(needed, np.uint8)
-        held[value] = block
+        in_use[value] = block
         maps[value] = block[:needed].view(dtype)
 
-    give(0, np.float32, batch * math.prod(graph.image))
+    allocate(0, np.float32, batch * math.prod(graph.image))
     for index, unit in enumerate(units):
         if unit.real is not None:
-            give(unit.real, np.float32, batch * math.prod(graph.shape(unit.real)))
+            allocate(unit.real, np.float32, batch * math.prod(graph.shape(unit.real)))
         if unit.signs is not None:
             *sides, channels = graph.shape(unit.signs)
-            give(unit.signs, np.uint64, batch * math.prod(sides) * layout.words(channels))
-        ended = [value for value in held if last_use.get(value, index) <= index]
-        free.extend(held.pop(value) for value in ended)
+            allocate(unit.signs, np.uint64, batch * math.prod(sides) * layout.words(channels))
+        ended = [value for value in in_use if last_use.get(value, index) <= index]
+        free.extend(in_use.pop(value) for value in ended)
     return maps

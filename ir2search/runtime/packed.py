@@ -1,14 +1,16 @@
 """Packed files: safetensors with the graph as JSON in the header.
 
-Binary weights are bits, (outputs, kernel rows, kernel columns, inputs) in order, the first in the
-lowest bit, 1 for +1. All else is float32. A BatchNorm is folded into a scale and a shift; where a
-sign follows, the engine makes a threshold of whole numbers of both.
+Binary weights are bits in the order (outputs, kernel rows, kernel columns, inputs). The first is
+the lowest bit of the first byte, and 1 stands for +1. All other numbers are float32. A BatchNorm is
+folded into a scale and a shift; where a sign follows, the runtime turns both into a threshold of
+whole numbers.
 
-The file holds two tensors, ``numbers`` (F32) and ``bits`` (U8): those of all nodes one after the
-other, so that the header does not name each. The graph is ``{"image": [C, H, W], "nodes": [...]}``.
-A node is ``[op, name, inputs, numbers, tensors]``, the last two in `OPERATIONS`' order, and ends
-where only empty lists would follow. Of a tensor the shape stands there where it is of numbers, and
-how many bytes it has where it is of bits; null for one that is not there.
+The file has two tensors, ``numbers`` (F32) and ``bits`` (U8), which hold the tensors of all nodes
+one after the other, so that the header does not have to name each. The graph is
+``{"image": [C, H, W], "nodes": [...]}``. A node is ``[op, name, inputs, numbers, tensors]``, with
+numbers and tensors in the order of `OPERATIONS`; empty lists at its end are left out. A tensor is
+given by its shape if it has numbers, by its number of bytes if it has bits, and by null if the node
+does not have it.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from ir2search.runtime.graph import OPERATIONS, Array, Graph, check_graph
 
 FORMAT, VERSION = "ir2search-packed", "3"
 LARGEST_HEADER = 2**24  # bytes
-LARGEST_SIDE = 2**31  # of a tensor
+LARGEST_SIDE = 2**31  # elements of a tensor along one axis
 KINDS = {"numbers": np.float32, "bits": np.uint8}
 
 
@@ -40,10 +42,13 @@ def write_packed(
     """Write a packed file.
 
     Args:
-        file: where.
-        description: what `check_graph` takes.
-        tensors: by name, bits as uint8 and numbers as float32.
-        about: anything that JSON can hold, for those who read the header.
+        file: where to write.
+        description: of the graph, see `check_graph`.
+        tensors: by name; bits are uint8, numbers float32.
+        about: a value for the header that JSON can hold, see `read_about`.
+
+    Raises:
+        WeightsError: the description is not that of a valid network.
     """
     check_graph(description, tensors)
     graph, arrays = pack(description, tensors)
@@ -59,7 +64,15 @@ def write_packed(
 def pack(
     description: Mapping[str, Any], tensors: Mapping[str, Array]
 ) -> tuple[dict[str, Any], dict[str, Array]]:
-    """A graph as the file has it, and the tensors one after the other; see the module."""
+    """The graph in the form that a file has, and all tensors joined by kind.
+
+    Args:
+        description: of the graph, see `check_graph`.
+        tensors: by name; bits are uint8, numbers float32.
+
+    Returns:
+        The graph for the header, and the arrays ``numbers`` and ``bits``.
+    """
     parts: dict[str, list[Array]] = {kind: [np.zeros(0, dtype)] for kind, dtype in KINDS.items()}
     nodes = []
     for node in description["nodes"]:
@@ -89,37 +102,44 @@ def _shape(tensor: Array | None) -> list[int] | int | None:
 
 
 def unpack(graph: Any, arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The inverse of `pack`, for `check_graph`: here only what tensors there are is checked.
+    """The inverse of `pack`. It checks the tensors' sizes; `check_graph` checks the rest.
+
+    Args:
+        graph: from the header of a file.
+        arrays: ``numbers`` and ``bits``.
+
+    Returns:
+        A description and the tensors by name, for `check_graph`.
 
     Raises:
-        WeightsError: it is no such graph, or the tensors are of another size than it says.
+        WeightsError: the graph is malformed, or the arrays do not have the size that it says.
     """
     if not isinstance(graph, dict) or not isinstance(graph.get("nodes"), list):
-        raise WeightsError("the graph must have `image` and `nodes`, which is a list")
-    taken = dict.fromkeys(KINDS, 0)
+        raise WeightsError("the graph must have `image` and a list `nodes`")
+    used = dict.fromkeys(KINDS, 0)
     tensors: dict[str, Array] = {}
     nodes = []
     for index, row in enumerate(graph["nodes"]):
         try:
-            op, name, inputs, values, shapes = _five(row)
+            op, name, inputs, values, shapes = _parts(row)
             named = {}
             for role, shape in zip(OPERATIONS[op].tensors, shapes, strict=False):
                 if shape is not None:
                     named[role] = f"{index}.{role}"
-                    tensors[named[role]] = _cut(arrays, taken, role, shape)
+                    tensors[named[role]] = _next_tensor(arrays, used, role, shape)
         except WeightsError as error:
             raise WeightsError(f"node {index}: {error}") from None
         numbers = dict(zip(OPERATIONS[op].numbers, values, strict=True))
         node = {"op": op, "name": name, "inputs": inputs, "numbers": numbers, "tensors": named}
         nodes.append(node)
     for kind, array in arrays.items():
-        if left := len(array) - taken[kind]:
-            raise WeightsError(f"{left} of the {len(array)} `{kind}` belong to no node")
+        if left := len(array) - used[kind]:
+            raise WeightsError(f"{left} of {len(array)} `{kind}` belong to no node")
     return {**graph, "nodes": nodes}, tensors
 
 
-def _five(row: Any) -> list[Any]:
-    """All parts of a node."""
+def _parts(row: Any) -> list[Any]:
+    """The five parts of a node."""
     if not isinstance(row, list) or not 2 <= len(row) <= 5:
         raise WeightsError("must be a list of operation, name, inputs, numbers and tensors")
     op, name, inputs, values, shapes = row + [[]] * (5 - len(row))
@@ -133,25 +153,27 @@ def _five(row: Any) -> list[Any]:
     return [op, name, inputs, values, shapes]
 
 
-def _cut(arrays: Mapping[str, Array], taken: dict[str, int], role: str, shape: Any) -> Array:
-    """The next tensor of its kind."""
+def _next_tensor(arrays: Mapping[str, Array], used: dict[str, int], role: str, shape: Any) -> Array:
+    """Take the next tensor from the array of its kind."""
     sides = shape if isinstance(shape, list) else [shape]
     if not all(isinstance(side, int) and 0 <= side <= LARGEST_SIDE for side in sides):
-        raise WeightsError(f"`{role}` has no shape of a tensor")
+        raise WeightsError(f"the shape of `{role}` must be whole numbers in range")
     kind = "numbers" if isinstance(shape, list) else "bits"
-    start = taken[kind]
-    taken[kind] += math.prod(sides)
-    if taken[kind] > len(arrays[kind]):
+    start = used[kind]
+    used[kind] += math.prod(sides)
+    if used[kind] > len(arrays[kind]):
         raise WeightsError(f"`{role}` needs more {kind} than there are")
-    return arrays[kind][start : taken[kind]].reshape(sides)
+    return arrays[kind][start : used[kind]].reshape(sides)
 
 
 def read_packed(file: Path) -> Graph:
-    """The network of a packed file, with all that it says checked.
+    """Read the network of a packed file and check all of it.
+
+    Nothing larger than the file itself is allocated.
 
     Raises:
-        WeightsError: the file is missing, cut short or damaged, of another format or version, or
-            describes no network; nothing larger than the file itself was allocated.
+        WeightsError: the file is missing or damaged, has another format or version, or does not
+            describe a valid network.
     """
     try:
         return _read(file)
@@ -161,14 +183,16 @@ def read_packed(file: Path) -> Graph:
         raise WeightsError(f"{file}: no such file") from None
     except (OSError, SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise WeightsError(f"{file}: no packed network: {first}; export it again") from None
+        raise WeightsError(
+            f"{file}: not a packed network: {first}; export the network again"
+        ) from None
 
 
 def read_about(file: Path) -> dict[str, Any]:
-    """What the writer of a packed file said about it: empty where it said nothing.
+    """The value ``about`` of a packed file; empty where `write_packed` got none.
 
     Raises:
-        InputError: there is no packed file.
+        WeightsError: the file is missing or damaged, or is not a packed file.
     """
     read_packed(file)
     with safe_open(file, "numpy") as stored:
@@ -181,18 +205,18 @@ def _read(file: Path) -> Graph:
         size = os.fstat(stream.fileno()).st_size
         header = int.from_bytes(stream.read(8), "little")
     if header > min(size - 8, LARGEST_HEADER):
-        raise WeightsError("cut short, or no safetensors file")
+        raise WeightsError("cut short, or not a safetensors file")
     with safe_open(file, "numpy") as stored:
         metadata = stored.metadata() or {}
         if metadata.get("format") != FORMAT:
             raise WeightsError("not a packed network")
         if metadata.get("version") != VERSION:
             raise WeightsError(
-                f"of version {metadata.get('version')!r:.20}, but this program reads {VERSION}"
+                f"its version is {metadata.get('version')!r:.20}, but must be {VERSION!r}"
             )
         graph = json.loads(metadata.get("graph", ""))
         if set(stored.keys()) != set(KINDS):
-            raise WeightsError(f"must hold the tensors {' and '.join(KINDS)} and no other")
+            raise WeightsError(f"must hold exactly the tensors {' and '.join(KINDS)}")
         arrays = {name: _array(stored, name) for name in KINDS}
     return check_graph(*unpack(graph, arrays))
 
@@ -203,7 +227,7 @@ def _array(stored: Any, name: str) -> Array:
         raise WeightsError(f"`{name}` must be {wanted.name}, but is {kind:.20}")
     array: Array = stored.get_tensor(name)
     if array.ndim != 1:
-        raise WeightsError(f"`{name}` must be of one dimension")
+        raise WeightsError(f"`{name}` must have one dimension")
     if not np.isfinite(array).all():
-        raise WeightsError(f"`{name}` hold what is not finite")
+        raise WeightsError(f"`{name}` must be finite")
     return array

@@ -1,4 +1,4 @@
-"""Which operations run in one sweep: what follows a convolution is done with its sums at hand."""
+"""Which operations of a graph run together: the steps after a convolution use its sums at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ir2search.runtime.graph import Graph, Node
 
 ACTIVATIONS = ("hardtanh", "prelu", "rprelu")
-NORM, SUM, ACTIVATION = 1, 2, 3  # stages of a sweep, in order
+NORM, ADD, ACTIVATION = 1, 2, 3  # stages after a convolution, in order
 
 _MONOTONE = ("max_pool", "norm", *ACTIVATIONS, "sign")
 _POOLED = {
@@ -19,16 +19,16 @@ _POOLED = {
 
 @dataclass(frozen=True)
 class Unit:
-    """One sweep.
+    """Operations that run in one pass over the feature maps.
 
     Attributes:
-        head: the node that begins it; None where it only finishes a value.
-        source: the value that it takes.
-        norm: the norm in it.
+        head: the node that starts it; None where the unit only applies steps to a value.
+        source: the value that it reads.
+        norm: its norm.
         shortcut: the value that is added.
-        activation: the activation in it.
-        real: the value that it makes as numbers, where somebody takes it so.
-        signs: the value that it makes as signs, where somebody takes those.
+        activation: its activation.
+        real: the value that it makes as numbers, if any unit reads them.
+        signs: the value that it makes as signs, if any unit reads them.
         sign: the node of those signs.
     """
 
@@ -43,62 +43,63 @@ class Unit:
 
     @property
     def reads(self) -> tuple[int, ...]:
-        """Values that it takes."""
-        taken = self.head.inputs if self.head is not None else (self.source,)
-        return taken if self.shortcut is None else (*taken, self.shortcut)
+        """The values that it reads."""
+        values = self.head.inputs if self.head is not None else (self.source,)
+        return values if self.shortcut is None else (*values, self.shortcut)
 
     @property
     def makes(self) -> int:
-        """The value that it makes, or the signs of it."""
+        """The value that it makes, or else the value of its signs."""
         found = self.real if self.real is not None else self.signs
         assert found is not None
         return found
 
     @property
     def name(self) -> str:
-        """Of the layer that it stands for."""
+        """Name of the first layer in it."""
         node = self.head or self.norm or self.activation or self.sign
         return node.name if node is not None else "sum"
 
     @property
     def kind(self) -> str:
-        """The operation that begins it."""
+        """The operation of the head, or ``"pointwise"``."""
         return self.head.op if self.head is not None else "pointwise"
 
 
 def make_schedule(graph: Graph) -> tuple[Unit, ...]:
-    """Units in an order in which they can run; each node is in one of them."""
+    """The units of a graph in an order in which they can run; each node is in one unit."""
     consumers = graph.consumers()
     done: set[int] = set()
     units = []
     for index in range(len(graph.nodes)):
         if index not in done:
-            found, taken = _pooled_signs(graph, index, consumers) or _unit(graph, index, consumers)
+            found, nodes = _pooled_signs(graph, index, consumers) or _unit(graph, index, consumers)
             units += found
-            done |= taken
+            done |= nodes
     return tuple(units)
 
 
 def _pooled_signs(
     graph: Graph, index: int, consumers: Sequence[Sequence[int]]
 ) -> tuple[list[Unit], set[int]] | None:
-    """A binary convolution whose pooled map nobody takes but as signs: these are pooled instead.
+    """A binary convolution and a maximum over windows of which only the signs are read.
 
-    What lies between the pooling and the sign goes up, or down, with its input, so that the sign of
-    the largest is +1 where that of any is, or where that of all is.
+    The signs are pooled in place of the numbers. This is exact if all steps between the pooling
+    and the sign are monotone: the sign of the maximum is +1 where any sign of the window is +1, or,
+    in channels where the steps fall, where all signs are +1.
     """
-    taken, follower = [index], _only(consumers[index + 1])
+    chain, follower = [index], _only(consumers[index + 1])
     while follower is not None and graph.nodes[follower].op in _MONOTONE:
-        taken.append(follower)
+        chain.append(follower)
         follower = _only(consumers[follower + 1])
-    nodes = [graph.nodes[each] for each in taken]
+    nodes = [graph.nodes[each] for each in chain]
     ops = tuple(node.op for node in nodes)
-    if ops not in _POOLED or not _is_packed(graph, taken[-1], consumers):
+    if ops not in _POOLED or not _is_read_as_bits(graph, chain[-1], consumers):
         return None
     conv, pool, norm, *activation, sign = nodes
     if any((node.tensors["slope"] < 0).any() for node in activation if "slope" in node.tensors):
         return None
-    convolved, pooled = index + 1, taken[-1] + 1
+    convolved, pooled = index + 1, chain[-1] + 1
     first = Unit(
         conv,
         conv.inputs[0],
@@ -107,32 +108,32 @@ def _pooled_signs(
         signs=convolved,
         sign=sign,
     )
-    return [first, Unit(pool, convolved, norm=norm, signs=pooled)], set(taken)
+    return [first, Unit(pool, convolved, norm=norm, signs=pooled)], set(chain)
 
 
 def _unit(
     graph: Graph, index: int, consumers: Sequence[Sequence[int]]
 ) -> tuple[list[Unit], set[int]]:
-    """The unit that begins with a node, and the nodes that are in it."""
+    """The unit that starts with a node, and the nodes in it."""
     node = graph.nodes[index]
     if node.op == "sign":
-        if _is_packed(graph, index, consumers):
+        if _is_read_as_bits(graph, index, consumers):
             return [Unit(None, node.inputs[0], sign=node, signs=index + 1)], {index}
         return [Unit(None, node.inputs[0], sign=node, real=index + 1)], {index}
     is_head = node.op in ("conv", "binary_conv")
     if not is_head and not _stage(node.op):
         return [Unit(node, node.inputs[0], real=index + 1)], {index}
-    parts, shortcut, value = _chain(graph, index, is_head, consumers)
-    taken = {*parts.values(), *([index] if is_head else [])}
+    parts, shortcut, value = _steps(graph, index, is_head, consumers)
+    nodes = {*parts.values(), *([index] if is_head else [])}
     sign = next(
         (
-            taker
-            for taker in consumers[value]
-            if graph.nodes[taker].op == "sign" and _is_packed(graph, taker, consumers)
+            consumer
+            for consumer in consumers[value]
+            if graph.nodes[consumer].op == "sign" and _is_read_as_bits(graph, consumer, consumers)
         ),
         None,
     )
-    others = [taker for taker in consumers[value] if taker != sign]
+    others = [consumer for consumer in consumers[value] if consumer != sign]
     unit = Unit(
         node if is_head else None,
         node.inputs[0],
@@ -143,13 +144,13 @@ def _unit(
         signs=None if sign is None else sign + 1,
         sign=None if sign is None else graph.nodes[sign],
     )
-    return [unit], taken if sign is None else taken | {sign}
+    return [unit], nodes if sign is None else nodes | {sign}
 
 
-def _chain(
+def _steps(
     graph: Graph, index: int, is_head: bool, consumers: Sequence[Sequence[int]]
 ) -> tuple[dict[int, int], int | None, int]:
-    """The nodes by stage that finish a value alone, what is added, and the value they make."""
+    """The nodes that follow, by stage; the value that is added; and the value that they make."""
     value = index + 1 if is_head else graph.nodes[index].inputs[0]
     following: int | None = _only(consumers[value]) if is_head else index
     parts: dict[int, int] = {}
@@ -159,9 +160,9 @@ def _chain(
         stage = _stage(node.op)
         if stage <= max(parts, default=0):
             break
-        if stage == SUM:
+        if stage == ADD:
             other = node.inputs[0] if node.inputs[1] == value else node.inputs[1]
-            if other > index:  # not made yet
+            if other > index:  # it does not exist yet
                 break
             shortcut = other
         parts[stage], value = following, following + 1
@@ -170,14 +171,14 @@ def _chain(
 
 
 def _stage(op: str) -> int:
-    """Place in a sweep; 0 where it has none."""
-    return ACTIVATION if op in ACTIVATIONS else {"norm": NORM, "add": SUM}.get(op, 0)
+    """The stage of an operation after a convolution; 0 where it has none."""
+    return ACTIVATION if op in ACTIVATIONS else {"norm": NORM, "add": ADD}.get(op, 0)
 
 
 def _only(consumers: Sequence[int]) -> int | None:
     return consumers[0] if len(consumers) == 1 else None
 
 
-def _is_packed(graph: Graph, sign: int, consumers: Sequence[Sequence[int]]) -> bool:
-    """Whether all who take these signs take them as bits."""
+def _is_read_as_bits(graph: Graph, sign: int, consumers: Sequence[Sequence[int]]) -> bool:
+    """Whether only binary convolutions read these signs."""
     return all(graph.nodes[each].op == "binary_conv" for each in consumers[sign + 1])

@@ -1,4 +1,4 @@
-"""A plan's units as calls of the loops, with weights laid out and memory shared."""
+"""The units of a schedule as calls of the compiled loops, with weights laid out for them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ir2search.runtime import kernels, layout, tiles
+from ir2search.runtime import frame, kernels, layout
+from ir2search.runtime.frame import LANES, Floats
 from ir2search.runtime.graph import Array, Graph, Node, Shape
-from ir2search.runtime.kernels import Floats
 from ir2search.runtime.schedule import Unit
 
-LARGEST_TABLE = 2**24  # sums times channels that limits are looked for in
+LARGEST_TABLE = 2**24  # sums times channels for which limits are computed
 
-# of a block of outputs: for a word of signs, for a number, for what follows or only copies
+# estimates of seconds for a block of outputs: a word of signs, a number, all steps that follow
 SECONDS_WORD, SECONDS_NUMBER, SECONDS_BLOCK = 1e-9, 3e-10, 5e-9
 
 Maps = Mapping[int, Array]
@@ -26,14 +26,14 @@ Arrays = dict[int, Array]
 
 @dataclass(frozen=True)
 class Call:
-    """One loop with all that it takes.
+    """A loop with its arguments.
 
     Attributes:
-        loop: takes where to start and to stop, and then ``arguments``.
-        count: positions in all.
-        arguments: the rest.
-        held: arrays whose addresses are in its frame.
-        each: about how many seconds a position takes.
+        loop: takes where to start, where to stop, and then ``arguments``.
+        count: number of positions.
+        arguments: further arguments.
+        held: arrays whose addresses are in the frame; they must stay alive.
+        each: an estimate of the seconds that a position takes.
     """
 
     loop: Loop
@@ -44,15 +44,23 @@ class Call:
 
     @property
     def seconds(self) -> float:
-        """About how long it takes one thread."""
+        """An estimate of the seconds that one thread takes."""
         return self.count * self.each
 
 
-Bind = Callable[[int, Maps], Call]
+Step = Callable[[int, Maps], Call]
 
 
-def make_step(graph: Graph, unit: Unit) -> Bind:
-    """What turns a batch size and the maps, flat, into the call for a unit."""
+def make_step(graph: Graph, unit: Unit) -> Step:
+    """A function that binds a unit to feature maps.
+
+    Args:
+        graph: the network.
+        unit: one of its schedule.
+
+    Returns:
+        A function of the batch size and the maps (flat, by value) that gives the call.
+    """
     if unit.kind == "pointwise":
         if unit.sign is not None and unit.signs is None:
             return _signs_as_numbers(graph, unit)
@@ -65,133 +73,141 @@ def make_step(graph: Graph, unit: Unit) -> Bind:
     return _OTHERS[unit.kind](graph, unit.head, unit.real or 0)
 
 
-def _pointwise(graph: Graph, unit: Unit) -> Bind:
+def _pointwise(graph: Graph, unit: Unit) -> Step:
     shape = graph.shape(unit.makes)
     form, vectors = _finish(unit, shape[-1])
     numbers = {
-        kernels.FORM: form,
-        kernels.WIDE: vectors.shape[1],
-        kernels.OUTPUTS: shape[-1],
+        frame.FORM: form,
+        frame.PADDED_OUTPUTS: vectors.shape[1],
+        frame.OUTPUTS: shape[-1],
     }
-    arrays: Arrays = {kernels.VECTORS: vectors}
+    arrays: Arrays = {frame.VECTORS: vectors}
 
-    def bind(batch: int, maps: Maps) -> Call:
-        count, found = batch * _positions(shape), arrays | _ends(unit, maps)
-        return _call(kernels.pointwise, count, numbers, found, _seconds(shape))
+    def step(batch: int, maps: Maps) -> Call:
+        count, all_arrays = batch * _positions(shape), arrays | _maps_of(unit, maps)
+        return _call(kernels.pointwise, count, numbers, all_arrays, _seconds(shape))
 
-    return bind
+    return step
 
 
-def _convolution(graph: Graph, unit: Unit) -> Bind:
+def _convolution(graph: Graph, unit: Unit) -> Step:
     assert unit.head is not None
     node, source = unit.head, graph.shape(unit.source)
     form, vectors = _finish(unit, node.shape[-1])
     patches = layout.patches(node, source)
-    offsets = patches.offsets(node.numbers["size"])
-    places = patches.places(node)
-    if unit.kind == "binary_conv":
+    is_binary = unit.kind == "binary_conv"
+    element = 8 if is_binary else 4  # bytes
+    offsets = patches.offsets(node.numbers["size"]) * element
+    weights: Array
+    if is_binary:
         ones = layout.bits(node, source[2])
-        offsets *= 8
-        places *= 8
-        weights: Array = layout.binary_weights(ones)
-        sums, classes = layout.borders(ones, node, (source[0], source[1]))
-        most = ones[0].size
-        found = None
-        if not form & (tiles.REAL | tiles.SHORTCUT) and (2 * most + 1) * len(ones) <= LARGEST_TABLE:
-            found = layout.limits(vectors, form, -most, most)
-        form |= tiles.COUNTS | (0 if found is None else tiles.LIMITS)
-        limits = np.zeros(0, np.int32) if found is None else layout.padded(found)
-        borders = layout.padded(sums)
-        classes *= 4 * borders.shape[1]
+        weights = layout.binary_weights(ones)
+        flags, counted = _counted(ones, node, source, form, vectors)
+        form |= flags
     else:
-        offsets *= 4
-        places *= 4
         weights = layout.float_weights(node, source[2])
-        borders = limits = np.zeros(0, np.int32)
-        classes = np.zeros(0, np.int64)
-    per_element = SECONDS_WORD if unit.kind == "binary_conv" else SECONDS_NUMBER
+        nothing = np.zeros(0, np.int32)
+        counted = {frame.BORDERS: nothing, frame.LIMITS: nothing, frame.CLASSES: nothing}
+    per_element = SECONDS_WORD if is_binary else SECONDS_NUMBER
     each = _seconds(node.shape, per_element * len(offsets))
     numbers = _geometry(source, node.shape) | {
-        kernels.FORM: form,
-        kernels.WIDE: vectors.shape[1],
-        kernels.SIZE: node.numbers["size"],
-        kernels.STRIDE: node.numbers["stride"],
-        kernels.PADDING: node.numbers["padding"],
-        kernels.IS_BINARY: unit.kind == "binary_conv",
-        kernels.LAYING: patches.laying,
-        kernels.DEPTH: len(offsets),
-        kernels.LINE: patches.line,
+        frame.FORM: form,
+        frame.PADDED_OUTPUTS: vectors.shape[1],
+        frame.SIZE: node.numbers["size"],
+        frame.STRIDE: node.numbers["stride"],
+        frame.PADDING: node.numbers["padding"],
+        frame.IS_BINARY: is_binary,
+        frame.ROW_LAYOUT: patches.row_layout,
+        frame.DEPTH: len(offsets),
+        frame.LINE: patches.line,
     }
+    arrays = counted | {
+        frame.VECTORS: vectors,
+        frame.OFFSETS: offsets,
+        frame.WEIGHTS: weights,
+        frame.PLACES: patches.places(node) * element,
+    }
+
+    def step(batch: int, maps: Maps) -> Call:
+        count, all_arrays = batch * _positions(node.shape), arrays | _maps_of(unit, maps)
+        return _call(kernels.convolve, count, numbers, all_arrays, each)
+
+    return step
+
+
+def _counted(
+    ones: Array, node: Node, source: Shape, form: int, vectors: Floats
+) -> tuple[int, Arrays]:
+    """Flags and arrays that turn counts of different signs into sums, or at once into signs."""
+    sums, classes = layout.borders(ones, node, (source[0], source[1]))
+    borders = layout.padded(sums)
+    most = ones[0].size
+    limits = None
+    fits = (2 * most + 1) * len(ones) <= LARGEST_TABLE
+    if fits and not form & (frame.HAS_REAL | frame.HAS_SHORTCUT):
+        limits = layout.limits(vectors, form, -most, most)
     arrays: Arrays = {
-        kernels.VECTORS: vectors,
-        kernels.OFFSETS: offsets,
-        kernels.WEIGHTS: weights,
-        kernels.BORDERS: borders,
-        kernels.PLACES: places,
-        kernels.CLASSES: classes,
-        kernels.LIMITS: limits,
+        frame.BORDERS: borders,
+        frame.CLASSES: classes * 4 * borders.shape[1],
+        frame.LIMITS: np.zeros(0, np.int32) if limits is None else layout.padded(limits),
     }
-
-    def bind(batch: int, maps: Maps) -> Call:
-        count, found = batch * _positions(node.shape), arrays | _ends(unit, maps)
-        return _call(kernels.convolve, count, numbers, found, each)
-
-    return bind
+    return frame.HAS_COUNTS | (0 if limits is None else frame.HAS_LIMITS), arrays
 
 
 def _finish(unit: Unit, channels: int) -> tuple[int, Floats]:
-    """Form and vectors as `tiles.finish_tile` takes them."""
-    wide = -(-channels // tiles.LANES) * tiles.LANES
-    vectors = np.zeros((tiles.VECTORS, wide), np.float32)
+    """Form and vectors for the steps that follow the sums, see `tiles.finish_tile`."""
+    wide = -(-channels // LANES) * LANES
+    vectors = np.zeros((frame.VECTOR_ROWS, wide), np.float32)
     form = 0
     if unit.norm is not None:
-        form |= tiles.NORM
-        for row, role in ((tiles.SCALE, "scale"), (tiles.SHIFT, "shift")):
+        form |= frame.HAS_NORM
+        for row, role in ((frame.SCALE, "scale"), (frame.SHIFT, "shift")):
             vectors[row, :channels] = unit.norm.tensors[role]
     if unit.shortcut is not None:
-        form |= tiles.SHORTCUT
+        form |= frame.HAS_SHORTCUT
     if unit.activation is not None:
-        form |= tiles.HARDTANH if unit.activation.op == "hardtanh" else tiles.PRELU
-        for row, role in ((tiles.KNEE, "knee"), (tiles.SLOPE, "slope"), (tiles.RISE, "rise")):
+        form |= frame.HAS_HARDTANH if unit.activation.op == "hardtanh" else frame.HAS_PRELU
+        for row, role in ((frame.KNEE, "knee"), (frame.SLOPE, "slope"), (frame.RISE, "rise")):
             vectors[row, :channels] = unit.activation.tensors.get(role, 0)
     if unit.real is not None:
-        form |= tiles.REAL
+        form |= frame.HAS_REAL
     if unit.signs is not None:
-        form |= tiles.SIGNS
+        form |= frame.HAS_SIGNS
     if unit.sign is not None:
-        vectors[tiles.THRESHOLD, :channels] = unit.sign.tensors.get("threshold", 0)
+        vectors[frame.THRESHOLD, :channels] = unit.sign.tensors.get("threshold", 0)
     return form, vectors
 
 
-def _ends(unit: Unit, maps: Maps) -> Arrays:
+def _maps_of(unit: Unit, maps: Maps) -> Arrays:
+    """The maps that a unit reads and makes, by place in the frame."""
     places = (
-        (kernels.SOURCE, unit.source),
-        (kernels.SHORTCUT, unit.shortcut),
-        (kernels.REAL, unit.real),
-        (kernels.TO_SIGNS, unit.signs),
+        (frame.SOURCE, unit.source),
+        (frame.SHORTCUT, unit.shortcut),
+        (frame.REAL, unit.real),
+        (frame.SIGNS, unit.signs),
     )
     return {place: maps[value] for place, value in places if value is not None}
 
 
 def _geometry(source: Shape, shape: Shape) -> Numbers:
     return {
-        kernels.HEIGHT: source[0],
-        kernels.WIDTH: source[1],
-        kernels.CHANNELS: source[2],
-        kernels.ROWS: shape[0],
-        kernels.COLUMNS: shape[1],
-        kernels.OUTPUTS: shape[2],
+        frame.HEIGHT: source[0],
+        frame.WIDTH: source[1],
+        frame.CHANNELS: source[2],
+        frame.ROWS: shape[0],
+        frame.COLUMNS: shape[1],
+        frame.OUTPUTS: shape[2],
     }
 
 
 def _call(loop: Loop, count: int, numbers: Numbers, arrays: Arrays, each: float) -> Call:
-    """With a frame of the numbers and of the arrays' addresses."""
-    frame = np.zeros(kernels.FRAME, np.int64)
-    for at, number in numbers.items():
-        frame[at] = number
-    for at, array in arrays.items():
-        frame[at] = array.ctypes.data
-    return Call(loop, count, (frame,), tuple(arrays.values()), each)
+    """A call whose frame has the numbers and the addresses of the arrays."""
+    values = np.zeros(frame.FRAME_SIZE, np.int64)
+    for place, number in numbers.items():
+        values[place] = number
+    for place, array in arrays.items():
+        values[place] = array.ctypes.data
+    return Call(loop, count, (values,), tuple(arrays.values()), each)
 
 
 def _positions(shape: Shape) -> int:
@@ -199,39 +215,42 @@ def _positions(shape: Shape) -> int:
 
 
 def _seconds(shape: Shape, more: float = 0.0) -> float:
-    """Of a position, with so many ``more`` for each block of outputs."""
-    return -(-shape[-1] // tiles.LANES) * (SECONDS_BLOCK + more)
+    """An estimate for a position, with ``more`` seconds for each block of outputs."""
+    return -(-shape[-1] // LANES) * (SECONDS_BLOCK + more)
 
 
-def _signs_as_numbers(graph: Graph, unit: Unit) -> Bind:
+def _signs_as_numbers(graph: Graph, unit: Unit) -> Step:
     assert unit.sign is not None
     assert unit.real is not None
     target, shape = unit.real, graph.shape(unit.real)
-    least = unit.sign.tensors.get("threshold", np.zeros(shape[-1], np.float32))
+    threshold = unit.sign.tensors.get("threshold", np.zeros(shape[-1], np.float32))
 
-    def bind(batch: int, maps: Maps) -> Call:
+    def step(batch: int, maps: Maps) -> Call:
         x, out = (maps[value].reshape(batch, *shape) for value in (unit.source, target))
-        return Call(lambda *_: np.copyto(out, np.where(x >= least, 1, -1)), 1)
+        return Call(lambda *_: np.copyto(out, np.where(x >= threshold, 1, -1)), 1)
 
-    return bind
+    return step
 
 
-def _pool(graph: Graph, node: Node, value: int) -> Bind:
+def _pool(graph: Graph, node: Node, value: int) -> Step:
     source, shape = graph.shape(node.inputs[0]), node.shape
     windows = layout.all_windows(node, source)
     each = _seconds(source) * _positions(source) / _positions(shape)
-    numbers = _geometry(source, shape) | {kernels.IS_MEAN: node.op != "max_pool"}
+    numbers = _geometry(source, shape) | {frame.IS_MEAN: node.op != "max_pool"}
 
-    def bind(batch: int, maps: Maps) -> Call:
-        ends = {kernels.SOURCE: maps[node.inputs[0]], kernels.REAL: maps[value]}
-        arrays = ends | {kernels.WINDOWS: windows}
+    def step(batch: int, maps: Maps) -> Call:
+        arrays: Arrays = {
+            frame.SOURCE: maps[node.inputs[0]],
+            frame.REAL: maps[value],
+            frame.WINDOWS: windows,
+        }
         return _call(kernels.pool, batch * _positions(shape), numbers, arrays, each)
 
-    return bind
+    return step
 
 
-def _pool_signs(graph: Graph, unit: Unit) -> Bind:
-    """See `plan`: channels whose norm turns them round are +1 where all are."""
+def _pool_signs(graph: Graph, unit: Unit) -> Step:
+    """Pool signs in place of numbers, see `schedule`; a norm of negative scale makes signs fall."""
     assert unit.head is not None
     assert unit.norm is not None
     assert unit.signs is not None
@@ -241,49 +260,49 @@ def _pool_signs(graph: Graph, unit: Unit) -> Bind:
     falling = layout.as_words((unit.norm.tensors["scale"] < 0).astype(np.uint8))
     each = layout.words(source[2]) * SECONDS_WORD * _positions(source) / _positions(shape)
 
-    def bind(batch: int, maps: Maps) -> Call:
+    def step(batch: int, maps: Maps) -> Call:
         arrays: Arrays = {
-            kernels.SOURCE: maps[unit.source],
-            kernels.TO_SIGNS: maps[target],
-            kernels.WINDOWS: windows,
-            kernels.FALLING: falling,
+            frame.SOURCE: maps[unit.source],
+            frame.SIGNS: maps[target],
+            frame.WINDOWS: windows,
+            frame.FALLING: falling,
         }
         return _call(kernels.pool_signs, batch * _positions(shape), numbers, arrays, each)
 
-    return bind
+    return step
 
 
-def _subsample(graph: Graph, node: Node, value: int) -> Bind:
+def _subsample(graph: Graph, node: Node, value: int) -> Step:
     source = graph.shape(node.inputs[0])
     numbers = _geometry(source, node.shape) | {
-        kernels.STRIDE: node.numbers["stride"],
-        kernels.TAKEN: source[2],
-        kernels.OFFSET: node.numbers["before"],
+        frame.STRIDE: node.numbers["stride"],
+        frame.COPIED: source[2],
+        frame.OFFSET: node.numbers["before"],
     }
 
-    def bind(batch: int, maps: Maps) -> Call:
-        ends = {kernels.SOURCE: maps[node.inputs[0]], kernels.REAL: maps[value]}
+    def step(batch: int, maps: Maps) -> Call:
+        arrays = {frame.SOURCE: maps[node.inputs[0]], frame.REAL: maps[value]}
         count = batch * _positions(node.shape)
-        return _call(kernels.subsample, count, numbers, ends, _seconds(node.shape))
+        return _call(kernels.subsample, count, numbers, arrays, _seconds(node.shape))
 
-    return bind
+    return step
 
 
-def _concat(graph: Graph, node: Node, value: int) -> Bind:
+def _concat(graph: Graph, node: Node, value: int) -> Step:
     parts, offset = [], 0
     for part in node.inputs:
         source = graph.shape(part)
-        taken = min(source[2], node.shape[2] - offset)
-        own = {kernels.STRIDE: 1, kernels.TAKEN: taken, kernels.OFFSET: offset}
+        copied = min(source[2], node.shape[2] - offset)
+        own = {frame.STRIDE: 1, frame.COPIED: copied, frame.OFFSET: offset}
         parts.append((part, _geometry(source, node.shape) | own))
-        offset += taken
+        offset += copied
 
-    def bind(batch: int, maps: Maps) -> Call:
+    def step(batch: int, maps: Maps) -> Call:
         count, each = batch * _positions(node.shape), _seconds(node.shape)
         calls = []
         for source, numbers in parts:
-            ends = {kernels.SOURCE: maps[source], kernels.REAL: maps[value]}
-            calls.append(_call(kernels.place, count, numbers, ends, each))
+            arrays = {frame.SOURCE: maps[source], frame.REAL: maps[value]}
+            calls.append(_call(kernels.copy_channels, count, numbers, arrays, each))
 
         def loop(start: int, stop: int) -> None:
             for call in calls:
@@ -291,25 +310,25 @@ def _concat(graph: Graph, node: Node, value: int) -> Bind:
 
         return Call(loop, count, each=each)
 
-    return bind
+    return step
 
 
-def _flatten(graph: Graph, node: Node, value: int) -> Bind:
-    """Channel by channel, as the training graph has it."""
+def _flatten(graph: Graph, node: Node, value: int) -> Step:
+    """Flatten channel by channel, in the order that torch has."""
     height, width, channels = graph.shape(node.inputs[0])
 
-    def bind(batch: int, maps: Maps) -> Call:
+    def step(batch: int, maps: Maps) -> Call:
         x = maps[node.inputs[0]].reshape(batch, height * width, channels).transpose(0, 2, 1)
         out = maps[value].reshape(batch, channels, height * width)
         return Call(lambda *_: np.copyto(out, x), 1)
 
-    return bind
+    return step
 
 
-def _linear(graph: Graph, node: Node, value: int) -> Bind:
+def _linear(graph: Graph, node: Node, value: int) -> Step:
     weights, bias = np.ascontiguousarray(node.tensors["weight"].T), node.tensors["bias"]
 
-    def bind(batch: int, maps: Maps) -> Call:
+    def step(batch: int, maps: Maps) -> Call:
         x, out = maps[node.inputs[0]].reshape(batch, -1), maps[value].reshape(batch, -1)
 
         def loop(start: int, stop: int) -> None:
@@ -318,10 +337,10 @@ def _linear(graph: Graph, node: Node, value: int) -> Bind:
 
         return Call(loop, 1)
 
-    return bind
+    return step
 
 
-_OTHERS: dict[str, Callable[[Graph, Node, int], Bind]] = {
+_OTHERS: dict[str, Callable[[Graph, Node, int], Step]] = {
     "max_pool": _pool,
     "avg_pool": _pool,
     "adaptive_pool": _pool,

@@ -1,4 +1,4 @@
-"""Threads that share out a loop. They start at the first loop, so that a fork before it is safe."""
+"""Threads that share a loop. They start at the first loop, so that a process can fork before it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any
 
-from ir2search.runtime.tiles import POSITIONS
+from ir2search.runtime.frame import POSITIONS
 
-LEAST = 1e-4  # seconds of work below which another thread takes longer to wake than to help
+LEAST_SECONDS = 1e-4  # of work; for less, waking another thread takes longer than it helps
 
 Loop = Callable[..., object]
 
 
-class Crew:
-    """So many threads, the calling one among them.
+class ThreadPool:
+    """A number of threads, with the calling thread as one of them.
 
     Args:
         threads: at least 1.
@@ -24,42 +24,49 @@ class Crew:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._orders: list[SimpleQueue[Any]] = []
-        self._reports: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._tasks: list[SimpleQueue[Any]] = []
+        self._results: SimpleQueue[BaseException | None] = SimpleQueue()
 
-    def share(self, loop: Loop, count: int, arguments: Sequence[Any], seconds: float) -> None:
-        """Run ``loop(start, stop, *arguments)`` for parts of 0 to ``count``.
+    def run(self, loop: Loop, count: int, arguments: Sequence[Any], seconds: float) -> None:
+        """Run ``loop(start, stop, *arguments)`` on parts of the range from 0 to ``count``.
 
-        ``seconds`` is about how long all of it takes one thread.
+        Args:
+            loop: the function.
+            count: where the range ends.
+            arguments: further arguments of the function.
+            seconds: an estimate of what one thread needs for the whole range.
+
+        Raises:
+            BaseException: what the function raised, after all threads have ended their part.
         """
-        if self.threads == 1 or seconds < LEAST:
+        if self.threads == 1 or seconds < LEAST_SECONDS:
             loop(0, count, *arguments)
             return
-        if not self._orders:
+        if not self._tasks:
             self._start()
         part = -(-count // self.threads)
         part = -(-part // POSITIONS) * POSITIONS
         starts = range(part, count, part)
-        for order, start in zip(self._orders, starts, strict=False):
-            order.put((loop, start, min(count, start + part), arguments))
+        for tasks, start in zip(self._tasks, starts, strict=False):
+            tasks.put((loop, start, min(count, start + part), arguments))
         loop(0, min(count, part), *arguments)
-        failures = [self._reports.get() for _ in starts]
-        for failure in failures:
-            if failure is not None:
-                raise failure
+        errors = [self._results.get() for _ in starts]
+        for error in errors:
+            if error is not None:
+                raise error
 
     def _start(self) -> None:
-        self._orders = [SimpleQueue() for _ in range(self.threads - 1)]
-        for orders in self._orders:
-            threading.Thread(target=_work, args=(orders, self._reports), daemon=True).start()
-            weakref.finalize(self, orders.put, None)
+        self._tasks = [SimpleQueue() for _ in range(self.threads - 1)]
+        for tasks in self._tasks:
+            threading.Thread(target=_work, args=(tasks, self._results), daemon=True).start()
+            weakref.finalize(self, tasks.put, None)
 
 
-def _work(orders: SimpleQueue[Any], reports: SimpleQueue[BaseException | None]) -> None:
-    while (order := orders.get()) is not None:
-        loop, start, stop, arguments = order
+def _work(tasks: SimpleQueue[Any], results: SimpleQueue[BaseException | None]) -> None:
+    while (task := tasks.get()) is not None:
+        loop, start, stop, arguments = task
         try:
             loop(start, stop, *arguments)
-            reports.put(None)
+            results.put(None)
         except BaseException as error:
-            reports.put(error)
+            results.put(error)

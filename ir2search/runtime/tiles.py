@@ -1,7 +1,7 @@
-"""The innermost loops, in registers: what LLVM's own vectoriser would keep in memory.
+"""The innermost loops as LLVM IR, so that sums stay in registers; LLVM's vectoriser spills them.
 
-Each function here takes whole numbers, addresses above all, and returns 0. Sixteen outputs of a
-position, a block, go through all of them as one vector.
+Each function takes whole numbers, most of them addresses, and returns 0. A block of sixteen outputs
+of a position is one vector.
 """
 
 from __future__ import annotations
@@ -14,15 +14,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-POSITIONS = 8  # that are convolved at once
-LANES = 16  # outputs of a block
-WIDE_LANES = 2 * LANES  # of two blocks, where a convolution of numbers has them
+from ir2search.runtime import frame
+from ir2search.runtime.frame import LANES, POSITIONS
 
-# what is done with a block's sums: what they are, what they go through, and what is kept
-COUNTS, NORM, SHORTCUT, HARDTANH, PRELU, REAL, SIGNS, LIMITS = (1 << bit for bit in range(8))
-SCALE, SHIFT, KNEE, SLOPE, RISE, THRESHOLD, VECTORS = range(7)
-
-_written: Any = intrinsic  # its own type takes a function for what it is called with
+_intrinsic: Any = intrinsic  # numba's annotation does not fit its use as a decorator
 _Multiply = Callable[[ir.IRBuilder, Any, Any, Any], Any]
 _WHOLE, _BITS = ir.IntType(64), ir.IntType(LANES)
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
@@ -30,22 +25,22 @@ _SUMS = ir.VectorType(ir.IntType(32), LANES)
 
 
 def _differences(builder: ir.IRBuilder, total: Any, x: Any, w: Any) -> Any:
-    """Total + popcount(x xor w): how many signs differ."""
+    """Total + popcount(x xor w), the number of signs that differ."""
     count = _call(builder, "llvm.ctpop.v8i64", total.type, builder.xor(x, w))
     return builder.add(total, count)
 
 
 def _products(builder: ir.IRBuilder, total: Any, x: Any, w: Any) -> Any:
-    """Total + x * w, rounded once where the machine can."""
+    """Total + x * w, rounded once where the processor can."""
     return _call(builder, "llvm.fmuladd.v16f32", total.type, x, w, total)
 
 
 def _tile(element: ir.Type, lanes: int, vectors: int, multiply: _Multiply) -> Any:
     """An intrinsic that multiplies `POSITIONS` patches with the weights of some outputs.
 
-    Of an address; an array of bytes from there to each patch; an array of bytes from there to each
-    of its ``depth`` elements; weights laid out as (depth, outputs); and where sums go, 32 bits
-    each, as (POSITIONS, outputs).
+    Its arguments are an address, ``begin``; an array of bytes from there to each patch; an array
+    of bytes from the start of a patch to each of its ``depth`` elements; weights as (depth,
+    outputs); and the address of the sums, (POSITIONS, outputs) of 32 bits.
     """
 
     def typed(
@@ -92,11 +87,11 @@ def _tile(element: ir.Type, lanes: int, vectors: int, multiply: _Multiply) -> An
             _store(builder, total, sums, 4 * LANES * index)
         return _WHOLE(0)
 
-    return _written(typed)
+    return _intrinsic(typed)
 
 
 def _joined(builder: ir.IRBuilder, first: Any, second: Any) -> Any:
-    """Two vectors of 8 words as one of 32 bits: what is stored at once is soon read at once."""
+    """Two vectors of 8 words as one of 16 numbers of 32 bits, which is read as one vector later."""
     order = ir.Constant(_SUMS, list(range(LANES)))
     return builder.trunc(builder.shuffle_vector(first, second, order), _SUMS)
 
@@ -106,32 +101,33 @@ float_tile = _tile(ir.FloatType(), LANES, 1, _products)
 wide_float_tile = _tile(ir.FloatType(), LANES, 2, _products)
 
 
-@_written
+@_intrinsic
 def finish_tile(
     context: Any, form: Any, count: Any, sums: Any, stride: Any, borders: Any, classes: Any,
     lanes: Any, vectors: Any, wide: Any, limits: Any, shortcut: Any, real: Any, channels: Any,
     signs: Any, words: Any,
 ) -> Any:  # fmt: skip
-    """A block's sums of ``count`` positions through all that follows a convolution.
+    """Apply all steps that follow a convolution to the sums of a block.
 
     Args:
-        context: numba's.
-        form: which steps there are, a sum of the constants above.
-        count: positions.
-        sums: of the first position; with COUNTS they are how many signs differ.
-        stride: bytes from a position's sums to the next one's.
-        borders: with COUNTS, what sums would be without any difference, int32, this block's.
-        classes: an array of bytes from there to each position's.
-        lanes: bits, 1 for each output that there is.
-        vectors: (VECTORS, wide) float32, this block's.
-        wide: bytes of a row of them, and of limits.
-        limits: with LIMITS, (2, wide) int32: direction d and least d * sum for +1, in place of all
-            other steps.
-        shortcut: what is added to the first position, float32.
-        real: where numbers go.
-        channels: bytes from a position to the next one of these two.
-        signs: where bits go.
-        words: bytes from a position to the next one of these.
+        context: of numba.
+        form: which steps there are, a sum of the flags in `frame`.
+        count: number of positions.
+        sums: address of the first position's sums; numbers of signs that differ with HAS_COUNTS.
+        stride: bytes from the sums of a position to those of the next.
+        borders: address of this block's borders, int32: with HAS_COUNTS, the sums if no sign
+            differed.
+        classes: address of an array of bytes from there to the borders of each position.
+        lanes: bits; 1 for each output that exists.
+        vectors: address of this block's vectors, (VECTOR_ROWS, wide) float32.
+        wide: bytes of a row of the vectors and of the limits.
+        limits: address of (2, wide) int32: with HAS_LIMITS, direction d and the least d * sum of
+            a +1. They replace all other steps.
+        shortcut: address of what is added to the first position, float32.
+        real: address that numbers are written to.
+        channels: bytes from a position to the next one in these two.
+        signs: address that bits are written to.
+        words: bytes from a position to the next one there.
     """
     return types.int64(*[types.int64] * 15), _finish
 
@@ -140,7 +136,7 @@ def _finish(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any)
     (form, count, sums, stride, borders, classes, lanes, vectors, wide, limits, shortcut, real,
      channels, signs, words) = arguments  # fmt: skip
 
-    def having(flag: int) -> Any:
+    def has(flag: int) -> Any:
         return builder.icmp_signed("!=", builder.and_(form, _WHOLE(flag)), _WHOLE(0))
 
     def vector(row: int, of: ir.Type = _FLOATS, base: Any = vectors) -> Any:
@@ -163,46 +159,46 @@ def _finish(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any)
     slot = cgutils.alloca_once(builder, _FLOATS)
     with (
         cgutils.for_range(builder, count) as loop,
-        builder.if_else(having(LIMITS)) as (compared, computed),
+        builder.if_else(has(frame.HAS_LIMITS)) as (compared, computed),
     ):
         with compared:
             turned = builder.mul(whole_sum(), vector(0, _SUMS, limits))
             keep_signs(builder.icmp_signed(">=", turned, vector(1, _SUMS, limits)))
         with computed:
-            with builder.if_else(having(COUNTS)) as (whole, numbers):
+            with builder.if_else(has(frame.HAS_COUNTS)) as (whole, numbers):
                 with whole:
                     builder.store(builder.sitofp(whole_sum(), _FLOATS), slot)
                 with numbers:
                     builder.store(_load_lanes(builder, place(sums, stride), lanes), slot)
-            with builder.if_then(having(NORM)):
-                scaled = builder.fmul(builder.load(slot), vector(SCALE))
-                builder.store(builder.fadd(scaled, vector(SHIFT)), slot)
-            with builder.if_then(having(SHORTCUT)):
+            with builder.if_then(has(frame.HAS_NORM)):
+                scaled = builder.fmul(builder.load(slot), vector(frame.SCALE))
+                builder.store(builder.fadd(scaled, vector(frame.SHIFT)), slot)
+            with builder.if_then(has(frame.HAS_SHORTCUT)):
                 added = _load_lanes(builder, place(shortcut, channels), lanes)
                 builder.store(builder.fadd(builder.load(slot), added), slot)
-            with builder.if_then(having(HARDTANH)):
+            with builder.if_then(has(frame.HAS_HARDTANH)):
                 x = builder.load(slot)
                 x = builder.select(builder.fcmp_ordered("<", x, minus_one), minus_one, x)
                 x = builder.select(builder.fcmp_ordered(">", x, one), one, x)
                 builder.store(x, slot)
-            with builder.if_then(having(PRELU)):
-                x = builder.fsub(builder.load(slot), vector(KNEE))
+            with builder.if_then(has(frame.HAS_PRELU)):
+                x = builder.fsub(builder.load(slot), vector(frame.KNEE))
                 positive = builder.fcmp_ordered(">", x, zero)
-                x = builder.select(positive, x, builder.fmul(x, vector(SLOPE)))
-                builder.store(builder.fadd(x, vector(RISE)), slot)
-            with builder.if_then(having(REAL)):
+                x = builder.select(positive, x, builder.fmul(x, vector(frame.SLOPE)))
+                builder.store(builder.fadd(x, vector(frame.RISE)), slot)
+            with builder.if_then(has(frame.HAS_REAL)):
                 _store_lanes(builder, builder.load(slot), place(real, channels), lanes)
-            with builder.if_then(having(SIGNS)):
-                keep_signs(builder.fcmp_ordered(">=", builder.load(slot), vector(THRESHOLD)))
+            with builder.if_then(has(frame.HAS_SIGNS)):
+                keep_signs(builder.fcmp_ordered(">=", builder.load(slot), vector(frame.THRESHOLD)))
     return _WHOLE(0)
 
 
-@_written
+@_intrinsic
 def pool_tile(
     context: Any, source: Any, rows: Any, line: Any, columns: Any, pixel: Any, average: Any,
     lanes: Any, target: Any,
 ) -> Any:  # fmt: skip
-    """The mean of a block of a window's pixels, or the largest where ``average`` is 0.
+    """The mean of a block over the pixels of a window, or the maximum where ``average`` is 0.
 
     ``line`` and ``pixel`` are the bytes of a row and of a pixel of the map.
     """
@@ -230,9 +226,9 @@ def _pool(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -
     return _WHOLE(0)
 
 
-@_written
+@_intrinsic
 def copy(context: Any, target: Any, source: Any, count: Any) -> Any:
-    """Copy so many bytes."""
+    """Copy ``count`` bytes."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         target, source, count = arguments
@@ -243,9 +239,9 @@ def copy(context: Any, target: Any, source: Any, count: Any) -> Any:
     return types.int64(*[types.int64] * 3), generate
 
 
-@_written
+@_intrinsic
 def clear(context: Any, target: Any, count: Any) -> Any:
-    """Make so many bytes 0."""
+    """Set ``count`` bytes to 0."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         target, count = arguments
@@ -257,7 +253,7 @@ def clear(context: Any, target: Any, count: Any) -> Any:
 
 
 def _as_pointer(kind: types.Type) -> Any:
-    """An intrinsic that makes an address one of numbers of a type."""
+    """An intrinsic that turns an address into a pointer to numbers of a type."""
 
     def typed(context: Any, address: Any) -> Any:
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
@@ -265,7 +261,7 @@ def _as_pointer(kind: types.Type) -> Any:
 
         return types.CPointer(kind)(types.int64), generate
 
-    return _written(typed)
+    return _intrinsic(typed)
 
 
 as_words, as_numbers = _as_pointer(types.uint64), _as_pointer(types.int64)
@@ -303,10 +299,10 @@ def _store(builder: ir.IRBuilder, value: Any, address: Any, offset: int = 0) -> 
 
 
 def _load_lanes(builder: ir.IRBuilder, address: Any, lanes: Any) -> Any:
-    """A block that is there in part: nothing else is read. Whole ones need no mask."""
+    """Read the outputs of a block that exist, and nothing beyond; a whole block needs no mask."""
     with builder.if_else(_is_whole(builder, lanes)) as (whole, part):
         with whole:
-            all_of_it, after_whole = _load(builder, _FLOATS, address), builder.block
+            all_lanes, after_whole = _load(builder, _FLOATS, address), builder.block
         with part:
             at, mask = _pointer(builder, _FLOATS, address), _mask(builder, lanes)
             some = _call(
@@ -315,13 +311,13 @@ def _load_lanes(builder: ir.IRBuilder, address: Any, lanes: Any) -> Any:
             )  # fmt: skip
             after_part = builder.block
     value = builder.phi(_FLOATS)
-    value.add_incoming(all_of_it, after_whole)
+    value.add_incoming(all_lanes, after_whole)
     value.add_incoming(some, after_part)
     return value
 
 
 def _store_lanes(builder: ir.IRBuilder, value: Any, address: Any, lanes: Any) -> None:
-    """Likewise: nothing else is written."""
+    """Write the outputs of a block that exist, and nothing beyond."""
     with builder.if_else(_is_whole(builder, lanes)) as (whole, part):
         with whole:
             _store(builder, value, address)

@@ -20,8 +20,8 @@ from ir2search.export.describe import describe
 from ir2search.latency import time_in_turns
 from ir2search.latency.other_runtimes import onnxruntime_float, onnxruntime_int8
 from ir2search.runtime import Timing, write_packed
+from ir2search.runtime.frame import Words
 from ir2search.runtime.graph import Graph, Node
-from ir2search.runtime.kernels import Words
 from ir2search.runtime.schedule import Unit
 from ir2search.runtime.steps import make_step
 

@@ -1,4 +1,4 @@
-"""Each loop of the engine against torch, on shapes of all kinds and any number of threads."""
+"""Each loop of the runtime against torch, on random shapes and numbers of threads."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from ir2search.runtime import Graph, Node, PackedNetwork
-from ir2search.runtime import thread_pool as crew
+from ir2search.runtime import Graph, Node, PackedNetwork, thread_pool
 
 ROLES = {"hardtanh": (), "prelu": ("slope",), "rprelu": ("knee", "slope", "rise")}
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _shared_at_any_size() -> Iterator[None]:
-    """Threads share even what is not worth it."""
+def _threads_share_every_loop() -> Iterator[None]:
+    """However short it is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(crew, "LEAST", 0.0)
+        patch.setattr(thread_pool, "LEAST_SECONDS", 0.0)
         yield
 
 
@@ -136,7 +135,7 @@ class Nodes:
         return PackedNetwork(Graph(self.case.image, tuple(self.nodes)), self.case.threads)
 
     def run(self) -> Tensor:
-        """What the engine makes last, (N, C, H, W)."""
+        """The last value on the runtime, (N, C, H, W)."""
         flat = torch.from_numpy(self.network().logits(self.images.numpy()))
         return flat.reshape(len(flat), *self.nodes[-1].shape).permute(0, 3, 1, 2)
 

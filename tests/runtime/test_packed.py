@@ -118,10 +118,10 @@ def with_node(number: int, place: int, value: Any) -> str:
 @pytest.mark.parametrize(
     ("graph", "complaint"),
     [
-        (deep(), "no packed network"),
-        ("null", "must have `image` and `nodes`"),
-        (with_node(1, 2, [0]), "takes what is no sign"),
-        (with_node(1, 2, [-1]), "numbers of earlier values"),
+        (deep(), "not a packed network"),
+        ("null", "must have `image` and a list `nodes`"),
+        (with_node(1, 2, [0]), "must read a sign"),
+        (with_node(1, 2, [-1]), "must be the numbers of earlier values"),
         (with_node(4, 3, [2**20, 2**20]), "would not fit in memory"),
         (with_node(4, 3, [1e9, 1]), "must be a number in range"),
         (with_node(4, 3, [1]), r"node 4: adaptive_pool has numbers \['height', 'width'\]"),
@@ -129,13 +129,13 @@ def with_node(number: int, place: int, value: Any) -> str:
         (with_node(0, 0, "exec"), "unknown operation 'exec'"),
         (with_node(0, 0, ["exec"]), "unknown operation"),
         (with_node(2, 4, [[2]]), "node 2: norm has tensors"),
-        (with_node(2, 4, [[2], None]), "2 of the 10 `numbers` belong to no node"),
+        (with_node(2, 4, [[2], None]), "2 of 10 `numbers` belong to no node"),
         (with_node(2, 4, [[2], [2**31]]), "`shift` needs more numbers than there"),
-        (with_node(2, 4, [[2], [-2]]), "`shift` has no shape"),
-        (with_node(2, 4, [[2], "2"]), "`shift` has no shape"),
+        (with_node(2, 4, [[2], [-2]]), "the shape of `shift` must be whole numbers"),
+        (with_node(2, 4, [[2], "2"]), "the shape of `shift` must be whole numbers"),
         (with_node(1, 4, [[5]]), "node 6: `weight` needs more numbers"),
         (json.dumps({"image": [2, 3, 4], "nodes": [[]]}), "node 0: must be a list of operation"),
-        (json.dumps({"image": [2, 3, 4], "nodes": 7}), "which is a list"),
+        (json.dumps({"image": [2, 3, 4], "nodes": 7}), "and a list `nodes`"),
         (json.dumps({"image": [2**20, 2**20, 2**20], "nodes": []}), "belong to no node"),
     ],
 )
@@ -151,16 +151,16 @@ def test_other_versions_dtypes_and_numbers_are_refused(file: Path) -> None:
     about = {"format": FORMAT, "version": VERSION, "graph": json.dumps(graph)}
     numbers, bits = arrays["numbers"], arrays["bits"]
     cases: list[tuple[dict[str, np.ndarray], dict[str, str], str]] = [
-        (arrays, about | {"version": "1"}, "of version '1', but this program reads 3"),
+        (arrays, about | {"version": "1"}, "its version is '1', but must be '3'"),
         (arrays, {"format": "pt"}, "not a packed network"),
         (arrays | {"numbers": numbers.astype(np.float64)}, about, "must be float32, but is F64"),
         (arrays | {"bits": bits.astype(np.int8)}, about, "must be uint8, but is I8"),
-        (arrays | {"numbers": np.full(14, np.inf, np.float32)}, about, "what is not finite"),
-        (arrays | {"numbers": numbers[None]}, about, "must be of one dimension"),
+        (arrays | {"numbers": np.full(14, np.inf, np.float32)}, about, "`numbers` must be finite"),
+        (arrays | {"numbers": numbers[None]}, about, "must have one dimension"),
         (arrays | {"numbers": numbers[1:]}, about, "`bias` needs more numbers than there are"),
-        (arrays | {"bits": np.append(bits, bits)}, about, "5 of the 10 `bits` belong to no node"),
-        (arrays | {"z": numbers}, about, "numbers and bits and no other"),
-        ({"bits": bits}, about, "numbers and bits and no other"),
+        (arrays | {"bits": np.append(bits, bits)}, about, "5 of 10 `bits` belong to no node"),
+        (arrays | {"z": numbers}, about, "exactly the tensors numbers and bits"),
+        ({"bits": bits}, about, "exactly the tensors numbers and bits"),
     ]
     for given, metadata, complaint in cases:
         file.write_bytes(save(given, metadata))
@@ -177,7 +177,7 @@ def test_other_versions_dtypes_and_numbers_are_refused(file: Path) -> None:
         (lambda images: images[:, :1], r"must be \(N, 2, 3, 4\), but got"),
         (lambda images: images[0], r"must be \(N, 2, 3, 4\), but got"),
         (lambda images: images[:0], r"but got \(0, 2, 3, 4\)"),
-        (lambda images: images * np.float32(np.nan), "hold NaN or infinity"),
+        (lambda images: images * np.float32(np.nan), "but hold NaN or infinity"),
     ],
 )
 def test_wrong_images_are_refused(
