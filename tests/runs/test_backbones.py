@@ -70,8 +70,9 @@ def test_candidates_of_one_backbone_train_it_once(
         assert backbone.id == folder.name
         assert backbone.taps == ()
         assert backbone.threshold == 0
-    spent = f"5 candidates trained from {len(folders)} shared backbones, {len(begun)} epochs"
-    assert spent in ir.write_report(tmp_path / "run").read_text()
+    page = " ".join(ir.write_report(tmp_path / "run").read_text().split())
+    assert f"5 candidates trained from {len(folders)} shared backbones" in page
+    assert f"({len(begun)} epochs," in page
 
 
 def test_a_training_starts_from_the_backbone_and_a_fresh_recovery(

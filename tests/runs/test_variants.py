@@ -90,7 +90,7 @@ def test_other_images_than_the_runs_are_an_error(
     run = tmp_path / "runs" / "quick"
     ir.run(ir.load_study(write_study(quick)), run, data=images("own", 10), device="cpu")
     assert len(ir.run_data(run, tmp_path / "own").validation) > 0
-    with pytest.raises(RunError, match="was run on other images than --data holds now"):
+    with pytest.raises(RunError, match="was run on other images than the data folder holds now"):
         ir.run_data(run, images("others", 90))
-    with pytest.raises(RunError, match="was run on other images than --data holds now"):
+    with pytest.raises(RunError, match="was run on other images than the data folder holds now"):
         ir.analyze(run, data=tmp_path / "others", images=2, device="cpu")

@@ -283,8 +283,8 @@ def test_a_study_of_other_means_or_of_another_folder_is_left_alone(
 def test_a_run_keeps_to_its_storage(quick: dict[str, Any], tmp_path: Path) -> None:
     one = parse_study({**quick, "trials": 1}, "a.toml")
     ir.run(one, tmp_path / "run", device="cpu")
-    with pytest.raises(RunError, match=r"run: was begun with the storage study\.db; leave"):
-        ir.run(one, tmp_path / "run", device="cpu", storage="journal")
+    with pytest.raises(RunError, match=r"run: was begun with the storage journal, not with"):
+        ir.run(one, tmp_path / "run", device="cpu", storage="grpc://127.0.0.1:1")
     with pytest.raises(RunError, match="its storage serves one driver at a time; run"):
         ir.join(tmp_path / "run", device="cpu")
 
