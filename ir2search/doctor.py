@@ -72,7 +72,9 @@ def _versions() -> Iterator[Finding]:
 def _threads() -> Iterator[Finding]:
     import torch
 
-    cores, threads = _cores(), torch.get_num_threads()
+    from ir2search.data.stream import workers
+
+    cores, threads = workers(), torch.get_num_threads()
     found = f"{threads} threads on {cores} cores"
     if threads < cores:
         advice = "unset OMP_NUM_THREADS, or train several networks at once with --workers"
@@ -171,10 +173,3 @@ def _optional() -> Iterator[Finding]:
             yield Finding(package, "absent", f"only for {purpose}", advice)
     if importlib.util.find_spec("fcntl") is None:
         yield Finding("locks", "good", "those of Windows; several drivers need a shared folder")
-
-
-def _cores() -> int:
-    """Number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

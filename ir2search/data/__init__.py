@@ -1,4 +1,4 @@
-"""Image data sets: split, cached, served in batches from the device or streamed from disk."""
+"""Image data sets: reading, splits, cache, and batches from memory or streamed from disk."""
 
 import lazy_loader
 

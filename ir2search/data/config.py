@@ -21,16 +21,14 @@ class DataConfig:
     """The ``[data]`` section of a study file.
 
     Attributes:
-        source: ``"digits"`` (scikit-learn's handwritten digits, nothing to download),
-            ``"folder"`` (a folder of parquet files, CIFAR-10 binary batches, or an image folder
-            ``split/class/*``, given on the command line or as ``path``), or what
-            `register_dataset` made known.
-        path: the folder, where it is not given on the command line.
-        size: side in pixels to which images are resized; not at all where left out.
-        validation: share of the training images that are held out for the search, stratified.
-        stream: whether images are decoded anew for each epoch, by worker processes, because there
-            are too many to hold; they are evaluated on the square in their centre (224/256 of the
-            shorter side).
+        source: ``"digits"`` (scikit-learn's handwritten digits, no download), ``"folder"`` (a
+            folder of parquet files, of CIFAR-10 binary batches, or of images in
+            ``split/class/*``), or a name from `register_dataset`.
+        path: the data folder; a folder given to the command takes precedence.
+        size: side in pixels to which images are resized; by default they are not resized.
+        validation: share of the training images that is held out for the search, stratified.
+        stream: whether worker processes decode the images again in each epoch, for data that does
+            not fit in memory. Evaluation uses the central square (224/256 of the shorter side).
     """
 
     source: Annotated[str, AfterValidator(_known)] = "digits"

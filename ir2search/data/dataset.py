@@ -1,4 +1,4 @@
-"""`load_data`: from a study's data section to split, decoded images."""
+"""`load_data`: from the ``[data]`` section of a study to split images."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ir2search.data.config import DataConfig
-from ir2search.data.decode import RawImages, check_memory
+from ir2search.data.decode import check_memory
 from ir2search.data.digits import read_digits
 from ir2search.data.encoded import EncodedImages
 from ir2search.data.folder import index_folder, read_folder, source_files
 from ir2search.data.loader import Split
-from ir2search.data.sources import SOURCES, read_registered
+from ir2search.data.sources import SOURCES, LabelledImages, read_registered
 from ir2search.data.stream import StreamedSplit
 from ir2search.errors import DataError
 
 if TYPE_CHECKING:
     from ir2search.space import Candidate
 
-MOMENTS_SAMPLE = 1024  # images from which mean and deviation of streamed data are measured
+MOMENTS_SAMPLE = 1024  # images that give the mean and deviation of streamed data
 
 
 @dataclass(frozen=True)
 class ImageData:
-    """A data set whose test split is read only when it is asked for.
+    """A data set; its test split is read only on request.
 
     Attributes:
-        train: what candidates are trained on; like the others a `Split`, or streamed.
-        validation: what a search ranks them by.
-        class_names: in order of the labels.
-        mean: of the training images by channel, in units of 1/255.
-        std: their standard deviation, likewise.
-        fingerprint: of all that the splits depend on: equal for equal data.
+        train: the split that candidates are trained on, in memory or streamed.
+        validation: the split that ranks candidates in a search.
+        class_names: names of the classes, in the order of the labels.
+        mean: mean of the training images for each channel, where 1 is the byte 255.
+        std: standard deviation of the training images for each channel, in the same unit.
+        fingerprint: a digest of the images and of the split; equal data has equal fingerprints.
         read_test: reads the test split.
     """
 
@@ -64,7 +64,7 @@ class ImageData:
         return len(self.class_names)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Images with mean 0 and deviation 1 by channel: float32 from (N, C, H, W) uint8."""
+        """Scale images (N, C, H, W) uint8 to float32 with mean 0 and deviation 1 by channel."""
         mean, std = (_by_channel(values, images.device) for values in (self.mean, self.std))
         return (images.float() / 255 - mean) / std
 
@@ -95,21 +95,21 @@ def _by_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
 
 
 def load_data(config: DataConfig, folder: Path | None, cache: Path, seed: int) -> ImageData:
-    """Read, or take from the cache, the images that ``config`` names, and split them.
+    """Read the images that ``config`` describes, from their files or the cache, and split them.
 
     Args:
-        config: which data.
-        folder: where it is, in place of ``config.path``.
-        cache: a folder for decoded images; made where needed.
-        seed: of the validation split.
+        config: the ``[data]`` section of a study.
+        folder: the data folder; None for ``config.path``.
+        cache: a folder for decoded images; created if it is missing.
+        seed: seed of the validation split.
 
     Raises:
-        DataError: a folder or a file that is missing, empty, corrupt or of no known layout.
+        DataError: a folder or file is missing, empty, corrupt or has an unknown layout.
     """
     if folder is not None and config.source == "digits":
         raise DataError(
-            f"--data {folder}: the study reads its own digits; leave --data out, or give the study "
-            'file `source = "folder"` in [data]'
+            f"data folder {folder}: the study uses the included digits; give no data folder, or "
+            'set `source = "folder"` in [data]'
         )
     where = folder or (Path(config.path) if config.path else None)
     if SOURCES[config.source] is not None:
@@ -117,7 +117,7 @@ def load_data(config: DataConfig, folder: Path | None, cache: Path, seed: int) -
     if config.source == "digits":
         return _resident(_Source(_digest("digits", config.size), 0), None, config, cache, seed)
     if where is None:
-        raise DataError("data: the study reads a folder of images; name it with --data FOLDER")
+        raise DataError("no data folder is given; give one, or set `path` in [data] to it")
     source = _source(where)
     if config.stream:
         return _streamed(source, where, config, cache, seed)
@@ -126,12 +126,12 @@ def load_data(config: DataConfig, folder: Path | None, cache: Path, seed: int) -
 
 @dataclass(frozen=True)
 class _Source:
-    """What a cache's file is named after.
+    """The identity of a source, for the names of files in the cache.
 
     Attributes:
-        key: of the files' places, names, sizes and times.
-        size: of all of them, in bytes.
-        listing: a digest of names and sizes alone, the same on every machine.
+        key: a digest of the files' folder, names, sizes and times.
+        size: size of all files in bytes.
+        listing: a digest of names and sizes only, the same on every machine.
     """
 
     key: str
@@ -152,12 +152,12 @@ def _source(folder: Path) -> _Source:
 def _resident(
     source: _Source, folder: Path | None, config: DataConfig, cache: Path, seed: int
 ) -> ImageData:
-    """All images decoded, through a file in the cache."""
+    """All images in memory; decoded images are kept in a file of the cache."""
     file = cache / f"{_digest(source.key, config.size)}.safetensors"
     if not _is_whole(file):
         check_memory(source.size, str(folder))
-        raw = read_digits(config.size) if folder is None else read_folder(folder, config.size)
-        _store(raw, file)
+        found = read_digits(config.size) if folder is None else read_folder(folder, config.size)
+        _store(found, file)
     with safe_open(file, "pt") as stored:
         images, labels = stored.get_tensor("train_images"), stored.get_tensor("train_labels")
         class_names = tuple(json.loads(stored.metadata()["class_names"]))
@@ -168,11 +168,10 @@ def _resident(
 
 
 def _registered(config: DataConfig, folder: Path | None, seed: int) -> ImageData:
-    """A data set that somebody's own function reads, all of it in memory."""
+    """A data set from a registered function, all in memory."""
     found = read_registered(config.source, folder, config.size)
-    tensors = (found.train_images, found.train_labels, found.test_images, found.test_labels)
     content = hashlib.sha256()
-    for tensor in tensors:
+    for tensor in found.tensors().values():
         content.update(tensor.contiguous().numpy().tobytes())
     images, labels = found.train_images.contiguous(), found.train_labels.long()
     test = Split(found.test_images.contiguous(), found.test_labels.long())
@@ -211,12 +210,13 @@ def _read_test(file: Path) -> Split:
 def _streamed(
     source: _Source, folder: Path, config: DataConfig, cache: Path, seed: int
 ) -> ImageData:
-    """No image decoded but a sample for the moments; the cache has where each lies."""
+    """Decode only a sample, for mean and deviation; the cache has an index of all images."""
     files = {split: cache / f"{source.key}-{split}.arrow" for split in ("train", "test")}
     if not all(file.exists() for file in files.values()):
         cache.mkdir(parents=True, exist_ok=True)
         index_folder(folder, files)
-    size = config.size or 0  # never 0: a DataConfig that streams has one
+    assert config.size is not None  # DataConfig checks it
+    size = config.size
     images, test = (EncodedImages(files[split]) for split in ("train", "test"))
     labels = images.labels
     kept, held_out = _stratified(labels, config.validation, seed)
@@ -234,14 +234,14 @@ def _streamed(
     )
 
 
-def _store(raw: RawImages, file: Path) -> None:
+def _store(found: LabelledImages, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
-    tensors = {name: tensor.contiguous() for name, tensor in raw.tensors.items()}
+    tensors = {name: tensor.contiguous() for name, tensor in found.tensors().items()}
     content = hashlib.sha256()
     for name in sorted(tensors):
         content.update(tensors[name].numpy().tobytes())
-    names = json.dumps(raw.class_names)
+    names = json.dumps(found.class_names)
     save_file(tensors, partial, {"class_names": names, "content": content.hexdigest()})
     partial.replace(file)
 
@@ -255,7 +255,7 @@ def _is_whole(file: Path) -> bool:
 
 
 def _stratified(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices kept and held out: of each class ``share``, rounded, but at least one of each."""
+    """Indices that are kept and held out: ``share`` of each class, rounded, at least one."""
     generator = torch.Generator().manual_seed(seed)
     kept, held_out = [], []
     for label in labels.unique(sorted=True):
@@ -273,7 +273,7 @@ def _stratified(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor
 
 
 def _moments(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation by channel in units of 1/255, exact through a histogram of the bytes."""
+    """Mean and deviation by channel, where 1 is the byte 255; a histogram keeps them exact."""
     values = torch.arange(256, dtype=torch.float64) / 255
     means, stds = [], []
     for channel in range(images.shape[1]):

@@ -1,4 +1,4 @@
-"""From encoded images to one uint8 tensor, decoded in threads."""
+"""Decode images to one uint8 tensor, in threads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,33 +15,19 @@ from torch import Tensor
 from ir2search.errors import DataError
 
 
-@dataclass(frozen=True)
-class RawImages:
-    """All images of a source, decoded.
-
-    Attributes:
-        tensors: ``train_images`` and ``test_images``, (N, C, H, W) uint8, ``train_labels`` and
-            ``test_labels``, (N,) int64.
-        class_names: in order of the labels.
-    """
-
-    tensors: dict[str, Tensor]
-    class_names: list[str]
-
-
 def decode(
     count: int, read: Callable[[int], bytes], name: Callable[[int], str], size: int | None
 ) -> Tensor:
     """Decode ``count`` images to (count, 3, H, W) uint8.
 
     Args:
-        count: how many.
-        read: gives the encoded bytes of one by its index.
-        name: names one by its index, for errors.
-        size: side to which each is resized; None where all are of one size already.
+        count: number of images.
+        read: returns the encoded bytes of an image by its index.
+        name: returns the name of an image by its index, for errors.
+        size: side in pixels to which images are resized; None if they all have one size.
 
     Raises:
-        DataError: an image that cannot be decoded, or whose size differs from the first one's.
+        DataError: an image cannot be decoded, or has another size than the first one.
     """
 
     def pixels(index: int) -> np.ndarray:
@@ -51,7 +36,7 @@ def decode(
                 rgb = image.convert("RGB")
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
             raise DataError(
-                f"{name(index)}: not an image that can be decoded ({error}); replace or remove it"
+                f"{name(index)}: cannot be decoded as an image ({error}); replace or remove it"
             ) from None
         if size is not None and rgb.size != (size, size):
             rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
@@ -65,8 +50,8 @@ def decode(
         image = pixels(index)
         if image.shape != first.shape:
             raise DataError(
-                f"{name(index)}: {_sides(image)} pixels where the first image has {_sides(first)}; "
-                "give the study file a `size` in [data]"
+                f"{name(index)}: has {_sides(image)} pixels, but the first image {_sides(first)}; "
+                "set `size` in [data]"
             )
         result[index] = image
 
@@ -77,18 +62,22 @@ def decode(
 
 
 def check_memory(size: int, what: str) -> None:
-    """Refuse what would not fit.
+    """Check that data fits in this machine's memory.
+
+    Args:
+        size: size of the data in bytes.
+        what: name of the data, for the error.
 
     Raises:
-        DataError: ``size`` bytes are more than this machine's memory.
+        DataError: the data is larger than the memory.
     """
     if not hasattr(os, "sysconf"):
         return
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if size > memory:
         raise DataError(
-            f"{what}: {size / 1e9:.0f} GB are more than the memory of {memory / 1e9:.0f} GB; give "
-            "the study file `stream = true` and a `size` in [data]"
+            f"{what}: {size / 1e9:.0f} GB do not fit in the memory of {memory / 1e9:.0f} GB; set "
+            "`stream = true` and `size` in [data]"
         )
 
 
@@ -100,7 +89,7 @@ def checked_labels(labels: Sequence[int | None], classes: int, name: str) -> Ten
     """Labels as (N,) int64.
 
     Raises:
-        DataError: a label that is missing or not from 0 to ``classes`` - 1.
+        DataError: a label is missing, or not from 0 to ``classes`` - 1; the message gives ``name``.
     """
     for row, label in enumerate(labels):
         if label is None or not 0 <= label < classes:

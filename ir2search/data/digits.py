@@ -1,4 +1,4 @@
-"""scikit-learn's 1,797 handwritten digits: real images, 8 x 8, that come with the package.
+"""scikit-learn's 1,797 handwritten digits, 8 x 8 pixels, which need no download.
 
 Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998 (its test set).
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from ir2search.data.decode import RawImages
+from ir2search.data.sources import LabelledImages
 
 TEST_SHARE = 0.2
-SPLIT_SEED = 0  # the test set is the same for every study
+SPLIT_SEED = 0  # all studies have the same test set
 
 
-def read_digits(size: int | None) -> RawImages:
-    """The digits in grey, resized bilinearly to ``size``; a stratified fifth of them is test."""
+def read_digits(size: int | None) -> LabelledImages:
+    """Read the digits in grey, resized bilinearly to ``size``; a stratified fifth is the test."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -28,12 +28,5 @@ def read_digits(size: int | None) -> RawImages:
     train, test = train_test_split(
         range(len(labels)), test_size=TEST_SHARE, random_state=SPLIT_SEED, stratify=digits.target
     )
-    return RawImages(
-        {
-            "train_images": images[train],
-            "train_labels": labels[train],
-            "test_images": images[test],
-            "test_labels": labels[test],
-        },
-        [str(digit) for digit in range(10)],
-    )
+    names = tuple(str(digit) for digit in range(10))
+    return LabelledImages(images[train], labels[train], images[test], labels[test], names)

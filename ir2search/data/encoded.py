@@ -1,4 +1,4 @@
-"""Encoded images on disk, any of them at hand at once, none of them in memory."""
+"""Random access to encoded images on disk, without reading them into memory."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-ROWS = 512  # written at a time
+ROWS = 512  # in each batch that is written
 
 
 @dataclass(frozen=True)
 class EncodedImages:
-    """The index of a split: an Arrow file that is mapped into memory, not read.
+    """The index of a split, an Arrow file that is mapped into memory.
 
     Attributes:
-        file: with the columns ``name`` (of the image, its path where it has a file of its own),
-            ``label``, and ``image`` (its encoded bytes) where the images have no files.
+        file: has the columns ``name`` (name or path of the image), ``label``, and, for images that
+            are not files of their own, ``image`` (its encoded bytes).
     """
 
     file: Path
@@ -38,17 +38,17 @@ class EncodedImages:
         return Path(self.name(index)).read_bytes()
 
     def name(self, index: int) -> str:
-        """Names one image, for errors."""
+        """The name or path of one image."""
         return str(self._table["name"][index])
 
     @property
     def labels(self) -> Tensor:
-        """(N,) int64."""
+        """Labels of all images, (N,) int64."""
         return torch.from_numpy(self._table["label"].to_numpy().astype(np.int64))
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """In order of the labels."""
+        """Names of the classes, in the order of the labels."""
         return tuple(json.loads(self._table.schema.metadata[b"class_names"]))
 
     @cached_property
@@ -58,7 +58,7 @@ class EncodedImages:
         return pa.ipc.open_file(pa.memory_map(str(self.file))).read_all()
 
     def __reduce__(self) -> Any:
-        # a worker process maps the file for itself
+        # each worker process maps the file itself
         return EncodedImages, (self.file,)
 
 
@@ -71,10 +71,10 @@ def write_index(
     """Write the index of a split, a few hundred images at a time.
 
     Args:
-        file: replaced only when all is written.
-        rows: name and encoded bytes of each image; no bytes where the name is its file's path.
-        labels: of each image.
-        class_names: in order of the labels.
+        file: the index; an existing file is replaced after all images are written.
+        rows: name and encoded bytes of each image; None in place of bytes if the name is a path.
+        labels: label of each image.
+        class_names: names of the classes, in the order of the labels.
     """
     import pyarrow as pa
 

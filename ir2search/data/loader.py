@@ -1,4 +1,4 @@
-"""A split that lies on the device: batches augmented by indexing, with no Python per image."""
+"""A split in the device's memory, and augmentation of whole batches."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-SIDES = (3 / 4, 4 / 3)  # width to height of a random resized crop
+SIDES = (3 / 4, 4 / 3)  # width divided by height of a random resized crop
 EVALUATION_BATCH = 1024
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to training images: resized crop, then padding and crop, then mirroring.
+    """Random changes of training images: resized crop, then padding and crop, then mirroring.
 
     Attributes:
-        crop_padding: pixels of zero padding on each side, before a random crop back to size; 0
-            for no crop.
-        flip: whether half of the images are mirrored.
-        crop_area: smallest share of the image that a random resized crop takes, see `crop_box`;
-            1 for none.
+        crop_padding: pixels of zero padding on each side, before a random crop to the original
+            size; 0 for no crop.
+        flip: whether each image is mirrored with probability 1/2.
+        crop_area: smallest share of the image in a random resized crop, see `crop_box`; 1 for no
+            such crop.
     """
 
     crop_padding: int = 4
@@ -31,13 +31,13 @@ class Augmentation:
     crop_area: float = 1.0
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Augment images (N, C, H, W); the random numbers are drawn on the CPU."""
+        """Augment images (N, C, H, W) uint8; random numbers are drawn on the CPU."""
         if self.crop_area < 1:
             images = _cropped(images, torch.rand(len(images), 4, generator=generator), self)
         return self.moved(images, generator)
 
     def moved(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Padded and cropped, and mirrored, but not resized."""
+        """Pad, crop and mirror images (N, C, H, W), without a resized crop."""
         count, channels, height, width = images.shape
         device = images.device
         p = self.crop_padding
@@ -58,19 +58,20 @@ class Augmentation:
 def crop_box(
     numbers: np.ndarray, width: float, height: float, least_area: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Where a random resized crop lies (Szegedy et al., CVPR 2015, section 6).
+    """Compute the box of a random resized crop (Szegedy et al., CVPR 2015, section 6).
 
-    Its area is between ``least_area`` and all of the image, its sides between 3 : 4 and 4 : 3,
-    evenly on a logarithmic scale; a side that the image does not have is cut to the image's.
+    The area is uniform between ``least_area`` and 1 of the image. The ratio of width to height is
+    log-uniform between 3 : 4 and 4 : 3. A side longer than the image's is cut.
 
     Args:
-        numbers: (..., 4) from 0 to 1: for the area, the sides, and the place in both directions.
-        width: of the image, in pixels.
-        height: likewise.
-        least_area: share of the image's.
+        numbers: (..., 4), from 0 to 1: for the area, the ratio, and the position in both
+            directions.
+        width: width of the image in pixels.
+        height: height of the image in pixels.
+        least_area: smallest area, as a share of the image's.
 
     Returns:
-        left, top, width and height, (...), in pixels, not rounded.
+        left, top, width and height, each (...), in pixels, not rounded.
     """
     area = (least_area + numbers[..., 0] * (1 - least_area)) * width * height
     sides = SIDES[0] * (SIDES[1] / SIDES[0]) ** numbers[..., 1]
@@ -85,7 +86,7 @@ def _cropped(images: Tensor, numbers: Tensor, augmentation: Augmentation) -> Ten
         torch.from_numpy(values)
         for values in crop_box(numbers.double().numpy(), 2.0, 2.0, augmentation.crop_area)
     )
-    # an affine grid has its origin in the middle and reaches from -1 to 1
+    # the coordinates of an affine grid are -1 to 1 in both directions
     zero = torch.zeros_like(left)
     rows = [
         torch.stack([across / 2, zero, left + across / 2 - 1], dim=1),
@@ -99,7 +100,7 @@ def _cropped(images: Tensor, numbers: Tensor, augmentation: Augmentation) -> Ten
 
 @dataclass(frozen=True)
 class Split:
-    """Images and labels of one split, decoded.
+    """Images and labels of one split, in memory.
 
     Attributes:
         images: (N, C, H, W) uint8.
@@ -120,7 +121,7 @@ class Split:
 
     @property
     def device(self) -> torch.device:
-        """Where batches lie."""
+        """The device of the batches."""
         return self.labels.device
 
     def to(self, device: torch.device) -> Split:
@@ -128,23 +129,23 @@ class Split:
         return Split(self.images.to(device), self.labels.to(device))
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Some images (n, C, H, W) uint8, as they are evaluated, and their labels."""
+        """Images (n, C, H, W) uint8 and labels (n,) at these indices, as for evaluation."""
         return self.images[indices], self.labels[indices]
 
     def batches(
         self, size: int, augmentation: Augmentation, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch in random order: uint8 images (size, C, H, W) and labels (size,).
+        """Iterate over one epoch in random order: images (size, C, H, W) uint8, labels (size,).
 
-        All batches are full: what is left over of this epoch's order is left out, unless there is
-        no full batch at all.
+        All batches are full; the images that are left over are not used in this epoch. A split
+        that is smaller than a batch gives one smaller batch.
         """
         for chosen in epoch_order(len(self), size, generator):
             rows = to_device(chosen, self.images.device)
             yield augmentation(self.images[rows], generator), self.labels[rows]
 
     def evaluation_batches(self, size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
-        """All of it in order: uint8 images and labels, at most ``size`` at a time."""
+        """Iterate over all images in order: images (n, C, H, W) uint8, labels (n,), n <= size."""
         yield from zip(self.images.split(size), self.labels.split(size), strict=True)
 
 
@@ -156,7 +157,7 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def epoch_order(count: int, size: int, generator: torch.Generator) -> list[Tensor]:
-    """Indices of the full batches of an epoch, or of one smaller batch where there is none."""
+    """Random indices of an epoch's full batches; of one smaller batch if there is no full one."""
     order = torch.randperm(count, generator=generator)
     size = min(size, count)
     return [order[start : start + size] for start in range(0, count - size + 1, size)]

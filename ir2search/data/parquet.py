@@ -1,7 +1,7 @@
-"""Read images from parquet tables, as the Hugging Face hub has them.
+"""Read images from parquet files, as on the Hugging Face hub.
 
 A table has a column ``img`` or ``image`` of encoded bytes (or of structs with a field ``bytes``)
-and a column ``label``; the hub's metadata may name the classes.
+and a column ``label``. The hub's metadata can have the names of the classes.
 """
 
 from __future__ import annotations
@@ -13,20 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ir2search.data.decode import RawImages, checked_labels, decode
+from ir2search.data.decode import checked_labels, decode
 from ir2search.data.encoded import write_index
+from ir2search.data.sources import LabelledImages
 from ir2search.errors import DataError
 
-ROWS = 256  # read at a time where a table is not read whole
+ROWS = 256  # in each batch that is read
 
 Splits = dict[str, list[Path]]
 
 
-def read_parquet(splits: Splits, size: int | None) -> RawImages:
-    """Decode all images of the tables of each split.
+def read_parquet(splits: Splits, size: int | None) -> LabelledImages:
+    """Read all images of the tables of each split.
+
+    Args:
+        splits: the tables of ``"train"`` and ``"test"``.
+        size: side in pixels to which images are resized; None keeps their size.
 
     Raises:
-        DataError: a table that is corrupt, empty, or does not have what is needed.
+        DataError: a table is corrupt or empty, or lacks a column.
     """
     labels, class_names = _labels(splits)
     tensors = {}
@@ -40,14 +45,14 @@ def read_parquet(splits: Splits, size: int | None) -> RawImages:
             len(encoded), encoded.__getitem__, names.__getitem__, size
         )
         tensors[f"{split}_labels"] = labels[split]
-    return RawImages(tensors, class_names)
+    return LabelledImages(**tensors, class_names=tuple(class_names))
 
 
 def index_parquet(splits: Splits, targets: dict[str, Path]) -> None:
-    """Write the images of each split, still encoded, to its file in ``targets``.
+    """Copy the encoded images of each split to its file in ``targets``, see `EncodedImages`.
 
     Raises:
-        DataError: as `read_parquet`.
+        DataError: a table is corrupt or empty, or lacks a column.
     """
     labels, class_names = _labels(splits)
     for split, files in splits.items():
@@ -56,7 +61,7 @@ def index_parquet(splits: Splits, targets: dict[str, Path]) -> None:
 
 
 def _labels(splits: Splits) -> tuple[dict[str, Any], list[str]]:
-    """Labels of each split and the names of the classes."""
+    """Labels by split, and names of the classes."""
     tables = {split: [_open(file) for file in files] for split, files in splits.items()}
     found = {
         split: [label for table in opened for label in table.labels()]
@@ -69,7 +74,7 @@ def _labels(splits: Splits) -> tuple[dict[str, Any], list[str]]:
     class_names = next((names for names in named if names), None)
     if class_names is None:
         highest = max((label for label in found["train"] if label is not None), default=0)
-        # no more classes than images: a stray label is then found to be out of range
+        # at most as many classes as images, so that a wrong label is found to be out of range
         class_names = [str(label) for label in range(min(highest + 1, len(found["train"])))]
     checked = {
         split: checked_labels(labels, len(class_names), str(splits[split][0]))
@@ -141,11 +146,11 @@ def _readable(file: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"{file}: not a parquet file that can be read ({reason})") from None
+        raise DataError(f"{file}: cannot be read as a parquet file ({reason})") from None
 
 
 def _class_names(schema: Any, column: str) -> list[str] | None:
-    """Class names from the hub's metadata of the table."""
+    """Names of the classes from the hub's metadata; None if it has none."""
     try:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
         return [str(name) for name in features[column]["names"]]

@@ -1,4 +1,4 @@
-"""Where images come from, by the name that a study file gives."""
+"""Data sets by the name of their source in a study file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """A data set, decoded.
+    """A complete data set in memory.
 
     Attributes:
-        train_images: (N, C, H, W) uint8; a part of them ranks the candidates.
-        train_labels: (N,) int64, from 0 on.
-        test_images: as the others, read once at the end of a search.
-        test_labels: likewise.
-        class_names: in order of the labels.
+        train_images: (N, C, H, W) uint8; a part is held out to rank the candidates.
+        train_labels: (N,) int64, from 0.
+        test_images: (M, C, H, W) uint8, used once at the end of a search.
+        test_labels: (M,) int64, from 0.
+        class_names: names of the classes, in the order of the labels.
     """
 
     train_images: Tensor
@@ -32,19 +32,23 @@ class LabelledImages:
     test_labels: Tensor
     class_names: tuple[str, ...]
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The images and labels of both splits, by the name of their field."""
+        return {name: value for name, value in vars(self).items() if name != "class_names"}
+
 
 Reader = Callable[[Path | None, int | None], LabelledImages]
 
-# the package's own are read by `load_data` itself
+# `load_data` itself reads the sources without a function
 SOURCES: Registry[Reader | None] = Registry("data source", {"digits": None, "folder": None})
 
 
 def register_dataset(name: str) -> Callable[[Reader], Reader]:
-    """Make a data set known: ``source = name`` in a study's ``[data]``.
+    """Register a data set, so that a study's ``[data]`` can set ``source = name``.
 
-    Decorates a function that reads it, from the folder (``path``, or ``--data``; None without one)
-    and the ``size`` in pixels that is asked for (None for as they are) to `LabelledImages`. It is
-    called in every process that trains, and has to give the same each time.
+    The decorated function takes the data folder (None if there is none) and the size in pixels
+    (None to keep the images' own) and returns `LabelledImages`. Each process that trains calls it;
+    it must return the same images each time.
 
     Raises:
         StudyError: the name is taken.
@@ -58,11 +62,11 @@ def register_dataset(name: str) -> Callable[[Reader], Reader]:
 
 
 def read_registered(name: str, folder: Path | None, size: int | None) -> LabelledImages:
-    """A registered data set, checked.
+    """Call the function of a registered data set, and check its result.
 
     Raises:
-        StudyError: its function failed.
-        DataError: what the function gave is no data set; the message says why.
+        StudyError: the function raised an exception.
+        DataError: the result is not a valid data set; the message gives the rule.
     """
     from torch import Tensor
 
@@ -72,7 +76,7 @@ def read_registered(name: str, folder: Path | None, size: int | None) -> Labelle
         found = reader(folder, size)
     if not isinstance(found, LabelledImages):
         raise DataError(
-            f"data source {name!r}: must give LabelledImages, but gave {type(found).__name__}"
+            f"data source {name!r}: must return LabelledImages, but returned {type(found).__name__}"
         )
     for split in ("train", "test"):
         images, labels = getattr(found, f"{split}_images"), getattr(found, f"{split}_labels")
@@ -93,16 +97,16 @@ def read_registered(name: str, folder: Path | None, size: int | None) -> Labelle
 def _fault(
     images: Tensor, labels: Tensor, classes: int, shape: tuple[int, ...], size: int | None
 ) -> str | None:
-    """What is wrong with a split, if anything."""
+    """The rule that a split breaks, or None."""
     kind = str(images.dtype).removeprefix("torch.")
     if images.ndim != 4 or kind != "uint8" or not len(images):
         return f"images: must be (N, C, H, W) uint8, N > 0, but are {tuple(images.shape)} {kind}"
     if images.shape[1:] != shape:
         given = tuple(images.shape[1:])
-        return f"images: must be {tuple(shape)} like those for training, but are {given}"
+        return f"images: must be {tuple(shape)} like the training images, but are {given}"
     if size is not None and images.shape[2:] != (size, size):
         height, width = images.shape[2:]
-        return f"images: must be {size} x {size}, the size asked for, but are {height} x {width}"
+        return f"images: must be {size} x {size}, the requested size, but are {height} x {width}"
     if labels.shape != images.shape[:1] or labels.is_floating_point():
         return f"labels: must be ({len(images)},) whole numbers, but are {tuple(labels.shape)}"
     if int(labels.min()) < 0 or int(labels.max()) >= classes:

@@ -1,7 +1,6 @@
-"""A split that stays on disk: worker processes decode its images while the device computes.
+"""A split on disk: worker processes decode its images while the device computes.
 
-What is random is drawn in the main process, so that batches are the same however many workers
-there are.
+The main process draws all random numbers, so batches do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ from ir2search.data.loader import (
 from ir2search.errors import DataError
 
 CPU = torch.device("cpu")
-CENTRE = 224 / 256  # of the shorter side, kept in evaluation: the usual crop of ImageNet
-CHUNK = 32  # images that a worker decodes at a time: bounds the memory shared with it
-PREFETCH = 4  # chunks ahead, of each worker
+CENTRE = 224 / 256  # share of the shorter side in evaluation, as usual for ImageNet
+CHUNK = 32  # images in one job of a worker; limits the memory that it shares
+PREFETCH = 4  # chunks that each worker decodes ahead
 
 
 class _Job(NamedTuple):
-    """What a worker decodes at a time.
+    """The images that a worker decodes at a time.
 
     Attributes:
-        images: their indices.
-        numbers: (n, 4), what `crop_box` takes; None for the centre crop.
-        least_area: likewise.
+        images: indices of the images.
+        numbers: (n, 4), random numbers for `crop_box`; None for the central crop.
+        least_area: smallest area of a crop, as a share of the image's.
     """
 
     images: list[int]
@@ -51,14 +50,14 @@ class _Job(NamedTuple):
 
 @dataclass(frozen=True)
 class StreamedSplit:
-    """Images and labels of one split, of which only a few batches are decoded at a time.
+    """Images and labels of one split; only a few batches are in memory at a time.
 
     Attributes:
         source: all encoded images.
-        chosen: (N,) int64, which of them belong to the split.
+        chosen: (N,) int64, indices of the images of this split.
         labels: (N,) int64.
-        size: side in pixels of the square images that come out.
-        device: where batches go.
+        size: side in pixels of the square images in a batch.
+        device: the device of the batches.
     """
 
     source: EncodedImages
@@ -80,15 +79,16 @@ class StreamedSplit:
         return replace(self, device=device)
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Some images (n, 3, size, size) uint8, as they are evaluated, and their labels."""
+        """Images (n, 3, size, size) uint8 and labels (n,) at these indices, as for evaluation."""
         return next(self._load([indices]))
 
     def batches(
         self, size: int, augmentation: Augmentation, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch in random order: uint8 images (size, 3, size, size) and labels (size,).
+        """Iterate over one epoch in random order: images (size, 3, h, w) uint8, labels (size,).
 
-        All batches are full, as those of a `Split` are.
+        All batches are full; the images that are left over are not used in this epoch. A split
+        that is smaller than a batch gives one smaller batch.
         """
         order = epoch_order(len(self), size, generator)
         area = augmentation.crop_area
@@ -97,13 +97,13 @@ class StreamedSplit:
             yield augmentation.moved(images, generator), labels
 
     def evaluation_batches(self, size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
-        """All of it in order: the centres of images and labels, at most ``size`` at a time."""
+        """Iterate over the central crops of all images in order, and labels, n <= size each."""
         yield from self._load(torch.arange(len(self)).split(size))
 
     def _load(
         self, order: Sequence[Tensor], numbers: np.ndarray | None = None, area: float = 1.0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of ``order``, put together from what workers decode at a time."""
+        """Yield the batches of ``order``, joined from the chunks that workers decode."""
         parts = [part for rows in order for part in rows.split(CHUNK)]
         jobs = (
             _Job(
@@ -114,11 +114,11 @@ class StreamedSplit:
         count = min(workers(), len(parts)) if len(parts) > 1 else 0
         loader: DataLoader[Tensor | str] = DataLoader(
             _Decoder(self.source, self.size),
-            batch_sampler=jobs,  # type: ignore[arg-type]  # any iterable of what the decoder takes
-            collate_fn=_as_it_is,
+            batch_sampler=jobs,  # type: ignore[arg-type]  # an iterable of the decoder's arguments
+            collate_fn=_identity,
             num_workers=count,
             prefetch_factor=PREFETCH if count else None,
-            worker_init_fn=_leave_interrupts_to_the_main_process,
+            worker_init_fn=_ignore_interrupts,
         )
         chunks = iter(loader)
         pinned = self.device.type == "cuda"
@@ -136,12 +136,12 @@ class StreamedSplit:
 
 
 def workers() -> int:
-    """Processes that decode: one for each core that this process may use."""
+    """Number of processes that decode: one for each core that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Decoder(Dataset[Tensor]):
-    """Decodes in a worker; gives what is wrong with an image as a value, for the main process."""
+    """Decodes images in a worker; returns a message in place of images that are damaged."""
 
     def __init__(self, source: EncodedImages, size: int) -> None:
         self.source = source
@@ -157,7 +157,7 @@ class _Decoder(Dataset[Tensor]):
                 )
             except (OSError, ValueError, SyntaxError) as error:
                 name = self.source.name(index)
-                return f"{name}: not an image that can be decoded ({error}); replace or remove it"
+                return f"{name}: cannot be decoded as an image ({error}); replace or remove it"
         return torch.from_numpy(result).permute(0, 3, 1, 2)
 
 
@@ -167,11 +167,11 @@ def decode_crop(
     """Decode a crop of an image and resize it.
 
     Args:
-        encoded: a JPEG, PNG, ...
-        size: side of the square that comes out.
-        numbers: (4,) of a random resized crop, see `crop_box`; None for the square in the centre
-            with 224/256 of the shorter side.
-        least_area: of a random resized crop.
+        encoded: the bytes of a JPEG, PNG, ...
+        size: side of the result in pixels.
+        numbers: (4,), random numbers for `crop_box`; None for the central square with 224/256 of
+            the shorter side.
+        least_area: smallest area of a random crop, as a share of the image's.
 
     Returns:
         (size, size, 3) uint8.
@@ -179,7 +179,7 @@ def decode_crop(
     with Image.open(io.BytesIO(encoded)) as image:
         full = image.width
         left, top, across, down = _box(image.width, image.height, numbers, least_area)
-        # a JPEG decodes faster to a half or a quarter of its size, where that leaves enough pixels
+        # if a half or a quarter of a JPEG's size is enough, it decodes faster at that size
         shrink = max(1.0, min(across, down) / size)
         image.draft("RGB", (int(image.width / shrink), int(image.height / shrink)))
         scale = image.width / full
@@ -201,9 +201,9 @@ def _box(
     return float(left), float(top), float(across), float(down)
 
 
-def _as_it_is(chunk: Any) -> Any:
+def _identity(chunk: Any) -> Any:
     return chunk
 
 
-def _leave_interrupts_to_the_main_process(worker: int) -> None:
+def _ignore_interrupts(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)

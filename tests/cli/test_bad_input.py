@@ -101,14 +101,14 @@ def test_a_space_wholly_over_the_budget(
 def test_no_data_folder_given(
     ir2search: Command, write_study: Write, quick: dict[str, Any]
 ) -> None:
-    check(ir2search("run", write_study(folder_study(quick))), "--data FOLDER")
+    check(ir2search("run", write_study(folder_study(quick))), "no data folder is given")
 
 
 def test_a_missing_data_folder(
     ir2search: Command, write_study: Write, quick: dict[str, Any], tmp_path: Path
 ) -> None:
     file = write_study(folder_study(quick))
-    check(ir2search("run", file, "--data", "nowhere"), "nowhere: no such folder", "--data")
+    check(ir2search("run", file, "--data", "nowhere"), "nowhere: no such folder", "data folder")
     assert not (tmp_path / "runs").exists()
 
 
@@ -117,7 +117,7 @@ def test_an_empty_data_folder(
 ) -> None:
     (tmp_path / "images").mkdir()
     file = write_study(folder_study(quick))
-    check(ir2search("run", file, "--data", "images"), "images: the folder is empty", "--data")
+    check(ir2search("run", file, "--data", "images"), "images: the folder is empty", "data folder")
 
 
 def test_a_corrupt_parquet(
@@ -127,7 +127,7 @@ def test_a_corrupt_parquet(
     file = tmp_path / "images" / "train-00000-of-00001.parquet"
     file.write_bytes(file.read_bytes()[:-50])
     done = ir2search("run", write_study(folder_study(quick)), "--data", "images")
-    check(done, str(Path("images") / file.name), "not a parquet file")
+    check(done, str(Path("images") / file.name), "cannot be read as a parquet file")
     assert not (tmp_path / "runs" / "quick").exists()
 
 
@@ -136,7 +136,7 @@ def test_a_corrupt_image_in_a_parquet(
 ) -> None:
     write_parquet(tmp_path / "images", [*(png(n) for n in range(5)), png()[:40], png(1)])
     done = ir2search("run", write_study(folder_study(quick)), "--data", "images")
-    check(done, "train-00000-of-00001.parquet: row 5: not an image", "replace or remove")
+    check(done, "train-00000-of-00001.parquet: row 5: cannot be decoded", "replace or remove")
 
 
 def test_a_corrupt_image_in_an_image_folder(
@@ -149,7 +149,7 @@ def test_a_corrupt_image_in_an_image_folder(
                 (tmp_path / "images" / split / label / f"{n}.png").write_bytes(png(n))
     (tmp_path / "images" / "train" / "dog" / "1.png").write_bytes(b"not a picture")
     done = ir2search("run", write_study(folder_study(quick)), "--data", "images")
-    check(done, str(Path("dog") / "1.png"), "not an image", "replace or remove")
+    check(done, str(Path("dog") / "1.png"), "cannot be decoded", "replace or remove")
 
 
 def test_a_run_folder_of_another_study_file(
@@ -234,7 +234,7 @@ def test_runs_that_are_no_folder(ir2search: Command, tmp_path: Path) -> None:
 
 
 def test_data_for_a_study_that_reads_its_own(ir2search: Command, tmp_path: Path) -> None:
-    check(ir2search("run", "digits", "--data", tmp_path), "--data", "leave --data out")
+    check(ir2search("run", "digits", "--data", tmp_path), "data folder", "included digits")
 
 
 @pytest.mark.parametrize(

@@ -26,13 +26,13 @@ def keys(images: torch.Tensor) -> list[bytes]:
 
 def test_digits_are_scikit_learns(tmp_path: Path) -> None:
     raw = read_digits(None)
-    assert raw.class_names == [str(digit) for digit in range(10)]
-    everything = torch.cat([raw.tensors["train_images"], raw.tensors["test_images"]])
+    assert raw.class_names == tuple("0123456789")
+    everything = torch.cat([raw.train_images, raw.test_images])
     original = load_digits().images
     assert len(everything) == len(original) == 1797
     expected = np.round(original * 255 / 16).astype(np.uint8)
     assert sorted(keys(everything[:, 0])) == sorted(image.tobytes() for image in expected)
-    labels = torch.cat([raw.tensors["train_labels"], raw.tensors["test_labels"]])
+    labels = torch.cat([raw.train_labels, raw.test_labels])
     assert np.array_equal(np.bincount(labels), np.bincount(load_digits().target))
 
 

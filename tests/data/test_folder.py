@@ -37,14 +37,14 @@ def test_parquet_as_the_hub_has_it(
 ) -> None:
     pictures.parquet(tmp_path / place, **options)
     raw = read_folder(tmp_path, None)
-    check_pixels(raw.tensors, pictures)
-    assert raw.class_names == ["cat", "dog", "emu"]
+    check_pixels(raw.tensors(), pictures)
+    assert raw.class_names == ("cat", "dog", "emu")
 
 
 def test_parquet_without_class_names_counts_its_classes(pictures: Pictures, tmp_path: Path) -> None:
     raw = read_folder(pictures.parquet(tmp_path, names=False), None)
-    check_pixels(raw.tensors, pictures)
-    assert raw.class_names == ["0", "1", "2"]
+    check_pixels(raw.tensors(), pictures)
+    assert raw.class_names == ("0", "1", "2")
 
 
 @pytest.mark.parametrize("test", ["test", "val"])
@@ -52,12 +52,12 @@ def test_an_image_folder_has_the_same_images_class_by_class(
     pictures: Pictures, tmp_path: Path, test: str
 ) -> None:
     raw = read_folder(pictures.folders(tmp_path, test), None)
-    assert raw.class_names == ["cat", "dog", "emu"]
+    assert raw.class_names == ("cat", "dog", "emu")
     for split, images in pictures.images.items():
         order = np.argsort(pictures.labels[split], kind="stable")
-        found = raw.tensors[f"{split}_images"].permute(0, 2, 3, 1).numpy()
+        found = raw.tensors()[f"{split}_images"].permute(0, 2, 3, 1).numpy()
         np.testing.assert_array_equal(found, images[order])
-        labels = raw.tensors[f"{split}_labels"].numpy()
+        labels = raw.tensors()[f"{split}_labels"].numpy()
         np.testing.assert_array_equal(labels, pictures.labels[split][order])
 
 
@@ -69,13 +69,13 @@ def test_cifars_binary_batches(tmp_path: Path) -> None:
     records[3:5].tofile(tmp_path / "data_batch_2.bin")
     records[5:].tofile(tmp_path / "test_batch.bin")
     raw = read_folder(tmp_path, None)
-    train = raw.tensors["train_images"]
+    train = raw.train_images
     assert train.shape == (5, 3, 32, 32)
     # the format: label, then 1024 bytes of red, green, blue, each row by row
     assert int(train[4, 1, 2, 3]) == records[4, 1 + 1024 + 2 * 32 + 3]
-    assert raw.tensors["test_labels"].tolist() == records[5:, 0].tolist()
-    assert raw.class_names == list(CIFAR_CLASSES)
-    assert read_folder(tmp_path, 16).tensors["test_images"].shape == (2, 3, 16, 16)
+    assert raw.test_labels.tolist() == records[5:, 0].tolist()
+    assert raw.class_names == CIFAR_CLASSES
+    assert read_folder(tmp_path, 16).test_images.shape == (2, 3, 16, 16)
 
 
 def test_images_are_resized_where_a_size_is_given(tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_images_are_resized_where_a_size_is_given(tmp_path: Path) -> None:
             Image.fromarray(picture, "L").save(tmp_path / split / label / "0.png")
     raw = read_folder(tmp_path, 6)
     for split in ("train", "test"):
-        assert raw.tensors[f"{split}_images"].shape == (2, 3, 6, 6)
-        assert (raw.tensors[f"{split}_images"] == 120).all(), "grey becomes the same colour"
+        assert raw.tensors()[f"{split}_images"].shape == (2, 3, 6, 6)
+        assert (raw.tensors()[f"{split}_images"] == 120).all(), "grey becomes the same colour"
 
 
 def test_real_cifar10_decodes_to_what_pillow_sees(cifar10_folder: Path, tmp_path: Path) -> None:
@@ -98,13 +98,11 @@ def test_real_cifar10_decodes_to_what_pillow_sees(cifar10_folder: Path, tmp_path
         rows = pq.read_table(file).slice(0, 50)
         pq.write_table(rows, tmp_path / f"{split}-0.parquet")
     raw = read_folder(tmp_path, None)
-    assert raw.class_names == list(CIFAR_CLASSES)
+    assert raw.class_names == CIFAR_CLASSES
     for row, cell in enumerate(pq.read_table(tmp_path / "train-0.parquet")["img"].to_pylist()):
         with Image.open(io.BytesIO(cell["bytes"])) as image:
             expected = np.asarray(image.convert("RGB"))
-        np.testing.assert_array_equal(
-            raw.tensors["train_images"][row].permute(1, 2, 0).numpy(), expected
-        )
+        np.testing.assert_array_equal(raw.train_images[row].permute(1, 2, 0).numpy(), expected)
 
 
 def truncate(file: Path) -> None:
@@ -136,17 +134,20 @@ def first_image(value: Any) -> Callable[[pa.Table], pa.Table]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda d: truncate(d / "train-00000-of-00001.parquet"), "train-00000.*: not a parquet"),
-        (lambda d: (d / "test-00000-of-00001.parquet").unlink(), "there are no test images"),
-        (lambda d: (d / "train-00000-of-00001.parquet").unlink(), "there are no training images"),
+        (
+            lambda d: truncate(d / "train-00000-of-00001.parquet"),
+            "train-00000.*: cannot be read as a parquet",
+        ),
+        (lambda d: (d / "test-00000-of-00001.parquet").unlink(), "no test images"),
+        (lambda d: (d / "train-00000-of-00001.parquet").unlink(), "no training images"),
         (lambda d: rewrite(d, lambda t: t.drop(["img"])), "train-.* needs a column `img`"),
         (lambda d: rewrite(d, lambda t: t.drop(["label"])), "needs .* a column `label`"),
         (lambda d: rewrite(d, lambda t: t.slice(0, 0)), "train-.*: the table has no rows"),
         (lambda d: rewrite(d, labelled([9])), "train-.*: row 0: the label must be from 0 to 2"),
         (lambda d: rewrite(d, labelled([0, -1])), "row 1: the label must be from 0 to 2"),
         (lambda d: rewrite(d, labelled([0, 1, None])), "row 2: the label .* is None"),
-        (lambda d: rewrite(d, first_image(b"no")), "train-.*: row 0: not an image"),
-        (lambda d: rewrite(d, first_image(None)), "train-.*: row 0: not an image"),
+        (lambda d: rewrite(d, first_image(b"no")), "train-.*: row 0: cannot be decoded"),
+        (lambda d: rewrite(d, first_image(None)), "train-.*: row 0: cannot be decoded"),
         (
             lambda d: rewrite(d, lambda t: t.set_column(1, "label", pa.array(["x"] * len(t)))),
             "column `label` must hold whole numbers",
@@ -177,43 +178,43 @@ def test_labels_without_names_are_checked_too(
 
 
 def test_no_folder_no_images_or_pickles_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere: no such folder; give --data"):
+    with pytest.raises(DataError, match="nowhere: no such folder; the data folder"):
         read_folder(tmp_path / "nowhere", None)
-    with pytest.raises(DataError, match="the folder is empty; give --data"):
+    with pytest.raises(DataError, match="the folder is empty; the data folder"):
         read_folder(tmp_path, None)
     (tmp_path / "notes.txt").write_text("no images")
     with pytest.raises(DataError, match=r"no images found; expected train-\*\.parquet"):
         read_folder(tmp_path, None)
     (tmp_path / "data_batch_1").write_bytes(b"pickle")
-    with pytest.raises(DataError, match=r"pickled batches.* take the binary version"):
+    with pytest.raises(DataError, match=r"pickled batches.* use the binary version"):
         read_folder(tmp_path, None)
 
 
 def test_a_batch_cut_short_is_named(tmp_path: Path) -> None:
     for name, size in (("data_batch_1.bin", 3073 * 2 - 1), ("test_batch.bin", 3073)):
         np.zeros(size, np.uint8).tofile(tmp_path / name)
-    with pytest.raises(DataError, match=r"data_batch_1\.bin: 6145 bytes are no whole number"):
+    with pytest.raises(DataError, match=r"data_batch_1\.bin: 6145 bytes are not a multiple"):
         read_folder(tmp_path, None)
 
 
 def test_a_truncated_image_file_is_named(pictures: Pictures, tmp_path: Path) -> None:
     pictures.folders(tmp_path)
     truncate(tmp_path / "train" / "dog" / "004.png")
-    with pytest.raises(DataError, match=r"004\.png: not an image that can be decoded"):
+    with pytest.raises(DataError, match=r"004\.png: cannot be decoded as an image"):
         read_folder(tmp_path, None)
 
 
 def test_images_of_different_sizes_need_a_size(pictures: Pictures, tmp_path: Path) -> None:
     pictures.folders(tmp_path)
     Image.new("RGB", (5, 9)).save(tmp_path / "train" / "emu" / "005.png")
-    with pytest.raises(DataError, match=r"005\.png: 5 x 9 pixels where the first .* 8 x 8; give"):
+    with pytest.raises(DataError, match=r"005\.png: has 5 x 9 pixels, but the first .* 8 x 8; set"):
         read_folder(tmp_path, None)
-    assert read_folder(tmp_path, 8).tensors["train_images"].shape == (12, 3, 8, 8)
+    assert read_folder(tmp_path, 8).train_images.shape == (12, 3, 8, 8)
 
 
 def test_a_class_without_training_images_is_named(pictures: Pictures, tmp_path: Path) -> None:
     pictures.folders(tmp_path)
     (tmp_path / "test" / "yak").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "test" / "yak" / "0.png")
-    with pytest.raises(DataError, match="yak: a class without training images"):
+    with pytest.raises(DataError, match="yak: the class has no training images"):
         read_folder(tmp_path, None)

@@ -141,7 +141,7 @@ WRONG = {
     "images of other size": (
         ('source = "stripes"', 'source = "stripes"\nsize = 12'),
         "\nir.register_dataset('stripes')(lambda folder, size: stripes(folder, None))\n",
-        "train_images: must be 12 x 12, the size asked for, but are 8 x 8",
+        "train_images: must be 12 x 12, the requested size, but are 8 x 8",
     ),
     "arrays": (
         ("", ""),
@@ -155,7 +155,7 @@ WRONG = {
     ),
     "no images": (
         ("", ""), "\nir.register_dataset('stripes')(lambda folder, size: 3)\n",
-        "must give LabelledImages, but gave int",
+        "must return LabelledImages, but returned int",
     ),
     "float images": (
         ("", ""),
