@@ -1,4 +1,4 @@
-"""Networks as files for devices: packed, ONNX, safetensors, with a model card."""
+"""Networks as files for devices: packed, ONNX or safetensors, each with a model card."""
 
 import lazy_loader
 

@@ -21,12 +21,12 @@ from ir2search.space import Candidate, build
 
 @dataclass
 class Description:
-    """What `ir2search.runtime.packed.write_packed` takes.
+    """A graph that is being built, in the form that `ir2search.runtime.write_packed` takes.
 
     Attributes:
-        image: (channels, height, width).
-        nodes: operations in order, as JSON has them.
-        tensors: by name: bits as uint8, numbers as float32.
+        image: (channels, height, width) of an image.
+        nodes: operations in order, in values that JSON can hold.
+        tensors: by name; bits are uint8, numbers float32.
     """
 
     image: tuple[int, int, int]
@@ -37,7 +37,7 @@ class Description:
         self, op: str, inputs: list[int], name: str, tensors: dict[str, Array] | None = None,
         **numbers: Any,
     ) -> int:  # fmt: skip
-        """Append an operation; gives the number of its value."""
+        """Append an operation; returns the number of its value."""
         node: dict[str, Any] = {"op": op, "inputs": inputs, "name": name}
         if numbers:
             node["numbers"] = numbers
@@ -48,23 +48,23 @@ class Description:
         return len(self.nodes)
 
     def as_dict(self) -> dict[str, Any]:
-        """The graph in values that JSON can hold."""
+        """Image and nodes, in values that JSON can hold."""
         return {"image": list(self.image), "nodes": self.nodes}
 
     def graph(self) -> Graph:
-        """The graph, checked."""
+        """The graph, with all shapes checked."""
         return check_graph(self.as_dict(), self.tensors)
 
 
 def describe(network: nn.Module, image: tuple[int, int, int]) -> Description:
-    """A network, in evaluation mode, as operations.
+    """The operations of a network in evaluation mode.
 
     Args:
-        network: of any family whose parts are this package's, or a sequence of such parts.
+        network: built of this package's layers, or a sequence of such layers.
         image: (channels, height, width) of an image.
 
     Raises:
-        CandidateError: it has a part that no packed file can hold.
+        CandidateError: a layer cannot be exported.
     """
     found = Description(image)
     _walk(found, network, 0, "")
@@ -72,10 +72,10 @@ def describe(network: nn.Module, image: tuple[int, int, int]) -> Description:
 
 
 def candidate_graph(candidate: Candidate) -> Graph:
-    """What the engine runs of a candidate, with weights as they are before any training.
+    """The graph of a candidate for the runtime, with the weights that it has before training.
 
     Raises:
-        CandidateError: it has a part that no packed file can hold.
+        CandidateError: a layer cannot be exported.
     """
     return describe(build(candidate).eval(), candidate.image).graph()
 
@@ -93,7 +93,7 @@ def _network(to: Description, network: TappedNetwork, x: int, name: str) -> int:
 
 
 def _last_sides(network: TappedNetwork, image: tuple[int, int, int]) -> tuple[int, int]:
-    """Height and width of the last maps."""
+    """Height and width of the last feature maps."""
     was_training = network.training
     with torch.no_grad():
         like = next(network.parameters())
@@ -126,8 +126,7 @@ def _walk(to: Description, module: nn.Module, x: int, name: str) -> int:
         if type(module) is kind or (kind is nn.Sequential and isinstance(module, kind)):
             return walk(to, module, x, name)
     raise CandidateError(
-        f"{name}: a {type(module).__name__} cannot be exported; build the network of the parts "
-        "that this package has"
+        f"{name}: a {type(module).__name__} cannot be exported; use the layers of this package"
     )
 
 
@@ -144,12 +143,12 @@ def _residual_unit(to: Description, module: Any, x: int, name: str) -> int:
             "subsample", [x], f"{name}.shortcut", stride=module.stride,
             before=module.new_channels // 2, outputs=module.bn.num_features,
         )  # fmt: skip
-    return _finished(to, module.conv, module.bn, module.activation, x, shortcut, name)
+    return _norm_add_activation(to, module.conv, module.bn, module.activation, x, shortcut, name)
 
 
 def _bireal_unit(to: Description, module: Any, x: int, name: str) -> int:
     shortcut = _walk(to, module.shortcut, x, f"{name}.shortcut")
-    return _finished(to, module.conv, module.bn, module.activation, x, shortcut, name)
+    return _norm_add_activation(to, module.conv, module.bn, module.activation, x, shortcut, name)
 
 
 def _basic_block(to: Description, module: Any, x: int, name: str) -> int:
@@ -157,12 +156,12 @@ def _basic_block(to: Description, module: Any, x: int, name: str) -> int:
     inner = _walk(to, module.conv1, x, f"{name}.conv1")
     inner = _walk(to, module.bn1, inner, f"{name}.bn1")
     inner = _walk(to, module.activation1, inner, f"{name}.activation1")
-    return _finished(
+    return _norm_add_activation(
         to, module.conv2, module.bn2, module.activation2, inner, shortcut, name, "conv2"
     )
 
 
-def _finished(
+def _norm_add_activation(
     to: Description, conv: nn.Module, norm: nn.Module, activation: nn.Module, x: int,
     shortcut: int, name: str, part: str = "conv",
 ) -> int:  # fmt: skip
@@ -201,8 +200,10 @@ def _conv(to: Description, module: Any, x: int, name: str) -> int:
 
 def _norm(to: Description, module: Any, x: int, name: str) -> int:
     if module.running_mean is None or module.weight is None:
-        raise CandidateError(f"{name}: a BatchNorm without statistics or weights of its own")
-    # x * scale + shift, rounded as the training graph rounds
+        raise CandidateError(
+            f"{name}: a BatchNorm without running statistics or weights cannot be exported"
+        )
+    # x * scale + shift, with the roundings of the training graph
     variance = _numbers(module.running_var) + np.float32(module.eps)
     scale = _numbers(module.weight) * (np.float32(1) / np.sqrt(variance))
     shift = _numbers(module.bias) - _numbers(module.running_mean) * scale
@@ -211,7 +212,7 @@ def _norm(to: Description, module: Any, x: int, name: str) -> int:
 
 def _hardtanh(to: Description, module: Any, x: int, name: str) -> int:
     if (module.min_val, module.max_val) != (-1, 1):
-        raise CandidateError(f"{name}: a Hardtanh other than from -1 to 1 cannot be exported")
+        raise CandidateError(f"{name}: only a Hardtanh from -1 to 1 can be exported")
     return to.add("hardtanh", [x], name)
 
 
@@ -279,7 +280,7 @@ def _window(module: Any) -> dict[str, int]:
 
 
 def _side(value: Any) -> int:
-    """A number that counts for both axes."""
+    """A size that is the same for both axes."""
     one, other = value if isinstance(value, tuple) else (value, value)
     if one != other:
         raise CandidateError(f"windows must be square, but got {one} x {other}")
@@ -291,6 +292,6 @@ def _numbers(tensor: Tensor) -> Array:
 
 
 def _bits(signs: Tensor) -> Array:
-    """(outputs, inputs, k, k) of +1 and -1 as bits, see `ir2search.runtime.packed`."""
+    """(outputs, inputs, k, k) of +1 and -1 as bits, in the order of `ir2search.runtime.packed`."""
     ones = (signs.cpu().numpy() > 0).transpose(0, 2, 3, 1)
     return np.packbits(ones.ravel(), bitorder="little")

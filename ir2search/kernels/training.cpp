@@ -1,13 +1,14 @@
-// The training step of a binary network on a CPU: convolutions of signs and what lies between them.
+// The training step of a binary network on a CPU: convolutions of signs, and the operations between
+// them.
 //
-// Feature maps are (N, C, H, W) float, dense. A convolution has k x k taps, a stride and a padding
-// of zeros, the same both ways.
+// Feature maps are (N, C, H, W) float, contiguous. A convolution has k x k taps, a stride and a
+// padding with zeros, both equal for rows and columns.
 //
-// One operand of each product is +1 or -1. Four products are therefore one of eight sums of the
-// other operand's four values, but for a sign: +-a +-b +-c +-d. The sums are made once and taken
-// from a table wherever the four signs occur, for every output and tap: a quarter of the
-// multiply-accumulates, exact in the same arithmetic (Arlazarov et al., "On economical construction
-// of the transitive closure of a directed graph", 1970: the "method of four Russians").
+// One operand of each product is +1 or -1. Four products therefore add up to one of eight sums of
+// the other operand's four values, up to a sign: +-a +-b +-c +-d. The sums are computed once. Every
+// output and tap reads them from a table, which takes a quarter of the multiply-accumulates and is
+// exact in the same arithmetic (Arlazarov et al., "On economical construction of the transitive
+// closure of a directed graph", 1970: the "method of four Russians").
 //
 // No sum depends on the number of threads.
 
@@ -55,7 +56,7 @@ struct Shape {  // of a convolution from (images, inputs, height, width)
     int64_t taps() const { return size * size; }
 };
 
-// A vector's memory from where a cache line starts
+// The memory of a vector, from the start of a cache line
 template <typename T> T *lined_up(std::vector<T> &values, int64_t count) {
     values.resize(count + 64 / sizeof(T));
     uintptr_t place = reinterpret_cast<uintptr_t>(values.data());
@@ -68,26 +69,26 @@ int64_t divided_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // Sums of maps with weights of +1 and -1: the convolution itself, and the gradient of its input
 // ---------------------------------------------------------------------------------------------
 
-// A sum from the table: where it starts, from the place of the output, and its sign.
+// A sum in the table: its offset from the place of the output, and its sign.
 template <typename T> struct Entry {
     int32_t offset;
     T sign;
 };
 
-// A map that is added up, as rows side by side in one line: `planes` of them for a strided
-// convolution (a plane for each place in a stride), each `rows` x `pitch` with its zeros.
+// A map that is summed, with its rows one after the other in a line. A strided convolution has a
+// plane for each position within a stride. A plane is `rows` x `pitch`, with its padding.
 struct Strip {
     int64_t rows, pitch, planes;
     int64_t plane() const { return rows * pitch; }
-    // with room for the last taps' zeros and for whole vectors
+    // with room for the zeros that the last taps read, and rounded up to whole vectors
     template <typename T> int64_t line(int64_t size) const {
         constexpr int64_t L = Lanes<T>::count;
         return divided_up(planes * plane() + size + L, L) * L;
     }
 };
 
-// acc[i] += sum over entries of sign * table[offset + i], for i in B vectors; U sums side by side
-// where B alone would wait for each addition.
+// acc[i] += sum over entries of sign * table[offset + i], for i in B vectors. U independent sums
+// hide the latency of the additions where B vectors alone would not.
 template <typename T, int B, int U>
 void add_block(T *acc, const T *table, const Entry<T> *entries, int64_t count) {
     using V = typename Lanes<T>::type;
@@ -116,7 +117,7 @@ void add_block(T *acc, const T *table, const Entry<T> *entries, int64_t count) {
     }
 }
 
-constexpr int MOST = 12;  // vectors of sums that registers hold
+constexpr int MOST = 12;  // vectors of sums that fit in registers
 
 template <typename T, int B = MOST>
 void add_some(int64_t vectors, T *acc, const T *table, const Entry<T> *entries, int64_t count) {
@@ -138,9 +139,9 @@ void add_all(T *acc, int64_t length, const T *table, const Entry<T> *entries, in
 }
 
 constexpr int64_t SUMS = 8;      // a +-b +-c +-d
-constexpr int64_t NEAR = 24000;  // bytes of a table that the nearest cache holds
+constexpr int64_t NEAR = 24000;  // bytes of a table that fit in the first-level cache
 
-// The eight sums of four lines, `length` apart, one after the other.
+// The eight sums of four lines that lie `length` apart, written one after the other.
 template <typename T> void make_sums(const T *lines, int64_t length, T *table) {
     constexpr int L = Lanes<T>::count;
     for (int64_t i = 0; i < length; i += L) {
@@ -160,21 +161,21 @@ template <typename T> void make_sums(const T *lines, int64_t length, T *table) {
 }
 
 struct Tap {
-    int64_t place;   // in a strip's line, from the place of the output
-    int64_t weight;  // which of the k x k
+    int64_t place;   // offset in the line of a strip from the place of the output
+    int64_t weight;  // index in the k x k kernel
 };
 
-// One sum: `sources` maps, four at a time, into `targets` maps, each of `phases` parts that take
-// different taps.
+// Sums over `sources` maps, four at a time, for `targets` maps. A target has `phases` parts, each
+// with its own taps.
 template <typename T> struct Sum {
     Strip strip;
-    int64_t sources, targets, length;  // `length` outputs in a strip's line
-    int64_t line;                      // values of a strip's line
+    int64_t sources, targets, length;  // `length` outputs in the line of a strip
+    int64_t line;                      // values in the line of a strip
     std::vector<std::vector<Tap>> phases;
-    std::vector<Entry<T>> entries;     // by chunk of groups, target, phase, group, tap
+    std::vector<Entry<T>> entries;     // by chunk of groups, target, phase, group and tap
     int64_t groups, chunk;
 
-    // sign_of(target, source, weight) is whether that weight is +1
+    // sign_of(target, source, weight) gives whether that weight is +1
     template <typename Sign> void prepare(Sign sign_of) {
         groups = divided_up(sources, 4);
         int64_t bytes = SUMS * line * int64_t(sizeof(T));
@@ -199,11 +200,11 @@ template <typename T> struct Sum {
                         }
     }
 
-    int64_t stretch() const {  // between the results of two phases
+    int64_t stretch() const {  // from the results of a phase to those of the next
         return divided_up(length, Lanes<T>::count) * Lanes<T>::count;
     }
 
-    // fill(source, line) writes a map into a strip's line, whose zeros stand
+    // fill(source, line) writes a map into the line of a strip, whose padding is 0 already
     template <typename Fill> void run(Fill fill, T *results) const {
         thread_local std::vector<T> near_lines, near_table;
         T *lines = lined_up(near_lines, 4 * line);
@@ -246,7 +247,7 @@ void convolve(const float *x, const float *signs, Y *y, const Shape &shape, int 
     using T = int16_t;
     const int64_t stride = shape.stride, size = shape.size, padding = shape.padding;
     const int64_t rows = shape.rows(), columns = shape.columns();
-    int64_t right = columns - 1 + size - padding - shape.width;  // zeros, where the stride is 1
+    int64_t right = columns - 1 + size - padding - shape.width;  // padding, for a stride of 1
     int64_t shared = stride == 1 ? std::clamp<int64_t>(right, 0, padding) : 0;
     Sum<T> sum;
     sum.sources = shape.inputs;
@@ -313,7 +314,7 @@ enum Estimator { POLYNOMIAL = 0, STRAIGHT_THROUGH = 1, TANH = 2 };
 struct Slope {  // surrogate gradient of the sign
     int estimator;
     float sharpness;
-    // out = slope(x) * gradient, with every `step`-th of `out` and `x`, and what is added to it
+    // out = slope(x) * gradient + added, for every `step`-th value of `out`, `x` and `added`
     void apply(const float *x, const float *gradient, const float *added, float *out,
                int64_t count, int64_t step) const {
         auto polynomial = [](float value) {
@@ -349,13 +350,13 @@ struct Slope {  // surrogate gradient of the sign
     }
 };
 
-// Gradient of the convolution's input x through its sign, and what is added to it. Places of x fall
-// into stride x stride phases by the taps that reach them.
+// The gradient of the convolution's input x through its sign, plus an added map. The places of x
+// fall into stride x stride phases, by the taps that reach them.
 class InputGradient {
   public:
     InputGradient(const float *signs, const Shape &shape, const Slope &slope)
         : shape(shape), slope(slope), reach((shape.size - 1) / shape.stride),
-          // a place u of the padded input is stride * a + phase; so many places a there are
+          // a place of the padded input is stride * a + phase; the number of values of a
           down(divided_up(shape.height + shape.padding, shape.stride)),
           nothing(shape.columns(), 0.f) {
         const int64_t stride = shape.stride, size = shape.size;
@@ -383,7 +384,8 @@ class InputGradient {
         });
     }
 
-    // Of one image: gradient (outputs, rows, columns); x, added (or null) and out like its input
+    // For one image. gradient is (outputs, rows, columns); x, added (or null) and out have the
+    // shape of the input.
     void run(const float *gradient, const float *x, const float *added, float *out) const {
         for (int64_t top = 0; top < down; top += height) strip(gradient, x, added, out, top);
     }
@@ -420,7 +422,7 @@ class InputGradient {
                     put(result, x, added, out, input, top, fy, fx);
     }
 
-    // One phase of a strip onto its places
+    // Write the results of one phase of a strip to their places
     void put(const float *result, const float *x, const float *added, float *out, int64_t input,
              int64_t top, int64_t fy, int64_t fx) const {
         const int64_t stride = shape.stride, padding = shape.padding;
@@ -438,10 +440,11 @@ class InputGradient {
 };
 
 // ---------------------------------------------------------------------------------------------
-// Gradient of the weights: sums of the gradient with signs of the input
+// Gradient of the weights: sums of the gradient, with the signs of the input
 // ---------------------------------------------------------------------------------------------
 
-// Signs of an image's maps in bits, +1 as 1: rows with their padding (0), by place in a stride.
+// The signs of the maps of an image as bits, 1 for +1. Rows have their padding (0), and are split
+// by position within a stride.
 class Bits {
   public:
     const int64_t rows, stride, bytes;
@@ -493,7 +496,7 @@ class Bits {
     }
 };
 
-// Where the bits of a place lie in a row of `Bits`
+// Where the bits of a column start in a row of `Bits`
 struct Place {
     int64_t byte, bit;
     Place(const Bits &bits, int64_t column)
@@ -501,9 +504,9 @@ struct Place {
           bit(column / bits.stride & 7) {}
 };
 
-constexpr int64_t COLUMNS = 32, GROUPS = 8;  // of a segment: outputs in a row; fours in all
+constexpr int64_t COLUMNS = 32, GROUPS = 8;  // of a segment: outputs in a row; groups of four
 
-// One segment of an image's gradient: rows [top, top + rows) x columns [left, left + columns).
+// A segment of the gradient of an image: rows [top, top + rows), columns [left, left + columns).
 struct Segment {
     int64_t top, left, rows, columns;
     int64_t groups() const { return divided_up(columns, 4); }
@@ -520,7 +523,7 @@ std::vector<Segment> segments_of(int64_t rows, int64_t columns) {
     return result;
 }
 
-// The weights' gradient, summed up image by image.
+// The gradient of the weights, summed image by image.
 class WeightGradient {
   public:
     WeightGradient(const Shape &shape)
@@ -533,7 +536,7 @@ class WeightGradient {
         std::fill(sums, sums + count, 0.f);
     }
 
-    // Add images: their gradients (outputs, rows, columns) and signs, one after the other
+    // Add the gradients (outputs, rows, columns) and signs of images, one after the other
     void add(const float *gradients, const std::vector<Bits> &signs, int64_t images) {
         for (int64_t part = 0; part < across; ++part)
             for (int64_t image = 0; image < images; ++image) {
@@ -546,7 +549,7 @@ class WeightGradient {
             }
     }
 
-    // The sum so far of a weight (output, input, tap)
+    // The current sum of the weight (output, input, tap)
     double at(int64_t output, int64_t input, int64_t tap) const {
         int64_t row = (output / width * shape.inputs + input) * shape.taps() + tap;
         return sums[row * width + output % width] + outside[tap * shape.outputs + output];
@@ -556,7 +559,7 @@ class WeightGradient {
     static constexpr int L = Lanes<float>::count;
     const Shape &shape;
     const std::vector<Segment> segments;
-    const int64_t width, across;  // outputs at a time; so often
+    const int64_t width, across;  // outputs at a time; number of such parts
     std::vector<float> memory;
     float *sums;                  // (across, inputs, taps, width)
     std::vector<double> outside;  // (taps, outputs), see add_outside
@@ -591,7 +594,7 @@ class WeightGradient {
         }
     }
 
-    // Signs of a segment for one tap, four bits for each of its fours; rows start inside a byte
+    // The signs of a segment for one tap, four bits for each group; rows can start inside a byte
     uint32_t signs_of(const uint8_t *row, int64_t bit, const Segment &segment,
                       const Bits &bits) const {
         const int64_t bits_wide = 4 * segment.groups();
@@ -606,7 +609,7 @@ class WeightGradient {
         return uint32_t(all);
     }
 
-    // sum += what the table has for each four's signs; COUNT fours, or where that is 0 so many
+    // sum += the entry of the table for the signs of each group; `fours` groups if COUNT is 0
     template <int VECTORS, int64_t COUNT>
     static void add_sums(uint32_t signs, int64_t fours, const float *table, float *sum) {
         using V = Lanes<float>::type;
@@ -633,7 +636,7 @@ class WeightGradient {
         for (int v = 0; v < VECTORS; ++v) store(sum + v * L, even[v] + odd[v]);
     }
 
-    // The sixteen sums +-a +-b +-c +-d of every four places of a segment
+    // The sixteen sums +-a +-b +-c +-d of each group of four places of a segment
     template <int VECTORS>
     void make_table(const float *gradient, int64_t output, const Segment &segment,
                     float *table) const {
@@ -659,7 +662,7 @@ class WeightGradient {
         }
     }
 
-    // values[column][output], with zeros where there is none
+    // values[column][output], with zeros beyond the last column and output
     void transposed(const float *from, int64_t outputs, int64_t columns, int64_t wide,
                     float *values) const {
         const int64_t whole = divided_up(columns, 4) * 4;
@@ -668,7 +671,7 @@ class WeightGradient {
             for (int64_t c = 0; c < columns; ++c) values[c * wide + o] = from[o * plane() + c];
     }
 
-    // By tap, the places whose input lies outside of the image
+    // For each tap, the places whose input lies outside the image
     std::vector<std::vector<int64_t>> misses(int64_t places, int64_t length) const {
         std::vector<std::vector<int64_t>> result(shape.size);
         for (int64_t tap = 0; tap < shape.size; ++tap)
@@ -679,8 +682,8 @@ class WeightGradient {
         return result;
     }
 
-    // Bits hold padding as -1, where it is 0: give back what that took off each tap. Places whose
-    // tap falls outside lie in whole rows and whole columns; what is in both counts once.
+    // The bits count padding as -1, but it is 0: add the difference back for each tap. The places
+    // whose tap lies outside form whole rows and whole columns; places in both count once.
     void add_outside(const float *gradient) {
         const int64_t rows = shape.rows(), columns = shape.columns(), size = shape.size;
         for (int64_t output = 0; output < shape.outputs; ++output)
@@ -704,13 +707,13 @@ class WeightGradient {
     }
 };
 
-constexpr int64_t IN_CACHE = 1 << 18;  // bytes of gradients that are worked on at a time
-constexpr int64_t IN_MEMORY = 1 << 25;  // bytes of weights' gradients that are summed apart
+constexpr int64_t IN_CACHE = 1 << 18;  // bytes of gradients that are processed at a time
+constexpr int64_t IN_MEMORY = 1 << 25;  // bytes of separate sums of the gradient of the weights
 
-// Gradients of the convolution's input and weights, either of them null where it is not wanted.
-// source(image, to) writes an image's gradient of the output; added(image, to) gives what is added
-// to the gradient of its input, or null. Images fall into a fixed number of splits, whose sums are
-// added up at last.
+// The gradients of the convolution's input and weights; null for a gradient that is not needed.
+// source(image, to) writes the gradient of the output of an image. added(image, to) gives a map to
+// add to the gradient of its input, or null. Images are divided into a fixed number of splits. The
+// sums of the splits are added at the end.
 template <typename Source, typename Added>
 void convolution_backward(Source source, Added added, const float *signs, const float *x,
                           float *x_gradient, float *signs_gradient, const Shape &shape,
@@ -724,7 +727,7 @@ void convolution_backward(Source source, Added added, const float *signs, const 
     splits = std::min(splits, shape.images);
     const InputGradient of_input(signs, shape, slope);
     std::vector<WeightGradient> of_weights;
-    of_weights.reserve(splits);  // they hold pointers into themselves
+    of_weights.reserve(splits);  // they must not move: they hold pointers into themselves
     for (int64_t split = 0; split < splits; ++split) of_weights.emplace_back(shape);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t split = 0; split < splits; ++split) {
@@ -761,7 +764,7 @@ void convolution_backward(Source source, Added added, const float *signs, const 
 // BatchNorm, sum and Hardtanh
 // ---------------------------------------------------------------------------------------------
 
-constexpr int64_t STRETCH = 2048;  // values whose sums are held in float
+constexpr int64_t STRETCH = 2048;  // values that are summed in float before a sum in double
 
 inline float clipped(float value) {  // NaN stays NaN
     return value < -1.f ? -1.f : (value > 1.f ? 1.f : value);
@@ -772,10 +775,10 @@ struct Maps {  // feature maps (images, channels, plane)
     double positions() const { return double(images) * double(plane); }
 };
 
-// What a BatchNorm learned, and what it found in a batch
+// The parameters of a BatchNorm, and the moments of a batch
 struct Norm {
     const float *weight, *bias;
-    float *mean, *inverse, *variance;  // inverse of the deviation
+    float *mean, *inverse, *variance;  // inverse: of the standard deviation
     float epsilon;
 };
 
@@ -783,7 +786,8 @@ template <typename Y>
 void find_moments(const Y *y, const Norm &norm, const Maps &maps, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t c = 0; c < maps.channels; ++c) {
-        const float pivot = float(y[c * maps.plane]);  // sums around it lose no digits to a mean
+        // sums of differences from a value lose no digits where the mean is large
+        const float pivot = float(y[c * maps.plane]);
         double sum = 0, square = 0;
         for (int64_t n = 0; n < maps.images; ++n) {
             const Y *values = y + (n * maps.channels + c) * maps.plane;
@@ -839,8 +843,9 @@ void norm_forward(const Y *y, const float *shortcut, const Norm &norm, float *ou
     }
 }
 
-// Of out = clip(norm(y) + shortcut): the gradient before the clipping, which is the shortcut's, and
-// that of y, which is of_inner * inner + of_y * (y - mean) + constant by channel.
+// The gradients of out = clip(norm(y) + shortcut). `inner` is the gradient before the clipping, and
+// that of the shortcut. The gradient of y is of_inner * inner + of_y * (y - mean) + constant, by
+// channel.
 template <typename Y> class NormBackward {
   public:
     NormBackward(const float *gradient, const float *out, const Y *y, const Norm &norm,
@@ -866,7 +871,7 @@ template <typename Y> class NormBackward {
         }
     }
 
-    // The gradient before the clipping, of one image
+    // The gradient before the clipping, for one image
     const float *inner(int64_t image, float *to) const {
         const int64_t count = maps.channels * maps.plane, place = image * count;
         if (!clip) return gradient + place;
@@ -875,7 +880,7 @@ template <typename Y> class NormBackward {
         return to;
     }
 
-    // The gradient of y, of one image
+    // The gradient of y, for one image
     void write(int64_t image, float *to) const {
         for (int64_t c = 0; c < maps.channels; ++c, to += maps.plane) {
             const int64_t place = (image * maps.channels + c) * maps.plane;
@@ -933,7 +938,7 @@ Shape shape_of(const int64_t *numbers) {
     return shape;
 }
 
-// `moments` are the batch's mean, inverse deviation and variance, (3, channels)
+// `moments` are mean, inverse standard deviation and variance of the batch, (3, channels)
 Norm norm_of(const float *weight, const float *bias, float *moments, int64_t channels,
              float epsilon) {
     return {weight, bias, moments, moments + channels, moments + 2 * channels, epsilon};
@@ -944,8 +949,8 @@ Norm norm_of(const float *weight, const float *bias, float *moments, int64_t cha
 // Shapes of convolutions are (images, inputs, height, width, outputs, size, stride, padding).
 extern "C" {
 
-// Let freed memory be used again and not be given back: feature maps come and go at every layer,
-// and the faults of fetching their pages anew were a tenth of a training step.
+// Keep freed memory in the process. Feature maps are allocated and freed at every layer, and page
+// faults for new memory took a tenth of a training step.
 void ir2_keep_memory() {
 #ifdef __GLIBC__
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
@@ -958,7 +963,7 @@ void ir2_convolve(const float *x, const float *signs, float *y, const int64_t *s
     convolve(x, signs, y, shape_of(shape), threads);
 }
 
-// Gradients that are not wanted are null.
+// Pass null for gradients that are not needed.
 void ir2_convolve_backward(const float *gradient, const float *signs, const float *x,
                            float *x_gradient, float *signs_gradient, const int64_t *numbers,
                            int estimator, float sharpness, int threads) {
@@ -979,7 +984,7 @@ void ir2_norm(const float *y, const float *shortcut, const float *weight, const 
                  {images, channels, plane}, clip, threads);
 }
 
-// `inner` is the shortcut's gradient, null where it is not wanted.
+// `inner` is the gradient of the shortcut, or null if it is not needed.
 void ir2_norm_backward(const float *gradient, const float *out, const float *y,
                        const float *weight, float *moments, float *inner, float *y_gradient,
                        float *weight_gradient, float *bias_gradient, int64_t images,
@@ -995,7 +1000,7 @@ void ir2_norm_backward(const float *gradient, const float *out, const float *y,
     }
 }
 
-// A convolution of signs, a BatchNorm, a shortcut and a clipping in one. y is the convolution's.
+// A convolution of signs, a BatchNorm, a shortcut and a clipping. y is the convolution's output.
 void ir2_unit(const float *x, const float *signs, const float *shortcut, const float *weight,
               const float *bias, int16_t *y, float *moments, float *out, const int64_t *numbers,
               float epsilon, int clip, int threads) {
@@ -1005,8 +1010,8 @@ void ir2_unit(const float *x, const float *signs, const float *shortcut, const f
                  {shape.images, shape.outputs, shape.rows() * shape.columns()}, clip, threads);
 }
 
-// `past` is whether x is its own shortcut, whose gradient is then part of x's; `inner` is that of
-// another shortcut. Gradients that are not wanted are null.
+// `past` says that x is also the shortcut, so that the shortcut's gradient is part of that of x;
+// `inner` is the gradient of another shortcut. Pass null for gradients that are not needed.
 void ir2_unit_backward(const float *gradient, const float *out, const int16_t *y, const float *x,
                        const float *signs, const float *weight, float *moments, float *inner,
                        float *x_gradient, float *signs_gradient, float *weight_gradient,

@@ -1,7 +1,7 @@
-"""Native kernels for training on a CPU: compiled once for a machine, at their first use.
+"""Native kernels for training on a CPU, compiled once for each machine at their first use.
 
-They need a C++ compiler with OpenMP. Where there is none, networks train with torch's own
-operations, several times slower, and a warning says so once.
+They need a C++ compiler with OpenMP. Without one, networks train with the operations of torch,
+which takes several times longer, and a warning is shown once.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _SIGNATURES: dict[str, Sequence[type]] = {
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The kernels, or None where they cannot be had here (with one warning)."""
+    """The kernels, or None and one warning if they cannot be compiled or loaded."""
     try:
-        loaded = ctypes.CDLL(str(_compiled()))
+        loaded = ctypes.CDLL(str(_compile()))
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "stderr", None) or str(error)
         warnings.warn(
-            "the fast kernels cannot be compiled, so that training is slower; install a C++ "
-            f"compiler with OpenMP ({reason.strip().splitlines()[0]})",
+            "the fast kernels could not be compiled, so training is slower; install a C++ compiler "
+            f"with OpenMP ({reason.strip().splitlines()[0]})",
             stacklevel=2,
         )
         return None
@@ -55,27 +55,27 @@ def library() -> ctypes.CDLL | None:
 
 
 def keep_memory() -> None:
-    """Have this process keep the memory that it frees, for the next feature maps."""
+    """Make this process keep the memory that it frees, and use it for the next feature maps."""
     kernels = library()
     if kernels is not None:
         kernels.ir2_keep_memory()
 
 
-def _compiled() -> Path:
-    """The shared library for this source, these flags and this CPU."""
+def _compile() -> Path:
+    """Compile the library for this source, these flags and this CPU, or find it in the cache."""
     compiler = os.environ.get("CXX") or next(filter(shutil.which, COMPILERS), None)
     if compiler is None:
-        raise OSError("there is none of " + ", ".join(COMPILERS))
+        raise OSError("none of " + ", ".join(COMPILERS) + " is installed")
     parts = (SOURCE.read_text(encoding="utf-8"), FLAGS, compiler, platform.machine(), _cpu())
     key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
     file = _cache_folder() / f"training-{key}.so"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
-            made = Path(scratch) / file.name
-            command = [compiler, *FLAGS, "-o", str(made), str(SOURCE)]
+            compiled = Path(scratch) / file.name
+            command = [compiler, *FLAGS, "-o", str(compiled), str(SOURCE)]
             subprocess.run(command, check=True, capture_output=True, text=True)
-            made.replace(file)
+            compiled.replace(file)
     return file
 
 
@@ -86,7 +86,7 @@ def _cache_folder() -> Path:
 
 @functools.cache
 def _cpu() -> str:
-    """What this CPU can do, in words: a library that is made for one may not run on another."""
+    """The instruction sets of this CPU; a library compiled for one CPU may not run on another."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line for line in lines if line.startswith(("flags", "Features")))

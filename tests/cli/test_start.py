@@ -85,7 +85,7 @@ def test_doctor_says_what_is_there(
     assert not (tmp_path / "runs").exists()
     assert all(finding.state != "wrong" for finding in findings)
     assert found(findings, "ray").state == "good"
-    monkeypatch.setattr(native, "_compiled", lambda: (_ for _ in ()).throw(OSError("no c++")))
+    monkeypatch.setattr(native, "_compile", lambda: (_ for _ in ()).throw(OSError("no c++")))
     native.library.cache_clear()
     try:
         kernels = found(examine(runs=tmp_path), "CPU kernels")

@@ -1,0 +1,76 @@
+"""What works, and what is said, where the packages of the extra ``export`` are not installed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ir2search as ir
+from ir2search.latency.other_runtimes import OTHER_RUNTIMES
+
+MISSING = ("numba", "llvmlite", "onnx", "onnxruntime")
+PROGRAM = f"""
+import json, sys
+sys.modules.update(dict.fromkeys({MISSING!r}))  # an import of them fails now
+
+import ir2search as ir
+
+folder, study, packed = sys.argv[1:]
+said = {{}}
+
+def expect_error(name, call):
+    try:
+        call()
+    except ir.IR2SearchError as error:
+        said[name] = str(error)
+
+ir.run(ir.load_study(study), folder, device="cpu")
+ir.cost(ir.Candidate())
+ir.status(folder)
+ir.write_report(folder)
+tiny = ir.Candidate(depth=8, width=0.25, image=(1, 8, 8))
+expect_error("safetensors", lambda: ir.export_trial(folder, "best", "safetensors"))
+expect_error("packed", lambda: ir.export_trial(folder, "best", "packed"))
+expect_error("onnx", lambda: ir.export_trial(folder, "best", "onnx"))
+expect_error("onnx_model", lambda: ir.onnx_model(ir.build(tiny).eval(), tiny.image))
+expect_error("load_packed", lambda: ir.load_packed(packed))
+for way in {tuple(OTHER_RUNTIMES)[:2]!r} + ("runtime",):
+    expect_error(way, lambda: ir.latency(tiny, ways=[way], seconds=0.01))
+print(json.dumps(said))
+"""
+
+
+@pytest.mark.timeout(120)
+def test_a_search_needs_none_of_them_and_the_rest_says_what_to_install(
+    finished_run: Path,
+    quick: dict[str, Any],
+    write_study: Callable[[dict[str, Any]], Path],
+    tmp_path: Path,
+) -> None:
+    packed = ir.export_trial(finished_run, "best", file=tmp_path / "best.packed").file
+    quick["trials"], quick["recipe"]["epochs"] = 1, 1
+    study = write_study(quick)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, tmp_path / "run", study, packed],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    advice = " is not installed; pip install 'ir2search[export]'"
+    assert said == {
+        "packed": f"numba{advice}",
+        "load_packed": f"numba{advice}",
+        "runtime": f"numba{advice}",
+        "onnx": f"onnx{advice}",
+        "onnx_model": f"onnx{advice}",
+        "onnxruntime": f"onnx{advice}",
+        "int8": f"onnx{advice}",
+    }

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ir2search.kernels import training
+
+
+@pytest.fixture
+def cold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """An empty cache folder, and no library in this process."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    training.library.cache_clear()
+    yield tmp_path / "ir2search"
+    training.library.cache_clear()
+
+
+def test_without_a_compiler_there_are_no_kernels_and_one_warning(
+    cold: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.warns(UserWarning, match=r"install a C\+\+ compiler with OpenMP \(none of c\+\+"):
+        assert training.library() is None
+    assert training.library() is None, "no second warning"
+    training.keep_memory()
+
+
+def test_a_compiler_that_fails_is_named_by_its_own_message(
+    cold: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = cold.parent / "compiler"
+    compiler.write_text("#!/bin/sh\necho 'fatal: no OpenMP' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    with pytest.warns(UserWarning, match="fatal: no OpenMP"):
+        assert training.library() is None
+    assert list(cold.iterdir()) == [], "nothing is left behind"
+
+
+def test_the_library_is_compiled_once_for_each_source_and_compiler(
+    cold: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compiler is a script that writes its name."""
+    for name in ("one", "two"):
+        compiler = cold.parent / name
+        compiler.write_text('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho $0 > "$2"\n')
+        compiler.chmod(0o755)
+        monkeypatch.setenv("CXX", str(compiler))
+        file = training._compile()
+        assert training._compile() == file
+        assert file.read_text().strip() == str(compiler)
+    assert len(list(cold.glob("training-*.so"))) == 2
