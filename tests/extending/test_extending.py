@@ -35,7 +35,7 @@ def test_all_four_work_from_search_to_analysis(
 ) -> None:
     done = ir2search("run", written(), "--device", "cpu", "--workers", "2")
     assert done.returncode == 0, done.stderr
-    assert "2 trained" in done.stdout
+    assert "2 of 2 candidates trained" in done.stdout
     folder = tmp_path / "runs" / "own"
     (tmp_path / "mine.py").unlink()  # the run has its own copy
     assert ir2search("cost", folder / "trials" / "0").returncode == 0
