@@ -116,8 +116,8 @@ def test_train_trains_one_network_and_goes_on_with_it(
     other = ir2search(*command[:2], "--epochs", "3", "--out", "own")
     assert other.returncode == 2
     assert other.stderr == (
-        "ir2search: own: was trained otherwise: epochs was 2 and now is 3; "
-        "choose another --out folder\n"
+        "ir2search: own: was trained with other settings: epochs was 2 and is now 3; "
+        "choose another folder\n"
     )
 
 
