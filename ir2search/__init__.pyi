@@ -16,6 +16,7 @@ from .information import analyze as analyze
 from .information import register_measure as register_measure
 from .latency import Latency as Latency
 from .latency import latency as latency
+from .latency import time_on_runtime as time_on_runtime
 from .models import Family as Family
 from .models import NetworkSpec as NetworkSpec
 from .models import TappedNetwork as TappedNetwork
