@@ -15,6 +15,7 @@ import typer
 
 from ir2search import text
 from ir2search.errors import InputError, IR2SearchError
+from ir2search.files import cache_folder
 
 FAILED, WRONG_INPUT, STOPPED = 1, 2, 130  # exit codes
 
@@ -74,10 +75,8 @@ def _described(error: BaseException) -> str:
 
 
 def _write_log(error: BaseException) -> Path | None:
-    """Write a traceback into the user's folder for logs; None if the folder cannot be written."""
-    from platformdirs import user_log_path
-
-    file = user_log_path("ir2search") / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    """Write a traceback into the user's cache; None if the folder cannot be written."""
+    file = cache_folder() / "log" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     command = " ".join(map(text.without_password, sys.argv))
     head = f"ir2search {version('ir2search')}, Python {platform.python_version()}\n{command}\n\n"
     try:

@@ -15,26 +15,26 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's folder for state, on Linux; `ir2search presets` fails unexpectedly."""
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache folder; `ir2search presets` fails unexpectedly."""
 
     def fail() -> Any:
         raise KeyError("missing\nsecond line")
 
     monkeypatch.setattr(survey, "survey_presets", fail)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return tmp_path / "state"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 def test_an_unexpected_error_is_one_sentence_that_names_a_log_file(
-    ir2search: Command, state: Path
+    ir2search: Command, cache: Path
 ) -> None:
     done = ir2search("presets", "--json")
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("ir2search: unexpected KeyError: ")
     assert done.stderr.count("\n") == 1
-    (log,) = state.rglob("*.log")
+    (log,) = cache.rglob("*.log")
     assert str(log) in done.stderr
     written = log.read_text()
     assert "ir2search presets --json" in written
@@ -44,7 +44,7 @@ def test_an_unexpected_error_is_one_sentence_that_names_a_log_file(
 
 @pytest.mark.parametrize("arguments", [("-v", "presets"), ("presets", "--verbose")])
 def test_verbose_shows_the_traceback(
-    ir2search: Command, state: Path, arguments: tuple[str, str]
+    ir2search: Command, cache: Path, arguments: tuple[str, str]
 ) -> None:
     done = ir2search(*arguments)
     assert done.returncode == 1
@@ -53,18 +53,18 @@ def test_verbose_shows_the_traceback(
 
 
 def test_without_a_folder_for_logs_the_sentence_names_the_option(
-    ir2search: Command, state: Path
+    ir2search: Command, cache: Path
 ) -> None:
-    state.touch()
+    cache.touch()
     done = ir2search("presets")
     assert done.returncode == 1
     assert done.stderr.endswith("; see --verbose\n")
 
 
-def test_an_input_error_writes_no_log(ir2search: Command, state: Path) -> None:
+def test_an_input_error_writes_no_log(ir2search: Command, cache: Path) -> None:
     done = ir2search("cost", "nowhere.json")
     assert done.returncode == 2
-    assert not state.exists()
+    assert not cache.exists()
 
 
 def test_verbose_shows_log_messages(ir2search: Command, finished_run: Path, tmp_path: Path) -> None:
