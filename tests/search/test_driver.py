@@ -7,12 +7,11 @@ from typing import Any
 import optuna
 import pandas as pd
 import pytest
+from replay import ReplayExecutor, replaying
 
 import ir2search as ir
-from ir2search.space import Candidate, build
+from ir2search.search.executors import ExecutorFactory
 from ir2search.study.schema import parse_study
-from ir2search.training import EpochResult, TrainingResult
-from ir2search.training.checkpoint import save_network
 
 
 def with_rungs(quick: dict[str, Any], **values: Any) -> dict[str, Any]:
@@ -20,8 +19,14 @@ def with_rungs(quick: dict[str, Any], **values: Any) -> dict[str, Any]:
     return {**quick, "recipe": recipe, "rungs": {"minimum": 1, "factor": 2}, **values}
 
 
-def start(values: dict[str, Any], folder: Path, observer: ir.RunObserver | None = None) -> None:
-    ir.run(parse_study(values, "a.toml"), folder, device="cpu", observer=observer)
+def start(
+    values: dict[str, Any],
+    folder: Path,
+    observer: ir.RunObserver | None = None,
+    executor: ExecutorFactory = ReplayExecutor,
+) -> None:
+    study = parse_study(values, "a.toml")
+    ir.run(study, folder, device="cpu", observer=observer, executor=executor)
 
 
 def test_the_best_go_on_and_the_others_are_stopped(quick: dict[str, Any], tmp_path: Path) -> None:
@@ -51,10 +56,10 @@ def test_the_best_go_on_and_the_others_are_stopped(quick: dict[str, Any], tmp_pa
 def test_a_trial_that_goes_on_is_trained_as_without_rungs(
     quick: dict[str, Any], tmp_path: Path
 ) -> None:
-    start(with_rungs(quick, trials=4), tmp_path / "rungs")
-    whole = with_rungs(quick, trials=4)
-    del whole["rungs"]
-    start(whole, tmp_path / "whole")
+    """With real trainings, which go on from a checkpoint."""
+    for name, values in (("rungs", with_rungs(quick)), ("whole", with_rungs(quick, rungs=None))):
+        values = {key: value for key, value in values.items() if value is not None} | {"trials": 4}
+        ir.run(parse_study(values, "a.toml"), tmp_path / name, device="cpu")
     columns = ["candidate_id", "accuracy", "best_epoch"]
     climbed, trained = (
         table[table["state"] == "trained"][columns].set_index("candidate_id")
@@ -100,17 +105,16 @@ def test_an_interrupted_study_with_rungs_ends_as_one_that_was_not(
 
 
 def test_a_candidate_that_is_dominated_at_full_accuracy_is_not_trained(
-    quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quick: dict[str, Any], tmp_path: Path
 ) -> None:
     trained: list[float] = []
 
-    def perfect(candidate: Candidate, recipe: object, data: object, folder: Path, **_: Any) -> Any:
+    def perfect(candidate: ir.Candidate, seed: int, epochs: int) -> list[float]:
         trained.append(ir.cost(candidate).ops)
-        save_network(build(candidate), folder / "best.safetensors")
-        return TrainingResult((EpochResult(1, 0.0, 1.0, 0.0, 0.1, 1.0),))
+        return [1.0] * epochs
 
-    monkeypatch.setattr("ir2search.search.executors.job.train", perfect)
-    start({**quick, "trials": 30, "sampler": "grid"}, tmp_path / "run")
+    values = {**quick, "trials": 30, "sampler": "grid"}
+    start(values, tmp_path / "run", executor=replaying(curve=perfect))
     assert all(later < earlier for earlier, later in itertools.pairwise(trained))
     table = ir.trials(tmp_path / "run")
     refused = table[table["state"] == "turned down"]

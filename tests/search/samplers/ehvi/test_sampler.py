@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from replay import ReplayExecutor
 
 import ir2search as ir
 from ir2search.search.latency_timer import LatencyTimer
@@ -147,7 +148,7 @@ def test_the_first_trial_and_the_front_are_trained_to_the_end(
     recipe = {**quick["recipe"], "epochs": 4}
     rungs = {"minimum": 1, "factor": 2}
     values = {**quick, "recipe": recipe, "rungs": rungs, "sampler": "ehvi", "trials": 6}
-    ir.run(parse_study(values, "a.toml"), tmp_path / "run", device="cpu")
+    ir.run(parse_study(values, "a.toml"), tmp_path / "run", executor=ReplayExecutor)
     table = ir.trials(tmp_path / "run")
     begun = table[table["state"].isin(["trained", "stopped"])]
     assert len(begun) == 6
@@ -161,7 +162,7 @@ def test_the_first_trial_and_the_front_are_trained_to_the_end(
 
 
 def start(values: dict[str, Any], folder: Path) -> pd.DataFrame:
-    ir.run(parse_study(values, "a.toml"), folder, device="cpu")
+    ir.run(parse_study(values, "a.toml"), folder, executor=ReplayExecutor)
     return ir.trials(folder).drop(columns="seconds")
 
 
