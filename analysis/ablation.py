@@ -1,10 +1,10 @@
 """Do restriction and recovery help?
 
 For every network that the runs trained: its accuracy on validation and test images, the share of
-pixels that restriction blanked in its last epoch, and its cost; with --out as ablation.csv, beside
-the learning curves as a table and a figure. With one seed a difference is one draw: networks whose
-threshold blanks nothing are trained alike but for the seed, so that how far they lie apart is how
-far seeds do.
+pixels that restriction blanked in its last epoch, and its cost. --out also writes ablation.csv,
+curves.csv with the learning curves, and a figure. With one seed, a difference may be chance.
+Networks whose threshold blanks nothing differ only in their seeds, so the spread of their
+accuracies is that of seeds.
 
     python analysis/ablation.py runs/cifar10-ablation runs/cifar10-restriction
         [--data FOLDER] [--out FOLDER]
@@ -13,35 +13,27 @@ far seeds do.
 from __future__ import annotations
 
 import argparse
-import json
+from dataclasses import asdict
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
 import ir2search as ir
-from ir2search.space import read_candidate
 from ir2search.training import accuracy
 
 
-def curve(run: Path, number: int) -> pd.DataFrame:
-    """A trial's learning curve, a row for an epoch."""
-    lines = (run / "trials" / str(number) / "curve.jsonl").read_text().splitlines()
-    return pd.DataFrame(map(json.loads, lines))
+def curve(run: ir.Run, number: int) -> pd.DataFrame:
+    """The learning curve of a trial, a row for each epoch."""
+    return pd.DataFrame(map(asdict, run.curve(number)))
 
 
-def ablation(run: Path, data: Path | None) -> pd.DataFrame:
-    """A row for each trained network, in the order of what is left out."""
-    source = ir.run_data(run, data)
+def ablation(run: ir.Run, data: Path | None) -> pd.DataFrame:
+    """A row for each trained network, sorted by what is left out."""
+    source = run.data(data)
     test = source.read_test()
-    table = ir.trials(run)
+    table = run.trials()
     table = table[table["state"] == "trained"].sort_values(["fusion", "threshold"])
-    tested = []
-    for number in table["number"]:
-        trial = run / "trials" / str(number)
-        candidate = read_candidate(trial / "candidate.json")
-        network = ir.load_network(candidate, trial / "best.safetensors")
-        tested.append(accuracy(network, source, test))
     return pd.DataFrame(
         {
             "run": run,
@@ -49,15 +41,15 @@ def ablation(run: Path, data: Path | None) -> pd.DataFrame:
             "recovery": table["fusion"],
             "threshold": table["threshold"],
             "validation": table["accuracy"],
-            "test": tested,
-            "blanked": [curve(run, n)["restricted_share"].iloc[-1] for n in table["number"]],
+            "test": [accuracy(run.network(n), source, test) for n in table["number"]],
+            "blanked": [run.curve(n)[-1].restricted_share for n in table["number"]],
             "ops": table["ops"].astype(int),
         }
     )
 
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:
-    """All learning curves, a row for an epoch."""
+    """All learning curves, a row for each epoch of each network."""
     return pd.concat(
         [
             curve(row.run, row.trial).assign(recovery=row.recovery, threshold=row.threshold)
@@ -67,7 +59,7 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, folder: Path) -> None:
-    """Validation accuracy by epoch: a colour for a threshold, a dash for recovery left out."""
+    """Validation accuracy by epoch: a colour for each threshold, dots without recovery."""
     figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
     thresholds = sorted(table["threshold"].unique())
     for row in table.itertuples():
@@ -87,15 +79,15 @@ def draw(table: pd.DataFrame, folder: Path) -> None:
 
 
 def main() -> None:
-    """Print the table of a run and draw its curves."""
+    """Print the table of the runs and draw their curves."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    table = pd.concat([ablation(run, arguments.data) for run in arguments.runs])
+    table = pd.concat([ablation(ir.Run.open(run), arguments.data) for run in arguments.runs])
     table = table.sort_values(["recovery", "threshold"], ignore_index=True)
-    shown = table.assign(run=table["run"].map(lambda run: run.name))
+    shown = table.assign(run=table["run"].map(lambda run: run.folder.name))
     shares = {name: (100 * table[name]).round(2) for name in ("validation", "test", "blanked")}
     print(shown.assign(**shares).to_string(index=False))
     if arguments.out:

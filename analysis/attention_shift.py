@@ -1,12 +1,15 @@
 """Does restriction move attention to where the full-precision twin looks, and at which thresholds?
 
-A trial's network is trained at several thresholds, its twin without restriction, each from several
-seeds by the run's recipe. How alike are their attention maps (as restriction itself takes them, of
-the last feature maps, and of each layer that can be tapped) on the same validation images? Printed
-for each threshold: pixels blanked, accuracy, Spearman's correlation with the twins' attention, and
-its difference to no restriction with a 95% interval over seeds (Welch). A difference whose interval
-has zero in it is none. Two twins' likeness says how much could be had. With --out also a table of
-every number and a figure.
+A trial's network is trained at several thresholds, and its twin without restriction, each from
+several seeds by the run's recipe. How similar are their attention maps on the same validation
+images? Compared are the attention of the last feature maps, which restriction uses, and that of
+each layer that can be tapped.
+
+Printed for each threshold: the share of pixels blanked, accuracy, Spearman's correlation with the
+attention of the twins, and its difference from the network without restriction with a 95% interval
+over seeds (Welch). If the interval includes zero, no difference is shown. The similarity of two
+twins is the most that restriction could reach. --out also writes a table of every number and a
+figure.
 
     python analysis/attention_shift.py runs/digits [--trial knee] [--thresholds 0.5,0.9,1]
         [--seeds 3] [--images 256] [--data FOLDER] [--out FOLDER]
@@ -29,10 +32,10 @@ from scipy import stats
 from torch import Tensor
 
 import ir2search as ir
-from ir2search.information.measures import spearman
+from ir2search.information import first_images
+from ir2search.information.map_measures import spearman
 from ir2search.models.network import TappedNetwork
 from ir2search.plots import save
-from ir2search.runs import Run
 from ir2search.training import accuracy
 
 Maps = dict[str, Tensor]
@@ -40,13 +43,13 @@ Maps = dict[str, Tensor]
 
 @torch.no_grad()
 def attention(network: TappedNetwork, images: Tensor) -> Maps:
-    """Attention maps (N, h, w) by layer, the last one's under ``"last"``."""
+    """Attention maps (N, h, w) by layer; those of the last feature maps are ``"last"``."""
     taps, last = network.eval().feature_maps(images)
     return {name: ir.attention_map(maps) for name, maps in (taps | {"last": last}).items()}
 
 
 def likeness(one: Maps, others: Iterable[Maps]) -> dict[str, float]:
-    """Spearman's correlation over pixels by layer, the mean over images and over the others."""
+    """Spearman's correlation over pixels by layer: the mean over images and over ``others``."""
     return {
         layer: float(np.mean([spearman(maps, other[layer]).nanmean() for other in others]))
         for layer, maps in one.items()
@@ -54,13 +57,15 @@ def likeness(one: Maps, others: Iterable[Maps]) -> dict[str, float]:
 
 
 def measured(
-    run: Path, trial: str, thresholds: list[float], seeds: int, count: int, data: Path | None
+    run: ir.Run, trial: str, thresholds: list[float], seeds: int, count: int, data: Path | None
 ) -> pd.DataFrame:
-    """A row for each threshold, seed and layer; the twin's, against its other seeds, at NaN."""
-    source = ir.run_data(run, data)
-    candidate = Run.open(run).candidate(Run.open(run).pick(trial))
-    chosen = torch.arange(min(count, len(source.validation)))
-    images = source.normalise(source.validation.take(chosen)[0])
+    """A row for each threshold, seed and layer.
+
+    A threshold of NaN stands for the twin, compared with its other seeds.
+    """
+    source = run.data(data)
+    candidate = run.candidate(run.pick(trial))
+    images, _ = first_images(source, source.validation, count).whole()
     twin = replace(candidate.twin(), threshold=0.0)
     twins = [
         attention(ir.train_variant(run, twin, source, further_seed=seed, device="cpu"), images)
@@ -88,7 +93,7 @@ def measured(
 
 
 def answer(table: pd.DataFrame) -> pd.DataFrame:
-    """By threshold: what the last layer's attention has gained in likeness, and whether it has."""
+    """By threshold: the gain in similarity of the last attention, and whether it is shown."""
     last = table[table["layer"] == "last"].dropna(subset="threshold")
     by_threshold = dict(iter(last.groupby("threshold")))
     unrestricted = by_threshold[0.0]["likeness"]
@@ -96,7 +101,7 @@ def answer(table: pd.DataFrame) -> pd.DataFrame:
     for threshold, rows in by_threshold.items():
         test = stats.ttest_ind(rows["likeness"], unrestricted, equal_var=False)
         low, high = test.confidence_interval() if len(rows) > 1 else (np.nan, np.nan)
-        moved = "towards the twin" if low > 0 else "away from it" if high < 0 else "none shown"
+        moved = "towards the twin" if low > 0 else "away from it" if high < 0 else "not shown"
         found.append(
             {
                 "threshold": threshold,
@@ -114,7 +119,7 @@ def answer(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def drawn(table: pd.DataFrame) -> Figure:
-    """Likeness to the twin by threshold, a line for a layer, its dots the seeds."""
+    """Similarity to the twin by threshold: a line for each layer, a dot for each seed."""
     figure = Figure(figsize=(5.2, 3.8))
     axis = figure.subplots()
     trained = table.dropna(subset="threshold")
@@ -132,7 +137,7 @@ def drawn(table: pd.DataFrame) -> Figure:
 
 
 def main() -> None:
-    """Print the answer for a run, and write it."""
+    """Print the answer for a run and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--trial", default="knee")
@@ -143,9 +148,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     thresholds = [float(value) for value in given.thresholds.split(",")]
-    table = measured(given.run, given.trial, thresholds, given.seeds, given.images, given.data)
-    number = Run.open(given.run).pick(given.trial)
-    print(f"trial {number}, {given.seeds} seeds, {given.images} images at most")
+    run = ir.Run.open(given.run)
+    table = measured(run, given.trial, thresholds, given.seeds, given.images, given.data)
+    print(f"trial {run.pick(given.trial)}, {given.seeds} seeds, at most {given.images} images")
     print(answer(table).round(3).to_string(index=False))
     twins = table[table["threshold"].isna() & (table["layer"] == "last")]["likeness"]
     print(f"two twins of different seeds: {twins.mean():.3f}")

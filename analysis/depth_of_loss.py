@@ -1,11 +1,13 @@
-"""Where along the depth is information lost, and does recovery mend it?
+"""At which depth is information lost, and does recovery restore it?
 
-A trial's network is trained with recovery and without, and so is its full-precision twin, each from
-several seeds by the run's recipe (a trial without recovery gets a compact one of all taps). Probes
-read every layer: usable information in bits about the label, see `ir2search.information.probes`,
-and its loss across each layer. Printed for each layer: bits, and the loss with its 95% interval
-over seeds (Student), or none where that has zero in it; and what recovery gives back at the end
-(Welch). With --out also a table of every number and a figure.
+A trial's network is trained with and without recovery, and so is its full-precision twin, each from
+several seeds by the run's recipe. If the trial has no recovery, a compact one of all taps is added.
+Probes read every layer: usable information about the label in bits, see
+`ir2search.information.probes`, and its loss across each layer.
+
+Printed for each layer: bits, and the loss with its 95% interval over seeds (Student), or "none" if
+the interval includes zero; then what recovery restores at the end of the network (Welch). --out
+also writes a table of every number and a figure.
 
     python analysis/depth_of_loss.py runs/digits [--trial knee] [--seeds 3] [--data FOLDER]
         [--out FOLDER]
@@ -20,18 +22,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 from scipy import stats
 
 import ir2search as ir
 from ir2search.data import ImageData
-from ir2search.information.chain import Chain
+from ir2search.information import Chain, first_images
 from ir2search.information.probes import pooled_features, probe
 from ir2search.models.families import FAMILIES
 from ir2search.models.network import TappedNetwork
 from ir2search.plots import save
-from ir2search.runs import Run
 from ir2search.space import Candidate
 
 FITTING, HELD_OUT, MEMORY = 2000, 512, 1024
@@ -39,7 +39,7 @@ LOOKS = {"recovery": ("C0", "-", "o"), "no recovery": ("C2", ":", "^"), "twin": 
 
 
 def networks(candidate: Candidate) -> dict[str, Candidate]:
-    """What is compared, by name."""
+    """The networks to compare, by name."""
     if not candidate.taps:
         taps = FAMILIES[candidate.backbone].taps
         candidate = replace(candidate, taps=tuple(taps), fusion="compact", fusion_ratio=4)
@@ -52,22 +52,22 @@ def networks(candidate: Candidate) -> dict[str, Candidate]:
 
 def usable_bits(network: TappedNetwork, data: ImageData) -> dict[str, float]:
     """Bits about the label by layer, in order of depth."""
-    features, labels = [], []
-    for split, count in ((data.train, FITTING), (data.validation, HELD_OUT)):
-        images, known = split.take(torch.arange(min(count, len(split))))
-        features.append(
-            pooled_features(network, data.normalise(images), Chain(network).cuts, MEMORY)
-        )
-        labels.append(known.numpy())
+    fitting = first_images(data, data.train, FITTING)
+    held_out = first_images(data, data.validation, HELD_OUT)
+    features = [
+        pooled_features(network, images, Chain(network).cuts, MEMORY)
+        for images in (fitting, held_out)
+    ]
+    labels = [images.labels.numpy() for images in (fitting, held_out)]
     found = probe(features[0], labels[0], features[1], labels[1], seed=0)
     return {one.layer: float(np.nanmean(one.bits)) for one in found}
 
 
-def measured(run: Path, trial: str, seeds: int, data: Path | None) -> pd.DataFrame:
+def measured(run: ir.Run, trial: str, seeds: int, data: Path | None) -> pd.DataFrame:
     """A row for each network, seed and layer, with ``bits`` and ``loss`` in bits."""
-    source = ir.run_data(run, data)
+    source = run.data(data)
     rows = []
-    for name, variant in networks(Run.open(run).candidate(Run.open(run).pick(trial))).items():
+    for name, variant in networks(run.candidate(run.pick(trial))).items():
         for seed in range(seeds):
             network = ir.train_variant(run, variant, source, further_seed=seed, device="cpu")
             bits = pd.Series(usable_bits(network, source))
@@ -86,7 +86,7 @@ def interval(values: pd.Series[float]) -> tuple[float, float]:
 
 
 def losses(table: pd.DataFrame) -> pd.DataFrame:
-    """By layer and network: bits, and the loss across it, or ``none`` where it may be zero."""
+    """By layer and network: bits, and the loss across the layer, or "none" if it may be zero."""
     found: dict[str, dict[tuple[str, str], str]] = {layer: {} for layer in in_order(table)}
     for (layer, name), rows in table.groupby(["layer", "network"], sort=False):
         low, high = interval(rows["loss"])
@@ -99,12 +99,12 @@ def losses(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_order(table: pd.DataFrame) -> list[str]:
-    """Layers in order of depth; recovery, which not all networks have, at the end."""
+    """Layers in order of depth; recovery is last, as not all networks have it."""
     return sorted(dict.fromkeys(table["layer"]), key=lambda layer: layer == "recovery")
 
 
-def mended(table: pd.DataFrame) -> str:
-    """What recovery gives back, in a sentence."""
+def restored(table: pd.DataFrame) -> str:
+    """What recovery restores, in two sentences."""
     last = table.groupby(["network", "seed"], sort=False).last()["bits"]
     own, plain, twin = (last[name] for name in LOOKS)
     gap = stats.ttest_ind(twin, plain, equal_var=False)
@@ -112,16 +112,16 @@ def mended(table: pd.DataFrame) -> str:
     several = len(own) > 1
     bounds = [tuple(t.confidence_interval()) if several else (np.nan, np.nan) for t in (gap, gain)]
     return (
-        f"at the end: without recovery {plain.mean():.2f} bits, with it {own.mean():.2f}, "
-        f"twin {twin.mean():.2f}\n"
-        f"the twin's lead is {twin.mean() - plain.mean():+.2f} [{bounds[0][0]:.2f}, "
-        f"{bounds[0][1]:.2f}], recovery brings {own.mean() - plain.mean():+.2f} "
+        f"usable bits at the end: {plain.mean():.2f} without recovery, {own.mean():.2f} with it, "
+        f"{twin.mean():.2f} of the twin\n"
+        f"over the network without recovery, the twin gains {twin.mean() - plain.mean():+.2f} "
+        f"[{bounds[0][0]:.2f}, {bounds[0][1]:.2f}] and recovery {own.mean() - plain.mean():+.2f} "
         f"[{bounds[1][0]:.2f}, {bounds[1][1]:.2f}]"
     )
 
 
 def drawn(table: pd.DataFrame) -> Figure:
-    """Bits over depth, a line for a network, its dots the seeds."""
+    """Bits over depth: a line for each network, a dot for each seed."""
     layers = in_order(table)
     figure = Figure(figsize=(6.4, 3.8))
     axis = figure.subplots()
@@ -138,7 +138,7 @@ def drawn(table: pd.DataFrame) -> Figure:
 
 
 def main() -> None:
-    """Print the answer for a run, and write it."""
+    """Print the answer for a run and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--trial", default="knee")
@@ -146,10 +146,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    table = measured(given.run, given.trial, given.seeds, given.data)
-    print(f"trial {Run.open(given.run).pick(given.trial)}, {given.seeds} seeds")
+    run = ir.Run.open(given.run)
+    table = measured(run, given.trial, given.seeds, given.data)
+    print(f"trial {run.pick(given.trial)}, {given.seeds} seeds")
     print(losses(table).to_string())
-    print(mended(table))
+    print(restored(table))
     if given.out:
         given.out.mkdir(parents=True, exist_ok=True)
         table.to_csv(given.out / "depth_of_loss.csv", index=False)

@@ -1,12 +1,14 @@
-"""Does the information measured predict how a study's candidates rank by accuracy?
+"""Does measured information predict how the candidates of a study rank by accuracy?
 
-If what a linear probe reads off a network after an epoch or none told how accurate it will be, a
-search could do without the rest of the training. For every trained trial: usable information at the
-network's end and the mean entropy of its signs, both as built, after the first epoch and after the
-third, against its final accuracy on test images, which nothing else here has seen. Beside them what
-is known at no further cost: operations, and validation accuracy after as many epochs. Printed for
-each: Kendall's tau with a 95% bootstrap interval over trials, and the same beyond what operations
-tell (partial tau, Kendall 1942). With --out also a table of every number and a figure.
+If the information that a linear probe reads from a network after one epoch, or before any, told how
+accurate the network will be, a search could skip the rest of the training. For every trained trial
+this takes the usable information at the end of the network and the mean entropy of its signs: as
+built, after the first epoch and after the third. Both are compared with the final accuracy on test
+images, which are used for nothing else here. So are two numbers that cost nothing more: operations,
+and validation accuracy after the same number of epochs.
+
+Printed for each: Kendall's tau with a 95% bootstrap interval over trials, and partial tau given the
+operations (Kendall 1942). --out also writes a table of every number and a figure.
 
     python analysis/information_ranking.py runs/digits [--epochs 1,3] [--data FOLDER] [--out FOLDER]
 """
@@ -25,12 +27,11 @@ from scipy import stats
 
 import ir2search as ir
 from ir2search.data import ImageData
+from ir2search.information import Chain, first_images
 from ir2search.information.bits import channel_entropy, sign_bits
-from ir2search.information.chain import Chain
 from ir2search.information.probes import pooled_features, probe
 from ir2search.models.network import TappedNetwork
 from ir2search.plots import save
-from ir2search.runs import Run
 from ir2search.space import Candidate
 from ir2search.training import accuracy
 
@@ -40,26 +41,24 @@ FINAL = "final accuracy"
 
 
 def as_built(candidate: Candidate, data: ImageData) -> TappedNetwork:
-    """An untrained network, with BatchNorm's statistics of some training images."""
+    """An untrained network, with the BatchNorm statistics of some training images."""
     torch.manual_seed(0)
     network = ir.build(candidate)
-    images = data.normalise(data.train.take(torch.arange(min(FITTING, len(data.train))))[0])
     with torch.no_grad():
-        for some in images.split(BATCH):
-            network(some)
+        for images, _ in first_images(data, data.train, FITTING).batches(BATCH):
+            network(images)
     return network.eval()
 
 
 def informed(network: TappedNetwork, data: ImageData, epochs: str) -> dict[str, float]:
-    """Usable information at the end, and entropy of signs, in bits, after so many epochs."""
-    last, features, labels = list(Chain(network).cuts)[-1], [], []
-    for split, count in ((data.train, FITTING), (data.validation, HELD_OUT)):
-        images, known = split.take(torch.arange(min(count, len(split))))
-        images = data.normalise(images)
-        features.append(pooled_features(network, images, [last], MEMORY))
-        labels.append(known.numpy())
+    """Usable information at the end and entropy of signs, in bits, after some epochs."""
+    last = list(Chain(network).cuts)[-1]
+    fitting = first_images(data, data.train, FITTING)
+    held_out = first_images(data, data.validation, HELD_OUT)
+    features = [pooled_features(network, images, [last], MEMORY) for images in (fitting, held_out)]
+    labels = [images.labels.numpy() for images in (fitting, held_out)]
     (read,) = probe(features[0], labels[0], features[1], labels[1], seed=0)
-    signs = sign_bits(network, images, seed=0, batch=BATCH)
+    signs = sign_bits(network, (images for images, _ in held_out.batches(BATCH)), seed=0)
     entropies = [float(channel_entropy(one.positive.mean(dim=0)).mean()) for one in signs]
     return {
         f"information, {epochs}": float(np.nanmean(read.bits)),
@@ -67,24 +66,22 @@ def informed(network: TappedNetwork, data: ImageData, epochs: str) -> dict[str, 
     }
 
 
-def measured(run: Path, epochs: list[int], data: Path | None) -> pd.DataFrame:
-    """A row for each trained trial: what was known when, and what became of it."""
-    source = ir.run_data(run, data)
-    test, table = source.read_test(), ir.trials(run)
+def measured(run: ir.Run, epochs: list[int], data: Path | None) -> pd.DataFrame:
+    """A row for each trained trial: what is known after some epochs, and the final accuracy."""
+    source = run.data(data)
+    test, table = source.read_test(), run.trials()
     rows = []
     for number in table[table["state"] == "trained"]["number"]:
-        own = run / "trials" / str(number)
-        candidate = Run.open(run).candidate(number)
-        curve = pd.read_json(own / "curve.jsonl", lines=True).set_index("epoch")
+        candidate, curve = run.candidate(number), run.curve(number)
         row = {"trial": number, "ops": ir.cost(candidate).ops}
         row |= informed(as_built(candidate, source), source, "0")
         for epoch in epochs:
             network = ir.train_variant(run, candidate, source, until=epoch, device="cpu")
             row |= informed(network, source, str(epoch))
-            row[f"accuracy, {epoch}"] = curve.loc[:epoch, "validation_accuracy"].max()
-        final = ir.load_network(candidate, own / "best.safetensors")
+            row[f"accuracy, {epoch}"] = max(point.validation_accuracy for point in curve[:epoch])
+        final = run.network(number)
         row |= informed(final, source, "all")
-        row["accuracy, all"] = curve["validation_accuracy"].max()
+        row["accuracy, all"] = max(point.validation_accuracy for point in curve)
         rows.append(row | {FINAL: accuracy(final, source, test)})
     return pd.DataFrame(rows)
 
@@ -95,13 +92,13 @@ def tau(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def partial_tau(one: np.ndarray, other: np.ndarray, given: np.ndarray) -> float:
-    """Kendall's tau of two, what both share with a third taken out."""
+    """Kendall's partial tau of two variables given a third."""
     a, b, c = tau(one, other), tau(one, given), tau(other, given)
     return float(np.float64(a - b * c) / np.sqrt((1 - b**2) * (1 - c**2)))
 
 
 def answer(table: pd.DataFrame) -> pd.DataFrame:
-    """By what is known and after how many epochs: how well it ranks."""
+    """By what is known, and after how many epochs: how well it ranks the networks."""
     values = table.drop(columns="trial").astype(float)
     draws = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
     found = []
@@ -122,11 +119,11 @@ def answer(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def drawn(table: pd.DataFrame) -> Figure:
-    """Final accuracy against each thing known, a panel each."""
+    """Final accuracy against everything that is known, a panel each."""
     names = [name for name in table.columns if name not in ("trial", FINAL)]
     figure = Figure(figsize=(9, 2.3 * -(-len(names) // 4)))
-    axes = figure.subplots(-(-len(names) // 4), 4, squeeze=False, sharey=True).flat
-    for axis in list(axes)[len(names) :]:
+    axes = figure.subplots(-(-len(names) // 4), 4, squeeze=False, sharey=True).ravel()
+    for axis in axes[len(names) :]:
         axis.axis("off")
     for axis, name in zip(axes, names, strict=False):
         axis.scatter(table[name], table[FINAL], s=12, color="C0")
@@ -137,19 +134,18 @@ def drawn(table: pd.DataFrame) -> Figure:
 
 
 def main() -> None:
-    """Print the answer for a run, and write it."""
+    """Print the answer for a run and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--epochs", default="1,3")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    longest = ir.load_study(given.run / "study.toml").recipe.total_epochs
+    run = ir.Run.open(given.run)
+    longest = run.study.recipe.total_epochs
     epochs = [epoch for epoch in map(int, given.epochs.split(",")) if epoch < longest]
-    table = measured(given.run, epochs, given.data)
-    print(
-        f"{len(table)} trained trials, the most accurate: {ir.front(given.run)['number'].iloc[0]}"
-    )
+    table = measured(run, epochs, given.data)
+    print(f"{len(table)} trained trials; the most accurate is {run.pick('best')}")
     print(answer(table).round(2).to_string(index=False))
     if given.out:
         given.out.mkdir(parents=True, exist_ok=True)

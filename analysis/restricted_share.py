@@ -1,9 +1,9 @@
-"""How much of an image does restriction blank, by threshold?
+"""What share of an image does restriction blank, by threshold?
 
-Restriction keeps a pixel where its attention is above the threshold times the mean attention. How
-much that blanks depends on how uneven the last feature maps are, so the same threshold means
-little on one network and much on another. For every network on a run's front, this measures the
-share of validation pixels that each threshold would blank.
+Restriction keeps a pixel if its attention is above the threshold times the mean attention. The
+share that it blanks depends on how uneven the last feature maps are, so one threshold blanks
+little on one network and much on another. For every network on the front of a run, this measures
+the share of validation pixels that each threshold would blank.
 
     python analysis/restricted_share.py runs/digits [--data FOLDER]
 """
@@ -17,22 +17,19 @@ import pandas as pd
 import torch
 
 import ir2search as ir
-from ir2search.space import read_candidate
+from ir2search.information import first_images
 
 THRESHOLDS = (0.05, 0.15, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)
 IMAGES = 512
 
 
-def restricted_shares(run: Path, data: Path | None) -> pd.DataFrame:
-    """Share of pixels blanked, a row for a front member, a column for a threshold."""
-    source = ir.run_data(run, data)
-    count = min(IMAGES, len(source.validation))
-    images = source.normalise(source.validation.take(torch.arange(count))[0])
+def restricted_shares(run: ir.Run, data: Path | None) -> pd.DataFrame:
+    """Share of pixels blanked: a row for each member of the front, a column for each threshold."""
+    source = run.data(data)
+    images, _ = first_images(source, source.validation, IMAGES).whole()
     rows = {}
-    for number in ir.front(run)["number"]:
-        trial = run / "trials" / str(number)
-        candidate = read_candidate(trial / "candidate.json")
-        network = ir.load_network(candidate, trial / "best.safetensors")
+    for number in run.front()["number"]:
+        candidate, network = run.candidate(number), run.network(number)
         with torch.no_grad():
             features = network.forward_features(images)
         rows[number, candidate.threshold] = {
@@ -50,7 +47,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--data", type=Path)
     arguments = parser.parse_args()
-    shares = restricted_shares(arguments.run, arguments.data)
+    shares = restricted_shares(ir.Run.open(arguments.run), arguments.data)
     print((100 * shares).round(1).to_string())
 
 

@@ -1,12 +1,13 @@
 """Which tap brings back the most bits for its FLOPs?
 
-A trial's backbone is trained without recovery, with each tap alone, and with all of them, each from
-several seeds by the run's recipe (a trial without recovery gets a compact fusion). Printed for
-each: the FLOPs that recovery adds; usable information at the network's end in bits; what that is
-beyond no recovery, with a 95% interval over seeds (Welch), by a thousand FLOPs where it is shown;
-and accuracy. Beside it, as foreseen, the bits that the tap's maps would add to the last ones of the
-network trained without recovery: what can be known before any recovery is trained. With --out also
-a table of every number and a figure.
+A trial's backbone is trained without recovery, with each tap alone, and with all taps, each from
+several seeds by the run's recipe. If the trial has no recovery, a compact fusion is added.
+
+Printed for each: the FLOPs that recovery adds; usable information at the end of the network in
+bits; the gain over the network without recovery, with a 95% interval over seeds (Welch), and if the
+interval is above zero, the gain for each thousand FLOPs; and accuracy. "foreseen" is the number of
+bits that the maps of the tap would add to the last maps of the network without recovery: it is
+known before any recovery is trained. --out also writes a table of every number and a figure.
 
     python analysis/tap_value.py runs/digits [--trial knee] [--seeds 3] [--data FOLDER]
         [--out FOLDER]
@@ -21,18 +22,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 from scipy import stats
 
 import ir2search as ir
 from ir2search.data import ImageData
-from ir2search.information.chain import Chain
+from ir2search.information import Chain, first_images
 from ir2search.information.probes import pooled_features, probe
 from ir2search.models.families import FAMILIES
 from ir2search.models.network import TappedNetwork
 from ir2search.plots import save
-from ir2search.runs import Run
 from ir2search.space import Candidate
 from ir2search.training import accuracy
 
@@ -41,7 +40,7 @@ NONE = "none"
 
 
 def variants(candidate: Candidate) -> dict[str, Candidate]:
-    """A network with no tap, with each alone, and with all, by what it taps."""
+    """Networks without taps, with each tap alone and with all taps, by their taps."""
     taps = FAMILIES[candidate.backbone].taps
     chosen = {**{name: (name,) for name in taps}, "all": tuple(taps)}
     if candidate.taps:
@@ -57,27 +56,27 @@ def variants(candidate: Candidate) -> dict[str, Candidate]:
 def features(
     network: TappedNetwork, data: ImageData
 ) -> tuple[list[dict[str, np.ndarray]], list[np.ndarray]]:
-    """Pooled maps by layer, of images to fit to and of held-out ones, and both's labels."""
-    found: list[dict[str, np.ndarray]] = []
-    known: list[np.ndarray] = []
-    for split, count in ((data.train, FITTING), (data.validation, HELD_OUT)):
-        images, labels = split.take(torch.arange(min(count, len(split))))
-        found.append(pooled_features(network, data.normalise(images), Chain(network).cuts, MEMORY))
-        known.append(labels.numpy())
-    return found, known
+    """Pooled maps by layer, and labels: of the images to fit to, and of held-out images."""
+    every = [
+        first_images(data, data.train, FITTING),
+        first_images(data, data.validation, HELD_OUT),
+    ]
+    layers = Chain(network).cuts
+    found = [pooled_features(network, images, layers, MEMORY) for images in every]
+    return found, [images.labels.numpy() for images in every]
 
 
 def bits(found: list[dict[str, np.ndarray]], known: list[np.ndarray], layers: list[str]) -> float:
-    """Usable information of some layers' features together."""
+    """Usable information of the features of several layers together."""
     fitting, held_out = ({"": np.hstack([some[name] for name in layers])} for some in found)
     (read,) = probe(fitting, known[0], held_out, known[1], seed=0)
     return float(np.nanmean(read.bits))
 
 
-def measured(run: Path, trial: str, seeds: int, data: Path | None) -> pd.DataFrame:
+def measured(run: ir.Run, trial: str, seeds: int, data: Path | None) -> pd.DataFrame:
     """A row for each network and seed."""
-    source = ir.run_data(run, data)
-    candidates = variants(Run.open(run).candidate(Run.open(run).pick(trial)))
+    source = run.data(data)
+    candidates = variants(run.candidate(run.pick(trial)))
     plain, rows = ir.cost(candidates[NONE]).flops, []
     foreseen: dict[tuple[str, int], float] = {}
     for name, candidate in candidates.items():
@@ -109,7 +108,7 @@ def unit_at_end(units: list[str], tap: str) -> str:
 
 
 def answer(table: pd.DataFrame) -> pd.DataFrame:
-    """By taps: FLOPs, bits, what of them is beyond no recovery, and accuracy."""
+    """By taps: FLOPs, bits, the gain over the network without recovery, and accuracy."""
     plain = table[table["taps"] == NONE]["bits"]
     found = []
     for name, rows in table.groupby("taps", sort=False):
@@ -134,7 +133,7 @@ def answer(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def drawn(table: pd.DataFrame) -> Figure:
-    """Bits against the FLOPs that recovery adds; small dots are the seeds."""
+    """Bits against the FLOPs that recovery adds; small dots are seeds."""
     figure = Figure(figsize=(5.2, 3.6))
     axis = figure.subplots()
     for number, (name, rows) in enumerate(table.groupby("taps", sort=False)):
@@ -148,7 +147,7 @@ def drawn(table: pd.DataFrame) -> Figure:
 
 
 def main() -> None:
-    """Print the answer for a run, and write it."""
+    """Print the answer for a run and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--trial", default="knee")
@@ -156,8 +155,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    table = measured(given.run, given.trial, given.seeds, given.data)
-    print(f"trial {Run.open(given.run).pick(given.trial)}, {given.seeds} seeds")
+    run = ir.Run.open(given.run)
+    table = measured(run, given.trial, given.seeds, given.data)
+    print(f"trial {run.pick(given.trial)}, {given.seeds} seeds")
     print(answer(table).round(3).to_string(index=False))
     if given.out:
         given.out.mkdir(parents=True, exist_ok=True)

@@ -128,6 +128,10 @@ class Split:
         """The split with its tensors on ``device``."""
         return Split(self.images.to(device), self.labels.to(device))
 
+    def first(self, count: int) -> Split:
+        """The first images of the split; all of them if it has fewer."""
+        return Split(self.images[:count], self.labels[:count])
+
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Images (n, C, H, W) uint8 and labels (n,) at these indices, as for evaluation."""
         return self.images[indices], self.labels[indices]

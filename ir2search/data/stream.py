@@ -78,6 +78,10 @@ class StreamedSplit:
         """The split with its batches on ``device``."""
         return replace(self, device=device)
 
+    def first(self, count: int) -> StreamedSplit:
+        """The first images of the split; all of them if it has fewer."""
+        return replace(self, chosen=self.chosen[:count], labels=self.labels[:count])
+
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Images (n, 3, size, size) uint8 and labels (n,) at these indices, as for evaluation."""
         return next(self._load([indices]))

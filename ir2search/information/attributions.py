@@ -1,14 +1,14 @@
 """What each layer's maps contribute to the logits, by methods that share their passes.
 
-Every method attributes whole cuts, see `ir2search.information.chain`: in a smooth network the
-attributions over a cut sum to f(x) - f(baseline), the baseline being the image of zeros, the mean
-of normalised data. Where a sign with a surrogate gradient follows, those of gradients do not; by
-how much is the completeness gap.
+Every method attributes to whole cuts, see `ir2search.information.chain`. In a smooth network the
+attributions over a cut add up to f(x) - f(baseline); the baseline is the image of zeros, which is
+the mean of normalised data. Attributions by gradients do not add up if a sign with a surrogate
+gradient follows the cut. The difference is the completeness gap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -33,10 +33,10 @@ MethodName = Literal[
     "feature_ablation",
     "occlusion",
 ]
-STEPS = 32  # along the path from the baseline
-GRID = 3  # parts of a side, of which feature ablation blanks one at a time
+STEPS = 32  # points along the path from the baseline to the image
+GRID = 3  # feature ablation divides a map into 3 x 3 parts
 MEMORY = 2048  # MiB
-_PASSES = 18  # times an image's maps that a pass keeps at most: DeepLIFT's, of it and a baseline
+_COPIES = 18  # most copies of its maps that a pass keeps of an image: DeepLIFT's, with baselines
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,16 @@ class LayerAttribution:
     """Attributions over one cut.
 
     Attributes:
-        layer: the layer's name; ``"input"`` for the images.
-        method: which gave them.
-        own: (N, c, h, w) float: the layer's attributions, with their signs; c = 0 where they were
-            not kept.
-        map: (N, h, w) float, at least 0: the sum over channels of the layer's attributions'
-            absolute values.
-        bypassing: (N,) float, at least 0: the sum of absolute values over the taps that pass the
-            layer by.
-        total: (N,) float: the sum of all attributions over the cut, with their signs.
-        change: (N,) float: f(x) - f(baseline), the target's logit.
+        layer: name of the layer; ``"input"`` for the images.
+        method: of attribution.
+        own: (N, c, h, w) float: signed attributions to the layer's maps; c = 0 if they were not
+            kept.
+        map: (N, h, w) float, at least 0: absolute attributions to the layer's maps, summed over
+            channels.
+        bypassing: (N,) float, at least 0: absolute attributions to the taps that bypass the
+            layer, summed.
+        total: (N,) float: the sum of all signed attributions over the cut.
+        change: (N,) float: f(x) - f(baseline), of the explained logit.
     """
 
     layer: str
@@ -66,14 +66,14 @@ class LayerAttribution:
 
 
 class Subject:
-    """A network with the images whose logits are explained, and what methods share of them.
+    """A network with the images whose logits are explained, and the passes that methods share.
 
     Args:
         network: trained, in evaluation mode and without gradients, see `frozen`.
-        images: (N, C, H, W) float, normalised, where the network lies.
-        labels: (N,) int64: the logits that are explained.
-        layers: whose attributions are wanted, all where left out.
-        batch: images in one pass at most.
+        images: (N, C, H, W) float, normalised, on the network's device.
+        labels: (N,) int64: the logits to explain.
+        layers: names of the layers to attribute to; None for all.
+        at_once: most images in one pass.
         steps: points of the quadrature along a path.
     """
 
@@ -83,11 +83,11 @@ class Subject:
         images: Tensor,
         labels: Tensor,
         layers: Iterable[str] | None,
-        batch: int,
+        at_once: int,
         steps: int,
     ) -> None:
         self.chain = Chain(network)
-        self.images, self.labels, self.batch, self.steps = images, labels, batch, steps
+        self.images, self.labels, self.at_once, self.steps = images, labels, at_once, steps
         wanted = self.chain.cuts if layers is None else layers
         self.cuts = [self.chain.cuts[name] for name in wanted]
         with torch.no_grad():
@@ -101,19 +101,19 @@ class Subject:
 
     @cached_property
     def needed(self) -> list[str]:
-        """Names of all layers that the wanted cuts are made of."""
+        """Names of all layers and taps that the wanted cuts consist of."""
         return list(dict.fromkeys(name for cut in self.cuts for name in cut.names))
 
     @cached_property
     def gradients(self) -> dict[str, Tensor]:
-        """Of the explained logits by every needed layer's maps, all in one pass."""
+        """Gradients of the explained logits with respect to all needed maps, from one pass."""
         images = self.images.detach().requires_grad_()
         maps, logits = self.chain.maps(images)
         wanted = [maps[name] for name in self.needed]
         return dict(zip(self.needed, _gradients(self.target(logits), wanted), strict=True))
 
     def of(self, method: MethodName, cut: Cut, values: Mapping[str, Tensor]) -> LayerAttribution:
-        """Attributions over a cut, given those of its layers with their signs."""
+        """Attributions over a cut from the signed ones of its layer and taps."""
         own, *others = (values[name].detach().double() for name in cut.names)
         axes = (1, 2, 3)
         return LayerAttribution(
@@ -139,35 +139,77 @@ def attribute(
     keep: Callable[[LayerAttribution], LayerAttribution] = lambda found: found,
     on_layer: Callable[[str], None] = lambda name: None,
 ) -> list[LayerAttribution]:
-    """Attributions of the labels' logits over the input and over every cut, by method.
+    """Attributions of the labels' logits to the input and to every layer, by method.
 
-    The network is left as it was: parameters, mode and hooks.
+    The parameters, the mode and the hooks of the network are the same afterwards.
 
     Args:
-        network: trained; lies where the images do.
+        network: trained; on the device of the images.
         images: (N, C, H, W) float, normalised.
-        labels: (N,) int64: the logits that are explained.
-        methods: by which; each one's cuts come in order of depth.
-        layers: whose, see `Chain`; all where left out.
-        steps: points of the quadrature along a path; its own error shows in a smooth network's
-            gap.
-        memory: MiB that activations and their gradients may take at once; images are worked
-            through in as many parts as that needs, see `parts`.
-        keep: of some images' attributions at a time what is to be kept, see `summed`; all of it
-            where left out.
-        on_layer: told each method and layer, as ``"method layer"``, when a part of it is done.
+        labels: (N,) int64: the logits to explain.
+        methods: of attribution.
+        layers: names of layers, see `Chain`; None for all.
+        steps: points of the quadrature along a path; its error shows as the completeness gap of a
+            smooth network.
+        memory: most MiB of activations and their gradients at a time; it decides how many images
+            share a pass.
+        keep: takes the attributions to a layer for one batch and returns what to keep of them,
+            see `summed`.
+        on_layer: called with ``"method layer"`` when a batch of images is done.
+
+    Returns:
+        By method, the attributions to each layer in order of depth.
 
     Raises:
-        InputError: a method that does not apply to the network.
+        InputError: a method does not apply to the network.
+    """
+    at_once = images_at_once(network, images.shape[1:], memory)
+    return attribute_batches(
+        network,
+        zip(images.split(at_once), labels.split(at_once), strict=True),
+        methods,
+        layers,
+        at_once=at_once,
+        steps=steps,
+        keep=keep,
+        on_layer=on_layer,
+    )
+
+
+def attribute_batches(
+    network: TappedNetwork,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    methods: Iterable[MethodName],
+    layers: Iterable[str] | None = None,
+    *,
+    at_once: int,
+    steps: int = STEPS,
+    keep: Callable[[LayerAttribution], LayerAttribution] = lambda found: found,
+    on_layer: Callable[[str], None] = lambda name: None,
+) -> list[LayerAttribution]:
+    """As `attribute`, for images that come in batches.
+
+    Args:
+        network: trained; on the device of the images.
+        batches: images (n, C, H, W) float, normalised, and labels (n,) int64.
+        methods: of attribution.
+        layers: names of layers, see `Chain`; None for all.
+        at_once: most images in one pass; a batch has no more than these.
+        steps: points of the quadrature along a path.
+        keep: takes the attributions to a layer for one batch and returns what to keep of them,
+            see `summed`.
+        on_layer: called with ``"method layer"`` when a batch is done.
+
+    Raises:
+        InputError: a method does not apply to the network.
     """
     methods = list(methods)
     check_applicable(methods, network)
+    layers = None if layers is None else list(layers)
+    found: list[list[LayerAttribution]] = []
     with frozen(network):
-        batch = images_at_once(network, images, memory)
-        layers = None if layers is None else list(layers)
-        found: list[list[LayerAttribution]] = []
-        for some in zip(images.split(batch), labels.split(batch), strict=True):
-            subject = Subject(network, *some, layers=layers, batch=batch, steps=steps)
+        for images, labels in batches:
+            subject = Subject(network, images, labels, layers, at_once, steps)
             found.append([])
             for method in methods:
                 for attribution in METHODS[method](subject):
@@ -177,15 +219,15 @@ def attribute(
 
 
 def summed(found: LayerAttribution) -> LayerAttribution:
-    """Attributions without those of single channels, which are as large as the layer's maps."""
+    """Attributions without ``own``, which is as large as the layer's maps."""
     return replace(found, own=found.own[:, :0].clone())  # a view would keep all of it
 
 
 def integrated_gradients(subject: Subject) -> Iterator[LayerAttribution]:
     """(x_l - b_l) * mean over the straight path from b_l to x_l of df/dx_l, for a cut's maps x_l.
 
-    Source: Sundararajan et al., "Axiomatic Attribution for Deep Networks", ICML 2017, eq. 1, over
-    a layer's maps. Captum's, on what follows the cut alone.
+    Source: Sundararajan et al., "Axiomatic Attribution for Deep Networks", ICML 2017, eq. 1, with
+    a layer's maps as the input. Uses Captum on the part of the network after the cut.
     """
     for cut in subject.cuts:
         found = IntegratedGradients(subject.chain.after(cut)).attribute(
@@ -193,21 +235,21 @@ def integrated_gradients(subject: Subject) -> Iterator[LayerAttribution]:
             baselines=tuple(subject.baselines[name] for name in cut.names),
             target=subject.labels,
             n_steps=subject.steps,
-            internal_batch_size=max(subject.batch, len(subject.images)),
+            internal_batch_size=max(subject.at_once, len(subject.images)),
         )
         yield subject.of("integrated_gradients", cut, dict(zip(cut.names, found, strict=True)))
 
 
 def conductance(subject: Subject) -> Iterator[LayerAttribution]:
-    """Sum along the straight path from the zero image to the image of df/dx_l * dx_l.
+    """Sum of df/dx_l * dx_l along the straight path from the zero image to the image.
 
-    Source: Dhamdhere et al., "How Important Is a Neuron?", ICLR 2019, eq. 3; by the trapezoid's
-    points, as Captum's LayerConductance has it for ``riemann_trapezoid``. All layers in one walk
-    along the path.
+    Source: Dhamdhere et al., "How Important Is a Neuron?", ICLR 2019, eq. 3, at the points of
+    Captum's LayerConductance with ``riemann_trapezoid``. One walk along the path serves all
+    layers.
     """
     total = {name: torch.zeros_like(subject.maps[name]) for name in subject.needed}
     count = len(subject.images)
-    at_once = max(1, subject.batch // count)
+    at_once = max(1, subject.at_once // count)
     alphas = torch.linspace(0, 1, subject.steps + 1, device=subject.images.device)
     before: dict[str, tuple[Tensor, Tensor]] = {}
     for some in alphas.split(at_once):
@@ -227,9 +269,10 @@ def conductance(subject: Subject) -> Iterator[LayerAttribution]:
 
 
 def gradient_x_activation(subject: Subject) -> Iterator[LayerAttribution]:
-    """df/dx_l * x_l. All layers in one pass.
+    """df/dx_l * x_l. One pass serves all layers.
 
-    Source: Shrikumar et al., "Not Just a Black Box", 2016, section 2; over a layer's maps.
+    Source: Shrikumar et al., "Not Just a Black Box", 2016, section 2, with a layer's maps as the
+    input.
     """
     for cut in subject.cuts:
         values = {name: subject.gradients[name] * subject.maps[name] for name in cut.names}
@@ -239,8 +282,8 @@ def gradient_x_activation(subject: Subject) -> Iterator[LayerAttribution]:
 def grad_cam(subject: Subject) -> Iterator[LayerAttribution]:
     """max(0, sum over channels of w_c x_l), w_c the mean over positions of df/dx_l.
 
-    Source: Selvaraju et al., "Grad-CAM", ICCV 2017, eq. 1 and 2. All layers in one pass. The
-    total is of the sum before it is cut at 0.
+    One pass serves all layers. ``total`` adds up the values before max(0, .) is taken.
+    Source: Selvaraju et al., "Grad-CAM", ICCV 2017, eq. 1 and 2.
     """
     for cut in subject.cuts:
         values = {
@@ -253,10 +296,11 @@ def grad_cam(subject: Subject) -> Iterator[LayerAttribution]:
 
 
 def deeplift(subject: Subject) -> Iterator[LayerAttribution]:
-    """(x_l - b_l) * m_l, the multipliers m_l passed back by the rescale rule. All in one pass.
+    """(x_l - b_l) * m_l, with multipliers m_l that the rescale rule propagates backwards.
 
-    At an elementwise function y(x) the multiplier is (y(x) - y(b)) / (x - b), for a sign too: no
-    surrogate gradient is used, and the attributions sum to f(x) - f(b).
+    The multiplier of an elementwise function y is (y(x) - y(b)) / (x - b), also for a sign. So no
+    surrogate gradient is used, and the attributions add up to f(x) - f(b). One pass serves all
+    layers.
     Source: Shrikumar et al., "Learning Important Features Through Propagating Activation
     Differences", ICML 2017, section 3.5.1.
     """
@@ -277,9 +321,10 @@ def deeplift(subject: Subject) -> Iterator[LayerAttribution]:
 def feature_ablation(subject: Subject) -> Iterator[LayerAttribution]:
     """f(x_l) - f(x_l with one part set to its baseline), for each of 3 x 3 parts of the maps.
 
-    A part's value is spread evenly over its elements; each tap is one part. No gradient is used.
-    Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014,
-    section 4.2, over a layer's maps. Captum's, on what follows the cut alone.
+    The value of a part is divided evenly among its elements; each tap is one part. No gradient is
+    used. Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV
+    2014, section 4.2, with a layer's maps as the input. Uses Captum on the part of the network
+    after the cut.
     """
     for cut in subject.cuts:
         maps = tuple(subject.maps[name] for name in cut.names)
@@ -293,7 +338,7 @@ def feature_ablation(subject: Subject) -> Iterator[LayerAttribution]:
             baselines=tuple(subject.baselines[name] for name in cut.names),
             target=subject.labels,
             feature_mask=tuple(masks),
-            perturbations_per_eval=max(1, subject.batch // len(subject.images)),
+            perturbations_per_eval=max(1, subject.at_once // len(subject.images)),
         )
         values = {
             name: value / _sizes(mask)
@@ -304,10 +349,11 @@ def feature_ablation(subject: Subject) -> Iterator[LayerAttribution]:
 
 @torch.no_grad()
 def occlusion(subject: Subject) -> Iterator[LayerAttribution]:
-    """As `feature_ablation`, by a window of half the maps' side that moves by half its own.
+    """As `feature_ablation`, with a sliding window in place of parts.
 
-    An element has the mean over the windows that cover it. A layer's taps stay as they are, so
-    that the sum does not cover them. Captum's Occlusion, on what follows the cut alone.
+    The window has half the side of the maps and moves by half its own side. An element gets the
+    mean over the windows that cover it. Taps are not occluded, so the sum leaves them out. Uses
+    Captum's Occlusion on the part of the network after the cut.
     """
     for cut in subject.cuts:
         own, *taps = (subject.maps[name] for name in cut.names)
@@ -326,7 +372,7 @@ def occlusion(subject: Subject) -> Iterator[LayerAttribution]:
             strides=(channels, *(max(1, side // 2) for side in window)),
             baselines=subject.baselines[cut.name],
             target=subject.labels,
-            perturbations_per_eval=max(1, subject.batch // len(subject.images)),
+            perturbations_per_eval=max(1, subject.at_once // len(subject.images)),
         )
         values = dict.fromkeys(cut.names, torch.zeros_like(subject.images))
         values[cut.name] = found / (channels * window[0] * window[1])
@@ -350,7 +396,7 @@ WITHOUT_SURROGATE = {
 
 
 def surrogate(method: MethodName, network: TappedNetwork) -> str:
-    """In words: which gradient of the sign a method used on a network."""
+    """Name of the gradient of the sign that a method uses on a network."""
     if method in WITHOUT_SURROGATE:
         return WITHOUT_SURROGATE[method]
     names = {layer.binarisation.estimator for layer in sign_layers(network).values()}
@@ -358,9 +404,9 @@ def surrogate(method: MethodName, network: TappedNetwork) -> str:
 
 
 def inapplicable(method: MethodName, network: TappedNetwork) -> str | None:
-    """Why a method does not apply to a network, if so."""
+    """Why a method does not apply to a network; None if it applies."""
     if method == "deeplift" and not can_rescale(network):
-        return "its rescale rule is for elementwise functions, and there is max-pooling"
+        return "its rescale rule is for elementwise functions, but the network has max-pooling"
     return None
 
 
@@ -368,54 +414,65 @@ def check_applicable(methods: Iterable[MethodName], network: TappedNetwork) -> N
     """Check that methods apply to a network.
 
     Raises:
-        InputError: one does not.
+        InputError: one of them does not.
     """
     for method in methods:
         if (reason := inapplicable(method, network)) is not None:
-            raise InputError(f"--methods {method}: does not apply to this network: {reason}")
+            raise InputError(f"methods: {method!r} does not apply to this network: {reason}")
 
 
 @torch.no_grad()
 def layer_maps(
     network: TappedNetwork,
-    images: Tensor,
+    batches: Iterable[Tensor],
     layers: Iterable[str],
-    memory: int,
     keep: Callable[[Tensor], Tensor] = lambda maps: maps,
 ) -> dict[str, Tensor]:
-    """What is to be kept of each layer's maps (N, c, h, w), by name; all of them if not said.
+    """The maps of layers, (N, c, h, w), by name, or what ``keep`` returns of them.
 
     Args:
-        network: trained; left as it was.
-        images: (N, C, H, W) float, normalised, where the network lies.
-        layers: whose, see `Chain`.
-        memory: see `attribute`.
-        keep: of some images' maps at a time.
+        network: trained; not changed.
+        batches: images (n, C, H, W) float, normalised, on the network's device.
+        layers: names of layers, see `Chain`.
+        keep: takes a layer's maps of one batch, (n, c, h, w).
     """
-    chain, parts = Chain(network), []
+    chain, layers, parts = Chain(network), list(layers), []
     with frozen(network):
-        for some in images.split(images_at_once(network, images, memory)):
-            maps, _ = chain.maps(some)
+        for images in batches:
+            maps, _ = chain.maps(images)
             parts.append({name: keep(maps[name]) for name in layers})
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return {name: torch.cat([part[name] for part in parts]) for name in layers}
 
 
-def parts(network: TappedNetwork, images: Tensor, memory: int) -> int:
-    """How many passes the images are worked through in, to keep within ``memory`` MiB."""
-    return -(-len(images) // images_at_once(network, images, memory))
+@torch.no_grad()
+def map_sizes(network: TappedNetwork, image: Sequence[int]) -> dict[str, int]:
+    """Bytes of the maps of every layer and tap for one image.
+
+    Args:
+        network: not changed.
+        image: (channels, height, width).
+    """
+    device = next(network.parameters()).device
+    with frozen(network):
+        maps, _ = Chain(network).maps(torch.zeros(1, *image, device=device))
+    return {name: values.nbytes for name, values in maps.items()}
 
 
-def images_at_once(network: TappedNetwork, images: Tensor, memory: int) -> int:
-    """How many images a pass may take, so that it keeps within ``memory`` MiB; at least one."""
-    with torch.no_grad():
-        maps, _ = Chain(network).maps(images[:1])
-    one = _PASSES * sum(value.nbytes for value in maps.values())
+def images_at_once(network: TappedNetwork, image: Sequence[int], memory: int) -> int:
+    """Number of images, at least one, of which a pass takes no more than ``memory`` MiB.
+
+    Args:
+        network: not changed.
+        image: (channels, height, width).
+        memory: in MiB.
+    """
+    one = _COPIES * sum(map_sizes(network, image).values())
     return max(1, memory * 2**20 // one)
 
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no gradients for parameters, put back as they were afterwards."""
+    """Evaluation mode without gradients of parameters; both are restored afterwards."""
     training = network.training
     wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
     network.eval()
@@ -434,7 +491,7 @@ def _gradients(explained: Tensor, maps: list[Tensor]) -> tuple[Tensor, ...]:
 
 
 def _parts(maps: Tensor) -> Tensor:
-    """(1, c, h, w) int64: the number of the part that an element belongs to."""
+    """(1, c, h, w) int64: for each element the number of its part."""
     height, width = maps.shape[2:]
     rows, columns = (min(GRID, side) for side in (height, width))
     numbers = torch.arange(rows * columns, device=maps.device, dtype=maps.dtype)
@@ -444,7 +501,7 @@ def _parts(maps: Tensor) -> Tensor:
 
 
 def _sizes(mask: Tensor) -> Tensor:
-    """How many elements the part of an element has."""
+    """For each element the number of elements in its part."""
     counts = torch.bincount(mask.flatten())
     return counts[mask]
 

@@ -1,12 +1,13 @@
-"""What the signs of each binary layer carry, counted over data.
+"""What the signs of each binary layer keep of their input, measured on images.
 
-All values are of one layer's input signs s = sign(x), x being (N, C, H, W), for each image, so that
-intervals over images can be had.
+The input of a layer is x, (N, C, H, W), and its signs are s = sign(x). All values are given for
+each image, so that intervals over images can be computed.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -19,22 +20,23 @@ from ir2search.information.chain import sign_layers
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import BinaryConv2d, sign
 
-NOISE = 0.1  # standard deviation of the noise that signs are tried with; images' own is about 1
+NOISE = 0.1  # standard deviation of the noise that is added; that of the images is about 1
 
 
 @dataclass(frozen=True)
 class SignBits:
-    """One binary convolution's input signs.
+    """The input signs of one binary convolution.
 
     Attributes:
-        layer: the convolution's name.
-        positive: (N, C) float, from 0 to 1: share of an image's positions whose sign is +1.
+        layer: name of the convolution.
+        positive: (N, C) float, from 0 to 1: share of positions whose sign is +1.
         clipped: (N, C) float, from 0 to 1: share of positions with |x| >= 1, where the polynomial
             and the straight-through estimator pass no gradient.
-        flipped: (N,) float, from 0 to 1: share of the signs that change when Gaussian noise of
-            deviation `NOISE` is added to the normalised image.
-        input_error: (N,) float, from 0 to 1: see `scaled_error`, of s for x.
-        output_error: (N,) float, from 0 to 1: the same of the convolution of s for that of x.
+        flipped: (N,) float, from 0 to 1: share of the signs that change if Gaussian noise of
+            standard deviation `NOISE` is added to the normalised image.
+        input_error: (N,) float, from 0 to 1: `scaled_error` of s as an approximation of x.
+        output_error: (N,) float, from 0 to 1: `scaled_error` of the convolution of s as an
+            approximation of the convolution of x.
     """
 
     layer: str
@@ -45,33 +47,35 @@ class SignBits:
     output_error: Tensor
 
 
-def sign_bits(network: TappedNetwork, images: Tensor, seed: int, batch: int) -> list[SignBits]:
-    """Count what every binary convolution's input signs carry; none for a network without signs.
+def sign_bits(network: TappedNetwork, batches: Iterable[Tensor], seed: int) -> list[SignBits]:
+    """Measure the input signs of every binary convolution; empty for a network without signs.
 
     Args:
-        network: trained; left as it was.
-        images: (N, C, H, W) float, normalised, where the network lies.
+        network: trained; not changed.
+        batches: images (n, C, H, W) float, normalised, on the network's device.
         seed: of the noise.
-        batch: images in one pass at most.
     """
     layers = sign_layers(network)
     if not layers:
         return []
     generator = torch.Generator().manual_seed(seed)
-    noise = NOISE * torch.randn(images.shape, generator=generator).to(images.device)
     parts = []
     with frozen(network), torch.no_grad():
-        for clean, noisy in zip(images.split(batch), (images + noise).split(batch), strict=True):
-            inputs = [_inputs(network, list(layers.values()), some) for some in (clean, noisy)]
+        for images in batches:
+            noisy = images + _noise(images, generator)
+            inputs = [_inputs(network, list(layers.values()), some) for some in (images, noisy)]
             parts.append([_bits(*found) for found in zip(layers.items(), *inputs, strict=True)])
     return [_joined(part) for part in zip(*parts, strict=True)]
 
 
 def channel_entropy(positive: Tensor) -> Tensor:
-    """Entropy in bits of a sign that is +1 in a share p of all cases, of any shape.
+    """Entropy in bits of a sign that is +1 with probability p.
 
-    H = -p log2 p - (1 - p) log2 (1 - p), from 0 (a dead channel, always the same sign) to 1.
+    H = -p log2 p - (1 - p) log2 (1 - p), from 0 (a dead channel: always the same sign) to 1.
     Source: Shannon, "A Mathematical Theory of Communication", 1948, section 6.
+
+    Args:
+        positive: p, of any shape.
     """
     p = positive.double()
     q = 1 - p
@@ -79,21 +83,27 @@ def channel_entropy(positive: Tensor) -> Tensor:
 
 
 def scaled_error(exact: Tensor, binary: Tensor) -> Tensor:
-    """Min over a of |exact - a binary|^2 / |exact|^2, by image: 1 - cos^2 of the angle.
+    """Min over a of |exact - a binary|^2 / |exact|^2 for each image: 1 - cos^2 of their angle.
 
-    From 0 (the same up to a scale, which the BatchNorm that follows absorbs) to 1 (nothing of it
-    is left). For signs it is the quantisation error at the best scaling factor: Rastegari et al.,
-    "XNOR-Net", ECCV 2016, eq. 6.
+    From 0 (equal up to a scale, which the next BatchNorm absorbs) to 1 (orthogonal). For signs
+    it is the quantisation error with the best scaling factor: Rastegari et al., "XNOR-Net", ECCV
+    2016, eq. 6.
 
     Args:
         exact: (N, C, H, W) float.
-        binary: the same.
+        binary: (N, C, H, W) float, the approximation.
 
     Returns:
         (N,) float64.
     """
     one, other = exact.flatten(1).double(), binary.flatten(1).double()
     return 1 - functional.cosine_similarity(one, other, dim=1, eps=1e-12).square()
+
+
+def _noise(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise that is drawn for each image alone, so that it does not depend on the batches."""
+    drawn = [torch.randn(images.shape[1:], generator=generator) for _ in range(len(images))]
+    return NOISE * torch.stack(drawn).to(images.device)
 
 
 def _inputs(network: TappedNetwork, layers: list[BinaryConv2d], images: Tensor) -> list[Tensor]:

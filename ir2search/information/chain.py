@@ -1,9 +1,9 @@
-"""A network as a chain of layers that can be cut and gone on from.
+"""A network as a chain of layers that can be cut, and run from the cut on.
 
-A layer alone does not carry all that reaches the logits: tapped feature maps pass it by on their
-way to the fusion. So a *cut* is a layer together with the taps above it: every path from the image
-to the logits crosses the cut once. What a tapped layer sends to the fusion is a map of its own,
-so that its gradient is that of the tap's path alone.
+A layer alone does not carry everything that reaches the logits: tapped feature maps bypass the
+layers after them on their way to the fusion. So a *cut* is a layer together with the taps of the
+layers before it. Every path from the image to the logits crosses a cut once. A tap is a map of its
+own, so its gradient is that of the path through the tap only.
 """
 
 from __future__ import annotations
@@ -22,22 +22,32 @@ TAP = "tap of "
 
 @dataclass(frozen=True)
 class Cut:
-    """A layer, and the taps above it whose maps bypass it."""
+    """A layer, and the taps that bypass it.
+
+    Attributes:
+        name: of the layer.
+        bypassing: names of the taps.
+    """
 
     name: str
     bypassing: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All maps of the cut, the layer's own first."""
+        """Names of all maps of the cut; the layer is first."""
         return (self.name, *self.bypassing)
 
 
 class Chain:
-    """The layers of a network that give a feature map: the input, stem, units, recovery.
+    """The layers of a network that have a feature map: the input, the stem, units, the recovery.
 
     Args:
-        network: whose; it is run as it stands, without hooks.
+        network: it runs in its current mode, without hooks.
+
+    Attributes:
+        units: modules by name, in order of depth: the stem and the units of each stage.
+        taps: names of the tapped units.
+        cuts: by name of the layer, in order of depth.
     """
 
     def __init__(self, network: TappedNetwork) -> None:
@@ -58,17 +68,17 @@ class Chain:
             self.cuts[RECOVERY] = Cut(RECOVERY)
 
     def maps(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Every layer's and tap's maps, (N, c, h, w), by name, and the logits."""
+        """The maps of every layer and tap, (N, c, h, w), by name, and the logits."""
         maps = {INPUT: images}
         logits = self._go_on(INPUT, maps)
         return maps, logits
 
     def after(self, cut: Cut) -> After:
-        """The rest of the network, from the maps of a cut to the logits."""
+        """The part of the network after a cut, a function from the cut's maps to the logits."""
         return After(self, cut)
 
     def _go_on(self, name: str, maps: dict[str, Tensor]) -> Tensor:
-        """Run what follows a layer; ``maps`` has a cut's, and gets all that follow."""
+        """Run what follows a layer. ``maps`` holds the maps of a cut; the later ones are added."""
         network, names = self.network, list(self.units)
         x = maps[name]
         if name == RECOVERY:
@@ -90,16 +100,16 @@ class Chain:
 
 
 class After(nn.Module):
-    """What follows a cut: a function of the maps of its layers."""
+    """The part of a network after a cut: a function of the cut's maps."""
 
     def __init__(self, chain: Chain, cut: Cut) -> None:
         super().__init__()
-        self.network = chain.network  # so that its parameters are this module's
+        self.network = chain.network  # makes its parameters those of this module
         self._chain, self._cut = chain, cut
 
     def forward(self, *maps: Tensor) -> Tensor:
-        """Logits (N, classes) of the cut's maps, in the order of `Cut.names`."""
-        with torch.enable_grad():  # for its kernels; what needs no gradient keeps nothing
+        """Logits (N, classes) from the cut's maps, in the order of `Cut.names`."""
+        with torch.enable_grad():  # selects the differentiable kernels, whatever the caller's mode
             return self._chain._go_on(self._cut.name, dict(zip(self._cut.names, maps, strict=True)))
 
 
@@ -118,7 +128,7 @@ def _logits(network: TappedNetwork, fused: Tensor) -> Tensor:
 
 
 def _units(network: TappedNetwork, layer: str) -> list[str]:
-    """Names of what a layer is made of, as far as each gives a feature map that others take."""
+    """Names of the units of a layer; a layer that is no stage is one unit."""
     if not layer.startswith("stage"):
         return [layer]
     return [f"{layer}.{name}" for name, _ in network.get_submodule(layer).named_children()]

@@ -1,9 +1,9 @@
-"""Which attribution method is to be trusted on a network.
+"""Tests of whether an attribution method can be trusted on a network.
 
-Gradients through a sign are surrogates, so that each method has to show on the network at hand that
-the pixels it points at are those that the logit depends on (deletion, insertion, infidelity), that
-it says nearly the same of nearly the same image (sensitivity), and that what it says depends on the
-weights at all (randomisation).
+Gradients through a sign are surrogates, so each method is tested on the network itself. Does the
+logit depend on the pixels with the highest attributions (deletion, insertion, infidelity)? Do
+similar images get similar attributions (sensitivity)? Do attributions depend on the weights
+(randomisation)?
 """
 
 from __future__ import annotations
@@ -19,31 +19,32 @@ from torch.nn import functional
 
 from ir2search.information.attributions import LayerAttribution, MethodName, attribute, frozen
 from ir2search.information.chain import INPUT, RECOVERY, Chain
-from ir2search.information.measures import spearman
+from ir2search.information.map_measures import spearman
 from ir2search.models.network import TappedNetwork
+from ir2search.plots.attributions import RANDOM_ORDER
 
 FRACTIONS = 16  # steps in which pixels are deleted or inserted
-PERTURBATIONS = 10  # of an image, for infidelity,
-NOISE = 0.2  # with noise of this deviation
-RADIUS = 0.02  # of the ball around an image in which sensitivity looks,
-TRIES = 4  # so many times,
-LOOKED_AROUND = 16  # of so many images: a look costs an attribution
+PERTURBATIONS = 10  # of each image, for infidelity
+NOISE = 0.2  # standard deviation of these perturbations
+RADIUS = 0.02  # of the ball around an image in which sensitivity draws images
+TRIES = 4  # images that it draws; each costs an attribution
+LOOKED_AROUND = 16  # images whose sensitivity is measured
 
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """How one method's pixel attributions fare, by image.
+    """Test results of one method's pixel attributions, for each image.
 
     Attributes:
-        method: its name, or ``"random order"`` for pixels at random.
-        deletion: (N, steps + 1): probability of the label with 0, 1/16, ... of the pixels blanked,
-            those of most attribution first. Falls soon where they matter.
-        insertion: (N, steps + 1): the same, from a blank image, with pixels put back.
-        infidelity: (N,), at least 0, see captum's `infidelity`, normalised; None for random order.
-        sensitivity: (N,), at least 0, see captum's `sensitivity_max`, not a number beyond the
-            first images; None likewise.
+        method: its name, or ``"random order"``, for which only the two curves are known.
+        deletion: (N, 17): probability of the label with 0, 1/16, ... of the pixels blanked, those
+            of the highest attributions first. The curve falls early if these pixels matter.
+        insertion: (N, 17): probability of the label with 0, 1/16, ... of the pixels put back on a
+            blank image, in the same order.
+        infidelity: (N,), at least 0: captum's `infidelity`, normalised.
+        sensitivity: (N,), at least 0: captum's `sensitivity_max`; NaN after the first 16 images.
         randomised: (N,), from -1 to 1: Spearman's correlation with the attributions of the same
-            network with shuffled weights; None likewise.
+            network with shuffled weights.
     """
 
     method: str
@@ -64,7 +65,7 @@ def faithfulness(
     steps: int,
     memory: int,
 ) -> Faithfulness:
-    """Try a method's attributions of pixels.
+    """Test the attributions of a method to pixels.
 
     Sources: deletion and insertion, Petsiuk et al., "RISE", BMVC 2018, section 4.2; infidelity and
     sensitivity, Yeh et al., "On the (In)fidelity and Sensitivity of Explanations", NeurIPS 2019,
@@ -72,17 +73,17 @@ def faithfulness(
     NeurIPS 2018, section 3.
 
     Args:
-        network: trained; left as it was.
-        images: (N, C, H, W) float, normalised, where the network lies.
-        labels: (N,) int64: the logits that are explained.
-        method: which.
-        seed: of noise and shuffles.
-        steps: see `attribute`.
-        memory: see `attribute`.
+        network: trained; not changed.
+        images: (N, C, H, W) float, normalised, on the network's device.
+        labels: (N,) int64: the logits to explain.
+        method: of attribution.
+        seed: of the noise and the shuffled weights.
+        steps: points of the quadrature along a path.
+        memory: most MiB of activations and gradients at a time.
     """
 
     def explain(of: TappedNetwork, pixels: Tensor, at: str = INPUT) -> LayerAttribution:
-        with torch.enable_grad():  # which captum's measures switch off
+        with torch.enable_grad():  # captum's metrics run without gradients
             explained = labels[: len(pixels)]
             return attribute(of, pixels, explained, (method,), (at,), steps=steps, memory=memory)[0]
 
@@ -90,7 +91,7 @@ def faithfulness(
         if method != "grad_cam":
             return pixels.map
         last = list(Chain(of).cuts)[-1]
-        if last == RECOVERY:  # pooled maps of all depths: the last unit's are the usual ones
+        if last == RECOVERY:  # Grad-CAM is defined on the maps of the last unit
             last = list(Chain(of).units)[-1]
         coarse = explain(of, images, last).map[:, None]
         size = (images.shape[-2], images.shape[-1])
@@ -125,15 +126,15 @@ def faithfulness(
 
 
 def random_order(network: TappedNetwork, images: Tensor, labels: Tensor, seed: int) -> Faithfulness:
-    """What pixels in a random order give: a method that does no better says nothing."""
+    """Curves of pixels in a random order, which a faithful method has to beat."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.rand(len(images), *images.shape[2:], generator=generator).to(images.device)
     with frozen(network):
-        return Faithfulness("random order", *_curves(network, images, labels, order))
+        return Faithfulness(RANDOM_ORDER, *_curves(network, images, labels, order))
 
 
 def shuffled(network: TappedNetwork, seed: int) -> TappedNetwork:
-    """A copy whose weights, within each of its tensors, are in another order."""
+    """A copy of the network with the values of each parameter tensor in a random order."""
     result = copy.deepcopy(network)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -147,7 +148,7 @@ def shuffled(network: TappedNetwork, seed: int) -> TappedNetwork:
 def _curves(
     network: nn.Module, images: Tensor, labels: Tensor, order: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Deletion and insertion curves of pixels by (N, H, W) attributions, (N, steps + 1) each."""
+    """Deletion and insertion curves, (N, 17) each, of pixels ordered by (N, H, W) attributions."""
     rank = order.flatten(1).argsort(dim=1, descending=True).argsort(dim=1).view_as(order)
     pixels = order[0].numel()
     deletion, insertion = [], []

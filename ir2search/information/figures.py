@@ -10,12 +10,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ir2search.information.layers import (
-    attention_grid,
     attribution_flow,
     channel_entropies,
     completeness_gaps,
     faithfulness_curves,
     layers_table,
+    picture_grid,
 )
 from ir2search.information.measure import trust
 from ir2search.plots.attributions import FAITHFULNESS_SIZE, faithfulness, flow
@@ -70,7 +70,7 @@ def faithfulness_figure(table: pd.DataFrame, title: str) -> Figure:
 
 def attention_figure(table: pd.DataFrame, title: str) -> Figure:
     """Images beside the attention of every layer."""
-    pictures = attention_grid(table)
+    pictures = picture_grid(table)
     rows, columns = grid_shape(pictures)
     figure = Figure(figsize=grid_size(rows, columns))
     attention(pictures, axes=figure.subplots(rows, columns, squeeze=False))

@@ -1,4 +1,4 @@
-"""How far a measure would move with other images: bootstrap intervals over images."""
+"""How much a measure would change with other images: bootstrap intervals over images."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Estimate:
     """A value and its interval.
 
     Attributes:
-        value: of the images there are.
-        low: the 2.5% quantile over resampled images.
-        high: the 97.5% quantile.
+        value: on the given images.
+        low: 2.5% quantile over resampled images.
+        high: 97.5% quantile over resampled images.
     """
 
     value: float
@@ -27,14 +27,14 @@ class Estimate:
 
 
 class Bootstrap:
-    """Draws of images with replacement, the same for everything measured on them.
+    """Draws of images with replacement, which all measures share.
 
-    Source: Efron, "Bootstrap Methods: Another Look at the Jackknife", Annals of Statistics 1979;
-    percentile intervals. Two measures of the same images are compared by the interval of their
-    difference, in which what is common to both cancels.
+    Percentile intervals: Efron, "Bootstrap Methods: Another Look at the Jackknife", Annals of
+    Statistics 1979. To compare two measures of the same images, take the interval of their
+    difference: variation that both have in common cancels.
 
     Args:
-        images: how many there are.
+        images: number of images.
         seed: of the draws.
     """
 
@@ -44,7 +44,7 @@ class Bootstrap:
         self.weights = np.stack([np.bincount(draw, minlength=images) for draw in draws]) / images
 
     def mean(self, values: np.ndarray) -> Estimate:
-        """Of the mean of (N, ...) values over all that are numbers."""
+        """Estimate of the mean of (N, ...) values; NaN values are left out."""
         flat = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
         known = ~np.isnan(flat)
         sums, counts = np.where(known, flat, 0).sum(axis=1), known.sum(axis=1)
@@ -53,19 +53,25 @@ class Bootstrap:
         return self.ratio(sums, counts)
 
     def ratio(self, upper: np.ndarray, lower: np.ndarray) -> Estimate:
-        """Of the sum of (N,) values over images, by that of others."""
+        """Estimate of sum(upper) / sum(lower), both (N,) over images."""
         with np.errstate(invalid="ignore", divide="ignore"):
             spread = (self.weights @ upper) / (self.weights @ lower)
             value = float(np.sum(upper) / np.sum(lower))
         return _estimate(value, spread)
 
     def of(self, values: np.ndarray, measure: Callable[[np.ndarray], np.ndarray]) -> Estimate:
-        """Of a measure of the mean over images of (N, C) values: (..., C) to (...)."""
+        """Estimate of a measure, (..., C) to (...), of the mean over images of (N, C) values."""
         means = self.weights @ values
         return _estimate(float(measure(values.mean(axis=0))), measure(means))
 
     def gram_ratio(self, one: np.ndarray, other: np.ndarray, value: float) -> Estimate:
-        """Of <K, L> / (|K| |L|), two (N, N) Gram matrices over images, centred over all of them."""
+        """Estimate of <K, L> / (|K| |L|) for two centred Gram matrices.
+
+        Args:
+            one: K, (N, N).
+            other: L, (N, N).
+            value: on the given images.
+        """
 
         def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
             return ((self.weights @ (a * b)) * self.weights).sum(axis=1)

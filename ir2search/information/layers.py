@@ -122,7 +122,7 @@ def faithfulness_curves(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def attention_grid(table: pd.DataFrame) -> pd.DataFrame:
+def picture_grid(table: pd.DataFrame) -> pd.DataFrame:
     """The pictures of the attention grid, see `ir2search.plots.attention`."""
     found = table[table["measure"].str.startswith(PICTURE)]
     return pd.DataFrame(

@@ -1,4 +1,4 @@
-"""All measures of a network by layer, beside its twin and itself without recovery, as one table."""
+"""All information measures of a network by layer, as one table."""
 
 from __future__ import annotations
 
@@ -7,67 +7,31 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from ir2search.information import rows
 from ir2search.information.attributions import (
-    MEMORY,
-    STEPS,
     LayerAttribution,
     MethodName,
-    attribute,
+    attribute_batches,
     images_at_once,
-    inapplicable,
     layer_maps,
-    parts,
+    map_sizes,
     summed,
     surrogate,
 )
 from ir2search.information.bits import sign_bits
-from ir2search.information.chain import Chain
 from ir2search.information.faithfulness import faithfulness, random_order
+from ir2search.information.images import Images
 from ir2search.information.intervals import Bootstrap
 from ir2search.information.probes import Probe, pooled_features, probe
 from ir2search.information.rows import Row
+from ir2search.information.settings import Settings
 from ir2search.models.network import TappedNetwork
 
 BINARY, TWIN, PLAIN = "binary", "twin", "no recovery"
-TRIED = 64  # images on which methods' faithfulness is tried
-LIKE_RANDOM = 0.5  # likeness to attributions of shuffled weights, from which on they say nothing
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What is measured, and how exactly.
-
-    Attributes:
-        methods: of attribution; those that do not apply to the network are left out.
-        layers: whose, by name; all where None.
-        steps: points of the quadrature along a path.
-        memory: MiB for activations and gradients at once.
-        seed: of noise, draws and probes.
-    """
-
-    methods: tuple[MethodName, ...] = (
-        "conductance",
-        "gradient_x_activation",
-        "grad_cam",
-        "deeplift",
-        "feature_ablation",
-    )
-    layers: tuple[str, ...] | None = None
-    steps: int = STEPS
-    memory: int = MEMORY
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Images:
-    """Normalised images, (N, C, H, W) float, with their labels, (N,) int64."""
-
-    images: Tensor
-    labels: Tensor
+TRIED = 64  # images on which the faithfulness of methods is tested
+ALIKE = 0.5  # correlation with the maps of shuffled weights, below which a method is trusted
 
 
 def measure(
@@ -77,22 +41,22 @@ def measure(
     settings: Settings,
     on_step: Callable[[str], None] = lambda name: None,
 ) -> pd.DataFrame:
-    """Measure every layer.
+    """Measure every layer of a network, beside its twin and itself without recovery.
 
     Args:
-        networks: ``"binary"``, the one that is asked about; where there is one ``"twin"``, the
-            same without binarisation; and ``"no recovery"``, the same without that; all trained,
-            where the images lie.
-        images: what is measured on; no network was trained on them.
-        fitting: what probes are fitted to.
-        settings: all else.
-        on_step: told each step when it is done; there are as many as `steps` says.
+        networks: ``"binary"`` is the network to measure; ``"twin"`` is the same without
+            binarisation and ``"no recovery"`` the same without recovery, both optional. All are
+            trained and lie on the device of the images.
+        images: to measure on; no network was trained on them.
+        fitting: to fit the probes to.
+        settings: methods, layers, memory, ...
+        on_step: called with the name of each step that is done, `steps` times.
 
     Returns:
         A row for each measure of each layer: ``network``; ``layer``; ``method`` of attribution,
-        or ``"attention"``, where it is of a map; ``surrogate``, which gradient of the sign the
-        method used; ``measure``; ``item``, the channel, seed, or step where it is one's;
-        ``unit``; ``value``; ``low`` and ``high``, its 95% bootstrap interval over images.
+        or ``"attention"``, if the measure is of a map; ``surrogate``, the gradient of the sign
+        that the method used; ``measure``; ``item``, the channel, seed or step if the value is of
+        one; ``unit``; ``value``; ``low`` and ``high``, its 95% bootstrap interval over images.
     """
     work = _Measurement(networks, images, fitting, settings, on_step)
     found = [
@@ -106,41 +70,31 @@ def measure(
 
 
 def steps(networks: Mapping[str, TappedNetwork], images: Images, settings: Settings) -> int:
-    """How often `measure` tells ``on_step``."""
-    layers = {name: len(wanted_layers(network, settings)) for name, network in networks.items()}
-    methods = len(applicable(networks[BINARY], settings))
+    """Number of times that `measure` calls ``on_step``."""
+    layers = {name: len(settings.layers_of(network)) for name, network in networks.items()}
+    methods = len(settings.methods_for(networks[BINARY]))
     attributed = sum(
-        layers[name] * parts(network, images.images, settings.memory)
+        layers[name] * -(-len(images) // images_at_once(network, images.shape, settings.memory))
         for name, network in networks.items()
         if name != PLAIN
     )
     return methods * (attributed + 1) + 2 + sum(layers.values())
 
 
-def applicable(network: TappedNetwork, settings: Settings) -> list[MethodName]:
-    """The settings' methods that apply to a network."""
-    return [method for method in settings.methods if inapplicable(method, network) is None]
-
-
-def wanted_layers(network: TappedNetwork, settings: Settings) -> list[str]:
-    """The settings' layers, as far as a network has them, in order of depth."""
-    known = Chain(network).cuts
-    return [name for name in known if settings.layers is None or name in settings.layers]
-
-
 def trust(table: pd.DataFrame) -> pd.DataFrame:
-    """Which attribution methods are to be trusted on the network, the most faithful first.
+    """Which attribution methods can be trusted on the network, the most faithful first.
 
-    Trusted is a method whose pixels matter more than pixels at random do (the interval of
-    insertion less deletion lies above that of a random order), and whose attributions change with
-    the weights (the interval of their likeness after randomisation lies below 0.5).
+    A method is trusted if it passes two tests. The pixels that it ranks highest matter more than
+    pixels in a random order: the 95% interval of insertion minus deletion lies above that of the
+    random order. And its attributions depend on the weights: the 95% interval of their rank
+    correlation with the attributions of shuffled weights lies below 0.5.
 
     Args:
-        table: of `measure`.
+        table: as `measure` returns it.
 
     Returns:
-        By ``method``: ``faithfulness`` beyond chance with its ``low``, ``likeness`` after
-        randomisation with its ``high``, and whether it is ``trusted``.
+        A row for each ``method``: ``faithfulness`` beyond a random order with its ``low``,
+        ``likeness`` to the attributions of shuffled weights with its ``high``, and ``trusted``.
     """
     by_method = table.dropna(subset="method").set_index("method")
     faithful = by_method[by_method["measure"] == "faithfulness beyond chance"]
@@ -153,7 +107,7 @@ def trust(table: pd.DataFrame) -> pd.DataFrame:
             "high": alike["high"],
         }
     ).dropna()
-    result["trusted"] = (result["low"] > 0) & (result["high"] < LIKE_RANDOM)
+    result["trusted"] = (result["low"] > 0) & (result["high"] < ALIKE)
     return result.sort_values(["trusted", "faithfulness"], ascending=False).reset_index()
 
 
@@ -167,10 +121,10 @@ class _Measurement:
 
     @cached_property
     def resampled(self) -> Bootstrap:
-        return Bootstrap(len(self.images.labels), self.settings.seed)
+        return Bootstrap(len(self.images), self.settings.seed)
 
     def attributions(self) -> Iterator[Row]:
-        methods = applicable(self.networks[BINARY], self.settings)
+        methods = self.settings.methods_for(self.networks[BINARY])
         every = {name: self._attributed(name, methods) for name in self.networks if name != PLAIN}
         for method in methods:
             found = {
@@ -187,11 +141,11 @@ class _Measurement:
 
     def faithfulness(self) -> Iterator[Row]:
         network, settings = self.networks[BINARY], self.settings
-        images, labels = self.images.images[:TRIED], self.images.labels[:TRIED]
+        images, labels = self.images.first(TRIED).whole()
         resampled = Bootstrap(len(labels), settings.seed)
         by_chance = random_order(network, images, labels, settings.seed)
         yield from rows.of_faithfulness({"network": BINARY}, by_chance, by_chance, resampled)
-        for method in applicable(network, settings):
+        for method in settings.methods_for(network):
             found = faithfulness(
                 network,
                 images,
@@ -208,7 +162,7 @@ class _Measurement:
     def maps(self) -> Iterator[Row]:
         for layers in self._groups():
             maps = {
-                name: layer_maps(network, self.images.images, layers, self.settings.memory)
+                name: layer_maps(network, self._batches(network), layers)
                 for name, network in self.networks.items()
                 if name != PLAIN
             }
@@ -224,27 +178,25 @@ class _Measurement:
         self.on_step("attention maps")
 
     def _groups(self) -> list[list[str]]:
-        """Layers, as many at a time as have maps of all images within the memory."""
-        network, images = self.networks[BINARY], self.images.images
-        with torch.no_grad():
-            maps, _ = Chain(network).maps(images[:1])
-        room = self.settings.memory * 2**20 / len(self.networks) / len(images)
+        """Layers in groups whose maps of all images fit into the memory together."""
+        network = self.networks[BINARY]
+        sizes = map_sizes(network, self.images.shape)
+        room = self.settings.memory * 2**20 / len(self.networks) / len(self.images)
         groups: list[list[str]] = []
         left = 0.0
-        for layer in wanted_layers(network, self.settings):
-            if not groups or maps[layer].nbytes > left:
+        for layer in self.settings.layers_of(network):
+            if not groups or sizes[layer] > left:
                 groups.append([])
                 left = room
             groups[-1].append(layer)
-            left -= maps[layer].nbytes
+            left -= sizes[layer]
         return groups
 
     def signs(self) -> Iterator[Row]:
         network = self.networks[BINARY]
-        batch = images_at_once(network, self.images.images, self.settings.memory)
-        wanted = wanted_layers(network, self.settings)
-        for found in sign_bits(network, self.images.images, self.settings.seed, batch):
-            if any(found.layer.startswith(f"{layer}.") for layer in wanted):
+        layers = self.settings.layers_of(network)
+        for found in sign_bits(network, self._batches(network), self.settings.seed):
+            if any(found.layer.startswith(f"{layer}.") for layer in layers):
                 yield from rows.of_signs({"network": BINARY}, found, self.resampled)
         self.on_step("signs")
 
@@ -254,29 +206,33 @@ class _Measurement:
 
     def _probed(self, name: str) -> list[Probe]:
         network, memory = self.networks[name], self.settings.memory
-        layers = wanted_layers(network, self.settings)
+        layers = self.settings.layers_of(network)
         return probe(
-            pooled_features(network, self.fitting.images, layers, memory),
+            pooled_features(network, self.fitting, layers, memory),
             self.fitting.labels.cpu().numpy(),
-            pooled_features(network, self.images.images, layers, memory),
+            pooled_features(network, self.images, layers, memory),
             self.images.labels.cpu().numpy(),
             self.settings.seed,
             lambda layer: self.on_step(f"{name}: probes of {layer}"),
         )
 
     def _attributed(self, name: str, methods: list[MethodName]) -> list[LayerAttribution]:
-        network = self.networks[name]
-        return attribute(
+        network, settings = self.networks[name], self.settings
+        at_once = images_at_once(network, self.images.shape, settings.memory)
+        return attribute_batches(
             network,
-            self.images.images,
-            self.images.labels,
+            self.images.batches(at_once),
             methods,
-            wanted_layers(network, self.settings),
-            steps=self.settings.steps,
-            memory=self.settings.memory,
+            settings.layers_of(network),
+            at_once=at_once,
+            steps=settings.steps,
             keep=summed,
             on_layer=lambda layer: self.on_step(f"{name}: {layer}"),
         )
+
+    def _batches(self, network: TappedNetwork) -> Iterator[Tensor]:
+        at_once = images_at_once(network, self.images.shape, self.settings.memory)
+        return (images for images, _ in self.images.batches(at_once))
 
     def _about(self, name: str, method: MethodName) -> Row:
         return {

@@ -1,11 +1,11 @@
-"""Usable information: what a linear classifier can read off a layer about the label.
+"""Usable information: what a linear classifier can read from a layer about the label.
 
-I_V(features -> Y) = H(Y) - H_V(Y | features), in bits: the label's entropy less the cross-entropy
-of the best predictor of a family V on images that it has not seen. Source: Xu et al., "A Theory of
-Usable Information under Computational Constraints", ICLR 2020, definition 2. V here: multinomial
-logistic regression on the maps averaged to at most 4 x 4 positions and standardised. Other than
-Shannon's information it may grow from a layer to the next, where that makes the label easier to
-read. Below 0 the probe has learned by heart.
+I_V(features -> Y) = H(Y) - H_V(Y | features), in bits: the entropy of the label minus the
+cross-entropy of the best predictor of a family V on images that it has not seen. Source: Xu et al.,
+"A Theory of Usable Information under Computational Constraints", ICLR 2020, definition 2. V is
+multinomial logistic regression on standardised maps, averaged to at most 4 x 4 positions. Unlike
+Shannon's information, usable information may rise from one layer to the next: a layer can make the
+label easier to read. It is negative if the probe overfits.
 """
 
 from __future__ import annotations
@@ -24,24 +24,25 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn import functional
 
-from ir2search.information.attributions import layer_maps
+from ir2search.information.attributions import images_at_once, layer_maps
+from ir2search.information.images import Images
 from ir2search.models.network import TappedNetwork
 
-GRID = 4  # positions a side that maps are averaged to
-SEEDS = 3  # probes a layer, each fitted to another draw of the images
-SHARE = 0.8  # of the fitting images in a draw
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # inverse, of the L2 penalty; the best on what was not drawn
+GRID = 4  # maps are averaged to at most 4 x 4 positions
+SEEDS = 3  # probes of a layer; each is fitted to another draw of the images
+SHARE = 0.8  # of the fitting images are in a draw
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # inverse L2 penalties, chosen on the images not drawn
 ITERATIONS = 60
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What one layer's probes read.
+    """What the probes of one layer read.
 
     Attributes:
         layer: its name.
-        bits: (seeds, N) float64: for each held-out image log2 p(y | features) - log2 p(y), whose
-            mean over images is the usable information.
+        bits: (seeds, N) float64: log2 p(y | features) - log2 p(y) of each held-out image; the
+            mean over images is the usable information. NaN for a class that no probe has seen.
     """
 
     layer: str
@@ -49,10 +50,19 @@ class Probe:
 
 
 def pooled_features(
-    network: TappedNetwork, images: Tensor, layers: Iterable[str], memory: int
+    network: TappedNetwork, images: Images, layers: Iterable[str], memory: int
 ) -> dict[str, np.ndarray]:
-    """Each layer's maps, averaged to at most 4 x 4 positions, (N, features), by name."""
-    found = layer_maps(network, images, layers, memory, _pooled)
+    """The maps of each layer, averaged to at most 4 x 4 positions, (N, features), by name.
+
+    Args:
+        network: trained; not changed.
+        images: on the network's device.
+        layers: names of layers, see `Chain`.
+        memory: most MiB of activations at a time.
+    """
+    at_once = images_at_once(network, images.shape, memory)
+    batches = (some for some, _ in images.batches(at_once))
+    found = layer_maps(network, batches, layers, _pooled)
     return {name: features.numpy() for name, features in found.items()}
 
 
@@ -64,15 +74,15 @@ def probe(
     seed: int,
     on_layer: Callable[[str], None] = lambda name: None,
 ) -> list[Probe]:
-    """Fit probes to every layer's features, and read the held-out images with them.
+    """Fit probes to the features of every layer, and read the held-out images with them.
 
     Args:
-        fitting: by layer, (M, features).
-        fitting_labels: (M,).
-        held_out: by layer, (N, features).
-        labels: (N,).
+        fitting: by layer, (M, features) of the images to fit to.
+        fitting_labels: (M,) of these images.
+        held_out: by layer, (N, features) of the held-out images.
+        labels: (N,) of these images.
         seed: of the draws.
-        on_layer: told each layer's name when it is done.
+        on_layer: called with the name of each layer that is done.
     """
     classes = np.unique(fitting_labels)
     known = np.isin(labels, classes)
@@ -101,9 +111,9 @@ def probe(
 def _best(
     features: np.ndarray, labels: np.ndarray, unseen: np.ndarray, unseen_labels: np.ndarray
 ) -> LogisticRegression:
-    """The probe whose penalty tells most of what was not drawn.
+    """The probe whose penalty gives the highest likelihood of the images that were not drawn.
 
-    From the strongest penalty on, each fit starts from the one before it.
+    The strongest penalty comes first; each fit starts from the one before it.
     """
     tried, start = [], None
     for strength in STRENGTHS:
@@ -122,7 +132,7 @@ def _fitted(
     if start is not None:
         model = copy.copy(start).set_params(C=strength, warm_start=True)
     with warnings.catch_warnings():
-        # a fit that is stopped early is one more probe, chosen or not by images it has not seen
+        # a fit that stops early is a valid probe too: unseen images decide which one is used
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(features, labels)
 
@@ -131,9 +141,9 @@ def _log_likelihood(
     model: LogisticRegression, features: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
     scores = model.decision_function(features).astype(np.float64)
-    if scores.ndim == 1:  # of two classes, the second's
+    if scores.ndim == 1:  # with two classes, scikit-learn gives the score of the second
         scores = np.column_stack([np.zeros_like(scores), scores])
-    scores = log_softmax(scores, axis=1)  # where probabilities would be 0, their logarithms are not
+    scores = log_softmax(scores, axis=1)  # finite even if a probability rounds to 0
     places = np.searchsorted(model.classes_, labels)
     result: np.ndarray = scores[np.arange(len(labels)), places]
     return result

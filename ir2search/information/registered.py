@@ -1,4 +1,4 @@
-"""Measures of people's own, taken on every layer's maps beside the package's."""
+"""Measures that users register, taken on the maps of every layer."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MapMeasure = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of one layer's maps.
+    """A measure of the maps of one layer.
 
     Attributes:
-        of: from the maps (N, C, H, W) of N images to one value for each, (N,).
-        unit: of the value.
+        of: a function from the maps (N, C, H, W) of N images to a value for each image, (N,).
+        unit: of the values.
     """
 
     of: MapMeasure
@@ -31,17 +31,17 @@ MEASURES: Registry[Measure] = Registry("measure", {})
 
 
 def register_measure(name: str, unit: str) -> Callable[[MapMeasure], MapMeasure]:
-    """Have a measure taken in every analysis, of every layer, with its interval over images.
+    """Add a measure to every analysis: of each layer, with its interval over images.
 
-    Decorates a function from a layer's maps, (N, C, H, W) float of N images, to a value for each
-    image, (N,). The maps are those of the network and of its twin.
+    Decorates a function from the maps of a layer, (N, C, H, W) float of N images, to a value for
+    each image, (N,). It is called with the maps of the network and of its twin.
 
     Args:
-        name: in ``information.parquet``.
+        name: of the measure in ``information.parquet``.
         unit: of the values, such as "bits" or "share".
 
     Raises:
-        StudyError: the name is taken.
+        StudyError: another measure has this name.
     """
 
     def register(function: MapMeasure) -> MapMeasure:
@@ -52,10 +52,10 @@ def register_measure(name: str, unit: str) -> Callable[[MapMeasure], MapMeasure]
 
 
 def measured(maps: Tensor) -> Iterator[tuple[str, str, Tensor]]:
-    """Name, unit and values (N,) float64 of each registered measure, of maps (N, C, H, W).
+    """Name, unit and values (N,) float64 of each registered measure of maps (N, C, H, W).
 
     Raises:
-        StudyError: a function failed, or gave something else.
+        StudyError: a function raised an error, or did not return (N,) values.
     """
     for name in MEASURES.added():
         measure = MEASURES[name]
@@ -64,7 +64,7 @@ def measured(maps: Tensor) -> Iterator[tuple[str, str, Tensor]]:
         if not isinstance(values, Tensor) or values.shape != maps.shape[:1]:
             given = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
             raise StudyError(
-                f"measure {name!r}: must give a value for each of {len(maps)} images, "
-                f"({len(maps)},), but gave {given}"
+                f"measure {name!r}: must return a value for each of {len(maps)} images, "
+                f"({len(maps)},), but returned {given}"
             )
         yield name, measure.unit, values.detach().to("cpu", torch.float64)

@@ -1,6 +1,6 @@
 """A copy of a network whose gradients are DeepLIFT's multipliers.
 
-Its batches are twice the images: first those that are explained, then their baselines.
+Its batches have two halves: the images to explain, then their baselines.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ir2search.models.network import TappedNetwork
 from ir2search.nn import BinaryConv2d, ShiftedPReLU, normed, sign
 
 ELEMENTWISE = (nn.Hardtanh, nn.PReLU, ShiftedPReLU)
-NEARLY_EQUAL = 1e-6  # inputs nearer than this have the function's own slope for a multiplier
+NEARLY_EQUAL = 1e-6  # closer inputs use the slope of the function as the multiplier
 
 
 def can_rescale(network: nn.Module) -> bool:
@@ -26,10 +26,11 @@ def can_rescale(network: nn.Module) -> bool:
 
 
 def rescaled(network: TappedNetwork) -> TappedNetwork:
-    """The copy; it gives the same logits.
+    """A copy that gives the same logits, and DeepLIFT's multipliers as gradients.
 
-    At an elementwise function y the gradient that goes back is multiplied by
-    (y(x) - y(b)) / (x - b), the rescale rule: Shrikumar et al., ICML 2017, section 3.5.1.
+    An elementwise function y multiplies the gradient by (y(x) - y(b)) / (x - b), the rescale
+    rule: Shrikumar et al., "Learning Important Features Through Propagating Activation
+    Differences", ICML 2017, section 3.5.1.
     """
     result = copy.deepcopy(network)
     for name, module in list(result.named_modules()):
@@ -95,7 +96,7 @@ class _Rescaled(torch.autograd.Function):
 
 
 def _slope(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """The function's own; a sign has none."""
+    """Derivative of the function at x; zero for a sign."""
     if function is sign:
         return torch.zeros_like(x)
     with torch.enable_grad():

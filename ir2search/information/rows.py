@@ -1,4 +1,4 @@
-"""Measures as rows of one table, each with its interval over images."""
+"""Measures as rows of one table, with their intervals over images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ir2search.information.attributions import LayerAttribution
 from ir2search.information.bits import SignBits, channel_entropy
 from ir2search.information.faithfulness import Faithfulness
 from ir2search.information.intervals import Bootstrap, Estimate
-from ir2search.information.measures import (
+from ir2search.information.map_measures import (
     cosine,
     effective_support,
     entropy_bits,
@@ -42,19 +42,24 @@ UNITS = {
     "infidelity": "logit²",
     "sensitivity": "ratio",
 }
-ATTENTION = "attention"  # in place of a method, for the paper's attention map
+ATTENTION = "attention"  # in place of a method, for attention maps as IR²Net defines them
 PICTURE = "picture of "  # then the label of the image: a picture in place of a measure
-SATURATED = 0.99  # of a channel's values at which the sign's gradient is zero
+SATURATED = 0.99  # share of clipped values from which on a channel counts as saturated
 Row = dict[str, Any]
 
 
 def of_attributions(
     about: Row, layers: Sequence[LayerAttribution], resampled: Bootstrap
 ) -> Iterator[Row]:
-    """What a network's attributions by one method keep, spread and miss.
+    """Measures of a network's attributions by one method.
 
-    The completeness gap is mean |total - change| / mean |change|, 0 where every path is smooth
+    The completeness gap is mean |total - change| / mean |change|. It is 0 in a smooth network
     (completeness axiom: Sundararajan et al., ICML 2017, section 3).
+
+    Args:
+        about: the first columns of the rows.
+        layers: attributions to each layer, in order of depth.
+        resampled: draws of the images.
     """
     for layer, kept in zip(layers, kept_shares(layers), strict=True):
         here = about | {"layer": layer.layer}
@@ -74,7 +79,7 @@ def of_both_attributions(
     twin: Sequence[LayerAttribution],
     resampled: Bootstrap,
 ) -> Iterator[Row]:
-    """How a network's attributions differ from its twin's."""
+    """Measures of how a network's attributions differ from those of its twin."""
     shares = zip(kept_shares(own), kept_shares(twin), strict=True)
     for one, other, (kept, twin_kept) in zip(own, twin, shares, strict=True):
         here = about | {"layer": one.layer}
@@ -84,24 +89,27 @@ def of_both_attributions(
 
 
 def kept_shares(layers: Sequence[LayerAttribution]) -> list[np.ndarray | None]:
-    """Of each layer's attribution, by image, what is where it was in the layer before."""
+    """For each layer the share (N,) of attribution at the same positions as in the layer before.
+
+    None for the first layer.
+    """
     pairs = itertools.pairwise(layers)
     return [None, *(kept_share(before.map, after.map).cpu().numpy() for before, after in pairs)]
 
 
 def of_attention(about: Row, maps: Tensor, resampled: Bootstrap) -> Iterator[Row]:
-    """How a layer's attention, as the paper defines it, is spread."""
+    """Measures of how a layer's attention, as IR²Net defines it, is spread."""
     yield from _of_maps(about | {"method": ATTENTION}, attention_map(maps), resampled)
 
 
 def of_registered(about: Row, maps: Tensor, resampled: Bootstrap) -> Iterator[Row]:
-    """What registered measures say of a layer's maps."""
+    """Registered measures of a layer's maps."""
     for name, unit, values in measured(maps):
         yield row(about, name, resampled.mean(values.numpy())) | {"unit": unit}
 
 
 def of_both_maps(about: Row, own: Tensor, twin: Tensor, resampled: Bootstrap) -> Iterator[Row]:
-    """How a layer's maps differ from the twin's."""
+    """Measures of how a layer's maps differ from those of the twin."""
     yield from _likeness(
         about | {"method": ATTENTION}, attention_map(own), attention_map(twin), resampled
     )
@@ -111,7 +119,7 @@ def of_both_maps(about: Row, own: Tensor, twin: Tensor, resampled: Bootstrap) ->
 
 
 def of_signs(about: Row, found: SignBits, resampled: Bootstrap) -> Iterator[Row]:
-    """What a binary convolution's input signs carry."""
+    """Measures of the input signs of a binary convolution."""
     here = about | {"layer": found.layer}
     positive, clipped = _numpy(found.positive, found.clipped)
 
@@ -137,7 +145,7 @@ def of_signs(about: Row, found: SignBits, resampled: Bootstrap) -> Iterator[Row]
 
 
 def of_probes(about: Row, probes: Sequence[Probe], resampled: Bootstrap) -> Iterator[Row]:
-    """What can be read off a network's layers, and what each loses of it."""
+    """Usable information of each layer, and its loss from one layer to the next."""
     for found in probes:
         here = about | {"layer": found.layer}
         yield row(here, "usable information", resampled.mean(found.bits.mean(axis=0)))
@@ -152,7 +160,7 @@ def of_probes(about: Row, probes: Sequence[Probe], resampled: Bootstrap) -> Iter
 def of_faithfulness(
     about: Row, found: Faithfulness, by_chance: Faithfulness, resampled: Bootstrap
 ) -> Iterator[Row]:
-    """How far a method's attributions of pixels are to be trusted."""
+    """Measures of the faithfulness of a method's attributions to pixels."""
     here = about | {"layer": "input", "method": found.method}
     yield row(here, "deletion AUC", resampled.mean(*_numpy(found.deletion.mean(dim=1))))
     yield row(here, "insertion AUC", resampled.mean(*_numpy(found.insertion.mean(dim=1))))
@@ -171,14 +179,14 @@ def of_faithfulness(
 
 
 def picture(about: Row, name: str, values: np.ndarray) -> Row:
-    """A picture, (h, w) or (h, w, 3), as a row."""
+    """A row that holds a picture, (h, w) or (h, w, 3)."""
     flat = np.asarray(values, dtype=np.float32)
     drawn = {"array": flat.flatten().tolist(), "shape": list(flat.shape)}
     return row(about, f"{PICTURE}{name}", _exactly(np.nan)) | drawn
 
 
 def row(about: Row, measured: str, estimate: Estimate) -> Row:
-    """One measure's row."""
+    """The row of one measure."""
     return {
         "unit": UNITS.get(measured, "share"),
         **about,

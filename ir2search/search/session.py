@@ -23,7 +23,6 @@ from ir2search.runs.storages import RunStudy, is_shared, open_storage, storage_e
 from ir2search.search.budget import check_budget
 from ir2search.search.driver import Driver
 from ir2search.search.driver_locks import DriverLocks
-from ir2search.search.driver_setup import DriverSetup
 from ir2search.search.executors import (
     Executor,
     ExecutorFactory,
@@ -37,7 +36,6 @@ from ir2search.search.executors.devices import worker_devices
 from ir2search.search.executors.ray_cluster import RayExecutor
 from ir2search.search.latency_timer import LatencyTimer, check_machine
 from ir2search.search.observer import RunObserver
-from ir2search.search.problem import Problem
 from ir2search.study.schema import Study
 from ir2search.study.serialise import definition
 from ir2search.training import Interrupted
@@ -104,7 +102,7 @@ def run(
     if path is not None:
         study = _with_data(study, path)
     space = study.space.with_data(context.data.image, context.data.classes)
-    check_budget(Problem(study, space, LatencyTimer(study, folder.parent)))
+    check_budget(study, space, LatencyTimer(study, folder.parent))
     check_folder(folder, study)
     return _Session(
         study,
@@ -215,25 +213,23 @@ class _Session:
         add_session(self.folder, self.study.seed, self.devices[0])
         return storage
 
-    def _problem(self, executor: Executor) -> Problem:
-        data = self.context.data
-        timer = LatencyTimer(self.study, self.folder.parent, executor.paused)
-        return Problem(self.study, self.study.space.with_data(data.image, data.classes), timer)
-
     def _drive(self, storage: RunStudy, should_stop: Callable[[], bool]) -> None:
         executor = self._executor(should_stop)
         try:
             with DriverLocks(self.folder, shared=self.shared) as locks, storage_errors(self.folder):
-                setup = DriverSetup(
+                Driver(
+                    self.study,
+                    self.study.space.with_data(self.context.data.image, self.context.data.classes),
+                    storage,
                     self.folder,
                     self.context,
                     self.devices[0],
                     executor,
                     locks,
+                    LatencyTimer(self.study, self.folder.parent, executor.paused),
                     self.observer,
                     should_stop,
-                )
-                Driver(self._problem(executor), storage, setup).run()
+                ).run()
         except Interrupted:
             raise KeyboardInterrupt from None
         finally:

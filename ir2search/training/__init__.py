@@ -1,4 +1,4 @@
-"""Training of one candidate: recipe, loop, checkpoints."""
+"""Training of one candidate: the recipe, the loop, its checkpoints."""
 
 import lazy_loader
 

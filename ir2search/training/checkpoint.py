@@ -1,7 +1,7 @@
-"""A training on disk: weights and optimiser as safetensors, the learning curve as JSON lines.
+"""A candidate's training on disk: weights and optimiser as safetensors, the curve as JSON lines.
 
-Each file is first written under another name and then renamed, so a killed process never leaves a
-part of a file. No file is a pickle.
+Every file is written beside its place and then renamed onto it, so that a kill at any moment
+leaves a whole one. Nothing here is a pickle.
 """
 
 from __future__ import annotations
@@ -26,24 +26,15 @@ from ir2search.training.layout import BEST, CURVE, LAST
 
 
 def save_network(network: nn.Module, file: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write the network's weights and buffers to a safetensors file.
-
-    Args:
-        network: the network.
-        file: replaced if it exists.
-        metadata: text to store in the file's header, by key.
-    """
+    """Write the network's weights and buffers, and what else there is to say in text."""
     _save(network.state_dict(), file, dict(metadata or {}))
 
 
 def load_network(candidate: Candidate, file: Path) -> TappedNetwork:
-    """Build the candidate's network with the weights of ``file``.
-
-    Returns:
-        The network on the CPU, in evaluation mode.
+    """The candidate's network with the weights of ``file``, on the CPU, in evaluation mode.
 
     Raises:
-        CheckpointError: the file is missing or corrupt, or has another network's weights.
+        CheckpointError: the file is missing, corrupt, or of another network.
     """
     network = build(candidate)
     weights, _ = _open(file)
@@ -69,7 +60,7 @@ def load_fitting(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
 def save_progress(
     folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, curve: list[dict[str, Any]]
 ) -> None:
-    """Write everything that is needed to continue after the last epoch of the curve."""
+    """Write all that training needs to go on after the curve's last epoch."""
     text = "".join(json.dumps(row) + "\n" for row in curve)
     write_text(folder / CURVE, text)
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
@@ -83,18 +74,10 @@ def save_progress(
 def load_progress(
     folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer
 ) -> list[dict[str, Any]]:
-    """Restore the state that `save_progress` wrote.
-
-    Args:
-        folder: folder of the training.
-        network: its weights and buffers are replaced.
-        optimizer: its state is replaced.
-
-    Returns:
-        The rows of the learning curve; none if there is no checkpoint yet.
+    """Take up training where `save_progress` left it; gives the curve, empty at the start.
 
     Raises:
-        CheckpointError: the checkpoint cannot be read, or is of another network.
+        CheckpointError: the checkpoint cannot be read, or is another network's.
     """
     file = folder / LAST
     if not file.exists():
@@ -117,13 +100,13 @@ def load_progress(
     except (RuntimeError, KeyError, ValueError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(
-            f"{file}: is the checkpoint of another training ({reason}); remove it to train again"
+            f"{file}: not this training's checkpoint ({reason}); remove it to train again"
         ) from None
     return curve
 
 
 def discard_progress(folder: Path) -> None:
-    """Remove the checkpoints and the learning curve of a training."""
+    """Remove a training's checkpoints and its curve."""
     for name in (LAST, BEST, CURVE):
         (folder / name).unlink(missing_ok=True)
 
@@ -135,7 +118,7 @@ def _open(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return tensors, stored.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
-            f"{file}: cannot be read as a checkpoint ({error}); remove it to train again"
+            f"{file}: not a checkpoint that can be read ({error}); remove it to train again"
         ) from None
 
 

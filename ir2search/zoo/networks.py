@@ -73,16 +73,16 @@ def presets() -> tuple[str, ...]:
 def preset(
     name: str, num_classes: int | None = None, image: tuple[int, int, int] | None = None
 ) -> Candidate:
-    """Get the candidate of a preset.
+    """The candidate of a preset.
 
     Args:
         name: one of `presets`.
-        num_classes: number of classes; None for the paper's.
-        image: (channels, height, width); None for the paper's.
+        num_classes: in place of the paper's.
+        image: (channels, height, width) in place of the paper's.
 
     Raises:
-        CandidateError: the name is unknown (the message has a suggestion), or the network cannot
-            have this number of classes or this image.
+        CandidateError: there is none of that name (the message lists near ones), or it cannot
+            have so few classes or so small an image.
     """
     if name not in _PRESETS:
         raise CandidateError(f"no preset {name!r}; {text.near(name, _PRESETS)}")
@@ -92,13 +92,13 @@ def preset(
 
 
 def named_candidate(what: str) -> Candidate:
-    """Get a candidate by the name of a preset, a ``candidate.json`` or a trial's folder.
+    """The candidate that people name by a preset, a ``candidate.json`` or a trial's folder.
 
-    If the run of the trial has modules, their code is run; see `ir2search.extensions`.
+    Where the folder of its run holds modules, their code is run: see `ir2search.extensions`.
 
     Raises:
-        CandidateError: there is no such candidate.
-        InputError: a module of the run has changed, or its code fails.
+        CandidateError: there is none.
+        InputError: a module of the run has changed or fails.
     """
     path = Path(what)
     if path.is_dir():
@@ -110,13 +110,9 @@ def named_candidate(what: str) -> Candidate:
 
 
 def build_preset(name: str, num_classes: int | None = None) -> TappedNetwork:
-    """Build the network of a preset, with initial weights.
-
-    Args:
-        name: one of `presets`.
-        num_classes: number of classes; None for the paper's.
+    """The network of a preset, freshly initialised.
 
     Raises:
-        CandidateError: the name is unknown, or there are fewer than two classes.
+        CandidateError: there is none of that name, or fewer than two classes.
     """
     return build(preset(name, num_classes))

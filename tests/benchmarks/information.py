@@ -30,9 +30,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from ir2search.data import Split
 from ir2search.information.attributions import STEPS, MethodName, _parts, _sizes, attribute, frozen
 from ir2search.information.chain import INPUT, Chain
-from ir2search.information.measure import BINARY, PLAIN, TWIN, Images, Settings, measure
+from ir2search.information.images import Images
+from ir2search.information.measure import BINARY, PLAIN, TWIN, measure
+from ir2search.information.settings import Settings
 from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate, build
 
@@ -63,12 +66,13 @@ def networks() -> dict[str, TappedNetwork]:
 
 def random_images(count: int) -> Images:
     torch.manual_seed(1)
-    return Images(torch.randn(count, 3, 32, 32), torch.arange(count) % 10)
+    split = Split(torch.randn(count, 3, 32, 32), torch.arange(count) % 10)
+    return Images(split, lambda normalised: normalised)
 
 
 def by_captum(network: TappedNetwork, given: Images, method: MethodName, layer: str) -> Tensor:
     """One call of Captum for one layer."""
-    module, (x, y) = network.get_submodule(layer), (given.images, given.labels)
+    module, (x, y) = network.get_submodule(layer), given.whole()
     zeros = torch.zeros_like(x)
     if method == "conductance":
         result = LayerConductance(network, module).attribute(
@@ -103,7 +107,7 @@ def compare(network: TappedNetwork, given: Images) -> Table:
     for method in METHODS:
 
         def ours(method: MethodName = method) -> dict[str, Tensor]:
-            found = attribute(network, given.images, given.labels, (method,), layers)
+            found = attribute(network, *given.whole(), (method,), layers)
             return {
                 one.layer: one.map[:, None].float() if method == "grad_cam" else one.own
                 for one in found

@@ -157,11 +157,11 @@ def test_a_limit_of_memory_changes_no_value(
 
 
 def test_less_memory_takes_fewer_images_at_once(small: Small, untrained: Make) -> None:
-    network, images = untrained(small()), torch.zeros(1, *IMAGE)
-    assert images_at_once(network, images, 64) == pytest.approx(
-        2 * images_at_once(network, images, 32), abs=1
+    network = untrained(small())
+    assert images_at_once(network, IMAGE, 64) == pytest.approx(
+        2 * images_at_once(network, IMAGE, 32), abs=1
     )
-    assert images_at_once(build_preset("cifar-resnet18").eval(), torch.zeros(1, 3, 32, 32), 1) == 1
+    assert images_at_once(build_preset("cifar-resnet18").eval(), (3, 32, 32), 1) == 1
 
 
 PEAK = """
@@ -209,7 +209,7 @@ def test_the_surrogate_gradient_is_named(small: Small, untrained: Make) -> None:
 
 def test_deeplift_is_refused_where_its_rule_does_not_apply() -> None:
     network = build_preset("cifar-vgg-small")
-    with pytest.raises(InputError, match=r"deeplift: does not apply .*max-pooling"):
+    with pytest.raises(InputError, match=r"'deeplift' does not apply .*max-pooling"):
         attribute(network, torch.zeros(1, 3, 32, 32), torch.zeros(1).long(), ("deeplift",))
 
 

@@ -54,7 +54,7 @@ def test_signs_are_counted_as_the_layers_take_them(
     with torch.no_grad():
         network(images + noise)
     noisy = dict(taken)
-    found = sign_bits(network, images, seed=4, batch=4)
+    found = sign_bits(network, images.split(4), seed=4)
     assert [layer.layer for layer in found] == list(clean)
     for layer in found:
         x, y = clean[layer.layer], noisy[layer.layer]
@@ -74,4 +74,4 @@ def test_signs_are_counted_as_the_layers_take_them(
 
 
 def test_a_network_without_signs_has_no_bits(small: Small, untrained: Make, batch: Batch) -> None:
-    assert sign_bits(untrained(small().twin()), batch[0], seed=0, batch=4) == []
+    assert sign_bits(untrained(small().twin()), [batch[0]], seed=0) == []

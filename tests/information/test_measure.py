@@ -10,16 +10,10 @@ import pandas as pd
 import pytest
 import torch
 
-from ir2search.information.measure import (
-    BINARY,
-    PLAIN,
-    TWIN,
-    Images,
-    Settings,
-    measure,
-    steps,
-    trust,
-)
+from ir2search.data import Split
+from ir2search.information.images import Images
+from ir2search.information.measure import BINARY, PLAIN, TWIN, measure, steps, trust
+from ir2search.information.settings import Settings
 from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate
 
@@ -31,7 +25,8 @@ QUICK = Settings(methods=("gradient_x_activation", "deeplift"), steps=4)
 def images(count: int, seed: int) -> Images:
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 10
-    return Images(torch.randn(count, 1, 8, 8, generator=generator), labels)
+    pixels = torch.randn(count, 1, 8, 8, generator=generator)
+    return Images(Split(pixels, labels), lambda normalised: normalised)
 
 
 @pytest.fixture

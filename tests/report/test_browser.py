@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
-from replay import replaying
 
 import ir2search as ir
 from ir2search.study.sections import Confirm
@@ -35,7 +34,7 @@ def report(
     study = ir.load_study(finished_run / "study.toml")
     study = study.model_copy(update={"trials": 12, "confirm": Confirm(seeds=1)})
     folder = tmp_path_factory.mktemp("browser") / "quick"
-    ir.run(study, folder, device="cpu", executor=replaying())
+    ir.run(study, folder, device="cpu")
     fail_trial(folder, 0, MARKUP)
     ir.write_report(folder)
     ir.write_comparison(folder, finished_run)

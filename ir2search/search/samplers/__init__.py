@@ -1,1 +1,1 @@
-"""Samplers: which candidate is tried next."""
+"""Samplers: what is tried next."""

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
+from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from ir2search.information.measures import (
+from ir2search.information.map_measures import (
     cosine,
     distribution,
     effective_support,
@@ -105,7 +106,22 @@ def test_spearman_is_scipys(values: np.ndarray) -> None:
             assert np.isnan(ours)
 
 
-def test_structural_similarity() -> None:
+@pytest.mark.parametrize("sides", [(8, 8), (7, 12), (6, 6), (3, 5), (2, 2), (1, 1), (32, 32)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_structural_similarity_is_scikit_images(sides: tuple[int, int], dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    one, other = torch.rand(2, 5, *sides, generator=generator, dtype=dtype)
+    window = min(7, *sides)
+    window -= 1 - window % 2
+    scaled = [(maps / maps.amax((1, 2), keepdim=True)).double().numpy() for maps in (one, other)]
+    expected = [
+        structural_similarity(a, b, data_range=1.0, win_size=window, use_sample_covariance=False)
+        for a, b in zip(*scaled, strict=True)
+    ]
+    np.testing.assert_allclose(ssim(one, other).numpy(), expected, rtol=0, atol=1e-9)
+
+
+def test_structural_similarity_by_hand() -> None:
     torch.manual_seed(0)
     maps = torch.rand(3, 8, 8)
     torch.testing.assert_close(ssim(maps, 7 * maps), torch.ones(3, dtype=torch.float64))

@@ -1,17 +1,16 @@
-"""Measures of maps and of features, each a small function with its formula."""
+"""Measures of attribution and attention maps, each a small function with its formula."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from scipy import stats
-from skimage.metrics import structural_similarity
 from torch import Tensor
 from torch.nn import functional
 
 
 def distribution(maps: Tensor) -> Tensor:
-    """Maps (N, h, w), at least 0, as distributions over positions: p = a / sum(a), (N, h, w).
+    """Distributions over positions, p = a / sum(a), of maps a >= 0; (N, h, w) to (N, h, w).
 
     A map of zeros becomes the uniform distribution.
     """
@@ -24,7 +23,7 @@ def distribution(maps: Tensor) -> Tensor:
 def entropy_bits(maps: Tensor) -> Tensor:
     """Shannon entropy of each map's distribution, H = -sum p log2 p; (N, h, w) to (N,).
 
-    From 0 (all at one position) to log2(h w) bits (everywhere alike). Source: Shannon, "A
+    From 0 (all at one position) to log2(h w) bits (uniform). Source: Shannon, "A
     Mathematical Theory of Communication", 1948, section 6.
     """
     p = distribution(maps)
@@ -32,14 +31,17 @@ def entropy_bits(maps: Tensor) -> Tensor:
 
 
 def kept_share(before: Tensor, after: Tensor) -> Tensor:
-    """Share of the attribution before a layer that it still attributes at the same places.
+    """Share of the attribution before a layer that is at the same positions after it.
 
-    sum over positions of min(p_before, p_after), in [0, 1]: the histogram intersection of Swain
-    and Ballard, "Color Indexing", IJCV 1991, eq. 1. The maps, (N, h, w) and (N, h', w'), are
-    compared at the finer size of the two.
+    The sum over positions of min(p_before, p_after): the histogram intersection of Swain and
+    Ballard, "Color Indexing", IJCV 1991, eq. 1. Maps of two sizes are compared at the larger one.
+
+    Args:
+        before: (N, h, w), at least 0.
+        after: (N, h', w'), at least 0.
 
     Returns:
-        (N,) float.
+        (N,) float in [0, 1].
     """
     fine = before if before.shape[-1] >= after.shape[-1] else after
     size = (fine.shape[-2], fine.shape[-1])
@@ -53,9 +55,9 @@ def cosine(one: Tensor, other: Tensor) -> Tensor:
 
 
 def effective_support(maps: Tensor, share: float = 0.9) -> Tensor:
-    """Share of positions that hold ``share`` of a map, the fewest that do; (N, h, w) to (N,).
+    """Smallest share of positions that together hold ``share`` of a map; (N, h, w) to (N,).
 
-    From 1 / (h w) (all at one position) to about ``share`` (everywhere alike).
+    From 1 / (h w) (all at one position) to about ``share`` (uniform).
     """
     ordered = distribution(maps).flatten(1).sort(dim=1, descending=True).values
     short = ordered.cumsum(dim=1) < share - 1e-9
@@ -65,8 +67,8 @@ def effective_support(maps: Tensor, share: float = 0.9) -> Tensor:
 def spearman(one: Tensor, other: Tensor) -> Tensor:
     """Spearman's rank correlation of two maps over positions, (N, h, w) each; (N,) in [-1, 1].
 
-    Not a number where a map is the same everywhere. Source: Spearman, "The Proof and Measurement
-    of Association between Two Things", 1904.
+    NaN if a map is constant. Source: Spearman, "The Proof and Measurement of Association between
+    Two Things", 1904.
     """
     ranks = [stats.rankdata(maps.flatten(1).cpu().numpy(), axis=1) for maps in (one, other)]
     centred = [values - values.mean(axis=1, keepdims=True) for values in ranks]
@@ -78,35 +80,46 @@ def spearman(one: Tensor, other: Tensor) -> Tensor:
 
 
 def ssim(one: Tensor, other: Tensor) -> Tensor:
-    """Structural similarity of two maps, each scaled to a greatest value of 1; (N,) in [-1, 1].
+    """Structural similarity of two maps, each divided by its maximum; (N,) in [-1, 1].
 
-    (N, h, w) each, by windows of 7 x 7, or the maps' own size where that is less. Source: Wang et
-    al., "Image Quality Assessment", IEEE Transactions on Image Processing 2004, eq. 13.
+    The mean over all 7 x 7 windows that lie inside the map; a smaller map has smaller windows, of
+    an odd side. Source: Wang et al., "Image Quality Assessment: From Error Visibility to
+    Structural Similarity", IEEE Transactions on Image Processing 2004, eq. 13, with its constants
+    and with uniform windows.
+
+    Args:
+        one: (N, h, w), at least 0.
+        other: (N, h, w), at least 0.
     """
-    scaled = [
-        (maps / maps.amax(dim=(1, 2), keepdim=True).clamp_min(1e-300)).double().cpu().numpy()
+    x, y = (
+        (maps / maps.amax(dim=(1, 2), keepdim=True).clamp_min(1e-300)).double()[:, None]
         for maps in (one, other)
-    ]
+    )
     side = min(7, *one.shape[1:])
     window = side if side % 2 else side - 1
-    found = [
-        structural_similarity(a, b, data_range=1.0, win_size=window, use_sample_covariance=False)
-        for a, b in zip(*scaled, strict=True)
-    ]
-    return torch.tensor(found, dtype=torch.float64)
+
+    def mean(values: Tensor) -> Tensor:
+        return functional.avg_pool2d(values, window, stride=1)
+
+    mean_x, mean_y = mean(x), mean(y)
+    variances = mean(x * x) - mean_x**2 + mean(y * y) - mean_y**2
+    covariance = mean(x * y) - mean_x * mean_y
+    luminance, contrast = 0.01**2, 0.03**2  # C1 and C2 for values from 0 to 1
+    similar = (2 * mean_x * mean_y + luminance) * (2 * covariance + contrast)
+    return (similar / (mean_x**2 + mean_y**2 + luminance) / (variances + contrast)).mean((1, 2, 3))
 
 
 def gram(features: Tensor) -> Tensor:
-    """(N, N) float64: inner products of (N, ...) features, centred over images."""
+    """Inner products, (N, N) float64, of (N, ...) features that are centred over images."""
     flat = features.flatten(1).double()
     flat = flat - flat.mean(dim=0)
     return flat @ flat.T
 
 
 def linear_cka(one: Tensor, other: Tensor) -> float:
-    """Linear centred kernel alignment, <K, L> / (|K| |L|), of two centred `gram` matrices.
+    """Linear centred kernel alignment, <K, L> / (|K| |L|), of two `gram` matrices K and L.
 
-    From 0 (nothing in common) to 1 (the same up to rotation and scale). Source: Kornblith et al.,
+    From 0 (nothing in common) to 1 (equal up to rotation and scale). Source: Kornblith et al.,
     "Similarity of Neural Network Representations Revisited", ICML 2019, eq. 3 with linear kernels.
     """
     scale = torch.linalg.matrix_norm(one) * torch.linalg.matrix_norm(other)

@@ -1,0 +1,96 @@
+"""What is measured, and how exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ir2search import text
+from ir2search.errors import InputError
+from ir2search.information.attributions import (
+    MEMORY,
+    METHODS,
+    STEPS,
+    MethodName,
+    check_applicable,
+    inapplicable,
+)
+from ir2search.information.chain import Chain
+from ir2search.models.network import TappedNetwork
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is measured, and how exactly.
+
+    Attributes:
+        methods: of attribution; those that do not apply to the network are left out.
+        layers: names of the layers to measure; None for all.
+        steps: points of the quadrature along a path from the baseline to the image.
+        memory: most MiB of activations and gradients at a time.
+        seed: of noise, draws and probes.
+    """
+
+    methods: tuple[MethodName, ...] = (
+        "conductance",
+        "gradient_x_activation",
+        "grad_cam",
+        "deeplift",
+        "feature_ablation",
+    )
+    layers: tuple[str, ...] | None = None
+    steps: int = STEPS
+    memory: int = MEMORY
+    seed: int = 0
+
+    def methods_for(self, network: TappedNetwork) -> list[MethodName]:
+        """The methods that apply to a network."""
+        return [method for method in self.methods if inapplicable(method, network) is None]
+
+    def layers_of(self, network: TappedNetwork) -> list[str]:
+        """The chosen layers that a network has, in order of depth."""
+        known = Chain(network).cuts
+        return [name for name in known if self.layers is None or name in self.layers]
+
+
+def settings_for(
+    network: TappedNetwork,
+    layers: Sequence[str] | None = None,
+    methods: Sequence[MethodName] | None = None,
+    memory: int = MEMORY,
+) -> Settings:
+    """Settings that were checked against the network.
+
+    Args:
+        network: to be measured.
+        layers: names of layers, or of stages for all of their layers; None for all.
+        methods: of attribution; None for the default ones that apply to the network.
+        memory: most MiB of activations and gradients at a time, at least 1.
+
+    Raises:
+        InputError: an unknown layer or method, a method that does not apply to the network, or
+            too little memory.
+    """
+    if memory < 1:
+        raise InputError(f"memory: must be at least 1 MiB, but got {memory}")
+    settings = Settings(memory=memory)
+    if methods is not None:
+        for method in methods:
+            if method not in METHODS:
+                raise InputError(f"methods: no method {method!r}; {text.near(method, METHODS)}")
+        check_applicable(methods, network)
+        settings = replace(settings, methods=tuple(methods))
+    if layers is not None:
+        settings = replace(settings, layers=_known_layers(network, layers))
+    return settings
+
+
+def _known_layers(network: TappedNetwork, names: Sequence[str]) -> tuple[str, ...]:
+    known = list(Chain(network).cuts)
+    chosen = set()
+    for name in names:
+        found = {each for each in known if each == name or each.startswith(f"{name}.")}
+        if not found:
+            raise InputError(f"layers: no layer {name!r}; {text.near(name, known)}")
+        chosen |= found
+    return tuple(each for each in known if each in chosen)
