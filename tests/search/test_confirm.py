@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from replay import ReplayExecutor
 
 import ir2search as ir
 from ir2search.search.confirm import indistinguishable
@@ -22,6 +23,11 @@ class Confirmed(ir.RunObserver):
             raise KeyboardInterrupt
 
 
+def start(values: dict[str, Any], folder: Path, observer: ir.RunObserver) -> None:
+    study = parse_study(values, "a.toml")
+    ir.run(study, folder, device="cpu", executor=ReplayExecutor, observer=observer)
+
+
 @pytest.fixture
 def values(quick: dict[str, Any]) -> dict[str, Any]:
     return {**quick, "trials": 3, "confirm": {"seeds": 2}}
@@ -31,7 +37,7 @@ def test_the_front_alone_is_trained_from_further_seeds(
     values: dict[str, Any], tmp_path: Path
 ) -> None:
     told = Confirmed()
-    ir.run(parse_study(values, "a.toml"), tmp_path / "run", device="cpu", observer=told)
+    start(values, tmp_path / "run", told)
     front, table = ir.front(tmp_path / "run"), ir.trials(tmp_path / "run")
     assert sorted(told.found) == sorted((n, seed) for n in front["number"] for seed in (1, 2))
     for row in front.itertuples():
@@ -52,10 +58,9 @@ def test_more_seeds_may_be_asked_for_and_none_is_trained_twice(
     values: dict[str, Any], tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        ir.run(parse_study(values, "a.toml"), tmp_path / "run", device="cpu", observer=Confirmed(1))
+        start(values, tmp_path / "run", Confirmed(1))
     told = Confirmed()
-    more = parse_study({**values, "confirm": {"seeds": 3}}, "a.toml")
-    ir.run(more, tmp_path / "run", device="cpu", observer=told)
+    start({**values, "confirm": {"seeds": 3}}, tmp_path / "run", told)
     front = ir.front(tmp_path / "run")
     assert len(told.found) == 3 * len(front) - 1
     assert all(len(accuracies) == 4 for accuracies in front["seed_accuracies"])

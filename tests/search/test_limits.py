@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from replay import ReplayExecutor
 
 import ir2search as ir
 from ir2search.errors import StudyError
@@ -50,18 +51,20 @@ def test_a_study_ends_at_its_limit_and_goes_on_without_it(
 ) -> None:
     reasons = Reasons()
     study = parse_study({**quick, "stop": limit}, "a.toml")
-    status = ir.run(study, tmp_path / "run", device="cpu", observer=reasons)
+    status = ir.run(
+        study, tmp_path / "run", device="cpu", observer=reasons, executor=ReplayExecutor
+    )
     assert status.counts["trained"] == trained
     assert reasons.given == [reason]
     assert len(list(tmp_path.glob("run/trials/*/test.json"))) == len(status.front)
-    status = ir.run(parse_study(quick, "a.toml"), tmp_path / "run", device="cpu")
+    status = ir.run(parse_study(quick, "a.toml"), tmp_path / "run", executor=ReplayExecutor)
     assert status.counts["trained"] == 5
 
 
 def test_epochs_of_earlier_sessions_count(quick: dict[str, Any], tmp_path: Path) -> None:
     values = {**quick, "stop": {"epochs": 4}}
     for _ in range(2):
-        status = ir.run(parse_study(values, "a.toml"), tmp_path / "run", device="cpu")
+        status = ir.run(parse_study(values, "a.toml"), tmp_path / "run", executor=ReplayExecutor)
         assert status.counts["trained"] == 2
 
 

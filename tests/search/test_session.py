@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from replay import ReplayExecutor
 from safetensors.torch import load_file
 
 import ir2search as ir
@@ -27,8 +28,10 @@ from ir2search.study.schema import parse_study
 from ir2search.training import EpochResult
 
 
-def start(values: dict[str, Any], folder: Path, observer: ir.RunObserver | None = None) -> None:
-    ir.run(parse_study(values, "a.toml"), folder, device="cpu", observer=observer)
+def start(values: dict[str, Any], folder: Path, **options: Any) -> None:
+    """Run a study without training; ``executor="local"`` trains."""
+    options = {"executor": ReplayExecutor, **options}
+    ir.run(parse_study(values, "a.toml"), folder, device="cpu", **options)
 
 
 def numbers(folder: Path) -> pd.DataFrame:
@@ -159,15 +162,26 @@ def test_the_same_file_and_seed_give_the_same_candidates_and_numbers(
 
 @pytest.mark.parametrize("calls", [1, 2, 4, 9])
 def test_a_run_that_was_interrupted_ends_as_one_that_was_not(
-    quick: dict[str, Any], tmp_path: Path, finished_run: Path, calls: int
+    quick: dict[str, Any], tmp_path: Path, calls: int
 ) -> None:
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        start(quick, folder, StopAfter(calls))
+        start(quick, folder, observer=StopAfter(calls))
     assert ir.status(folder).counts["trained"] < 5
     assert not list(folder.glob("trials/*/test.json")), "the test set is for the end"
     start(quick, folder)
-    pd.testing.assert_frame_equal(numbers(folder), numbers(finished_run))
+    start(quick, tmp_path / "whole")
+    pd.testing.assert_frame_equal(numbers(folder), numbers(tmp_path / "whole"))
+
+
+def test_a_training_that_was_interrupted_ends_as_one_that_was_not(
+    quick: dict[str, Any], tmp_path: Path, finished_run: Path
+) -> None:
+    """With real trainings; the signal comes after the first epoch of the second trial."""
+    with pytest.raises(KeyboardInterrupt):
+        start(quick, tmp_path / "run", executor="local", observer=StopAfter(6))
+    start(quick, tmp_path / "run", executor="local")
+    pd.testing.assert_frame_equal(numbers(tmp_path / "run"), numbers(finished_run))
 
 
 def test_a_run_that_was_killed_goes_on_and_ends_as_one_that_was_not(
@@ -201,15 +215,14 @@ def trained_by_id(folder: Path) -> pd.DataFrame:
     return trained[["accuracy", "ops", "best_epoch", "epochs"]].sort_index()
 
 
-def test_more_trials_may_be_asked_for_later(
-    quick: dict[str, Any], tmp_path: Path, finished_run: Path
-) -> None:
+def test_more_trials_may_be_asked_for_later(quick: dict[str, Any], tmp_path: Path) -> None:
     start({**quick, "trials": 2}, tmp_path / "run")
     assert ir.status(tmp_path / "run").counts["trained"] == 2
     start(quick, tmp_path / "run")
+    start(quick, tmp_path / "whole")
     columns = ["candidate_id", "accuracy"]
     pd.testing.assert_frame_equal(
-        numbers(tmp_path / "run")[columns], numbers(finished_run)[columns]
+        numbers(tmp_path / "run")[columns], numbers(tmp_path / "whole")[columns]
     )
 
 
@@ -256,7 +269,7 @@ def test_a_trial_that_diverges_is_recorded_and_the_study_goes_on(
 ) -> None:
     quick["recipe"]["lr"] = 1e30
     quick["recipe"]["optimizer"] = "sgd"
-    start({**quick, "trials": 2}, tmp_path / "run")
+    start({**quick, "trials": 2}, tmp_path / "run", executor="local")
     table = ir.trials(tmp_path / "run")
     assert ir.status(tmp_path / "run").counts["failed"] == 2
     failed = table[table["state"] == "failed"]
@@ -268,7 +281,7 @@ def test_a_trial_that_needs_more_memory_than_there_is_is_recorded_and_the_study_
     quick: dict[str, Any], tmp_path: Path
 ) -> None:
     quick["space"] = {"depth": 8, "width": [0.125, 20000.0], "threshold": 0.0, "fusion": "none"}
-    start({**quick, "trials": 2}, tmp_path / "run")
+    start({**quick, "trials": 2}, tmp_path / "run", executor="local")
     table = ir.trials(tmp_path / "run")
     failed = table[table["state"] == "failed"]
     assert len(failed) == 1
@@ -398,9 +411,10 @@ def test_what_goes_beyond_the_paper_can_be_searched(quick: dict[str, Any], tmp_p
         "standardise": [True, False],
         "activation": ["hardtanh", "prelu", "rprelu"],
     }
-    start({**quick, "trials": 8}, tmp_path / "run")
+    quick["recipe"]["epochs"] = 1
+    start({**quick, "trials": 4}, tmp_path / "run", executor="local")
     table = ir.trials(tmp_path / "run").query("state == 'trained'")
-    assert len(table) == 8
+    assert len(table) == 4
     for name in ("estimator", "weight_estimator", "shift", "standardise", "activation"):
         assert table[name].nunique() > 1
 
@@ -413,9 +427,9 @@ def test_every_family_can_be_searched_and_analysed(
     quick: dict[str, Any], tmp_path: Path, backbone: str, depth: int
 ) -> None:
     quick["space"] = {"backbone": backbone, "width": 0.03, "threshold": [0.0, 0.9]}
-    quick["data"]["size"] = 32
+    quick["data"] |= {"size": 32, "validation": 0.9}
     quick["recipe"]["epochs"] = 1
-    start({**quick, "trials": 1}, tmp_path / "run")
+    start({**quick, "trials": 1}, tmp_path / "run", executor="local")
     assert set(ir.trials(tmp_path / "run")["depth"]) == {depth}
     methods = ("conductance", "grad_cam")
     found = ir.analyze(tmp_path / "run", images=4, methods=methods, device="cpu").table
@@ -443,6 +457,6 @@ def test_an_observer_hears_of_every_epoch(quick: dict[str, Any], tmp_path: Path)
             self.epochs.append((number, result.epoch))
 
     listener = Listener()
-    start({**quick, "trials": 2}, tmp_path / "run", listener)
+    start({**quick, "trials": 2}, tmp_path / "run", observer=listener)
     trained = ir.trials(tmp_path / "run").query("state == 'trained'")["number"]
     assert listener.epochs == [(number, epoch) for number in trained for epoch in (1, 2)]

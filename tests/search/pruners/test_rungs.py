@@ -13,16 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution
+from replay import ReplayExecutor, replaying
 
 import ir2search as ir
 from ir2search.errors import StudyError
 from ir2search.search.pruners.rungs import ENOUGH, Ladder, Observations, ranking
 from ir2search.search.samplers.optuna_samplers import make_sampler
-from ir2search.space import Candidate, build
 from ir2search.study.schema import parse_study
 from ir2search.study.sections import Rungs
-from ir2search.training import EpochResult, TrainingResult
-from ir2search.training.checkpoint import save_network
 
 points = st.lists(
     st.tuples(*[st.integers(0, 6).map(float)] * 2), min_size=1, max_size=12, unique=True
@@ -122,8 +120,9 @@ def with_rungs(quick: dict[str, Any], **values: Any) -> dict[str, Any]:
     return {**quick, "recipe": recipe, "rungs": {"minimum": 1, "factor": 2}, **values}
 
 
-def start(values: dict[str, Any], folder: Path, observer: ir.RunObserver | None = None) -> None:
-    ir.run(parse_study(values, "a.toml"), folder, device="cpu", observer=observer)
+def start(values: dict[str, Any], folder: Path, **options: Any) -> None:
+    options = {"executor": ReplayExecutor, **options}
+    ir.run(parse_study(values, "a.toml"), folder, device="cpu", **options)
 
 
 def test_the_best_go_on_and_the_others_are_stopped(quick: dict[str, Any], tmp_path: Path) -> None:
@@ -151,10 +150,10 @@ def test_the_best_go_on_and_the_others_are_stopped(quick: dict[str, Any], tmp_pa
 
 
 def test_who_climbs_is_trained_as_without_rungs(quick: dict[str, Any], tmp_path: Path) -> None:
-    start(with_rungs(quick, trials=4), tmp_path / "rungs")
-    whole = with_rungs(quick, trials=4)
-    del whole["rungs"]
-    start(whole, tmp_path / "whole")
+    recipe = {**quick["recipe"], "epochs": 2}
+    rungs = with_rungs(quick, trials=2, recipe=recipe)
+    start(rungs, tmp_path / "rungs", executor="local")
+    start({**quick, "trials": 2, "recipe": recipe}, tmp_path / "whole", executor="local")
     columns = ["candidate_id", "accuracy", "best_epoch"]
     climbed, trained = (
         table[table["state"] == "trained"][columns].set_index("candidate_id")
@@ -190,7 +189,7 @@ def test_an_interrupted_study_with_rungs_ends_as_one_that_was_not(
     start(values, tmp_path / "through")
     for moment in moments:
         with pytest.raises(KeyboardInterrupt):
-            start(values, tmp_path / "cut", Interrupt(moment))
+            start(values, tmp_path / "cut", observer=Interrupt(moment))
     start(values, tmp_path / "cut")
     through, cut = (
         ir.trials(folder).drop(columns="seconds")
@@ -200,17 +199,16 @@ def test_an_interrupted_study_with_rungs_ends_as_one_that_was_not(
 
 
 def test_a_candidate_that_cannot_better_a_perfect_one_is_not_trained(
-    quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quick: dict[str, Any], tmp_path: Path
 ) -> None:
     trained: list[float] = []
 
-    def perfect(candidate: Candidate, recipe: object, data: object, folder: Path, **_: Any) -> Any:
+    def perfect(candidate: ir.Candidate, seed: int, epochs: int) -> list[float]:
         trained.append(ir.cost(candidate).ops)
-        save_network(build(candidate), folder / "best.safetensors")
-        return TrainingResult((EpochResult(1, 0.0, 1.0, 0.0, 0.1, 1.0),))
+        return [1.0] * epochs
 
-    monkeypatch.setattr("ir2search.search.executors.job.train", perfect)
-    start({**quick, "trials": 30, "sampler": "grid"}, tmp_path / "run")
+    values = {**quick, "trials": 30, "sampler": "grid"}
+    start(values, tmp_path / "run", executor=replaying(curve=perfect))
     assert all(later < earlier for earlier, later in itertools.pairwise(trained))
     table = ir.trials(tmp_path / "run")
     refused = table[table["state"] == "turned down"]
