@@ -1,4 +1,4 @@
-"""What a shell offers for an argument that is begun; quick, as it is asked at each press of Tab."""
+"""Completion of arguments in a shell. It has to be fast: it runs at each press of Tab."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 
 def study_names(incomplete: str) -> list[str]:
-    """Shipped studies, and study files."""
+    """The included studies, and study files."""
     from ir2search.study.shipped import shipped_studies
 
-    return [*_begun(shipped_studies(), incomplete), *_paths(incomplete, "*.toml")]
+    return [*_starting_with(shipped_studies(), incomplete), *_paths(incomplete, "*.toml")]
 
 
 def run_folders(incomplete: str) -> list[str]:
-    """Folders of runs, and folders on the way to them."""
+    """Folders of runs, and folders that may contain runs."""
     return [
         str(path) if (path / "study.toml").exists() else f"{path}/"
         for path in map(Path, _paths(incomplete, "*"))
@@ -23,22 +23,22 @@ def run_folders(incomplete: str) -> list[str]:
 
 
 def network_names(incomplete: str) -> list[str]:
-    """Presets, candidates' files, and folders."""
+    """Presets, files of candidates, and folders."""
     from ir2search.zoo import presets
 
     folders = run_folders(incomplete)
-    return [*_begun(presets(), incomplete), *_paths(incomplete, "*.json"), *folders]
+    return [*_starting_with(presets(), incomplete), *_paths(incomplete, "*.json"), *folders]
 
 
-def _begun(names: Iterable[str], incomplete: str) -> Iterator[str]:
+def _starting_with(names: Iterable[str], incomplete: str) -> Iterator[str]:
     return (name for name in names if name.startswith(incomplete))
 
 
 def _paths(incomplete: str, pattern: str) -> list[str]:
-    """Paths that begin so, and whose names have this pattern."""
-    folder, begun = _split(incomplete)
+    """Paths that start with the typed text, and whose names match a pattern."""
+    folder, start = _split(incomplete)
     found = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
-    return [str(path) for path in found if path.name.startswith(begun)]
+    return [str(path) for path in found if path.name.startswith(start)]
 
 
 def _split(incomplete: str) -> tuple[Path, str]:

@@ -1,11 +1,10 @@
-"""What a new user types first: init, studies, presets, doctor; and what Tab offers."""
+"""The first commands of a new user: init, studies, presets, doctor."""
 
 from __future__ import annotations
 
 import json
 import random
 import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import ir2search as ir
-from ir2search.cli.completion import network_names, run_folders, study_names
 from ir2search.doctor import Finding, examine
 from ir2search.study import shipped_studies
 
@@ -103,29 +101,3 @@ def test_doctor_looks_at_data(ir2search: Command, tmp_path: Path) -> None:
     (data,) = [row for row in json.loads(done.stdout) if row["subject"] == "data"]
     assert data["state"] == "wrong"
     assert "empty" in data["found"]
-
-
-def test_tab_offers_studies_runs_and_networks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("mine.toml").touch()
-    Path("runs").mkdir()
-    (tmp_path / "runs" / "quick").symlink_to(finished_run)
-    assert study_names("dig") == ["digits", "digits-random"]
-    assert study_names("m") == ["mine.toml"]
-    assert run_folders("") == ["runs/"]
-    assert run_folders("runs/q") == ["runs/quick"]
-    assert network_names("cifar-r") == ["cifar-resnet20", "cifar-resnet18"]
-
-
-def test_tab_is_answered_in_the_shell() -> None:
-    environment = {"_IR2SEARCH_COMPLETE": "complete_bash", "COMP_WORDS": "ir2search run dig"}
-    shown = subprocess.run(
-        [Path(sys.executable).with_name("ir2search")],
-        capture_output=True,
-        text=True,
-        env={**environment, "COMP_CWORD": "2", "PYTHONPATH": ":".join(sys.path)},
-        check=False,
-    )
-    assert shown.stdout.split() == ["digits", "digits-random"], shown.stderr
