@@ -10,7 +10,7 @@ import pandas as pd
 
 from ir2search.errors import RunError
 from ir2search.files import read_json_lines
-from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, trial_folder
+from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, TRIALS
 from ir2search.runs.records import TrialRecord, trial_records
 from ir2search.runs.saved import saved_study
 from ir2search.runs.storages import RunStudy, open_storage
@@ -85,7 +85,7 @@ class Run:
             ``epochs`` trained so far, ``seed_accuracies`` and ``seed_test_accuracies`` (lists, the
             trial's own first, then those of further seeds), and the candidate's fields.
         """
-        return trials_table(self.records(), self.study, self.folder)
+        return trials_table(self.records(), self.study, self.folder_of)
 
     def front(self) -> pd.DataFrame:
         """The trained trials that no other one dominates, best accuracy first.
@@ -122,7 +122,7 @@ class Run:
 
     def folder_of(self, number: int) -> Path:
         """The folder of a trial."""
-        return trial_folder(self.folder, number)
+        return self.folder / TRIALS / str(number)
 
     def candidate(self, number: int) -> Candidate:
         """The network of a trial as a candidate.
@@ -160,11 +160,10 @@ class Run:
             DataError: there are no images, or they cannot be read.
         """
         from ir2search.data import load_data
-        from ir2search.runs.images import check_data
 
         place = None if path is None else Path(path)
         images = load_data(self.study.data, place, self.cache, self.study.seed)
-        check_data(self.storage, images, self.folder)
+        self.storage.check_images(images.fingerprint)
         return images
 
     def __repr__(self) -> str:

@@ -70,7 +70,7 @@ def status(run: Run | str | Path) -> RunStatus:
     counts = {name: states.count(name) for name in get_args(State)}
     members = set(front_of(recorded_table(records, run.study), run.study)["number"])
     kept = [record for record in records if record.number in members]
-    front = front_of(trials_table(kept, run.study, run.folder), run.study)
+    front = front_of(trials_table(kept, run.study, run.folder_of), run.study)
     ended = run.storage.user_attrs.get(ENDED) or _ended_before(run, counts, front)
     return RunStatus(run.study.name, run.folder, run.study.trials, counts, front, ended)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ir2search.files import read_json
-from ir2search.runs.layout import CURVE, RESULT, SEEDS, TEST_FILE, trial_folder
+from ir2search.runs.layout import CURVE, RESULT, SEEDS, TEST_FILE
 from ir2search.runs.records import TrialRecord
 from ir2search.space import Candidate
 from ir2search.study.objectives import OBJECTIVES, own_columns
@@ -36,20 +36,22 @@ WHOLE = (
 )  # fmt: skip
 
 
-def trials_table(trials: Iterable[TrialRecord], study: Study, folder: Path) -> pd.DataFrame:
+def trials_table(
+    trials: Iterable[TrialRecord], study: Study, folder_of: Callable[[int], Path]
+) -> pd.DataFrame:
     """One row a trial: what is recorded of it, and what its files add.
 
     Args:
         trials: in the order of the rows.
         study: whose objectives may add columns.
-        folder: the run's.
+        folder_of: gives the folder of a trial by its number.
 
     Returns:
         The columns that `ir2search.trials` documents.
     """
     table = recorded_table(trials, study)
     pairs = zip(table["number"], table["accuracy"], strict=True)
-    rows = [_from_files(trial_folder(folder, number), accuracy) for number, accuracy in pairs]
+    rows = [_from_files(folder_of(number), accuracy) for number, accuracy in pairs]
     added = pd.DataFrame(rows, columns=list(FROM_FILES), index=table.index)
     added = added.astype({"test_accuracy": "float64", "epochs": "int64"})
     own = [name for name in table.columns if name not in COLUMNS]

@@ -115,6 +115,8 @@ def _backbone(
 
     So the epochs of a variant's backbone do not count as the run's.
     """
+    if study.warm_start is None:
+        return None
     backbone = shared_backbone(study, run, candidate, further_seed)
     if backbone is None or (backbone.folder / BEST).exists():
         return backbone

@@ -15,11 +15,10 @@ from ir2search.environment import add_session
 from ir2search.errors import RunError
 from ir2search.files import locked
 from ir2search.interrupts import deferred_interrupts
-from ir2search.runs.images import DATA, check_data
 from ir2search.runs.layout import CACHE
 from ir2search.runs.saved import check_folder, saved_study, write_study
 from ir2search.runs.status import RunStatus, status
-from ir2search.runs.storages import RunStudy, is_shared, open_storage, storage_errors
+from ir2search.runs.storages import IMAGES, RunStudy, is_shared, open_storage, storage_errors
 from ir2search.search.budget import check_budget
 from ir2search.search.driver import Driver
 from ir2search.search.driver_locks import DriverLocks
@@ -206,8 +205,8 @@ class _Session:
             write_study(self.folder, self.study)
         made = json.dumps(definition(self.study), sort_keys=True)
         storage = open_storage(self.folder, self.study, self.storage, definition=made, create=True)
-        check_data(storage, self.context.data, self.folder)
-        storage.set_user_attr(DATA, self.context.data.fingerprint)
+        storage.check_images(self.context.data.fingerprint)
+        storage.set_user_attr(IMAGES, self.context.data.fingerprint)
         if self.study.is_timed:
             check_machine(storage, self.folder)
         add_session(self.folder, self.study.seed, self.devices[0])

@@ -2,46 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ir2search.errors import RunError
-from ir2search.files import read_json
-from ir2search.runs.layout import JOURNAL_FILE, SQLITE_FILE, STORAGE_FILE
 
 JOURNAL = "journal"
 GRPC = "grpc://"
-
-
-def storage_name(folder: Path, asked: str | None) -> str | None:
-    """The name of a run's storage.
-
-    Args:
-        folder: the run's.
-        asked: the name that the user gives, which may have a password.
-
-    Returns:
-        The name as asked for, or as saved with the run; None for SQLite in the folder of an older
-        run.
-
-    Raises:
-        RunError: the name is malformed, or the run was begun with another storage.
-    """
-    file = folder / STORAGE_FILE
-    saved = read_json(file)["url"] if file.exists() else None
-    if saved is None:
-        begun = (folder / SQLITE_FILE).exists() or (folder / JOURNAL_FILE).exists()
-        saved = None if (folder / SQLITE_FILE).exists() else JOURNAL
-    else:
-        begun = True
-    if asked is None:
-        return saved
-    _check(asked)
-    if begun and without_password(asked) != saved:
-        raise RunError(
-            f"{folder}: was begun with the storage {saved or SQLITE_FILE}, not with "
-            f"{without_password(asked)}; leave the storage out, or give that one"
-        )
-    return asked
 
 
 def without_password(name: str) -> str:
@@ -57,7 +21,12 @@ def without_password(name: str) -> str:
     ).render_as_string()
 
 
-def _check(name: str) -> None:
+def check_name(name: str) -> None:
+    """Check the form of a storage's name.
+
+    Raises:
+        RunError: the name is malformed.
+    """
     if name == JOURNAL or name.startswith(GRPC):
         return
     from sqlalchemy.engine import make_url

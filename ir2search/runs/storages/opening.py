@@ -20,7 +20,7 @@ from ir2search.errors import RunError
 from ir2search.files import read_json, write_json
 from ir2search.runs.layout import JOURNAL_FILE, SQLITE_FILE, STORAGE_FILE
 from ir2search.runs.storages.local import open_journal, open_sqlite
-from ir2search.runs.storages.names import GRPC, JOURNAL, storage_name, without_password
+from ir2search.runs.storages.names import GRPC, JOURNAL, check_name, without_password
 from ir2search.runs.storages.server import is_rpc_error, open_proxy, open_server
 from ir2search.runs.storages.study import RunStudy
 from ir2search.study.objectives import OBJECTIVES
@@ -50,7 +50,7 @@ def open_storage(
         RunError: the storage is missing, cannot be reached or read, or holds another study.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    name = storage_name(folder, url)
+    name = _storage_name(folder, url)
     if name in LOCAL and not create and not (folder / LOCAL[name]).exists():
         raise _not_started(folder)
     with storage_errors(folder, name):
@@ -71,7 +71,7 @@ def open_storage(
 
 def is_shared(folder: Path, url: str | None = None) -> bool:
     """Whether several drivers may use the run's storage at once."""
-    return storage_name(folder, url) not in LOCAL
+    return _storage_name(folder, url) not in LOCAL
 
 
 @contextmanager
@@ -90,12 +90,44 @@ def storage_errors(folder: Path, name: str | None = None) -> Iterator[None]:
     except Exception as error:
         if not _is_of_storage(error):
             raise
-        name = name or storage_name(folder, None)
+        name = name or _storage_name(folder, None)
         place = folder / LOCAL[name] if name in LOCAL else without_password(name or "")
         raise RunError(
             f"{place}: cannot be used as the study's storage: {_reason(error)}; "
             "mend that and run the same command again"
         ) from None
+
+
+def _storage_name(folder: Path, asked: str | None) -> str | None:
+    """The name of a run's storage.
+
+    Args:
+        folder: the run's.
+        asked: the name that the user gives, which may have a password.
+
+    Returns:
+        The name as asked for, or as saved with the run; None for SQLite in the folder of an older
+        run.
+
+    Raises:
+        RunError: the name is malformed, or the run was begun with another storage.
+    """
+    file = folder / STORAGE_FILE
+    saved = read_json(file)["url"] if file.exists() else None
+    if saved is None:
+        begun = (folder / SQLITE_FILE).exists() or (folder / JOURNAL_FILE).exists()
+        saved = None if (folder / SQLITE_FILE).exists() else JOURNAL
+    else:
+        begun = True
+    if asked is None:
+        return saved
+    check_name(asked)
+    if begun and without_password(asked) != saved:
+        raise RunError(
+            f"{folder}: was begun with the storage {saved or SQLITE_FILE}, not with "
+            f"{without_password(asked)}; leave the storage out, or give that one"
+        )
+    return asked
 
 
 def _load(backend: BaseStorage, study: Study, folder: Path) -> RunStudy:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import optuna
 from optuna.storages import BaseStorage
 
+from ir2search.errors import RunError
+
+IMAGES = "data"  # the attribute of the Optuna study: a digest of the images
+
 
 class RunStudy(optuna.Study):
     """An Optuna study that knows its storage, so that its running trials can be continued.
@@ -16,6 +20,21 @@ class RunStudy(optuna.Study):
     def __init__(self, name: str, backend: BaseStorage) -> None:
         super().__init__(study_name=name, storage=backend)
         self.backend = backend
+
+    def check_images(self, fingerprint: str) -> None:
+        """Check that the trials were trained on these images; a study without any takes all.
+
+        Args:
+            fingerprint: a digest of the images, see `ir2search.ImageData`.
+
+        Raises:
+            RunError: the trials were trained on other images.
+        """
+        if self.user_attrs.get(IMAGES, fingerprint) != fingerprint:
+            raise RunError(
+                f"{self.study_name}: was run on other images than the data folder holds now; give "
+                "it the same data"
+            )
 
     def live_trial(self, number: int) -> optuna.Trial:
         """A trial that was started earlier, by this process or by another one.
