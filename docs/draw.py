@@ -24,7 +24,9 @@ import ir2search as ir
 from ir2search.choices import Estimator
 from ir2search.nn.estimators import ESTIMATORS
 from ir2search.plots import STYLE
-from ir2search.search.pruners.rungs import Ladder
+from ir2search.search.pruners.base import Promotion
+from ir2search.search.pruners.halving import SuccessiveHalving
+from ir2search.search.pruners.progress import Progress
 from ir2search.space import read_candidate
 from ir2search.study.sections import Rungs
 
@@ -204,20 +206,21 @@ def epochs_trained(curves: list[pd.DataFrame], levels: tuple[int, ...]) -> list[
 
     A network that may continue goes before a new one.
     """
-    ladder = Ladder(levels, 3)
+    progress = Progress(levels)
+    pruner = SuccessiveHalving(progress, factor=3)
     reached = [0] * len(curves)
     waiting = iter(range(len(curves)))
     while True:
-        step = ladder.next()
-        if step is None:
+        promotion = pruner.next()
+        if promotion is None:
             fresh = next(waiting, None)
             if fresh is None:
                 return reached
-            step = fresh, 0
-        number, level = step
+            promotion = Promotion(fresh, 0)
+        number, level = promotion
         seen = curves[number].loc[: levels[level]]
         best = seen["validation_accuracy"].max()
-        ladder.record(number, level, (-best, seen["ops"].iloc[0]))
+        progress.record(number, level, (-best, seen["ops"].iloc[0]))
         reached[number] = levels[level]
 
 

@@ -16,6 +16,7 @@ from .information import analyze as analyze
 from .information import register_measure as register_measure
 from .latency import Latency as Latency
 from .latency import latency as latency
+from .latency import time_on_runtime as time_on_runtime
 from .models import Family as Family
 from .models import NetworkSpec as NetworkSpec
 from .models import TappedNetwork as TappedNetwork
@@ -36,7 +37,9 @@ from .runs import trials as trials
 from .runtime import PackedNetwork as PackedNetwork
 from .runtime import load_packed as load_packed
 from .search import RunObserver as RunObserver
+from .search import Sampler as Sampler
 from .search import join as join
+from .search import register_sampler as register_sampler
 from .search import run as run
 from .space import Candidate as Candidate
 from .space import Choice as Choice

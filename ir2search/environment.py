@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import sys
 import time
 from importlib.metadata import version
@@ -13,6 +12,7 @@ from pathlib import Path
 import torch
 
 from ir2search.files import read_json, write_json
+from ir2search.text import without_password
 
 PACKAGES = ("ir2search", "torch", "optuna", "fvcore", "captum", "numpy", "pandas")
 
@@ -24,7 +24,7 @@ def add_session(folder: Path, seed: int, device: torch.device) -> None:
     sessions.append(
         {
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "command": [Path(sys.argv[0]).name, *map(_without_password, sys.argv[1:])],
+            "command": [Path(sys.argv[0]).name, *map(without_password, sys.argv[1:])],
             "seed": seed,
             "python": platform.python_version(),
             "platform": f"{platform.system()} {platform.machine()}",
@@ -37,9 +37,3 @@ def add_session(folder: Path, seed: int, device: torch.device) -> None:
         }
     )
     write_json(file, {"sessions": sessions})
-
-
-def _without_password(argument: str) -> str:
-    """An argument of the command line without the passwords in its URLs."""
-    argument = re.sub(r"(://[^/@\s:]*):[^@\s]*@", r"\1@", argument)
-    return re.sub(r"([?&][^=&]*pass[^=&]*=)[^&]*", r"\1", argument, flags=re.IGNORECASE)

@@ -1,8 +1,9 @@
-"""Files of a run: atomic writes, a lock on a folder, JSON."""
+"""Files: atomic writes, a lock on a folder, JSON, the user's cache."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,15 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ir2search.errors import RunError
+
+
+def cache_folder() -> Path:
+    """The user's folder for compiled kernels and logs.
+
+    Returns:
+        ``$XDG_CACHE_HOME/ir2search``; without that variable ``~/.cache/ir2search``.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "ir2search")
 
 
 @contextmanager

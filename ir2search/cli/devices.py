@@ -1,4 +1,4 @@
-"""Commands for devices: files to ship, and the time that networks take."""
+"""Commands for devices: networks as files, and the time of networks."""
 
 from __future__ import annotations
 
@@ -7,34 +7,40 @@ from typing import Annotated, Literal
 
 import typer
 
-from ir2search.cli.options import Data, Json
+from ir2search.cli.options import Data, Json, Verbose
 
 
 def export(
     what: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run's folder; or, with --weights, a network.")
+        str, typer.Argument(metavar="RUN", help="A run's folder. With --weights: a network.")
     ],
     trial: Annotated[str, typer.Option(help="best, knee, or a trial's number.")] = "best",
     format: Annotated[  # noqa: A002 - the option's name
         Literal["packed", "onnx", "safetensors"],
-        typer.Option(help="1 bit a binary weight; ONNX; or the network's own tensors."),
+        typer.Option(
+            help="packed has 1 bit per binary weight; safetensors has the tensors as trained."
+        ),
     ] = "packed",
     weights: Annotated[
-        Path | None, typer.Option(help="Weights of a preset or candidate.json, in place of a run.")
+        Path | None, typer.Option(help="Weights of a preset or candidate.json; instead of a run.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The file; in the trial's folder, or runs/NAME, else.")
+        Path | None,
+        typer.Option(
+            help="File to write; by default in the trial's folder, or with --weights in runs/."
+        ),
     ] = None,
     data: Data = None,
     license: Annotated[  # noqa: A002
-        str | None, typer.Option(help="Of the weights, for the model card.")
+        str | None, typer.Option(help="License of the weights, for the model card.")
     ] = None,
     as_json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Write a trained network for a device, and a model card beside it.
+    """Write a trained network as a file for a device, with a model card.
 
-    The file is read back and run on up to 1,000 validation images first: it is written only where
-    all predictions are those of the training graph.
+    Before that, the file is read back and run on up to 1,000 validation images. It is kept only if
+    all predictions agree with those of the training graph.
 
     \b
     Examples:
@@ -42,7 +48,7 @@ def export(
       ir2search export runs/digits --trial knee --format onnx --out knee.onnx
       ir2search export cifar-resnet20 --weights best.safetensors --data cifar10/
     """
-    from ir2search.cli.show import show_exported
+    from ir2search.cli.show_devices import show_exported
     from ir2search.export import SUFFIXES, export_trial, export_weights
     from ir2search.latency import time_on_runtime
 
@@ -63,22 +69,28 @@ def latency(
         str,
         typer.Argument(help="A preset, a candidate.json, a trial's folder, or an exported file."),
     ],
-    threads: Annotated[str, typer.Option(help="Numbers of threads, by comma.")] = "1",
-    batch: Annotated[str, typer.Option(help="Images a call, by comma.")] = "1",
+    threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1",
+    batch: Annotated[
+        str, typer.Option(help="Numbers of images per call, separated by commas.")
+    ] = "1",
     ways: Annotated[
-        str, typer.Option(help="Of runtime, onnxruntime, int8, torch (a minute to compile).")
+        str,
+        typer.Option(
+            help="Ways to run it: runtime, onnxruntime, int8, torch (compiles for a minute)."
+        ),
     ] = "runtime,onnxruntime,int8,torch",
     layers: Annotated[
         bool, typer.Option("--layers", help="Also show the time of each layer on the runtime.")
     ] = False,
-    seconds: Annotated[float, typer.Option(min=0.01, help="To time each way for.")] = 2.0,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Seconds to time each way.")] = 2.0,
     as_json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Time a network at 1 bit against its float32 form in onnxruntime, 8 bits, compiled torch.
+    """Time a network on the 1-bit runtime, in onnxruntime, in 8 bits and in compiled torch.
 
-    The runtime runs the network as exported; the others run it without binarisation. All are timed
-    in turns in one process, after a warm-up. The table has medians and quartiles, and marks as
-    fastest every time that the noise does not tell from the fastest.
+    The runtime runs the exported network; the others run it without binarisation. All are timed
+    alternately in one process, after a warm-up. The table gives medians and quartiles, and marks
+    as fastest every time that does not differ from the fastest beyond the noise.
 
     \b
     Examples:
@@ -88,17 +100,17 @@ def latency(
     """
     from rich.console import Console
 
-    from ir2search.cli.show import show_latency
+    from ir2search.cli.show_devices import show_latency
     from ir2search.latency import latency as time_network
 
-    said = Console(stderr=True)
+    console = Console(stderr=True)
     found = time_network(
         what,
         threads=_numbers(threads, "threads"),
         batches=_numbers(batch, "batch"),
         ways=ways.split(","),
         seconds=seconds,
-        on_step=lambda way, count, images: said.print(
+        on_step=lambda way, count, images: console.print(
             f"{way}: threads {count}, images {images}", highlight=False
         ),
     )
@@ -112,5 +124,5 @@ def _numbers(given: str, option: str) -> list[int]:
         return [int(number) for number in given.split(",")]
     except ValueError:
         raise InputError(
-            f"--{option} must be whole numbers by comma, such as 1,2, but got {given!r}"
+            f"--{option} must be whole numbers separated by commas, such as 1,2, but got {given!r}"
         ) from None

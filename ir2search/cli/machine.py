@@ -7,24 +7,25 @@ from typing import Annotated
 
 import typer
 
-from ir2search.cli.options import Data, Json
+from ir2search.cli.options import Data, Json, Verbose
 
 
 def doctor(
     data: Data = None,
-    runs: Annotated[Path, typer.Option(help="Where runs are to be written.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="Folder that runs will be written to.")] = Path("runs"),
     as_json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Check this machine: devices, threads, compiler, disk, data, optional parts.
+    """Check this machine: devices, threads, compiler, disk, data, optional packages.
 
-    Says what would make training faster. Exit code 1 where something is in the way of a study.
+    Gives advice for faster training. The exit code is 1 if a study could not run.
 
     \b
     Examples:
       ir2search doctor
       ir2search doctor --data cifar10/ --runs /scratch/runs
     """
-    from ir2search.cli.show import show_findings
+    from ir2search.cli.show_devices import show_findings
     from ir2search.doctor import examine
 
     findings = examine(data, runs)

@@ -8,18 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from ir2search.cli.completion import network_names
-from ir2search.cli.options import Data, Device, Json, Network
+from ir2search.cli.options import Data, Device, Json, Network, Verbose
 
 
-def presets(as_json: Json = False) -> None:
-    """List the paper's networks, with what each costs and takes.
+def presets(as_json: Json = False, verbose: Verbose = False) -> None:
+    """List the paper's networks, with their costs and the epochs of their training.
 
     \b
     Examples:
       ir2search presets
       ir2search presets --json | jq '.[] | select(.ops < 1e8) | .name'
     """
-    from ir2search.cli.show import show_presets
+    from ir2search.cli.show_networks import show_presets
     from ir2search.study.survey import survey_presets
 
     show_presets(survey_presets(), as_json)
@@ -29,6 +29,7 @@ def cost(
     what: Network,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the layers as CSV.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Count a network's operations, parameters and memory, by layer and in total.
 
@@ -39,7 +40,7 @@ def cost(
       ir2search cost candidate.json --json | jq .ops
       ir2search cost imagenet-resnet18-D --csv > layers.csv
     """
-    from ir2search.cli.show import show_cost
+    from ir2search.cli.show_networks import show_cost
     from ir2search.costs import cost as candidate_cost
     from ir2search.zoo import named_candidate
 
@@ -50,23 +51,27 @@ def train(
     what: Network,
     data: Data = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Of each stage, in place of the recipe's.")
+        int | None, typer.Option(min=1, help="Epochs of each stage; overrides the recipe.")
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="A preset's name, or that and -short; its own if left out.")
+        str | None,
+        typer.Option(
+            help="Name of a preset, or the name with -short; by default the network's own."
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The network's folder; runs/train-NAME if left out.")
+        Path | None, typer.Option(help="Folder to write; by default runs/train-NAME.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
     device: Device = "auto",
     as_json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Train one network, or go on with it, and measure it on the test images.
+    """Train one network, or continue its training, and test it on the test images.
 
-    Writes curve.jsonl, best.safetensors, candidate.json, cost.json and environment.json to its
-    folder. Without --data it learns the digits that come along. Ctrl-C ends cleanly; run it again
-    to go on.
+    Writes curve.jsonl, best.safetensors, candidate.json, cost.json and environment.json into the
+    folder. Without --data, the network is trained on the included digits. Ctrl-C stops the training
+    after its checkpoint is saved; run the same command again to continue.
 
     \b
     Examples:
@@ -75,7 +80,7 @@ def train(
       ir2search train runs/digits/trials/3 --epochs 100 --out runs/longer --device cuda
     """
     from ir2search.cli.progress import TrainingProgress
-    from ir2search.cli.show import show_training
+    from ir2search.cli.show_networks import show_training
     from ir2search.interrupts import deferred_interrupts
     from ir2search.training import Interrupted
     from ir2search.zoo import train_network
@@ -102,26 +107,27 @@ def train(
 
 
 def evaluate(
-    preset: Annotated[
-        str, typer.Option(help="Which network, by its name.", autocompletion=network_names)
+    preset: Annotated[str, typer.Option(help="Name of the network.", autocompletion=network_names)],
+    weights: Annotated[
+        Path, typer.Option(help="The authors' weights: a .safetensors, .pth or .th file.")
     ],
-    weights: Annotated[Path, typer.Option(help="The authors' weights: .safetensors, .pth, .th.")],
-    data: Annotated[Path, typer.Option(help="Folder of images, of which the test split is read.")],
+    data: Annotated[Path, typer.Option(help="Folder of images; only the test split is read.")],
     device: Device = "auto",
-    runs: Annotated[Path, typer.Option(help="Decoded images are cached in this folder.")] = (
+    runs: Annotated[Path, typer.Option(help="Folder for the cache of decoded images.")] = (
         Path("runs")
     ),
     as_json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Measure the paper's released weights on a test set.
+    """Evaluate the weights that the paper's authors released on a test set.
 
-    A checkpoint is read as weights only: no code in it can run.
+    Only weights are read from the file: code in it cannot run.
 
     \b
     Examples:
       ir2search evaluate --preset cifar-resnet20 --weights resnet20.th --data cifar10/
     """
-    from ir2search.cli.show import show_evaluation
+    from ir2search.cli.show_networks import show_evaluation
     from ir2search.zoo.released import evaluate_released
 
     show_evaluation(evaluate_released(preset, weights, data, runs / ".cache", device), as_json)
@@ -129,36 +135,40 @@ def evaluate(
 
 def analyze(
     what: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run's folder; or, with --weights, a network.")
+        str, typer.Argument(metavar="RUN", help="A run's folder. With --weights: a network.")
     ],
     trial: Annotated[str, typer.Option(help="best, knee, front, or a trial's number.")] = "best",
     layers: Annotated[
-        str | None, typer.Option(help="Of which layers: stem,stage2.1,stage3; all if left out.")
+        str | None,
+        typer.Option(help="Layers to analyse, such as stem,stage2.1,stage3; by default all."),
     ] = None,
     methods: Annotated[
-        str | None, typer.Option(help="Of attribution, by comma; the quick ones if left out.")
+        str | None,
+        typer.Option(help="Attribution methods, separated by commas; by default the fast ones."),
     ] = None,
-    images: Annotated[int, typer.Option(help="How many validation images to measure on.")] = 256,
-    memory: Annotated[int, typer.Option(help="MiB that activations may take at once.")] = 2048,
+    images: Annotated[int, typer.Option(help="Number of validation images to use.")] = 256,
+    memory: Annotated[int, typer.Option(help="Largest memory for activations, in MiB.")] = 2048,
     weights: Annotated[
-        Path | None, typer.Option(help="Weights of a preset or candidate.json, in place of a run.")
+        Path | None, typer.Option(help="Weights of a preset or candidate.json; instead of a run.")
     ] = None,
     twin_weights: Annotated[
-        Path | None, typer.Option(help="Those of the same network without binarisation.")
+        Path | None, typer.Option(help="Weights of the same network without binarisation.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="With --weights: where to write; runs/analyze-NAME.")
+        Path | None,
+        typer.Option(help="With --weights: folder to write; by default runs/analyze-NAME."),
     ] = None,
     data: Data = None,
     device: Device = "auto",
     as_json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Measure layer by layer where a trained network loses information.
+    """Find the layers in which a trained network loses information.
 
-    Trains the full-precision twin and the network without recovery, once, to compare with. Writes
-    information.parquet (every number), layers.csv and figures to trials/<number>/information in
-    the run's folder. Methods: integrated_gradients, conductance, gradient_x_activation, grad_cam,
-    deeplift, feature_ablation, occlusion.
+    For comparison, the full-precision twin and the network without recovery are trained once.
+    Writes information.parquet (all values), layers.csv and figures into trials/<number>/information
+    in the run's folder. Methods: integrated_gradients, conductance, gradient_x_activation,
+    grad_cam, deeplift, feature_ablation, occlusion.
 
     \b
     Examples:
@@ -168,7 +178,7 @@ def analyze(
       ir2search analyze cifar-resnet20 --weights best.safetensors --data cifar10/
     """
     from ir2search.cli.progress import analysis_progress
-    from ir2search.cli.show import show_analyses
+    from ir2search.cli.show_networks import show_analyses
     from ir2search.information import analyze_trials, analyze_weights
 
     asked: dict[str, Any] = {

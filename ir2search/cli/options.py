@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ir2search.cli.completion import network_names, run_folders
+
+
+def _log_everything(verbose: bool) -> None:
+    """Show the messages of the package's logger, and tracebacks of errors."""
+    logger = logging.getLogger("ir2search")
+    if verbose and not logger.isEnabledFor(logging.DEBUG):
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG)
+
 
 Folder = Annotated[
     Path,
@@ -27,13 +39,25 @@ Data = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda, cuda:1.")]
 Devices = Annotated[
-    str, typer.Option("--device", help="auto, cpu, cuda, or several as cuda:0,cuda:1.")
+    str, typer.Option("--device", help="auto, cpu, cuda, or several such as cuda:0,cuda:1.")
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Train so many candidates at once, each in a process of its own."),
+    typer.Option(min=1, help="Number of candidates to train at once, each in its own process."),
 ]
 TrialsPerDevice = Annotated[
-    int | None, typer.Option(min=1, help="In place of --workers: so many on each device.")
+    int | None,
+    typer.Option(
+        min=1, help="Number of candidates to train at once on each device; instead of --workers."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", "-v",
+        help="Show log messages, and the traceback of an error.",
+        callback=_log_everything,
+        expose_value=False,
+    ),
+]  # fmt: skip

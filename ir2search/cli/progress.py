@@ -1,7 +1,8 @@
-"""Progress of long work, on standard error so that results can be piped."""
+"""Progress of long commands, on standard error, so that results can be piped."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -25,14 +26,14 @@ Values = dict[str, float]
 
 
 class RunProgress(RunObserver):
-    """Bars for all trials and for the current one, the front so far, and a line a trial."""
+    """A bar for the run and for each running trial, and a line for each trial that ends."""
 
     def __init__(self) -> None:
         self.progress = _progress()
-        self.trials = self.progress.add_task("reading the images", total=None, note="")
+        self.trials = self.progress.add_task("reading images", total=None, note="")
         self.running: dict[int, TaskID] = {}
         self.study: Study | None = None
-        self.ended: list[Values | None] = []
+        self.ended: list[Values | None] = []  # objectives of the trials that count
         self.waiting: set[int] = set()
 
     def __enter__(self) -> RunProgress:
@@ -50,7 +51,7 @@ class RunProgress(RunObserver):
     def on_start(self, study: Study, done: list[Values | None], waiting: list[int]) -> None:
         self.study, self.ended, self.waiting = study, list(done), set(waiting)
         if begun := self._begun():
-            self._say(f"going on after {begun} of {study.trials} trials")
+            self._say(f"continuing after {begun} of {study.trials} trials")
         self.progress.update(self.trials, description=f"{study.name}: trials", total=study.trials)
         self._show_trials()
 
@@ -71,7 +72,7 @@ class RunProgress(RunObserver):
             self.progress.update(self.running[number], note=note)
 
     def on_wait(self, number: int, epochs: int, accuracy: float) -> None:
-        self._say(f"trial {number}: waits after {epochs} epochs, {text.percent(accuracy)}")
+        self._say(f"trial {number}: {text.percent(accuracy)} after {epochs} epochs, waiting")
         self.waiting.add(number)
         self._end_bar(number)
         self._show_trials()
@@ -90,11 +91,11 @@ class RunProgress(RunObserver):
         self._say(f"trial {number}: {remark}")
 
     def on_search_end(self, reason: str) -> None:
-        self._say(f"{reason}: the search ends here")
+        self._say(f"the search ends: {reason}")
 
     def on_confirm(self, number: int, seed: int, accuracy: float, test_accuracy: float) -> None:
         shares = f"{text.percent(accuracy)}, {text.percent(test_accuracy)} on the test images"
-        self._say(f"trial {number} from further seed {seed}: {shares}")
+        self._say(f"trial {number}, further seed {seed}: {shares}")
 
     def on_test(self, number: int, test_accuracy: float) -> None:
         self._say(f"trial {number}: {text.percent(test_accuracy)} on the test images")
@@ -108,7 +109,7 @@ class RunProgress(RunObserver):
         note = f"{self._begun()}/{self.study.trials}"
         if front := self._front():
             best = max(front, key=lambda values: values.get("accuracy", 0))
-            note += f" · front of {len(front)}, best {_described(best)}"
+            note += f" · {len(front)} on the front, best {_described(best)}"
         self.progress.update(self.trials, completed=self._begun(), note=note)
 
     def _begun(self) -> int:
@@ -120,24 +121,19 @@ class RunProgress(RunObserver):
             return []
         columns = {name: OBJECTIVES[name].column for name in self.study.objectives}
         table = pd.DataFrame(trained).rename(columns=columns)
-        return [
-            values
-            for values, kept in zip(
-                trained, moocore.is_nondominated(minimised(table, self.study)), strict=True
-            )
-            if kept
-        ]
+        kept = moocore.is_nondominated(minimised(table, self.study))
+        return list(itertools.compress(trained, kept))
 
     def _say(self, line: str) -> None:
         self.progress.console.print(line, markup=False, soft_wrap=True)
 
 
 class TrainingProgress:
-    """A bar for one network's training, and a line an epoch."""
+    """A bar for the training of one network, and a line for each epoch."""
 
     def __init__(self) -> None:
         self.progress = _progress()
-        self.task = self.progress.add_task("reading the images", total=None, note="")
+        self.task = self.progress.add_task("reading images", total=None, note="")
 
     def __enter__(self) -> TrainingProgress:
         self.progress.start()
@@ -147,16 +143,16 @@ class TrainingProgress:
         self.progress.stop()
 
     def on_start(self, candidate: Candidate, recipe: Recipe) -> None:
-        """The images are read."""
+        """The images are read and the training starts."""
         title = f"{candidate.backbone} {candidate.depth}: epochs"
         self.progress.update(self.task, description=title, total=recipe.total_epochs)
 
     def on_step(self, progress: float) -> None:
-        """A step begins."""
+        """A step of the training starts; ``progress`` counts epochs."""
         self.progress.update(self.task, completed=progress)
 
     def on_epoch(self, result: EpochResult) -> None:
-        """An epoch is on disk."""
+        """An epoch ended and its checkpoint is saved."""
         accuracy = text.percent(result.validation_accuracy)
         line = f"epoch {result.epoch}: {accuracy} · loss {result.loss:.3f} · {result.seconds:.1f} s"
         self.progress.console.print(line, markup=False, soft_wrap=True)
@@ -164,14 +160,13 @@ class TrainingProgress:
 
 @contextmanager
 def analysis_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for what an analysis is doing; gives what is to be told of each step."""
+    """A bar for the steps of an analysis; gives a function to call before each step."""
     with _progress() as progress:
-        task = progress.add_task("reading the images", total=None, note="")
+        task = progress.add_task("reading images", total=None, note="")
 
-        def on_step(what: str, done: int, total: int) -> None:
-            progress.update(
-                task, description=what, completed=done, total=total, note=f"{done}/{total}"
-            )
+        def on_step(step: str, done: int, total: int) -> None:
+            note = f"{done}/{total}"
+            progress.update(task, description=step, completed=done, total=total, note=note)
 
         yield on_step
 

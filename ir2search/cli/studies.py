@@ -9,17 +9,26 @@ from typing import Annotated, Literal
 import typer
 
 from ir2search.cli.completion import run_folders, study_names
-from ir2search.cli.options import Data, Devices, Folder, Json, TrialsPerDevice, Workers
+from ir2search.cli.options import (
+    Data,
+    Devices,
+    Folder,
+    Json,
+    TrialsPerDevice,
+    Verbose,
+    Workers,
+)
 
 
 def init(
-    file: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("my-study.toml"),
+    file: Annotated[Path, typer.Argument(help="The file to write.")] = Path("my-study.toml"),
     data: Annotated[
-        Path | None, typer.Option(help="Folder of your images; the digits if left out.")
+        Path | None, typer.Option(help="Folder of your images; without it, the included digits.")
     ] = None,
     as_json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Write a study file to start from, in which every key is explained.
+    """Write a study file to start from, with an explanation of every key.
 
     \b
     Examples:
@@ -32,43 +41,48 @@ def init(
     if as_json:
         typer.echo(json.dumps({"file": str(file)}))
         return
-    typer.echo(f"{file}; change what you like, then: ir2search run {file}")
+    typer.echo(f"{file}; edit it, then: ir2search run {file}")
 
 
 def run(
     study: Annotated[
         str,
         typer.Argument(
-            help="A study file, or the name of a shipped study.", autocompletion=study_names
+            help="A study file, or the name of an included study.", autocompletion=study_names
         ),
     ],
-    runs: Annotated[
-        Path, typer.Option(help="Folder of all runs; nothing is written elsewhere.")
-    ] = (Path("runs")),
+    runs: Annotated[Path, typer.Option(help="Folder of all runs; all files are written there.")] = (
+        Path("runs")
+    ),
     data: Data = None,
     device: Devices = "auto",
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Train so many candidates, whatever the file says.")
+        int | None,
+        typer.Option(min=1, help="Number of candidates to train; overrides the study file."),
     ] = None,
     workers: Workers = None,
     trials_per_device: TrialsPerDevice = None,
     executor: Annotated[
-        Literal["local", "ray"], typer.Option(help="Train on this machine, or on a Ray cluster.")
+        Literal["local", "ray"], typer.Option(help="Train on this machine or on a Ray cluster.")
     ] = "local",
-    address: Annotated[str, typer.Option(help="The Ray cluster: auto or HOST:PORT.")] = "auto",
+    address: Annotated[
+        str, typer.Option(help="Address of the Ray cluster: auto, or HOST:PORT.")
+    ] = "auto",
     storage: Annotated[
         str | None,
         typer.Option(
-            help="Keep the trials in a journal, or on postgresql+psycopg://USER@HOST/DATABASE or "
-            "grpc://HOST:PORT, for several drivers; SQLite in the run's folder if left out."
+            help="Where to keep the trials if several drivers share them: journal, "
+            "postgresql+psycopg://USER@HOST/DATABASE, or grpc://HOST:PORT."
         ),
     ] = None,
     as_json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Run a study, or go on with it.
+    """Run a study, or continue it.
 
-    Candidates are trained on the training images and ranked on validation images; test images
-    are read once, for the front, at the end. Ctrl-C ends cleanly; run it again to go on.
+    Candidates are trained on the training images and ranked on the validation images. The test
+    images are read once, for the front, at the end. Ctrl-C stops the run after its files are
+    saved; run the same command again to continue.
 
     \b
     Examples:
@@ -80,7 +94,7 @@ def run(
       ir2search run my-study.toml --storage postgresql+psycopg://me@db/studies
     """
     from ir2search.cli.progress import RunProgress
-    from ir2search.cli.show import show_status
+    from ir2search.cli.show_runs import show_status
     from ir2search.search import run as run_study
     from ir2search.study import load_study
 
@@ -110,13 +124,14 @@ def worker(
     workers: Workers = None,
     trials_per_device: TrialsPerDevice = None,
     storage: Annotated[
-        str | None, typer.Option(help="The run's storage again, where it needs a password.")
+        str | None, typer.Option(help="The storage of the run; only needed if it has a password.")
     ] = None,
     as_json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Work on a run that was begun with --storage, from this machine too.
+    """Join a run that was started with --storage, from this or another machine.
 
-    The run's folder has to be one that all machines share, such as on NFS.
+    All machines must share the run's folder, for example over NFS.
 
     \b
     Examples:
@@ -124,7 +139,7 @@ def worker(
       srun --ntasks 8 ir2search worker /shared/runs/my-study --device cuda
     """
     from ir2search.cli.progress import RunProgress
-    from ir2search.cli.show import show_status
+    from ir2search.cli.show_runs import show_status
     from ir2search.search import join
 
     with RunProgress() as progress:
@@ -143,13 +158,14 @@ def worker(
 def status(
     folder: Folder,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Keep showing it until the run has ended, or Ctrl-C.")
+        bool, typer.Option("--watch", help="Update the status until the run ends.")
     ] = False,
     as_json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
-    """How far a run is, and its front so far.
+    """Show the progress of a run and its front so far.
 
-    With --watch and --json, prints an object a line whenever something has changed.
+    With --watch and --json, prints one JSON object per line after each change.
 
     \b
     Examples:
@@ -157,7 +173,7 @@ def status(
       ir2search status runs/digits --watch
       ir2search status runs/digits --json | jq '.front[0].candidate_id'
     """
-    from ir2search.cli.show import show_status, watch_status
+    from ir2search.cli.show_runs import show_status, watch_status
     from ir2search.runs import status as run_status
 
     if watch:
@@ -169,14 +185,18 @@ def status(
 def dashboard(
     folder: Folder,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; 0.0.0.0 opens it to the network.")
+        str, typer.Option(help="Address to listen on; 0.0.0.0 allows the whole network.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes one that is free.")] = 8080,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8080,
     as_json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Look at a run in the browser while it goes on, with optuna-dashboard; Ctrl-C ends it.
+    """Show a run in the browser with optuna-dashboard, also while it is running.
 
-    Whoever can reach the address can change the study: it has no password.
+    Ctrl-C ends the dashboard. It has no password: everyone who can reach the address can change
+    the study.
 
     \b
     Examples:
@@ -185,10 +205,10 @@ def dashboard(
     """
     from ir2search.search.dashboard import serve
 
-    def tell(url: str) -> None:
+    def print_url(url: str) -> None:
         typer.echo(json.dumps({"url": url}) if as_json else url)
 
-    serve(folder, host, port, on_ready=tell)
+    serve(folder, host, port, on_ready=print_url)
 
 
 def report(
@@ -197,18 +217,19 @@ def report(
         Path | None,
         typer.Option(
             metavar="RUN",
-            help="Write too how its front stands against another run's.",
+            help="Also write a comparison with the front of another run.",
             autocompletion=run_folders,
         ),
     ] = None,
     as_json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Write a run's report: a page, figures and tables.
 
-    Makes report/index.html (one file, works offline), report.md, tables as CSV, parquet and LaTeX
-    and figures as PNG, SVG and PDF for one and two columns in the run's folder, and prints where
-    the page is. With --compare another page has both fronts, the ratio of their hypervolumes and
-    how much each covers of the other.
+    Writes report/index.html (one file, works offline), report.md, tables as CSV, parquet and LaTeX,
+    and figures as PNG, SVG and PDF for one and two columns into the run's folder, and prints the
+    path of the page. With --compare, a second page shows the fronts of both runs, the ratio of
+    their hypervolumes, and the share of each front that the other one covers.
 
     \b
     Examples:
@@ -223,16 +244,16 @@ def report(
     typer.echo(json.dumps(pages) if as_json else "\n".join(pages.values()))
 
 
-def studies(as_json: Json = False) -> None:
-    """List the studies that come along, with the data and the epochs that each takes.
+def studies(as_json: Json = False, verbose: Verbose = False) -> None:
+    """List the included studies, with the data and the epochs that each one needs.
 
-    OPs are those of the cheapest and the dearest network in the study's space, within its budget.
+    The column OPs gives the smallest and the largest network in the study's space and budget.
 
     \b
     Examples:
       ir2search studies
     """
-    from ir2search.cli.show import show_studies
+    from ir2search.cli.show_runs import show_studies
     from ir2search.study.survey import survey_studies
 
     show_studies(survey_studies(), as_json)

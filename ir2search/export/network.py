@@ -89,7 +89,7 @@ def export(
         origin: what the model card says of where the network comes from.
         images: the largest number of images to compare on.
         timer: times a packed file for the model card where ``origin`` has no time; for example
-            `ir2search.latency.time_on_runtime`, which takes one to three seconds.
+            `ir2search.time_on_runtime`, which takes one to three seconds.
 
     Raises:
         InputError: there is no such format, the network cannot be exported, or the data are of

@@ -10,18 +10,13 @@ from ir2search.errors import CandidateError
 from ir2search.export.card import Origin
 from ir2search.export.describe import candidate_graph
 from ir2search.export.network import SUFFIXES, Exported, Format, Timer, export
-from ir2search.runs import Run, run_data, trials
-from ir2search.runs.layout import BEST, CACHE, LATENCY_CACHE, LATENCY_FILE, trial_folder
-from ir2search.runs.saved import saved_study
+from ir2search.runs import Run
+from ir2search.runs.layout import EXPORT, LATENCY_CACHE, LATENCY_FILE
 from ir2search.runtime import RuntimeTime, Setting, cached_time, read_time
-from ir2search.space import Candidate
-from ir2search.training import load_network
-
-FOLDER = "export"  # in a trial's folder
 
 
 def export_trial(
-    folder: str | Path,
+    run: Run | str | Path,
     trial: str = "best",
     format: Format = "packed",  # noqa: A002 - the usual word
     *,
@@ -33,7 +28,7 @@ def export_trial(
     """Write a trained network of a run for a device, and a model card beside it.
 
     Args:
-        folder: of the run.
+        run: a run, or its folder.
         trial: ``"best"``, ``"knee"`` or a trial's number.
         format: ``"packed"``, ``"onnx"`` or ``"safetensors"``, see `ir2search.export`.
         file: where to write; in the trial's folder where left out.
@@ -48,12 +43,23 @@ def export_trial(
         MissingExtraError: a package that the format needs is not installed.
         IR2SearchError: the file predicts differently from the network; it was removed.
     """
-    folder = Path(folder)
-    study, number = saved_study(folder), Run.open(folder).pick(trial)
-    candidate, own = Run.open(folder).candidate(number), trial_folder(folder, number)
-    row = trials(folder).set_index("number").loc[number]
-    setting = Setting(study.latency.threads, study.latency.batch)
-    origin = Origin(
+    run = Run.of(run)
+    number = run.pick(trial)
+    target = run.folder_of(number) / EXPORT / f"network{SUFFIXES.get(format, '')}"
+    return export(
+        run.network(number),
+        run.candidate(number),
+        run.data(data),
+        target if file is None else Path(file),
+        format,
+        origin=_origin(run, number, license),
+        timer=timer,
+    )
+
+
+def _origin(run: Run, number: int, license: str | None) -> Origin:  # noqa: A002
+    study, row = run.study, run.trials().set_index("number").loc[number]
+    return Origin(
         title=f"{study.name}, trial {number}",
         data=study.data.source if study.data.path is None else Path(study.data.path).name,
         made=f"trial {number} of the study {study.name}, seed {study.seed}, "
@@ -61,20 +67,18 @@ def export_trial(
         validation=_measured(row["seed_accuracies"], row["accuracy"]),
         test=_measured(row["seed_test_accuracies"], row["test_accuracy"]),
         license=license,
-        latency=read_time(own / LATENCY_FILE)
-        or _cached_time(candidate, setting, folder.parent / CACHE / LATENCY_CACHE),
+        latency=read_time(run.folder_of(number) / LATENCY_FILE) or _cached_time(run, number),
     )
-    target = Path(file) if file is not None else own / FOLDER / f"network{SUFFIXES.get(format, '')}"
-    network, images = load_network(candidate, own / BEST), run_data(folder, data)
-    return export(network, candidate, images, target, format, origin=origin, timer=timer)
 
 
-def _cached_time(candidate: Candidate, setting: Setting, cache: Path) -> RuntimeTime | None:
-    """The time of another trial of the same architecture on this machine."""
+def _cached_time(run: Run, number: int) -> RuntimeTime | None:
+    """The time of another network with the trial's architecture on this machine."""
+    setting = Setting(run.study.latency.threads, run.study.latency.batch)
     try:
-        return cached_time(candidate_graph(candidate), setting, cache)
+        graph = candidate_graph(run.candidate(number))
     except CandidateError:
         return None
+    return cached_time(graph, setting, run.cache / LATENCY_CACHE)
 
 
 def _measured(seeds: Any, own: Any) -> list[float]:

@@ -18,6 +18,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from ir2search.files import cache_folder
+
 SOURCE = Path(__file__).with_name("training.cpp")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-shared", "-fPIC")
 COMPILERS = ("c++", "g++", "clang++")
@@ -68,7 +70,7 @@ def _compile() -> Path:
         raise OSError("none of " + ", ".join(COMPILERS) + " is installed")
     parts = (SOURCE.read_text(encoding="utf-8"), FLAGS, compiler, platform.machine(), _cpu())
     key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-    file = _cache_folder() / f"training-{key}.so"
+    file = cache_folder() / f"training-{key}.so"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
@@ -77,11 +79,6 @@ def _compile() -> Path:
             subprocess.run(command, check=True, capture_output=True, text=True)
             compiled.replace(file)
     return file
-
-
-def _cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/ir2search``, else ``~/.cache/ir2search``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "ir2search")
 
 
 @functools.cache

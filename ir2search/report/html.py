@@ -29,7 +29,6 @@ def render(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) ->
         MissingExtraError: plotly or jinja2 is not installed.
     """
     jinja2 = require("jinja2", extra=EXTRA)
-    markup = require("markupsafe", extra=EXTRA).Markup
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ir2search.report"),
         undefined=jinja2.StrictUndefined,
@@ -44,23 +43,22 @@ def render(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) ->
     # only a "<" can end a script element
     embedded = json.dumps(view, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     return environment.get_template(template).render(
-        css=markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        script=markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
+        css=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
+        script=(TEMPLATES / "page.js").read_text(encoding="utf-8"),
         plotly=_packed_plotly(),
-        view=markup(embedded),
+        view=embedded,
         **values,
     )
 
 
-def inline_svg(file: Path) -> Any:
+def inline_svg(file: Path) -> str:
     """A figure as HTML markup, without its XML prologue. Matplotlib has escaped its texts."""
     content = file.read_text(encoding="utf-8")
     content = content[content.index("<svg") :]
     # ids are unique in a file, and must be unique in the page
     prefix = file.parent.parent.name + file.stem
     content = content.replace('id="', f'id="{prefix}-').replace('="#', f'="#{prefix}-')
-    content = content.replace("url(#", f"url(#{prefix}-")
-    return require("markupsafe", extra=EXTRA).Markup(content)
+    return content.replace("url(#", f"url(#{prefix}-")
 
 
 @functools.cache

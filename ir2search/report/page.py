@@ -125,9 +125,7 @@ def _page_values(data: ReportData, parameters: Mapping[str, Any]) -> dict[str, A
         "hidden_curves": int((trials["epochs"] > 0).sum()) - data.curves["number"].nunique(),
         "importances": _importances(parameters["importances"]),
         "labels": LABELS,
-        "not_trained": [
-            row | {"error_file": data.errors.get(row["number"], "")} for row in not_trained
-        ],
+        "not_trained": not_trained,
         "sessions": data.sessions,
     }
 

@@ -13,7 +13,7 @@ import pandas as pd
 from ir2search.files import read_json
 from ir2search.runs import Run, front_of
 from ir2search.runs.backbones import backbone_curves
-from ir2search.runs.layout import COST_FILE, ENVIRONMENT_FILE, ERROR_FILE, STUDY_FILE
+from ir2search.runs.layout import COST_FILE, ENVIRONMENT_FILE, STUDY_FILE
 from ir2search.runs.tables import knee, minimised
 from ir2search.search.confirm import indistinguishable
 from ir2search.space import Candidate
@@ -39,7 +39,6 @@ class ReportData:
             of the others.
         curves: validation accuracy of the detailed trials by ``number`` and ``epoch``.
         layers: costs of the detailed trials by number: one record per layer.
-        errors: files with the traceback of a failure by trial, relative to the run's folder.
         backbones: learning curves of the shared backbones.
         sessions: machine, versions and command of each session of the run, first to last.
     """
@@ -52,7 +51,6 @@ class ReportData:
     detailed: list[int]
     curves: pd.DataFrame
     layers: dict[int, list[dict[str, Any]]]
-    errors: dict[int, str]
     backbones: list[list[EpochResult]]
     sessions: list[dict[str, Any]]
 
@@ -81,7 +79,6 @@ def report_data(run: Run) -> ReportData:
         detailed=detailed,
         curves=_curves(run, detailed),
         layers=_layers(run, detailed),
-        errors=_errors(run, trials["number"]),
         backbones=backbone_curves(run.folder),
         sessions=read_json(run.folder / ENVIRONMENT_FILE)["sessions"],
     )
@@ -145,12 +142,3 @@ def _curves(run: Run, numbers: Iterable[int]) -> pd.DataFrame:
 def _layers(run: Run, numbers: Iterable[int]) -> dict[int, list[dict[str, Any]]]:
     files = {number: run.folder_of(number) / COST_FILE for number in numbers}
     return {number: read_json(file)["layers"] for number, file in files.items() if file.exists()}
-
-
-def _errors(run: Run, numbers: Iterable[int]) -> dict[int, str]:
-    files = {number: run.folder_of(number) / ERROR_FILE for number in numbers}
-    return {
-        number: file.relative_to(run.folder).as_posix()
-        for number, file in files.items()
-        if file.exists()
-    }

@@ -1,3 +1,5 @@
 from .observer import RunObserver as RunObserver
+from .samplers.base import Sampler as Sampler
+from .samplers.registry import register_sampler as register_sampler
 from .session import join as join
 from .session import run as run

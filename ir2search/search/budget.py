@@ -1,4 +1,4 @@
-"""A study's budget: costs that no candidate may exceed."""
+"""Checks before a search: are there candidates within the budget, and does user code work?"""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ import itertools
 import random
 from collections.abc import Iterator
 
-from ir2search.costs import cost
-from ir2search.errors import CandidateError, SpaceError, StudyError
+from ir2search.errors import CandidateError, SpaceError
 from ir2search.models.check import check_network
 from ir2search.models.families import FAMILIES
-from ir2search.search.latency_timer import LatencyTimer
+from ir2search.search.problem import Problem
 from ir2search.space import Candidate, SearchSpace, build
-from ir2search.study.budget import over_budget, study_costs
 from ir2search.study.objectives import LATENCY, OBJECTIVES
-from ir2search.study.schema import Study
 
-TRIED = 500  # candidates at random, before a budget on a cost of somebody's own is refused
-TIMED = 3  # candidates, before a budget on the latency is refused
+TRIED = 500  # random candidates that are tried before a budget on a registered cost is refused
+TIMED = 3  # candidates that are timed before a budget on the latency is refused
 
 
-def check_budget(study: Study, space: SearchSpace, timer: LatencyTimer) -> None:
-    """Try what is registered, and whether anything is within the budget.
+def check_budget(problem: Problem) -> None:
+    """Check that a registered backbone works, and that some candidate is within the budget.
 
-    Of a latency, the cheapest networks by operations are timed: not all can be.
+    Args:
+        problem: the study, its space, and what candidates cost.
 
     Raises:
         SpaceError: no candidate of the space is within the study's budget.
-        StudyError: a registered backbone or objective does not give what it should.
+        StudyError: a registered backbone or objective does not return what it should.
     """
-    _check_backbone(space)
-    _check_counted(study, space)
-    if timer.is_used:
-        _check_latency(study, space, timer)
+    _check_backbone(problem.space)
+    _check_counted(problem)
+    if problem.timer.is_used:
+        _check_latency(problem)
 
 
-def _check_counted(study: Study, space: SearchSpace) -> None:
+def _check_counted(problem: Problem) -> None:
+    """Raise SpaceError unless the counted costs of some candidate are within the budget."""
+    study = problem.study
     nearest: tuple[float, str, float] | None = None
-    for candidate in _tried(study, space):
+    for candidate in _tried(problem):
         try:
-            costs = study_costs(study, candidate, cost(candidate))
+            costs = problem.counted(candidate)
         except MemoryError:
             continue
         counted = [
@@ -65,43 +65,45 @@ def _check_counted(study: Study, space: SearchSpace) -> None:
     )
 
 
-def _check_latency(study: Study, space: SearchSpace, timer: LatencyTimer) -> None:
+def _check_latency(problem: Problem) -> None:
+    """Raise SpaceError unless one of the networks with the fewest OPs is fast enough."""
     found: dict[str, tuple[float, Candidate]] = {}
-    for candidate in itertools.islice(_tried(study, space), TRIED):
+    for candidate in itertools.islice(_tried(problem), TRIED):
         try:
-            price = cost(candidate)
+            costs = problem.counted(candidate)
         except MemoryError:
             continue
-        if over_budget(study, study_costs(study, candidate, price)) is None:
-            found[candidate.id] = price.ops, candidate
-    limit = study.budget.get(LATENCY)
+        if problem.excess(costs) is None:
+            found[candidate.id] = costs["ops"], candidate
+    limit = problem.study.budget.get(LATENCY)
     cheapest = sorted(found.values(), key=lambda pair: pair[0])[: 1 if limit is None else TIMED]
     column = OBJECTIVES[LATENCY].budget_column
-    fastest = min(timer.costs(candidate)[column] for _, candidate in cheapest)
+    fastest = min(problem.timer.costs(candidate)[column] for _, candidate in cheapest)
     if limit is not None and fastest > limit:
         raise SpaceError(
-            f"{study.source}: [budget] latency: of the {len(cheapest)} networks with the fewest "
-            f"operations the fastest takes {fastest:.3g} ms; raise it or widen [space]"
+            f"{problem.study.source}: [budget] latency: of the {len(cheapest)} networks with the "
+            f"fewest OPs the fastest takes {fastest:.3g} ms; raise it or widen [space]"
         )
 
 
-def _tried(study: Study, space: SearchSpace) -> Iterator[Candidate]:
-    """Candidates of which one is within the budget where any is.
+def _tried(problem: Problem) -> Iterator[Candidate]:
+    """Candidates of which one is within the budget if any candidate is.
 
-    Where a cost is somebody's own it need not be least at a corner; then others are tried too.
+    A cost of this package is least at a corner of the space. A registered cost need not be: then
+    random candidates are tried as well.
     """
-    yield from space.corners()
-    if not any(OBJECTIVES[name].measure for name in study.budget):
+    yield from problem.space.corners()
+    if not any(OBJECTIVES[name].measure for name in problem.study.budget):
         return
-    for point in space.points(random.Random(study.seed), TRIED):
+    for point in problem.space.points(random.Random(problem.study.seed), TRIED):
         try:
-            yield space.candidate(point)
+            yield problem.space.candidate(point)
         except CandidateError:
             continue
 
 
 def _check_backbone(space: SearchSpace) -> None:
-    """Build and run a registered family's networks of every depth and width at the corners."""
+    """Build and run a registered family's networks, of each depth and width at the corners."""
     by_size = {(candidate.depth, candidate.width): candidate for candidate in space.corners()}
     for candidate in by_size.values():
         name = candidate.backbone
@@ -110,16 +112,3 @@ def _check_backbone(space: SearchSpace) -> None:
         family = FAMILIES[name]
         stem, classes = family.stem_channels(candidate.width), candidate.classes
         check_network(name, family, build(candidate), stem, candidate.image, classes)
-
-
-def is_affordable(study: Study, candidate: Candidate, timer: LatencyTimer) -> bool:
-    """Whether it is within the budget, as far as one can say before it is tried."""
-    if not study.budget:
-        return True
-    try:
-        costs = study_costs(study, candidate, cost(candidate))
-        if over_budget(study, costs) is None and LATENCY in study.budget:
-            costs |= timer.known(candidate)
-        return over_budget(study, costs) is None
-    except (MemoryError, StudyError):
-        return True

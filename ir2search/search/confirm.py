@@ -1,4 +1,4 @@
-"""Train members of the front again from further seeds, to see what is the seed's doing."""
+"""Members of the front, trained again from further seeds: which differences are real?"""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ SIGNIFICANCE = 0.05
 def further_seeds(
     study: Study, folder: Path, members: Sequence[tuple[int, Candidate]]
 ) -> Iterator[TrainingJob]:
-    """The trainings of a front's members from further seeds that are not done yet.
+    """The trainings of a front's members from further seeds that are still to be done.
 
     Args:
-        study: asks for them.
-        folder: the run's; each seed has a folder in that of its trial.
-        members: trials' numbers and candidates.
+        study: says how many seeds.
+        folder: of the run; each seed has a folder inside that of its trial.
+        members: number and candidate of each trial on the front.
     """
     assert study.confirm is not None
     for number, candidate in members:
@@ -38,13 +38,17 @@ def further_seeds(
 
 
 def indistinguishable(front: pd.DataFrame) -> list[list[int]]:
-    """For each member of a front, the numbers of those whose accuracy may be the same.
+    """For each member of a front, the members whose accuracy is not significantly different.
 
-    Welch's t-test of the mean validation accuracies over seeds (Welch, Biometrika 1947) finds no
-    difference at 5%; of members with one seed nothing is said.
+    The mean validation accuracies over seeds are compared by Welch's t-test (Welch, "The
+    generalization of Student's problem ...", Biometrika 1947) at `SIGNIFICANCE`. Members with a
+    single seed are not compared.
 
     Args:
-        front: as `ir2search.front` gives it, with ``seed_accuracies``.
+        front: as `ir2search.front` returns it, with ``seed_accuracies``.
+
+    Returns:
+        Numbers of trials, one list for each row.
     """
     samples = {
         int(number): list(values)

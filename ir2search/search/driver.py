@@ -1,280 +1,276 @@
-"""The driver of a study: asks Optuna for candidates, has them trained, tells what they gave."""
+"""The driver of a study: proposes candidates, has them trained, and records the results."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from enum import Enum, auto
 
-import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ir2search.costs import Cost, cost
 from ir2search.errors import CandidateError, StudyError
 from ir2search.files import write_json
 from ir2search.runs.backbones import shared_backbone
-from ir2search.runs.layout import BEST, RESULT, TEST_FILE, trial_folder
-from ir2search.runs.records import (
-    Recorded,
-    costs_of_record,
-    read_record,
-    state_of,
-    trial_records,
-    write_record,
-)
+from ir2search.runs.layout import trial_folder
+from ir2search.runs.records import Recorded, costs_of_record, read_record, state_of, write_record
 from ir2search.runs.status import ENDED
 from ir2search.runs.storages import RunStudy
-from ir2search.runs.tables import front_of, recorded_table
-from ir2search.search.confirm import further_seeds
-from ir2search.search.driver_locks import DriverLocks
+from ir2search.search.driver_setup import DriverSetup
 from ir2search.search.executors import (
-    Executor,
     JobResult,
-    TrainingContext,
     TrainingJob,
 )
 from ir2search.search.failures import failure_reason, full_traceback, record_failure
-from ir2search.search.latency_timer import LatencyTimer
+from ir2search.search.final_tests import FinalTests
 from ir2search.search.ledger import Ledger
 from ir2search.search.limits import limit_reached
-from ir2search.search.observer import RunObserver
-from ir2search.search.samplers.proposals import ask, enqueue_new, goes_on
+from ir2search.search.problem import PricedCandidate, Problem
+from ir2search.search.pruners.base import Promotion
+from ir2search.search.samplers.registry import make_sampler
 from ir2search.seeds import derive_seed
-from ir2search.space import Candidate, SearchSpace
-from ir2search.study.budget import over_budget, study_costs
-from ir2search.study.schema import Study
-from ir2search.training import Interrupted, TrainingResult, accuracy, load_network
+from ir2search.space import Candidate
+from ir2search.training import Interrupted, TrainingResult
 
 EXHAUSTED = "the space holds no further candidate within the budget"
-STALE_PROPOSALS = 2  # so many proposals in a row with nothing new: take a new point at random
-POLL = 0.5  # seconds between looks at what other drivers do
+FRUITLESS = 2  # after this many proposals without a training, a new point is drawn at random
+POLL = 0.5  # seconds between two looks at what other drivers do
+
+
+class _Step(Enum):
+    """The result of an attempt to start a training."""
+
+    STARTED = auto()
+    SKIPPED = auto()  # a trial ended without training: try again
+    NOTHING = auto()  # no training can start now
+
+
+@dataclass(frozen=True)
+class _Running:
+    trial: Trial
+    level: int  # the rung that it is trained to
 
 
 class Driver:
-    """One process's work on a study. It alone, or one of several, asks and tells.
+    """One process's work on a study, alone or beside the drivers of other processes.
 
     Args:
-        study: what is asked.
-        space: of the data's candidates.
-        storage: the trials.
-        folder: the run's.
-        context: what all trainings have in common.
-        device: where the front is tested.
-        executor: trains.
-        locks: keep several drivers apart.
-        timer: times candidates, where the study asks for it.
-        observer: told what happens.
-        should_stop: asked between trainings.
+        problem: the study, its space, and what candidates cost.
+        storage: of the trials.
+        setup: what the driver works with.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        space: SearchSpace,
-        storage: RunStudy,
-        folder: Path,
-        context: TrainingContext,
-        device: torch.device,
-        executor: Executor,
-        locks: DriverLocks,
-        timer: LatencyTimer,
-        observer: RunObserver,
-        should_stop: Callable[[], bool],
-    ) -> None:
-        self.study, self.space, self.storage, self.folder = study, space, storage, folder
-        self.context, self.device, self.executor, self.locks = context, device, executor, locks
-        self.timer, self.observer, self.should_stop = timer, observer, should_stop
-        self.ledger = Ledger(study, space)
-        self.parked: dict[int, Trial] = {}  # wait at a rung
-        self.left: dict[int, Trial] = {}  # were left running by a driver that is gone
-        self.flying: dict[int, tuple[Trial, int]] = {}  # in the executor, with the level they go to
-        self.elsewhere: set[int] = set()  # other drivers' that run
-        self.over: str | None = None  # why nothing more is proposed
-        self.began = time.monotonic()
+    def __init__(self, problem: Problem, storage: RunStudy, setup: DriverSetup) -> None:
+        self.problem, self.storage, self.setup = problem, storage, setup
+        self.study, self.space = problem.study, problem.space
+        self.folder, self.executor, self.locks = setup.folder, setup.executor, setup.locks
+        self.observer, self.should_stop = setup.observer, setup.should_stop
+        self.ledger = Ledger(self.study, self.space)
+        self.sampler = make_sampler(problem, self.ledger)
+        self.pruner = self.sampler.pruner()
+        self.running: dict[int, _Running] = {}  # trials in this driver's executor
+        self.running_elsewhere: set[int] = set()  # trials of other drivers
+        self.waiting_at_rung: dict[int, Trial] = {}
+        self.abandoned: dict[int, Trial] = {}  # were running when their driver ended
+        self.end_reason: str | None = None  # why nothing more is proposed
+        self.started_at = time.monotonic()
 
     def run(self) -> None:
-        """Take up what was left running, then propose until all is trained; then test."""
-        with self.locks.deciding():
-            self._read()
-            self.storage.set_user_attr(ENDED, "")
-        done = self.ledger.ended()
-        self.observer.on_start(self.study, done, list(self.parked))
-        self._search()
+        """Search to the end, then test the front, unless another driver still trains."""
+        self.resume()
+        self.search()
         if self._is_last():
             self._finish()
 
-    def _search(self) -> None:
+    def resume(self) -> None:
+        """Read what earlier sessions and other drivers did."""
+        with self.locks.deciding():
+            self._read()
+            self.storage.set_user_attr(ENDED, "")
+        self.observer.on_start(self.study, self.ledger.ended(), list(self.waiting_at_rung))
+
+    def search(self) -> None:
+        """Propose and train candidates until the search ends.
+
+        Raises:
+            Interrupted: the driver was asked to stop.
+        """
         while True:
-            self._heed()
+            self._stop_if_asked()
             with self.locks.deciding():
                 if self.locks.shared:
                     self._read()
                 self._fill()
-            if self.flying:
-                for outcome in self.executor.wait():
-                    self._receive(outcome)
-            elif self.elsewhere and self._limit() is None:
+            if self.running:
+                self._receive()
+            elif self.running_elsewhere and self._limit() is None:
                 time.sleep(POLL)
             else:
                 return
 
-    def _heed(self) -> None:
-        """Stop, where that was asked for, once all that is in flight is on disk."""
+    def _stop_if_asked(self) -> None:
+        """Wait for running jobs to save a checkpoint, then raise Interrupted."""
         if not self.should_stop():
             return
         self.executor.interrupt()
-        while self.flying:
-            for outcome in self.executor.wait():
-                self._receive(outcome)
+        while self.running:
+            self._receive()
         raise Interrupted
 
     def _read(self) -> None:
-        """Learn from the storage what other drivers, or earlier sessions, did."""
+        """Read from the storage what earlier sessions and other drivers did."""
         trials = self.storage.get_trials(deepcopy=False)
         self.ledger.queued = sum(trial.state == TrialState.WAITING for trial in trials)
-        self.parked, self.left, self.elsewhere = {}, {}, set()
-        self.ledger.underway &= self.flying.keys()
+        self.waiting_at_rung, self.abandoned, self.running_elsewhere = {}, {}, set()
+        self.ledger.running &= self.running.keys()
+        results = []
         for trial in trials:
-            if trial.state == TrialState.WAITING or trial.number in self.flying:
+            if trial.state == TrialState.WAITING or trial.number in self.running:
                 continue
-            state = self.ledger.learn(trial)
-            if state not in ("waiting", "unfinished"):
-                continue
-            recorded = read_record(trial)
-            if not self.locks.is_free(recorded.driver):
-                self.elsewhere.add(trial.number)
-                if recorded.candidate_id is not None:
-                    self.ledger.begin(trial.number, recorded.candidate_id)
-                if recorded.cost is not None:
-                    self.ledger.train(trial.number, trial.params, recorded.cost)
-                continue
-            own = self.storage.live_trial(trial.number)
-            if self.ledger.ladder.has(trial.number, len(self.ledger.ladder.levels) - 1):
-                self._complete(own)  # its driver was killed between the last rung and telling
-            else:
-                (self.parked if state == "waiting" else self.left)[trial.number] = own
+            results += self.ledger.read(trial)
+            if trial.state == TrialState.RUNNING:
+                self._take_over(trial)
+        self.sampler.resume(results)
         self.ledger.count([trial for trial in trials if self._is_proposed(trial)])
+
+    def _take_over(self, trial: FrozenTrial) -> None:
+        """Note who has an unfinished trial; it is this driver's where no other one has it."""
+        recorded = read_record(trial)
+        if not self.locks.is_free(recorded.driver):
+            self.running_elsewhere.add(trial.number)
+            if recorded.candidate_id is not None:
+                self.ledger.start(trial.number, recorded.candidate_id)
+            if recorded.cost is not None:
+                candidate = self.space.candidate(trial.params)
+                priced = PricedCandidate(trial.params, candidate, recorded.cost)
+                self.ledger.train(trial.number, priced)
+            return
+        own = self.storage.live_trial(trial.number)
+        if self.ledger.progress.has(trial.number, len(self.ledger.progress.levels) - 1):
+            self._complete(own)  # its driver was killed between the last rung and telling
+        elif state_of(trial.state, recorded) == "waiting":
+            self.waiting_at_rung[trial.number] = own
+        else:
+            self.abandoned[trial.number] = own
 
     def _fill(self) -> None:
         """Give the executor as many jobs as it has room for."""
-        while len(self.flying) < self.executor.capacity() and not self.should_stop():
-            if not self._start_next():
+        while len(self.running) < self.executor.capacity() and not self.should_stop():
+            if self._start_next() is _Step.NOTHING:
                 return
 
-    def _start_next(self) -> bool:
-        """Start one training; False where there is none to start now."""
-        while True:
-            if self.left:
-                trial = self.left.pop(min(self.left))
-                if self._evaluate(trial):
-                    return True
-                continue
-            if (reason := self._limit()) is not None:
-                self._say_over(reason)
-                return False
-            climbed = self._climb()
-            if climbed is not None:
-                if climbed:
-                    return True
-                continue
-            if self.over or len(self.ledger.begun) >= self.study.trials:
-                return False
-            must_be_new = self.ledger.stale >= STALE_PROPOSALS or self.study.sampler == "grid"
-            asked = self.study, self.space, self.storage, self.ledger, self.timer
-            if must_be_new and not enqueue_new(*asked):
-                self._say_over(EXHAUSTED)
-                return False
-            if self._evaluate(ask(*asked)):
-                return True
-
-    def _say_over(self, reason: str) -> None:
-        if self.over is None:
-            self.observer.on_search_end(reason)
-        self.over = reason
+    def _start_next(self) -> _Step:
+        """Start one training: of an abandoned trial, a waiting trial, or a new candidate."""
+        if self.abandoned:
+            return self._evaluate(self.abandoned.pop(min(self.abandoned)))
+        if (reason := self._limit()) is not None:
+            return self._end_search(reason)
+        promotion = self.pruner.next(self.ledger.running)
+        if promotion is not None:
+            return self._train_further(promotion)
+        if self.end_reason is not None or len(self.ledger.started) >= self.study.trials:
+            return _Step.NOTHING
+        trial = self._propose()
+        return self._end_search(EXHAUSTED) if trial is None else self._evaluate(trial)
 
     def _limit(self) -> str | None:
-        """Which of the study's limits is met, if any."""
-        seconds = time.monotonic() - self.began
-        ladder = self.ledger.ladder
+        """The limit of the study that is reached, in words."""
+        seconds, progress = time.monotonic() - self.started_at, self.ledger.progress
+        spent = self.ledger.epochs_spent
         return limit_reached(
-            self.study.stop, seconds, self.ledger.spent, ladder.begun(), ladder.finished()
+            self.study.stop, seconds, spent, progress.measured(), progress.finished()
         )
 
-    def _climb(self) -> bool | None:
-        """Go on with a trial that waits at a rung.
+    def _end_search(self, reason: str) -> _Step:
+        if self.end_reason is None:
+            self.observer.on_search_end(reason)
+        self.end_reason = reason
+        return _Step.NOTHING
 
-        True where it is on its way, False where it was ended instead, None where none may go on.
-        """
-        step = goes_on(self.study, self.space, self.ledger)
-        if step is None:
-            return None
-        number, level = step
-        trial = self.parked.pop(number)
+    def _train_further(self, promotion: Promotion) -> _Step:
+        """Train a trial that waits at a rung to its next one, unless it is dominated by now."""
+        trial = self.waiting_at_rung.pop(promotion.number)
         candidate = self.space.candidate(trial.params)
-        price = cost(candidate)
-        costs = costs_of_record(read_record(trial))
-        if (better := self._betters(costs)) is not None:
-            self._stop(trial, better)
-            return False
-        self._submit(trial, candidate, price, costs, level)
-        return True
+        priced = PricedCandidate(trial.params, candidate, costs_of_record(read_record(trial)))
+        if (reason := self._why_dominated(priced)) is not None:
+            self._stop(trial, reason)
+            return _Step.SKIPPED
+        return self._submit(trial, priced, cost(candidate), promotion.level)
+
+    def _propose(self) -> Trial | None:
+        """A new trial, whose candidate the sampler proposes; None where nothing is left to try."""
+        number, point = self.ledger.proposed, None
+        if self.ledger.queued:  # an earlier session was killed between proposing and starting
+            self.ledger.queued -= 1
+        else:
+            if self.ledger.fruitless >= FRUITLESS:
+                point = next(self.sampler.new_points(number), None)
+            else:
+                point = self.sampler.propose(number)
+            if point is None:
+                return None
+        if point:
+            self.storage.enqueue_trial(dict(point))
+        self.storage.sampler = self.sampler.optuna_sampler(number)
+        self.ledger.proposed += 1
+        self.ledger.fruitless += 1
+        return self.storage.ask(self.sampler.distributions)
 
     def _is_proposed(self, trial: Trial | FrozenTrial) -> bool:
-        """False for one whose driver was killed before all its parameters were written."""
+        """Whether all parameters of a trial are stored; a kill may have come before that."""
         return trial.params.keys() == self.space.searched.keys()
 
-    def _evaluate(self, trial: Trial) -> bool:
-        """Start the training of a trial's candidate, or tell the study why not; True if started."""
+    def _evaluate(self, trial: Trial) -> _Step:
+        """Start the training of a new trial, or end it with the reason why it is not trained."""
         if not self._is_proposed(trial):
-            self._end(trial, TrialState.FAIL, "interrupted before it was proposed")
-            return False
+            return self._end(trial, TrialState.FAIL, "interrupted before it was proposed")
         try:
             candidate = self.space.candidate(trial.params)
         except CandidateError as error:
-            self._end(trial, TrialState.PRUNED, f"names no network: {error}")
-            return False
+            return self._end(trial, TrialState.PRUNED, f"names no network: {error}")
         write_record(trial, Recorded(candidate_id=candidate.id, candidate=candidate.as_dict()))
-        if self.ledger.seen.get(candidate.id, trial.number) != trial.number:
-            self._repeat(trial, self.ledger.seen[candidate.id])
-            return False
+        original = self.ledger.trial_of.get(candidate.id, trial.number)
+        if original != trial.number:
+            return self._end_duplicate(trial, original)
         try:
             price = cost(candidate)
-            costs = self._costs(trial.number, candidate, price)
+            priced = self._priced(trial, candidate)
         except (MemoryError, StudyError) as error:
-            self._fail(trial, failure_reason(error), full_traceback(error))
-            return False
-        refusal = over_budget(self.study, costs) or self._betters(costs)
+            return self._fail(trial, failure_reason(error), full_traceback(error))
+        refusal = self.problem.excess(priced.costs) or self._why_dominated(priced)
         if refusal is not None:
-            self._end(trial, TrialState.PRUNED, refusal)
-            return False
+            return self._end(trial, TrialState.PRUNED, refusal)
         folder = trial_folder(self.folder, trial.number)
         write_json(folder / "candidate.json", candidate.as_dict())
         write_json(folder / "cost.json", price.as_dict())
-        write_record(trial, Recorded(cost=costs))
-        self._submit(trial, candidate, price, costs, 0)
-        return True
+        write_record(trial, Recorded(cost=dict(priced.costs)))
+        return self._submit(trial, priced, price, 0)
 
-    def _costs(self, number: int, candidate: Candidate, price: Cost) -> dict[str, Any]:
-        """All costs that the study asks for; what is over the budget anyway is not timed."""
-        costs = study_costs(self.study, candidate, price)
-        if over_budget(self.study, costs) is None:
-            costs |= self.timer.of_trial(candidate, trial_folder(self.folder, number))
-        return costs
+    def _priced(self, trial: Trial, candidate: Candidate) -> PricedCandidate:
+        """A trial's candidate with its costs; one beyond the budget is not timed."""
+        costs = self.problem.counted(candidate)
+        if self.problem.excess(costs) is None:
+            folder = trial_folder(self.folder, trial.number)
+            costs |= self.problem.timer.of_trial(candidate, folder)
+        return PricedCandidate(trial.params, candidate, costs)
 
-    def _submit(
-        self,
-        trial: Trial,
-        candidate: Candidate,
-        price: Cost,
-        costs: Mapping[str, Any],
-        level: int,
-    ) -> None:
-        """Have it trained to a rung, or to the end where that is the highest one."""
+    def _why_dominated(self, priced: PricedCandidate) -> str | None:
+        """Why a candidate is dominated even at 100% accuracy, or None."""
+        if "accuracy" not in self.study.objectives:
+            return None
+        ideal = self.ledger.minimised(priced.costs, 1.0)
+        for number, values in self.ledger.progress.finished():
+            if all(value <= best for value, best in zip(values, ideal, strict=True)):
+                return f"dominated by trial {number} even at 100% accuracy"
+        return None
+
+    def _submit(self, trial: Trial, priced: PricedCandidate, price: Cost, level: int) -> _Step:
+        """Have a trial trained to a rung; the last rung is the end of the training."""
+        candidate = priced.candidate
         self.locks.take(trial)
-        self.ledger.begin(trial.number, candidate.id)
-        self.ledger.train(trial.number, trial.params, costs)
-        self.flying[trial.number] = (trial, level)
+        self.ledger.start(trial.number, candidate.id)
+        self.ledger.train(trial.number, priced)
+        self.running[trial.number] = _Running(trial, level)
         self.observer.on_trial(trial.number, candidate, price)
         self.executor.submit(
             TrainingJob(
@@ -283,27 +279,33 @@ class Driver:
                 trial_folder(self.folder, trial.number),
                 seed=derive_seed(self.study.seed, "train", candidate.id),
                 start=shared_backbone(self.study, self.folder, candidate),
-                until=self.ledger.ladder.levels[level],
+                until=self.ledger.progress.levels[level],
             )
         )
+        return _Step.STARTED
 
-    def _receive(self, outcome: JobResult) -> None:
-        """Write down what became of a training."""
-        trial, level = self.flying.pop(outcome.job.number)
-        self.ledger.underway.remove(trial.number)
+    def _receive(self) -> None:
+        """Wait for jobs that end, and record what became of them."""
+        for outcome in self.executor.wait():
+            running = self.running.pop(outcome.job.number)
+            self.ledger.running.remove(outcome.job.number)
+            self._record(running, outcome)
+
+    def _record(self, running: _Running, outcome: JobResult) -> None:
+        trial = running.trial
         if outcome.remark is not None:
             self.observer.on_remark(trial.number, outcome.remark)
         if outcome.failure is not None:
             self._fail(trial, outcome.failure, outcome.traceback)
         elif outcome.result is not None:
-            self._measure(trial, level, outcome.result)
+            self._record_result(trial, running.level, outcome.result)
 
-    def _measure(self, trial: Trial, level: int, result: TrainingResult) -> None:
-        """Write down what a trial gave at a rung."""
-        best, recorded = result.best, read_record(trial)
-        epochs, rungs = self.ledger.ladder.levels[level], None
+    def _record_result(self, trial: Trial, level: int, result: TrainingResult) -> None:
+        """Record what a trial reached at a rung; then it waits there, or is complete."""
+        best, recorded, levels = result.best, read_record(trial), self.ledger.progress.levels
+        rungs = None
         if self.study.rungs is not None:
-            rungs = (recorded.rungs or {}) | {epochs: best.validation_accuracy}
+            rungs = (recorded.rungs or {}) | {levels[level]: best.validation_accuracy}
         write_record(
             trial,
             Recorded(
@@ -313,12 +315,13 @@ class Driver:
                 rungs=rungs,
             ),
         )
-        price = costs_of_record(recorded)
-        self.ledger.reach(trial.number, level, trial.params, price, best.validation_accuracy)
-        if level + 1 < len(self.ledger.ladder.levels):
-            self.parked[trial.number] = trial
+        priced = self.ledger.candidates[trial.number]
+        reached = self.ledger.reach(trial.number, level, priced, best.validation_accuracy)
+        self.sampler.learn(reached)
+        if level + 1 < len(levels):
+            self.waiting_at_rung[trial.number] = trial
             self.locks.release(trial)
-            self.observer.on_wait(trial.number, epochs, best.validation_accuracy)
+            self.observer.on_wait(trial.number, levels[level], best.validation_accuracy)
             return
         self._complete(trial)
 
@@ -326,8 +329,8 @@ class Driver:
         """End a trial that was trained to its end."""
         recorded = read_record(trial)
         assert recorded.accuracy is not None
-        told = self.ledger.values(costs_of_record(recorded), recorded.accuracy)
-        self._end(trial, TrialState.COMPLETE, "trained", list(told.values()))
+        values = self.ledger.values(costs_of_record(recorded), recorded.accuracy)
+        self._end(trial, TrialState.COMPLETE, "trained", list(values.values()))
 
     def _stop(self, trial: Trial, reason: str) -> None:
         """End a trial that waits at a rung."""
@@ -335,37 +338,28 @@ class Driver:
         whole = self.study.recipe.epochs
         self._end(trial, TrialState.PRUNED, f"stopped after {epochs} of {whole} epochs: {reason}")
 
-    def _betters(self, costs: Mapping[str, Any]) -> str | None:
-        """A sentence on a trained trial that a candidate could not better with no error at all."""
-        if "accuracy" not in self.study.objectives:
-            return None
-        ideal = self.ledger.minimised(costs, 1.0)
-        for number, values in self.ledger.ladder.finished():
-            if all(value <= best for value, best in zip(values, ideal, strict=True)):
-                return f"even without any error it would not better trial {number}"
-        return None
-
-    def _repeat(self, trial: Trial, original: int) -> None:
-        """Answer a candidate that was met before with what it gave, as far as that is known."""
+    def _end_duplicate(self, trial: Trial, original: int) -> _Step:
+        """End a trial whose candidate another trial has, with that trial's values if it has any."""
         write_record(trial, Recorded(duplicate_of=original))
         state, values = self.ledger.outcomes.get(original, (TrialState.PRUNED, None))
-        self._end(trial, state, f"same network as trial {original}", values)
+        return self._end(trial, state, f"same network as trial {original}", values)
 
     def _end(
         self, trial: Trial, state: TrialState, outcome: str, values: list[float] | None = None
-    ) -> None:
+    ) -> _Step:
         write_record(trial, Recorded(outcome=outcome))
         ended = self.storage.tell(trial, values, state)
         recorded = read_record(ended)
         self.ledger.end(trial.number, recorded, state, values)
         named = self.ledger.named(values)
         self.observer.on_trial_end(trial.number, state_of(ended.state, recorded), outcome, named)
+        return _Step.SKIPPED
 
-    def _fail(self, trial: Trial, reason: str, details: str | None) -> None:
+    def _fail(self, trial: Trial, reason: str, details: str | None) -> _Step:
         """End a trial that cannot be trained; ``details`` is the traceback."""
         folder = trial_folder(self.folder, trial.number)
         outcome = record_failure(self.folder, folder, reason, details)
-        self._end(trial, TrialState.FAIL, outcome)
+        return self._end(trial, TrialState.FAIL, outcome)
 
     def _is_last(self) -> bool:
         """Whether no other driver trains for this study."""
@@ -373,73 +367,16 @@ class Driver:
             return True
         with self.locks.deciding():
             self._read()
-        return not self.elsewhere
+        return not self.running_elsewhere
 
     def _finish(self) -> None:
-        """End what waits at rungs, and look at the front once more."""
+        """Stop the trials that wait at rungs, and test the front."""
         with self.locks.finishing():
             with self.locks.deciding():
-                if self.locks.shared:  # the driver before may have done it all
+                if self.locks.shared:  # another driver may have finished meanwhile
                     self._read()
-                for number in sorted(self.parked):
-                    self._stop(self.parked[number], "others of its rung went on")
-                self.parked.clear()
-            front = self._front()
-            self._test(front)
-            if self.study.confirm is not None:
-                self._confirm(further_seeds(self.study, self.folder, front))
-            self.storage.set_user_attr(ENDED, self.over or "all candidates are trained")
-
-    def _front(self) -> list[tuple[int, Candidate]]:
-        trials = self.storage.get_trials(deepcopy=False)
-        table = recorded_table(trial_records(trials), self.study)
-        return [
-            (int(number), self.space.candidate(trials[number].params))
-            for number in front_of(table, self.study)["number"]
-        ]
-
-    def _test(self, front: Iterable[tuple[int, Candidate]]) -> None:
-        """Measure those front members on the test set that have not been, once each."""
-        for number, candidate in front:
-            folder = trial_folder(self.folder, number)
-            if (folder / TEST_FILE).exists():
-                continue
-            test = self.context.test.to(self.device)
-            network = load_network(candidate, folder / BEST).to(self.device)
-            score = accuracy(network, self.context.data, test)
-            write_json(folder / TEST_FILE, {"test_accuracy": score, "images": len(test)})
-            self.observer.on_test(number, score)
-
-    def _confirm(self, jobs: Iterable[TrainingJob]) -> None:
-        """Train front members from further seeds."""
-        for outcome in self._work_off(jobs):
-            if outcome.failure is not None:
-                folder, details = outcome.job.folder, outcome.traceback
-                reason = record_failure(self.folder, folder, outcome.failure, details)
-                self.observer.on_remark(
-                    outcome.job.number, f"further seed {folder.name} failed: {reason}"
-                )
-            if outcome.result is None or outcome.test_accuracy is None:
-                continue
-            found = outcome.result.best.validation_accuracy, outcome.test_accuracy
-            folder = outcome.job.folder
-            write_json(
-                folder / RESULT, dict(zip(("accuracy", "test_accuracy"), found, strict=True))
-            )
-            self.observer.on_confirm(outcome.job.number, int(folder.name), *found)
-
-    def _work_off(self, jobs: Iterable[TrainingJob]) -> Iterator[JobResult]:
-        """Have jobs done that are no trials, as many at once as the executor has room for."""
-        todo, flying = list(jobs), 0
-        while todo or flying:
-            if self.should_stop():
-                self.executor.interrupt()
-                todo.clear()
-            while todo and flying < self.executor.capacity():
-                self.executor.submit(todo.pop(0))
-                flying += 1
-            outcomes = self.executor.wait() if flying else []
-            flying -= len(outcomes)
-            yield from outcomes
-        if self.should_stop():
-            raise Interrupted
+                for number in sorted(self.waiting_at_rung):
+                    self._stop(self.waiting_at_rung[number], "others of its rung went on")
+                self.waiting_at_rung.clear()
+            FinalTests(self.problem, self.storage, self.setup).run()
+            self.storage.set_user_attr(ENDED, self.end_reason or "all candidates are trained")

@@ -17,27 +17,33 @@ def limit_reached(
     begun: Sequence[int],
     finished: Sequence[tuple[int, tuple[float, ...]]],
 ) -> str | None:
-    """A sentence on the limit that is met; None where none is.
+    """The limit that is reached, in words; None where none is.
 
     Args:
         stop: the study's limits.
         seconds: since the session began.
-        epochs: spent so far.
-        begun: numbers of the trials that were trained, in full or in part.
-        finished: numbers of those that were trained in full, and their objectives, each to be
-            made small.
+        epochs: trained so far.
+        begun: numbers of the trials that were trained, wholly or in part.
+        finished: numbers of the trials that were trained wholly, with their objectives, each to
+            be minimised.
     """
     if stop.hours is not None and seconds >= 3600 * stop.hours:
         return f"{stop.hours:g} hours have passed"
     if stop.epochs is not None and epochs >= stop.epochs:
-        return f"{epochs} epochs are spent"
+        return f"{epochs} epochs have been trained"
     if stop.stale_trials is not None and stale(begun, finished) >= stop.stale_trials:
-        return f"the last {stop.stale_trials} candidates brought nothing to the front"
+        return f"none of the last {stop.stale_trials} candidates joined the front"
     return None
 
 
 def stale(begun: Sequence[int], finished: Sequence[tuple[int, tuple[float, ...]]]) -> int:
-    """How many trials were begun since the newest member of the front; 0 without a front."""
+    """Number of trials since the latest one that is on the front; 0 without a front.
+
+    Args:
+        begun: numbers of the trials that were trained, wholly or in part.
+        finished: numbers of the trials that were trained wholly, with their objectives, each to
+            be minimised.
+    """
     if not finished:
         return 0
     on_front = moocore.is_nondominated(np.array([values for _, values in finished]))

@@ -22,6 +22,7 @@ from ir2search.runs.storages import IMAGES, RunStudy, is_shared, open_storage, s
 from ir2search.search.budget import check_budget
 from ir2search.search.driver import Driver
 from ir2search.search.driver_locks import DriverLocks
+from ir2search.search.driver_setup import DriverSetup
 from ir2search.search.executors import (
     Executor,
     ExecutorFactory,
@@ -35,6 +36,7 @@ from ir2search.search.executors.devices import worker_devices
 from ir2search.search.executors.ray_cluster import RayExecutor
 from ir2search.search.latency_timer import LatencyTimer, check_machine
 from ir2search.search.observer import RunObserver
+from ir2search.search.problem import Problem
 from ir2search.study.schema import Study
 from ir2search.study.serialise import definition
 from ir2search.training import Interrupted
@@ -101,7 +103,7 @@ def run(
     if path is not None:
         study = _with_data(study, path)
     space = study.space.with_data(context.data.image, context.data.classes)
-    check_budget(study, space, LatencyTimer(study, folder.parent))
+    check_budget(Problem(study, space, LatencyTimer(study, folder.parent)))
     check_folder(folder, study)
     return _Session(
         study,
@@ -212,23 +214,25 @@ class _Session:
         add_session(self.folder, self.study.seed, self.devices[0])
         return storage
 
+    def _problem(self, executor: Executor) -> Problem:
+        data = self.context.data
+        timer = LatencyTimer(self.study, self.folder.parent, executor.paused)
+        return Problem(self.study, self.study.space.with_data(data.image, data.classes), timer)
+
     def _drive(self, storage: RunStudy, should_stop: Callable[[], bool]) -> None:
         executor = self._executor(should_stop)
         try:
             with DriverLocks(self.folder, shared=self.shared) as locks, storage_errors(self.folder):
-                Driver(
-                    self.study,
-                    self.study.space.with_data(self.context.data.image, self.context.data.classes),
-                    storage,
+                setup = DriverSetup(
                     self.folder,
                     self.context,
                     self.devices[0],
                     executor,
                     locks,
-                    LatencyTimer(self.study, self.folder.parent, executor.paused),
                     self.observer,
                     should_stop,
-                ).run()
+                )
+                Driver(self._problem(executor), storage, setup).run()
         except Interrupted:
             raise KeyboardInterrupt from None
         finally:

@@ -1,4 +1,4 @@
-"""Training of one candidate: the recipe, the loop, its checkpoints."""
+"""Training of one candidate: recipe, loop, checkpoints."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
-"""A candidate's training on disk: weights and optimiser as safetensors, the curve as JSON lines.
+"""A training on disk: weights and optimiser as safetensors, the learning curve as JSON lines.
 
-Every file is written beside its place and then renamed onto it, so that a kill at any moment
-leaves a whole one. Nothing here is a pickle.
+Each file is first written under another name and then renamed, so a killed process never leaves a
+part of a file. No file is a pickle.
 """
 
 from __future__ import annotations
@@ -26,15 +26,24 @@ from ir2search.training.layout import BEST, CURVE, LAST
 
 
 def save_network(network: nn.Module, file: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write the network's weights and buffers, and what else there is to say in text."""
+    """Write the network's weights and buffers to a safetensors file.
+
+    Args:
+        network: the network.
+        file: replaced if it exists.
+        metadata: text to store in the file's header, by key.
+    """
     _save(network.state_dict(), file, dict(metadata or {}))
 
 
 def load_network(candidate: Candidate, file: Path) -> TappedNetwork:
-    """The candidate's network with the weights of ``file``, on the CPU, in evaluation mode.
+    """Build the candidate's network with the weights of ``file``.
+
+    Returns:
+        The network on the CPU, in evaluation mode.
 
     Raises:
-        CheckpointError: the file is missing, corrupt, or of another network.
+        CheckpointError: the file is missing or corrupt, or has another network's weights.
     """
     network = build(candidate)
     weights, _ = _open(file)
@@ -60,7 +69,7 @@ def load_fitting(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
 def save_progress(
     folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, curve: list[dict[str, Any]]
 ) -> None:
-    """Write all that training needs to go on after the curve's last epoch."""
+    """Write everything that is needed to continue after the last epoch of the curve."""
     text = "".join(json.dumps(row) + "\n" for row in curve)
     write_text(folder / CURVE, text)
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
@@ -74,10 +83,18 @@ def save_progress(
 def load_progress(
     folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer
 ) -> list[dict[str, Any]]:
-    """Take up training where `save_progress` left it; gives the curve, empty at the start.
+    """Restore the state that `save_progress` wrote.
+
+    Args:
+        folder: folder of the training.
+        network: its weights and buffers are replaced.
+        optimizer: its state is replaced.
+
+    Returns:
+        The rows of the learning curve; none if there is no checkpoint yet.
 
     Raises:
-        CheckpointError: the checkpoint cannot be read, or is another network's.
+        CheckpointError: the checkpoint cannot be read, or is of another network.
     """
     file = folder / LAST
     if not file.exists():
@@ -100,13 +117,13 @@ def load_progress(
     except (RuntimeError, KeyError, ValueError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(
-            f"{file}: not this training's checkpoint ({reason}); remove it to train again"
+            f"{file}: is the checkpoint of another training ({reason}); remove it to train again"
         ) from None
     return curve
 
 
 def discard_progress(folder: Path) -> None:
-    """Remove a training's checkpoints and its curve."""
+    """Remove the checkpoints and the learning curve of a training."""
     for name in (LAST, BEST, CURVE):
         (folder / name).unlink(missing_ok=True)
 
@@ -118,7 +135,7 @@ def _open(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return tensors, stored.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
-            f"{file}: not a checkpoint that can be read ({error}); remove it to train again"
+            f"{file}: cannot be read as a checkpoint ({error}); remove it to train again"
         ) from None
 
 

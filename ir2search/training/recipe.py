@@ -1,4 +1,4 @@
-"""How a candidate is trained: a study file's ``[recipe]``, read without torch."""
+"""The hyperparameters of a training. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Distillation:
     """The ``[recipe.distillation]`` section of a study file.
 
     Attributes:
-        teacher: a preset, of which the full-precision twin teaches, or ``"resnet18"`` or
-            ``"resnet34"`` as torchvision and timm have them.
-        weights: file of the teacher's weights.
-        temperature: T, by which both logits are divided.
-        share: of the loss that comes from the teacher; the rest from the labels.
+        teacher: name of a preset, whose full-precision twin is the teacher, or ``"resnet18"`` or
+            ``"resnet34"``, the standard networks of torchvision and timm.
+        weights: file with the teacher's weights.
+        temperature: T, which divides the logits of teacher and student.
+        share: weight of the teacher's loss, from 0 to 1; the loss on the labels has the rest.
     """
 
     teacher: str
@@ -40,28 +40,29 @@ class Recipe:
     """The ``[recipe]`` section of a study file; the default is the paper's for ResNet-20.
 
     Attributes:
-        epochs: passes over the training split.
-        batch_size: images a step.
+        epochs: number of passes over the training split.
+        batch_size: number of images in a step.
         optimizer: ``"sgd"`` (with momentum), ``"adam"`` or ``"adamw"``.
         lr: highest learning rate.
-        momentum: of SGD.
-        weight_decay: of all parameters but
-        binary_weight_decay: of the weights that are binarised, where it differs.
-        schedule: of the learning rate after the warm-up, from ``lr`` to 0: ``"cosine"``,
-            ``"linear"``, or ``"constant"`` to stay at ``lr``.
-        warmup_epochs: epochs over which the rate rises linearly from 0; may be a fraction.
-        label_smoothing: of the cross-entropy.
+        momentum: momentum of SGD.
+        weight_decay: weight decay of all parameters.
+        schedule: the learning rate after the warm-up: ``"cosine"`` or ``"linear"`` from ``lr`` to
+            0, or ``"constant"``.
+        warmup_epochs: number of epochs in which the rate increases linearly from 0; may be a
+            fraction.
+        label_smoothing: label smoothing of the cross-entropy.
         crop_padding: pixels of padding before the random crop; 0 for no crop.
-        flip: whether half of the images are mirrored.
-        crop_area: smallest share of an image that a random resized crop takes, before the padding
-            (0.08 is usual for ImageNet); 1 for no such crop.
-        threshold_schedule: of the candidate's restriction threshold: ``"constant"``, ``"warmup"``
-            to rise linearly from 0 over the first half of training, or ``"annealed"`` to fall to
-            0 as half a cosine.
-        distillation: a teacher, where there is one.
-        pretraining: how the network is trained before, with real weights (stage 1 of two-stage
-            training: Martinez et al., "Training binary neural networks with real-to-binary
-            convolutions", ICLR 2020, section 4.1); the weights of its best epoch start this one.
+        flip: whether each image is mirrored with probability 1/2.
+        crop_area: smallest share of an image in a random resized crop, which comes before the
+            padding (0.08 is usual for ImageNet); 1 for no such crop.
+        threshold_schedule: the candidate's restriction threshold: ``"constant"``; ``"warmup"``, a
+            linear increase from 0 over the first half of training; or ``"annealed"``, a decrease
+            to 0 along half a cosine.
+        binary_weight_decay: weight decay of the binarised weights; None for ``weight_decay``.
+        distillation: the teacher; None for none.
+        pretraining: recipe of an earlier training with real weights, whose best weights start this
+            one (stage 1 of two-stage training: Martinez et al., "Training binary neural networks
+            with real-to-binary convolutions", ICLR 2020, section 4.1); None for none.
     """
 
     epochs: Annotated[int, Field(strict=True, ge=1)] = 500
@@ -83,18 +84,18 @@ class Recipe:
 
     @property
     def total_epochs(self) -> int:
-        """Epochs of this recipe and of its pretraining."""
+        """Number of epochs, including pretraining."""
         return self.epochs + (self.pretraining.total_epochs if self.pretraining else 0)
 
     @property
     def augmentation(self) -> Augmentation:
-        """What is done to training images."""
+        """The augmentation of training images."""
         from ir2search.data import Augmentation
 
         return Augmentation(self.crop_padding, self.flip, self.crop_area)
 
     def make_optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        """The optimiser of all of the network's parameters, at rate `lr`."""
+        """Make the optimiser of all parameters of the network, with learning rate `lr`."""
         import torch
 
         parameters = self._groups(network)
@@ -106,7 +107,7 @@ class Recipe:
         return kind(parameters, self.lr, weight_decay=self.weight_decay, fused=True)
 
     def rate(self, progress: float) -> float:
-        """Learning rate after ``progress`` epochs, from 0 to `epochs`."""
+        """The learning rate after ``progress`` epochs, a number from 0 to `epochs`."""
         if progress < self.warmup_epochs:
             return self.lr * progress / self.warmup_epochs
         if self.schedule == "constant" or self.warmup_epochs >= self.epochs:
@@ -117,7 +118,12 @@ class Recipe:
         return self.lr * (1 + math.cos(math.pi * share)) / 2
 
     def threshold(self, threshold: float, progress: float) -> float:
-        """The restriction threshold after ``progress`` epochs, where ``threshold`` is the whole."""
+        """The restriction threshold after ``progress`` epochs.
+
+        Args:
+            threshold: the candidate's threshold, which the schedule scales.
+            progress: number of epochs trained so far, a fraction.
+        """
         share = progress / self.epochs
         if self.threshold_schedule == "warmup":
             return threshold * min(1.0, 2 * share)
@@ -126,7 +132,7 @@ class Recipe:
         return threshold
 
     def _groups(self, network: nn.Module) -> list[dict[str, Any]]:
-        """Parameters by weight decay, the binarised weights apart where theirs differs."""
+        """Parameter groups: the binarised weights are separate if their weight decay differs."""
         from ir2search.nn import BinaryConv2d
 
         if self.binary_weight_decay is None:
@@ -136,6 +142,6 @@ class Recipe:
             for module in network.modules()
             if isinstance(module, BinaryConv2d) and module.binarisation.weights == "binary"
         ]
-        apart = set(binary)
-        others = [parameter for parameter in network.parameters() if parameter not in apart]
+        is_binary = set(binary)
+        others = [parameter for parameter in network.parameters() if parameter not in is_binary]
         return [{"params": others}, {"params": binary, "weight_decay": self.binary_weight_decay}]

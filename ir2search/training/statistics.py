@@ -1,4 +1,4 @@
-"""The running statistics of BatchNorms, when a batch is seen twice at the price of once."""
+"""Running statistics of BatchNorms, as if a batch had been seen twice."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class RunningStatistics:
-    """A network's running statistics before a batch, to let it count twice after.
+    """A copy of a network's running statistics from before a batch.
 
     Args:
-        network: in training.
+        network: the network, in training mode.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -20,10 +20,11 @@ class RunningStatistics:
 
     @torch.no_grad()
     def repeat(self) -> None:
-        """Move the statistics as if the batch that was seen since were seen once more.
+        """Update the statistics as if the network had seen the last batch twice.
 
-        With s the statistic before, b the batch's and m the momentum, once gives s + m (b - s) and
-        twice s + m (2 - m) (b - s): 2 - m times as far.
+        Let s be a statistic before the batch, b the batch's own, m the momentum. Seen once, the
+        batch changes s to s + m (b - s); seen twice, to s + m (2 - m) (b - s). The change is 2 - m
+        times as large.
         """
         before = iter(self._before)
         for norm in self._norms:
@@ -32,7 +33,7 @@ class RunningStatistics:
             norm.num_batches_tracked += 1
             for statistic in _running(norm):
                 start = next(before)
-                # .data: autograd keeps the statistic, which no gradient depends on in training
+                # .data: autograd would count the change, but no gradient depends on the statistic
                 statistic.data.copy_(start + (2 - norm.momentum) * (statistic - start))
 
 

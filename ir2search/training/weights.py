@@ -1,4 +1,4 @@
-"""Weights out of files that somebody else wrote."""
+"""Weights from files of other programs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from ir2search.errors import WeightsError
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
-    """Tensors by name out of ``.safetensors`` or a torch checkpoint, which is never unpickled.
+    """Read tensors by name from a ``.safetensors`` file or a torch checkpoint.
+
+    A checkpoint is read without unpickling arbitrary objects.
 
     Raises:
-        WeightsError: the file is missing, damaged, or holds more than tensors and plain values.
+        WeightsError: the file is missing or damaged, or has more than tensors and plain values.
     """
     try:
         if file.suffix == ".safetensors":
@@ -27,24 +29,28 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise WeightsError(f"{file}: no such file") from None
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        raise WeightsError(f"{file}: no weights that can be read: {_first(error)}") from None
-    except Exception as error:  # torch.load raises UnpicklingError and more, by what is in there
+        raise WeightsError(f"{file}: cannot be read as weights: {_first(error)}") from None
+    except Exception as error:  # torch.load raises many types, depending on the pickle's content
         raise WeightsError(
-            f"{file}: holds more than tensors, and loading it could run code: {_first(error)}; "
-            "save its state_dict alone"
+            f"{file}: contains more than tensors, and loading it could run code: {_first(error)}; "
+            "save only its state_dict"
         ) from None
     return unwrapped(found, str(file))
 
 
 def unwrapped(found: Any, source: str) -> dict[str, Tensor]:
-    """Tensors by name, without a checkpoint's wrapper ``state_dict`` or the prefix ``module.``.
+    """Remove a checkpoint's wrapper ``state_dict``, and the prefix ``module.`` of its names.
+
+    Args:
+        found: tensors by name, or a mapping that has them under ``"state_dict"``.
+        source: name of the weights, for the error.
 
     Raises:
-        WeightsError: there is anything but tensors; ``source`` names where.
+        WeightsError: a value is not a tensor.
     """
     inner = found.get("state_dict", found) if isinstance(found, Mapping) else found
     if not isinstance(inner, Mapping) or not all(isinstance(v, Tensor) for v in inner.values()):
-        raise WeightsError(f"{source}: not a state_dict, which holds tensors by name")
+        raise WeightsError(f"{source}: must be a state_dict, a mapping from names to tensors")
     return {str(key).removeprefix("module."): value for key, value in inner.items()}
 
 

@@ -1,4 +1,4 @@
-"""Networks and recipes by name: the paper's presets, their recipes, the authors' weights."""
+"""Networks and recipes by name: the paper's presets and recipes, the authors' weights."""
 
 import lazy_loader
 

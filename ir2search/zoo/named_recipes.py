@@ -1,6 +1,7 @@
-"""Recipes by name: the paper's for each preset, and short ones for a CPU.
+"""Recipes by name: the paper's recipe of each preset, and a short one for a CPU.
 
-Source of the paper's: Xue et al., "IR²Net", arXiv 2210.02637, section 4.1, and its released code.
+Source of the paper's recipes: Xue et al., "IR²Net", arXiv 2210.02637, section 4.1, and the released
+code.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ _SHORT_IMAGENET = replace(_SHORT_IMAGENET_FIRST, pretraining=_SHORT_IMAGENET_FIR
 
 
 def recipes() -> dict[str, Recipe]:
-    """All recipes: of each preset by its name, and short ones with ``-short`` after it.
+    """All recipes by name: each preset's own, and a short one with ``-short`` after the name.
 
-    The paper distils ImageNet networks from a full-precision ResNet-34, whose weights do not come
-    along: give the recipe a ``distillation`` with them.
+    The paper distils ImageNet networks from a full-precision ResNet-34. Its weights are not
+    included: set ``distillation`` with a file of your own.
     """
     paper = {name: _PAPER.get(name, _IMAGENET) for name in presets()}
     short = {
@@ -47,10 +48,10 @@ def recipes() -> dict[str, Recipe]:
 
 
 def named_recipe(name: str) -> Recipe:
-    """A recipe by its name.
+    """Get a recipe by its name.
 
     Raises:
-        StudyError: there is none; the message lists near ones.
+        StudyError: the name is unknown; the message has a suggestion.
     """
     known = recipes()
     if name not in known:

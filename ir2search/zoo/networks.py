@@ -73,16 +73,16 @@ def presets() -> tuple[str, ...]:
 def preset(
     name: str, num_classes: int | None = None, image: tuple[int, int, int] | None = None
 ) -> Candidate:
-    """The candidate of a preset.
+    """Get the candidate of a preset.
 
     Args:
         name: one of `presets`.
-        num_classes: in place of the paper's.
-        image: (channels, height, width) in place of the paper's.
+        num_classes: number of classes; None for the paper's.
+        image: (channels, height, width); None for the paper's.
 
     Raises:
-        CandidateError: there is none of that name (the message lists near ones), or it cannot
-            have so few classes or so small an image.
+        CandidateError: the name is unknown (the message has a suggestion), or the network cannot
+            have this number of classes or this image.
     """
     if name not in _PRESETS:
         raise CandidateError(f"no preset {name!r}; {text.near(name, _PRESETS)}")
@@ -92,13 +92,13 @@ def preset(
 
 
 def named_candidate(what: str) -> Candidate:
-    """The candidate that people name by a preset, a ``candidate.json`` or a trial's folder.
+    """Get a candidate by the name of a preset, a ``candidate.json`` or a trial's folder.
 
-    Where the folder of its run holds modules, their code is run: see `ir2search.extensions`.
+    If the run of the trial has modules, their code is run; see `ir2search.extensions`.
 
     Raises:
-        CandidateError: there is none.
-        InputError: a module of the run has changed or fails.
+        CandidateError: there is no such candidate.
+        InputError: a module of the run has changed, or its code fails.
     """
     path = Path(what)
     if path.is_dir():
@@ -110,9 +110,13 @@ def named_candidate(what: str) -> Candidate:
 
 
 def build_preset(name: str, num_classes: int | None = None) -> TappedNetwork:
-    """The network of a preset, freshly initialised.
+    """Build the network of a preset, with initial weights.
+
+    Args:
+        name: one of `presets`.
+        num_classes: number of classes; None for the paper's.
 
     Raises:
-        CandidateError: there is none of that name, or fewer than two classes.
+        CandidateError: the name is unknown, or there are fewer than two classes.
     """
     return build(preset(name, num_classes))

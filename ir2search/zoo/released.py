@@ -1,7 +1,7 @@
-"""The authors' published weights on our networks.
+"""The authors' published weights on the networks of this package.
 
-Their checkpoints name every tensor after their own modules; a table for each family of networks
-tells which of ours it is.
+Their checkpoints have the names of their own modules. A table for each family of networks maps
+these names to ours.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from ir2search.zoo.networks import build_preset, preset
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What released weights do on a test set.
+    """The accuracy of released weights on a test set.
 
     Attributes:
-        images: how many.
-        top1: share whose best class is right.
-        top5: share whose right class is among the five best.
+        images: number of images.
+        top1: top-1 accuracy, from 0 to 1.
+        top5: top-5 accuracy, from 0 to 1.
     """
 
     images: int
@@ -36,16 +36,16 @@ class Evaluation:
     top5: float
 
 
-LISTED = 8  # names in an error before "and so on"
+LISTED = 8  # names in an error message
 
-# our names, as patterns, to the authors'
+# from patterns of our names to the authors' names
 _RECOVERY = {
     r"recovery\.primary\.(\d)": r"fusion.primary_conv.\1",
     r"recovery\.cheap\.(\d)": r"fusion.cheap_operation.\1",
 }
 _SMALL = {r"stem\.0": "conv1", r"stem\.1": "bn1", r"head\.bn": "bn2", r"head\.linear": "linear"}
 _NAMES: dict[str, dict[str, str]] = {
-    "cifar-resnet": _SMALL | _RECOVERY,  # and the units of its stages, see _unit
+    "cifar-resnet": _SMALL | _RECOVERY,  # the units of its stages are in _unit
     "cifar-basic-resnet": _SMALL | _RECOVERY | {r"stage(\d)\.(\d)": r"layer\1.\2"},
     "cifar-vgg": {
         r"stem\.0": "conv0",
@@ -76,19 +76,19 @@ _DENSE = {
 
 
 def load_released(name: str, state_dict: Mapping[str, Tensor]) -> TappedNetwork:
-    """The network of a preset with weights under the names of the authors' release.
+    """Build the network of a preset with weights that the authors released.
 
     Args:
-        name: of the preset.
+        name: name of the preset.
         state_dict: tensors by the authors' names, with or without the prefix ``module.``, or a
-            checkpoint that holds them under ``state_dict``.
+            checkpoint that has them under ``"state_dict"``.
 
     Returns:
         The network, in evaluation mode.
 
     Raises:
-        CandidateError: there is no such preset.
-        WeightsError: a name is missing, not known, or has another shape; the message lists them.
+        CandidateError: the preset is unknown.
+        WeightsError: tensors are missing, unknown or have another shape; the message lists them.
     """
     network = build_preset(name)
     given = unwrapped(state_dict, "the weights")
@@ -117,18 +117,19 @@ def load_released(name: str, state_dict: Mapping[str, Tensor]) -> TappedNetwork:
 def evaluate_released(
     name: str, weights: Path, data: Path, cache: Path, device: str = "auto"
 ) -> Evaluation:
-    """Measure a file of released weights on the test images of a folder.
+    """Evaluate a file of released weights on the test images of a data folder.
 
     Args:
-        name: of the preset.
-        weights: see `read_weights`.
-        data: folder of images; resized to the preset's size where they differ, for ImageNet
-            networks the square in their centre.
+        name: name of the preset.
+        weights: a ``.safetensors`` file or a torch checkpoint.
+        data: the data folder. Images are resized to the preset's size; ImageNet networks get their
+            central square.
         cache: folder for decoded images.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
 
     Raises:
-        InputError: there is no such preset, or the weights or the data are not as they should be.
+        InputError: the preset is unknown, the weights cannot be read or are of another network, or
+            the data does not fit the network.
     """
     where, candidate = pick_device(device), preset(name)
     network = load_released(name, read_weights(weights)).to(where)
@@ -142,7 +143,12 @@ def evaluate_released(
 
 
 def released_name(name: str, ours: str) -> str:
-    """The authors' name of one of our tensors in a preset."""
+    """The authors' name of a tensor of a preset's network.
+
+    Args:
+        name: name of the preset.
+        ours: name of the tensor in this package.
+    """
     candidate = preset(name)
     table = _NAMES[candidate.backbone]
     if candidate.fusion == "dense":
@@ -156,13 +162,13 @@ def released_name(name: str, ours: str) -> str:
 
 
 def _unit(ours: str) -> str:
-    """A unit of the CIFAR ResNet; the authors have two in a block."""
+    """The authors' name of a tensor in a unit of the CIFAR ResNet; their blocks have two units."""
     stage, unit, layer, rest = re.fullmatch(r"stage(\d)\.(\d+)\.(\w+)\.(\w+)", ours).groups()  # type: ignore[union-attr]
     return f"layer{stage}.{int(unit) // 2}.{layer}{int(unit) % 2 + 1}.{rest}"
 
 
 def _shape(theirs: str, ours: Tensor) -> tuple[int, ...]:
-    """The shape in the authors' file, where ImageNet's binary weights lie flat."""
+    """The shape in the authors' file; binary weights of ImageNet networks are flat there."""
     return (ours.numel(), 1) if theirs.endswith("binary_conv.weights") else tuple(ours.shape)
 
 

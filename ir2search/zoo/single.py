@@ -1,12 +1,12 @@
-"""Train one network by itself, in a folder of its own.
+"""Train one network in a folder of its own.
 
 ::
 
     FOLDER/
-      training.json  environment.json      what was asked, and where it ran
+      training.json  environment.json      the settings, and the machine
       candidate.json  cost.json
       curve.jsonl  best.safetensors  last.safetensors
-      test.json                            once the training is done
+      test.json                            after the training
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ SETTINGS, TEST = "training.json", "test.json"
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network and how well it does.
+    """A trained network and its accuracy.
 
     Attributes:
         candidate: the network.
-        folder: where its weights lie.
+        folder: the folder with its weights.
         best: the epoch whose weights are kept.
-        test_accuracy: of those weights, from 0 to 1.
-        test_images: how many it was measured on.
+        test_accuracy: accuracy of these weights on the test images, from 0 to 1.
+        test_images: number of test images.
     """
 
     candidate: Candidate
@@ -51,7 +51,7 @@ class TrainedNetwork:
     test_images: int
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it in values that JSON can hold."""
+        """All attributes by name, as values for JSON."""
         return {
             "candidate": self.candidate.as_dict(),
             "folder": str(self.folder),
@@ -75,27 +75,28 @@ def train_network(
     on_step: Callable[[float], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainedNetwork:
-    """Train one network, or go on with it, and measure it on the test images.
+    """Train one network, or continue its training, then evaluate it on the test images.
 
     Args:
-        what: a preset, a ``candidate.json`` or a trial's folder. A preset takes the data's number
-            of channels and classes; any other network has to fit the data.
-        folder: its own folder, made where needed. Decoded images are cached beside it.
-        data: a folder of images, which are resized to the network's; the digits that come along
-            where left out. Those of networks for ImageNet are streamed.
-        recipe: one of `recipes` or a recipe of your own; a preset's own where left out, and for
-            others the paper's for ResNet-20.
-        epochs: of each stage, in place of the recipe's.
-        seed: of everything random.
+        what: a preset, a ``candidate.json`` or a trial's folder. A preset gets the data's number
+            of channels and classes; any other network must fit the data.
+        folder: the folder of this training; created if it is missing. Decoded images are cached
+            beside it.
+        data: a data folder; None for the included digits. Images are resized to the network's
+            size; those for ImageNet networks are streamed.
+        recipe: a recipe, or the name of one of `recipes`. The default is the preset's own recipe,
+            or the paper's recipe for ResNet-20 if ``what`` is not a preset.
+        epochs: number of epochs of each stage; None for the recipe's.
+        seed: seed of all random numbers.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
-        on_start: told the network, as it fits the data, and the recipe.
-        on_epoch: see `train`, like all that follow.
-        on_step: likewise.
-        should_stop: likewise.
+        on_start: called with the network and the recipe before training.
+        on_epoch: called after each epoch is saved.
+        on_step: called before each step with the number of epochs trained so far, a fraction.
+        should_stop: called before each step; True interrupts the training.
 
     Raises:
-        InputError: a network, a recipe, a folder or data that is not as it should be.
-        Interrupted: ``should_stop`` said so; the same call goes on.
+        InputError: the network, the recipe, the folder or the data is wrong.
+        Interrupted: ``should_stop`` returned True; the same call continues the training.
     """
     folder, where = Path(folder), pick_device(device)
     candidate = named_candidate(what)
@@ -105,10 +106,10 @@ def train_network(
         shape = (images.image[0], *candidate.image[1:])
         candidate = replace(candidate, image=shape, classes=images.classes)
     images.check_fit(candidate, what)
-    _check_claim(folder)
+    _check_folder(folder)
     teacher = load_teacher(chosen, candidate.image, candidate.classes)
     with locked(folder):
-        _claim(folder, candidate, chosen, images, seed)
+        _write_settings(folder, candidate, chosen, images, seed)
         add_session(folder, seed, where)
         on_start(candidate, chosen)
         result = train(
@@ -153,19 +154,20 @@ def _images(candidate: Candidate, data: str | Path | None, cache: Path, seed: in
     return load_data(config, None if data is None else Path(data), cache, seed)
 
 
-def _check_claim(folder: Path) -> None:
+def _check_folder(folder: Path) -> None:
+    """Check that the folder is new or empty, or has the settings of an earlier training."""
     if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder}: not a folder; give --out a folder")
-    foreign = folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir())
-    if foreign and not (folder / SETTINGS).exists():
-        raise RunError(f"{folder}: holds files but no {SETTINGS}; choose another --out folder")
+        raise RunError(f"{folder}: is not a folder; choose another")
+    has_files = folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir())
+    if has_files and not (folder / SETTINGS).exists():
+        raise RunError(f"{folder}: has files but no {SETTINGS}; choose another folder")
 
 
-def _claim(
+def _write_settings(
     folder: Path, candidate: Candidate, recipe: Recipe, images: ImageData, seed: int
 ) -> None:
-    """Make the folder that of this training, unless it is already."""
-    asked: dict[str, Any] = {
+    """Write the settings of this training; if the folder has some, check that they are equal."""
+    settings: dict[str, Any] = {
         "candidate": candidate.id,
         "data": images.fingerprint,
         "seed": seed,
@@ -175,14 +177,13 @@ def _claim(
     if not file.exists():
         write_json(folder / "candidate.json", candidate.as_dict())
         write_json(folder / "cost.json", cost(candidate).as_dict())
-        write_json(file, asked)
+        write_json(file, settings)
         return
-    made = read_json(file)
-    flat = [{**values, **values.get("recipe", {})} for values in (asked, made)]
+    flat = [{**values, **values.get("recipe", {})} for values in (settings, read_json(file))]
     for name in [name for name in flat[0] if name != "recipe"]:
         new, old = (values.get(name) for values in flat)
         if new != old:
             raise RunError(
-                f"{folder}: was trained otherwise: {name} was {old!r} and now is {new!r}; "
-                "choose another --out folder"
+                f"{folder}: was trained with other settings: {name} was {old!r} and is now "
+                f"{new!r}; choose another folder"
             )

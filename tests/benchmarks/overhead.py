@@ -1,12 +1,11 @@
-"""What the executor itself costs at many trials: asking, telling, ranking, status, resuming.
+"""The time that a search itself takes at many trials: proposing, recording, ranking, resuming.
 
-Drives real studies with rungs on SQLite whose trainings are replayed: a candidate is dealt a curve
-of the table of the truth by its id, and a cost by the table's candidate of that curve, so that
-neither training nor counting is in the figures. A recorded trial is one that the storage holds,
-repeats among them: they are answered with what is known, and most of what TPE proposes after some
-hundreds are. Prints, for each sampler, milliseconds from one proposal to the next, what climbs to
-further rungs between them included, over all trials and over the last tenth, the seconds that
-`status` and resuming take then, and the memory of the process.
+Runs real studies with rungs whose trainings are replayed. Each candidate gets a learning curve of
+the table truth.parquet by its id, and the costs of that curve's candidate, so that the figures
+contain neither training nor counting. All trials in the storage are counted, also duplicates, which
+are most of TPE's proposals after some hundreds of trials. For each sampler it prints the
+milliseconds between two proposals (trainings to further rungs lie between them), over all trials
+and over the last tenth; then the seconds of `status` and of resuming, and the process's memory.
 
     python tests/benchmarks/overhead.py [--trials 10000] [--samplers random tpe nsga2]
 """
@@ -40,10 +39,11 @@ from ir2search.runs.saved import write_study
 from ir2search.runs.storages import open_storage
 from ir2search.search.driver import Driver
 from ir2search.search.driver_locks import DriverLocks
+from ir2search.search.driver_setup import DriverSetup
 from ir2search.search.executors import JobResult, TrainingContext, TrainingJob
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.observer import RunObserver
-from ir2search.search.samplers.proposals import ask
+from ir2search.search.problem import Problem
 from ir2search.study.schema import parse_study
 from ir2search.training import EpochResult, Interrupted, TrainingResult
 
@@ -117,39 +117,43 @@ def drive(
     data = ir.load_data(study.data, None, folder.parent, study.seed)
     start = time.perf_counter()
     write_study(folder, study)
-    driver = Driver(
-        study,
-        study.space.with_data(data.image, data.classes),
-        open_storage(folder, study, create=True),
+    setup = DriverSetup(
         folder,
         TrainingContext(study.recipe, data, None),
         torch.device("cpu"),
         executor,
         DriverLocks(folder, shared=False),
-        LatencyTimer(study, folder.parent),
         RunObserver(),
         lambda: driver.ledger.proposed >= recorded,
     )
-    driver._read()
+    space = study.space.with_data(data.image, data.classes)
+    problem = Problem(study, space, LatencyTimer(study, folder.parent))
+    driver = TimedDriver(problem, open_storage(folder, study, create=True), setup)
+    driver.resume()
     seconds = time.perf_counter() - start
-    moments: list[float] = []
-
-    def timed(*asked: Any) -> Trial:
-        moments.append(time.perf_counter())
-        return ask(*asked)
-
     with (
         mock.patch("ir2search.search.driver.cost", executor.cost),
-        mock.patch("ir2search.search.samplers.proposals.cost", executor.cost),
-        mock.patch("ir2search.search.driver.ask", timed),
+        mock.patch("ir2search.search.problem.cost", executor.cost),
         contextlib.suppress(Interrupted),
     ):
-        driver._search()
-    return seconds, moments
+        driver.search()
+    return seconds, driver.moments
+
+
+class TimedDriver(Driver):
+    """A driver that notes the time of each proposal."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.moments: list[float] = []
+
+    def _propose(self) -> Trial | None:
+        self.moments.append(time.perf_counter())
+        return super()._propose()
 
 
 def measure(sampler: str, trials: int) -> None:
-    """Print what a sampler's study costs."""
+    """Print the times of a study with a sampler."""
     executor = Dealt()
     values = {
         "name": "overhead",

@@ -30,7 +30,7 @@ from ir2search.files import write_json
 from ir2search.runs.layout import trial_folder
 from ir2search.runs.saved import write_study
 from ir2search.runs.storages import open_storage
-from ir2search.search.samplers.optuna_samplers import distributions
+from ir2search.search.samplers.distributions import distributions
 from ir2search.study.schema import parse_study
 
 EPOCHS = 20

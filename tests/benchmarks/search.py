@@ -59,14 +59,17 @@ from rich.progress import track
 from rich.table import Table
 
 import ir2search as ir
+from ir2search.runs.storages import RunStudy
 from ir2search.search.driver import Driver
 from ir2search.search.driver_locks import DriverLocks
+from ir2search.search.driver_setup import DriverSetup
 from ir2search.search.executors import JobResult, TrainingContext, TrainingJob
 from ir2search.search.executors.processes import end_with_parent
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.observer import RunObserver
-from ir2search.search.samplers.optuna_samplers import distributions
-from ir2search.search.samplers.surrogate import LEAST_ERROR, QUANTILES, mean_gains
+from ir2search.search.problem import Problem
+from ir2search.search.samplers.distributions import distributions
+from ir2search.search.samplers.ehvi.gains import LEAST_ERROR, QUANTILES, mean_gains
 from ir2search.seeds import derive_seed
 from ir2search.study.schema import Study
 from ir2search.study.sections import Rungs, Stop
@@ -274,21 +277,23 @@ class Ours:
         study = the_study().model_copy(update=asked | {"seed": replicate})
         executor = Replay(drawn(replicate), self.workers)
         with tempfile.TemporaryDirectory(dir=MEMORY) as name:
-            driver = Driver(
-                study,
-                study.space,
-                optuna.create_study(directions=["maximize", "minimize"]),
+            backend = optuna.storages.InMemoryStorage()
+            optuna.create_study(
+                storage=backend, study_name=study.name, directions=["maximize", "minimize"]
+            )
+            setup = DriverSetup(
                 Path(name),
-                TrainingContext(study.recipe, None, None),  # no image is looked at
+                TrainingContext(study.recipe, None, None),  # no image is read
                 torch.device("cpu"),
                 executor,
                 DriverLocks(Path(name), shared=False),
-                LatencyTimer(study, Path(name)),
                 RunObserver(),
                 lambda: executor.trace.is_done,
             )
+            problem = Problem(study, study.space, LatencyTimer(study, Path(name)))
             with contextlib.suppress(Interrupted):
-                driver._search()  # `run` goes on to test the front, for which there are no weights
+                # not `run`, which also tests the front: there are no weights
+                Driver(problem, RunStudy(study.name, backend), setup).search()
         return executor.trace
 
 

@@ -225,7 +225,7 @@ def test_a_corrupt_checkpoint(ir2search: Command, finished_run: Path, tmp_path: 
     for file in folder.glob("trials/*/best.safetensors"):
         file.write_bytes(file.read_bytes()[:100])
     done = ir2search("analyze", folder, "--images", "4")
-    check(done, "best.safetensors: not a checkpoint that can be read", "remove it")
+    check(done, "best.safetensors: cannot be read as a checkpoint", "remove it")
 
 
 def test_runs_that_are_no_folder(ir2search: Command, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_a_study_from_the_command_line_to_its_report_and_analysis(
 ) -> None:
     done = ir2search("run", write_study(quick), "--runs", "somewhere", "--device", "cpu")
     assert done.returncode == 0, done.stderr
-    assert "5 trained" in done.stdout
+    assert "5 of 5 candidates trained" in done.stdout
     assert re.search(r"^trial 0: \d+\.\d%, .* OPs$", done.stderr, re.MULTILINE)
     assert {path.name for path in tmp_path.iterdir()} == {"quick.toml", "somewhere"}
     pd.testing.assert_frame_equal(
@@ -46,7 +46,7 @@ def test_a_study_from_the_command_line_to_its_report_and_analysis(
     assert {row["trusted"] for row in found["methods"]} <= {True, False}
     assert (tmp_path / found["folder"] / "information.parquet").exists()
     table = ir2search("analyze", "somewhere/quick", "--trial", "knee", "--images", "8")
-    assert "attributions to trust" in table.stdout
+    assert "trusted attribution methods" in table.stdout
 
 
 def test_a_run_is_gone_on_with_and_may_be_asked_for_more(
@@ -59,7 +59,7 @@ def test_a_run_is_gone_on_with_and_may_be_asked_for_more(
     second = ir2search("run", file, "--trials", "2", "--json")
     assert json.loads(first.stdout)["counts"]["trained"] == 1
     assert json.loads(second.stdout)["counts"]["trained"] == 2
-    assert "going on after 1 of 2 trials" in second.stderr
+    assert "continuing after 1 of 2 trials" in second.stderr
 
 
 def test_status_as_json_is_the_status(ir2search: Command, finished_run: Path) -> None:
@@ -116,8 +116,8 @@ def test_train_trains_one_network_and_goes_on_with_it(
     other = ir2search(*command[:2], "--epochs", "3", "--out", "own")
     assert other.returncode == 2
     assert other.stderr == (
-        "ir2search: own: was trained otherwise: epochs was 2 and now is 3; "
-        "choose another --out folder\n"
+        "ir2search: own: was trained with other settings: epochs was 2 and is now 3; "
+        "choose another folder\n"
     )
 
 
@@ -152,7 +152,7 @@ def test_studies_lists_what_comes_along(ir2search: Command) -> None:
 def test_a_trial_is_exported(ir2search: Command, finished_run: Path, tmp_path: Path) -> None:
     shown = ir2search("export", finished_run, "--trial", "knee", "--out", "a.packed")
     assert shown.returncode == 0, shown.stderr
-    assert re.search(r"a\.packed: [\d,]+ bytes; as the training graph on all of", shown.stdout)
+    assert re.search(r"a\.packed: [\d,]+ bytes; all [\d,]+ predictions agree", shown.stdout)
     assert (tmp_path / "a.packed.md").exists()
     number = ir.front(finished_run)["number"].iloc[0]
     folder = finished_run / "trials" / str(number)

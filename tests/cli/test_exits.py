@@ -100,7 +100,16 @@ def test_paragraphs_of_help_fold_where_the_terminal_ends(ir2search: Command) -> 
 def test_help_lists_every_command(ir2search: Command) -> None:
     shown = ir2search("--help").stdout
     assert all(f" {command} " in shown for command in COMMANDS)
-    assert ir2search().stdout.strip() == shown.strip(), "no command at all asks for help"
+    bare = ir2search()
+    assert bare.returncode == 0
+    assert bare.stdout.strip() == shown.strip()
+    assert bare.stderr == ""
+
+
+def test_the_package_runs_as_a_module() -> None:
+    command = [sys.executable, "-m", "ir2search", "presets", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "cifar-resnet20" in done.stdout
 
 
 def test_an_unknown_command_has_a_near_one(ir2search: Command) -> None:
@@ -134,12 +143,12 @@ def test_ctrl_c_is_exit_code_130(finished_run: Path, tmp_path: Path) -> None:
         text=True,
     ) as process:
         assert process.stdout is not None
-        assert "5 trained" in process.stdout.readline()
+        assert "5 of 5 candidates trained" in process.stdout.readline()
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert said == "ir2search: stopped; run the same command again to go on\n"
+    assert said == "ir2search: stopped; run the same command again to continue\n"
 
 
 def test_nothing_is_coloured_in_a_pipe(ir2search: Command, finished_run: Path) -> None:

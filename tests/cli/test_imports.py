@@ -30,5 +30,5 @@ def test_status_reads_a_run_without_torch(finished_run: Path) -> None:
     shown = subprocess.run(
         [sys.executable, "-c", code, str(finished_run)], capture_output=True, text=True, check=True
     )
-    assert "5 trained" in shown.stdout
+    assert "5 of 5 candidates trained" in shown.stdout
     assert shown.stdout.splitlines()[-1] == "set()"

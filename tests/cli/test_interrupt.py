@@ -31,11 +31,11 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.splitlines()[-1] == "ir2search: stopped; run the same command again to go on"
+    assert errors.splitlines()[-1] == "ir2search: stopped; run the same command again to continue"
     assert "Traceback" not in errors
     kept = curve.read_text()
     assert 1 <= len(kept.splitlines()) < 8
     assert ir.status(tmp_path / "quick").counts["unfinished"] == 1
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "1 trained" in done.stdout
+    assert "1 of 1 candidates trained" in done.stdout
     assert curve.read_text().startswith(kept), "what was trained was not trained again"

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,9 @@ import torch
 
 import ir2search as ir
 from ir2search.errors import DataError, InputError, IR2SearchError
-from ir2search.files import write_json
 from ir2search.latency import time_on_runtime
 from ir2search.runs import Run
-from ir2search.runtime import RuntimeTime, Setting, Timing, read_about, this_machine
+from ir2search.runtime import read_about, this_machine
 
 
 def test_each_format_is_read_back_and_does_what_the_trial_does(
@@ -74,18 +72,6 @@ def test_the_card_says_what_is_known(finished_run: Path, tmp_path: Path) -> None
     median, low, high = map(float, said.groups())
     assert 0 < low <= median <= high
     assert f"threads: 1; images a call: 1; processor: {this_machine().cpu}." in card
-
-
-def test_the_card_has_the_time_that_the_run_measured(finished_run: Path, tmp_path: Path) -> None:
-    run = shutil.copytree(finished_run, tmp_path / "quick")
-    number = Run.open(run).pick("best")
-    timing, here = Timing(2e-3, 1.9e-3, 2.2e-3, 1234), this_machine()
-    time = RuntimeTime(timing, 1.0, Setting(threads=2, batch=4), here, 1)
-    write_json(run / "trials" / str(number) / "latency.json", time.as_dict())
-    for format in ("packed", "onnx"):  # noqa: A001
-        card = ir.export_trial(run, "best", format, file=tmp_path / format).card.read_text()
-        assert "0.5 ms an image (quartiles 0.475 ms to 0.55 ms, 1,234 calls)" in card
-        assert "threads: 2; images a call: 4;" in card
 
 
 def test_what_predicts_otherwise_is_not_written(

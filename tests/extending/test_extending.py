@@ -1,4 +1,4 @@
-"""A user's own backbone, data set, objective and measure, as docs/extending.md has them."""
+"""A user's own backbone, data set, objective, measure and sampler, as in docs/extending.md."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def written(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def test_all_four_work_from_search_to_analysis(
+def test_all_of_them_work_from_search_to_analysis(
     ir2search: Command, written: Callable[..., Path], tmp_path: Path
 ) -> None:
     done = ir2search("run", written(), "--device", "cpu", "--workers", "2")
     assert done.returncode == 0, done.stderr
-    assert "2 trained" in done.stdout
+    assert "2 of 2 candidates trained" in done.stdout
     folder = tmp_path / "runs" / "own"
     (tmp_path / "mine.py").unlink()  # the run has its own copy
     assert ir2search("cost", folder / "trials" / "0").returncode == 0
@@ -44,6 +44,7 @@ def test_all_four_work_from_search_to_analysis(
     trials = pd.read_parquet(folder / "report" / "trials.parquet")
     assert set(trials["backbone"]) == {"two-stage"}
     assert (trials.loc[trials["state"] == "trained", "wires"] > 0).all()
+    assert trials["ops"].iloc[0] == trials["ops"].min(), "the sampler prefers few operations"
     assert "wires between layers" in (folder / "report" / "index.html").read_text()
     analysis = ir2search("analyze", folder, "--images", "8", "--methods", "gradient_x_activation")
     assert analysis.returncode == 0, analysis.stderr
@@ -163,6 +164,7 @@ WRONG = {
         "replace(d, train_images=d.train_images.float()))(stripes(f, s)))\n",
         "train_images: must be (N, C, H, W) uint8",
     ),
+    "near sampler": (('"frugal"', '"frugl"'), "", "did you mean 'frugal'?"),
     "no number": (
         ("", ""), "\nir.register_objective('wires')(lambda candidate: float('nan'))\n",
         "objective 'wires': must give a finite number, but gave nan",

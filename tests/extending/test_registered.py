@@ -23,7 +23,10 @@ from ir2search.models.families import FAMILIES
 from ir2search.search.budget import check_budget
 from ir2search.search.executors.job import SilentListener, TrainingContext, TrainingJob, run_job
 from ir2search.search.latency_timer import LatencyTimer
+from ir2search.search.problem import Problem
+from ir2search.search.samplers.registry import FACTORIES
 from ir2search.study.objectives import OBJECTIVES, costs_of
+from ir2search.study.samplers import SAMPLERS
 from ir2search.study.schema import Study, load_study, parse_study
 from ir2search.study.survey import survey_studies
 
@@ -46,7 +49,10 @@ def build(spec):
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """Leave the registries as they were."""
-    registries: list[Any] = [MEASURES, BUILDERS, FAMILIES, OBJECTIVES, SOURCES]
+    registries: list[Any] = [
+        *(MEASURES, BUILDERS, FAMILIES, OBJECTIVES, SOURCES),
+        *(SAMPLERS, FACTORIES),
+    ]
     before = [(dict(each._entries), dict(each._owners)) for each in registries]
     yield
     for each, (things, owners) in zip(registries, before, strict=True):
@@ -91,7 +97,7 @@ def test_an_operation_that_cannot_be_counted_is_named_before_anything_is_trained
     with pytest.raises(CountError, match=r"backbone 'mine': .* no counter for aten::.*sin"):
         ir.cost(ir.Candidate(backbone="mine", depth=8))
     with pytest.raises(CountError, match="aten::sin"):
-        check_budget(asked, asked.space, LatencyTimer(asked, tmp_path))
+        check_budget(Problem(asked, asked.space, LatencyTimer(asked, tmp_path)))
 
 
 def test_registering_leaves_ids_of_candidates_as_they_are(
@@ -140,10 +146,10 @@ def test_a_cost_that_is_least_in_the_middle_may_have_a_budget(tmp_path: Path) ->
         return abs(candidate.depth - 14)
 
     asked = study(budget={"odd": 1})
-    check_budget(asked, asked.space, LatencyTimer(asked, tmp_path))
+    check_budget(Problem(asked, asked.space, LatencyTimer(asked, tmp_path)))
     never = study(budget={"odd": 1}, space={"depth": [8, 20]})
     with pytest.raises(SpaceError, match=r"\[budget\] odd: .* the nearest has 6 odd"):
-        check_budget(never, never.space, LatencyTimer(never, tmp_path))
+        check_budget(Problem(never, never.space, LatencyTimer(never, tmp_path)))
 
 
 @pytest.mark.parametrize("value", [np.int64(3), np.float32(3), 3])

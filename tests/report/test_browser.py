@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
+from replay import replaying
 
 import ir2search as ir
 from ir2search.study.sections import Confirm
@@ -34,7 +35,7 @@ def report(
     study = ir.load_study(finished_run / "study.toml")
     study = study.model_copy(update={"trials": 12, "confirm": Confirm(seeds=1)})
     folder = tmp_path_factory.mktemp("browser") / "quick"
-    ir.run(study, folder, device="cpu")
+    ir.run(study, folder, device="cpu", executor=replaying())
     fail_trial(folder, 0, MARKUP)
     ir.write_report(folder)
     ir.write_comparison(folder, finished_run)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from replay import replaying
 
 import ir2search as ir
 from ir2search.errors import RunError
@@ -21,7 +22,8 @@ from ir2search.study.schema import parse_study
 def other_run(tmp_path_factory: pytest.TempPathFactory, finished_run: Path) -> Path:
     study = ir.load_study(finished_run / "study.toml")
     folder = tmp_path_factory.mktemp("other") / "other"
-    ir.run(study.model_copy(update={"name": "other", "seed": 1}), folder, device="cpu")
+    study = study.model_copy(update={"name": "other", "seed": 1})
+    ir.run(study, folder, device="cpu", executor=replaying())
     return folder
 
 
@@ -77,7 +79,7 @@ def test_other_objectives_or_classes_are_refused(
     finished_run: Path, tmp_path: Path, quick: dict[str, Any]
 ) -> None:
     study = parse_study({**quick, "trials": 1, "objectives": ["accuracy", "memory"]}, "a.toml")
-    ir.run(study, tmp_path / "run", device="cpu")
+    ir.run(study, tmp_path / "run", device="cpu", executor=replaying())
     with pytest.raises(RunError, match=r"run: its objectives \(.*\) differ from those of .*quick"):
         ir.compare(finished_run, tmp_path / "run")
     with pytest.raises(RunError, match="nowhere"):

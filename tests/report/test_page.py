@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from replay import replaying
 
 import ir2search as ir
 from ir2search.errors import MissingExtraError, RunError
@@ -117,17 +118,24 @@ def test_a_report_is_made_again_to_the_byte(reported_run: Path) -> None:
     assert files() == before
 
 
-def test_a_run_of_nothing_but_failures_has_a_report(quick: dict[str, Any], tmp_path: Path) -> None:
-    quick["recipe"] |= {"lr": 1e30, "optimizer": "sgd"}
-    ir.run(parse_study({**quick, "trials": 1}, "a.toml"), tmp_path / "run", device="cpu")
+def failing(candidate: ir.Candidate, seed: int, epochs: int) -> list[float]:
+    raise ValueError("no weights")
+
+
+def test_a_run_in_which_every_trial_failed_has_a_report_that_names_the_tracebacks(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    study = parse_study({**quick, "trials": 1}, "a.toml")
+    ir.run(study, tmp_path / "run", device="cpu", executor=replaying(curve=failing))
     text = ir.write_report(tmp_path / "run").read_text()
     assert "No candidate has finished training yet" in text
-    assert "diverged: the loss of epoch 1 is not finite" in text
+    assert "ValueError: no weights; see trials/0/error.txt" in text
 
 
 def test_three_objectives_have_a_panel_each(quick: dict[str, Any], tmp_path: Path) -> None:
     values = {**quick, "trials": 2, "objectives": ["memory", "accuracy", "ops"]}
-    ir.run(parse_study(values, "a.toml"), tmp_path / "run", device="cpu")
+    study = parse_study(values, "a.toml")
+    ir.run(study, tmp_path / "run", device="cpu", executor=replaying())
     ir.write_report(tmp_path / "run")
     with Image.open(tmp_path / "run" / "report" / "figures" / "front.png") as image:
         assert image.width > 2 * image.height

@@ -33,3 +33,15 @@ def test_a_run_that_met_a_limit_has_ended(finished_run: Path, tmp_path: Path) ->
     run = copy_that_ended(finished_run, tmp_path / "a", "12 epochs are spent")
     assert ir.status(run).ended == "12 epochs are spent"
     assert len(list(watch(run))) == 1
+
+
+def test_watching_gives_each_change_until_the_run_has_ended(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    run = copy_that_ended(finished_run, tmp_path / "a", "")
+    storage = open_storage(run, saved_study(run), create=True)
+    looks = []
+    for status in watch(run, pause=0):
+        looks.append(status.ended)
+        storage.set_user_attr(ENDED, "12 epochs are spent")
+    assert looks == [None, "12 epochs are spent"]

@@ -71,7 +71,7 @@ def test_a_checkpoint_cut_short_costs_a_retraining(
     told = Remarks()
     ir.run(study, tmp_path / "run", device="cpu", observer=told)
     assert len(told.given) == 1
-    assert "last.safetensors: not a checkpoint that can be read" in told.given[0]
+    assert "last.safetensors: cannot be read as a checkpoint" in told.given[0]
     pd.testing.assert_frame_equal(
         ir.trials(tmp_path / "run").drop(columns="seconds"),
         ir.trials(finished_run).drop(columns="seconds"),

@@ -149,7 +149,7 @@ def test_an_endless_space_over_the_budget_comes_to_an_end(
     timed: dict[str, Any], tmp_path: Path, clock: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Thresholds without end, of which each is a new candidate, and one architecture affordable."""
-    monkeypatch.setattr("ir2search.search.samplers.proposals.RANDOM_DRAWS", 20)
+    monkeypatch.setattr("ir2search.search.samplers.base.DRAWS", 20)
     timed["space"] = {"depth": 8, "width": [0.125, 0.5], "threshold": [0.0, 0.5]}
     table = start({**timed, "budget": {"latency": 3.0}}, tmp_path / "runs" / "quick")
     assert (table["state"] == "trained").sum() == 2

@@ -23,17 +23,17 @@ class Reasons(ir.RunObserver):
         self.given.append(reason)
 
 
-def test_the_first_limit_that_is_met_is_named() -> None:
+def test_the_first_limit_that_is_reached_is_named() -> None:
     limits = Stop(hours=0.5, epochs=10, stale_trials=3)
     assert limit_reached(limits, 1799, 9, [0, 1, 2, 3, 4], FINISHED) is None
     assert limit_reached(limits, 1800, 9, [], []) == "0.5 hours have passed"
-    assert limit_reached(limits, 0, 12, [], []) == "12 epochs are spent"
-    reason = "the last 3 candidates brought nothing to the front"
+    assert limit_reached(limits, 0, 12, [], []) == "12 epochs have been trained"
+    reason = "none of the last 3 candidates joined the front"
     assert limit_reached(limits, 0, 0, [0, 1, 2, 3, 4, 5], FINISHED) == reason
     assert limit_reached(Stop(), 1e9, 10**9, list(range(99)), FINISHED) is None
 
 
-def test_trials_are_stale_since_the_newest_member_of_the_front() -> None:
+def test_trials_are_counted_since_the_latest_member_of_the_front() -> None:
     assert stale([0, 1, 2, 3, 4], FINISHED) == 2
     assert stale([0, 1], []) == 0
     assert stale([0, 5], [*FINISHED, (5, (0.0, 0.0))]) == 0
@@ -42,7 +42,7 @@ def test_trials_are_stale_since_the_newest_member_of_the_front() -> None:
 @pytest.mark.parametrize(
     ("limit", "trained", "reason"),
     [
-        ({"epochs": 5}, 3, "6 epochs are spent"),
+        ({"epochs": 5}, 3, "6 epochs have been trained"),
         ({"hours": 1e-9}, 0, "1e-09 hours have passed"),
     ],
 )
@@ -51,9 +51,7 @@ def test_a_study_ends_at_its_limit_and_goes_on_without_it(
 ) -> None:
     reasons = Reasons()
     study = parse_study({**quick, "stop": limit}, "a.toml")
-    status = ir.run(
-        study, tmp_path / "run", device="cpu", observer=reasons, executor=ReplayExecutor
-    )
+    status = ir.run(study, tmp_path / "run", executor=ReplayExecutor, observer=reasons)
     assert status.counts["trained"] == trained
     assert reasons.given == [reason]
     assert len(list(tmp_path.glob("run/trials/*/test.json"))) == len(status.front)
@@ -64,7 +62,8 @@ def test_a_study_ends_at_its_limit_and_goes_on_without_it(
 def test_epochs_of_earlier_sessions_count(quick: dict[str, Any], tmp_path: Path) -> None:
     values = {**quick, "stop": {"epochs": 4}}
     for _ in range(2):
-        status = ir.run(parse_study(values, "a.toml"), tmp_path / "run", executor=ReplayExecutor)
+        study = parse_study(values, "a.toml")
+        status = ir.run(study, tmp_path / "run", executor=ReplayExecutor)
         assert status.counts["trained"] == 2
 
 

@@ -36,10 +36,10 @@ def test_a_network_takes_over_what_fits(other: Candidate) -> None:
 
 
 def test_a_missing_or_damaged_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"a\.safetensors: not a checkpoint that can be read"):
+    with pytest.raises(RunError, match=r"a\.safetensors: cannot be read as a checkpoint"):
         load_network(SMALL, tmp_path / "a.safetensors")
     torch.save(build(SMALL).state_dict(), tmp_path / "a.safetensors")  # a pickle by that name
-    with pytest.raises(RunError, match=r"a\.safetensors: not a checkpoint that can be read"):
+    with pytest.raises(RunError, match=r"a\.safetensors: cannot be read as a checkpoint"):
         load_network(SMALL, tmp_path / "a.safetensors")
 
 

@@ -82,9 +82,9 @@ def test_fifty_kills_at_random_moments_lose_one_epoch_each_at_most(tmp_path: Pat
 
 def test_the_same_folder_takes_no_other_training(tmp_path: Path) -> None:
     train_tiny(tmp_path / "one", 1)
-    with pytest.raises(RunError, match="epochs was 1 and now is 2; choose another"):
+    with pytest.raises(RunError, match="epochs was 1 and is now 2; choose another"):
         train_tiny(tmp_path / "one", 2)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.tex").write_text("years of work")
-    with pytest.raises(RunError, match=r"holds files but no training\.json"):
+    with pytest.raises(RunError, match=r"has files but no training\.json"):
         train_tiny(tmp_path / "thesis", 1)

@@ -97,5 +97,5 @@ def test_a_network_for_other_data_is_refused_and_nothing_is_made(tmp_path: Path)
     assert not (tmp_path / "own").exists()
     (tmp_path / "file").touch()
     (tmp_path / "candidate.json").write_text(json.dumps(SMALL.as_dict()))
-    with pytest.raises(RunError, match="not a folder"):
+    with pytest.raises(RunError, match="is not a folder"):
         train_network(str(tmp_path / "candidate.json"), tmp_path / "file", recipe=RECIPE)

@@ -1,1 +1,1 @@
-"""Pruners: which trials go on at a rung."""
+"""Pruners: which of the trials that wait at a rung is trained further."""

@@ -1,1 +1,1 @@
-"""Samplers: what is tried next."""
+"""Samplers: which candidate is tried next."""

@@ -110,7 +110,7 @@ def test_ctrl_c_ends_workers_cleanly(
     _, said = driver.communicate(timeout=120)
     assert driver.returncode == 130
     assert "Traceback" not in said
-    assert said.splitlines()[-1] == "ir2search: stopped; run the same command again to go on"
+    assert said.splitlines()[-1] == "ir2search: stopped; run the same command again to continue"
     ir.run(parse_study(quick, "quick.toml"), tmp_path / "quick", device="cpu")
     same(tmp_path / "quick", finished_run)
 

@@ -1,23 +1,18 @@
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
-import ir2search as ir
-from ir2search.search.samplers.freeze_thaw import (
-    BEND,
-    COMMON,
-    LUCK,
+from ir2search.search.samplers.ehvi.curve_model import (
+    BEND_LENGTH,
+    COMMON_VARIANCE,
+    SEED_VARIANCE,
     CurveModel,
     Points,
-    worth_an_epoch,
+    gains_per_epoch,
 )
-from ir2search.search.samplers.surrogate import LENGTH
+from ir2search.search.samplers.ehvi.error_model import FEATURE_LENGTH
 from ir2search.space import Candidate
-from ir2search.study.schema import parse_study
 
 LEVELS = (3, 9, 27)
 WIDTHS = np.linspace(0.25, 1.0, 4)
@@ -38,7 +33,7 @@ def rates(
     shut = np.isin(np.arange(len(candidates)), closed)
     levels = np.array([(towards or {}).get(row, -1) for row in range(len(candidates))])
     costs = 1e6 * widths[:, None] ** 2
-    return worth_an_epoch(candidates, costs, errors, LEVELS, shut, levels)
+    return gains_per_epoch(candidates, costs, errors, LEVELS, shut, levels)
 
 
 def chosen(errors: np.ndarray, closed: tuple[int, ...] = (), widths: np.ndarray = WIDTHS) -> int:
@@ -46,7 +41,7 @@ def chosen(errors: np.ndarray, closed: tuple[int, ...] = (), widths: np.ndarray 
 
 
 def test_the_model_is_a_gaussian_process_of_lines_over_the_logarithm_of_epochs() -> None:
-    """Against the textbook's formula with the shape that it took."""
+    """Against the textbook formula, with the shape that the model chose."""
     generator = np.random.default_rng(0)
     who = np.repeat(np.arange(5), 3)
     costs, numbers = generator.random((5, 1))[who], generator.integers(0, 2, (5, 2))[who] * 1.0
@@ -61,12 +56,14 @@ def test_the_model_is_a_gaussian_process_of_lines_over_the_logarithm_of_epochs()
 
     def kernel(i: int, one: Points, j: int, other: Points) -> float:
         same = float(one.who[i] == other.who[j])
-        apart = matern(abs(one.costs[i, 0] - other.costs[j, 0]) / shape.reach) + LUCK * same
+        apart = (
+            matern(abs(one.costs[i, 0] - other.costs[j, 0]) / shape.reach) + SEED_VARIANCE * same
+        )
         far = float(np.linalg.norm(one.features[i] - other.features[j]))
-        apart += shape.share * matern(far / LENGTH)
-        bends = shape.bends * matern(abs(one.times[i] - other.times[j]) / BEND)
+        apart += shape.share * matern(far / FEATURE_LENGTH)
+        bends = shape.bends * matern(abs(one.times[i] - other.times[j]) / BEND_LENGTH)
         line = 1 + one.times[i] * other.times[j]
-        return float((COMMON + apart) * line + bends * (1 + same))
+        return float((COMMON_VARIANCE + apart) * line + bends * (1 + same))
 
     new = Points(np.array([7]), np.array([[0.4]]), np.array([[1.0, 0.0]]), np.array([0.9]))
     between = np.array([[kernel(i, points, j, points) for j in range(15)] for i in range(15)])
@@ -79,7 +76,7 @@ def test_the_model_is_a_gaussian_process_of_lines_over_the_logarithm_of_epochs()
     assert deviation[0] == pytest.approx(np.sqrt(model._scale * variance), rel=1e-6)
 
 
-def test_of_two_that_wait_the_one_that_learned_more_goes_on() -> None:
+def test_of_two_waiting_candidates_the_better_one_goes_on() -> None:
     widths = np.array([0.25, 0.5, 0.5 + 1e-9])
     for better in (1, 2):
         curves = [[0.7, 0.4, 0.2], [0.6], [0.6]]
@@ -87,18 +84,18 @@ def test_of_two_that_wait_the_one_that_learned_more_goes_on() -> None:
         assert chosen(measured(*curves), widths=widths) == better
 
 
-def test_who_is_closed_or_trained_to_the_end_is_not_chosen() -> None:
+def test_closed_and_completed_candidates_are_not_chosen() -> None:
     errors = measured([0.7, 0.4, 0.2], [0.3], [], [])
     assert chosen(errors, closed=(1, 2)) == 3
     assert chosen(errors, closed=(2, 3)) == 1
 
 
-def test_a_hopeless_one_waits_while_a_new_one_is_begun() -> None:
+def test_a_new_candidate_is_preferred_to_a_poor_one() -> None:
     errors = measured([0.7, 0.4, 0.2], [0.9], [], [])
     assert chosen(errors) in (2, 3)
 
 
-def test_of_whom_another_worker_trains_a_twin_less_is_expected() -> None:
+def test_less_is_expected_of_a_candidate_whose_twin_is_in_training() -> None:
     widths = np.array([0.25, 0.5, 0.5 + 1e-9, 1.0])
     errors = measured([0.7, 0.4, 0.2], [], [], [])
     alone = rates(errors, (1,), widths)
@@ -106,22 +103,3 @@ def test_of_whom_another_worker_trains_a_twin_less_is_expected() -> None:
     assert beside[2] < 0.7 * alone[2]
     assert beside[2] / alone[2] < beside[3] / alone[3]
     assert np.isneginf(beside[1])
-
-
-def test_the_first_goes_to_its_end_and_so_does_the_front(
-    quick: dict[str, Any], tmp_path: Path
-) -> None:
-    recipe = {**quick["recipe"], "epochs": 4}
-    rungs = {"minimum": 1, "factor": 2}
-    values = {**quick, "recipe": recipe, "rungs": rungs, "sampler": "ehvi", "trials": 6}
-    ir.run(parse_study(values, "a.toml"), tmp_path / "run", device="cpu")
-    table = ir.trials(tmp_path / "run")
-    begun = table[table["state"].isin(["trained", "stopped"])]
-    assert len(begun) == 6
-    assert begun["epochs"].iloc[0] == 4
-    assert begun["ops"].iloc[0] == begun["ops"].min()
-    for _, stopped in begun[begun["state"] == "stopped"].iterrows():
-        as_cheap = begun[
-            (begun["ops"] <= stopped["ops"]) & (begun["accuracy"] >= stopped["accuracy"])
-        ]
-        assert len(as_cheap) > 1, "another is as good at its costs"

@@ -1,0 +1,88 @@
+"""How a command ends with an error: one sentence on standard error, and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import sys
+import time
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+
+import typer
+
+from ir2search import text
+from ir2search.errors import InputError, IR2SearchError
+from ir2search.files import cache_folder
+
+FAILED, WRONG_INPUT, STOPPED = 1, 2, 130  # exit codes
+
+
+def end_with(error: BaseException) -> int | None:
+    """Say in one sentence why a command ends.
+
+    An error that this package does not raise on purpose is written to a log file with its
+    traceback, and the sentence names the file. With ``--verbose`` the traceback is shown.
+
+    Returns:
+        The exit code; None for an exception that typer handles.
+    """
+    if isinstance(error, BrokenPipeError | typer.Exit | typer.Abort):
+        return None  # a broken pipe comes from `| head`
+    if isinstance(error, KeyboardInterrupt):
+        complain("stopped; run the same command again to continue")
+        return STOPPED
+    if hasattr(error, "format_message"):
+        return end_with_usage(error)
+    if logging.getLogger("ir2search").isEnabledFor(logging.DEBUG):
+        traceback.print_exception(error)
+    if isinstance(error, IR2SearchError):
+        complain(str(error))
+        return WRONG_INPUT if isinstance(error, InputError) else FAILED
+    log = _write_log(error)
+    complain(f"{_described(error)}; {f'the traceback is in {log}' if log else 'see --verbose'}")
+    return FAILED
+
+
+def end_with_usage(error: BaseException) -> int | None:
+    """Say what is wrong with the options or arguments of a command.
+
+    Returns:
+        The exit code; None if the exception is not about that.
+    """
+    if getattr(error, "exit_code", None) != WRONG_INPUT or not hasattr(error, "format_message"):
+        return None
+    message = error.format_message().rstrip(".").replace("Value error, ", "")
+    message = message.replace(": Input should", ": must")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "ir2search"
+    complain(f"{message[:1].lower()}{message[1:]}; see {command} --help")
+    return WRONG_INPUT
+
+
+def complain(sentence: str) -> None:
+    """Print a sentence on standard error."""
+    typer.echo(f"ir2search: {sentence}", err=True)
+
+
+def _described(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    first, *_ = str(error).splitlines() or [""]
+    return f"unexpected {type(error).__name__}: {first}"
+
+
+def _write_log(error: BaseException) -> Path | None:
+    """Write a traceback into the user's cache; None if the folder cannot be written."""
+    file = cache_folder() / "log" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    command = " ".join(map(text.without_password, sys.argv))
+    head = f"ir2search {version('ir2search')}, Python {platform.python_version()}\n{command}\n\n"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lines = traceback.format_exception(error)
+        file.write_text(head + "".join(lines), encoding="utf-8")
+    except OSError:
+        return None
+    return file

@@ -1,0 +1,79 @@
+"""How exported files, times and the findings on this machine are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from ir2search.cli.show import console, print_json, table
+
+if TYPE_CHECKING:
+    from ir2search.doctor import Finding
+    from ir2search.export import Exported
+    from ir2search.latency import Latency
+
+STATE_COLOURS = {"good": "green", "slow": "yellow", "wrong": "red", "absent": "dim"}
+
+
+def show_exported(exported: Exported, as_json: bool) -> None:
+    """A file for a device, and how it was checked."""
+    if as_json:
+        print_json(exported.as_dict())
+        return
+    out = console()
+    out.print(
+        f"{escape(str(exported.file))}: {exported.bytes:,} bytes; all {exported.images:,} "
+        f"predictions agree with the training graph (logits within "
+        f"{exported.largest_difference:.2g})"
+    )
+    out.print(f"model card: {escape(str(exported.card))}")
+
+
+def show_latency(found: Latency, layers: bool, as_json: bool) -> None:
+    """The time of a network by way, threads and batch."""
+    if as_json:
+        print_json(found.as_dict())
+        return
+    columns = ("way", "threads", "batch", "median", "quartiles", "per image", "")
+    times = table(f"{found.name}: milliseconds per call", columns, words={"way", ""})
+    for row in found.rows:
+        timing = row.timing
+        low, median, high = (1000 * each for each in (timing.low, timing.median, timing.high))
+        is_fastest = row.way in found.fastest(row.threads, row.batch)
+        times.add_row(
+            row.way,
+            str(row.threads),
+            str(row.batch),
+            f"{median:.3f}",
+            f"{low:.3f} to {high:.3f}",
+            f"{median / row.batch:.3f}",
+            "fastest" if is_fastest else "",
+        )
+    console().print(times)
+    if layers:
+        _show_layer_times(found)
+
+
+def show_findings(findings: Sequence[Finding], as_json: bool) -> None:
+    """What this machine has."""
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+        return
+    columns = ("", "subject", "found", "advice")
+    shown = table(None, columns, words=set(columns))
+    for finding in findings:
+        state = f"[{STATE_COLOURS[finding.state]}]{finding.state}[/]"
+        shown.add_row(state, finding.subject, escape(finding.found), escape(finding.advice))
+    console().print(shown)
+
+
+def _show_layer_times(found: Latency) -> None:
+    columns = ("layer", "kind", "threads", "batch", "microseconds")
+    times = table("time of each layer on the runtime", columns, words={"layer", "kind"})
+    for each in found.layers:
+        counts = (str(each.threads), str(each.batch), f"{1e6 * each.seconds:.1f}")
+        times.add_row(each.name, each.kind, *counts)
+    console().print(times)

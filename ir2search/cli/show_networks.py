@@ -1,0 +1,148 @@
+"""How the costs, the training and the analysis of single networks are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from ir2search import text
+from ir2search.cli.show import console, print_json, table
+
+if TYPE_CHECKING:
+    from ir2search.costs import Cost
+    from ir2search.information import Analysis
+    from ir2search.study.survey import Preset
+    from ir2search.zoo import TrainedNetwork
+    from ir2search.zoo.released import Evaluation
+
+
+def show_presets(presets: Sequence[Preset], as_json: bool) -> None:
+    """The paper's networks with their costs."""
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": each.name,
+                    "image": list(each.candidate.image),
+                    "classes": each.candidate.classes,
+                    "epochs": each.epochs,
+                }
+                | each.cost.totals()
+                for each in presets
+            ]
+        )
+        return
+    columns = ("preset", "image", "classes", "epochs", "FLOPs", "BOPs", "OPs", "memory")
+    found = table(None, columns, words={"preset"})
+    for each in presets:
+        _, height, width = each.candidate.image
+        counts = map(text.count, (each.cost.flops, each.cost.bops, each.cost.ops))
+        found.add_row(
+            each.name, f"{height} x {width}", str(each.candidate.classes), str(each.epochs),
+            *counts, text.size(each.cost.memory_bytes),
+        )  # fmt: skip
+    console().print(found)
+    console().print("epochs are those of the paper's recipe, which `ir2search train` uses")
+
+
+def show_cost(cost: Cost, name: str, as_json: bool, as_csv: bool) -> None:
+    """The costs of a network by layer and in total."""
+    if as_json:
+        print_json(cost.as_dict())
+        return
+    if as_csv:
+        print(cost.layers.to_csv(index=False), end="")  # noqa: T201
+        return
+    columns = ("layer", "type", "FLOPs", "BOPs", "parameters", "binary parameters", "memory")
+    found = table(name, columns, words={"layer", "type"})
+    for row in cost.rows:
+        if row.flops or row.bops or row.parameters:
+            counts = (row.flops, row.bops, row.parameters, row.binary_parameters)
+            shown = (f"{n:,}" if n else "" for n in counts)
+            found.add_row(row.name, row.type, *shown, text.size(row.memory_bytes))
+    totals = (cost.flops, cost.bops, cost.parameters, cost.binary_parameters)
+    found.add_section()
+    found.add_row("total", "", *(f"{n:,}" for n in totals), text.size(cost.memory_bytes))
+    out = console()
+    out.print(found)
+    out.print(f"OPs = FLOPs + BOPs / 64 = [bold]{cost.ops:,.0f}[/] for one image")
+    packed = text.size(cost.packed_bytes)
+    out.print(f"packed file (`ir2search export`): {packed} and a header of a few kB")
+    others = ", ".join(f"{kind} {number:,}" for kind, number in cost.others.items())
+    out.print(f"not counted in FLOPs, BOPs or OPs: {others.replace('_', ' ')}")
+
+
+def show_training(trained: TrainedNetwork, as_json: bool) -> None:
+    """The accuracy of a network after its training."""
+    if as_json:
+        print_json(trained.as_dict())
+        return
+    best = trained.best
+    console().print(
+        f"{text.percent(best.validation_accuracy)} of the validation images at epoch {best.epoch}, "
+        f"{text.percent(trained.test_accuracy)} of {trained.test_images:,} test images"
+    )
+    console().print(f"weights and learning curve are in {escape(str(trained.folder))}")
+
+
+def show_evaluation(evaluation: Evaluation, as_json: bool) -> None:
+    """The accuracy of released weights."""
+    if as_json:
+        print_json(asdict(evaluation))
+        return
+    shares = f"top-1 {text.percent(evaluation.top1)}, top-5 {text.percent(evaluation.top5)}"
+    console().print(f"{shares} of {evaluation.images:,} test images")
+
+
+def show_analyses(analyses: Sequence[Analysis], as_json: bool) -> None:
+    """The information analysis of one network or of several."""
+    from ir2search.runs import json_rows
+
+    if not as_json:
+        for analysis in analyses:
+            _show_analysis(analysis)
+        return
+    found = [
+        {
+            "network": analysis.name,
+            "folder": str(analysis.folder),
+            "layers": json_rows(analysis.layers),
+            "methods": json_rows(analysis.trust),
+        }
+        for analysis in analyses
+    ]
+    print_json({"analyses": found})
+
+
+def _show_analysis(analysis: Analysis) -> None:
+    from ir2search.runs import json_rows
+
+    columns = (
+        "layer", "information", "in the twin", "without recovery", "lost in the layer",
+        "sign entropy", "attention similarity to the twin", "CKA",
+    )  # fmt: skip
+    found = table(f"{analysis.name}: bits about the label by layer", columns, words={"layer"})
+    for row in json_rows(analysis.layers):
+        found.add_row(
+            row["layer"],
+            text.number(row["information"]),
+            text.number(row["twin_information"]),
+            text.number(row["plain_information"]),
+            text.difference(row["loss"], row["loss_low"], row["loss_high"]),
+            text.number(row["sign_entropy"]),
+            text.number(row["attention_likeness"]),
+            text.number(row["cka"]),
+        )
+    methods = json_rows(analysis.trust)
+    trusted, others = (
+        text.names(row["method"].replace("_", " ") for row in methods if row["trusted"] is wanted)
+        for wanted in (True, False)
+    )
+    out = console()
+    out.print(found)
+    out.print(f"trusted attribution methods, the most faithful first: {trusted}")
+    out.print(f"methods not to trust on this network: {others}")
+    out.print(f"figures and tables are in {escape(str(analysis.folder))}")

@@ -1,0 +1,85 @@
+"""What a search works on: a study with its space, and what candidates cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ir2search.costs import cost
+from ir2search.errors import StudyError
+from ir2search.search.latency_timer import LatencyTimer
+from ir2search.space import Candidate, SearchSpace
+from ir2search.study.budget import over_budget, study_costs
+from ir2search.study.objectives import LATENCY
+from ir2search.study.schema import Study
+
+
+@dataclass(frozen=True)
+class PricedCandidate:
+    """A candidate with its costs.
+
+    Attributes:
+        parameters: values of the searched parameters that name it.
+        candidate: the network.
+        costs: its costs by column of the table of trials.
+    """
+
+    parameters: Mapping[str, Any]
+    candidate: Candidate
+    costs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A study, and what candidates cost in it.
+
+    Attributes:
+        study: the study.
+        space: its search space, for the images at hand.
+        timer: measures latencies, where the study asks for them.
+    """
+
+    study: Study
+    space: SearchSpace
+    timer: LatencyTimer
+
+    def priced(self, parameters: Mapping[str, Any]) -> PricedCandidate:
+        """The candidate of these parameters with its counted costs.
+
+        Raises:
+            CandidateError: the parameters name no network.
+            StudyError: a cost cannot be counted, or a registered cost function failed.
+            MemoryError: the network does not fit in memory.
+        """
+        candidate = self.space.candidate(parameters)
+        return PricedCandidate(parameters, candidate, self.counted(candidate))
+
+    def counted(self, candidate: Candidate) -> dict[str, Any]:
+        """The counted costs by column; the latency is not among them.
+
+        Raises:
+            StudyError: a cost cannot be counted, or a registered cost function failed.
+            MemoryError: the network does not fit in memory.
+        """
+        return study_costs(self.study, candidate, cost(candidate))
+
+    def excess(self, costs: Mapping[str, Any]) -> str | None:
+        """Why these costs exceed the budget; None where they do not."""
+        return over_budget(self.study, costs)
+
+    def is_affordable(self, candidate: Candidate) -> bool:
+        """Whether a candidate is within the budget, as far as its costs are known.
+
+        A candidate whose costs cannot be counted is affordable: as a trial it fails with the
+        reason.
+        """
+        if not self.study.budget:
+            return True
+        try:
+            costs = self.counted(candidate)
+            if self.excess(costs) is None and LATENCY in self.study.budget:
+                costs |= self.timer.known(candidate)
+        except (MemoryError, StudyError):
+            return True
+        return self.excess(costs) is None

@@ -1,0 +1,82 @@
+"""Asynchronous successive halving on non-dominated ranks.
+
+Candidates are trained to a first rung of few epochs and ranked there. The best 1 / factor of all
+trials that reached the rung go on to the next one from their checkpoint. The others wait, and go on
+as soon as more trials have reached the rung and they belong to the best 1 / factor (Li et al., "A
+system for massively parallel hyperparameter tuning", MLSys 2020, algorithm 2). The rank is that of
+non-dominated sorting over the objectives at the rung (Deb et al., "NSGA-II", 2002, section III.A).
+Of equal ranks the larger contribution to the hypervolume comes first (Beume et al., "SMS-EMOA",
+2007, section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import moocore
+import numpy as np
+
+from ir2search.search.pruners.base import Promotion
+from ir2search.search.pruners.progress import Progress
+
+MARGIN = 1.1  # the hypervolume's reference point, where 1 is the worst value
+
+
+class SuccessiveHalving:
+    """The pruner of studies with rungs; see `Pruner`.
+
+    Args:
+        progress: the results of all trials.
+        factor: of this many trials at a rung, one goes on.
+    """
+
+    def __init__(self, progress: Progress, factor: int) -> None:
+        self._progress, self._factor = progress, factor
+        self._order: list[list[int]] = [[] for _ in progress.levels]
+
+    def next(self, running: Collection[int] = ()) -> Promotion | None:
+        """The best trial of the highest rung that has room for one more, or None.
+
+        Args:
+            running: trials that are in training, and cannot be chosen.
+        """
+        for level in reversed(range(len(self._progress.levels) - 1)):
+            places = len(self._progress.at(level)) // self._factor
+            for number in self.ranked(level)[:places]:
+                if self._progress.may_go_on(number, level) and number not in running:
+                    return Promotion(number, level + 1)
+        return None
+
+    def ranked(self, level: int) -> list[int]:
+        """The trials that reached a level, best first; of equal ones the earlier trial first."""
+        results = sorted(self._progress.at(level).items())
+        if len(results) != len(self._order[level]):
+            rows = ranking(np.array([values for _, values in results]))
+            self._order[level] = [results[row][0] for row in rows]
+        return self._order[level]
+
+
+def ranking(values: np.ndarray) -> list[int]:
+    """Rank points by non-dominated sorting, then by their contribution to the hypervolume.
+
+    For the contributions each objective is scaled by the worst value of all points, and the
+    reference point is at `MARGIN`.
+
+    Args:
+        values: (rows, objectives), to be minimised.
+
+    Returns:
+        Rows, best first; of equal ones the earlier row first.
+    """
+    if not len(values):
+        return []
+    ranks = moocore.pareto_rank(values)
+    worst = np.abs(values).max(axis=0)
+    scaled = values / np.where(worst > 0, worst, 1.0)
+    contributions = np.zeros(len(values))
+    for rank in np.unique(ranks):
+        rows = np.flatnonzero(ranks == rank)
+        contributions[rows] = moocore.hv_contributions(
+            scaled[rows], ref=np.full(values.shape[1], MARGIN)
+        )
+    return [int(row) for row in np.lexsort((np.arange(len(values)), -contributions, ranks))]

@@ -1,0 +1,218 @@
+"""The expected gain per epoch of a candidate at its next rung, by a model of learning curves."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import moocore
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.spatial.distance import cdist
+
+from ir2search.search.samplers.ehvi.error_model import FEATURE_LENGTH, PRIOR_SQUARE
+from ir2search.search.samplers.ehvi.features import features, log_scaled, matern, on_one_thread
+from ir2search.search.samplers.ehvi.gains import LEAST_ERROR, MARGIN, QUANTILES, mean_gains
+from ir2search.space import Candidate
+
+COMMON_VARIANCE = 10.0  # of the start and of the slope that all curves share
+SEED_VARIANCE = 0.02  # of a training that neither its costs nor its features explain
+BEND_LENGTH = 0.3  # length scale of departures from a line; 1 is the logarithm of all epochs
+NOISES = (0.002, 0.01, 0.03)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Hyperparameters of the kernel; its part over the costs has variance 1.
+
+    Attributes:
+        reach: length scale over the costs, which range from 0 to 1.
+        share: variance of the part over the features, which range from 0 to 1.
+        bends: variance of a curve's departure from a line.
+    """
+
+    reach: float
+    share: float
+    bends: float
+
+
+SHAPES = tuple(itertools.starmap(Shape, itertools.product((0.5, 1.5), (0.02, 0.1), (0.02, 0.06))))
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points on learning curves.
+
+    Attributes:
+        who: (points), the training that a point belongs to.
+        costs: (points, costs), from 0 to 1.
+        features: (points, features), from 0 to 1.
+        times: (points), logarithms of epochs, from 0 to 1.
+    """
+
+    who: np.ndarray
+    costs: np.ndarray
+    features: np.ndarray
+    times: np.ndarray
+
+
+class CurveModel:
+    """A Gaussian process of the log odds of the error, over the logarithm of epochs.
+
+    A curve is a line plus small departures from it, because errors fall by a power of the epochs
+    (Domhan, Springenberg and Hutter, "Speeding up automatic hyperparameter optimization of deep
+    neural networks", IJCAI 2015, their ``pow``). All curves share one line; the costs, the
+    features and the seed change its start and its slope. Of `SHAPES` and `NOISES` the most likely
+    pair is used.
+
+    Args:
+        known: points where the error was measured.
+        errors: (points).
+        like: a model whose hyperparameters are used, instead of the most likely ones.
+    """
+
+    def __init__(self, known: Points, errors: np.ndarray, like: CurveModel | None = None) -> None:
+        values = _log_odds(errors)
+        self._known, self._mean = known, float(values.mean())
+        values, near, count = values - self._mean, _near(known, known), len(values) + 1
+        best, self._shape, self._noise, self._scale = -math.inf, SHAPES[0], NOISES[0], 1.0
+        for shape in SHAPES if like is None else (like._shape,):
+            kernel = _kernel(shape, near)
+            for noise in NOISES if like is None else (like._noise,):
+                root = np.linalg.cholesky(kernel + noise * np.eye(len(kernel)))
+                white = solve_triangular(root, values, lower=True, check_finite=False)
+                scale = float((white @ white + PRIOR_SQUARE) / count)
+                likelihood = -2 * float(np.log(np.diag(root)).sum()) - count * math.log(scale)
+                if likelihood > best:
+                    best, self._shape, self._noise, self._scale = likelihood, shape, noise, scale
+                    self._root, self._white = root, white
+        if like is not None:
+            self._scale = like._scale
+
+    def predict(self, points: Points) -> tuple[np.ndarray, np.ndarray]:
+        """Predict log odds of the error.
+
+        Returns:
+            Means and standard deviations, (points) each.
+        """
+        near = _kernel(self._shape, _near(points, self._known))
+        white = solve_triangular(self._root, near.T, lower=True, check_finite=False)
+        squares = points.times**2
+        own = COMMON_VARIANCE * (1 + squares) + 2 * self._shape.bends
+        own += (1 + self._shape.share + SEED_VARIANCE) * (1 + squares)
+        variances = own - np.sum(white**2, axis=0)
+        deviations = np.sqrt(self._scale * (np.maximum(variances, 0) + self._noise))
+        return self._mean + self._white @ white, deviations
+
+
+@on_one_thread()
+def gains_per_epoch(
+    candidates: Sequence[Candidate],
+    costs: np.ndarray,
+    errors: np.ndarray,
+    levels: Sequence[int],
+    closed: np.ndarray,
+    towards: np.ndarray,
+) -> np.ndarray:
+    """The hypervolume that each candidate is expected to add for each epoch of training.
+
+    A candidate counts with the rung ahead of it at which the ratio is largest.
+
+    Args:
+        candidates: candidates with results, in training, and new; each once.
+        costs: (candidates, costs).
+        errors: (candidates, levels), NaN at rungs that were not reached; at least one is not NaN.
+        levels: epochs of each rung.
+        closed: (candidates), true for candidates that may not be chosen.
+        towards: (candidates), the level to which a candidate is being trained, -1 for none. The
+            error expected there is treated as measured, so that several workers choose different
+            candidates (Ginsbourger, Le Riche and Carraro, "Kriging is well-suited to parallelize
+            optimization", 2010, section 3.2).
+
+    Returns:
+        (candidates), hypervolumes per epoch; minus infinity for those that may not be chosen.
+    """
+    costs, numbers = log_scaled(costs), features(candidates)
+    times = np.log(levels) / math.log(max(*levels, 2))
+    who, at = (places.ravel() for places in np.indices(errors.shape))
+
+    def points(chosen: np.ndarray) -> Points:
+        rows = who[chosen]
+        return Points(rows, costs[rows], numbers[rows], times[at[chosen]])
+
+    measured = np.isfinite(errors.ravel())
+    model = CurveModel(points(measured), errors.ravel()[measured])
+    if (towards >= 0).any():
+        errors, awaited = errors.copy(), np.arange(len(levels)) == towards[:, None]
+        errors[awaited] = _errors(model.predict(points(awaited.ravel()))[0])
+        measured = np.isfinite(errors.ravel())
+        model = CurveModel(points(measured), errors.ravel()[measured], like=model)
+    means, deviations = model.predict(points(np.ones(errors.size, dtype=bool)))
+    final = _errors(means).reshape(errors.shape)[:, -1]
+    least, worst = min(final.min(), np.nanmin(errors)), final.max()
+    spread = max(worst - least, LEAST_ERROR)
+    front = np.column_stack([(errors.ravel()[measured] - least) / spread, costs[who[measured]]])
+    front = front[front[:, 0] < MARGIN]
+    front = front[moocore.is_nondominated(front)] if len(front) else front
+    possible = _errors(means[:, None] + deviations[:, None] * QUANTILES)
+    ahead = (np.isnan(errors) & ~closed[:, None]).ravel()
+    gains = mean_gains(front, costs[who[ahead]], (possible[ahead] - least) / spread)
+    reached = np.where(measured.reshape(errors.shape), levels, 0).max(axis=1)
+    rates = np.full(errors.size, -np.inf)
+    rates[ahead] = gains / (np.asarray(levels)[at[ahead]] - reached[who[ahead]])
+    return rates.reshape(errors.shape).max(axis=1)
+
+
+@dataclass(frozen=True)
+class _Near:
+    """How near points are to other points, and trainings to other trainings.
+
+    Attributes:
+        costs: (trainings, trainings), distances in the costs.
+        features: (trainings, trainings), kernel over the features.
+        same: (trainings, trainings), whether both are one training.
+        at: indices that expand (trainings, trainings) to (points, points).
+        lines: (points, points), kernel of lines.
+        bends: (points, points), kernel of departures from lines.
+    """
+
+    costs: np.ndarray
+    features: np.ndarray
+    same: np.ndarray
+    at: tuple[np.ndarray, ...]
+    lines: np.ndarray
+    bends: np.ndarray
+
+
+def _near(one: Points, other: Points) -> _Near:
+    """What does not depend on the shape, computed once for each pair of trainings."""
+    (names, first, rows), (others, second, columns) = (
+        np.unique(points.who, return_index=True, return_inverse=True) for points in (one, other)
+    )
+    same, at = names[:, None] == others, np.ix_(rows, columns)
+    bends = matern(np.abs(one.times[:, None] - other.times) / BEND_LENGTH)
+    return _Near(
+        cdist(one.costs[first], other.costs[second]),
+        matern(cdist(one.features[first], other.features[second]) / FEATURE_LENGTH),
+        same,
+        at,
+        1 + one.times[:, None] * other.times,
+        bends * (1 + same[at]),
+    )
+
+
+def _kernel(shape: Shape, near: _Near) -> np.ndarray:
+    apart = matern(near.costs / shape.reach) + SEED_VARIANCE * near.same
+    apart = apart + shape.share * near.features
+    return (COMMON_VARIANCE + apart[near.at]) * near.lines + shape.bends * near.bends
+
+
+def _log_odds(errors: np.ndarray) -> np.ndarray:
+    kept = np.clip(errors, LEAST_ERROR, 1 - LEAST_ERROR)
+    return np.log(kept / (1 - kept))
+
+
+def _errors(log_odds: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-log_odds))

@@ -1,0 +1,73 @@
+"""Candidates and costs as numbers from 0 to 1, and a kernel over them."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from ir2search.space import Candidate
+
+BLAS = ThreadpoolController()
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Limit linear algebra to one thread.
+
+    With several threads the algebra of small matrices can take a hundred times as long: while
+    networks are trained at the same time, or in a container that may use only some of the cores.
+    """
+    with BLAS.limit(limits=1, user_api="blas"):
+        yield
+
+
+def features(candidates: Sequence[Candidate]) -> np.ndarray:
+    """Candidates as numbers from 0 to 1, (candidates, features).
+
+    Numbers are scaled by their range. Each other value of a field is a feature that is 0 or 1.
+    Features that are equal for all candidates are left out. Equal networks have equal features,
+    because the features are the candidate's fields and not the searched parameters.
+    """
+    rows = [_numbers(candidate) for candidate in candidates]
+    names = sorted(set().union(*rows))
+    table = np.array([[row.get(name, 0.0) for name in names] for row in rows])
+    return _scaled(table[:, np.ptp(table, axis=0) > 0])
+
+
+def log_scaled(costs: np.ndarray) -> np.ndarray:
+    """Logarithms of costs, (points, costs), each scaled to range from 0 to 1.
+
+    A cost of 0 is replaced by the least positive cost, or by 1 where that is smaller.
+    """
+    least = np.min(np.where(costs > 0, costs, 1.0), axis=0, initial=1.0)
+    return _scaled(np.log(np.maximum(costs, least)))
+
+
+def matern(distances: np.ndarray) -> np.ndarray:
+    """Matern kernel of smoothness 5/2 (Rasmussen and Williams, 2006, equation 4.17)."""
+    scaled = math.sqrt(5) * distances
+    return (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
+
+
+@functools.lru_cache(maxsize=4096)
+def _numbers(candidate: Candidate) -> Mapping[str, float]:
+    numbers: dict[str, float] = {}
+    for name, value in candidate.as_dict().items():
+        if isinstance(value, list | tuple):
+            numbers |= {f"{name}={part}": 1.0 for part in value}
+        elif isinstance(value, int | float):
+            numbers[name] = float(value)
+        else:
+            numbers[f"{name}={value}"] = 1.0
+    return numbers
+
+
+def _scaled(table: np.ndarray) -> np.ndarray:
+    """Columns shifted and scaled to range from 0 to 1."""
+    spread = np.ptp(table, axis=0)
+    return (table - table.min(axis=0)) / np.where(spread > 0, spread, 1.0)

@@ -1,0 +1,210 @@
+"""The sampler `ehvi`, for studies without rungs and with rungs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+
+from ir2search.errors import StudyError
+from ir2search.search.ledger import Ledger, RungResult
+from ir2search.search.problem import PricedCandidate, Problem
+from ir2search.search.pruners.base import Promotion, Pruner
+from ir2search.search.samplers.base import Point, Sampler
+from ir2search.search.samplers.ehvi.curve_model import gains_per_epoch
+from ir2search.search.samplers.ehvi.error_model import expected_gains, farthest
+from ir2search.search.samplers.ehvi.pool import CandidatePool
+
+LATEST = 128  # trials that are learned from, with those of the front
+TIMED = 8  # candidates of a pool that are timed, where latency is a cost
+
+
+def make_ehvi(problem: Problem, ledger: Ledger) -> EhviSampler:
+    """The sampler ``ehvi`` of a study."""
+    kind = EhviSampler if problem.study.rungs is None else FreezeThawSampler
+    return kind(problem, ledger)
+
+
+class EhviSampler(Sampler):
+    """Proposes the candidate that is expected to add most hypervolume at its known costs.
+
+    Before enough trials are trained, candidates are spread over the costs.
+    """
+
+    enough: ClassVar[int] = 3  # wholly trained trials from which it learns
+
+    def __init__(self, problem: Problem, ledger: Ledger) -> None:
+        super().__init__(problem, ledger)
+        self._pool = CandidatePool(problem)
+
+    def propose(self, number: int) -> Point | None:
+        pool = self.pool(number)
+        if not pool:
+            return {}
+        costs = self.costs(pool)
+        if len(self.ledger.progress.finished()) < self.enough:
+            return pool[farthest(costs, self.costs(self.known()))].parameters
+        order = np.argsort(-self.gains(pool, costs), kind="stable")
+        if not self.problem.timer.is_used:
+            return pool[order[0]].parameters
+        return self._best_of_timed(pool, costs, [int(place) for place in order[:TIMED]])
+
+    def learn(self, result: RungResult) -> None:
+        self._pool.add_latency(result.number, result.candidate)
+
+    def gains(self, pool: Sequence[PricedCandidate], costs: np.ndarray) -> np.ndarray:
+        """The hypervolume that each candidate of a pool is expected to add, (pool).
+
+        Args:
+            pool: new candidates.
+            costs: (pool, costs).
+        """
+        known = self.known()
+        return expected_gains(
+            [each.candidate for each in pool],
+            costs,
+            [each.candidate for each in known],
+            self.costs(known),
+            self.errors()[:, -1],
+        )
+
+    def pool(self, number: int) -> list[PricedCandidate]:
+        """The candidates that are compared for a proposal; their latencies are estimates."""
+        return self._pool.at(number + 1, self.ledger.trial_of)
+
+    def known_trials(self) -> list[int]:
+        """The trials that are learned from: the front, the latest, and those in training."""
+        progress = self.ledger.progress
+        latest = progress.measured()[-LATEST:]
+        return sorted(progress.front().union(latest, self.ledger.running))
+
+    def known(self) -> list[PricedCandidate]:
+        """The candidates of `known_trials`."""
+        return [self.ledger.candidates[number] for number in self.known_trials()]
+
+    def errors(self) -> np.ndarray:
+        """Errors of `known_trials` at each rung, (trials, levels); NaN where not reached."""
+        place, numbers = self.study.objectives.index("accuracy"), self.known_trials()
+        errors = np.full((len(numbers), len(self.ledger.progress.levels)), np.nan)
+        for row, number in enumerate(numbers):
+            for level, values in self.ledger.progress.curve(number).items():
+                errors[row, level] = values[place]
+        return errors
+
+    def costs(self, candidates: Sequence[PricedCandidate]) -> np.ndarray:
+        """The objectives that are costs, (candidates, costs)."""
+        rows = [
+            [value for name, value in values.items() if name != "accuracy"]
+            for values in (self.ledger.values(each.costs, 1.0) for each in candidates)
+        ]
+        return np.array(rows).reshape(-1, len(self.study.objectives) - 1)
+
+    def _best_of_timed(
+        self, pool: list[PricedCandidate], costs: np.ndarray, places: Sequence[int]
+    ) -> Point:
+        """Time some candidates, and take the best at the latencies that were measured.
+
+        Args:
+            pool: new candidates.
+            costs: (pool, costs), with estimated latencies.
+            places: the candidates to time.
+        """
+        timed = []
+        for place in places:
+            try:
+                latency = self.problem.timer.costs(pool[place].candidate)
+            except StudyError:  # the runtime cannot run it
+                continue
+            pool[place] = replace(pool[place], costs={**pool[place].costs, **latency})
+            if self.problem.excess(pool[place].costs) is None:
+                timed.append(place)
+                costs[place] = self.costs([pool[place]])[0]
+        gains = self.gains(pool, costs)
+        timed.sort(key=lambda place: -gains[place])
+        return pool[timed[0]].parameters if timed else {}
+
+
+class FreezeThawSampler(EhviSampler):
+    """`ehvi` with rungs: it also decides which trials are trained further.
+
+    A model predicts how each learning curve goes on. Of all trainings that may be next, of new
+    candidates and of candidates that wait at a rung, the one with the most expected hypervolume
+    for each epoch is chosen. It is trained to its next rung, and then everything is compared again
+    (Swersky, Snoek and Adams, "Freeze-thaw Bayesian optimization", 2014). A result at a rung counts
+    like any other: that network exists, even if it was not trained to the end.
+    """
+
+    enough: ClassVar[int] = 1
+
+    def pruner(self) -> Pruner:
+        return self
+
+    def gains(self, pool: Sequence[PricedCandidate], costs: np.ndarray) -> np.ndarray:
+        """The hypervolume that each candidate of a pool is expected to add per epoch, (pool).
+
+        Args:
+            pool: new candidates.
+            costs: (pool, costs).
+        """
+        return self._rates(pool, costs, waiting=())[len(self.known_trials()) :]
+
+    def next(self, running: Collection[int]) -> Promotion | None:
+        """The trial to train further now, or None to begin a new one.
+
+        The first trial goes to its end at once, to show how learning curves go on; meanwhile other
+        workers begin new trials. Once all trials are begun, those on the front go on to their end.
+
+        Args:
+            running: trials that are in training, and cannot be chosen.
+        """
+        progress = self.ledger.progress
+        waiting = [number for number in progress.waiting() if number not in running]
+        if len(self.ledger.started) >= self.study.trials:
+            front = progress.front()
+            waiting = [number for number in waiting if number in front]
+            chosen = waiting[0] if waiting else None
+        elif not progress.finished():
+            is_first_running = bool({*running} & {*progress.measured()})
+            chosen = waiting[0] if waiting and not is_first_running else None
+        else:
+            chosen = self._most_promising(waiting) if waiting else None
+        if chosen is None:
+            return None
+        return Promotion(chosen, max(progress.curve(chosen)) + 1)
+
+    def _most_promising(self, waiting: Collection[int]) -> int | None:
+        """The waiting trial with the largest gain per epoch; None where a new candidate has it."""
+        pool = self.pool(self.ledger.proposed)
+        best = int(np.argmax(self._rates(pool, self.costs(pool), waiting)))
+        trials = self.known_trials()
+        return trials[best] if best < len(trials) else None
+
+    def _rates(
+        self, pool: Sequence[PricedCandidate], costs: np.ndarray, waiting: Collection[int]
+    ) -> np.ndarray:
+        """Gains per epoch of `known_trials`, then of a pool.
+
+        Args:
+            pool: new candidates.
+            costs: (pool, costs).
+            waiting: trials that may be trained further; of all others the gain is minus infinity.
+        """
+        trials, known, levels = self.known_trials(), self.known(), self.ledger.progress.levels
+        total = len(trials) + len(pool)
+        errors = np.full((total, len(levels)), np.nan)
+        errors[: len(trials)] = self.errors()
+        closed, towards = np.zeros(total, dtype=bool), np.full(total, -1)
+        for row, number in enumerate(trials):
+            closed[row] = number not in waiting
+            if number in self.ledger.running:
+                towards[row] = max(self.ledger.progress.curve(number), default=-1) + 1
+        return gains_per_epoch(
+            [each.candidate for each in [*known, *pool]],
+            np.vstack([self.costs(known), costs]),
+            errors,
+            levels,
+            closed,
+            towards,
+        )

@@ -1,0 +1,76 @@
+"""An error that nobody foresaw: one sentence, a log file with the traceback, and exit code 1."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ir2search.study import survey
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache folder; `ir2search presets` fails unexpectedly."""
+
+    def fail() -> Any:
+        raise KeyError("missing\nsecond line")
+
+    monkeypatch.setattr(survey, "survey_presets", fail)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_an_unexpected_error_is_one_sentence_that_names_a_log_file(
+    ir2search: Command, cache: Path
+) -> None:
+    done = ir2search("presets", "--json")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("ir2search: unexpected KeyError: ")
+    assert done.stderr.count("\n") == 1
+    (log,) = cache.rglob("*.log")
+    assert str(log) in done.stderr
+    written = log.read_text()
+    assert "ir2search presets --json" in written
+    assert "Traceback" in written
+    assert "in fail" in written
+
+
+@pytest.mark.parametrize("arguments", [("-v", "presets"), ("presets", "--verbose")])
+def test_verbose_shows_the_traceback(
+    ir2search: Command, cache: Path, arguments: tuple[str, str]
+) -> None:
+    done = ir2search(*arguments)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("ir2search: unexpected KeyError")
+
+
+def test_without_a_folder_for_logs_the_sentence_names_the_option(
+    ir2search: Command, cache: Path
+) -> None:
+    cache.touch()
+    done = ir2search("presets")
+    assert done.returncode == 1
+    assert done.stderr.endswith("; see --verbose\n")
+
+
+def test_an_input_error_writes_no_log(ir2search: Command, cache: Path) -> None:
+    done = ir2search("cost", "nowhere.json")
+    assert done.returncode == 2
+    assert not cache.exists()
+
+
+def test_verbose_shows_log_messages(ir2search: Command, finished_run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = shutil.copytree(finished_run, tmp_path / "quick")
+    done = ir2search("report", folder, "-v")
+    assert done.returncode == 0
+    assert f"INFO ir2search.report.page: wrote {folder}" in done.stderr

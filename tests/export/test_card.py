@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import ir2search as ir
+from ir2search.export import Origin
+from ir2search.export.card import model_card
+from ir2search.runtime import Machine, RuntimeTime, Setting, Timing
+
+CANDIDATE = ir.Candidate(depth=8, width=0.25, image=(1, 8, 8))
+EXPORTED = {"format": "packed", "bytes": 12345, "images": 287, "largest_difference": 1e-6}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> ir.ImageData:
+    config = ir.DataConfig(source="digits", size=8)
+    return ir.load_data(config, None, tmp_path_factory.mktemp("cache"), 0)
+
+
+def test_a_card_says_what_is_not_known(data: ir.ImageData) -> None:
+    card = model_card(CANDIDATE, data, EXPORTED, Origin())
+    assert card.startswith("# A binary network\n")
+    assert "License: not stated; state one before you share the file" in card
+    assert "- test images: not measured" in card
+    assert "## Latency\n\nnot measured; see `ir2search latency`" in card
+
+
+def test_a_card_has_costs_and_how_to_normalise(data: ir.ImageData) -> None:
+    card = model_card(CANDIDATE, data, EXPORTED, Origin(license="MIT"))
+    price = ir.cost(CANDIDATE)
+    assert "License: MIT" in card
+    assert f"{price.flops:,} FLOPs, {price.bops:,} BOPs" in card
+    assert f"with mean ({data.mean[0]:.4f})" in card
+    assert "`packed`, 12,345 bytes" in card
+    assert "on 287 validation images" in card
+
+
+def test_accuracies_of_several_seeds_are_a_mean_with_its_deviation(data: ir.ImageData) -> None:
+    accuracies = [0.9, 0.92, 0.97]
+    card = model_card(CANDIDATE, data, EXPORTED, Origin(validation=accuracies, test=[0.5]))
+    mean, deviation = 100 * np.mean(accuracies), 100 * np.std(accuracies, ddof=1)
+    assert f"{mean:.1f} ± {deviation:.1f}% (mean and standard deviation of 3 seeds)" in card
+    assert "- test images: 50.0% (one seed)" in card
+
+
+def test_a_time_is_that_of_an_image_at_the_pace_of_the_machine(data: ir.ImageData) -> None:
+    timing, setting = Timing(8e-3, 7.6e-3, 8.8e-3, 1234), Setting(threads=2, batch=4)
+    time = RuntimeTime(timing, 2.0, setting, Machine("Z80", "abc"), 1)
+    card = model_card(CANDIDATE, data, EXPORTED, Origin(latency=time))
+    assert "1 ms an image (quartiles 0.95 ms to 1.1 ms, 1,234 calls)" in card
+    assert "threads: 2; images a call: 4; processor: Z80." in card

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ir2search.errors import WeightsError
+from ir2search.runtime import Graph
+from ir2search.runtime.graph import check_graph
+
+WINDOW = {"size": 3, "stride": 2, "padding": 1}
+
+
+def numbers(*shape: int) -> np.ndarray:
+    return np.ones(shape, np.float32)
+
+
+def graph_of(
+    op: str,
+    given: dict[str, int] | None = None,
+    tensors: dict[str, np.ndarray] | None = None,
+    inputs: list[int] | None = None,
+) -> Graph:
+    """A network of an image of 4 channels and 7 x 5 pixels, with one operation before its head."""
+    tensors = tensors or {}
+    node = {"op": op, "inputs": inputs or [0], "numbers": given or {}}
+    nodes: list[dict[str, Any]] = [node | {"tensors": {role: role for role in tensors}}]
+    head = {"head.weight": numbers(2, 4), "head.bias": numbers(2)}
+    nodes += [
+        {"op": "adaptive_pool", "inputs": [1], "numbers": {"height": 1, "width": 1}},
+        {"op": "flatten", "inputs": [2]},
+        {
+            "op": "linear",
+            "inputs": [3],
+            "numbers": {"outputs": 2},
+            "tensors": {"weight": "head.weight", "bias": "head.bias"},
+        },
+    ]
+    return check_graph({"image": [4, 7, 5], "nodes": nodes}, tensors | head)
+
+
+@pytest.mark.parametrize(
+    ("op", "given", "tensors", "shape"),
+    [
+        ("sign", {}, {"threshold": numbers(4)}, (7, 5, 4)),
+        ("norm", {}, {"scale": numbers(4), "shift": numbers(4)}, (7, 5, 4)),
+        ("hardtanh", {}, {}, (7, 5, 4)),
+        ("max_pool", WINDOW | {"ceil": 0}, {}, (4, 3, 4)),
+        ("avg_pool", WINDOW | {"padding": 0, "ceil": 1}, {}, (3, 2, 4)),
+        ("conv", WINDOW | {"outputs": 4, "groups": 2}, {"weight": numbers(4, 2, 3, 3)}, (4, 3, 4)),
+        ("subsample", {"stride": 2, "before": 0, "outputs": 4}, {}, (4, 3, 4)),
+        ("cut", {"outputs": 4}, {}, (7, 5, 4)),
+    ],
+)
+def test_shapes_follow_from_the_operation(
+    op: str, given: dict[str, int], tensors: dict[str, np.ndarray], shape: tuple[int, ...]
+) -> None:
+    graph = graph_of(op, given, tensors)
+    assert graph.shape(0) == (7, 5, 4)
+    assert graph.shape(1) == graph.nodes[0].shape == shape
+    assert graph.classes == 2
+    assert graph.consumers() == [[0], [1], [2], [3], []]
+
+
+@pytest.mark.parametrize(
+    ("op", "given", "tensors", "complaint"),
+    [
+        ("norm", {}, {"scale": numbers(4)}, "its tensor `shift` is missing"),
+        ("norm", {}, {"scale": numbers(3), "shift": numbers(4)}, "`scale` must be 4 numbers"),
+        ("hardtanh", {"high": 1}, {}, "hardtanh has numbers []"),
+        ("hardtanh", {}, {"slope": numbers(4)}, "hardtanh has no tensor 'slope'"),
+        ("max_pool", WINDOW | {"size": 65, "ceil": 0}, {}, "its window is out of range"),
+        ("max_pool", WINDOW | {"ceil": 1}, {}, "`ceil` must be 0 where there is padding"),
+        ("avg_pool", {"size": 9, "stride": 1, "padding": 0, "ceil": 0}, {}, "would be empty"),
+        ("conv", WINDOW | {"outputs": 4, "groups": 3}, {}, "`groups` must divide the channels"),
+        ("conv", WINDOW | {"outputs": 4, "groups": 1}, {}, "its tensor `weight` is missing"),
+        ("cut", {"outputs": 5}, {}, "`outputs` must be at most the number of channels"),
+        ("subsample", {"stride": 1, "before": 2, "outputs": 5}, {}, "must have room for its"),
+        ("cut", {"outputs": -1}, {}, "`outputs` must be a number in range"),
+        ("linear", {"outputs": 2}, {}, "must read a flat value"),
+        ("add", {}, {}, "add cannot have 1 inputs"),
+        ("binary_conv", WINDOW | {"outputs": 4}, {"weight": np.zeros(18, np.uint8)}, "must read a"),
+    ],
+)
+def test_what_is_wrong_with_a_node_is_said(
+    op: str, given: dict[str, int], tensors: dict[str, np.ndarray], complaint: str
+) -> None:
+    with pytest.raises(WeightsError, match=re.escape(complaint)):
+        graph_of(op, given, tensors)
+
+
+def test_a_map_is_added_to_one_of_the_same_shape() -> None:
+    assert graph_of("add", inputs=[0, 0]).shape(1) == (7, 5, 4)
+
+
+def test_a_tensor_that_no_node_has_is_refused() -> None:
+    description: dict[str, Any] = {"image": [4, 7, 5], "nodes": [{"op": "hardtanh", "inputs": [0]}]}
+    with pytest.raises(WeightsError, match="tensor 'left' belongs to no node"):
+        check_graph(description, {"left": numbers(1)})
+    with pytest.raises(WeightsError, match="the last node must be linear"):
+        check_graph(description, {})

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import gc
+import threading
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ir2search.runtime.thread_pool import ThreadPool
+
+LONG = 1.0  # seconds of work that a call claims
+
+
+@settings(deadline=None)
+@given(st.integers(1, 4), st.integers(1, 200), st.sampled_from([0.0, LONG]))
+def test_each_position_is_worked_on_once(threads: int, count: int, seconds: float) -> None:
+    seen = [0] * count
+
+    def loop(start: int, stop: int, step: int) -> None:
+        for position in range(start, stop):
+            seen[position] += step
+
+    pool = ThreadPool(threads)
+    pool.run(loop, count, (3,), seconds)
+    pool.run(loop, count, (4,), seconds)
+    assert seen == [7] * count
+
+
+def test_long_work_is_shared_and_short_work_is_not() -> None:
+    names: list[int] = []
+    pool = ThreadPool(2)
+
+    def loop(start: int, stop: int) -> None:
+        names.append(threading.get_ident())
+
+    before = threading.active_count()
+    pool.run(loop, 100, (), 0.0)
+    assert names == [threading.get_ident()]
+    assert threading.active_count() == before, "no thread starts before it is needed"
+    pool.run(loop, 100, (), LONG)
+    assert len(set(names)) == 2
+
+
+def test_an_error_in_any_thread_reaches_the_caller() -> None:
+    def loop(start: int, stop: int) -> None:
+        if start > 0:
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        ThreadPool(2).run(loop, 100, (), LONG)
+
+
+def test_threads_end_with_their_pool() -> None:
+    before = threading.active_count()
+    pool = ThreadPool(3)
+    pool.run(lambda start, stop: None, 100, (), LONG)
+    assert threading.active_count() == before + 2
+    del pool
+    gc.collect()
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == before
