@@ -1,4 +1,4 @@
-"""The runtime against float32 onnxruntime and others; medians of one run, on this machine.
+"""The runtime against onnxruntime in float32 and in 8 bits, on this machine; medians of one run.
 
 python tests/benchmarks/latency.py [--seconds 2]
 """
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def convolution(channels: int, side: int, seconds: float) -> None:
-    """3x3 from signs to numbers, on one thread."""
+    """A 3x3 convolution from signs to numbers, on one thread."""
     layer = nn.Conv2d(channels, channels, 3, padding=1, bias=False).eval()
     image = (channels, side, side)
     x = np.random.default_rng(0).standard_normal((1, *image), dtype=np.float32)
@@ -98,11 +98,11 @@ def size(name: str) -> None:
     price = ir.cost(candidate)
     full = ir.cost(replace(candidate, weights="real", activations="real")).packed_bytes
     header = packed - sum(tensor.nbytes for tensor in found.tensors.values())
-    real = price.packed_bytes - price.binary_parameters / 8  # what is not binary, 32 bits each
+    real = price.packed_bytes - price.binary_parameters / 8  # all that is not binary, in 32 bits
     print(
         f"{name}: {full:,.0f} bytes in float32, {packed:,} packed ({full / packed:.1f}x), "
-        f"{header:,} of them header; {full / price.packed_bytes:.1f}x without one, "
-        f"{full / real:.1f}x if binary weights took no room at all"
+        f"of which {header:,} header; {full / price.packed_bytes:.1f}x without the header, "
+        f"{full / real:.1f}x if binary weights took no space"
     )
 
 

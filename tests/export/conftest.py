@@ -8,12 +8,12 @@ import torch
 import ir2search as ir
 from ir2search.models.network import TappedNetwork
 
-Lived = Callable[[ir.Candidate], TappedNetwork]
+Trained = Callable[[ir.Candidate], TappedNetwork]
 
 
 @pytest.fixture
-def lived() -> Lived:
-    """A network as if it had been trained: statistics of its own maps, all else off its start."""
+def trained() -> Trained:
+    """A network as after training: its own statistics, and no parameter at its initial value."""
 
     def make(candidate: ir.Candidate) -> TappedNetwork:
         torch.manual_seed(0)

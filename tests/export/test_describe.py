@@ -15,10 +15,11 @@ from ir2search.export.onnx_graph import onnx_model, onnx_run
 from ir2search.models.network import TappedNetwork
 from ir2search.runtime import PackedNetwork
 
-Lived = Callable[[ir.Candidate], TappedNetwork]
+Trained = Callable[[ir.Candidate], TappedNetwork]
 C = ir.Candidate
 
-# odd sides, channels that fill no word, each activation, each recovery, thresholds, real halves
+# odd sides, channels that do not fill a word, each activation, each recovery, thresholds,
+# networks of which only weights or only activations are binary
 CASES = {
     "paper": C(image=(3, 16, 16)),
     "odd": C(depth=8, width=0.75, image=(1, 9, 7), classes=3),
@@ -44,9 +45,9 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_packed_and_onnx_do_what_the_network_does(name: str, lived: Lived) -> None:
+def test_packed_and_onnx_give_the_logits_of_the_network(name: str, trained: Trained) -> None:
     candidate = CASES[name]
-    network = lived(candidate)
+    network = trained(candidate)
     images = torch.randn(6, *candidate.image)
     with torch.no_grad():
         wanted = network(images).numpy()
@@ -60,16 +61,16 @@ def test_packed_and_onnx_do_what_the_network_does(name: str, lived: Lived) -> No
         np.testing.assert_allclose(onnx(given), wanted[:batch], atol=allowed)
 
 
-def test_signs_that_no_shortcut_needs_become_limits_of_whole_numbers(lived: Lived) -> None:
+def test_signs_that_no_shortcut_needs_become_limits_of_whole_numbers(trained: Trained) -> None:
     candidate = CASES["blocks"]
-    network = PackedNetwork(describe(lived(candidate), candidate.image).graph())
+    network = PackedNetwork(describe(trained(candidate), candidate.image).graph())
     alone = [unit for unit in network.units if unit.kind == "binary_conv" and unit.real is None]
     assert len(alone) == 8, "the first convolution of each block"
     assert all(unit.norm is not None and unit.signs is not None for unit in alone)
 
 
-def test_a_part_that_is_not_ours_is_refused(lived: Lived) -> None:
-    network = lived(C(depth=8, image=(3, 8, 8)))
+def test_a_layer_of_another_package_is_refused(trained: Trained) -> None:
+    network = trained(C(depth=8, image=(3, 8, 8)))
     network.head.append(nn.GELU())
     with pytest.raises(CandidateError, match=r"head\.\w+: a GELU cannot be exported"):
         describe(network, (3, 8, 8))

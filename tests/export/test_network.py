@@ -14,9 +14,7 @@ from ir2search.runs import Run
 from ir2search.runtime import read_about, this_machine
 
 
-def test_each_format_is_read_back_and_does_what_the_trial_does(
-    finished_run: Path, tmp_path: Path
-) -> None:
+def test_each_format_gives_the_logits_of_the_trial(finished_run: Path, tmp_path: Path) -> None:
     number = Run.open(finished_run).pick("best")
     candidate = Run.open(finished_run).candidate(number)
     weights = finished_run / "trials" / str(number) / "best.safetensors"
@@ -43,7 +41,9 @@ def test_each_format_is_read_back_and_does_what_the_trial_does(
     )
 
 
-def test_a_packed_file_is_as_large_as_its_cost_said(finished_run: Path, tmp_path: Path) -> None:
+def test_a_packed_file_has_the_size_that_its_cost_predicts(
+    finished_run: Path, tmp_path: Path
+) -> None:
     done = ir.export_trial(finished_run, "knee", file=tmp_path / "a.packed")
     price = ir.cost(Run.open(finished_run).candidate(Run.open(finished_run).pick("knee")))
     header = 8 + int.from_bytes(done.file.read_bytes()[:8], "little")
@@ -51,7 +51,9 @@ def test_a_packed_file_is_as_large_as_its_cost_said(finished_run: Path, tmp_path
     assert 0 <= done.bytes - header - price.packed_bytes <= bits
 
 
-def test_the_card_says_what_is_known(finished_run: Path, tmp_path: Path) -> None:
+def test_the_card_of_a_timed_export_has_all_that_is_known(
+    finished_run: Path, tmp_path: Path
+) -> None:
     done = ir.export_trial(
         finished_run,
         "best",
@@ -74,7 +76,7 @@ def test_the_card_says_what_is_known(finished_run: Path, tmp_path: Path) -> None
     assert f"threads: 1; images a call: 1; processor: {this_machine().cpu}." in card
 
 
-def test_what_predicts_otherwise_is_not_written(
+def test_a_file_that_predicts_differently_is_not_written(
     finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

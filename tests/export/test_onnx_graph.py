@@ -33,7 +33,7 @@ NETWORKS = {
 
 
 def _trained(candidate: ir.Candidate) -> nn.Module:
-    """A network whose every parameter and statistic counts."""
+    """A network of which every parameter and statistic changes the logits."""
     torch.manual_seed(5)
     network = ir.build(candidate).eval()
     with torch.no_grad():
@@ -46,7 +46,7 @@ def _trained(candidate: ir.Candidate) -> nn.Module:
 
 
 def _logits(network: nn.Module, images: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Those of torch and those of onnxruntime, (N, classes) each."""
+    """Logits of torch and of onnxruntime, (N, classes) each."""
     image = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
     session = onnxruntime.InferenceSession(onnx_model(network, image).SerializeToString())
     (ours,) = session.run(["logits"], {"images": images.numpy()})
@@ -73,6 +73,6 @@ def test_a_sign_of_zero_is_plus_one() -> None:
         assert conv(torch.zeros(1, 1, 1, 1)).item() == 1
 
 
-def test_a_layer_that_has_no_form_is_named() -> None:
+def test_a_layer_that_cannot_be_exported_is_named() -> None:
     with pytest.raises(InputError, match="a GELU cannot be exported"):
         onnx_model(nn.Sequential(nn.GELU()), (3, 4, 4))

@@ -8,7 +8,7 @@ from ir2search.latency import time_in_turns
 
 
 class _World:
-    """Time that passes only while something is done."""
+    """A clock that advances only while a call runs."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -31,8 +31,8 @@ def test_median_and_quartiles_are_those_of_the_calls() -> None:
     assert found.high == pytest.approx(0.0525, abs=3e-3)
 
 
-def test_a_machine_that_slows_down_slows_all_ways() -> None:
-    """One way takes twice as long as the other, whenever; both ten times as long from some time."""
+def test_a_machine_that_slows_down_slows_all_calls_alike() -> None:
+    """One call takes twice as long as the other. From some time on, both take ten times as long."""
     world = _World()
     slow = [1.0]
 
@@ -48,7 +48,7 @@ def test_a_machine_that_slows_down_slows_all_ways() -> None:
     assert found["b"].median / found["a"].median == pytest.approx(2)
 
 
-def test_ways_take_turns_and_the_first_call_of_a_turn_is_not_counted() -> None:
+def test_calls_take_turns_and_the_first_call_of_a_turn_is_not_counted() -> None:
     world = _World()
     last = [""]
 

@@ -36,7 +36,7 @@ def test_a_wider_network_takes_longer() -> None:
     assert medians[1] > 3 * medians[0]
 
 
-def test_what_is_within_the_noise_of_the_fastest_is_as_fast() -> None:
+def test_a_time_within_the_noise_of_the_fastest_counts_as_fastest() -> None:
     timings = {"a": Timing(1, 0.9, 1.1, 9), "b": Timing(1.1, 1.05, 1.3, 9), "c": Timing(2, 2, 2, 9)}
     rows = tuple(WayTime(way, 1, 1, timing) for way, timing in timings.items())
     assert Latency("any", rows).fastest(1, 1) == ["a", "b"]
@@ -54,7 +54,9 @@ def test_what_is_within_the_noise_of_the_fastest_is_as_fast() -> None:
         ({"ways": []}, "at least one of runtime, onnxruntime, int8, torch"),
     ],
 )
-def test_wrong_numbers_are_one_sentence(asked: dict[str, list[int]], complaint: str) -> None:
+def test_wrong_arguments_are_named_in_one_sentence(
+    asked: dict[str, list[int]], complaint: str
+) -> None:
     with pytest.raises(InputError, match=re.escape(complaint)):
         ir.latency(TINY, **asked)
 

@@ -19,20 +19,20 @@ def timing(median: float, noise: float) -> Timing:
 
 
 def step(noise: float) -> float:
-    """Of the grid, as a logarithm: 2%, doubled until it is no less than the noise."""
+    """The step of the grid, as a logarithm: 2%, doubled until it is at least the noise."""
     return math.log1p(FINEST) * 2 ** max(
         0, math.ceil(math.log2(max(math.log1p(noise), 1e-12) / math.log1p(FINEST)) + 1e-9)
     )
 
 
 @given(medians, noises)
-def test_it_is_within_half_a_step_of_the_median(median: float, noise: float) -> None:
+def test_a_value_is_within_half_a_step_of_the_median(median: float, noise: float) -> None:
     distance = abs(math.log(on_grid(timing(median, noise)) / median))
     assert distance <= step(noise) / 2 + 1e-9
 
 
 @given(medians, st.floats(0.5, 2.0), noises)
-def test_of_one_noise_it_keeps_the_order_and_what_is_a_step_apart(
+def test_equal_noise_keeps_the_order_and_medians_that_are_a_step_apart(
     median: float, factor: float, noise: float
 ) -> None:
     one, other = sorted([median, median * factor])
@@ -43,10 +43,10 @@ def test_of_one_noise_it_keeps_the_order_and_what_is_a_step_apart(
 
 
 @given(medians, st.floats(0.8, 1.25), noises, noises)
-def test_what_cannot_be_told_apart_is_equal_or_on_neighbouring_points(
+def test_times_that_do_not_differ_are_equal_or_on_neighbouring_points(
     median: float, factor: float, noise: float, other_noise: float
 ) -> None:
-    """Of the coarser of both grids: rounding moves each by half a step of its own at most."""
+    """On the coarser grid of both: rounding moves each by at most half of its own step."""
     one, other = timing(median, noise), timing(median * factor, other_noise)
     if one.differs(other):
         return
@@ -59,15 +59,14 @@ def test_what_cannot_be_told_apart_is_equal_or_on_neighbouring_points(
 
 
 @given(st.lists(medians, min_size=3, max_size=12), noises)
-def test_being_equal_is_transitive(values: list[float], noise: float) -> None:
-    """What overlaps is no such relation; what is rounded falls into classes without gaps."""
+def test_rounding_keeps_the_order(values: list[float], noise: float) -> None:
     found = [on_grid(timing(value, noise)) for value in sorted(values)]
     for before, after in pairwise(found):
         assert before <= after
 
 
 @given(medians, noises)
-def test_a_noisy_value_is_on_every_finer_grid(median: float, noise: float) -> None:
+def test_a_point_of_a_coarse_grid_is_on_every_finer_grid(median: float, noise: float) -> None:
     value = on_grid(timing(median, noise))
     places = math.log(value) / math.log1p(FINEST)
     assert abs(places - round(places)) < 1e-6

@@ -76,7 +76,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 class Nodes:
-    """A network that grows, and what torch makes of the images at each value."""
+    """A network that is built node by node, with the value that torch computes for each."""
 
     def __init__(self, case: Case) -> None:
         self.case, self.nodes, self.images = case, list[Node](), case.images()
@@ -90,7 +90,7 @@ class Nodes:
         numbers: Mapping[str, Any] | None = None,
         **tensors: Tensor | np.ndarray,
     ) -> int:
-        """A node's value."""
+        """Append a node; returns the number of its value."""
         own = {role: np.asarray(tensor) for role, tensor in tensors.items()}
         shape = (*made.shape[2:], made.shape[1])
         self.nodes.append(Node(op, inputs, numbers or {}, own, shape, op))
@@ -98,7 +98,7 @@ class Nodes:
         return len(self.nodes)
 
     def binary(self, value: int, weights: Tensor, *window: int) -> int:
-        """A convolution of a value's signs with weights of ±1."""
+        """Append a convolution of the signs of a value with weights of ±1."""
         x = signs(self.made[value])
         sign = self.add("sign", (value,), x)
         numbers = dict(zip(("size", "stride", "padding"), window, strict=True))
@@ -107,7 +107,7 @@ class Nodes:
         return self.add("binary_conv", (sign,), made, numbers, weight=bits(weights))
 
     def real(self, value: int, weights: Tensor, groups: int = 1) -> int:
-        """A convolution of numbers."""
+        """Append a convolution of numbers."""
         x, numbers = self.made[value].double(), self.case.window
         made = functional.conv2d(
             x, weights.double(), None, self.case.stride, self.case.padding, 1, groups
@@ -140,7 +140,7 @@ class Nodes:
         return flat.reshape(len(flat), *self.nodes[-1].shape).permute(0, 3, 1, 2)
 
     def check_signs_of(self, value: int) -> None:
-        """Count them by one more convolution, where rounding turns none."""
+        """Check the signs by one more convolution, at pixels where no value is close to 0."""
         x = self.made[value]
         self.binary(value, signs(torch.randn(3, x.shape[1], 1, 1)), 1, 1, 0)
         found, wanted = self.run(), self.made[-1]
@@ -159,7 +159,7 @@ def bits(weights: Tensor) -> np.ndarray:
 
 @settings(deadline=None)
 @given(cases())
-def test_a_binary_convolution_counts_exactly(case: Case) -> None:
+def test_a_binary_convolution_is_exact(case: Case) -> None:
     nodes = Nodes(case)
     nodes.binary(0, case.signs(), *case.window.values())
     assert torch.equal(nodes.run(), nodes.made[-1])
@@ -167,8 +167,8 @@ def test_a_binary_convolution_counts_exactly(case: Case) -> None:
 
 @settings(deadline=None)
 @given(cases(), st.sampled_from([None, *ROLES]), st.booleans())
-def test_all_that_follows_a_convolution(case: Case, activation: str | None, added: bool) -> None:
-    """Norm, shortcut, activation, and signs, which a second convolution takes."""
+def test_the_steps_after_a_convolution(case: Case, activation: str | None, added: bool) -> None:
+    """Norm, shortcut, activation, and signs, which a second convolution reads."""
     nodes, weights = Nodes(case), case.signs()
     shortcut = nodes.real(0, weights) if added else 0
     value = nodes.norm(nodes.binary(0, weights, *case.window.values()))
@@ -181,8 +181,10 @@ def test_all_that_follows_a_convolution(case: Case, activation: str | None, adde
 
 @settings(deadline=None)
 @given(cases(), st.sampled_from([None, *ROLES]), st.booleans())
-def test_signs_of_a_pooled_convolution(case: Case, activation: str | None, rising: bool) -> None:
-    """They are pooled as signs, unless an activation goes up and down."""
+def test_a_pooled_convolution_of_which_only_signs_are_read(
+    case: Case, activation: str | None, rising: bool
+) -> None:
+    """Signs are pooled in place of numbers, unless an activation is not monotone."""
     nodes = Nodes(case)
     value = nodes.binary(0, case.signs(), *case.window.values())
     pooled = functional.max_pool2d(nodes.made[value], 2, 2, ceil_mode=True)
@@ -224,7 +226,7 @@ def test_pooling_over_windows(case: Case) -> None:
 
 @settings(deadline=None)
 @given(cases(), st.tuples(st.integers(1, 11), st.integers(1, 11)))
-def test_pooling_to_a_size(case: Case, sides: tuple[int, int]) -> None:
+def test_adaptive_pooling(case: Case, sides: tuple[int, int]) -> None:
     nodes = Nodes(case)
     wanted = functional.adaptive_avg_pool2d(nodes.images, sides)
     nodes.add("adaptive_pool", (0,), wanted, {"height": sides[0], "width": sides[1]})
@@ -233,8 +235,8 @@ def test_pooling_to_a_size(case: Case, sides: tuple[int, int]) -> None:
 
 @settings(deadline=None)
 @given(cases(), st.integers(0, 5), st.integers(0, 5))
-def test_maps_side_by_side(case: Case, before: int, after: int) -> None:
-    """A subsampled map among zeros, beside itself, cut."""
+def test_subsampled_and_joined_maps(case: Case, before: int, after: int) -> None:
+    """A map is subsampled, padded with zero channels, joined with itself, and cut."""
     nodes, wide = Nodes(case), before + case.channels + after
     small = nodes.images[:, :, :: case.stride, :: case.stride]
     small = functional.pad(small, (0, 0, 0, 0, before, after))

@@ -17,7 +17,7 @@ MUTANTS = 10_000
 
 
 def tiny() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """A whole network of one binary convolution, 3 x 4 pixels, 2 classes."""
+    """A network with one binary convolution, for 3 x 4 pixels and 2 classes."""
     nodes: list[dict[str, Any]] = [
         {"op": "sign", "inputs": [0]},
         {
@@ -50,7 +50,7 @@ def file(tmp_path: Path) -> Path:
     return made
 
 
-def test_what_is_packed_comes_back(file: Path) -> None:
+def test_unpack_inverts_pack(file: Path) -> None:
     description, tensors = tiny()
     graph, arrays = pack(description, tensors)
     again, roles = unpack(json.loads(json.dumps(graph)), arrays)
@@ -66,7 +66,7 @@ def test_what_is_packed_comes_back(file: Path) -> None:
 
 
 def test_a_mutated_file_is_read_or_refused_in_one_sentence(file: Path) -> None:
-    """Bytes changed, cut, doubled or swapped; what still reads, runs without a fault."""
+    """Bytes are changed, removed or repeated; a file that can still be read also runs."""
     whole = np.frombuffer(file.read_bytes(), np.uint8)
     draw = np.random.default_rng(0)
     read, complaints = 0, set()
@@ -108,7 +108,7 @@ def deep() -> str:
 
 
 def with_node(number: int, place: int, value: Any) -> str:
-    """A node's operation, name, inputs, numbers or tensors replaced."""
+    """The graph as JSON, with one part of a node replaced."""
     graph, _ = pack(*tiny())
     graph["nodes"][number] += [[]] * (5 - len(graph["nodes"][number]))
     graph["nodes"][number][place] = value
@@ -139,14 +139,14 @@ def with_node(number: int, place: int, value: Any) -> str:
         (json.dumps({"image": [2**20, 2**20, 2**20], "nodes": []}), "belong to no node"),
     ],
 )
-def test_hostile_descriptions_are_refused(file: Path, graph: str, complaint: str) -> None:
+def test_an_invalid_description_is_refused(file: Path, graph: str, complaint: str) -> None:
     _, arrays = pack(*tiny())
     file.write_bytes(save(arrays, {"format": FORMAT, "version": VERSION, "graph": graph}))
     with pytest.raises(InputError, match=complaint):
         read_packed(file)
 
 
-def test_other_versions_dtypes_and_numbers_are_refused(file: Path) -> None:
+def test_another_version_dtype_or_number_of_values_is_refused(file: Path) -> None:
     graph, arrays = pack(*tiny())
     about = {"format": FORMAT, "version": VERSION, "graph": json.dumps(graph)}
     numbers, bits = arrays["numbers"], arrays["bits"]
