@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import ir2search as ir
+from ir2search.cli.show_runs import show_status
+
+
+def test_the_first_line_of_a_status_counts_the_trials(
+    finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = {"trained": 3, "failed": 1, "duplicate": 0, "waiting": 2}
+    status = replace(ir.status(finished_run), name="[birds]", asked=8, counts=counts)
+    show_status(status, as_json=False)
+    head, *table = capsys.readouterr().out.splitlines()
+    assert head.startswith("[birds] in ")
+    assert head.endswith(": 3 of 8 candidates trained, 1 failed, 2 waiting")
+    assert len(table) == 2 + len(status.front)
