@@ -6,7 +6,7 @@ import sys
 from ir2search.seeds import derive_seed
 
 
-def test_seeds_are_the_same_in_every_process_and_differ_by_every_part() -> None:
+def test_seeds_are_equal_in_all_processes_and_differ_with_each_part() -> None:
     code = "from ir2search.seeds import derive_seed; print(derive_seed(3, 'train', 'abc'))"
     command = [sys.executable, "-c", code]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout

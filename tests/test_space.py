@@ -47,7 +47,7 @@ def test_ids_are_the_same_on_every_machine() -> None:
 
 
 @given(candidates())
-def test_a_candidate_survives_json(candidate: Candidate) -> None:
+def test_a_candidate_can_be_saved_as_json(candidate: Candidate) -> None:
     again = candidate_from_dict(json.loads(json.dumps(candidate.as_dict())))
     assert again == candidate
     assert again.id == candidate.id
@@ -55,7 +55,7 @@ def test_a_candidate_survives_json(candidate: Candidate) -> None:
 
 
 @given(candidates())
-def test_a_candidate_is_the_default_with_its_differences(candidate: Candidate) -> None:
+def test_a_candidate_is_the_default_plus_its_differences(candidate: Candidate) -> None:
     assert candidate_from_dict(Candidate().as_dict() | candidate.differences()) == candidate
 
 
@@ -66,10 +66,10 @@ def test_ids_are_equal_when_candidates_are(one: Candidate, other: Candidate) -> 
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.filter_too_much])
 @given(candidates(), candidates())
-def test_candidates_that_differ_differ_as_networks_or_in_training(
+def test_different_candidates_are_different_networks_or_trainings(
     one: Candidate, other: Candidate
 ) -> None:
-    """What the canonical form tells apart is a difference that somebody could measure."""
+    """Candidates that are not equal differ in shapes, precisions or restriction."""
     assume(one != other)
     trained_alike = (one.threshold, one.normalization) == (other.threshold, other.normalization)
     if not trained_alike or one.image != other.image:
@@ -159,7 +159,7 @@ def test_a_wrong_field_of_a_file_is_named_with_the_file(
     assert str(caught.value).startswith("x.json: ")
 
 
-def test_the_twin_and_the_backbone_alone() -> None:
+def test_twin_and_backbone_of_a_candidate() -> None:
     candidate = Candidate(threshold=0.4)
     assert candidate.twin() == Candidate(threshold=0.4, weights="real", activations="real")
     assert candidate.backbone_only() == Candidate(fusion="none", threshold=0.0)
@@ -206,7 +206,7 @@ def test_a_grid_holds_every_combination_once() -> None:
         space(threshold=Range(0.0, 1.0)).grid()
 
 
-def test_points_are_all_of_a_small_space_and_a_sample_of_a_large_one() -> None:
+def test_points_are_a_small_space_or_a_sample_of_a_large_one() -> None:
     small = space(width=Choice((0.25, 0.5)), fusion_channels=Range(1, 5))
     drawn = list(small.points(random.Random(0), 10))
     assert sorted(map(str, drawn)) == sorted(map(str, small.grid()))
@@ -228,7 +228,7 @@ def test_a_space_takes_image_and_classes_from_the_data() -> None:
 @settings(deadline=None, max_examples=8)
 @given(st.data())
 def test_every_cost_is_least_at_a_corner(data: st.DataObject) -> None:
-    """Brute force over small spaces: the corners tell whether anything is within a budget."""
+    """Brute force over small spaces: a corner has the minimum of each cost."""
     domains: dict[str, st.SearchStrategy[Choice | Range]] = {
         "width": st.sampled_from([Choice((0.25, 0.125)), Range(0.125, 0.25, step=0.0625)]),
         "depth": st.just(Range(8, 14, step=6)),

@@ -22,13 +22,13 @@ def test_counts_have_three_digits_and_a_prefix(value: float | None, shown: str) 
 
 
 @given(st.floats(1, 9e14))
-def test_a_count_reads_back_to_half_a_percent(value: float) -> None:
+def test_a_count_is_accurate_to_half_a_percent(value: float) -> None:
     number, _, prefix = text.count(value).partition(" ")
     assert float(number) * PREFIXES[prefix] == pytest.approx(value, rel=0.0051)
     assert len(number.replace(".", "")) <= 3 or float(number) >= 1000
 
 
-def test_shares_sizes_and_names() -> None:
+def test_shares_sizes_and_names_are_formatted() -> None:
     assert text.percent(0.9786) == "97.9%"
     assert text.percent(None) == "-"
     assert text.size(60_800) == "60.8 kB"

@@ -153,13 +153,15 @@ def cost(candidate: Candidate) -> Cost:
 
 @contextmanager
 def _named_failures(backbone: str) -> Iterator[None]:
-    """Turn torch's RuntimeErrors into an error that says what happened."""
+    """Turn torch's errors into one that says what happened."""
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0]
         if is_out_of_memory(error):
             raise MemoryError(reason) from None
+        if isinstance(error, TypeError):
+            raise
         raise CountError(f"backbone {backbone!r}: its cost cannot be counted: {reason}") from error
 
 

@@ -9,10 +9,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 import ir2search as ir
-from ir2search.doctor import Finding, examine
 from ir2search.study import shipped_studies
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -68,30 +65,6 @@ def test_presets_say_what_they_cost(ir2search: Command) -> None:
         price = ir.cost(ir.preset(row["name"]))
         assert (row["ops"], row["memory_bytes"]) == (price.ops, price.memory_bytes)
         assert row["epochs"] == ir.recipes()[row["name"]].total_epochs
-
-
-def found(findings: list[Finding], subject: str) -> Finding:
-    return next(finding for finding in findings if finding.subject == subject)
-
-
-def test_doctor_says_what_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
-) -> None:
-    from ir2search.kernels import training as native
-
-    findings = examine(runs=tmp_path / "runs")
-    assert not (tmp_path / "runs").exists()
-    assert all(finding.state != "wrong" for finding in findings)
-    assert found(findings, "ray").state == "good"
-    monkeypatch.setattr(native, "_compile", lambda: (_ for _ in ()).throw(OSError("no c++")))
-    native.library.cache_clear()
-    try:
-        kernels = found(examine(runs=tmp_path), "CPU kernels")
-    finally:
-        native.library.cache_clear()
-    assert kernels.state == "slow"
-    assert "install a C++ compiler" in kernels.advice
-    assert not recwarn.list
 
 
 def test_doctor_looks_at_data(ir2search: Command, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ CLASSES = ("cat", "dog", "emu")
 
 
 class Pictures:
-    """Real pixels of the tests' own making, written in every layout that is read."""
+    """Random images, written in each layout that the package reads."""
 
     def __init__(self, train: int = 12, test: int = 6, side: int = 8) -> None:
         generator = np.random.default_rng(0)
@@ -41,7 +41,7 @@ class Pictures:
         names: bool = True,
         plain: bool = False,
     ) -> Path:
-        """As the hub has it: an image struct and a label, class names in the metadata."""
+        """The hub's layout: an image struct and a label, class names in the metadata."""
         folder.mkdir(parents=True, exist_ok=True)
         features = {"label": {"names": list(CLASSES), "_type": "ClassLabel"}}
         metadata = {"huggingface": json.dumps({"info": {"features": features}})} if names else {}
@@ -55,7 +55,7 @@ class Pictures:
         return folder
 
     def folders(self, folder: Path, test: str = "test") -> Path:
-        """One file an image, in a folder for its class."""
+        """One file for each image, in a folder for its class."""
         for split, images in self.images.items():
             for row, image in enumerate(images):
                 place = folder / (test if split == "test" else split)
@@ -72,5 +72,5 @@ def pictures() -> Pictures:
 
 @pytest.fixture
 def picture_set() -> type[Pictures]:
-    """To make pictures of another number or size."""
+    """The class, to make pictures of another number or size."""
     return Pictures

@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from sklearn.datasets import load_digits
 
 from ir2search.data import DataConfig, ImageData, load_data
-from ir2search.data.digits import read_digits
 from ir2search.errors import DataError
 
 Pictures = Any
@@ -24,28 +22,7 @@ def keys(images: torch.Tensor) -> list[bytes]:
     return [image.numpy().tobytes() for image in images]
 
 
-def test_digits_are_scikit_learns(tmp_path: Path) -> None:
-    raw = read_digits(None)
-    assert raw.class_names == tuple("0123456789")
-    everything = torch.cat([raw.train_images, raw.test_images])
-    original = load_digits().images
-    assert len(everything) == len(original) == 1797
-    expected = np.round(original * 255 / 16).astype(np.uint8)
-    assert sorted(keys(everything[:, 0])) == sorted(image.tobytes() for image in expected)
-    labels = torch.cat([raw.train_labels, raw.test_labels])
-    assert np.array_equal(np.bincount(labels), np.bincount(load_digits().target))
-
-
-def test_a_stratified_fifth_of_the_digits_is_the_test_set_of_every_study(tmp_path: Path) -> None:
-    one, other = load(tmp_path, seed=0, size=16), load(tmp_path, seed=1, size=16)
-    assert keys(one.read_test().images) == keys(other.read_test().images)
-    assert len(one.read_test()) == 360
-    assert one.image == (1, 16, 16)
-    counts = np.bincount(one.read_test().labels)
-    assert counts.max() - counts.min() <= 2
-
-
-def test_the_validation_split_is_stratified_seeded_and_apart(tmp_path: Path) -> None:
+def test_the_validation_split_is_stratified_seeded_and_disjoint(tmp_path: Path) -> None:
     data = load(tmp_path, validation=0.25)
     assert len(data.train) + len(data.validation) == 1437
     share = np.bincount(data.validation.labels) / (
@@ -80,7 +57,7 @@ def test_a_constant_channel_can_be_normalised(tmp_path: Path, pictures: Pictures
     assert data.normalise(data.train.images).isfinite().all()
 
 
-def test_equal_images_have_equal_fingerprints_wherever_they_lie(
+def test_equal_images_in_other_folders_have_equal_fingerprints(
     pictures: Pictures, tmp_path: Path
 ) -> None:
     def fingerprint(folder: Path, seed: int = 0, share: float = 0.3) -> str:
@@ -105,7 +82,7 @@ def test_a_file_that_changes_is_decoded_again(pictures: Pictures, tmp_path: Path
     assert torch.equal(after.train.images, 255 - before.train.images)
 
 
-def test_images_are_decoded_once_and_a_damaged_cache_is_made_anew(tmp_path: Path) -> None:
+def test_images_are_decoded_once_and_a_damaged_cache_is_replaced(tmp_path: Path) -> None:
     first = load(tmp_path, size=8)
     (file,) = (tmp_path / "cache").iterdir()
     written = file.stat().st_mtime_ns
@@ -133,9 +110,7 @@ def test_a_class_of_one_image_cannot_be_split(pictures: Pictures, tmp_path: Path
         load_data(DataConfig(source="folder"), folder, tmp_path / "cache", 0)
 
 
-def test_the_test_images_are_read_when_they_are_asked_for(
-    pictures: Pictures, tmp_path: Path
-) -> None:
+def test_the_test_images_are_read_on_request(pictures: Pictures, tmp_path: Path) -> None:
     folder = pictures.parquet(tmp_path / "images")
     data = load_data(DataConfig(source="folder", validation=0.3), folder, tmp_path / "cache", 0)
     (file,) = (tmp_path / "cache").iterdir()

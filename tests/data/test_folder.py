@@ -32,7 +32,7 @@ def check_pixels(tensors: dict[str, Any], pictures: Pictures) -> None:
         (".", {"plain": True}),
     ],
 )
-def test_parquet_as_the_hub_has_it(
+def test_parquet_files_of_the_hub_are_read(
     pictures: Pictures, tmp_path: Path, place: str, options: dict[str, Any]
 ) -> None:
     pictures.parquet(tmp_path / place, **options)
@@ -61,7 +61,7 @@ def test_an_image_folder_has_the_same_images_class_by_class(
         np.testing.assert_array_equal(labels, pictures.labels[split][order])
 
 
-def test_cifars_binary_batches(tmp_path: Path) -> None:
+def test_cifar10_binary_batches_are_read(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     records = generator.integers(0, 256, (7, 3073), dtype=np.uint8)
     records[:, 0] %= 10
@@ -78,7 +78,7 @@ def test_cifars_binary_batches(tmp_path: Path) -> None:
     assert read_folder(tmp_path, 16).test_images.shape == (2, 3, 16, 16)
 
 
-def test_images_are_resized_where_a_size_is_given(tmp_path: Path) -> None:
+def test_images_are_resized_to_the_given_size(tmp_path: Path) -> None:
     for split, side in (("train", 9), ("test", 5)):
         for label in ("a", "b"):
             (tmp_path / split / label).mkdir(parents=True)
@@ -87,7 +87,7 @@ def test_images_are_resized_where_a_size_is_given(tmp_path: Path) -> None:
     raw = read_folder(tmp_path, 6)
     for split in ("train", "test"):
         assert raw.tensors()[f"{split}_images"].shape == (2, 3, 6, 6)
-        assert (raw.tensors()[f"{split}_images"] == 120).all(), "grey becomes the same colour"
+        assert (raw.tensors()[f"{split}_images"] == 120).all(), "grey is the same in colour"
 
 
 def test_real_cifar10_decodes_to_what_pillow_sees(cifar10_folder: Path, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_labels_without_names_are_checked_too(
         read_folder(tmp_path, None)
 
 
-def test_no_folder_no_images_or_pickles_say_what_to_do(tmp_path: Path) -> None:
+def test_a_missing_empty_or_pickled_folder_is_refused_with_advice(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere: no such folder; the data folder"):
         read_folder(tmp_path / "nowhere", None)
     with pytest.raises(DataError, match="the folder is empty; the data folder"):
@@ -190,7 +190,7 @@ def test_no_folder_no_images_or_pickles_say_what_to_do(tmp_path: Path) -> None:
         read_folder(tmp_path, None)
 
 
-def test_a_batch_cut_short_is_named(tmp_path: Path) -> None:
+def test_a_truncated_batch_is_named(tmp_path: Path) -> None:
     for name, size in (("data_batch_1.bin", 3073 * 2 - 1), ("test_batch.bin", 3073)):
         np.zeros(size, np.uint8).tofile(tmp_path / name)
     with pytest.raises(DataError, match=r"data_batch_1\.bin: 6145 bytes are not a multiple"):

@@ -12,7 +12,7 @@ from ir2search.data import Augmentation, Split
 
 
 def split(count: int, side: int = 4) -> Split:
-    """Every image has a value of its own, which is its label too."""
+    """Each image is filled with one value, which is also its label."""
     labels = torch.arange(count)
     images = labels.view(-1, 1, 1, 1).expand(count, 1, side, side).to(torch.uint8)
     return Split(images.contiguous(), labels)
@@ -55,7 +55,7 @@ def test_every_offset_and_both_sides_occur_equally_often() -> None:
     assert max(counts.values()) < 500 * 1.3
 
 
-def test_an_epoch_is_a_new_order_of_all_but_the_rest() -> None:
+def test_each_epoch_has_a_new_order_of_full_batches() -> None:
     data, generator = split(23), torch.Generator().manual_seed(0)
     epochs = [
         [labels for _, labels in data.batches(5, Augmentation(0, False), generator)]
@@ -75,7 +75,7 @@ def test_images_keep_their_labels() -> None:
         assert torch.equal(images.amax(dim=(1, 2, 3)).long(), labels)
 
 
-def test_the_seed_decides_everything() -> None:
+def test_equal_seeds_give_equal_epochs() -> None:
     def epoch(seed: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(seed)
         found = split(40).batches(8, Augmentation(2, True), generator)

@@ -44,16 +44,16 @@ def streamed(folder: Path, cache: Path, size: int = 8, **options: Any) -> ImageD
 def big_pictures(
     request: pytest.FixtureRequest, picture_set: type[Pictures], tmp_path: Path
 ) -> Path:
-    """Ninety pictures of 16 x 16: more than a worker takes at a time."""
+    """Ninety pictures of 16 x 16: more than one job of a worker."""
     made = picture_set(train=90, test=40, side=16)
     place = tmp_path / "pictures"
     return made.folders(place, "val") if request.param == "folder" else made.parquet(place)
 
 
-def test_streamed_images_are_the_resident_ones_at_full_view(
+def test_streamed_images_equal_those_in_memory(
     pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the whole image as its centre, a streamed split is what a decoded one is."""
+    """If the central crop is the whole image, both splits have the same pixels."""
     monkeypatch.setattr(stream, "CENTRE", 1.0)
     folder = pictures.parquet(tmp_path / "data")
     config = DataConfig(source="folder", size=8, validation=0.25)
@@ -99,7 +99,7 @@ def test_batches_do_not_depend_on_the_number_of_workers(
 
 
 def test_images_keep_their_labels_through_any_crop(tmp_path: Path) -> None:
-    """Images of one colour, whose label it is: any crop of one is that colour."""
+    """Each image has one colour, which depends on its label, so any crop has that colour."""
     for split, count in (("train", 80), ("test", 8)):
         for index in range(count):
             shade = index % 4
@@ -133,7 +133,7 @@ def test_a_random_resized_crop_lies_in_the_image_and_has_its_area_and_sides(
 
 @pytest.mark.parametrize("shape", [(500, 375), (375, 500), (64, 64), (40, 30)])
 def test_a_crop_shows_its_part_of_the_picture(shape: tuple[int, int]) -> None:
-    """The ends of the colours' slopes say which part is seen, whatever a JPEG is reduced by."""
+    """The colours of a picture increase linearly, so a crop's colours give its position."""
     size = 16
     for numbers in (None, np.array([0.5, 0.5, 0.25, 0.75]), np.array([0.0, 0.2, 1.0, 0.0])):
         found = decode_crop(jpeg(*shape), size, numbers, 0.3).astype(float)
@@ -145,13 +145,13 @@ def test_a_crop_shows_its_part_of_the_picture(shape: tuple[int, int]) -> None:
         middles = (np.arange(size) + 0.5) / size
         red = 255 * (left + middles * across - 0.5) / (shape[0] - 1)
         green = 255 * (top + middles * down - 0.5) / (shape[1] - 1)
-        inside = slice(1, -1)  # at the border a filter has but one side
+        inside = slice(1, -1)  # at the border, the filter is one-sided
         np.testing.assert_allclose(found[..., 0].mean(0)[inside], red[inside], atol=3)
         np.testing.assert_allclose(found[..., 1].mean(1)[inside], green[inside], atol=3)
 
 
-def test_resident_images_are_cropped_alike(tmp_path: Path) -> None:
-    """The tensor code and the decoder give the same crop of the same image."""
+def test_both_implementations_of_a_crop_agree(tmp_path: Path) -> None:
+    """The crop of a tensor and the crop of a decoded file are equal up to interpolation."""
     picture = np.asarray(Image.open(io.BytesIO(jpeg(64, 64))))
     images = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].repeat(6, 1, 1, 1)
     found = Augmentation(0, False, 0.25)(images, torch.Generator().manual_seed(0))
@@ -175,12 +175,6 @@ def test_a_damaged_image_is_named_from_a_worker(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("options", [{"source": "digits", "size": 8}, {"source": "folder"}])
-def test_streaming_needs_a_folder_and_a_size(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="`stream` needs"):
-        DataConfig(stream=True, **options)
-
-
 def test_binary_batches_are_not_streamed(tmp_path: Path) -> None:
     records = np.zeros((8, 3073), dtype=np.uint8)
     for name in ("data_batch_1.bin", "test_batch.bin"):
@@ -189,7 +183,7 @@ def test_binary_batches_are_not_streamed(tmp_path: Path) -> None:
         streamed(tmp_path, tmp_path / "cache")
 
 
-def test_what_does_not_fit_in_memory_says_so(
+def test_data_larger_than_the_memory_is_refused(
     pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = pictures.folders(tmp_path / "data")
@@ -198,9 +192,7 @@ def test_what_does_not_fit_in_memory_says_so(
         load_data(DataConfig(source="folder"), folder, tmp_path / "cache", 0)
 
 
-def test_the_index_is_written_once_and_travels_to_any_kind_of_worker(
-    pictures: Pictures, tmp_path: Path
-) -> None:
+def test_the_index_is_written_once_and_can_be_pickled(pictures: Pictures, tmp_path: Path) -> None:
     folder, cache = pictures.parquet(tmp_path / "data"), tmp_path / "cache"
     split = streamed(folder, cache).train
     times = {file: file.stat().st_mtime_ns for file in cache.iterdir()}
@@ -212,7 +204,7 @@ def test_the_index_is_written_once_and_travels_to_any_kind_of_worker(
 
 
 def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
-    """1,500 images of 224 x 224 are 226 MB decoded; reading them all takes a fraction of it."""
+    """1,500 images of 224 x 224 are 226 MB when decoded; reading all of them needs less."""
     encoded = jpeg(320, 240, quality=50)
     for split, count in (("train", 1500), ("test", 2)):
         for label in range(2):
@@ -243,7 +235,7 @@ print(count, (peak() - before) / 1024)
 
 
 @pytest.mark.usefixtures("no_figures")
-def test_a_study_on_streamed_images_is_the_same_each_time(
+def test_a_study_on_streamed_images_is_reproducible(
     picture_set: type[Pictures], quick: dict[str, Any], tmp_path: Path
 ) -> None:
     folder = picture_set(train=90, test=40, side=16).folders(tmp_path / "data", "val")

@@ -19,7 +19,7 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def written(tmp_path: Path) -> Callable[..., Path]:
-    """Write the page's module and study, with changes."""
+    """Write the module and the study of the page, with changes."""
 
     def write(*, module: str = "", study: tuple[str, str] = ("", "")) -> Path:
         (tmp_path / "mine.py").write_text(MODULE + module)
@@ -30,7 +30,7 @@ def written(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def test_all_of_them_work_from_search_to_analysis(
+def test_all_extensions_work_from_search_to_analysis(
     ir2search: Command, written: Callable[..., Path], tmp_path: Path
 ) -> None:
     done = ir2search("run", written(), "--device", "cpu", "--workers", "2")
@@ -72,7 +72,7 @@ def _check_that_a_changed_copy_is_not_run(ir2search: Command, folder: Path) -> N
     assert not (folder / "ran").exists()
 
 
-def test_a_module_that_has_changed_is_said_and_nothing_is_trained(
+def test_a_changed_module_is_refused(
     ir2search: Command, written: Callable[..., Path], tmp_path: Path
 ) -> None:
     assert ir2search("run", written(), "--trials", "1").returncode == 0
@@ -177,7 +177,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_one_sentence(
+def test_each_mistake_is_one_sentence(
     ir2search: Command, written: Callable[..., Path], tmp_path: Path, name: str
 ) -> None:
     study, module, expected = WRONG[name]

@@ -1,4 +1,4 @@
-"""What registered code may do to a study in this very process, and what it may not."""
+"""Registered code and studies in one process."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def build(spec):
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    """Leave the registries as they were."""
+    """Restore the registries after each test."""
     registries: list[Any] = [
         *(MEASURES, BUILDERS, FAMILIES, OBJECTIVES, SOURCES),
         *(SAMPLERS, FACTORIES),
@@ -62,7 +62,7 @@ def forgotten() -> Iterator[None]:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str, str], Path]:
-    """Write a study with a module of its own."""
+    """Write a study with a module."""
 
     def write(folder: str, module: str) -> Path:
         (tmp_path / folder).mkdir()
@@ -74,8 +74,8 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
     return write
 
 
-def test_two_versions_of_a_module_in_one_process(write: Callable[[str, str], Path]) -> None:
-    """As where two runs are compared: each study has the networks of its own module."""
+def test_one_process_can_load_two_versions_of_a_module(write: Callable[[str, str], Path]) -> None:
+    """When two runs are compared, each study has the networks of its own module."""
     plain = write("old", NARROW.format(change="pass"))
     more = "network.head.extra = __import__('torch').nn.Parameter(__import__('torch').ones(7))"
     wider = write("new", NARROW.format(change=more))
@@ -100,7 +100,7 @@ def test_an_operation_that_cannot_be_counted_is_named_before_anything_is_trained
         check_budget(Problem(asked, asked.space, LatencyTimer(asked, tmp_path)))
 
 
-def test_registering_leaves_ids_of_candidates_as_they_are(
+def test_registering_does_not_change_the_ids_of_candidates(
     write: Callable[[str, str], Path],
 ) -> None:
     before = ir.Candidate().id
@@ -109,7 +109,7 @@ def test_registering_leaves_ids_of_candidates_as_they_are(
     assert next(study.space.corners()).id != before
 
 
-def test_lists_of_studies_run_no_module(
+def test_listing_studies_runs_no_module(
     write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write("listed", "raise SystemError('run')")
@@ -119,9 +119,7 @@ def test_lists_of_studies_run_no_module(
         load_study(file)
 
 
-def test_a_network_that_fails_in_training_fails_its_trial_alone(
-    finished_run: Path, tmp_path: Path
-) -> None:
+def test_a_network_that_fails_fails_only_its_own_trial(finished_run: Path, tmp_path: Path) -> None:
     data = ir.run_data(finished_run)
 
     @ir.register_backbone("fails", FAMILIES["cifar-resnet"])
@@ -140,7 +138,7 @@ def study(**changes: Any) -> Study:
     return parse_study(values | changes, "own.toml")
 
 
-def test_a_cost_that_is_least_in_the_middle_may_have_a_budget(tmp_path: Path) -> None:
+def test_a_cost_with_its_minimum_inside_the_space_can_have_a_budget(tmp_path: Path) -> None:
     @ir.register_objective("odd")
     def odd(candidate: ir.Candidate) -> int:
         return abs(candidate.depth - 14)
@@ -167,7 +165,7 @@ def test_any_real_number_is_a_cost(value: Any) -> None:
         (lambda maps: 1 / 0, "measure 'odd' fails: ZeroDivisionError: division by zero"),
     ],
 )
-def test_a_measure_that_gives_no_value_for_each_image(function: Any, message: str) -> None:
+def test_a_measure_must_return_one_value_for_each_image(function: Any, message: str) -> None:
     ir.register_measure("odd", unit="share")(function)
     with pytest.raises(StudyError, match=message):
         list(measured(torch.zeros(4, 2, 3, 3)))
@@ -183,10 +181,10 @@ def test_a_class_of_one_image_is_named() -> None:
         ir.load_data(ir.DataConfig(source="one of each"), None, Path("unused"), 0)
 
 
-def test_a_machine_of_a_cluster_needs_no_file_of_the_studys(
+def test_a_node_of_a_cluster_needs_no_file_of_the_study(
     write: Callable[[str, str], Path], finished_run: Path, tmp_path: Path
 ) -> None:
-    """What is sent to a node brings the modules along, and comes to a process that has none."""
+    """A job that is sent to a node contains the modules."""
     cloudpickle = pytest.importorskip("ray.cloudpickle")
     data = ir.run_data(finished_run)
     file = write("own", NARROW.format(change="pass"))

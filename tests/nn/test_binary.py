@@ -20,7 +20,7 @@ floats = st.floats(-1e6, 1e6, allow_subnormal=True)
 
 @pytest.mark.parametrize("estimator", SIGNS)
 @given(st.lists(floats, min_size=1, max_size=20))
-def test_signs_have_two_levels_and_zero_is_positive(estimator: Sign, values: list[float]) -> None:
+def test_signs_have_two_values_and_zero_is_positive(estimator: Sign, values: list[float]) -> None:
     x = torch.tensor(values, dtype=torch.float64)
     expected = [1.0 if value >= 0 else -1.0 for value in values]
     assert estimator(x).tolist() == expected
@@ -56,7 +56,7 @@ def test_both_zeros_map_to_plus_one_in_the_inputs_dtype(
         (straight_through_sign, {-1.01: 0, -1.0: 1, -0.5: 1, 0.0: 1, 0.5: 1, 1.0: 1, 1.01: 0}),
     ],
 )
-def test_surrogate_gradients_by_value(estimator: Sign, slopes: dict[float, float]) -> None:
+def test_surrogate_gradients_have_known_values(estimator: Sign, slopes: dict[float, float]) -> None:
     x = torch.tensor(list(slopes), dtype=torch.float64, requires_grad=True)
     upstream = torch.arange(1, len(slopes) + 1, dtype=torch.float64)
     (estimator(x) * upstream).sum().backward()
@@ -65,7 +65,7 @@ def test_surrogate_gradients_by_value(estimator: Sign, slopes: dict[float, float
 
 
 @given(st.floats(-2, 2))
-def test_the_polynomial_gradient_is_the_papers_piecewise_one(value: float) -> None:
+def test_the_polynomial_gradient_has_the_pieces_of_the_paper(value: float) -> None:
     x = torch.tensor(value, dtype=torch.float64, requires_grad=True)
     polynomial_sign(x).backward()
     if -1 <= value < 0:
@@ -79,7 +79,7 @@ def test_the_polynomial_gradient_is_the_papers_piecewise_one(value: float) -> No
 
 
 def convolution(x: np.ndarray, w: np.ndarray, stride: int, padding: int) -> np.ndarray:
-    """Convolution by its definition, one product at a time, zeros outside of the image."""
+    """Convolution by its definition, with zeros outside the image."""
     n, _, height, width = x.shape
     outputs, _, k, _ = w.shape
     rows, columns = ((side + 2 * padding - k) // stride + 1 for side in (height, width))
@@ -97,7 +97,7 @@ def convolution(x: np.ndarray, w: np.ndarray, stride: int, padding: int) -> np.n
 @pytest.mark.parametrize("padding", [0, 1])
 @pytest.mark.parametrize("weights", ["binary", "real"])
 @pytest.mark.parametrize("activations", ["binary", "real"])
-def test_the_convolution_is_that_of_the_signs(
+def test_the_convolution_uses_the_signs(
     stride: int, padding: int, weights: Any, activations: Any
 ) -> None:
     torch.manual_seed(0)
@@ -128,5 +128,5 @@ def test_gradients_reach_the_latent_weights_and_the_input() -> None:
     assert layer.weight.grad is not None
     assert x.grad is not None
     assert (layer.weight.grad != 0).any()
-    assert (x.grad[x.detach().abs() >= 1] == 0).all(), "no gradient where the surrogate has none"
+    assert (x.grad[x.detach().abs() >= 1] == 0).all(), "the surrogate gradient is 0 there"
     assert (x.grad[x.detach().abs() < 1] != 0).any()

@@ -1,4 +1,4 @@
-"""The fast step against plain operations in double precision, which share no code with it."""
+"""The fused operations against plain ones in double precision, which share no code with them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Plain = Callable[[Tensor], Tensor]
 
 
 def plain_sign(x: Tensor, estimator: Estimator, sharpness: float) -> Tensor:
-    """Masks and multiplications, as papers' code has it."""
+    """A sign from masks and multiplications, as in papers' code."""
     if estimator == "straight-through":
         soft = x.clamp(-1, 1)
     elif estimator == "tanh":
@@ -45,7 +45,7 @@ def plain_sign(x: Tensor, estimator: Estimator, sharpness: float) -> Tensor:
 
 
 def relative(ours: Tensor | None, plain: Tensor | None) -> float:
-    """Greatest difference over the greatest value of the plain one."""
+    """Largest difference divided by the largest plain value."""
     assert ours is not None
     assert plain is not None
     error = (ours.detach().double() - plain.detach()).abs().max()
@@ -64,7 +64,7 @@ shapes = st.tuples(
 
 @given(shapes, st.sampled_from(["polynomial", "straight-through", "tanh"]), st.integers(0, 99))
 @settings(deadline=None, max_examples=150)
-def test_convolution_and_gradients_are_the_plain_ones(
+def test_convolution_and_gradients_equal_the_plain_ones(
     sizes: tuple[int, int, int, int, int, tuple[int, int, int]], estimator: Estimator, seed: int
 ) -> None:
     images, inputs, height, width, outputs, (size, stride, padding) = sizes
@@ -94,8 +94,8 @@ def spec(**values: Any) -> NetworkSpec:
     )
 
 
-# No network of many layers: there, one sign of a value near 0 that float rounds otherwise changes
-# all that follows.
+# Single blocks only: in a deep network, one sign of a value near 0 that rounds differently would
+# change everything after it.
 @pytest.mark.parametrize(
     "block",
     [
@@ -114,7 +114,7 @@ def spec(**values: Any) -> NetworkSpec:
     ids=lambda block: type(block).__name__,
 )
 @pytest.mark.parametrize("side", [1, 4, 7])
-def test_a_blocks_step_is_the_plain_ones(block: nn.Module, side: int) -> None:
+def test_a_training_step_of_a_block_equals_the_plain_one(block: nn.Module, side: int) -> None:
     if isinstance(block, ConvBlock) and side == 1:
         pytest.skip("nothing to pool")
     torch.manual_seed(3)
@@ -134,7 +134,7 @@ def test_a_blocks_step_is_the_plain_ones(block: nn.Module, side: int) -> None:
     for mine, theirs in zip(*batches, strict=True):
         assert relative(mine.grad, theirs.grad) < 1e-4
     for (name, one), other in zip(ours.named_parameters(), plain.parameters(), strict=True):
-        # of a single position most of a gradient cancels out
+        # with a single position most of the gradient cancels
         tolerance = 1e-4 if side > 1 else 1e-3
         assert relative(one.grad, other.grad) < tolerance or near_zero(other.grad), name
     for (name, one), other in zip(ours.named_buffers(), plain.buffers(), strict=True):
@@ -142,14 +142,14 @@ def test_a_blocks_step_is_the_plain_ones(block: nn.Module, side: int) -> None:
 
 
 def near_zero(gradient: Tensor | None) -> bool:
-    """As where a mean of 0 is all that the values have in common, ahead of a BatchNorm."""
+    """Whether a gradient is zero up to rounding, as before a BatchNorm."""
     assert gradient is not None
     return float(gradient.abs().max()) < 1e-9
 
 
 @pytest.mark.parametrize("activation", [nn.Hardtanh(), nn.PReLU(5), None])
 @pytest.mark.parametrize("has_shortcut", [True, False])
-def test_norm_sum_and_activation_are_torchs(
+def test_norm_sum_and_activation_equal_torchs(
     activation: nn.Module | None, has_shortcut: bool
 ) -> None:
     torch.manual_seed(0)
@@ -157,7 +157,7 @@ def test_norm_sum_and_activation_are_torchs(
     nn.init.normal_(norm.weight)
     plain_norm = copy.deepcopy(norm).double()
     plain_activation = copy.deepcopy(activation).double() if activation else nn.Identity()
-    y = 3 * torch.randn(4, 5, 7, 6) + 1000, torch.randn(4, 5, 7, 6)  # a mean that eats digits
+    y = 3 * torch.randn(4, 5, 7, 6) + 1000, torch.randn(4, 5, 7, 6)  # a large mean costs precision
     ours = [tensor.clone().requires_grad_() for tensor in y]
     plain = [tensor.double().requires_grad_() for tensor in y]
     result = normed(ours[0], norm, activation, ours[1] if has_shortcut else None)
@@ -199,7 +199,7 @@ def test_the_gradient_does_not_depend_on_the_number_of_threads() -> None:
     assert torch.equal(found[0], found[2])
 
 
-def test_what_is_not_finite_stays_so() -> None:
+def test_values_that_are_not_finite_stay_so() -> None:
     x = torch.randn(2, 4, 6, 6)
     x[0, 0, 0, 0] = float("nan")
     norm = nn.BatchNorm2d(4)
@@ -207,7 +207,7 @@ def test_what_is_not_finite_stays_so() -> None:
     assert torch.isfinite(normed(x.nan_to_num(), norm, nn.Hardtanh())).all()
 
 
-def test_maps_that_are_not_dense_and_wide_sums_are_taken_too() -> None:
+def test_channels_last_maps_and_wide_sums_are_supported() -> None:
     conv = BinaryConv2d(8, 8).train()
     x = torch.randn(2, 8, 6, 6).contiguous(memory_format=torch.channels_last)
     assert torch.equal(conv(x), conv(x.contiguous()))
@@ -218,7 +218,7 @@ def test_maps_that_are_not_dense_and_wide_sums_are_taken_too() -> None:
     assert wide(ones)[0, 0, 1, 1] == 9 * wide.in_channels
 
 
-def test_kernels_are_for_a_cpu_where_gradients_are_allowed() -> None:
+def test_the_kernels_run_on_a_cpu_with_gradients_enabled() -> None:
     assert is_fusable(torch.zeros(1))
     assert not is_fusable(torch.zeros(1, dtype=torch.float64))
     assert not is_fusable(torch.zeros(1, device="meta"))
@@ -226,8 +226,8 @@ def test_kernels_are_for_a_cpu_where_gradients_are_allowed() -> None:
         assert not is_fusable(torch.zeros(1))
 
 
-def test_evaluation_runs_the_modules_themselves() -> None:
-    """Hooks on a layer, which attributions need, are called."""
+def test_evaluation_calls_the_hooks_of_all_modules() -> None:
+    """Attributions need the hooks."""
     network = build(Candidate(depth=8, width=0.25)).eval()
     called: list[str] = []
     for name, module in network.named_modules():
@@ -241,14 +241,14 @@ def test_evaluation_runs_the_modules_themselves() -> None:
     }
 
 
-def test_real_weights_take_the_plain_way() -> None:
+def test_real_weights_use_torchs_operations() -> None:
     conv = BinaryConv2d(4, 4, binarisation=Binarisation(weights="real")).train()
     x = torch.randn(2, 4, 5, 5)
     expected = functional.conv2d(plain_sign(x, "polynomial", 1), conv.weight, None, 1, 1)
     assert torch.allclose(conv(x), expected, atol=1e-5)
 
 
-def test_without_a_compiler_training_goes_on_with_one_warning(tmp_path: Path) -> None:
+def test_without_a_compiler_training_works_and_warns_once(tmp_path: Path) -> None:
     program = (
         "import torch, warnings\n"
         "from ir2search.space import Candidate, build\n"

@@ -15,7 +15,7 @@ Weights = dict[str, Tensor]
 
 
 def block(weights: Weights, name: str, x: Tensor, groups: int = 1) -> Tensor:
-    """Convolution, BatchNorm in evaluation and Hardtanh, out of a state dict."""
+    """Convolution, BatchNorm in evaluation and Hardtanh, from a state dict."""
     w = weights[f"{name}.0.weight"]
     y = functional.conv2d(x, w, padding=w.shape[-1] // 2, groups=groups)
     mean, var = weights[f"{name}.1.running_mean"], weights[f"{name}.1.running_var"]
@@ -33,7 +33,7 @@ def pooled(x: Tensor, h: int, w: int) -> Tensor:
 
 
 def prepared(module: InformationRecovery) -> InformationRecovery:
-    """With statistics and scales that make a difference, in float64, evaluating."""
+    """The module in float64 and evaluation mode, with random statistics and scales."""
     torch.manual_seed(1)
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
@@ -57,7 +57,7 @@ def maps(h: int, w: int) -> tuple[Tensor, list[Tensor]]:
 
 
 @pytest.mark.parametrize("size", [(4, 4), (3, 5), (1, 1)])
-def test_dense_fusion_is_one_convolution_of_all_that_was_pooled(size: tuple[int, int]) -> None:
+def test_dense_fusion_is_one_convolution_of_all_pooled_maps(size: tuple[int, int]) -> None:
     recovery = prepared(InformationRecovery([3, 5], 8, fusion="dense"))
     last, taps = maps(*size)
     everything = torch.cat([*(pooled(tap, *size) for tap in taps), last], dim=1)
@@ -83,7 +83,7 @@ def test_compact_fusion_is_a_primary_and_a_cheap_part_cut_to_size(
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(2, 40), st.integers(1, 39), st.integers(1, 5))
-def test_any_width_below_the_last_maps_gives_maps_of_their_shape(
+def test_any_fusion_width_gives_maps_of_the_last_maps_shape(
     last_channels: int, channels: int, side: int
 ) -> None:
     channels = min(channels, last_channels - 1)
@@ -93,21 +93,21 @@ def test_any_width_below_the_last_maps_gives_maps_of_their_shape(
 
 
 @pytest.mark.parametrize(("n", "s", "m"), [(64, 4, 16), (64, 3, 22), (512, 8, 64), (7, 2, 4)])
-def test_the_ratio_names_the_width(n: int, s: float, m: int) -> None:
+def test_the_ratio_determines_the_width(n: int, s: float, m: int) -> None:
     assert fusion_channels(n, s) == m
     by_ratio = InformationRecovery([4], n, ratio=s).state_dict()
     by_width = InformationRecovery([4], n, channels=m).state_dict()
     assert {k: v.shape for k, v in by_ratio.items()} == {k: v.shape for k, v in by_width.items()}
 
 
-def test_no_taps_leave_the_last_maps_as_they_are() -> None:
+def test_without_taps_the_last_maps_are_unchanged() -> None:
     last = torch.randn(1, 8, 2, 2)
     recovery = InformationRecovery([], 8)
     assert torch.equal(recovery(last), last)
     assert not list(recovery.parameters())
 
 
-def test_every_tap_and_the_last_maps_matter() -> None:
+def test_every_input_has_an_effect() -> None:
     recovery = prepared(InformationRecovery([3, 5], 8, channels=4))
     last, taps = maps(2, 2)
     inputs = [last, *taps]

@@ -59,7 +59,7 @@ def case(seed: int, shape: tuple[int, int] = (9, 7)) -> tuple[torch.Tensor, torc
 @pytest.mark.parametrize("normalization", ["map", "column"])
 @pytest.mark.parametrize("threshold", [0.15, 0.6, 1.0, 1.7])
 @pytest.mark.parametrize("shape", [(9, 7), (32, 32), (1, 5), (4, 3)])
-def test_restriction_is_the_papers_pixel_by_pixel(
+def test_restriction_equals_the_papers_pixel_by_pixel(
     threshold: float, normalization: Any, shape: tuple[int, int]
 ) -> None:
     images, features = case(0, shape)
@@ -69,7 +69,7 @@ def test_restriction_is_the_papers_pixel_by_pixel(
 
 
 @pytest.mark.parametrize("normalization", ["map", "column"])
-def test_attention_is_the_papers(normalization: Any) -> None:
+def test_attention_equals_the_papers(normalization: Any) -> None:
     _, features = case(1)
     np.testing.assert_allclose(
         attention_map(features, normalization).numpy(),
@@ -78,7 +78,7 @@ def test_attention_is_the_papers(normalization: Any) -> None:
     )
 
 
-def test_a_map_by_hand_in_both_normalizations() -> None:
+def test_both_normalizations_of_a_map_by_hand() -> None:
     features = torch.tensor([[[[3.0, 0.0], [4.0, 1.0]]]]).sqrt()
     by_map = torch.tensor([[3.0, 0.0], [4.0, 1.0]]) / 26**0.5
     by_column = torch.tensor([[0.6, 0.0], [0.8, 1.0]])
@@ -88,7 +88,7 @@ def test_a_map_by_hand_in_both_normalizations() -> None:
 
 @settings(max_examples=25)
 @given(st.integers(0, 1000), st.floats(0, 2), st.floats(0, 2))
-def test_a_greater_threshold_keeps_a_part_of_what_a_lesser_one_keeps(
+def test_a_higher_threshold_keeps_a_subset_of_the_pixels(
     seed: int, one: float, other: float
 ) -> None:
     images, features = case(seed)
@@ -108,7 +108,7 @@ def test_the_scale_of_the_features_makes_no_difference(
     assert agreeing > 0.98  # a pixel at the threshold itself may fall to either side
 
 
-def test_a_threshold_of_zero_keeps_all_that_has_attention() -> None:
+def test_a_threshold_of_zero_keeps_every_pixel_with_attention() -> None:
     images, features = case(2)
     assert torch.equal(restrict(images, features, 0.0), images)
     features[0] = 0
@@ -116,13 +116,13 @@ def test_a_threshold_of_zero_keeps_all_that_has_attention() -> None:
     assert torch.equal(restrict(images, features, 0.0)[1:], images[1:])
 
 
-def test_even_features_keep_all_below_one_and_nothing_above() -> None:
+def test_constant_features_keep_all_pixels_below_threshold_one_and_none_above() -> None:
     images, features = torch.ones(1, 1, 6, 6), torch.ones(1, 3, 2, 2)
     assert (restrict(images, features, 0.9) == 1).all()
     assert (restrict(images, features, 1.1) == 0).all()
 
 
-def test_the_result_is_new_and_carries_no_gradient() -> None:
+def test_the_result_is_a_new_tensor_without_gradient() -> None:
     images, features = case(3)
     kept = images.clone()
     found = restrict(images.requires_grad_(), features.requires_grad_(), 1.0)

@@ -13,7 +13,7 @@ from ir2search.training.checkpoint import load_fitting, save_network
 SMALL = Candidate(depth=8, width=0.25, image=(1, 8, 8))
 
 
-def test_a_network_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_saved_network_is_loaded_unchanged(tmp_path: Path) -> None:
     network = build(SMALL)
     network(torch.randn(8, 1, 8, 8))  # statistics of its own
     save_network(network, tmp_path / "a.safetensors")
@@ -25,7 +25,7 @@ def test_a_network_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", [SMALL.backbone_only(), Candidate(depth=8, image=(1, 8, 8))])
-def test_a_network_takes_over_what_fits(other: Candidate) -> None:
+def test_tensors_with_fitting_names_and_shapes_are_loaded(other: Candidate) -> None:
     network, given = build(SMALL), build(other).state_dict()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     load_fitting(network, given)

@@ -1,4 +1,4 @@
-"""A training that is killed leaves nothing that cannot be read or gone on with."""
+"""A killed training leaves files that can be read, and can be continued."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ir2search.training.layout import BEST, CURVE, LAST
 from ir2search.zoo import TrainedNetwork, train_network
 
 KILLS = 50
-# Constant: a shorter training is then the beginning of a longer one.
+# With a constant rate, a shorter training is the beginning of a longer one.
 RECIPE = Recipe(batch_size=512, optimizer="adamw", lr=0.01, schedule="constant", crop_padding=1)
 TINY = Candidate(depth=8, width=0.125, threshold=0.9, image=(1, 8, 8))
 
@@ -31,7 +31,7 @@ def train_tiny(folder: Path, epochs: int) -> TrainedNetwork:
 
 
 def epochs_on_disk(folder: Path) -> int:
-    """How far it is; fails unless everything that is there can be read."""
+    """Number of epochs on disk; fails if a file cannot be read."""
     if (folder / BEST).exists():
         load_network(TINY, folder / BEST)
     if not (folder / LAST).exists():
@@ -52,13 +52,13 @@ def taken_up(folder: Path) -> tuple[torch.optim.Optimizer, list[dict[str, object
 
 
 @pytest.mark.timeout(300)
-def test_fifty_kills_at_random_moments_lose_one_epoch_each_at_most(tmp_path: Path) -> None:
+def test_each_of_fifty_kills_loses_at_most_one_epoch(tmp_path: Path) -> None:
     folder, generator = tmp_path / "killed", random.Random(7)
-    train_tiny(tmp_path / "first", 1)  # imports all, for the children too
+    train_tiny(tmp_path / "first", 1)  # imports everything, also for the children
     start = time.perf_counter()
     train_tiny(tmp_path / "second", 1)
     usual = time.perf_counter() - start
-    # forked: a child begins at once, as torch is there already; with one thread it may be forked
+    # a forked child starts at once, because torch is imported; forking is safe with one thread
     context = multiprocessing.get_context("fork")
     reached, killed = 0, 0
     while killed < KILLS:
@@ -77,10 +77,10 @@ def test_fifty_kills_at_random_moments_lose_one_epoch_each_at_most(tmp_path: Pat
     through = tmp_path / "through"
     train_tiny(through, reached)
     expected = [json.loads(line)["loss"] for line in (through / CURVE).read_text().splitlines()]
-    assert losses[:reached] == expected, "as if it had never been killed"
+    assert losses[:reached] == expected, "the same curve as without kills"
 
 
-def test_the_same_folder_takes_no_other_training(tmp_path: Path) -> None:
+def test_a_folder_with_another_training_is_refused(tmp_path: Path) -> None:
     train_tiny(tmp_path / "one", 1)
     with pytest.raises(RunError, match="epochs was 1 and is now 2; choose another"):
         train_tiny(tmp_path / "one", 2)

@@ -70,7 +70,7 @@ def test_a_small_network_learns_real_digits(digits: ImageData, tmp_path: Path) -
     assert [row.epoch for row in result.curve] == list(range(1, 9))
 
 
-def test_the_seed_decides_every_bit(digits: ImageData, tmp_path: Path) -> None:
+def test_equal_seeds_give_equal_weights(digits: ImageData, tmp_path: Path) -> None:
     first = run(digits, tmp_path / "a")
     second = run(digits, tmp_path / "b")
     assert without_seconds(first) == without_seconds(second)
@@ -87,10 +87,10 @@ def stops_at(call: int) -> Callable[[], bool]:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("call", [0, 5, 18, 25])
-def test_an_interrupted_training_ends_as_an_uninterrupted_one(
+def test_an_interrupted_training_gives_the_uninterrupted_result(
     digits: ImageData, tmp_path: Path, optimizer: str, call: int
 ) -> None:
-    """17 steps an epoch: at the start, within the first epoch, and within the second."""
+    """An epoch has 17 steps: stops at the start, in the first epoch, and in the second."""
     recipe = replace(RECIPE, epochs=2, optimizer=optimizer)
     expected = run(digits, tmp_path / "whole", recipe)
     with pytest.raises(Interrupted):
@@ -121,8 +121,8 @@ def test_the_best_epochs_weights_are_kept(digits: ImageData, tmp_path: Path) -> 
     assert result.best.validation_accuracy == max(row.validation_accuracy for row in result.curve)
 
 
-def test_one_step_is_that_of_the_paper(digits: ImageData, tmp_path: Path) -> None:
-    """One batch, SGD: the loss is the mean over original and restricted images."""
+def test_one_step_equals_the_papers(digits: ImageData, tmp_path: Path) -> None:
+    """One batch with SGD: the loss is the mean over original and restricted images."""
     one = Split(digits.train.images[:64], digits.train.labels[:64])
     data = replace(digits, train=one)
     recipe = Recipe(
@@ -155,10 +155,8 @@ def test_one_step_is_that_of_the_paper(digits: ImageData, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.9])
-def test_a_step_off_the_cpu_reads_no_value_from_the_device(
-    digits: ImageData, threshold: float
-) -> None:
-    """Tensors of the meta device have no values: to read one, for which a GPU waits, fails."""
+def test_a_step_on_another_device_never_waits_for_it(digits: ImageData, threshold: float) -> None:
+    """Tensors of the meta device have no values; code that reads one, and so waits, fails."""
     network = build(SMALL).to("meta").train()
     split = digits.train
     runner = EpochRunner(
@@ -182,7 +180,7 @@ def test_restriction_that_changes_no_pixel_gives_the_curve_of_two_passes(
         assert one.loss == pytest.approx(two.loss, rel=1e-4)
 
 
-def test_a_threshold_of_zero_is_one_pass(digits: ImageData, tmp_path: Path) -> None:
+def test_a_threshold_of_zero_restricts_nothing(digits: ImageData, tmp_path: Path) -> None:
     result = run(digits, tmp_path, candidate=replace(SMALL, threshold=0.0))
     assert {row.restricted_share for row in result.curve} == {0.0}
 
@@ -194,7 +192,7 @@ def test_a_loss_that_is_not_finite_ends_the_training(digits: ImageData, tmp_path
     assert not list(tmp_path.iterdir())
 
 
-def test_torchs_random_state_is_left_alone(digits: ImageData, tmp_path: Path) -> None:
+def test_training_does_not_change_torchs_random_state(digits: ImageData, tmp_path: Path) -> None:
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
@@ -202,7 +200,7 @@ def test_torchs_random_state_is_left_alone(digits: ImageData, tmp_path: Path) ->
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_the_optimizers_state_comes_back(digits: ImageData, tmp_path: Path) -> None:
+def test_the_state_of_the_optimizer_is_restored(digits: ImageData, tmp_path: Path) -> None:
     run(digits, tmp_path)
     network = build(SMALL)
     optimizer = RECIPE.make_optimizer(network)

@@ -11,9 +11,7 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 import ir2search as ir
-from ir2search.errors import StudyError
 from ir2search.training import Recipe
-from ir2search.zoo import named_recipe, recipes
 
 
 @pytest.mark.parametrize(
@@ -24,7 +22,7 @@ from ir2search.zoo import named_recipe, recipes
         ("constant", lambda o: lr_scheduler.ConstantLR(o, 1.0)),
     ],
 )
-def test_schedules_are_torchs(schedule: Any, make: Any) -> None:
+def test_schedules_equal_torchs(schedule: Any, make: Any) -> None:
     recipe = Recipe(epochs=10, lr=0.4, schedule=schedule)
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.4)
     scheduler = make(optimizer)
@@ -40,7 +38,7 @@ def test_schedules_are_torchs(schedule: Any, make: Any) -> None:
     st.floats(0, 60),
     st.floats(0, 1),
 )
-def test_the_rate_rises_to_lr_and_stays_within_it(
+def test_the_rate_increases_to_lr_and_never_exceeds_it(
     schedule: Any, epochs: int, warmup: float, share: float
 ) -> None:
     recipe = Recipe(epochs=epochs, lr=0.3, schedule=schedule, warmup_epochs=warmup)
@@ -63,7 +61,7 @@ def test_the_rate_rises_to_lr_and_stays_within_it(
         ("adamw", torch.optim.AdamW, {"weight_decay": 0.01}),
     ],
 )
-def test_the_optimizer_is_the_one_named(
+def test_the_named_optimizer_is_made(
     name: Any, kind: type[torch.optim.Optimizer], expected: dict[str, float]
 ) -> None:
     network = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
@@ -76,7 +74,7 @@ def test_the_optimizer_is_the_one_named(
     assert len(group["params"]) == len(list(network.parameters()))
 
 
-def test_the_default_is_the_papers() -> None:
+def test_the_default_recipe_is_the_papers() -> None:
     recipe = Recipe()
     assert (recipe.epochs, recipe.batch_size, recipe.lr) == (500, 128, 0.11)
     assert (recipe.optimizer, recipe.momentum, recipe.weight_decay) == ("sgd", 0.9, 1e-4)
@@ -97,7 +95,7 @@ def test_a_wrong_value_is_refused(values: dict[str, Any]) -> None:
         Recipe(**values)
 
 
-def test_binary_weights_may_decay_apart() -> None:
+def test_binary_weights_can_have_their_own_weight_decay() -> None:
     network = ir.build(ir.Candidate(depth=8, width=0.25))
     recipe = Recipe(weight_decay=1e-5, binary_weight_decay=0.0)
     others, binary = recipe.make_optimizer(network).param_groups
@@ -122,27 +120,3 @@ def test_the_threshold_follows_its_schedule(schedule: Any, values: list[float]) 
     recipe = Recipe(epochs=8, threshold_schedule=schedule)
     found = [recipe.threshold(0.8, epoch) for epoch in (0, 2, 4, 6, 8)]
     assert found == pytest.approx(values)
-
-
-def test_every_preset_has_the_papers_recipe_and_a_short_one() -> None:
-    known = recipes()
-    assert set(known) == {n for p in ir.presets() for n in (p, f"{p}-short")}
-    assert (known["cifar-resnet18"].epochs, known["cifar-resnet18"].lr) == (600, 0.08)
-    assert known["cifar-vgg-small"].epochs == 400
-    second = known["imagenet-resnet18-C"]
-    assert second.pretraining is not None
-    for stage, decay in ((second.pretraining, 1e-5), (second, 0.0)):
-        assert (stage.optimizer, stage.lr, stage.batch_size, stage.epochs) == (
-            "adam",
-            1e-3,
-            512,
-            256,
-        )
-        assert stage.weight_decay == decay
-    assert second.total_epochs == 512
-    assert all(known[f"{name}-short"].total_epochs <= 10 for name in ir.presets())
-
-
-def test_an_unknown_recipe_lists_near_ones() -> None:
-    with pytest.raises(StudyError, match=r"no recipe .*; did you mean 'cifar-resnet20'"):
-        named_recipe("cifar-resnet21")

@@ -8,7 +8,7 @@ from torch import nn
 from ir2search.training.statistics import RunningStatistics
 
 
-def test_a_batch_that_counts_twice_is_a_batch_seen_twice() -> None:
+def test_a_repeated_batch_equals_a_batch_seen_twice() -> None:
     once = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, momentum=0.3))
     twice = copy.deepcopy(once)
     for _ in range(3):
@@ -22,7 +22,7 @@ def test_a_batch_that_counts_twice_is_a_batch_seen_twice() -> None:
         assert torch.allclose(mine, theirs, atol=1e-6), name
 
 
-def test_the_step_may_still_go_backward() -> None:
+def test_the_backward_pass_still_works() -> None:
     norm = nn.BatchNorm2d(3)
     statistics = RunningStatistics(norm)
     result = norm(torch.randn(5, 3, 4, 4)).square().sum()

@@ -30,7 +30,7 @@ def test_a_preset_costs_what_the_released_network_does(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in ir.presets() if "-A" in name or "cifar" in name])
-def test_torchs_own_counter_agrees(name: str) -> None:
+def test_the_cost_equals_that_of_torchs_counter(name: str) -> None:
     network = ir.build_preset(name).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, *ir.preset(name).image))
@@ -45,7 +45,7 @@ def test_resnet34_has_the_same_four_variants() -> None:
         assert len(ir.build(large).get_submodule("stage3")) == 12  # type: ignore[arg-type]
 
 
-def test_a_preset_for_other_classes() -> None:
+def test_a_preset_can_have_another_number_of_classes() -> None:
     network = ir.build_preset("cifar-vgg-small", num_classes=100).eval()
     assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 100)
     with pytest.raises(CandidateError, match="classes: must be at least 2"):
@@ -53,7 +53,7 @@ def test_a_preset_for_other_classes() -> None:
 
 
 @pytest.mark.parametrize("name", ir.presets())
-def test_any_subset_of_taps_feeds_recovery(name: str) -> None:
+def test_recovery_works_with_any_subset_of_taps(name: str) -> None:
     base = replace(ir.preset(name), width=0.125, image=(3, 40, 33), classes=4)
     for taps in ((), ("stem",), FAMILIES[base.backbone].taps, FAMILIES[base.backbone].taps[1::2]):
         candidate = replace(base, fusion="compact", fusion_channels=4, fusion_group_size=1)
@@ -63,11 +63,11 @@ def test_any_subset_of_taps_feeds_recovery(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ir.presets())
-def test_a_size_too_small_says_so(name: str) -> None:
+def test_an_image_that_is_too_small_is_refused(name: str) -> None:
     with pytest.raises(CandidateError, match=r"image: .* \d+ pixels a side, but got 3"):
         replace(ir.preset(name), image=(3, 3, 224))
 
 
-def test_an_unknown_preset_lists_a_near_one() -> None:
+def test_an_unknown_preset_gets_a_suggestion() -> None:
     with pytest.raises(CandidateError, match="no preset 'resnet20'; did you mean 'cifar-resnet20'"):
         ir.preset("resnet20")

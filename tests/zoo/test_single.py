@@ -23,7 +23,7 @@ def small(tmp_path: Path) -> str:
     return str(file)
 
 
-def test_all_of_it_is_in_the_folder(small: str, tmp_path: Path) -> None:
+def test_the_folder_has_all_files_of_the_training(small: str, tmp_path: Path) -> None:
     folder, steps, epochs = tmp_path / "own", list[float](), list[int]()
     trained = train_network(
         small,
@@ -48,7 +48,7 @@ def test_all_of_it_is_in_the_folder(small: str, tmp_path: Path) -> None:
     assert trained.as_dict()["best"]["epoch"] == trained.best.epoch
 
 
-def test_it_stops_and_goes_on(small: str, tmp_path: Path) -> None:
+def test_an_interrupted_training_can_be_continued(small: str, tmp_path: Path) -> None:
     calls = iter([False] * 7 + [True])
     with pytest.raises(Interrupted):
         train_network(small, tmp_path / "a", recipe=RECIPE, should_stop=lambda: next(calls))
@@ -59,7 +59,7 @@ def test_it_stops_and_goes_on(small: str, tmp_path: Path) -> None:
     assert first.best.loss == second.best.loss
 
 
-def test_a_preset_fits_itself_to_the_data(tmp_path: Path) -> None:
+def test_a_preset_gets_the_channels_and_classes_of_the_data(tmp_path: Path) -> None:
     told: list[Candidate] = []
 
     def stop() -> bool:
@@ -77,7 +77,7 @@ def test_a_preset_fits_itself_to_the_data(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "preset" / "training.json").read_text())["recipe"]["lr"] == 0.11
 
 
-def test_epochs_are_of_each_stage(tmp_path: Path) -> None:
+def test_epochs_apply_to_each_stage(tmp_path: Path) -> None:
     from ir2search.zoo.single import _recipe
 
     chosen = _recipe("imagenet-resnet18-A", None, 3)
@@ -89,7 +89,7 @@ def test_epochs_are_of_each_stage(tmp_path: Path) -> None:
         _recipe("candidate.json", "cifar-vgg-smal", None)
 
 
-def test_a_network_for_other_data_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
+def test_a_network_for_other_data_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     file = tmp_path / "colour.json"
     file.write_text(json.dumps(Candidate(image=(3, 8, 8)).as_dict()))
     with pytest.raises(DataError, match=r"images of 3 x 8 x 8 in 10 .* has images of 1 x 8 x 8"):

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ir2search.environment import add_session
+from ir2search.files import read_json
+
+
+def test_each_session_is_recorded_without_passwords(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "postgresql://me:secret@host/db?password=secret&x=1"
+    monkeypatch.setattr(sys, "argv", ["/bin/ir2search", "run", "digits", "--storage", secret])
+    for seed in (1, 2):
+        add_session(tmp_path, seed, torch.device("cpu"))
+    first, second = read_json(tmp_path / "environment.json")["sessions"]
+    assert (first["seed"], second["seed"]) == (1, 2)
+    assert first["command"][:3] == ["ir2search", "run", "digits"]
+    assert first["command"][4] == "postgresql://me@host/db?password=&x=1"
+    assert first["versions"]["torch"] == torch.__version__
+    assert (first["device"], first["gpu"], first["cores"]) == ("cpu", None, os.cpu_count())
