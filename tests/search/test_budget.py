@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ir2search as ir
+from ir2search.errors import SpaceError
+from ir2search.search.budget import check_budget
+from ir2search.search.latency_timer import LatencyTimer
+from ir2search.search.problem import Problem
+from ir2search.study.schema import parse_study
+
+
+def check(values: dict[str, Any], folder: Path) -> None:
+    study = parse_study(values, "a.toml")
+    space = study.space.with_data((1, 8, 8), 10)
+    check_budget(Problem(study, space, LatencyTimer(study, folder)))
+
+
+def test_a_budget_that_the_cheapest_candidate_keeps_is_accepted(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    study = parse_study(quick, "a.toml")
+    space = study.space.with_data((1, 8, 8), 10)
+    least = min(ir.cost(candidate).ops for candidate in space.corners())
+    check({**quick, "budget": {"ops": least}}, tmp_path)
+    with pytest.raises(SpaceError, match=r"a\.toml: \[budget\] ops: .* nearest has [\d.e+]+ OPs"):
+        check({**quick, "budget": {"ops": 0.99 * least}}, tmp_path)
+
+
+def test_of_several_budgets_the_one_that_is_exceeded_most_is_named(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(SpaceError, match=r"\[budget\] memory: no candidate"):
+        check({**quick, "budget": {"ops": 1e9, "memory": 1}}, tmp_path)
+
+
+def test_a_space_that_names_no_network_is_named(quick: dict[str, Any], tmp_path: Path) -> None:
+    quick["space"] = {"depth": 8, "fusion": "compact", "fusion_group_size": [977]}
+    with pytest.raises(SpaceError, match=r"\[space\] no combination of its values names a network"):
+        check(quick, tmp_path)
