@@ -128,9 +128,10 @@ def evaluate(
       ir2search evaluate --preset cifar-resnet20 --weights resnet20.th --data cifar10/
     """
     from ir2search.cli.show_networks import show_evaluation
+    from ir2search.runs.layout import CACHE
     from ir2search.zoo.released import evaluate_released
 
-    show_evaluation(evaluate_released(preset, weights, data, runs / ".cache", device), as_json)
+    show_evaluation(evaluate_released(preset, weights, data, runs / CACHE, device), as_json)
 
 
 def analyze(

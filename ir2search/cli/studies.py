@@ -19,6 +19,20 @@ from ir2search.cli.options import (
     Workers,
 )
 
+StudyName = Annotated[
+    str,
+    typer.Argument(
+        help="A study file, or the name of an included study.", autocompletion=study_names
+    ),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        help="Keep the trials on a server: postgresql+psycopg://USER@HOST/DATABASE, or "
+        "grpc://HOST:PORT. By default a journal in the run's folder."
+    ),
+]
+
 
 def init(
     file: Annotated[Path, typer.Argument(help="The file to write.")] = Path("my-study.toml"),
@@ -45,12 +59,7 @@ def init(
 
 
 def run(
-    study: Annotated[
-        str,
-        typer.Argument(
-            help="A study file, or the name of an included study.", autocompletion=study_names
-        ),
-    ],
+    study: StudyName,
     runs: Annotated[Path, typer.Option(help="Folder of all runs; all files are written there.")] = (
         Path("runs")
     ),
@@ -68,13 +77,7 @@ def run(
     address: Annotated[
         str, typer.Option(help="Address of the Ray cluster: auto, or HOST:PORT.")
     ] = "auto",
-    storage: Annotated[
-        str | None,
-        typer.Option(
-            help="Where to keep the trials if several drivers share them: journal, "
-            "postgresql+psycopg://USER@HOST/DATABASE, or grpc://HOST:PORT."
-        ),
-    ] = None,
+    storage: Storage = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:

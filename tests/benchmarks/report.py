@@ -1,7 +1,7 @@
-"""How long a report of thousands of trials takes to make and to open, and how large its page is.
+"""How long it takes to write and to open a report of thousands of trials, and how large it is.
 
-Makes a study of random candidates whose learning curves are made up, as no training is measured
-here, writes its report, and opens the page in Chromium with nothing cached.
+Records a study of random candidates with made-up learning curves, because no training is timed
+here. Then it writes the report, and opens the page in Chromium with an empty cache.
 
     python tests/benchmarks/report.py [--trials 5000]
 """
@@ -16,6 +16,7 @@ import shutil
 import statistics
 import tempfile
 import time
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -26,12 +27,13 @@ from playwright.sync_api import sync_playwright
 
 import ir2search as ir
 from ir2search.environment import add_session
-from ir2search.files import write_json
-from ir2search.runs.layout import trial_folder
+from ir2search.files import write_json, write_text
+from ir2search.runs.layout import CANDIDATE_FILE, COST_FILE, CURVE, trial_folder
 from ir2search.runs.saved import write_study
 from ir2search.runs.storages import open_storage
 from ir2search.search.samplers.distributions import distributions
 from ir2search.study.schema import parse_study
+from ir2search.training import EpochResult
 
 EPOCHS = 20
 SPACE = {
@@ -45,7 +47,7 @@ SPACE = {
 
 
 def make_run(folder: Path, trials: int) -> None:
-    """A finished run of so many trials."""
+    """Record a finished run with this number of trials."""
     study = parse_study({"name": "many", "trials": trials, "space": SPACE}, "many.toml")
     write_study(folder, study)
     add_session(folder, study.seed, torch.device("cpu"))
@@ -73,23 +75,16 @@ def make_run(folder: Path, trials: int) -> None:
 
 
 def write_trial(folder: Path, candidate: ir.Candidate, price: ir.Cost, best: float) -> None:
-    """The files that a trial leaves."""
-    write_json(folder / "candidate.json", candidate.as_dict())
-    write_json(folder / "cost.json", price.as_dict())
-    rows = [
-        {
-            "epoch": epoch,
-            "loss": 1 / epoch,
-            "validation_accuracy": best * (1 - math.exp(-epoch / 4)),
-            "restricted_share": 0.0,
-        }
-        for epoch in range(1, EPOCHS + 1)
-    ]
-    (folder / "curve.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    """Write the files of a trial."""
+    write_json(folder / CANDIDATE_FILE, candidate.as_dict())
+    write_json(folder / COST_FILE, price.as_dict())
+    accuracies = (best * (1 - math.exp(-epoch / 4)) for epoch in range(1, EPOCHS + 1))
+    curve = [EpochResult(n, 1 / n, each, 0.0, 0.1, 1.0) for n, each in enumerate(accuracies, 1)]
+    write_text(folder / CURVE, "".join(json.dumps(asdict(row)) + "\n" for row in curve))
 
 
 def seconds_to_open(page: Path) -> list[float]:
-    """Until the front and a card can be used, of five openings."""
+    """Seconds until the front and a card can be used, for five openings."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     found = []
     with sync_playwright() as playwright:
@@ -107,7 +102,7 @@ def seconds_to_open(page: Path) -> list[float]:
 
 
 def main() -> None:
-    """Print what the report takes."""
+    """Print times and the size of the page."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--trials", type=int, default=5000)
     trials = parser.parse_args().trials
