@@ -1,5 +1,4 @@
 from .card import Origin as Origin
-from .describe import Description as Description
 from .describe import candidate_graph as candidate_graph
 from .describe import describe as describe
 from .network import SUFFIXES as SUFFIXES

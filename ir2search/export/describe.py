@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from ir2search.errors import CandidateError
@@ -15,49 +13,12 @@ from ir2search.models.network import TappedNetwork
 from ir2search.models.resnet import BasicBlock, BiRealUnit, ResidualUnit
 from ir2search.models.vgg import ConvBlock
 from ir2search.nn import BinaryConv2d, InformationRecovery, ShiftedPReLU
-from ir2search.runtime.graph import Array, Graph, check_graph
+from ir2search.runtime.graph import Array, Graph, GraphBuilder
 from ir2search.space import Candidate, build
 
 
-@dataclass
-class Description:
-    """A graph that is being built, in the form that `ir2search.runtime.write_packed` takes.
-
-    Attributes:
-        image: (channels, height, width) of an image.
-        nodes: operations in order, in values that JSON can hold.
-        tensors: by name; bits are uint8, numbers float32.
-    """
-
-    image: tuple[int, int, int]
-    nodes: list[dict[str, Any]] = field(default_factory=list)
-    tensors: dict[str, Array] = field(default_factory=dict)
-
-    def add(
-        self, op: str, inputs: list[int], name: str, tensors: dict[str, Array] | None = None,
-        **numbers: Any,
-    ) -> int:  # fmt: skip
-        """Append an operation; returns the number of its value."""
-        node: dict[str, Any] = {"op": op, "inputs": inputs, "name": name}
-        if numbers:
-            node["numbers"] = numbers
-        if tensors:
-            node["tensors"] = {role: f"{len(self.nodes)}.{role}" for role in tensors}
-            self.tensors |= {f"{len(self.nodes)}.{role}": each for role, each in tensors.items()}
-        self.nodes.append(node)
-        return len(self.nodes)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Image and nodes, in values that JSON can hold."""
-        return {"image": list(self.image), "nodes": self.nodes}
-
-    def graph(self) -> Graph:
-        """The graph, with all shapes checked."""
-        return check_graph(self.as_dict(), self.tensors)
-
-
-def describe(network: nn.Module, image: tuple[int, int, int]) -> Description:
-    """The operations of a network in evaluation mode.
+def describe(network: nn.Module, image: tuple[int, int, int]) -> Graph:
+    """The graph of a network in evaluation mode.
 
     Args:
         network: built of this package's layers, or a sequence of such layers.
@@ -66,9 +27,9 @@ def describe(network: nn.Module, image: tuple[int, int, int]) -> Description:
     Raises:
         CandidateError: a layer cannot be exported.
     """
-    found = Description(image)
-    _walk(found, network, 0, "")
-    return found
+    builder = GraphBuilder(image)
+    _walk(builder, network, 0, "")
+    return builder.graph()
 
 
 def candidate_graph(candidate: Candidate) -> Graph:
@@ -77,10 +38,10 @@ def candidate_graph(candidate: Candidate) -> Graph:
     Raises:
         CandidateError: a layer cannot be exported.
     """
-    return describe(build(candidate).eval(), candidate.image).graph()
+    return describe(build(candidate).eval(), candidate.image)
 
 
-def _network(to: Description, network: TappedNetwork, x: int, name: str) -> int:
+def _network(to: GraphBuilder, network: TappedNetwork, x: int, name: str) -> int:
     maps: list[int] = []
     for layer in network.layer_names:
         if len(maps) == 1 and network.has_after_stem:
@@ -88,27 +49,14 @@ def _network(to: Description, network: TappedNetwork, x: int, name: str) -> int:
         x = _walk(to, network.get_submodule(layer), x, layer)
         maps.append(x)
     taps = [maps[network.layer_names.index(tap)] for tap in network.tap_names]
-    fused = _recovery(to, network.recovery, x, taps, _last_sides(network, to.image))
+    fused = _recovery(to, network.recovery, x, taps)
     return _walk(to, network.head, fused, "head")
 
 
-def _last_sides(network: TappedNetwork, image: tuple[int, int, int]) -> tuple[int, int]:
-    """Height and width of the last feature maps."""
-    was_training = network.training
-    with torch.no_grad():
-        like = next(network.parameters())
-        shape = network.eval().forward_features(like.new_zeros(1, *image)).shape
-    network.train(was_training)
-    return int(shape[2]), int(shape[3])
-
-
-def _recovery(
-    to: Description, recovery: InformationRecovery, last: int, taps: list[int],
-    sides: tuple[int, int],
-) -> int:  # fmt: skip
+def _recovery(to: GraphBuilder, recovery: InformationRecovery, last: int, taps: list[int]) -> int:
     if recovery.primary is None:
         return last
-    height, width = sides
+    height, width, _ = to.shape(last)
     pooled = [
         to.add("adaptive_pool", [tap], "recovery.pool", height=height, width=width) for tap in taps
     ]
@@ -121,7 +69,7 @@ def _recovery(
     return to.add("cut", [both], "recovery.cut", outputs=recovery.last_channels)
 
 
-def _walk(to: Description, module: nn.Module, x: int, name: str) -> int:
+def _walk(to: GraphBuilder, module: nn.Module, x: int, name: str) -> int:
     for kind, walk in _WALKS.items():
         if type(module) is kind or (kind is nn.Sequential and isinstance(module, kind)):
             return walk(to, module, x, name)
@@ -130,13 +78,13 @@ def _walk(to: Description, module: nn.Module, x: int, name: str) -> int:
     )
 
 
-def _sequential(to: Description, module: Any, x: int, name: str) -> int:
+def _sequential(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     for child, part in module.named_children():
         x = _walk(to, part, x, f"{name}.{child}" if name else child)
     return x
 
 
-def _residual_unit(to: Description, module: Any, x: int, name: str) -> int:
+def _residual_unit(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     shortcut = x
     if module.stride > 1 or module.new_channels:
         shortcut = to.add(
@@ -146,12 +94,12 @@ def _residual_unit(to: Description, module: Any, x: int, name: str) -> int:
     return _norm_add_activation(to, module.conv, module.bn, module.activation, x, shortcut, name)
 
 
-def _bireal_unit(to: Description, module: Any, x: int, name: str) -> int:
+def _bireal_unit(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     shortcut = _walk(to, module.shortcut, x, f"{name}.shortcut")
     return _norm_add_activation(to, module.conv, module.bn, module.activation, x, shortcut, name)
 
 
-def _basic_block(to: Description, module: Any, x: int, name: str) -> int:
+def _basic_block(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     shortcut = _walk(to, module.shortcut, x, f"{name}.shortcut")
     inner = _walk(to, module.conv1, x, f"{name}.conv1")
     inner = _walk(to, module.bn1, inner, f"{name}.bn1")
@@ -162,7 +110,7 @@ def _basic_block(to: Description, module: Any, x: int, name: str) -> int:
 
 
 def _norm_add_activation(
-    to: Description, conv: nn.Module, norm: nn.Module, activation: nn.Module, x: int,
+    to: GraphBuilder, conv: nn.Module, norm: nn.Module, activation: nn.Module, x: int,
     shortcut: int, name: str, part: str = "conv",
 ) -> int:  # fmt: skip
     y = _walk(to, conv, x, f"{name}.{part}")
@@ -171,13 +119,13 @@ def _norm_add_activation(
     return _walk(to, activation, y, f"{name}.activation")
 
 
-def _vgg_block(to: Description, module: Any, x: int, name: str) -> int:
+def _vgg_block(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     for part in ("conv", "pool", "bn", "activation"):
         x = _walk(to, getattr(module, part), x, f"{name}.{part}")
     return x
 
 
-def _binary_conv(to: Description, module: Any, x: int, name: str) -> int:
+def _binary_conv(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     how = module.binarisation
     if how.activations == "binary":
         threshold = module.threshold
@@ -191,14 +139,14 @@ def _binary_conv(to: Description, module: Any, x: int, name: str) -> int:
     return to.add("conv", [x], name, {"weight": weight}, groups=1, **numbers)
 
 
-def _conv(to: Description, module: Any, x: int, name: str) -> int:
+def _conv(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     if module.bias is not None or module.padding_mode != "zeros" or module.dilation != (1, 1):
         raise CandidateError(f"{name}: a convolution with bias or dilation cannot be exported")
     numbers = _window(module) | {"outputs": module.out_channels, "groups": module.groups}
     return to.add("conv", [x], name, {"weight": _numbers(module.weight)}, **numbers)
 
 
-def _norm(to: Description, module: Any, x: int, name: str) -> int:
+def _norm(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     if module.running_mean is None or module.weight is None:
         raise CandidateError(
             f"{name}: a BatchNorm without running statistics or weights cannot be exported"
@@ -210,17 +158,17 @@ def _norm(to: Description, module: Any, x: int, name: str) -> int:
     return to.add("norm", [x], name, {"scale": scale, "shift": shift})
 
 
-def _hardtanh(to: Description, module: Any, x: int, name: str) -> int:
+def _hardtanh(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     if (module.min_val, module.max_val) != (-1, 1):
         raise CandidateError(f"{name}: only a Hardtanh from -1 to 1 can be exported")
     return to.add("hardtanh", [x], name)
 
 
-def _prelu(to: Description, module: Any, x: int, name: str) -> int:
+def _prelu(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     return to.add("prelu", [x], name, {"slope": _numbers(module.weight)})
 
 
-def _shifted_prelu(to: Description, module: Any, x: int, name: str) -> int:
+def _shifted_prelu(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     tensors = {
         "knee": _numbers(module.gamma.flatten()),
         "slope": _numbers(module.prelu.weight),
@@ -229,7 +177,7 @@ def _shifted_prelu(to: Description, module: Any, x: int, name: str) -> int:
     return to.add("rprelu", [x], name, tensors)
 
 
-def _pool(to: Description, module: Any, x: int, name: str) -> int:
+def _pool(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     op = "max_pool" if isinstance(module, nn.MaxPool2d) else "avg_pool"
     size, stride, padding = (
         _side(value) for value in (module.kernel_size, module.stride, module.padding)
@@ -238,17 +186,17 @@ def _pool(to: Description, module: Any, x: int, name: str) -> int:
     return to.add(op, [x], name, None, **numbers)
 
 
-def _adaptive_pool(to: Description, module: Any, x: int, name: str) -> int:
+def _adaptive_pool(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     side = _side(module.output_size)
     return to.add("adaptive_pool", [x], name, height=side, width=side)
 
 
-def _linear(to: Description, module: Any, x: int, name: str) -> int:
+def _linear(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     tensors = {"weight": _numbers(module.weight), "bias": _numbers(module.bias)}
     return to.add("linear", [x], name, tensors, outputs=module.out_features)
 
 
-_WALKS: dict[type[nn.Module], Callable[[Description, Any, int, str], int]] = {
+_WALKS: dict[type[nn.Module], Callable[[GraphBuilder, Any, int, str], int]] = {
     TappedNetwork: _network,
     nn.Sequential: _sequential,
     ResidualUnit: _residual_unit,

@@ -183,8 +183,8 @@ def _compare(network: TappedNetwork, run: Run, data: ImageData, most: int) -> tu
 
 
 def _write_packed(network: TappedNetwork, candidate: Candidate, file: Path) -> Run:
-    found = describe(network, candidate.image)
-    write_packed(file, found.as_dict(), found.tensors, {"candidate": candidate.as_dict()})
+    graph = describe(network, candidate.image)
+    write_packed(file, graph, {"candidate": candidate.as_dict()})
     return PackedNetwork(read_packed(file)).logits
 
 

@@ -34,7 +34,7 @@ def onnx_model(network: nn.Module, image: tuple[int, int, int]) -> onnx.ModelPro
         InputError: a layer is of a kind that cannot be exported.
         MissingExtraError: onnx is not installed.
     """
-    return _to_onnx(describe(network, image).graph())
+    return _to_onnx(describe(network, image))
 
 
 def onnx_run(model: bytes, threads: int = 1) -> Callable[[Array], Array]:

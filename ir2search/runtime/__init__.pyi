@@ -1,4 +1,5 @@
 from .graph import Graph as Graph
+from .graph import GraphBuilder as GraphBuilder
 from .graph import Node as Node
 from .machine import Machine as Machine
 from .machine import this_machine as this_machine

@@ -7,7 +7,7 @@ Value 0 is the image, node i makes value i + 1, and the last value has the logit
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from ir2search.errors import WeightsError
 
 Shape = tuple[int, ...]
 Array = NDArray[Any]
+Numbers = Mapping[str, Any]
+Tensors = Mapping[str, Array]
 
 LARGEST = 2**27  # elements of a value of one image, and of the weights of a convolution
 LARGEST_WHOLE = 2**30  # elements of all values of one image
@@ -39,8 +41,8 @@ class Node:
 
     op: str
     inputs: tuple[int, ...]
-    numbers: Mapping[str, Any]
-    tensors: Mapping[str, Array]
+    numbers: Numbers
+    tensors: Tensors
     shape: Shape
     name: str
 
@@ -75,50 +77,79 @@ class Graph:
         return found
 
 
-def check_graph(description: Any, tensors: Mapping[str, Array]) -> Graph:
-    """Make a graph from its description, and check all of it.
+class GraphBuilder:
+    """Builds a graph operation by operation, and checks each operation and its shape.
 
     Args:
-        description: ``{"image": [channels, height, width], "nodes": [...]}``. A node is an object
-            with op, inputs, and where needed name, numbers and tensors (names, by role).
-        tensors: by name; bits are uint8, numbers float32.
+        image: (channels, height, width) of an image.
 
     Raises:
-        WeightsError: the description is not that of a valid network, or does not fit the tensors.
+        WeightsError: the image is not three whole numbers in range.
     """
-    if not isinstance(description, dict) or set(description) != {"image", "nodes"}:
-        raise WeightsError("the graph must have `image` and `nodes`")
-    image, listed = description["image"], description["nodes"]
-    if not isinstance(image, list) or len(image) != 3 or not all(map(_is_count, image)):
-        raise WeightsError("`image` must be three whole numbers of at least 1")
-    channels, height, width = image
-    if not isinstance(listed, list) or not listed:
-        raise WeightsError("`nodes` must be a list that is not empty")
-    shapes: list[Shape] = [(height, width, channels)]
-    nodes: list[Node] = []
-    unused = set(tensors)
-    for index, entry in enumerate(listed):
+
+    def __init__(self, image: Sequence[int]) -> None:
+        if not isinstance(image, list | tuple) or len(image) != 3 or not all(map(_is_count, image)):
+            raise WeightsError("`image` must be three whole numbers of at least 1")
+        channels, height, width = image
+        self._shapes: list[Shape] = [(height, width, channels)]
+        self._nodes: list[Node] = []
+
+    def add(
+        self,
+        op: str,
+        inputs: Sequence[int],
+        name: str = "",
+        tensors: Mapping[str, Array] | None = None,
+        **numbers: int,
+    ) -> int:
+        """Append an operation.
+
+        Args:
+            op: one of `OPERATIONS`.
+            inputs: the numbers of the values that it reads.
+            name: of the layer that it belongs to.
+            tensors: by role; bits are uint8, numbers float32.
+            numbers: the operation's parameters.
+
+        Returns:
+            The number of its value.
+
+        Raises:
+            WeightsError: the operation is not valid on these inputs, or too large.
+        """
         try:
-            node = _node(entry, shapes, tensors, unused)
+            node = _node(op, inputs, name, numbers, tensors or {}, self._shapes)
         except (_InvalidNode, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise WeightsError(f"node {index}: {_reason(error)}") from None
-        nodes.append(node)
-        shapes.append(node.shape)
-        if sum(map(math.prod, shapes)) > LARGEST_WHOLE:
-            raise WeightsError(f"node {index}: the maps of one image would not fit in memory")
-    if unused:
-        raise WeightsError(f"tensor {min(unused)!r} belongs to no node")
-    if nodes[-1].op != "linear":
-        raise WeightsError("the last node must be linear, which gives logits")
-    graph = Graph(shapes[0], tuple(nodes))
-    _check_signs(graph)
-    return graph
+            raise WeightsError(f"node {len(self._nodes)}: {_reason(error)}") from None
+        self._nodes.append(node)
+        self._shapes.append(node.shape)
+        if sum(map(math.prod, self._shapes)) > LARGEST_WHOLE:
+            raise WeightsError(
+                f"node {len(self._nodes) - 1}: the maps of one image would not fit in memory"
+            )
+        return len(self._nodes)
+
+    def shape(self, value: int) -> Shape:
+        """Shape of a value, for one image."""
+        return self._shapes[value]
+
+    def graph(self) -> Graph:
+        """The graph of all operations so far.
+
+        Raises:
+            WeightsError: the last operation gives no logits, or signs are read as numbers too.
+        """
+        if not self._nodes or self._nodes[-1].op != "linear":
+            raise WeightsError("the last node must be linear, which gives logits")
+        graph = Graph(self._shapes[0], tuple(self._nodes))
+        _check_signs(graph)
+        return graph
 
 
 def _check_signs(graph: Graph) -> None:
     """Check that binary convolutions read signs, which no other operation reads."""
-    for index, takers in enumerate(graph.consumers()):
-        binary = [graph.nodes[taker].op == "binary_conv" for taker in takers]
+    for index, consumers in enumerate(graph.consumers()):
+        binary = [graph.nodes[consumer].op == "binary_conv" for consumer in consumers]
         is_sign = index > 0 and graph.nodes[index - 1].op == "sign"
         if any(binary) and not (is_sign and all(binary)):
             raise WeightsError(
@@ -134,39 +165,32 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, _InvalidNode) else f"malformed ({error!r:.80})"
 
 
-def _node(entry: Any, shapes: list[Shape], tensors: Mapping[str, Array], unused: set[str]) -> Node:
-    _check(isinstance(entry, dict), "must be an object")
-    op, inputs = entry.get("op"), entry.get("inputs")
+def _node(
+    op: str,
+    inputs: Sequence[int],
+    name: str,
+    numbers: Numbers,
+    tensors: Tensors,
+    shapes: Sequence[Shape],
+) -> Node:
     _check(isinstance(op, str) and op in OPERATIONS, f"unknown operation {op!r:.40}")
     operation = OPERATIONS[op]
     _check(
-        isinstance(inputs, list)
+        isinstance(inputs, list | tuple)
         and all(isinstance(i, int) and not isinstance(i, bool) for i in inputs)
         and all(0 <= i < len(shapes) for i in inputs),
         "`inputs` must be the numbers of earlier values",
     )
     _check(operation.takes(len(inputs)), f"{op} cannot have {len(inputs)} inputs")
-    numbers, named = entry.get("numbers", {}), entry.get("tensors", {})
-    _check(
-        isinstance(numbers, dict) and isinstance(named, dict),
-        "`numbers` and `tensors` must be objects",
-    )
     _check(set(numbers) == set(operation.numbers), f"{op} has numbers {list(operation.numbers)}")
-    for name, value in numbers.items():
-        _check(_is_number(value), f"`{name}` must be a number in range")
-    roles: dict[str, Array] = {}
-    for role, name in named.items():
+    for number, value in numbers.items():
+        _check(_is_number(value), f"`{number}` must be a number in range")
+    for role in tensors:
         _check(role in operation.tensors, f"{op} has no tensor {role!r:.40}")
-        _check(
-            isinstance(name, str) and name in unused,
-            f"tensor {name!r:.60} is missing or used twice",
-        )
-        unused.discard(name)
-        roles[role] = tensors[name]
-    shape = operation.shape([shapes[i] for i in inputs], numbers, roles)
+    shape = operation.shape([shapes[i] for i in inputs], numbers, tensors)
     _check(all(side >= 1 for side in shape), "its map would be empty")
     _check(math.prod(shape) <= LARGEST, "its map would not fit in memory")
-    return Node(op, tuple(inputs), numbers, roles, shape, str(entry.get("name", op))[:200])
+    return Node(op, tuple(inputs), numbers, tensors, shape, str(name)[:200])
 
 
 def _check(holds: bool, rule: str) -> None:
@@ -180,10 +204,6 @@ def _is_count(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 2**20
-
-
-Numbers = Mapping[str, Any]
-Tensors = Mapping[str, Array]
 
 
 @dataclass(frozen=True)

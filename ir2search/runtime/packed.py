@@ -28,7 +28,7 @@ from safetensors.numpy import save
 
 from ir2search.errors import WeightsError
 from ir2search.files import write_bytes
-from ir2search.runtime.graph import OPERATIONS, Array, Graph, check_graph
+from ir2search.runtime.graph import OPERATIONS, Array, Graph, GraphBuilder
 
 FORMAT, VERSION = "ir2search-packed", "3"
 LARGEST_HEADER = 2**24  # bytes
@@ -36,59 +36,43 @@ LARGEST_SIDE = 2**31  # elements of a tensor along one axis
 KINDS = {"numbers": np.float32, "bits": np.uint8}
 
 
-def write_packed(
-    file: Path, description: Mapping[str, Any], tensors: Mapping[str, Array], about: object = None
-) -> None:
+def write_packed(file: Path, graph: Graph, about: object = None) -> None:
     """Write a packed file.
 
     Args:
         file: where to write.
-        description: of the graph, see `check_graph`.
-        tensors: by name; bits are uint8, numbers float32.
+        graph: the network.
         about: a value for the header that JSON can hold, see `read_about`.
-
-    Raises:
-        WeightsError: the description is not that of a valid network.
     """
-    check_graph(description, tensors)
-    graph, arrays = pack(description, tensors)
+    header, arrays = pack(graph)
     metadata = {
         "format": FORMAT,
         "version": VERSION,
-        "graph": json.dumps(graph, separators=(",", ":")),
+        "graph": json.dumps(header, separators=(",", ":")),
         "about": json.dumps(about, separators=(",", ":")),
     }
     write_bytes(file, save(arrays, metadata))
 
 
-def pack(
-    description: Mapping[str, Any], tensors: Mapping[str, Array]
-) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The graph in the form that a file has, and all tensors joined by kind.
-
-    Args:
-        description: of the graph, see `check_graph`.
-        tensors: by name; bits are uint8, numbers float32.
-
-    Returns:
-        The graph for the header, and the arrays ``numbers`` and ``bits``.
-    """
+def pack(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The graph in the form that the header has, and the arrays ``numbers`` and ``bits``."""
     parts: dict[str, list[Array]] = {kind: [np.zeros(0, dtype)] for kind, dtype in KINDS.items()}
     nodes = []
-    for node in description["nodes"]:
-        named, numbers = node.get("tensors", {}), node.get("numbers", {})
-        given = [tensors.get(named.get(role)) for role in OPERATIONS[node["op"]].tensors]
-        for tensor in given:
+    for node in graph.nodes:
+        operation = OPERATIONS[node.op]
+        tensors = [node.tensors.get(role) for role in operation.tensors]
+        for tensor in tensors:
             if tensor is not None:
                 parts[_kind(tensor)].append(tensor.ravel())
-        values = [numbers[name] for name in OPERATIONS[node["op"]].numbers]
-        shapes = [_shape(tensor) for tensor in given] if named else []
-        row = [node["op"], node.get("name", ""), node["inputs"], values, shapes]
+        values = [node.numbers[name] for name in operation.numbers]
+        shapes = [_shape(tensor) for tensor in tensors] if node.tensors else []
+        row = [node.op, node.name, list(node.inputs), values, shapes]
         while row[-1] == []:
             row.pop()
         nodes.append(row)
+    height, width, channels = graph.image
     arrays = {kind: np.concatenate(each) for kind, each in parts.items()}
-    return {"image": description["image"], "nodes": nodes}, arrays
+    return {"image": [channels, height, width], "nodes": nodes}, arrays
 
 
 def _kind(tensor: Array) -> str:
@@ -101,41 +85,39 @@ def _shape(tensor: Array | None) -> list[int] | int | None:
     return tensor.size if _kind(tensor) == "bits" else list(tensor.shape)
 
 
-def unpack(graph: Any, arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The inverse of `pack`. It checks the tensors' sizes; `check_graph` checks the rest.
+def unpack(header: Any, arrays: Mapping[str, Array]) -> Graph:
+    """The inverse of `pack`.
 
     Args:
-        graph: from the header of a file.
+        header: the graph as the header has it.
         arrays: ``numbers`` and ``bits``.
 
-    Returns:
-        A description and the tensors by name, for `check_graph`.
-
     Raises:
-        WeightsError: the graph is malformed, or the arrays do not have the size that it says.
+        WeightsError: the header does not describe a valid network, or the arrays do not have the
+            size that it says.
     """
-    if not isinstance(graph, dict) or not isinstance(graph.get("nodes"), list):
-        raise WeightsError("the graph must have `image` and a list `nodes`")
+    if not isinstance(header, dict) or set(header) != {"image", "nodes"}:
+        raise WeightsError("the graph must have `image` and `nodes`")
+    if not isinstance(header["nodes"], list):
+        raise WeightsError("`nodes` must be a list")
     used = dict.fromkeys(KINDS, 0)
-    tensors: dict[str, Array] = {}
-    nodes = []
-    for index, row in enumerate(graph["nodes"]):
+    builder = GraphBuilder(header["image"])
+    for index, row in enumerate(header["nodes"]):
         try:
             op, name, inputs, values, shapes = _parts(row)
-            named = {}
-            for role, shape in zip(OPERATIONS[op].tensors, shapes, strict=False):
-                if shape is not None:
-                    named[role] = f"{index}.{role}"
-                    tensors[named[role]] = _next_tensor(arrays, used, role, shape)
+            tensors = {
+                role: _next_tensor(arrays, used, role, shape)
+                for role, shape in zip(OPERATIONS[op].tensors, shapes, strict=False)
+                if shape is not None
+            }
         except WeightsError as error:
             raise WeightsError(f"node {index}: {error}") from None
         numbers = dict(zip(OPERATIONS[op].numbers, values, strict=True))
-        node = {"op": op, "name": name, "inputs": inputs, "numbers": numbers, "tensors": named}
-        nodes.append(node)
+        builder.add(op, inputs, name, tensors, **numbers)
     for kind, array in arrays.items():
         if left := len(array) - used[kind]:
             raise WeightsError(f"{left} of {len(array)} `{kind}` belong to no node")
-    return {**graph, "nodes": nodes}, tensors
+    return builder.graph()
 
 
 def _parts(row: Any) -> list[Any]:
@@ -214,11 +196,11 @@ def _read(file: Path) -> Graph:
             raise WeightsError(
                 f"its version is {metadata.get('version')!r:.20}, but must be {VERSION!r}"
             )
-        graph = json.loads(metadata.get("graph", ""))
+        header = json.loads(metadata.get("graph", ""))
         if set(stored.keys()) != set(KINDS):
             raise WeightsError(f"must hold exactly the tensors {' and '.join(KINDS)}")
         arrays = {name: _array(stored, name) for name in KINDS}
-    return check_graph(*unpack(graph, arrays))
+    return unpack(header, arrays)
 
 
 def _array(stored: Any, name: str) -> Array:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import ir2search as ir
-from ir2search.export.describe import describe
+from ir2search.export import candidate_graph
 from ir2search.latency import time_in_turns
 from ir2search.latency.other_runtimes import onnxruntime_float, onnxruntime_int8
 from ir2search.runtime import Timing, write_packed
@@ -90,14 +90,15 @@ def show(title: str, timings: dict[str, Timing]) -> None:
 
 def size(name: str) -> None:
     candidate = ir.preset(name)
-    found = describe(ir.build(candidate).eval(), candidate.image)
+    graph = candidate_graph(candidate)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "network.packed"
-        write_packed(file, found.as_dict(), found.tensors)
+        write_packed(file, graph)
         packed = file.stat().st_size
     price = ir.cost(candidate)
     full = ir.cost(replace(candidate, weights="real", activations="real")).packed_bytes
-    header = packed - sum(tensor.nbytes for tensor in found.tensors.values())
+    tensors = [tensor for node in graph.nodes for tensor in node.tensors.values()]
+    header = packed - sum(tensor.nbytes for tensor in tensors)
     real = price.packed_bytes - price.binary_parameters / 8  # all that is not binary, in 32 bits
     print(
         f"{name}: {full:,.0f} bytes in float32, {packed:,} packed ({full / packed:.1f}x), "

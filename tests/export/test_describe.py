@@ -51,7 +51,7 @@ def test_packed_and_onnx_give_the_logits_of_the_network(name: str, trained: Trai
     images = torch.randn(6, *candidate.image)
     with torch.no_grad():
         wanted = network(images).numpy()
-    graph = describe(network, candidate.image).graph()
+    graph = describe(network, candidate.image)
     allowed = 2e-3 * np.abs(wanted).max()
     packed = PackedNetwork(graph, threads=2)
     onnx = onnx_run(onnx_model(network, candidate.image).SerializeToString())
@@ -63,7 +63,7 @@ def test_packed_and_onnx_give_the_logits_of_the_network(name: str, trained: Trai
 
 def test_signs_that_no_shortcut_needs_become_limits_of_whole_numbers(trained: Trained) -> None:
     candidate = CASES["blocks"]
-    network = PackedNetwork(describe(trained(candidate), candidate.image).graph())
+    network = PackedNetwork(describe(trained(candidate), candidate.image))
     alone = [unit for unit in network.units if unit.kind == "binary_conv" and unit.real is None]
     assert len(alone) == 8, "the first convolution of each block"
     assert all(unit.norm is not None and unit.signs is not None for unit in alone)

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from ir2search.errors import WeightsError
-from ir2search.runtime import Graph
-from ir2search.runtime.graph import check_graph
+from ir2search.runtime import Graph, GraphBuilder
 
 WINDOW = {"size": 3, "stride": 2, "padding": 1}
 
@@ -21,24 +20,16 @@ def graph_of(
     op: str,
     given: dict[str, int] | None = None,
     tensors: dict[str, np.ndarray] | None = None,
-    inputs: list[int] | None = None,
+    inputs: Sequence[int] = (0,),
 ) -> Graph:
     """A network of an image of 4 channels and 7 x 5 pixels, with one operation before its head."""
-    tensors = tensors or {}
-    node = {"op": op, "inputs": inputs or [0], "numbers": given or {}}
-    nodes: list[dict[str, Any]] = [node | {"tensors": {role: role for role in tensors}}]
-    head = {"head.weight": numbers(2, 4), "head.bias": numbers(2)}
-    nodes += [
-        {"op": "adaptive_pool", "inputs": [1], "numbers": {"height": 1, "width": 1}},
-        {"op": "flatten", "inputs": [2]},
-        {
-            "op": "linear",
-            "inputs": [3],
-            "numbers": {"outputs": 2},
-            "tensors": {"weight": "head.weight", "bias": "head.bias"},
-        },
-    ]
-    return check_graph({"image": [4, 7, 5], "nodes": nodes}, tensors | head)
+    builder = GraphBuilder((4, 7, 5))
+    value = builder.add(op, inputs, tensors=tensors, **(given or {}))
+    value = builder.add("adaptive_pool", [value], height=1, width=1)
+    value = builder.add("flatten", [value])
+    head = {"weight": numbers(2, builder.shape(value)[0]), "bias": numbers(2)}
+    builder.add("linear", [value], tensors=head, outputs=2)
+    return builder.graph()
 
 
 @pytest.mark.parametrize(
@@ -92,12 +83,19 @@ def test_what_is_wrong_with_a_node_is_said(
 
 
 def test_a_map_is_added_to_one_of_the_same_shape() -> None:
-    assert graph_of("add", inputs=[0, 0]).shape(1) == (7, 5, 4)
+    assert graph_of("add", inputs=(0, 0)).shape(1) == (7, 5, 4)
 
 
-def test_a_tensor_that_no_node_has_is_refused() -> None:
-    description: dict[str, Any] = {"image": [4, 7, 5], "nodes": [{"op": "hardtanh", "inputs": [0]}]}
-    with pytest.raises(WeightsError, match="tensor 'left' belongs to no node"):
-        check_graph(description, {"left": numbers(1)})
+def test_the_last_operation_must_give_logits() -> None:
+    builder = GraphBuilder((4, 7, 5))
     with pytest.raises(WeightsError, match="the last node must be linear"):
-        check_graph(description, {})
+        builder.graph()
+    builder.add("hardtanh", [0])
+    with pytest.raises(WeightsError, match="the last node must be linear"):
+        builder.graph()
+
+
+def test_an_image_is_three_whole_numbers() -> None:
+    for image in ((3, 8), (0, 8, 8), (3, 8, 2**21)):
+        with pytest.raises(WeightsError, match="`image` must be three whole numbers"):
+            GraphBuilder(image)
