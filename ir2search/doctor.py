@@ -20,6 +20,9 @@ from ir2search.errors import InputError
 State = Literal["good", "slow", "wrong", "absent"]
 DISK = 2e9  # bytes that a study of a hundred small networks can need
 OPTIONAL = {  # optional packages: what they are for, and the extra that installs them
+    "plotly": ("`ir2search report`", "report"),
+    "numba": ("packed files and `ir2search latency`", "export"),
+    "onnxruntime": ("ONNX files and `ir2search latency`", "export"),
     "optuna-dashboard": ("`ir2search dashboard`", "dashboard"),
     "ray": ("--executor ray", "cluster"),
     "psycopg": ("--storage postgresql+psycopg://", "cluster"),
