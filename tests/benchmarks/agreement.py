@@ -1,8 +1,8 @@
-"""Do the kernels of training find what torch's own operations find?
+"""Do the training kernels and torch's own operations give the same accuracy?
 
-Trains the same network from the same seeds both ways, on the digits that come along and, with
---data, on a part of CIFAR-10, and prints the best validation accuracies with their means.
-Step by step the two part early: one sign of a value near 0 that rounds the other way is enough.
+Trains the same network from the same seeds with both, on the included digits and, with --data, on a
+part of CIFAR-10, and prints the best validation accuracies and their means. The weights of the two
+differ after a few steps: one sign of a value near 0 that rounds differently is enough.
 
     python tests/benchmarks/agreement.py [--data CIFAR10]
 """
@@ -34,30 +34,32 @@ CIFAR10_IMAGES = 10_000
 def compare(
     name: str, candidate: ir.Candidate, recipe: ir.Recipe, data: ImageData, seeds: int
 ) -> None:
-    """Print both ways' accuracies by seed."""
+    """Print the accuracies of both implementations by seed."""
     found: dict[str, list[float]] = {"kernels": [], "torch": []}
     spent = dict.fromkeys(found, 0.0)
     for seed in range(seeds):
-        for way, accuracies in found.items():
+        for implementation, accuracies in found.items():
             start = time.perf_counter()
-            with tempfile.TemporaryDirectory() as folder, way_of(way):
+            with tempfile.TemporaryDirectory() as folder, use(implementation):
                 result = ir.train(
                     candidate, recipe, data, Path(folder), seed=seed, device=torch.device("cpu")
                 )
-            spent[way] += time.perf_counter() - start
+            spent[implementation] += time.perf_counter() - start
             accuracies.append(result.best.validation_accuracy)
     print(f"{name}, {recipe.epochs} epochs, {seeds} seeds")
-    for way, accuracies in found.items():
+    for implementation, accuracies in found.items():
         shown = " ".join(f"{100 * accuracy:.2f}" for accuracy in accuracies)
         mean, spread = statistics.mean(accuracies), statistics.stdev(accuracies)
-        seconds = f"{spent[way] / seeds:.0f} s a training"
-        print(f"  {way:8} {shown}  mean {100 * mean:.2f} +- {100 * spread:.2f}, {seconds}")
+        seconds = f"{spent[implementation] / seeds:.0f} s a training"
+        print(
+            f"  {implementation:8} {shown}  mean {100 * mean:.2f} +- {100 * spread:.2f}, {seconds}"
+        )
     p = ttest_ind(*found.values(), equal_var=False).pvalue
     print(f"  Welch's t-test of the means: p = {p:.2f}", flush=True)
 
 
-def way_of(name: str) -> mock._patch:  # type: ignore[type-arg]
-    """Within it, training goes that way."""
+def use(name: str) -> mock._patch:  # type: ignore[type-arg]
+    """A context in which training uses the kernels or torch's operations."""
     from ir2search.nn import fused
 
     kernels = fused.library() if name == "kernels" else None
@@ -65,7 +67,7 @@ def way_of(name: str) -> mock._patch:  # type: ignore[type-arg]
 
 
 def main() -> None:
-    """Compare on digits, and on CIFAR-10 where it is given."""
+    """Compare on the digits, and on CIFAR-10 if it is given."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path)
     arguments = parser.parse_args()

@@ -1,7 +1,7 @@
-"""The reference that training speed is measured against: IR²Net as papers' code writes it.
+"""The reference for the speed of training: IR²Net in the style of papers' code.
 
-Surrogate gradients are compositions of masks and multiplications, the restriction mask is made
-sample by sample, everything is float32, and images are decoded and transformed one by one.
+Surrogate gradients are compositions of masks and multiplications, the restriction mask is computed
+for one sample at a time, everything is float32, and images are decoded and augmented one by one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 
 def binary_activation(x: Tensor) -> Tensor:
-    """Sign with the polynomial surrogate gradient, by masks."""
+    """Sign with the polynomial surrogate gradient, from masks."""
     levels = torch.where(x < 0, -torch.ones_like(x), torch.ones_like(x))
     low, negative, below_one = (x < -1).float(), (x < 0).float(), (x < 1).float()
     soft = -1 * low + (x * x + 2 * x) * (negative - low)
@@ -28,7 +28,7 @@ def binary_activation(x: Tensor) -> Tensor:
 
 
 class BinaryConvolution(nn.Conv2d):
-    """Signs of weights, with the gradient of a clamp."""
+    """Convolution with the signs of the weights, and the gradient of a clamp."""
 
     def forward(self, x: Tensor) -> Tensor:
         w = self.weight
@@ -39,7 +39,7 @@ class BinaryConvolution(nn.Conv2d):
 
 
 class Unit(nn.Module):
-    """Convolution, BatchNorm, free shortcut, Hardtanh."""
+    """Convolution, BatchNorm, shortcut without parameters, Hardtanh."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Unit(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions, with a shortcut around both."""
+    """Two convolutions with a shortcut around both."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Block(nn.Module):
 
 
 class CompactFusion(nn.Module):
-    """A 1x1 convolution to a few channels, and the others from those by a grouped 3x3 one."""
+    """A 1x1 convolution to a few channels, and a grouped 3x3 one to the others."""
 
     def __init__(self, inputs: int, outputs: int, ratio: int) -> None:
         super().__init__()
@@ -98,11 +98,11 @@ class CompactFusion(nn.Module):
 
 
 class ReferenceResNet(nn.Module):
-    """ResNet-20 for CIFAR and its relatives, and the CIFAR ResNet-18, with all taps.
+    """ResNets for CIFAR of depth 6 n + 2, and ResNet-18, with all taps.
 
     Args:
-        widths: channels of each stage; the stem has the first stage's.
-        counts: blocks of each stage.
+        widths: channels of each stage; the stem has those of the first stage.
+        counts: number of blocks in each stage.
         block: `Unit` or `Block`.
         ratio: s of the compact fusion.
         colours: channels of the images.
@@ -146,7 +146,7 @@ class ReferenceResNet(nn.Module):
 
 
 def restricted(images: Tensor, features: Tensor, threshold: float) -> Tensor:
-    """The images with unattended pixels blanked, one after the other."""
+    """The images with the pixels of low attention set to 0, one image at a time."""
     result = torch.zeros_like(images)
     attention = features.detach().pow(2).mean(1)
     for i in range(len(images)):
@@ -166,7 +166,7 @@ def reference_step(
     labels: Tensor,
     threshold: float,
 ) -> float:
-    """One training step on normalised images; gives the loss."""
+    """Make one training step on normalised images, and return the loss."""
     logits, features = network(images)
     loss = functional.cross_entropy(logits, labels)
     if threshold:
@@ -179,7 +179,7 @@ def reference_step(
 
 
 class DecodedOneByOne(Dataset[tuple[Tensor, int]]):
-    """Encoded images, decoded, padded, cropped, mirrored and normalised one at a time."""
+    """Decodes, pads, crops, mirrors and normalises one image at a time."""
 
     def __init__(
         self,

@@ -1,12 +1,12 @@
-"""How fast are images streamed from disk, and how much memory does that take?
+"""How fast are images streamed from disk, and how much memory does it take?
 
-Makes a folder of real images of about ImageNet's size out of a data set of small ones (enlarged,
-stored as JPEG), and reads an epoch of random resized crops and the evaluation's centres from it.
+Enlarges the images of a small data set to about ImageNet's size and stores them as JPEG files, then
+reads an epoch of random resized crops and all central crops.
 
     python tests/benchmarks/streaming.py CIFAR10 [--images 20000] [--folder FOLDER]
 
-CIFAR-10's enlarged images are smoother than ImageNet's own, so that their files are smaller than
-ImageNet's 110 kB and decode faster: the JPEG quality is set so that the sizes come near.
+Enlarged images of CIFAR-10 are smoother than those of ImageNet, so their files would be smaller
+than ImageNet's 110 kB and decode faster. The JPEG quality is set so that the sizes are close.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from PIL import Image
 from ir2search.data import Augmentation, DataConfig, ImageData, load_data
 from ir2search.data.stream import workers
 
-SIZES = ((500, 375), (375, 500), (500, 333), (500, 500))  # the commonest of ImageNet
+SIZES = ((500, 375), (375, 500), (500, 333), (500, 500))  # the most frequent in ImageNet
 QUALITY = 100
 BATCH = 256
 
 
 def enlarge(job: tuple[Path, object, int]) -> int:
-    """Write one small image enlarged; gives the bytes written."""
+    """Enlarge and write one image; return the size of the file in bytes."""
     file, pixels, number = job
     picture = Image.fromarray(pixels).resize(SIZES[number % len(SIZES)], Image.Resampling.BICUBIC)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def enlarge(job: tuple[Path, object, int]) -> int:
 
 
 def make_folder(source: ImageData, folder: Path, count: int) -> float:
-    """Write ``count`` training images and a tenth of test images; gives a file's mean kB."""
+    """Write ``count`` training images and 1,000 test images; return the mean kB of a file."""
     jobs = []
     for split, data, number in (("train", source.train, count), ("val", source.read_test(), 1000)):
         pixels = data.images.permute(0, 2, 3, 1).numpy()
@@ -54,7 +54,7 @@ def make_folder(source: ImageData, folder: Path, count: int) -> float:
 
 
 def memory(process: int) -> int:
-    """Proportional memory of a process and its children, shared pages once, in bytes."""
+    """Memory of a process and its children in bytes; shared pages count once."""
     found = 0
     try:
         for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
@@ -63,14 +63,14 @@ def memory(process: int) -> int:
         for task in Path(f"/proc/{process}/task").iterdir():
             found += sum(memory(int(child)) for child in (task / "children").read_text().split())
     except (FileNotFoundError, ProcessLookupError):
-        pass  # it ended meanwhile
+        pass  # the process has ended
     return found
 
 
-class Watch:
-    """The greatest memory while it is open, sampled."""
+class PeakMemory:
+    """The peak memory of this process while the context is open, from samples."""
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> PeakMemory:
         self.peak, self.done = 0, threading.Event()
         self.thread = threading.Thread(target=self.sample)
         self.thread.start()
@@ -85,21 +85,22 @@ class Watch:
         self.thread.join()
 
 
-def measure(name: str, batches: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> None:
+def time_batches(name: str, batches: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """Read all batches, and print the speed and the peak memory."""
     before, start, count = memory(os.getpid()), time.perf_counter(), 0
-    with Watch() as watch:
+    with PeakMemory() as memory_used:
         for _, labels in batches:
             count += len(labels)
     rate = count / (time.perf_counter() - start)
     print(
         f"{name}: {count:,} images, {rate:,.0f} images/s with {workers()} workers, "
-        f"{watch.peak / 1e6:,.0f} MB at most ({before / 1e6:,.0f} MB before)",
+        f"{memory_used.peak / 1e6:,.0f} MB at most ({before / 1e6:,.0f} MB before)",
         flush=True,
     )
 
 
 def main() -> None:
-    """Make the folder where there is none, and measure."""
+    """Make the folder if it is missing, and time both kinds of batches."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path)
     parser.add_argument("--images", type=int, default=20_000)
@@ -118,8 +119,8 @@ def main() -> None:
         print(f"index and moments: {time.perf_counter() - start:.1f} s", flush=True)
         generator = torch.Generator().manual_seed(0)
         augmentation = Augmentation(0, True, crop_area=0.08)
-        measure("training", data.train.batches(BATCH, augmentation, generator))
-        measure("evaluation", data.read_test().evaluation_batches())
+        time_batches("training", data.train.batches(BATCH, augmentation, generator))
+        time_batches("evaluation", data.read_test().evaluation_batches())
 
 
 if __name__ == "__main__":

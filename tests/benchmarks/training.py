@@ -1,14 +1,16 @@
-"""How fast is training, against the method as papers' code writes it (``reference.py``)?
+"""How fast is training, compared with the style of papers' code (``reference.py``)?
 
-Runs both in turn in one process on the same batches, and prints images/s of both, the median ratio
-over pairs, the memory that either keeps for its backward pass, and where our time goes.
+Runs both alternately in one process on the same batches. Prints images/s of both, the median ratio
+over pairs, the memory that each keeps for its backward pass, and the share of each part of our
+step.
 
     python tests/benchmarks/training.py [--data CIFAR10] [--pairs 5] [--images 2560]
 
-A step at a threshold of 0.15 blanks no pixel of these networks' images, so that ours leaves out a
-second pass that would repeat the first; one at 1.0 blanks half. With --data, also whole epochs with
-augmentation, on so many of its images: the reference reads them through a DataLoader that decodes,
-pads, crops and mirrors one by one in two processes.
+A threshold of 0.15 restricts no pixel of these networks' images, so our step on a CPU leaves out
+the second pass, which would repeat the first. A threshold of 1.0 restricts half of the pixels. With
+--data, whole epochs with augmentation are timed too, on the given number of images: the reference
+reads them with a DataLoader that decodes, pads, crops and mirrors images one by one in two
+processes.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ RECIPE = ir.Recipe(lr=0.01)
 
 @dataclass(frozen=True)
 class Case:
-    """A network as both write it, and images a step."""
+    """A network in both implementations, and the number of images in a step."""
 
     name: str
     candidate: ir.Candidate
@@ -81,7 +83,7 @@ CASES = [
 
 
 class OurStep:
-    """One step as `ir2search.training` makes it."""
+    """One training step of `ir2search.training`."""
 
     def __init__(self, candidate: ir.Candidate, device: torch.device) -> None:
         self.network = ir.build(candidate).to(device).train()
@@ -101,7 +103,7 @@ class OurStep:
 
 
 class ReferenceStep:
-    """One step as papers' code makes it."""
+    """One training step in the style of papers' code."""
 
     def __init__(self, case: Case, threshold: float, device: torch.device) -> None:
         self.network, self.threshold = case.reference().to(device), threshold
@@ -140,7 +142,7 @@ def compare(case: Case, threshold: float, pairs: int, device: torch.device) -> l
 
 
 def saved_bytes(step: OurStep | ReferenceStep, images: Tensor, labels: Tensor) -> int:
-    """Most bytes that a step keeps for its backward pass, parameters and images left out."""
+    """Bytes that a step keeps for its backward pass, without parameters and images."""
     own = {parameter.untyped_storage().data_ptr() for parameter in step.network.parameters()}
     own.add(images.untyped_storage().data_ptr())
     kept: dict[int, int] = {}
@@ -156,8 +158,8 @@ def saved_bytes(step: OurStep | ReferenceStep, images: Tensor, labels: Tensor) -
     return sum(kept.values())
 
 
-def where_it_goes(case: Case, threshold: float, device: torch.device) -> list[str]:
-    """A row of the shares of our step."""
+def time_of_parts(case: Case, threshold: float, device: torch.device) -> list[str]:
+    """A row with the share of each part of our step."""
     candidate = replace(case.candidate, threshold=threshold)
     step = OurStep(candidate, device)
     pixels = torch.randint(256, (4096, *candidate.image), dtype=torch.uint8, device=device)
@@ -183,8 +185,8 @@ def where_it_goes(case: Case, threshold: float, device: torch.device) -> list[st
             loss = nn.functional.cross_entropy(logits, chosen)
         with timed("restriction"):
             restricted = restrict(images, features, threshold)
-            again = not torch.equal(restricted, images)
-        if again:
+            has_second_pass = not torch.equal(restricted, images)
+        if has_second_pass:
             with timed("forward"):
                 loss = (loss + nn.functional.cross_entropy(step.network(restricted), chosen)) / 2
         with timed("backward"):
@@ -193,13 +195,13 @@ def where_it_goes(case: Case, threshold: float, device: torch.device) -> list[st
         with timed("optimiser"):
             step.optimizer.step()
         if number == 0:
-            spent = dict.fromkeys(spent, 0.0)  # the first warms up
+            spent = dict.fromkeys(spent, 0.0)  # the first step is a warm-up
     whole = sum(spent.values())
     return [case.name, f"{threshold:g}", *(f"{part / whole:.1%}" for part in spent.values())]
 
 
 def compare_epochs(folder: Path, count: int, pairs: int, device: torch.device) -> list[str]:
-    """A row of the table of epochs: ResNet-20 on CIFAR-10, at the paper's threshold."""
+    """A row of the table of epochs: ResNet-20 on CIFAR-10 with the paper's threshold."""
     case = CASES[0]
     with tempfile.TemporaryDirectory() as scratch:
         cache = Path(scratch) / "cache"
@@ -238,7 +240,7 @@ def compare_epochs(folder: Path, count: int, pairs: int, device: torch.device) -
 
 
 def encoded(split: Split) -> list[bytes]:
-    """The split's images as JPEGs in memory, as the data set has them."""
+    """The images of the split as JPEG files in memory."""
     from PIL import Image
 
     files = []
@@ -250,7 +252,7 @@ def encoded(split: Split) -> list[bytes]:
 
 
 def trial_start(device: torch.device) -> float:
-    """Seconds from a new candidate to its first step, after other trials of the process."""
+    """Seconds from a new candidate to its first step, in a process that has run other trials."""
     starts = []
     for width in (0.5, 0.75, 1.0):
         candidate = ir.Candidate(width=width, fusion_ratio=4)
@@ -264,14 +266,14 @@ def trial_start(device: torch.device) -> float:
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """How long it takes."""
+    """Run the work and return its time in seconds."""
     start = now(device)
     work()
     return now(device) - start
 
 
 def now(device: torch.device) -> float:
-    """A clock, once the device has done all it was given."""
+    """The time, after the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
@@ -288,7 +290,7 @@ def show(title: str, columns: list[str], rows: list[list[str]]) -> None:
 
 
 def main() -> None:
-    """Print all tables for the CPU, and for the first GPU where there is one."""
+    """Print all tables for the CPU, and for the first GPU if there is one."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--pairs", type=int, default=5)
@@ -314,9 +316,9 @@ def main() -> None:
             ],
         )
         show(
-            "where our time goes",
+            "share of each part of our step",
             ["network", "threshold", "data", "forward", "restriction", "backward", "optimiser"],
-            [where_it_goes(case, threshold, device) for case in CASES for threshold in (0.15, 1.0)],
+            [time_of_parts(case, threshold, device) for case in CASES for threshold in (0.15, 1.0)],
         )
         CONSOLE.print(
             f"a further trial is ready for its first step in {trial_start(device):.3f} s\n"
