@@ -1,7 +1,7 @@
 """Figures: a data frame in, matplotlib axes out.
 
 >>> import ir2search as ir
->>> ax = ir.plots.front(ir.front("runs/digits"))  # doctest: +SKIP
+>>> ax = ir.plots.front(ir.Run.open("runs/digits"))  # doctest: +SKIP
 >>> ax.figure.savefig("front.pdf")  # doctest: +SKIP
 
 Every function takes ``ax=`` to draw on (``axes=`` where a figure has several panels), and makes a

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,34 +15,42 @@ from ir2search import text
 from ir2search.plots.style import BLACK, BLUE, GREY, MARKERS, ORANGE, axes_or_new, column_width
 from ir2search.study.objectives import OBJECTIVES
 
+if TYPE_CHECKING:
+    from ir2search.runs import Run
+
 NAMED = 12  # a front with more members is drawn without their numbers
 LOOKS = ((BLUE, MARKERS[0]), (ORANGE, MARKERS[1]))
 
 
 def front(
-    front: pd.DataFrame,
+    data: pd.DataFrame | Run,
     trials: pd.DataFrame | None = None,
     *,
-    x: str = "ops",
-    y: str = "accuracy",
+    x: str | None = None,
+    y: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a front: its members, what they reach on test images, and the trials behind it.
 
     Args:
-        front: members as `ir2search.front` gives them. Where it has a column ``is_knee``, the
-            knee is marked.
+        data: a run, or the members of its front as `ir2search.front` gives them. If these have a
+            column ``is_knee``, the knee is marked; that of a run always is.
         trials: all trials as `ir2search.trials` gives them; the trained ones off the front are
-            drawn in grey. None draws the front alone.
-        x: name of the objective on the horizontal axis, such as ``"ops"`` or ``"memory"``.
-        y: name of the objective on the vertical axis.
+            drawn in grey. None leaves them out; a run brings its own.
+        x: name of the objective on the horizontal axis, such as ``"ops"`` or ``"memory"``; None
+            for the first cost that the run's study optimises, or ``"ops"``.
+        y: name of the objective on the vertical axis; None for the accuracy.
         ax: axes to draw on; a new figure if None.
 
     Returns:
         The axes.
     """
+    if isinstance(data, pd.DataFrame):
+        front, names = data, ["accuracy", "ops"]
+    else:
+        (front, trials), names = _of_run(data), by_accuracy(data.study.objectives)
     ax = axes_or_new(ax, (7.0, 4.6))
-    _draw_front(ax, front, trials, x, y)
+    _draw_front(ax, front, trials, x or names[1], y or names[0])
     ax.legend(loc="best").set_in_layout(False)
     return ax
 
@@ -111,6 +119,13 @@ def fronts(
 def by_accuracy(objectives: Sequence[str]) -> list[str]:
     """Names of objectives with accuracy, if it is one, first."""
     return sorted(objectives, key=lambda name: name != "accuracy")
+
+
+def _of_run(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The front of a run, with its knee, and all of its trials."""
+    front = run.front()
+    knee = run.pick("knee") if len(front) else None
+    return front.assign(is_knee=front["number"] == knee), run.trials()
 
 
 def _draw_front(ax: Axes, front: pd.DataFrame, trials: pd.DataFrame | None, x: str, y: str) -> None:

@@ -55,9 +55,9 @@ def inline_svg(file: Path) -> str:
     """A figure as HTML markup, without its XML prologue. Matplotlib has escaped its texts."""
     content = file.read_text(encoding="utf-8")
     content = content[content.index("<svg") :]
-    # ids are unique in a file, and must be unique in the page
+    # ids are unique in a file, and must be unique in the page; '="#' alone would match colours too
     prefix = file.parent.parent.name + file.stem
-    content = content.replace('id="', f'id="{prefix}-').replace('="#', f'="#{prefix}-')
+    content = content.replace('id="', f'id="{prefix}-').replace('href="#', f'href="#{prefix}-')
     return content.replace("url(#", f"url(#{prefix}-")
 
 

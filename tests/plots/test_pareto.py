@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,6 +46,17 @@ def test_a_front_shows_its_members_their_test_accuracy_and_the_knee() -> None:
     assert [each.get_text() for each in ax.texts] == ["1", "0", "2"]
     (steps,) = ax.lines
     assert list(steps.get_xdata()) == [1000, 2000, 4000]
+
+
+def test_a_run_brings_its_trials_and_its_knee(finished_run: Path) -> None:
+    run = ir.Run.open(finished_run)
+    ax = ir.plots.front(run)
+    front, trials = run.front(), run.trials()
+    assert len(points(ax, "front (validation)")) == len(front)
+    assert len(points(ax, "dominated")) == (trials["state"] == "trained").sum() - len(front)
+    (knee,) = points(ax, "knee")
+    assert knee[0] == trials.set_index("number").loc[run.pick("knee"), "ops"]
+    assert len(points(ir.plots.front(ir.front(finished_run)), "test")) == len(front)
 
 
 def test_a_front_alone_has_no_dominated_trials() -> None:

@@ -28,3 +28,10 @@ def test_ids_of_two_figures_in_one_page_differ(tmp_path: Path) -> None:
         f'<svg><g id="{name}"/><use href="#{name}" clip-path="url(#{name})"/></svg>'
     )
     assert figures[1] == figures[0].replace("one", "two")
+
+
+def test_an_inlined_figure_keeps_its_colours(tmp_path: Path) -> None:
+    file = tmp_path / "trial" / "figures" / "flow.svg"
+    file.parent.mkdir(parents=True)
+    file.write_text('<svg><rect fill="#9ecae1"/></svg>')
+    assert inline_svg(file) == '<svg><rect fill="#9ecae1"/></svg>'
