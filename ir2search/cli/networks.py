@@ -119,7 +119,7 @@ def evaluate(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Evaluate the weights that the paper's authors released on a test set.
+    """Evaluate the authors' released weights on a test set.
 
     Only weights are read from the file: code in it cannot run.
 

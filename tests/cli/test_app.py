@@ -1,4 +1,4 @@
-"""Every command: its help, its exit codes, and where what it says goes."""
+"""Every command: help, exit codes, and what goes to standard output and standard error."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(
 def test_help_has_a_purpose_examples_and_json(ir2search: Command, name: str) -> None:
     shown = ir2search(name, "--help").stdout
     paragraphs = COMMANDS[name].help.split("\n\n")
-    assert re.fullmatch(r"[A-Z].{10,95}\.", paragraphs[0]), "one line says what it is for"
+    assert re.fullmatch(r"[A-Z].{10,95}\.", paragraphs[0]), "the first line gives the purpose"
     assert f"ir2search {name}" in shown.split("Examples:")[1]
     assert "--json" in shown
     defaults = [
@@ -80,9 +80,7 @@ def test_help_has_a_purpose_examples_and_json(ir2search: Command, name: str) -> 
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself_with_examples_that_it_takes(
-    ir2search: Command, command: str
-) -> None:
+def test_the_examples_of_a_command_use_its_own_options(ir2search: Command, command: str) -> None:
     shown = ir2search(command, "--help").stdout
     examples = re.findall(rf"^ +(ir2search {command}.*?) *$", shown, re.MULTILINE)
     assert examples
@@ -91,10 +89,10 @@ def test_every_command_explains_itself_with_examples_that_it_takes(
         assert set(re.findall(r"--[a-z]+", example)) <= options
 
 
-def test_paragraphs_of_help_fold_where_the_terminal_ends(ir2search: Command) -> None:
+def test_paragraphs_of_help_fold_at_the_width_of_the_terminal(ir2search: Command) -> None:
     shown = re.sub(r" +\n", "\n", ir2search("run", "--help").stdout)
     assert "test images are read once" in " ".join(shown.split())
-    assert " test images\n" not in shown, "where the source breaks the line"
+    assert " test\n" not in shown, "the source breaks the line there"
 
 
 def test_help_lists_every_command(ir2search: Command) -> None:
@@ -112,14 +110,14 @@ def test_the_package_runs_as_a_module() -> None:
     assert "cifar-resnet20" in done.stdout
 
 
-def test_an_unknown_command_has_a_near_one(ir2search: Command) -> None:
+def test_an_unknown_command_suggests_a_similar_one(ir2search: Command) -> None:
     done = ir2search("stauts")
     assert done.returncode == 2
     assert done.stderr == "ir2search: no command 'stauts'; did you mean 'status'?\n"
     assert ir2search("--quick").stderr.startswith("ir2search: no such option: --quick")
 
 
-def test_what_fails_outside_of_us_is_exit_code_1(ir2search: Command, tmp_path: Path) -> None:
+def test_an_operating_system_error_is_exit_code_1(ir2search: Command, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = ir2search("init", "file/study.toml")
     assert done.returncode == 1
@@ -151,7 +149,7 @@ def test_ctrl_c_is_exit_code_130(finished_run: Path, tmp_path: Path) -> None:
     assert said == "ir2search: stopped; run the same command again to continue\n"
 
 
-def test_nothing_is_coloured_in_a_pipe(ir2search: Command, finished_run: Path) -> None:
+def test_output_in_a_pipe_has_no_colours(ir2search: Command, finished_run: Path) -> None:
     for arguments in (["status", finished_run], ["cost", "cifar-resnet20"], ["run", "--help"]):
         done = ir2search(*arguments)
         assert "\x1b" not in done.stdout + done.stderr
@@ -159,7 +157,7 @@ def test_nothing_is_coloured_in_a_pipe(ir2search: Command, finished_run: Path) -
 
 
 @pytest.mark.parametrize("no_color", [False, True])
-def test_a_terminal_has_colours_unless_they_are_declined(no_color: bool) -> None:
+def test_output_on_a_terminal_has_colours_without_no_color(no_color: bool) -> None:
     main, terminal = pty.openpty()
     unset = ("PY_COLORS", "FORCE_COLOR", "NO_COLOR")
     environment = {name: value for name, value in os.environ.items() if name not in unset}

@@ -1,4 +1,4 @@
-"""Whatever is given wrongly: one sentence with file, field and fix, exit code 2, nothing lost."""
+"""Wrong input: one sentence with file, field and fix, exit code 2, and no file is changed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def check(done: subprocess.CompletedProcess[str], *parts: str) -> None:
-    """One sentence on stderr with these parts, exit code 2, nothing on stdout."""
+    """Check for one sentence on stderr with these parts, exit code 2, and an empty stdout."""
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1, done.stderr
@@ -62,7 +62,7 @@ def test_an_unknown_study(ir2search: Command, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_in_place_of_a_study(ir2search: Command, tmp_path: Path) -> None:
+def test_a_folder_given_as_a_study(ir2search: Command, tmp_path: Path) -> None:
     check(ir2search("run", tmp_path), "neither a file nor a shipped one")
 
 
@@ -90,7 +90,7 @@ def test_a_wrong_study_file(
     assert [path.name for path in tmp_path.iterdir()] == ["quick.toml"]
 
 
-def test_a_space_wholly_over_the_budget(
+def test_a_space_with_no_candidate_within_the_budget(
     ir2search: Command, write_study: Write, quick: dict[str, Any], tmp_path: Path
 ) -> None:
     file = write_study({**quick, "budget": {"memory": "10"}})
@@ -166,7 +166,7 @@ def test_a_run_folder_of_another_study_file(
     assert contents(folder) == before
 
 
-def test_other_data_than_the_runs(
+def test_data_that_differs_from_the_data_of_the_run(
     ir2search: Command, write_study: Write, quick: dict[str, Any], tmp_path: Path
 ) -> None:
     file = write_study(folder_study(quick))
@@ -177,7 +177,7 @@ def test_other_data_than_the_runs(
     check(ir2search("run", file, "--data", "other"), "other images", "give it the same data")
 
 
-def test_a_device_that_there_is_not(ir2search: Command) -> None:
+def test_an_unknown_device(ir2search: Command) -> None:
     check(ir2search("run", "digits", "--device", "toaster"), "device 'toaster'", "try cpu")
     check(ir2search("run", "digits", "--device", "cdua:1"), "no such device", "mean 'cuda'?")
 
@@ -187,7 +187,7 @@ def test_a_folder_without_a_run(ir2search: Command, command: str) -> None:
     check(ir2search(command, "runs/nothing"), "nothing: no run in this folder", "ir2search run")
 
 
-def test_a_trial_that_there_is_not(ir2search: Command, finished_run: Path) -> None:
+def test_an_unknown_trial(ir2search: Command, finished_run: Path) -> None:
     done = ir2search("analyze", finished_run, "--trial", "77")
     check(done, "no trained trial '77'", "give best, knee, or one of 0")
 
@@ -228,19 +228,19 @@ def test_a_corrupt_checkpoint(ir2search: Command, finished_run: Path, tmp_path: 
     check(done, "best.safetensors: cannot be read as a checkpoint", "remove it")
 
 
-def test_runs_that_are_no_folder(ir2search: Command, tmp_path: Path) -> None:
+def test_a_file_given_as_the_folder_of_runs(ir2search: Command, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     check(ir2search("run", "digits", "--runs", "file"), "file: is not a folder; choose")
 
 
-def test_data_for_a_study_that_reads_its_own(ir2search: Command, tmp_path: Path) -> None:
+def test_a_data_folder_for_a_study_with_included_data(ir2search: Command, tmp_path: Path) -> None:
     check(ir2search("run", "digits", "--data", tmp_path), "data folder", "included digits")
 
 
 @pytest.mark.parametrize(
     "damaged", ["environment.json", "trials/0/curve.jsonl", "study.toml", "study.journal"]
 )
-def test_a_damaged_file_of_a_run_is_named_and_kept(
+def test_a_damaged_file_of_a_run_is_named_and_not_changed(
     ir2search: Command, finished_run: Path, tmp_path: Path, damaged: str
 ) -> None:
     folder = shutil.copytree(finished_run, tmp_path / "runs" / "quick")

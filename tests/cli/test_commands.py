@@ -19,7 +19,7 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 RELEASED = Path(__file__).parents[1] / "zoo" / "released"
 
 
-def test_a_study_from_the_command_line_to_its_report_and_analysis(
+def test_a_study_is_run_reported_and_analysed(
     ir2search: Command,
     write_study: Callable[[dict[str, Any]], Path],
     quick: dict[str, Any],
@@ -49,7 +49,7 @@ def test_a_study_from_the_command_line_to_its_report_and_analysis(
     assert "trusted attribution methods" in table.stdout
 
 
-def test_a_run_is_gone_on_with_and_may_be_asked_for_more(
+def test_a_run_continues_with_more_trials(
     ir2search: Command,
     write_study: Callable[[dict[str, Any]], Path],
     quick: dict[str, Any],
@@ -78,7 +78,7 @@ def test_cost_prints_one_object_with_the_keys_of_cost(ir2search: Command) -> Non
     assert [row["name"] for row in printed["layers"]] == list(price.layers["name"])
 
 
-def test_cost_as_a_table_names_what_is_not_counted(ir2search: Command) -> None:
+def test_the_table_of_costs_names_operations_that_are_not_counted(ir2search: Command) -> None:
     printed = ir2search("cost", "cifar-resnet20").stdout
     assert re.search(r"total +601,728 +40,108,032 +272,458 +267,264 +60.8 kB", printed)
     assert "1,228,416" in printed
@@ -102,7 +102,7 @@ def test_cost_as_csv_is_the_table_of_layers(ir2search: Command) -> None:
     assert printed["parameters"].sum() == 11_882_344
 
 
-def test_train_trains_one_network_and_goes_on_with_it(
+def test_train_trains_one_network_and_continues_it(
     ir2search: Command, finished_run: Path, tmp_path: Path
 ) -> None:
     command = ("train", finished_run / "trials" / "0", "--epochs", "2", "--out", "own")
@@ -112,7 +112,7 @@ def test_train_trains_one_network_and_goes_on_with_it(
     assert re.search(r"^\d+\.\d% of the validation images at epoch [12], ", done.stdout)
     again = ir2search(*command, "--json")
     assert json.loads(again.stdout)["test_images"] == 360
-    assert "epoch" not in again.stderr, "what was trained is not trained again"
+    assert "epoch" not in again.stderr, "no epoch is trained again"
     other = ir2search(*command[:2], "--epochs", "3", "--out", "own")
     assert other.returncode == 2
     assert other.stderr == (
@@ -140,7 +140,7 @@ def test_evaluate_measures_released_weights(ir2search: Command, tmp_path: Path) 
     assert "the weights are not those of cifar-resnet18: missing: " in bad.stderr
 
 
-def test_studies_lists_what_comes_along(ir2search: Command) -> None:
+def test_studies_lists_the_included_studies(ir2search: Command) -> None:
     listed = json.loads(ir2search("studies", "--json").stdout)
     assert "digits" in [study["name"] for study in listed]
     table = ir2search("studies").stdout

@@ -1,4 +1,4 @@
-"""An error that nobody foresaw: one sentence, a log file with the traceback, and exit code 1."""
+"""An unexpected error: one sentence, a log file with the traceback, and exit code 1."""
 
 from __future__ import annotations
 

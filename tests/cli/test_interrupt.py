@@ -16,7 +16,7 @@ PROGRAM = Path(sys.executable).with_name("ir2search")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
+def test_the_same_command_continues_after_ctrl_c(
     write_study: Callable[[dict[str, Any]], Path],
     quick: dict[str, Any],
     tmp_path: Path,
@@ -38,4 +38,4 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
     assert ir.status(tmp_path / "quick").counts["unfinished"] == 1
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "1 of 1 candidates trained" in done.stdout
-    assert curve.read_text().startswith(kept), "what was trained was not trained again"
+    assert curve.read_text().startswith(kept), "no epoch is trained again"

@@ -26,14 +26,14 @@ def test_init_writes_a_study_that_runs(ir2search: Command, tmp_path: Path) -> No
     assert again.stderr == ("ir2search: birds/first.toml: exists already; choose another name\n")
 
 
-def test_init_takes_no_name_that_no_folder_may_have(ir2search: Command, tmp_path: Path) -> None:
+def test_init_refuses_a_name_that_no_folder_can_have(ir2search: Command, tmp_path: Path) -> None:
     done = ir2search("init", "my:birds.toml")
     assert done.returncode == 2
     assert done.stderr.startswith("ir2search: my:birds.toml: use only letters, digits")
     assert not list(tmp_path.iterdir())
 
 
-def test_init_takes_a_folder_of_images(ir2search: Command, tmp_path: Path) -> None:
+def test_init_writes_a_study_for_a_folder_of_images(ir2search: Command, tmp_path: Path) -> None:
     (tmp_path / "my images").mkdir()
     done = ir2search("init", "--data", "my images", "--json")
     assert json.loads(done.stdout) == {"file": "my-study.toml"}
@@ -42,7 +42,7 @@ def test_init_takes_a_folder_of_images(ir2search: Command, tmp_path: Path) -> No
     assert data.path == str(tmp_path / "my images")
 
 
-def test_studies_say_what_they_take(ir2search: Command) -> None:
+def test_studies_lists_trials_epochs_and_ops(ir2search: Command) -> None:
     listed = json.loads(ir2search("studies", "--json").stdout)
     assert [row["name"] for row in listed] == list(shipped_studies())
     digits = next(row for row in listed if row["name"] == "digits")
@@ -58,7 +58,7 @@ def test_studies_say_what_they_take(ir2search: Command) -> None:
     assert digits["most_ops"] == ir.cost(largest).ops
 
 
-def test_presets_say_what_they_cost(ir2search: Command) -> None:
+def test_presets_lists_costs_and_epochs(ir2search: Command) -> None:
     listed = json.loads(ir2search("presets", "--json").stdout)
     assert [row["name"] for row in listed] == list(ir.presets())
     for row in listed[:3]:
@@ -67,10 +67,10 @@ def test_presets_say_what_they_cost(ir2search: Command) -> None:
         assert row["epochs"] == ir.recipes()[row["name"]].total_epochs
 
 
-def test_doctor_looks_at_data(ir2search: Command, tmp_path: Path) -> None:
+def test_doctor_reports_data_that_cannot_be_read(ir2search: Command, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = ir2search("doctor", "--data", "empty", "--json")
-    assert done.returncode == 1, "a study on it could not run"
+    assert done.returncode == 1, "a study could not run on this data"
     (data,) = [row for row in json.loads(done.stdout) if row["subject"] == "data"]
     assert data["state"] == "wrong"
     assert "empty" in data["found"]

@@ -1,4 +1,4 @@
-"""The report's pages in a real browser, with the network off."""
+"""The pages of a report in a real browser, offline."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def report(
     finished_run: Path,
     fail_trial: Callable[[Path, int, str], None],
 ) -> Path:
-    """The report of a run with further seeds and a failed trial whose reason is full of markup."""
+    """The report of a run with further seeds and a failed trial with markup in its reason."""
     study = ir.load_study(finished_run / "study.toml")
     study = study.model_copy(update={"trials": 12, "confirm": Confirm(seeds=1)})
     folder = tmp_path_factory.mktemp("browser") / "quick"
@@ -51,7 +51,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Opened:
-    """A page, and all that it complained of or asked the network for."""
+    """A page, with its errors and its requests to the network."""
 
     def __init__(self, browser: Browser, file: Path, **context: object) -> None:
         self.complaints: list[str] = []
@@ -79,7 +79,7 @@ def opened(browser: Browser, report: Path) -> Opened:
     return found
 
 
-def test_it_loads_with_the_network_off_and_complains_of_nothing(opened: Opened) -> None:
+def test_the_page_works_offline_without_errors(opened: Opened) -> None:
     opened.page.locator("#parallel").scroll_into_view_if_needed()
     opened.page.wait_for_selector("#parallel.js-plotly-plot")
     plots = opened.page.locator(".js-plotly-plot")
@@ -91,16 +91,16 @@ def test_it_loads_with_the_network_off_and_complains_of_nothing(opened: Opened) 
     assert opened.complaints == []
 
 
-def test_markup_in_a_reason_does_nothing(opened: Opened) -> None:
+def test_markup_in_a_reason_is_shown_as_text(opened: Opened) -> None:
     assert opened.page.title() == "quick - ir2search"
-    assert opened.page.get_by_text(MARKUP).count() == 1, "it is read as text"
+    assert opened.page.get_by_text(MARKUP).count() == 1, "it is shown as text"
     opened.page.fill("#trial", "0")
     opened.page.dispatch_event("#trial", "change")
     assert MARKUP in opened.page.inner_text("#card-name")
     assert opened.complaints == []
 
 
-def test_pointing_at_a_candidate_shows_it_and_a_click_opens_its_card(
+def test_hovering_shows_a_candidate_and_a_click_opens_its_card(
     opened: Opened, report: Path
 ) -> None:
     page = opened.page
@@ -142,7 +142,7 @@ def test_axes_switch_between_costs_and_scales(opened: Opened) -> None:
     assert page.text_content("#progress .xtitle") == "trained epochs"
 
 
-def test_the_keyboard_alone_reaches_and_works_every_control(opened: Opened) -> None:
+def test_every_control_works_with_the_keyboard(opened: Opened) -> None:
     page = opened.page
     page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
     controls = page.locator("button, select, input")
@@ -166,9 +166,7 @@ def test_the_keyboard_alone_reaches_and_works_every_control(opened: Opened) -> N
 
 
 @pytest.mark.parametrize("name", ["index.html", "compare-quick.html"])
-def test_axe_finds_no_fault_in_light_or_dark_on_a_phone_or_a_desk(
-    browser: Browser, report: Path, name: str
-) -> None:
+def test_axe_finds_no_accessibility_fault(browser: Browser, report: Path, name: str) -> None:
     looks = (("light", 1300), ("dark", 400))
     for scheme, width in looks:
         size = {"width": width, "height": 900}
@@ -187,7 +185,7 @@ def test_axe_finds_no_fault_in_light_or_dark_on_a_phone_or_a_desk(
         found.page.context.close()
 
 
-def test_printed_it_has_the_figures_and_no_controls(opened: Opened) -> None:
+def test_the_printed_page_has_figures_and_no_controls(opened: Opened) -> None:
     page = opened.page
     page.emulate_media(media="print")
     assert page.locator("figure.print").first.is_visible()

@@ -32,7 +32,7 @@ def points(rows: int) -> st.SearchStrategy[np.ndarray]:
 
 
 @given(points(4), points(3))
-def test_coverage_is_what_counting_finds(one: np.ndarray, other: np.ndarray) -> None:
+def test_coverage_agrees_with_counting(one: np.ndarray, other: np.ndarray) -> None:
     covered = [any(a[0] <= b[0] and a[1] <= b[1] for a in one) for b in other]
     assert coverage(one, other) == sum(covered) / len(covered)
     assert coverage(one, one) == 1
@@ -60,7 +60,7 @@ def test_hypervolumes_are_areas_under_a_common_reference(
     assert back.ratio == pytest.approx(1 / found.ratio)
 
 
-def test_a_run_beside_itself_is_as_good(finished_run: Path) -> None:
+def test_a_run_compared_with_itself_is_equal(finished_run: Path) -> None:
     found = ir.compare(finished_run, finished_run)
     assert found.ratio == 1
     assert found.coverages == (1, 1)
@@ -75,7 +75,7 @@ def test_the_comparison_is_written(finished_run: Path, other_run: Path) -> None:
     assert (other_run / "report" / "figures" / "compare-quick-column.pdf").exists()
 
 
-def test_other_objectives_or_classes_are_refused(
+def test_runs_with_different_objectives_are_refused(
     finished_run: Path, tmp_path: Path, quick: dict[str, Any]
 ) -> None:
     study = parse_study({**quick, "trials": 1, "objectives": ["accuracy", "memory"]}, "a.toml")

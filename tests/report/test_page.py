@@ -27,7 +27,7 @@ def reported_run(
     tmp_path_factory: pytest.TempPathFactory,
     fail_trial: Callable[[Path, int, str], None],
 ) -> Path:
-    """A copy of the finished run, with one failed trial's reason full of markup, and its report."""
+    """A copy of the finished run with a failed trial, whose reason has markup, and its report."""
     folder = tmp_path_factory.mktemp("copy") / "quick"
     shutil.copytree(finished_run, folder)
     fail_trial(folder, 0, "<script>alert(1)</script>")
@@ -55,8 +55,8 @@ def page(reported_run: Path) -> Page:
     return Page((reported_run / "report" / "index.html").read_text())
 
 
-def test_the_page_needs_nothing_but_itself(page: Page) -> None:
-    assert page.tags["script"] == 3, "data, plotly.js and the page's own, none of a trial's reason"
+def test_the_page_refers_to_no_other_file(page: Page) -> None:
+    assert page.tags["script"] == 3, "values, plotly.js and the page's script"
     assert not page.tags["link"]
     fetched = page.values("src", "href", "xlink:href", "action")
     assert fetched, "the figures refer to their own glyphs"
@@ -81,7 +81,7 @@ def test_the_page_shows_every_front_member_and_every_failure(reported_run: Path)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
-def test_tables_hold_what_the_run_holds(reported_run: Path) -> None:
+def test_the_tables_have_the_values_of_the_run(reported_run: Path) -> None:
     report = reported_run / "report"
     trials = pd.read_parquet(report / "trials.parquet")
     expected = ir.trials(reported_run)
@@ -95,7 +95,7 @@ def test_tables_hold_what_the_run_holds(reported_run: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["front", "hypervolume", "curves"])
-def test_every_figure_is_there_as_png_svg_and_pdf(reported_run: Path, name: str) -> None:
+def test_every_figure_is_written_as_png_svg_and_pdf(reported_run: Path, name: str) -> None:
     figures = reported_run / "report" / "figures"
     with Image.open(figures / f"{name}.png") as image:
         assert min(image.size) > 400
@@ -108,7 +108,7 @@ def test_every_figure_is_there_as_png_svg_and_pdf(reported_run: Path, name: str)
         assert float(box[1]) / 72 == pytest.approx(inches, rel=0.06), "as wide as a paper's columns"
 
 
-def test_a_report_is_made_again_to_the_byte(reported_run: Path) -> None:
+def test_a_second_report_has_the_same_bytes(reported_run: Path) -> None:
     def files() -> dict[str, bytes]:
         report = reported_run / "report"
         return {str(p.relative_to(report)): p.read_bytes() for p in report.rglob("*.*")}

@@ -30,12 +30,12 @@ def study() -> Study:
     return parse_study(VALUES, "a.toml")
 
 
-def test_each_member_has_the_least_round_budget_that_it_is_best_within(study: Study) -> None:
+def test_a_member_has_the_smallest_round_budget_for_which_it_is_best(study: Study) -> None:
     found = picks(front_of((0.9, 1.2e6), (0.8, 0.9e6), (0.7, 30e3)), study)
     assert [(pick.limit, pick.number) for pick in found] == [(30e3, 2), (1e6, 1), (1.5e6, 0)]
 
 
-def test_a_member_that_shares_its_round_budget_with_a_better_one_is_left_out(study: Study) -> None:
+def test_of_two_members_with_the_same_round_budget_the_better_one_is_listed(study: Study) -> None:
     found = picks(front_of((0.9, 1.2e6), (0.8, 1.1e6)), study)
     assert [(pick.limit, pick.number) for pick in found] == [(1.5e6, 0)]
 
@@ -49,7 +49,7 @@ members = st.lists(
 
 
 @given(members)
-def test_no_member_within_a_budget_is_better_than_its_pick(
+def test_no_member_within_a_budget_is_better_than_the_pick(
     members: list[tuple[float, float]],
 ) -> None:
     front = front_of(*members)
@@ -61,12 +61,12 @@ def test_no_member_within_a_budget_is_better_than_its_pick(
     assert found[-1].number == int(front["accuracy"].idxmax())
 
 
-def test_without_an_accuracy_nothing_is_picked() -> None:
+def test_without_the_objective_accuracy_nothing_is_picked() -> None:
     study = parse_study({**VALUES, "objectives": ["ops", "memory"]}, "a.toml")
     assert picks(front_of((0.5, 1.0)), study) == []
 
 
-def test_a_report_says_what_to_take(finished_run: Path, tmp_path: Path) -> None:
+def test_a_report_lists_the_picks(finished_run: Path, tmp_path: Path) -> None:
     import shutil
 
     folder = shutil.copytree(finished_run, tmp_path / "quick")

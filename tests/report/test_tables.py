@@ -20,7 +20,7 @@ def trials(rows: list[tuple[float, float]]) -> pd.DataFrame:
 
 
 def staircase(points: np.ndarray, corner: np.ndarray) -> float:
-    """Area that points, each to be made small, dominate below a corner: one strip a point."""
+    """The area between points to minimise and a corner: one strip for each point."""
     area, height = 0.0, corner[1]
     for x, y in sorted(map(tuple, points)):
         if y < height:
@@ -30,7 +30,7 @@ def staircase(points: np.ndarray, corner: np.ndarray) -> float:
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 1000)), min_size=1, max_size=20))
-def test_hypervolume_is_the_area_below_the_staircase_and_never_falls(
+def test_the_hypervolume_is_the_area_of_the_staircase_and_never_falls(
     rows: list[tuple[int, int]],
 ) -> None:
     table = trials([(accuracy / 100, float(ops)) for accuracy, ops in rows])
@@ -42,7 +42,7 @@ def test_hypervolume_is_the_area_below_the_staircase_and_never_falls(
     assert found == sorted(found)
 
 
-def test_what_was_not_trained_adds_no_hypervolume() -> None:
+def test_trials_that_are_not_trained_add_no_hypervolume() -> None:
     table = trials([(0.5, 10.0), (np.nan, np.nan), (0.9, 10.0)])
     table.loc[1, "state"] = "failed"
     first, second, third = hypervolumes(table, STUDY)
@@ -51,7 +51,7 @@ def test_what_was_not_trained_adds_no_hypervolume() -> None:
     assert hypervolumes(table.iloc[1:2], STUDY) == [0.0]
 
 
-def test_a_reports_data_is_that_of_the_run(finished_run: Path) -> None:
+def test_the_data_of_a_report_agrees_with_the_run(finished_run: Path) -> None:
     data = report_data(Run.open(finished_run))
     assert data.front["is_knee"].sum() == 1
     assert set(data.trials.query("on_front")["number"]) == set(data.front["number"])
