@@ -36,7 +36,7 @@ class Recorded:
     Attributes:
         candidate_id: the network's.
         candidate: the network's fields by name.
-        cost: its costs by column, see `ir2search.study.budget.study_costs`.
+        cost: its costs by column, see `ir2search.study.objectives.costs_of`.
         duplicate_of: the number of the trial that has the same network.
         rungs: the best validation accuracy so far, by the epochs of each rung it reached.
         accuracy: best validation accuracy, from 0 to 1.

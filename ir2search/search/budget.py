@@ -73,7 +73,7 @@ def _check_latency(problem: Problem) -> None:
             costs = problem.counted(candidate)
         except MemoryError:
             continue
-        if problem.excess(costs) is None:
+        if problem.study.over_budget(costs) is None:
             found[candidate.id] = costs["ops"], candidate
     limit = problem.study.budget.get(LATENCY)
     cheapest = sorted(found.values(), key=lambda pair: pair[0])[: 1 if limit is None else TIMED]

@@ -27,7 +27,8 @@ from ir2search.search.ledger import Ledger
 from ir2search.search.limits import limit_reached
 from ir2search.search.problem import PricedCandidate, Problem
 from ir2search.search.pruners.base import Promotion
-from ir2search.search.samplers.registry import make_sampler
+from ir2search.search.samplers.base import Point
+from ir2search.search.samplers.registry import check_point, errors_named, make_sampler
 from ir2search.seeds import derive_seed
 from ir2search.space import Candidate
 from ir2search.training import Interrupted, TrainingResult
@@ -130,7 +131,8 @@ class Driver:
             results += self.ledger.read(trial)
             if trial.state == TrialState.RUNNING:
                 self._take_over(trial)
-        self.sampler.resume(results)
+        with errors_named(self.study.sampler):
+            self.sampler.resume(results)
         self.ledger.count([trial for trial in trials if self._is_proposed(trial)])
 
     def _take_over(self, trial: FrozenTrial) -> None:
@@ -199,22 +201,30 @@ class Driver:
 
     def _propose(self) -> Trial | None:
         """A new trial, whose candidate the sampler proposes; None where nothing is left to try."""
-        number, point = self.ledger.proposed, None
+        number = self.ledger.proposed
         if self.ledger.queued:  # an earlier session was killed between proposing and starting
             self.ledger.queued -= 1
         else:
-            if self.ledger.fruitless >= FRUITLESS:
-                point = next(self.sampler.new_points(number), None)
-            else:
-                point = self.sampler.propose(number)
+            point = self._next_point(number)
             if point is None:
                 return None
-        if point:
-            self.storage.enqueue_trial(dict(point))
+            if point:
+                self.storage.enqueue_trial(dict(point))
         self.storage.sampler = self.sampler.optuna_sampler(number)
         self.ledger.proposed += 1
         self.ledger.fruitless += 1
         return self.storage.ask(self.sampler.distributions)
+
+    def _next_point(self, number: int) -> Point | None:
+        """What the sampler proposes, or a random new point if that was fruitless."""
+        name = self.study.sampler
+        with errors_named(name):
+            if self.ledger.fruitless >= FRUITLESS:
+                return next(self.sampler.new_points(number), None)
+            point = self.sampler.propose(number)
+        if point:
+            check_point(name, point, self.sampler.distributions)
+        return point
 
     def _is_proposed(self, trial: Trial | FrozenTrial) -> bool:
         """Whether all parameters of a trial are stored; a kill may have come before that."""
@@ -237,7 +247,7 @@ class Driver:
             priced = self._priced(trial, candidate)
         except (MemoryError, StudyError) as error:
             return self._fail(trial, failure_reason(error), full_traceback(error))
-        refusal = self.problem.excess(priced.costs) or self._why_dominated(priced)
+        refusal = self.study.over_budget(priced.costs) or self._why_dominated(priced)
         if refusal is not None:
             return self._end(trial, TrialState.PRUNED, refusal)
         folder = trial_folder(self.folder, trial.number)
@@ -249,7 +259,7 @@ class Driver:
     def _priced(self, trial: Trial, candidate: Candidate) -> PricedCandidate:
         """A trial's candidate with its costs; one beyond the budget is not timed."""
         costs = self.problem.counted(candidate)
-        if self.problem.excess(costs) is None:
+        if self.study.over_budget(costs) is None:
             folder = trial_folder(self.folder, trial.number)
             costs |= self.problem.timer.of_trial(candidate, folder)
         return PricedCandidate(trial.params, candidate, costs)
@@ -317,7 +327,8 @@ class Driver:
         )
         priced = self.ledger.candidates[trial.number]
         reached = self.ledger.reach(trial.number, level, priced, best.validation_accuracy)
-        self.sampler.learn(reached)
+        with errors_named(self.study.sampler):
+            self.sampler.learn(reached)
         if level + 1 < len(levels):
             self.waiting_at_rung[trial.number] = trial
             self.locks.release(trial)

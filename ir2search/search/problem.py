@@ -10,8 +10,7 @@ from ir2search.costs import cost
 from ir2search.errors import StudyError
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.space import Candidate, SearchSpace
-from ir2search.study.budget import over_budget, study_costs
-from ir2search.study.objectives import LATENCY
+from ir2search.study.objectives import LATENCY, costs_of
 from ir2search.study.schema import Study
 
 
@@ -62,11 +61,7 @@ class Problem:
             StudyError: a cost cannot be counted, or a registered cost function failed.
             MemoryError: the network does not fit in memory.
         """
-        return study_costs(self.study, candidate, cost(candidate))
-
-    def excess(self, costs: Mapping[str, Any]) -> str | None:
-        """Why these costs exceed the budget; None where they do not."""
-        return over_budget(self.study, costs)
+        return costs_of(candidate, cost(candidate), self.study.costs)
 
     def is_affordable(self, candidate: Candidate) -> bool:
         """Whether a candidate is within the budget, as far as its costs are known.
@@ -78,8 +73,8 @@ class Problem:
             return True
         try:
             costs = self.counted(candidate)
-            if self.excess(costs) is None and LATENCY in self.study.budget:
+            if self.study.over_budget(costs) is None and LATENCY in self.study.budget:
                 costs |= self.timer.known(candidate)
         except (MemoryError, StudyError):
             return True
-        return self.excess(costs) is None
+        return self.study.over_budget(costs) is None

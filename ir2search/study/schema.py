@@ -128,6 +128,19 @@ class Study(BaseModel):
         """Whether latency is an objective or has a budget."""
         return LATENCY in self.costs
 
+    def over_budget(self, costs: Mapping[str, Any]) -> str | None:
+        """Why costs exceed the budget, in words; None where they do not.
+
+        Args:
+            costs: by column of the table of trials. A cost that is missing, such as a latency not
+                yet measured, is not checked.
+        """
+        for name, limit in self.budget.items():
+            value = costs.get(OBJECTIVES[name].budget_column, 0.0)
+            if value > limit:
+                return f"over budget: {name} {value:g} > {limit:g}"
+        return None
+
     @field_validator("objectives", mode="before")
     @classmethod
     def _two_distinct(cls, value: Any) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ir2search.costs import Cost, cost
 from ir2search.errors import CandidateError
 from ir2search.space import TAP, Candidate, Choice, SearchSpace
-from ir2search.study.budget import over_budget, study_costs
+from ir2search.study.objectives import costs_of
 from ir2search.study.schema import Study, load_study
 from ir2search.study.shipped import shipped_studies
 from ir2search.zoo import named_recipe, preset, presets
@@ -81,8 +81,8 @@ def _survey(study: Study, file: Path) -> StudySurvey:
     side = study.data.size or Candidate().image[1]
     space = study.space.with_data((1 if study.data.source == "digits" else 3, side, side), 10)
     distinct = {candidate.id: candidate for candidate in _extremes(space)}.values()
-    costs = [study_costs(study, candidate, cost(candidate)) for candidate in distinct]
-    ops = [each["ops"] for each in costs if over_budget(study, each) is None]
+    costs = [costs_of(candidate, cost(candidate), study.costs) for candidate in distinct]
+    ops = [each["ops"] for each in costs if study.over_budget(each) is None]
     return StudySurvey(
         name=study.name,
         file=file,

@@ -35,8 +35,8 @@ def test_a_candidate_above_the_budget_is_not_affordable(
     assert problem.is_affordable(small.candidate)
     assert not problem.is_affordable(large.candidate)
     assert free.is_affordable(large.candidate)
-    assert problem.excess(small.costs) is None
-    excess = problem.excess(large.costs)
+    assert problem.study.over_budget(small.costs) is None
+    excess = problem.study.over_budget(large.costs)
     assert excess is not None
     assert excess.startswith("over budget: ops")
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
-import optuna
-from optuna.samplers import BaseSampler
-from optuna.trial import TrialState
+from optuna.distributions import BaseDistribution
+from optuna.trial import TrialState, create_trial
 
 from ir2search.errors import StudyError
 from ir2search.extensions import Registry, user_code
-from ir2search.search.ledger import Ledger, RungResult
+from ir2search.search.ledger import Ledger
 from ir2search.search.problem import Problem
-from ir2search.search.pruners.base import Pruner
 from ir2search.search.samplers.base import Point, Sampler
 from ir2search.search.samplers.ehvi.sampler import make_ehvi
 from ir2search.search.samplers.grid import GridSampler
@@ -73,60 +72,41 @@ def make_sampler(problem: Problem, ledger: Ledger) -> Sampler:
     Args:
         problem: the study, its space, and what candidates cost.
         ledger: what is known of the study's trials.
+
+    Raises:
+        StudyError: a registered sampler cannot be made; the message names it.
     """
     name = problem.study.sampler
-    if name not in FACTORIES.added():
-        return FACTORIES[name](problem, ledger)
-    with user_code(f"sampler {name!r}"):
+    with errors_named(name):
         made = FACTORIES[name](problem, ledger)
     if not isinstance(made, Sampler):
         raise StudyError(f"sampler {name!r}: must be a Sampler, but is {type(made).__name__}")
-    return _RegisteredSampler(name, made)
+    return made
 
 
-class _RegisteredSampler(Sampler):
-    """A sampler that is not of this package: its errors are named, and its points are checked."""
+def errors_named(name: str) -> AbstractContextManager[None]:
+    """Run the code of a sampler; an exception in a user's sampler is reported as one sentence."""
+    return user_code(f"sampler {name!r}") if name in FACTORIES.added() else nullcontext()
 
-    def __init__(self, name: str, inner: Sampler) -> None:
-        super().__init__(inner.problem, inner.ledger)
-        self._name, self._inner = f"sampler {name!r}", inner
 
-    def propose(self, number: int) -> Point | None:
-        with user_code(self._name):
-            point = self._inner.propose(number)
-        if point is not None:
-            self._check(point)
-        return point
+def check_point(name: str, point: Point, domains: Mapping[str, BaseDistribution]) -> None:
+    """Check that a point that a sampler proposed is in the space.
 
-    def learn(self, result: RungResult) -> None:
-        with user_code(self._name):
-            self._inner.learn(result)
+    Args:
+        name: of the sampler.
+        point: values of searched parameters by name.
+        domains: of all searched parameters by name.
 
-    def resume(self, results: Sequence[RungResult]) -> None:
-        with user_code(self._name):
-            self._inner.resume(results)
-
-    def optuna_sampler(self, number: int) -> BaseSampler:
-        with user_code(self._name):
-            return self._inner.optuna_sampler(number)
-
-    def pruner(self) -> Pruner:
-        with user_code(self._name):
-            return self._inner.pruner()
-
-    def _check(self, point: Point) -> None:
-        for name, value in point.items():
-            if name not in self.distributions:
-                raise StudyError(
-                    f"{self._name}: proposed {name!r}, which the study does not search"
-                )
-            try:
-                optuna.trial.create_trial(
-                    state=TrialState.RUNNING,
-                    params={name: value},
-                    distributions={name: self.distributions[name]},
-                )
-            except ValueError:
-                raise StudyError(
-                    f"{self._name}: proposed {name} = {value!r}, which is not in the space"
-                ) from None
+    Raises:
+        StudyError: it is not; the message names the value.
+    """
+    for key, value in point.items():
+        if key not in domains:
+            raise StudyError(f"sampler {name!r}: proposed {key!r}, which the study does not search")
+        domain = {key: domains[key]}
+        try:
+            create_trial(state=TrialState.RUNNING, params={key: value}, distributions=domain)
+        except ValueError:
+            raise StudyError(
+                f"sampler {name!r}: proposed {key} = {value!r}, which is not in the space"
+            ) from None

@@ -3,16 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
+from replay import ReplayExecutor
 
 import ir2search as ir
 from ir2search.errors import SpaceError, StudyError
-from ir2search.search.latency_timer import LatencyTimer
-from ir2search.search.ledger import Ledger
-from ir2search.search.problem import Problem
+from ir2search.search.ledger import RungResult
 from ir2search.search.samplers.base import Point, Sampler
-from ir2search.search.samplers.registry import FACTORIES, make_sampler
+from ir2search.search.samplers.registry import FACTORIES
 from ir2search.study.samplers import SAMPLERS
 from ir2search.study.schema import parse_study
 
@@ -35,25 +33,51 @@ class Always(Sampler):
         return self.point
 
 
-def sampler_of(values: dict[str, Any], folder: Path, name: str) -> Sampler:
-    study = parse_study({**values, "sampler": name}, "a.toml")
-    space = study.space.with_data((1, 8, 8), 10)
-    problem = Problem(study, space, LatencyTimer(study, folder))
-    return make_sampler(problem, Ledger(study, space))
+def start(values: dict[str, Any], folder: Path, sampler: str) -> ir.Run:
+    study = parse_study({**values, "sampler": sampler}, "a.toml")
+    ir.run(study, folder, device="cpu", executor=ReplayExecutor)
+    return ir.Run.open(folder)
 
 
 def test_each_sampler_that_a_study_may_name_can_be_made() -> None:
     assert list(SAMPLERS) == list(FACTORIES)
 
 
-def test_a_registered_sampler_proposes_for_a_study(quick: dict[str, Any], tmp_path: Path) -> None:
+def test_optuna_draws_what_a_registered_sampler_leaves_out(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
     @ir.register_sampler("narrow")
     class Narrow(Always):
         point: Point = {"width": 0.125}  # noqa: RUF012
 
-    sampler = sampler_of(quick, tmp_path, "narrow")
-    assert sampler.propose(0) == {"width": 0.125}
-    assert isinstance(sampler.optuna_sampler(0), optuna.samplers.RandomSampler)
+    trials = start({**quick, "trials": 3}, tmp_path / "run", "narrow").trials()
+    trained = trials[trials["state"] == "trained"]
+    assert len(trained) == 3
+    assert (trained["width"] == 0.125).all()
+
+
+def test_a_registered_sampler_learns_from_all_results_also_after_an_interruption(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    learned: list[tuple[int, int]] = []
+
+    @ir.register_sampler("listening")
+    class Listening(Sampler):
+        def propose(self, number: int) -> Point | None:
+            return {}
+
+        def learn(self, result: RungResult) -> None:
+            learned.append((result.number, result.level))
+
+    quick["recipe"]["epochs"] = 4
+    values = {**quick, "rungs": {"minimum": 1, "factor": 2}}
+    start({**values, "trials": 2}, tmp_path / "run", "listening")
+    first = sorted(learned)
+    assert {level for _, level in first} == {0, 1}
+    learned.clear()
+    start({**values, "trials": 3}, tmp_path / "run", "listening")
+    assert first == sorted(learned[: len(first)]), "read from the storage"
+    assert len(learned) > len(first)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +96,7 @@ def test_a_point_outside_the_space_is_named(
     Odd.point = point
     ir.register_sampler("odd")(Odd)
     with pytest.raises(StudyError) as caught:
-        sampler_of(quick, tmp_path, "odd").propose(0)
+        start(quick, tmp_path / "run", "odd")
     assert str(caught.value) == message
 
 
@@ -83,7 +107,7 @@ def test_an_error_in_a_registered_sampler_is_named(quick: dict[str, Any], tmp_pa
             raise KeyError("width")
 
     with pytest.raises(StudyError, match="sampler 'fails' fails: KeyError"):
-        sampler_of(quick, tmp_path, "fails").propose(0)
+        start(quick, tmp_path / "run", "fails")
 
 
 def test_what_a_registered_sampler_needs_is_checked(quick: dict[str, Any]) -> None:
@@ -104,13 +128,6 @@ def test_a_search_ends_where_a_sampler_proposes_nothing(
     quick: dict[str, Any], tmp_path: Path
 ) -> None:
     ir.register_sampler("nothing")(Always)
-    reasons: list[str] = []
-
-    class Observer(ir.RunObserver):
-        def on_search_end(self, reason: str) -> None:
-            reasons.append(reason)
-
-    study = parse_study({**quick, "sampler": "nothing"}, "a.toml")
-    status = ir.run(study, tmp_path / "run", device="cpu", observer=Observer())
-    assert sum(status.counts.values()) == 0
-    assert len(reasons) == 1
+    run = start(quick, tmp_path / "run", "nothing")
+    assert run.trials().empty
+    assert ir.status(run).ended == "the space holds no further candidate within the budget"

@@ -57,7 +57,7 @@ class CandidatePool:
         new = [each for name, each in drawn.items() if name not in known]
         if self._problem.study.is_timed:
             new = self._with_estimates(new)
-        return [each for each in new if self._problem.excess(each.costs) is None]
+        return [each for each in new if self._problem.study.over_budget(each.costs) is None]
 
     def _draw(self, proposal: int, wanted: int) -> dict[str, PricedCandidate]:
         """Random candidates that are within the budget by their counted costs, by id."""
@@ -68,7 +68,7 @@ class CandidatePool:
                 priced = self._problem.priced(point)
             except (CandidateError, MemoryError, StudyError):
                 continue
-            if self._problem.excess(priced.costs) is None:
+            if self._problem.study.over_budget(priced.costs) is None:
                 found.setdefault(priced.candidate.id, priced)
             if len(found) == wanted:
                 break

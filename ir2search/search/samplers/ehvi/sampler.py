@@ -118,7 +118,7 @@ class EhviSampler(Sampler):
             except StudyError:  # the runtime cannot run it
                 continue
             pool[place] = replace(pool[place], costs={**pool[place].costs, **latency})
-            if self.problem.excess(pool[place].costs) is None:
+            if self.study.over_budget(pool[place].costs) is None:
                 timed.append(place)
                 costs[place] = self.costs([pool[place]])[0]
         gains = self.gains(pool, costs)
