@@ -1,4 +1,4 @@
-"""A trained network as the graph of a packed file."""
+"""The graph of a network for the runtime and for ONNX."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def describe(network: nn.Module, image: tuple[int, int, int]) -> Graph:
 
     Raises:
         CandidateError: a layer cannot be exported.
+        WeightsError: the network is too large for the runtime.
     """
     builder = GraphBuilder(image)
     _walk(builder, network, 0, "")
@@ -37,6 +38,7 @@ def candidate_graph(candidate: Candidate) -> Graph:
 
     Raises:
         CandidateError: a layer cannot be exported.
+        WeightsError: the network is too large for the runtime.
     """
     return describe(build(candidate).eval(), candidate.image)
 
@@ -91,12 +93,12 @@ def _residual_unit(to: GraphBuilder, module: Any, x: int, name: str) -> int:
             "subsample", [x], f"{name}.shortcut", stride=module.stride,
             before=module.new_channels // 2, outputs=module.bn.num_features,
         )  # fmt: skip
-    return _norm_add_activation(to, module.conv, module.bn, module.activation, x, shortcut, name)
+    return _residual(to, module.conv, module.bn, module.activation, x, shortcut, name)
 
 
 def _bireal_unit(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     shortcut = _walk(to, module.shortcut, x, f"{name}.shortcut")
-    return _norm_add_activation(to, module.conv, module.bn, module.activation, x, shortcut, name)
+    return _residual(to, module.conv, module.bn, module.activation, x, shortcut, name)
 
 
 def _basic_block(to: GraphBuilder, module: Any, x: int, name: str) -> int:
@@ -104,12 +106,12 @@ def _basic_block(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     inner = _walk(to, module.conv1, x, f"{name}.conv1")
     inner = _walk(to, module.bn1, inner, f"{name}.bn1")
     inner = _walk(to, module.activation1, inner, f"{name}.activation1")
-    return _norm_add_activation(
+    return _residual(
         to, module.conv2, module.bn2, module.activation2, inner, shortcut, name, "conv2"
     )
 
 
-def _norm_add_activation(
+def _residual(
     to: GraphBuilder, conv: nn.Module, norm: nn.Module, activation: nn.Module, x: int,
     shortcut: int, name: str, part: str = "conv",
 ) -> int:  # fmt: skip
@@ -126,14 +128,14 @@ def _vgg_block(to: GraphBuilder, module: Any, x: int, name: str) -> int:
 
 
 def _binary_conv(to: GraphBuilder, module: Any, x: int, name: str) -> int:
-    how = module.binarisation
-    if how.activations == "binary":
+    binarisation = module.binarisation
+    if binarisation.activations == "binary":
         threshold = module.threshold
         tensors = {} if threshold is None else {"threshold": _numbers(threshold.flatten())}
         x = to.add("sign", [x], name, tensors)
     numbers = _window(module) | {"outputs": module.out_channels}
     signs = module.signs().detach()
-    weight = _bits(signs) if how.weights == "binary" else _numbers(signs)
+    weight = _bits(signs) if binarisation.weights == "binary" else _numbers(signs)
     if module.is_binary:
         return to.add("binary_conv", [x], name, {"weight": weight}, **numbers)
     return to.add("conv", [x], name, {"weight": weight}, groups=1, **numbers)

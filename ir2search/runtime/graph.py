@@ -93,6 +93,7 @@ class GraphBuilder:
         channels, height, width = image
         self._shapes: list[Shape] = [(height, width, channels)]
         self._nodes: list[Node] = []
+        self._elements = math.prod(image)
 
     def add(
         self,
@@ -119,14 +120,12 @@ class GraphBuilder:
         """
         try:
             node = _node(op, inputs, name, numbers, tensors or {}, self._shapes)
+            self._elements += math.prod(node.shape)
+            _check(self._elements <= LARGEST_WHOLE, "the maps of one image would not fit in memory")
         except (_InvalidNode, KeyError, TypeError, ValueError, OverflowError) as error:
             raise WeightsError(f"node {len(self._nodes)}: {_reason(error)}") from None
         self._nodes.append(node)
         self._shapes.append(node.shape)
-        if sum(map(math.prod, self._shapes)) > LARGEST_WHOLE:
-            raise WeightsError(
-                f"node {len(self._nodes) - 1}: the maps of one image would not fit in memory"
-            )
         return len(self._nodes)
 
     def shape(self, value: int) -> Shape:

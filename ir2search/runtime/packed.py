@@ -185,8 +185,8 @@ def read_about(file: Path) -> dict[str, Any]:
 def _read(file: Path) -> Graph:
     with file.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
-        header = int.from_bytes(stream.read(8), "little")
-    if header > min(size - 8, LARGEST_HEADER):
+        header_bytes = int.from_bytes(stream.read(8), "little")
+    if header_bytes > min(size - 8, LARGEST_HEADER):
         raise WeightsError("cut short, or not a safetensors file")
     with safe_open(file, "numpy") as stored:
         metadata = stored.metadata() or {}

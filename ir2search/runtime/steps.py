@@ -82,12 +82,7 @@ def _pointwise(graph: Graph, unit: Unit) -> Step:
         frame.OUTPUTS: shape[-1],
     }
     arrays: Arrays = {frame.VECTORS: vectors}
-
-    def step(batch: int, maps: Maps) -> Call:
-        count, all_arrays = batch * _positions(shape), arrays | _maps_of(unit, maps)
-        return _call(kernels.pointwise, count, numbers, all_arrays, _seconds(shape))
-
-    return step
+    return _step(kernels.pointwise, shape, numbers, arrays, _values(unit), _seconds(shape))
 
 
 def _convolution(graph: Graph, unit: Unit) -> Step:
@@ -127,12 +122,7 @@ def _convolution(graph: Graph, unit: Unit) -> Step:
         frame.WEIGHTS: weights,
         frame.PLACES: patches.places(node) * element,
     }
-
-    def step(batch: int, maps: Maps) -> Call:
-        count, all_arrays = batch * _positions(node.shape), arrays | _maps_of(unit, maps)
-        return _call(kernels.convolve, count, numbers, all_arrays, each)
-
-    return step
+    return _step(kernels.convolve, node.shape, numbers, arrays, _values(unit), each)
 
 
 def _counted(
@@ -178,15 +168,15 @@ def _finish(unit: Unit, channels: int) -> tuple[int, Floats]:
     return form, vectors
 
 
-def _maps_of(unit: Unit, maps: Maps) -> Arrays:
-    """The maps that a unit reads and makes, by place in the frame."""
-    places = (
-        (frame.SOURCE, unit.source),
-        (frame.SHORTCUT, unit.shortcut),
-        (frame.REAL, unit.real),
-        (frame.SIGNS, unit.signs),
-    )
-    return {place: maps[value] for place, value in places if value is not None}
+def _values(unit: Unit) -> Numbers:
+    """The values that a unit reads and makes, by place in the frame."""
+    values = {
+        frame.SOURCE: unit.source,
+        frame.SHORTCUT: unit.shortcut,
+        frame.REAL: unit.real,
+        frame.SIGNS: unit.signs,
+    }
+    return {place: value for place, value in values.items() if value is not None}
 
 
 def _geometry(source: Shape, shape: Shape) -> Numbers:
@@ -200,14 +190,30 @@ def _geometry(source: Shape, shape: Shape) -> Numbers:
     }
 
 
-def _call(loop: Loop, count: int, numbers: Numbers, arrays: Arrays, each: float) -> Call:
-    """A call whose frame has the numbers and the addresses of the arrays."""
-    values = np.zeros(frame.FRAME_SIZE, np.int64)
-    for place, number in numbers.items():
-        values[place] = number
-    for place, array in arrays.items():
-        values[place] = array.ctypes.data
-    return Call(loop, count, (values,), tuple(arrays.values()), each)
+def _step(
+    loop: Loop, shape: Shape, numbers: Numbers, arrays: Arrays, values: Numbers, each: float
+) -> Step:
+    """A step that calls a loop for each position of a map.
+
+    Args:
+        loop: the compiled loop.
+        shape: of the map that it makes.
+        numbers: by place in the frame.
+        arrays: by the place of their address in the frame.
+        values: whose maps are read and made, by the place of their address in the frame.
+        each: an estimate of the seconds that a position takes.
+    """
+
+    def step(batch: int, maps: Maps) -> Call:
+        held = arrays | {place: maps[value] for place, value in values.items()}
+        entries = np.zeros(frame.FRAME_SIZE, np.int64)
+        for place, number in numbers.items():
+            entries[place] = number
+        for place, array in held.items():
+            entries[place] = array.ctypes.data
+        return Call(loop, batch * _positions(shape), (entries,), tuple(held.values()), each)
+
+    return step
 
 
 def _positions(shape: Shape) -> int:
@@ -237,16 +243,8 @@ def _pool(graph: Graph, node: Node, value: int) -> Step:
     windows = layout.all_windows(node, source)
     each = _seconds(source) * _positions(source) / _positions(shape)
     numbers = _geometry(source, shape) | {frame.IS_MEAN: node.op != "max_pool"}
-
-    def step(batch: int, maps: Maps) -> Call:
-        arrays: Arrays = {
-            frame.SOURCE: maps[node.inputs[0]],
-            frame.REAL: maps[value],
-            frame.WINDOWS: windows,
-        }
-        return _call(kernels.pool, batch * _positions(shape), numbers, arrays, each)
-
-    return step
+    values = {frame.SOURCE: node.inputs[0], frame.REAL: value}
+    return _step(kernels.pool, shape, numbers, {frame.WINDOWS: windows}, values, each)
 
 
 def _pool_signs(graph: Graph, unit: Unit) -> Step:
@@ -254,22 +252,13 @@ def _pool_signs(graph: Graph, unit: Unit) -> Step:
     assert unit.head is not None
     assert unit.norm is not None
     assert unit.signs is not None
-    node, target, source = unit.head, unit.signs, graph.shape(unit.source)
-    shape, numbers = graph.shape(target), _geometry(source, node.shape)
+    node, source, shape = unit.head, graph.shape(unit.source), graph.shape(unit.signs)
+    numbers = _geometry(source, node.shape)
     windows = layout.all_windows(node, source)
     falling = layout.as_words((unit.norm.tensors["scale"] < 0).astype(np.uint8))
     each = layout.words(source[2]) * SECONDS_WORD * _positions(source) / _positions(shape)
-
-    def step(batch: int, maps: Maps) -> Call:
-        arrays: Arrays = {
-            frame.SOURCE: maps[unit.source],
-            frame.SIGNS: maps[target],
-            frame.WINDOWS: windows,
-            frame.FALLING: falling,
-        }
-        return _call(kernels.pool_signs, batch * _positions(shape), numbers, arrays, each)
-
-    return step
+    arrays: Arrays = {frame.WINDOWS: windows, frame.FALLING: falling}
+    return _step(kernels.pool_signs, shape, numbers, arrays, _values(unit), each)
 
 
 def _subsample(graph: Graph, node: Node, value: int) -> Step:
@@ -279,36 +268,32 @@ def _subsample(graph: Graph, node: Node, value: int) -> Step:
         frame.COPIED: source[2],
         frame.OFFSET: node.numbers["before"],
     }
-
-    def step(batch: int, maps: Maps) -> Call:
-        arrays = {frame.SOURCE: maps[node.inputs[0]], frame.REAL: maps[value]}
-        count = batch * _positions(node.shape)
-        return _call(kernels.subsample, count, numbers, arrays, _seconds(node.shape))
-
-    return step
+    values = {frame.SOURCE: node.inputs[0], frame.REAL: value}
+    return _step(kernels.subsample, node.shape, numbers, {}, values, _seconds(node.shape))
 
 
 def _concat(graph: Graph, node: Node, value: int) -> Step:
-    parts, offset = [], 0
+    steps, offset, each = [], 0, _seconds(node.shape)
     for part in node.inputs:
         source = graph.shape(part)
         copied = min(source[2], node.shape[2] - offset)
-        own = {frame.STRIDE: 1, frame.COPIED: copied, frame.OFFSET: offset}
-        parts.append((part, _geometry(source, node.shape) | own))
+        numbers = _geometry(source, node.shape) | {
+            frame.STRIDE: 1,
+            frame.COPIED: copied,
+            frame.OFFSET: offset,
+        }
+        values = {frame.SOURCE: part, frame.REAL: value}
+        steps.append(_step(kernels.copy_channels, node.shape, numbers, {}, values, each))
         offset += copied
 
     def step(batch: int, maps: Maps) -> Call:
-        count, each = batch * _positions(node.shape), _seconds(node.shape)
-        calls = []
-        for source, numbers in parts:
-            arrays = {frame.SOURCE: maps[source], frame.REAL: maps[value]}
-            calls.append(_call(kernels.copy_channels, count, numbers, arrays, each))
+        calls = [part(batch, maps) for part in steps]
 
         def loop(start: int, stop: int) -> None:
             for call in calls:
                 call.loop(start, stop, *call.arguments)
 
-        return Call(loop, count, each=each)
+        return Call(loop, batch * _positions(node.shape), each=each)
 
     return step
 
