@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from replay import ReplayExecutor
 
 import ir2search as ir
 from ir2search.errors import RunError
@@ -26,7 +27,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_full_disk_is_named_and_the_run_goes_on_with_room(
     quick: dict[str, Any], disk: Path, finished_run: Path, workers: int
 ) -> None:
@@ -45,14 +46,14 @@ def test_a_full_disk_is_named_and_the_run_goes_on_with_room(
 
 def test_a_read_only_disk_is_named_and_can_still_be_read(quick: dict[str, Any], disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
-    ir.run(parse_study(quick, "a.toml"), disk / "run", device="cpu")
+    ir.run(parse_study(quick, "a.toml"), disk / "run", executor=ReplayExecutor)
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     assert ir.status(disk / "run").counts["trained"] == 5
     more = parse_study({**quick, "trials": 6}, "a.toml")
     with pytest.raises(RunError, match=r"disk.*[Rr]ead-only.*; \w+ that and run"):
-        ir.run(more, disk / "run", device="cpu")
+        ir.run(more, disk / "run", executor=ReplayExecutor)
     with pytest.raises(RunError, match=r"disk.*[Rr]ead-only.*; \w+ that and run"):
-        ir.run(more, disk / "other", device="cpu")
+        ir.run(more, disk / "other", executor=ReplayExecutor)
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.99])
@@ -94,4 +95,5 @@ def test_a_clock_that_jumps_ends_nothing(
     real, jumps = time.time, iter([0.0, 1e9, -1e9] * 10_000)
     monkeypatch.setattr(time, "time", lambda: real() + next(jumps))
     study = parse_study({**quick, "stop": {"hours": 24}}, "a.toml")
-    assert ir.run(study, tmp_path / "run", device="cpu").counts["trained"] == 5
+    status = ir.run(study, tmp_path / "run", executor=ReplayExecutor)
+    assert status.counts["trained"] == 5

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
+from replay import ReplayExecutor
 from torch import nn
 
 import ir2search as ir
@@ -19,7 +20,6 @@ from ir2search.errors import RunError, SpaceError, StudyError
 from ir2search.files import read_json
 from ir2search.latency import on_grid, time_on_runtime
 from ir2search.runtime import Machine, Timing
-from ir2search.search.executors.processes import ProcessExecutor
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.study.schema import parse_study
 
@@ -52,7 +52,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def start(values: dict[str, Any], folder: Path, **given: Any) -> pd.DataFrame:
-    ir.run(parse_study(values, "a.toml"), folder, device="cpu", **given)
+    ir.run(parse_study(values, "a.toml"), folder, executor=ReplayExecutor, **given)
     return ir.trials(folder)
 
 
@@ -197,32 +197,28 @@ def test_another_machine_does_not_go_on_with_a_run(
                 start({**timed, "trials": 2}, folder)
 
 
-def test_workers_wait_while_a_network_is_timed(timed: dict[str, Any], tmp_path: Path) -> None:
-    """Two processes train meanwhile; each has come to the end of a step when the clock starts."""
-    seen: list[list[bool]] = []
-    quiet: Callable[..., Any] = ProcessExecutor.paused
-
-    from contextlib import contextmanager
+def test_trainings_are_paused_while_a_network_is_timed(
+    timed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_paused, seen = False, []
 
     @contextmanager
-    def watched(self: ProcessExecutor) -> Any:
-        with quiet(self):
-            at_work = [worker for worker in self._workers if worker.job is not None]
-            seen.append(
-                [bool(worker.is_paused.value) or worker.future.done() for worker in at_work]
-            )
-            yield
+    def paused() -> Iterator[None]:
+        nonlocal is_paused
+        is_paused = True
+        yield
+        is_paused = False
 
-    ProcessExecutor.paused = watched  # type: ignore[method-assign]
-    try:
-        values = {**timed, "recipe": {**timed["recipe"], "epochs": 2, "batch_size": 16}}
-        values["space"] |= {"width": [0.125, 0.25, 0.375, 0.5]}
-        table = start({**values, "sampler": "random"}, tmp_path / "runs" / "quick", workers=2)
-    finally:
-        ProcessExecutor.paused = quiet  # type: ignore[method-assign]
-    assert (table["state"] == "trained").sum() == 4
-    assert any(seen), "somebody was at work while another was timed"
-    assert np.concatenate([each for each in seen if each]).all()
+    timing = MODULE._time
+
+    def watched(graph: Any, setting: Any) -> Any:
+        seen.append(is_paused)
+        return timing(graph, setting)
+
+    monkeypatch.setattr(MODULE, "_time", watched)
+    timer = LatencyTimer(parse_study(timed, "a.toml"), tmp_path, paused)
+    assert timer.costs(ir.Candidate(depth=8, width=0.125, image=(1, 8, 8)))
+    assert seen == [True]
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,7 @@ def test_a_training_that_was_interrupted_ends_as_one_that_was_not(
     pd.testing.assert_frame_equal(numbers(tmp_path / "run"), numbers(finished_run))
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_and_ends_as_one_that_was_not(
     quick: dict[str, Any],
     tmp_path: Path,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 import pytest
+from replay import ReplayExecutor
 
 import ir2search as ir
 from ir2search.errors import RunError
@@ -74,6 +75,7 @@ def ended(said: list[str]) -> list[int]:
     return sorted(map(int, re.findall(r"^trial (\d+): [\d.]+%, [\d.]+ ?k? OPs$", lines, re.M)))
 
 
+@pytest.mark.slow
 def test_four_drivers_share_a_study_and_one_of_them_is_killed(
     quick: dict[str, Any],
     tmp_path: Path,
@@ -98,6 +100,7 @@ def test_four_drivers_share_a_study_and_one_of_them_is_killed(
     assert len(numbers) in (7, 8), "the killed driver may have told of one without saying so"
 
 
+@pytest.mark.slow
 def test_a_database_that_is_killed_and_comes_back_costs_nothing(
     quick: dict[str, Any],
     tmp_path: Path,
@@ -113,7 +116,7 @@ def test_a_database_that_is_killed_and_comes_back_costs_nothing(
     process = postgres.get_pid()
     assert process is not None
     os.kill(process, signal.SIGKILL)
-    time.sleep(10)
+    time.sleep(3)
     postgres.ensure_postgres_running()
     said = [driver.communicate(timeout=200)[1] for driver in drivers]
     assert [driver.returncode for driver in drivers] == [0, 0], said
@@ -125,9 +128,10 @@ def test_a_proxy_stands_in_front_of_a_database(
     quick: dict[str, Any],
     tmp_path: Path,
     postgres: PostgresServer,
-    finished_run: Path,
     same: Callable[[Path, Path], None],
 ) -> None:
+    study = parse_study(quick, "a.toml")
+    ir.run(study, tmp_path / "alone", executor=ReplayExecutor)
     code = (
         "import sys, optuna; from optuna.storages import RDBStorage, run_grpc_proxy_server\n"
         "run_grpc_proxy_server(RDBStorage(sys.argv[1]), host='127.0.0.1', port=int(sys.argv[2]))"
@@ -137,9 +141,9 @@ def test_a_proxy_stands_in_front_of_a_database(
         try:
             wait_for(lambda: _answers(int(port)))
             url = f"grpc://127.0.0.1:{port}"
-            ir.run(parse_study(quick, "a.toml"), tmp_path / "run", device="cpu", storage=url)
+            ir.run(study, tmp_path / "run", storage=url, executor=ReplayExecutor)
             ir.join(tmp_path / "run", device="cpu")
-            same(tmp_path / "run", finished_run)
+            same(tmp_path / "run", tmp_path / "alone")
         finally:
             proxy.terminate()
 
@@ -147,7 +151,6 @@ def test_a_proxy_stands_in_front_of_a_database(
 def test_a_journal_serves_where_a_file_system_has_no_locks(
     quick: dict[str, Any],
     tmp_path: Path,
-    finished_run: Path,
     monkeypatch: pytest.MonkeyPatch,
     same: Callable[[Path, Path], None],
 ) -> None:
@@ -157,12 +160,14 @@ def test_a_journal_serves_where_a_file_system_has_no_locks(
     def no_locks(*_: object) -> None:
         raise OSError(errno.ENOSYS, "Function not implemented")
 
+    study = parse_study(quick, "a.toml")
+    ir.run(study, tmp_path / "alone", executor=ReplayExecutor)
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with pytest.warns(UserWarning, match="flock not supported"):
-        ir.run(parse_study(quick, "a.toml"), tmp_path / "run", device="cpu", storage="journal")
+        ir.run(study, tmp_path / "run", storage="journal", executor=ReplayExecutor)
     assert (tmp_path / "run" / "study.journal").exists()
     assert not (tmp_path / "run" / "study.db").exists()
-    same(tmp_path / "run", finished_run)
+    same(tmp_path / "run", tmp_path / "alone")
 
 
 def test_a_password_is_written_nowhere(
@@ -170,7 +175,8 @@ def test_a_password_is_written_nowhere(
 ) -> None:
     url = url_of(postgres).replace("postgres:@", f"postgres:{SECRET}@")
     monkeypatch.setattr(sys, "argv", ["ir2search", "run", "--storage", url])
-    ir.run(parse_study({**quick, "trials": 1}, "a.toml"), tmp_path, device="cpu", storage=url)
+    study = parse_study({**quick, "trials": 1}, "a.toml")
+    ir.run(study, tmp_path, storage=url, executor=ReplayExecutor)
     ir.write_report(tmp_path)
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or SECRET.encode() not in file.read_bytes(), file
@@ -251,7 +257,8 @@ def test_a_study_of_other_means_or_of_another_folder_is_left_alone(
 ) -> None:
     url = url_of(postgres)
     one = {**quick, "trials": 1}
-    ir.run(parse_study(one, "a.toml"), tmp_path / "one", device="cpu", storage=url)
+    first = parse_study(one, "a.toml")
+    ir.run(first, tmp_path / "one", storage=url, executor=ReplayExecutor)
     with pytest.raises(RunError, match="has a study 'quick' of another run's folder; name"):
         ir.run(parse_study(one, "a.toml"), tmp_path / "two", device="cpu", storage=url)
     for change in ({"objectives": ["accuracy", "memory"]}, {"space": {"depth": 8}}):
@@ -282,7 +289,7 @@ def test_a_study_of_other_means_or_of_another_folder_is_left_alone(
 
 def test_a_run_keeps_to_its_storage(quick: dict[str, Any], tmp_path: Path) -> None:
     one = parse_study({**quick, "trials": 1}, "a.toml")
-    ir.run(one, tmp_path / "run", device="cpu")
+    ir.run(one, tmp_path / "run", executor=ReplayExecutor)
     with pytest.raises(RunError, match=r"run: was begun with the storage journal, not with"):
         ir.run(one, tmp_path / "run", device="cpu", storage="grpc://127.0.0.1:1")
     with pytest.raises(RunError, match="its storage serves one driver at a time; run"):

@@ -14,11 +14,20 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from replay import replaying
 
 import ir2search as ir
 from ir2search.errors import InputError
+from ir2search.search.executors import (
+    ExecutorSettings,
+    ProcessExecutor,
+    TrainingContext,
+    TrainingJob,
+)
 from ir2search.search.executors.devices import worker_devices, worker_threads
+from ir2search.search.executors.job import SilentListener
 from ir2search.study.schema import parse_study
+from ir2search.training import EpochResult
 
 
 class Kill(ir.RunObserver):
@@ -43,15 +52,18 @@ def workers_of(driver: psutil.Process) -> list[psutil.Process]:
     return [child for child in alive if "spawn_main" in " ".join(child.cmdline())]
 
 
+@pytest.mark.slow
 def test_two_workers_find_what_one_finds(
     quick: dict[str, Any], tmp_path: Path, finished_run: Path, same: Callable[[Path, Path], None]
 ) -> None:
-    study = parse_study(quick, "a.toml")
+    study = parse_study({**quick, "confirm": {"seeds": 1}}, "a.toml")
     ir.run(study, tmp_path / "run", device="cpu", workers=2)
     same(tmp_path / "run", finished_run)
+    assert all(len(each) == 2 for each in ir.front(tmp_path / "run")["seed_test_accuracies"])
     assert not workers_of(psutil.Process())
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_loses_no_trial(
     quick: dict[str, Any], tmp_path: Path, finished_run: Path, same: Callable[[Path, Path], None]
 ) -> None:
@@ -60,15 +72,19 @@ def test_a_worker_that_is_killed_loses_no_trial(
     same(tmp_path / "run", finished_run)
 
 
-def test_rungs_and_further_seeds_go_through_workers(quick: dict[str, Any], tmp_path: Path) -> None:
+def test_rungs_and_further_seeds_run_at_the_same_time(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
     values = {**quick, "rungs": {"factor": 2}, "confirm": {"seeds": 2}, "sampler": "tpe"}
-    ir.run(parse_study(values, "a.toml"), tmp_path / "run", device="cpu", workers=2)
+    study, executor = parse_study(values, "a.toml"), replaying(workers=2)
+    ir.run(study, tmp_path / "run", device="cpu", executor=executor)
     table, front = ir.trials(tmp_path / "run"), ir.front(tmp_path / "run")
     assert table["state"].isin(["trained", "stopped"]).sum() == 5
     assert not table["state"].isin(["waiting", "unfinished"]).any()
     assert all(len(accuracies) == 3 for accuracies in front["seed_test_accuracies"])
 
 
+@pytest.mark.slow
 def test_a_killed_driver_leaves_no_worker_and_its_run_goes_on(
     quick: dict[str, Any],
     tmp_path: Path,
@@ -90,6 +106,7 @@ def test_a_killed_driver_leaves_no_worker_and_its_run_goes_on(
     assert not alive
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_workers_cleanly(
     quick: dict[str, Any],
     tmp_path: Path,
@@ -116,16 +133,51 @@ def test_ctrl_c_ends_workers_cleanly(
 
 
 def test_a_job_that_kills_every_worker_fails_and_the_study_goes_on(
+    quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ir2search.search.executors.processes.ATTEMPTS", 2)
+    quick["recipe"]["epochs"] = 12
+    study, kill = parse_study({**quick, "trials": 2}, "a.toml"), Kill(2)
+    ir.run(study, tmp_path / "run", device="cpu", executor=ProcessExecutor, observer=kill)
+    table = ir.trials(tmp_path / "run").query("state != 'duplicate'").set_index("state")
+    assert sorted(table.index) == ["failed", "trained"]
+    assert table.loc["failed", "outcome"].startswith("its worker died 2 times")
+
+
+class Epochs(SilentListener):
+    """Which jobs have trained an epoch."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+
+    def on_epoch(self, number: int, result: EpochResult) -> None:
+        self.seen.add(number)
+
+
+def test_workers_wait_between_two_steps_while_they_are_paused(
     quick: dict[str, Any], tmp_path: Path
 ) -> None:
-    quick["space"] = {"depth": [8, 14], "width": 0.125, "threshold": 0.0, "fusion": "none"}
-    quick["recipe"]["epochs"] = 12
-    study = parse_study({**quick, "trials": 2, "sampler": "grid"}, "a.toml")
-    ir.run(study, tmp_path / "run", device="cpu", workers=2, observer=Kill(99))
-    table = ir.trials(tmp_path / "run")
-    failed = table[table["state"] == "failed"]
-    assert len(failed) >= 1
-    assert failed["outcome"].str.startswith("its worker died 3 times").all()
+    quick["recipe"]["epochs"] = 10_000
+    study, epochs, cpu = parse_study(quick, "a.toml"), Epochs(), torch.device("cpu")
+    context = TrainingContext(study.recipe, None, None)  # type: ignore[arg-type]
+    settings = ExecutorSettings(study, tmp_path / "run", context, [cpu] * 2, epochs, lambda: False)
+    executor = ProcessExecutor(settings)
+    candidate = ir.Candidate(depth=8, width=0.125, image=(1, 8, 8))
+    for number in range(2):
+        executor.submit(TrainingJob(number, candidate, tmp_path / str(number), seed=number))
+    while len(epochs.seen) < 2:
+        assert executor.wait() == []
+    with executor.paused():
+        curves = [(tmp_path / str(number) / "curve.jsonl").read_text() for number in range(2)]
+        time.sleep(0.5)
+        for number in range(2):
+            assert (tmp_path / str(number) / "curve.jsonl").read_text() == curves[number]
+    executor.interrupt()
+    results = []
+    while len(results) < 2:
+        results += executor.wait()
+    assert [(each.result, each.failure) for each in results] == [(None, None)] * 2
+    executor.close()
 
 
 def test_devices_are_shared_out_among_workers() -> None:

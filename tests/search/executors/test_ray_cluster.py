@@ -55,6 +55,7 @@ class Unseen(ray_cluster.RayExecutor):
         self._token = "of another folder"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sees", [True, False], ids=["shared folder", "object store"])
 def test_a_lost_node_costs_nothing(
     quick: dict[str, Any],
