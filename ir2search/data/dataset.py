@@ -111,17 +111,18 @@ def load_data(config: DataConfig, folder: Path | None, cache: Path, seed: int) -
             f"data folder {folder}: the study uses the included digits; give no data folder, or "
             'set `source = "folder"` in [data]'
         )
-    where = folder or (Path(config.path) if config.path else None)
+    if folder is None and config.path is not None:
+        folder = Path(config.path)
     if SOURCES[config.source] is not None:
-        return _registered(config, where, seed)
+        return _registered(config, folder, seed)
     if config.source == "digits":
         return _resident(_Source(_digest("digits", config.size), 0), None, config, cache, seed)
-    if where is None:
+    if folder is None:
         raise DataError("no data folder is given; give one, or set `path` in [data] to it")
-    source = _source(where)
+    source = _source(folder)
     if config.stream:
-        return _streamed(source, where, config, cache, seed)
-    return _resident(source, where, config, cache, seed)
+        return _streamed(source, folder, config, cache, seed)
+    return _resident(source, folder, config, cache, seed)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ir2search.nn.fused import (
 
 @dataclass(frozen=True, kw_only=True)
 class Binarisation:
-    """How a convolution binarises its weights and inputs; the default is the paper's way.
+    """How a convolution binarises its weights and inputs; the default is that of the paper.
 
     Attributes:
         weights: ``"binary"`` takes the sign of the weights, ``"real"`` keeps them.
@@ -49,7 +49,7 @@ class BinaryConv2d(nn.Conv2d):
     """2-d convolution, without bias, of the signs of the input with the signs of the weights.
 
     There is no scaling factor, because the BatchNorm that follows would absorb it. The padding is
-    zero, a third value beside +1 and -1, so a 1-bit kernel must correct the border.
+    zero, a third value in addition to +1 and -1, so a 1-bit kernel must correct the border.
 
     Args:
         in_channels: channels of the input.

@@ -263,7 +263,7 @@ class _Normed(torch.autograd.Function):
 
 
 def _gradients(ctx: Any, x: Tensor, signs: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """Uninitialised tensors for the gradients of ``x`` and ``signs``; None where not needed."""
+    """Uninitialised tensors for the gradients of ``x`` and ``signs``; None if it is not needed."""
     of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
     of_signs = torch.empty_like(signs) if ctx.needs_input_grad[1] else None
     return of_x, of_signs

@@ -49,7 +49,7 @@ def restrict(
     """Set the pixels with low attention to 0.
 
     The attention map A of ``features`` is upsampled bilinearly, with aligned corners, to the size
-    of the images. A pixel is kept where A > threshold * mean(A), with the mean over the sample. A
+    of the images. A pixel is kept if A > threshold * mean(A), with the mean over the sample. A
     threshold of 0 changes only pixels with no attention at all. The result has no gradient.
 
     Args:

@@ -44,7 +44,7 @@ class EpochResult:
         epoch: number of epochs trained, from 1.
         loss: mean over the training steps.
         validation_accuracy: top-1, from 0 to 1.
-        restricted_share: mean share of pixels that restriction set to 0; 0 where it is off.
+        restricted_share: mean share of pixels that restriction set to 0; 0 if it is off.
         lr: learning rate of the last step.
         seconds: time of the epoch, including validation.
     """
@@ -116,9 +116,9 @@ def train(
         TrainingDiverged: a loss is not finite.
         Interrupted: ``should_stop`` returned True.
     """
-    where = device or pick_device("auto")
+    device = device or pick_device("auto")
     keep_memory()
-    trainer = _Trainer(data, seed, where, teacher, on_epoch, on_step, should_stop)
+    trainer = _Trainer(data, seed, device, teacher, on_epoch, on_step, should_stop)
     return trainer.train(candidate, recipe, folder, start, until)
 
 
@@ -182,14 +182,6 @@ class _Trainer:
         return EpochRunner(candidate, recipe, self.data, *splits, network, optimizer, teacher)
 
 
-def _check_teacher(recipe: Recipe, teacher: nn.Module | None) -> None:
-    if recipe.distillation is not None and teacher is None:
-        raise InputError(
-            f"teacher: the recipe distils from {recipe.distillation.teacher!r}, but no teacher is "
-            "given; load it with ir2search.load_teacher"
-        )
-
-
 @dataclass(frozen=True)
 class EpochRunner:
     """Trains a network for one epoch at a time.
@@ -229,7 +221,7 @@ class EpochRunner:
         Raises:
             TrainingDiverged: the mean loss is not finite.
         """
-        began, recipe = time.perf_counter(), self.recipe
+        start, recipe = time.perf_counter(), self.recipe
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
         self.network.train()
         sharpen(self.network, epoch / max(1, recipe.epochs - 1))
@@ -258,7 +250,7 @@ class EpochRunner:
             validation_accuracy=accuracy(self.network, self.data, self.validation),
             restricted_share=float(total_restricted) / steps,
             lr=recipe.rate(progress),
-            seconds=time.perf_counter() - began,
+            seconds=time.perf_counter() - start,
         )
 
     def loss(
@@ -269,8 +261,8 @@ class EpochRunner:
         With a threshold it is the mean of the losses on the original and on the restricted images
         ("IR²Net", arXiv 2210.02637, section 3.2). The teacher sees the original images only.
 
-        Where no pixel is restricted, the second forward pass gives the same loss, so a CPU leaves
-        it out. A GPU does not: the host would have to wait for the restricted images.
+        If no pixel is restricted, the second forward pass would give the same loss, and on a CPU it
+        is left out. On a GPU it is not: the host would have to wait for the restricted images.
 
         Args:
             images: (N, C, H, W), normalised.
@@ -280,11 +272,11 @@ class EpochRunner:
         loss = self._criterion(images, labels)
         if threshold == 0:
             return loss(self.network(images)), 0.0
-        before = RunningStatistics(self.network) if images.device.type == "cpu" else None
+        statistics = RunningStatistics(self.network) if images.device.type == "cpu" else None
         logits, features = self.network.logits_and_features(images)
         restricted = restrict(images, features, threshold, self.candidate.normalization)
-        if before is not None and torch.equal(restricted, images):
-            before.repeat()
+        if statistics is not None and torch.equal(restricted, images):
+            statistics.repeat()
             return loss(logits), 0.0
         share = (restricted == 0).all(dim=1).float().mean()
         return (loss(logits) + loss(self.network(restricted))) / 2, share
@@ -307,3 +299,11 @@ class EpochRunner:
             return distillation.share * soft + (1 - distillation.share) * label_loss(logits)
 
         return mixed_loss
+
+
+def _check_teacher(recipe: Recipe, teacher: nn.Module | None) -> None:
+    if recipe.distillation is not None and teacher is None:
+        raise InputError(
+            f"teacher: the recipe distils from {recipe.distillation.teacher!r}, but no teacher is "
+            "given; load it with ir2search.load_teacher"
+        )

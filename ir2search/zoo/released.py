@@ -131,13 +131,13 @@ def evaluate_released(
         InputError: the preset is unknown, the weights cannot be read or are of another network, or
             the data does not fit the network.
     """
-    where, candidate = pick_device(device), preset(name)
-    network = load_released(name, read_weights(weights)).to(where)
+    torch_device, candidate = pick_device(device), preset(name)
+    network = load_released(name, read_weights(weights)).to(torch_device)
     streamed = candidate.backbone == "imagenet-resnet"
     config = DataConfig(source="folder", size=candidate.image[1], stream=streamed)
     source = load_data(config, data, cache, seed=0)
     source.check_fit(candidate, name)
-    test = source.read_test().to(where)
+    test = source.read_test().to(torch_device)
     top1, top5 = topk_accuracy(network, source, test, (1, 5))
     return Evaluation(len(test), top1, top5)
 

@@ -98,7 +98,7 @@ def train_network(
         InputError: the network, the recipe, the folder or the data is wrong.
         Interrupted: ``should_stop`` returned True; the same call continues the training.
     """
-    folder, where = Path(folder), pick_device(device)
+    folder, torch_device = Path(folder), pick_device(device)
     candidate = named_candidate(what)
     chosen = _recipe(what, recipe, epochs)
     images = _images(candidate, data, folder.parent / ".cache", seed)
@@ -110,7 +110,7 @@ def train_network(
     teacher = load_teacher(chosen, candidate.image, candidate.classes)
     with locked(folder):
         _write_settings(folder, candidate, chosen, images, seed)
-        add_session(folder, seed, where)
+        add_session(folder, seed, torch_device)
         on_start(candidate, chosen)
         result = train(
             candidate,
@@ -118,15 +118,15 @@ def train_network(
             images,
             folder,
             seed=seed,
-            device=where,
+            device=torch_device,
             teacher=teacher,
             on_epoch=on_epoch,
             on_step=on_step,
             should_stop=should_stop,
         )
         if not (folder / TEST).exists():
-            test = images.read_test().to(where)
-            network = load_network(candidate, folder / BEST).to(where)
+            test = images.read_test().to(torch_device)
+            network = load_network(candidate, folder / BEST).to(torch_device)
             score = accuracy(network, images, test)
             write_json(folder / TEST, {"test_accuracy": score, "images": len(test)})
         tested = read_json(folder / TEST)

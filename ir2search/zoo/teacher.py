@@ -25,7 +25,7 @@ def load_teacher(recipe: Recipe, image: tuple[int, int, int], classes: int) -> n
         classes: number of classes.
 
     Returns:
-        The teacher on the CPU, frozen, in evaluation mode; None where no stage distils.
+        The teacher on the CPU, frozen, in evaluation mode; None if no stage distils.
 
     Raises:
         CandidateError: the preset is unknown, or cannot take such images.
