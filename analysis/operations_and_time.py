@@ -1,13 +1,15 @@
-"""Does OPs predict time?
+"""Do OPs predict run time?
 
-OPs = FLOPs + BOPs / 64 is what papers compare. Here networks of CIFAR's size (ResNets and VGG of
-many depths, widths, taps and fusions, drawn at random; or those that a run trained) are timed on
-the runtime, one image on one thread, and held against their OPs: over all, by layer kind, and where
-it fails. Then a corrected cost is fitted to the same times by least squares on the relative error,
-with what it needs beside the operations: FLOPs + BOPs / k, a constant for each sweep over feature
-maps, and the operations by element that OPs leave out. Every error and rank of a corrected cost is
-of networks that it was not fitted to (ten folds); intervals are 95% bootstrap intervals over
-networks. With --out also a table of every number and a figure.
+Papers compare networks by OPs = FLOPs + BOPs / 64. This recipe times networks of CIFAR's size on
+the runtime, one image on one thread, and compares the times with OPs: over all networks, by kind of
+layer, and where OPs fail. The networks are ResNets and VGGs of many depths, widths, taps and
+fusions, drawn at random, or those that a run trained.
+
+It then fits corrected costs to the same times, by least squares on the relative error. They may
+include FLOPs + BOPs / k, a constant for each sweep over feature maps, and the elementwise
+operations, which OPs leave out. Errors and ranks of a corrected cost are those of networks that it
+was not fitted to (ten folds); intervals are 95% bootstrap intervals over networks. --out also
+writes a table of every number and a figure.
 
     python analysis/operations_and_time.py [RUN] [--networks 80] [--out FOLDER]
 """
@@ -34,19 +36,18 @@ from ir2search.export import candidate_graph
 from ir2search.latency import time_on_runtime
 from ir2search.models.families import FAMILIES
 from ir2search.plots import save
-from ir2search.runs import Run
 from ir2search.runtime import Graph, PackedNetwork, this_machine
 from ir2search.runtime.times import architecture
 
-DRAWN = {  # depths and widths, and how many in ten are drawn of each
+DRAWN = {  # by family: depths, widths, and its share of ten networks
     "cifar-resnet": ((8, 14, 20, 32, 44), (0.5, 1.0, 1.5, 2.0, 3.0, 4.0), 6),
     "cifar-basic-resnet": ((18, 34), (0.125, 0.25, 0.5, 1.0), 2),
     "cifar-vgg": ((7,), (0.125, 0.25, 0.375, 0.5, 0.75, 1.0), 2),
 }
 RESAMPLES, FOLDS = 1000, 10
-CALLS = 50  # of which a sweep's median is taken
+CALLS = 50  # the time of a sweep is their median
 COUNTED = ("flops", "bops", "sweeps", "elements")
-COSTS = {  # by name, with what of `COUNTED` is fitted; OPs are taken as they are
+COSTS = {  # by name, the columns that a corrected cost is fitted to; OPs are not fitted
     "FLOPs + BOPs / 64": (),
     "FLOPs + BOPs / k": ("flops", "bops"),
     "the same + sweeps": ("flops", "bops", "sweeps"),
@@ -56,7 +57,7 @@ OPS, *_, CORRECTED = COSTS
 
 
 def drawn(count: int) -> Iterator[ir.Candidate]:
-    """Networks at random, distinct to the runtime; the same each time."""
+    """Random networks that differ on the runtime; the same ones in each call."""
     generator, met = random.Random(0), set()
     names = [name for name, (*_, share) in DRAWN.items() for _ in range(share)]
     for name in itertools.islice(itertools.cycle(names), 20 * count):
@@ -78,22 +79,22 @@ def drawn(count: int) -> Iterator[ir.Candidate]:
             return
 
 
-def of_run(run: Path) -> Iterator[ir.Candidate]:
+def of_run(run: ir.Run) -> Iterator[ir.Candidate]:
     """The networks that a run trained."""
-    table = ir.trials(run)
+    table = run.trials()
     for number in table[table["state"] == "trained"]["number"]:
-        yield Run.open(run).candidate(number)
+        yield run.candidate(number)
 
 
 def measured(candidates: Iterable[ir.Candidate], cache: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A row for each network, and a row for each of its sweeps; times at the machine's own pace."""
+    """A row for each network, and a row for each of its sweeps, with times on this machine."""
     networks, sweeps = [], []
     for candidate in candidates:
         graph, price = candidate_graph(candidate), ir.cost(candidate)
         found = time_on_runtime(graph, cache=cache)
         timing = found.an_image
         own = swept(graph, {row.name: row.flops + row.bops / 64 for row in price.rows})
-        own["ms"] *= 1000 * timing.median / own["ms"].sum()  # whatever the pace was meanwhile
+        own["ms"] *= 1000 * timing.median / own["ms"].sum()  # at the pace of the timing
         sweeps.append(own)
         networks.append(
             {
@@ -120,7 +121,7 @@ def measured(candidates: Iterable[ir.Candidate], cache: Path) -> tuple[pd.DataFr
 
 
 def swept(graph: Graph, ops: dict[str, float]) -> pd.DataFrame:
-    """Kind, operations and time of each of a network's sweeps."""
+    """Kind, OPs and milliseconds of each sweep of a network over its feature maps."""
     network = PackedNetwork(graph)
     images = np.random.default_rng(0).standard_normal((1, *network.image), dtype=np.float32)
     times = np.median([network.seconds_by_unit(images) for _ in range(CALLS)], axis=0)
@@ -131,14 +132,14 @@ def swept(graph: Graph, ops: dict[str, float]) -> pd.DataFrame:
 
 
 def fitted(counts: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Time for each of what is counted, none below 0, of least squared relative error."""
+    """Time of each counted unit, at least 0, by least squares on the relative error."""
     shares = counts / time[:, None]
     scale = np.maximum(shares.max(axis=0), 1e-300)
     return nnls(shares / scale, np.ones(len(time)))[0] / scale
 
 
 def predicted(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
-    """Milliseconds of each network, by a cost that was fitted to the others, ten folds."""
+    """Milliseconds of each network by a cost that was fitted to other networks (ten folds)."""
     counts, time = table[list(names or ["ops"])].to_numpy(float), table["ms"].to_numpy()
     folds = np.random.default_rng(0).permutation(len(table)) % min(FOLDS, len(table))
     found = np.zeros(len(table))
@@ -167,14 +168,17 @@ def interval(statistic: Callable[..., Any], *columns: np.ndarray) -> np.ndarray:
 
 
 def misordered(cost: np.ndarray, table: pd.DataFrame) -> float:
-    """Of pairs whose quartiles lie apart, the share in which the one of less cost takes longer."""
+    """Share of pairs in which the network of lower cost takes longer.
+
+    Only pairs whose intervals between quartiles do not overlap are counted.
+    """
     low, high, ms = (table[name].to_numpy() for name in ("low_ms", "high_ms", "ms"))
     faster = (high[:, None] < low) & (ms[:, None] < ms)
     return float((faster & (cost[:, None] > cost)).sum() / max(1, faster.sum()))
 
 
 def answer(table: pd.DataFrame) -> pd.DataFrame:
-    """By cost: how well it ranks networks it was not fitted to, and how far off it is."""
+    """By cost: how well it ranks networks that it was not fitted to, and its errors."""
     rows, time = [], table["ms"].to_numpy()
     for name, names in COSTS.items():
         cost = predicted(table, names)
@@ -192,16 +196,16 @@ def answer(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def coefficients(table: pd.DataFrame) -> pd.DataFrame:
-    """What each cost gives to an operation, with k, and intervals over networks."""
+    """The fitted time of an operation by each cost, and k, with intervals over networks."""
 
-    def told(counts: np.ndarray, time: np.ndarray) -> np.ndarray:
+    def fit(counts: np.ndarray, time: np.ndarray) -> np.ndarray:
         flop, bop, *_ = each = fitted(counts, time)
         return np.array([flop / bop if bop else np.nan, *(1e6 * each)])
 
     found = []
     for name, names in COSTS.items():
         if names:
-            values = interval(told, table[list(names)].to_numpy(float), table["ms"].to_numpy())
+            values = interval(fit, table[list(names)].to_numpy(float), table["ms"].to_numpy())
             titles = "k", *(f"ns a {each.rstrip('s')}" for each in names)
             shown = (f"{value:.3g} ({low:.3g} to {high:.3g})" for value, low, high in values.T)
             found.append({"cost": name, **dict(zip(titles, shown, strict=True))})
@@ -209,7 +213,7 @@ def coefficients(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_kind(sweeps: pd.DataFrame) -> pd.DataFrame:
-    """Of each kind of sweep: its share of all time and of all OPs, and whether OPs rank it."""
+    """By kind of sweep: its shares of the time and of the OPs, and how well OPs rank its times."""
     rows = []
     for kind, own in sweeps.groupby("kind"):
         row = {"kind": kind, "sweeps": len(own)}
@@ -228,7 +232,7 @@ def by_kind(sweeps: pd.DataFrame) -> pd.DataFrame:
 
 
 def failures(table: pd.DataFrame, cost: np.ndarray) -> pd.DataFrame:
-    """The networks that take longest, and least, beside what a cost says."""
+    """The networks that take the longest and the shortest, compared with a cost."""
     ratios = table["ms"].to_numpy() / cost
     order = np.argsort(ratios)
     named = ["family", "depth", "width", "fusion", "activation", "ms"]
@@ -238,7 +242,7 @@ def failures(table: pd.DataFrame, cost: np.ndarray) -> pd.DataFrame:
 
 
 def figure(table: pd.DataFrame) -> Figure:
-    """Time against OPs, and against the corrected cost, a colour for a family."""
+    """Time against OPs and against the corrected cost, a colour for each family."""
     result = Figure(figsize=(7.0, 3.2))
     left, right = result.subplots(1, 2, sharey=True)
     for colour, (family, own) in enumerate(table.groupby("family")):
@@ -258,13 +262,13 @@ def figure(table: pd.DataFrame) -> Figure:
 
 
 def main() -> None:
-    """Print the answers, and write them."""
+    """Print the answers and write them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--networks", type=int, default=80)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    candidates = of_run(given.run) if given.run else drawn(given.networks)
+    candidates = of_run(ir.Run.open(given.run)) if given.run else drawn(given.networks)
     with TemporaryDirectory() as cache:
         table, sweeps = measured(candidates, Path(cache))
     parts = [name for name in table.columns if name.endswith("_ms")]
@@ -273,14 +277,15 @@ def main() -> None:
     noise = ((table["high_ms"] - table["low_ms"]) / table["ms"]).median()
     print(
         f"{len(table)} networks, {len(sweeps)} sweeps, on {this_machine().cpu}; "
-        f"median distance of quartiles {100 * noise:.1f}% of the median; pace of the machine "
-        f"{table['pace'].min():.2f} to {table['pace'].max():.2f} of the reference's first"
+        f"the quartiles of a time differ by {100 * noise:.1f}% of its median (median over "
+        f"networks); the reference network took {table['pace'].min():.2f} to "
+        f"{table['pace'].max():.2f} times its first time"
     )
     shown = {
-        "how well each cost tells the time": answer(table),
-        "what the corrected costs are": coefficients(table),
+        "how well each cost predicts the time": answer(table),
+        "coefficients of the corrected costs": coefficients(table),
         "by kind of sweep": by_kind(sweeps),
-        "where OPs fail: times longer, or shorter, than in proportion": failures(
+        "where OPs fail (column times: measured time over the expected time)": failures(
             table, predicted(table, ())
         ),
         "where the corrected cost fails": failures(table, table["expected_ms"].to_numpy()),

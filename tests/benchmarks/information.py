@@ -1,15 +1,15 @@
-"""How fast is an analysis, against one Captum call for each layer and method?
+"""How fast is an analysis, compared with a Captum call for each layer and method?
 
-Attributes `cifar-resnet20` in all its layers twice, in one process, on the same images: by our
-methods, which share passes and run only what follows a layer, and by Captum's own in a plain loop.
-Both give the layers' own attributions, which are compared: the largest difference, as a share of
-the layer's largest attribution. DeepLIFT is not in it, for Captum's does not know signs. Then times
-the whole of `measure`, with its default methods and probes, of a network, its twin and itself
-without recovery.
+Attributes to all layers of `cifar-resnet20` twice, in one process, on the same images: with this
+package, whose methods share passes and run only the layers after a cut, and with Captum in a plain
+loop. The results are compared by their largest difference, as a share of the layer's largest
+attribution. DeepLIFT is left out, because Captum's does not support signs. Then the whole of
+`measure` is timed, with its default methods and probes, on a network, its twin and itself without
+recovery.
 
     python tests/benchmarks/information.py [--images 64] [--whole 256]
 
-Images and weights are random, which changes no time.
+Images and weights are random; this does not change the times.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ BATCH = 512
 
 
 def networks() -> dict[str, TappedNetwork]:
-    """A network and what it is compared with, with statistics of random images."""
+    """A network and those to compare it with, with BatchNorm statistics of random images."""
     whole = Candidate()
     plain = whole.without_recovery()
     result = {}
@@ -100,7 +100,7 @@ def seconds(work: Callable[[], dict[str, Tensor]]) -> tuple[float, dict[str, Ten
 
 
 def compare(network: TappedNetwork, given: Images) -> Table:
-    """Seconds of both for each method, and how far their values are apart."""
+    """Seconds of both for each method, and their largest difference."""
     layers = [name for name in Chain(network).units if name != INPUT]
     table = Table("method", "plain loop", "ours", "ratio", "largest difference")
     totals = [0.0, 0.0]
