@@ -173,7 +173,7 @@ def analysis_progress() -> Iterator[Callable[[str, int, int], None]]:
 
 def _described(values: Values) -> str:
     """Objectives as "97.9%, 163 k OPs"."""
-    return ", ".join(OBJECTIVES[name].read(value) for name, value in values.items())
+    return ", ".join(OBJECTIVES[name].with_unit(value) for name, value in values.items())
 
 
 def _progress() -> Progress:

@@ -60,11 +60,11 @@ def budget_rows(front: pd.DataFrame, study: Study) -> list[dict[str, str]]:
         row, objective = rows[pick.number], OBJECTIVES[_cost(study)]
         found.append(
             {
-                "budget": objective.read(pick.limit),
+                "budget": objective.with_unit(pick.limit),
                 "number": str(pick.number),
                 "accuracy": accuracy_text(row["accuracy"], row["seed_accuracies"]),
                 "test": accuracy_text(row["test_accuracy"], row["seed_test_accuracies"]),
-                "cost": objective.read(row[objective.column]),
+                "cost": objective.with_unit(row[objective.column]),
             }
         )
     return found

@@ -18,7 +18,7 @@ from ir2search.report.parameters import parameter_effects, parameter_values
 from ir2search.report.tables import ReportData
 from ir2search.runs import json_rows
 from ir2search.space import TAP, Candidate
-from ir2search.study.objectives import OBJECTIVES, own_columns
+from ir2search.study.objectives import OBJECTIVES, further_columns
 from ir2search.zoo import preset, presets
 
 AXES = {  # columns that an axis of the front can show, with their labels
@@ -55,7 +55,7 @@ def page_view(data: ReportData) -> dict[str, Any]:
 def comparison_view(comparison: Comparison) -> dict[str, Any]:
     """All that the script of a comparison's page draws."""
     objectives = list(comparison.reference)
-    columns = ("number", *AXES, *own_columns(objectives))
+    columns = ("number", *AXES, *further_columns(objectives))
     return {
         **_axes(objectives),
         "fronts": [
@@ -67,7 +67,7 @@ def comparison_view(comparison: Comparison) -> dict[str, Any]:
 
 def _axes(objectives: Sequence[str]) -> dict[str, Any]:
     """The columns that an axis can show, and those that the axes show at first."""
-    columns = AXES | own_columns(objectives)
+    columns = AXES | further_columns(objectives)
     vertical, horizontal, *_ = by_accuracy(objectives)
     return {
         "axes": [{"column": column, "label": label} for column, label in columns.items()],
@@ -78,7 +78,7 @@ def _axes(objectives: Sequence[str]) -> dict[str, Any]:
 
 def _columns(data: ReportData) -> dict[str, list[Any]]:
     """The columns of the table of trials, and the values of the searched parameters."""
-    trials, own = data.trials, own_columns(data.study.costs)
+    trials, own = data.trials, further_columns(data.study.costs)
     knee = set(data.front.loc[data.front["is_knee"], "number"])
     columns = {
         name: _listed(trials[name])

@@ -17,7 +17,7 @@ from ir2search.files import read_json
 from ir2search.runs.layout import CURVE, RESULT, SEEDS, TEST_FILE
 from ir2search.runs.records import TrialRecord
 from ir2search.space import Candidate
-from ir2search.study.objectives import OBJECTIVES, own_columns
+from ir2search.study.objectives import OBJECTIVES, further_columns
 from ir2search.study.schema import Study
 
 RECORDED = ("outcome", "duplicate_of", "candidate_id", "accuracy", "seconds", "best_epoch")
@@ -61,7 +61,7 @@ def trials_table(
 def recorded_table(trials: Iterable[TrialRecord], study: Study) -> pd.DataFrame:
     """One row a trial: only what is recorded of it, without its files."""
     columns = [name for name in COLUMNS if name not in FROM_FILES]
-    columns += own_columns(study.costs)
+    columns += further_columns(study.costs)
     rows = [_row(trial) for trial in trials]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(WHOLE, "Int64"))
 

@@ -93,7 +93,7 @@ def _tried(problem: Problem) -> Iterator[Candidate]:
     random candidates are tried as well.
     """
     yield from problem.space.corners()
-    if not any(OBJECTIVES[name].measure for name in problem.study.budget):
+    if not any(OBJECTIVES[name].function for name in problem.study.budget):
         return
     for point in problem.space.points(random.Random(problem.study.seed), TRIED):
         try:

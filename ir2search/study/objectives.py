@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ir2search.costs import Cost
 
 
+CostFunction = Callable[[Candidate], float]
+
+
 @dataclass(frozen=True)
 class Objective:
     """One objective: its column in tables, its direction, and how its values are shown.
@@ -26,28 +29,30 @@ class Objective:
         column: in the table of trials.
         direction: of optimisation, in Optuna's words.
         label: on axes.
-        measure: computes a registered cost from a candidate; None for the package's objectives.
-        limited: the column that a budget limits, where it is not ``column``.
-        beside: labels, by name, of further columns that belong to this objective.
-        shown: formats a value with its unit; None to append the label instead.
+        function: computes a registered cost from a candidate; None for the package's objectives.
+        limited_column: the column that a budget limits, where it is not ``column``.
+        further_columns: labels, by name, of other columns that belong to this objective.
+        format_value: writes a value with its unit; None to append the label instead.
     """
 
     column: str
     direction: Literal["maximize", "minimize"]
     label: str
-    measure: Callable[[Candidate], float] | None = None
-    limited: str | None = None
-    beside: Mapping[str, str] = field(default_factory=dict)
-    shown: Callable[[float | None], str] | None = None
+    function: CostFunction | None = None
+    limited_column: str | None = None
+    further_columns: Mapping[str, str] = field(default_factory=dict)
+    format_value: Callable[[float | None], str] | None = None
 
     @property
     def budget_column(self) -> str:
         """The column that a budget limits."""
-        return self.limited or self.column
+        return self.limited_column or self.column
 
-    def read(self, value: float) -> str:
+    def with_unit(self, value: float) -> str:
         """A value with its unit: "97.9%", "163 k OPs", "60.8 kB"."""
-        return self.shown(value) if self.shown else f"{text.count(value)} {self.label}"
+        if self.format_value is not None:
+            return self.format_value(value)
+        return f"{text.count(value)} {self.label}"
 
 
 LATENCY = "latency"  # the only cost that is timed; all others are counted
@@ -56,27 +61,27 @@ MEDIAN, LOW, HIGH = "latency_median_ms", "latency_low_ms", "latency_high_ms"
 OBJECTIVES: Registry[Objective] = Registry(
     "objective",
     {
-        "accuracy": Objective("accuracy", "maximize", "validation accuracy", shown=text.percent),
+        "accuracy": Objective(
+            "accuracy", "maximize", "validation accuracy", format_value=text.percent
+        ),
         "ops": Objective("ops", "minimize", "OPs"),
         "flops": Objective("flops", "minimize", "FLOPs"),
         "bops": Objective("bops", "minimize", "BOPs"),
-        "memory": Objective("memory_bytes", "minimize", "memory (bytes)", shown=text.size),
+        "memory": Objective("memory_bytes", "minimize", "memory (bytes)", format_value=text.size),
         LATENCY: Objective(
             "latency_ms",
             "minimize",
             "latency (ms)",
-            limited=MEDIAN,
-            beside={
+            limited_column=MEDIAN,
+            further_columns={
                 MEDIAN: "latency before rounding (ms)",
                 LOW: "latency, first quartile (ms)",
                 HIGH: "latency, third quartile (ms)",
             },
-            shown=text.milliseconds,
+            format_value=text.milliseconds,
         ),
     },
 )
-
-CostFunction = Callable[[Candidate], float]
 
 
 def register_objective(
@@ -98,8 +103,8 @@ def register_objective(
         raise StudyError(f"objective {name!r}: must be a word in lower case")
 
     def register(function: CostFunction) -> CostFunction:
-        measure = functools.lru_cache(maxsize=None)(function)
-        OBJECTIVES.register(name, Objective(name, "minimize", label or name, measure))
+        cached = functools.lru_cache(maxsize=None)(function)
+        OBJECTIVES.register(name, Objective(name, "minimize", label or name, cached))
         return function
 
     return register
@@ -126,21 +131,21 @@ def costs_of(candidate: Candidate, price: Cost, names: Iterable[str]) -> dict[st
     """
     found = price.totals()
     for name in names:
-        measure = OBJECTIVES[name].measure
-        if measure is not None:
-            found[name] = _measured(name, measure, candidate)
+        function = OBJECTIVES[name].function
+        if function is not None:
+            found[name] = _computed(name, function, candidate)
     return found
 
 
-def _measured(name: str, measure: Callable[[Candidate], float], candidate: Candidate) -> float:
+def _computed(name: str, function: CostFunction, candidate: Candidate) -> float:
     with user_code(f"objective {name!r} on candidate {candidate.id}"):
-        value = measure(candidate)
+        value = function(candidate)
     if not isinstance(value, Real) or not math.isfinite(value):
         raise StudyError(f"objective {name!r}: must give a finite number, but gave {value!r}")
     return float(value)
 
 
-def own_columns(names: Iterable[str]) -> dict[str, str]:
+def further_columns(names: Iterable[str]) -> dict[str, str]:
     """Labels of the columns that these objectives add to the table of trials.
 
     Args:
@@ -151,6 +156,6 @@ def own_columns(names: Iterable[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for objective in map(OBJECTIVES.__getitem__, names):
-        if objective.measure is not None or objective.beside:
-            found |= {objective.column: objective.label, **objective.beside}
+        if objective.function is not None or objective.further_columns:
+            found |= {objective.column: objective.label, **objective.further_columns}
     return found

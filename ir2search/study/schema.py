@@ -29,7 +29,7 @@ from ir2search.space import SearchSpace
 from ir2search.study.messages import sentence_of
 from ir2search.study.objectives import LATENCY, OBJECTIVES, cost_names
 from ir2search.study.samplers import SAMPLERS
-from ir2search.study.sections import Confirm, Resources, Rungs, Stop, TimedWith, WarmStart
+from ir2search.study.sections import Confirm, LatencySettings, Resources, Rungs, Stop, WarmStart
 from ir2search.study.shipped import shipped_studies
 from ir2search.study.space_section import parse_space, space_as_dict
 from ir2search.training import Recipe
@@ -104,7 +104,7 @@ class Study(BaseModel):
     data: DataConfig = DataConfig()
     space: SearchSpace
     budget: Mapping[CostName, Quantity] = {}
-    latency: TimedWith = TimedWith()
+    latency: LatencySettings = LatencySettings()
     recipe: Recipe = Recipe()
     warm_start: WarmStart | None = None
     rungs: Rungs | None = None
@@ -185,7 +185,7 @@ class Study(BaseModel):
 
     @model_validator(mode="after")
     def _latency_is_asked_for(self) -> Study:
-        if self.latency != TimedWith() and not self.is_timed:
+        if self.latency != LatencySettings() and not self.is_timed:
             raise ValueError("[latency] needs latency among the objectives or in [budget]")
         return self
 

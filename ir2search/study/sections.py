@@ -78,7 +78,7 @@ class Confirm:
 
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
-class TimedWith:
+class LatencySettings:
     """The ``[latency]`` section of a study file: how the runtime runs a network that is timed.
 
     Attributes:

@@ -12,7 +12,7 @@ from ir2search.data import DataConfig
 from ir2search.errors import InputError
 from ir2search.space import Candidate
 from ir2search.study.schema import Study, load_study, parse_study
-from ir2search.study.sections import Confirm, Resources, Rungs, Stop, TimedWith, WarmStart
+from ir2search.study.sections import Confirm, LatencySettings, Resources, Rungs, Stop, WarmStart
 from ir2search.study.shipped import TEMPLATE
 from ir2search.study.template import write_template
 from ir2search.training import Distillation, Recipe
@@ -20,7 +20,7 @@ from ir2search.training import Distillation, Recipe
 SECTIONS: dict[str, Any] = {
     "data": DataConfig,
     "space": Candidate,
-    "latency": TimedWith,
+    "latency": LatencySettings,
     "recipe": Recipe,
     "recipe.distillation": Distillation,
     "warm_start": WarmStart,
