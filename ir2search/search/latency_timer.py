@@ -21,7 +21,7 @@ from ir2search.study.schema import Study
 if TYPE_CHECKING:
     import optuna
 
-MACHINE = "machine"  # the storage's attribute: where a study's latencies are measured
+MACHINE = "machine"  # the attribute of a storage with the machine that measures latencies
 
 Costs = dict[str, float]
 
@@ -30,9 +30,9 @@ class LatencyTimer:
     """Times candidates on this machine, each architecture once for all runs of a folder.
 
     Args:
-        study: what is asked; of one that asks for no latency nothing is timed.
-        runs: the folder of the runs, in whose cache times are kept.
-        quiet: entered while timing, to keep trainings from disturbing.
+        study: the study; nothing is timed if it does not ask for latency.
+        runs: the folder of the runs; times are kept in its cache.
+        quiet: a context that is entered while timing; it holds trainings back.
     """
 
     def __init__(self, study: Study, runs: Path, quiet: Quiet | None = None) -> None:
@@ -43,23 +43,23 @@ class LatencyTimer:
         self._graph = functools.lru_cache(maxsize=8)(candidate_graph)
 
     def costs(self, candidate: Candidate) -> Costs:
-        """A candidate's latency by column, measured where that was not done before.
+        """The latency of a candidate by column, from the cache or measured now.
 
         Raises:
-            StudyError: the runtime cannot run such a network.
+            StudyError: the runtime cannot run the network.
         """
         return latency_costs(self._time(candidate)) if self.is_used else {}
 
     def known(self, candidate: Candidate) -> Costs:
-        """The same where it was measured before; else empty."""
+        """The latency of a candidate by column if it is in the cache, else nothing."""
         found = self._cached(candidate) if self.is_used else None
         return {} if found is None else latency_costs(found)
 
     def of_trial(self, candidate: Candidate, folder: Path) -> Costs:
-        """The same as `costs`; a trial's is in its folder from then on and never measured again.
+        """The latency of a trial by column: read from its folder, or measured and written there.
 
         Raises:
-            StudyError: see `costs`.
+            StudyError: the runtime cannot run the network.
         """
         if not self.is_used:
             return {}
@@ -84,7 +84,7 @@ class LatencyTimer:
 
 
 def latency_costs(found: RuntimeTime) -> Costs:
-    """Columns of a measured time: on its grid, where it ranks, and as it was measured."""
+    """The columns of a time in milliseconds: rounded to its grid, which ranks, and as measured."""
     timing = found.an_image
     columns = OBJECTIVES[LATENCY].column, MEDIAN, LOW, HIGH
     seconds = on_grid(timing), timing.median, timing.low, timing.high
@@ -92,10 +92,10 @@ def latency_costs(found: RuntimeTime) -> Costs:
 
 
 def check_machine(storage: optuna.Study, folder: Path) -> None:
-    """Check that a study's latencies are measured on such a machine; where none is yet, any is.
+    """Check that this machine measured the latencies of a study; the first machine is recorded.
 
     Raises:
-        RunError: they are measured on another processor, or by another version of the runtime.
+        RunError: they were measured on another processor, or on another version of the runtime.
     """
     here = this_machine()
     there = Machine.from_dict(storage.user_attrs.get(MACHINE, asdict(here)))

@@ -73,7 +73,10 @@ def test_the_command_prints_a_table_and_the_same_as_json(
     assert [row["batch"] for row in printed["rows"]] == [1, 2]
     wrong = ir2search("latency", trial, "--threads", "1,two")
     assert wrong.returncode == 2
-    assert "--threads must be whole numbers by comma, such as 1,2, but got '1,two'" in wrong.stderr
+    assert (
+        "--threads must be whole numbers separated by commas, such as 1,2, but got '1,two'"
+        in wrong.stderr
+    )
 
 
 def test_an_exported_file_is_timed_layer_by_layer(finished_run: Path, tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ import importlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas as pd
 import pytest
 from replay import ReplayExecutor
@@ -19,8 +20,8 @@ import ir2search as ir
 from ir2search.errors import RunError, SpaceError, StudyError
 from ir2search.files import read_json
 from ir2search.latency import on_grid, time_on_runtime
-from ir2search.runtime import Machine, Timing
-from ir2search.search.latency_timer import LatencyTimer
+from ir2search.runtime import Machine, Timing, this_machine
+from ir2search.search.latency_timer import MACHINE, LatencyTimer, check_machine
 from ir2search.study.schema import parse_study
 
 MODULE = importlib.import_module("ir2search.latency.timing")
@@ -182,14 +183,23 @@ def test_what_the_runtime_cannot_run_is_refused_at_once(
         start(timed, tmp_path / "runs" / "quick")
 
 
-def test_another_machine_does_not_go_on_with_a_run(
+def test_the_record_of_a_machine_from_before_the_runtime_got_its_name_is_read() -> None:
+    here = this_machine()
+    storage = optuna.create_study()
+    storage.set_user_attr(MACHINE, {"cpu": here.cpu, "engine": here.runtime})
+    check_machine(storage, Path("runs/quick"))
+    assert storage.user_attrs[MACHINE] == asdict(here)
+    storage.set_user_attr(MACHINE, {"cpu": here.cpu, "engine": "older"})
+    with pytest.raises(RunError, match="another version of the runtime, older, and this is"):
+        check_machine(storage, Path("runs/quick"))
+
+
+def test_another_machine_does_not_continue_a_run(
     timed: dict[str, Any], tmp_path: Path, clock: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "runs" / "quick"
     start({**timed, "trials": 1}, folder)
     for machine, what in ((Machine("Z80", "x"), "processor, "), (None, "version of the runtime, ")):
-        from ir2search.runtime import this_machine
-
         other = machine or replace(this_machine(), runtime="newer")
         with monkeypatch.context() as patch:
             patch.setattr("ir2search.search.latency_timer.this_machine", lambda other=other: other)
