@@ -51,6 +51,7 @@ def taken_up(folder: Path) -> tuple[torch.optim.Optimizer, list[dict[str, object
     return optimizer, load_progress(folder, network, optimizer)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_each_of_fifty_kills_loses_at_most_one_epoch(tmp_path: Path) -> None:
     folder, generator = tmp_path / "killed", random.Random(7)

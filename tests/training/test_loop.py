@@ -85,8 +85,9 @@ def stops_at(call: int) -> Callable[[], bool]:
     return lambda: next(calls)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-@pytest.mark.parametrize("call", [0, 5, 18, 25])
+@pytest.mark.parametrize(
+    ("optimizer", "call"), [("sgd", 0), ("sgd", 5), ("sgd", 18), ("adam", 18), ("adamw", 25)]
+)
 def test_an_interrupted_training_gives_the_uninterrupted_result(
     digits: ImageData, tmp_path: Path, optimizer: str, call: int
 ) -> None:
