@@ -244,7 +244,7 @@ def test_a_damaged_file_of_a_run_is_named_and_not_changed(
     ir2search: Command, finished_run: Path, tmp_path: Path, damaged: str
 ) -> None:
     folder = shutil.copytree(finished_run, tmp_path / "runs" / "quick")
-    (folder / damaged).write_text('{"cut": ')
+    (folder / damaged).write_text('{"cut": \n{}\n')
     before = contents(folder)
     check(ir2search("report", folder), f"{Path('quick') / damaged}: ")
     assert contents(folder) == before
