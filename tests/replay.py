@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from ir2search import Candidate
-from ir2search.files import read_json_lines, write_text
+from ir2search.files import read_json_lines
 from ir2search.runs.layout import BEST, CURVE
 from ir2search.search.executors import ExecutorFactory, ExecutorSettings, InlineExecutor
 from ir2search.space import build
@@ -96,7 +96,8 @@ def replay(
         done.append(EpochResult(epoch + 1, 1 - accuracies[epoch], accuracies[epoch], 0.0, 0.1, 0.0))
         if weights and not (folder / BEST).exists():
             _write_weights(candidate, seed, folder / BEST)
-        write_text(file, "".join(json.dumps(asdict(row)) + "\n" for row in done))
+        with file.open("a", encoding="utf-8") as curve_file:
+            curve_file.write(json.dumps(asdict(done[-1])) + "\n")
         on_epoch(done[-1])
     return TrainingResult(tuple(done))
 

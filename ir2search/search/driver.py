@@ -261,7 +261,7 @@ class Driver:
         costs = self.problem.counted(candidate)
         if self.study.over_budget(costs) is None:
             folder = trial_folder(self.folder, trial.number)
-            costs |= self.problem.timer.of_trial(candidate, folder)
+            costs |= self.problem.timer.trial_costs(candidate, folder)
         return PricedCandidate(trial.params, candidate, costs)
 
     def _why_dominated(self, priced: PricedCandidate) -> str | None:

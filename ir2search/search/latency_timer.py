@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,45 +22,56 @@ from ir2search.study.schema import Study
 if TYPE_CHECKING:
     import optuna
 
-MACHINE = "machine"  # the attribute of a storage with the machine that measures latencies
+MACHINE = "machine"  # an attribute of the Optuna study: the machine that it is timed on
 
 Costs = dict[str, float]
 
 
 class LatencyTimer:
-    """Times candidates on this machine, each architecture once for all runs of a folder.
+    """Times candidates on the runtime of this machine, for studies that use the latency.
+
+    Times are cached beside the runs: an architecture is timed once for all of them.
 
     Args:
-        study: the study; nothing is timed if it does not ask for latency.
-        runs: the folder of the runs; times are kept in its cache.
-        quiet: a context that is entered while timing; it holds trainings back.
+        study: the study; if it does not use the latency, nothing is timed.
+        runs: the folder of all runs.
+        paused: a context in which no training disturbs the timing; see `Executor.paused`.
+
+    Attributes:
+        is_used: whether the study uses the latency.
     """
 
-    def __init__(self, study: Study, runs: Path, quiet: Quiet | None = None) -> None:
+    def __init__(self, study: Study, runs: Path, paused: Quiet = nullcontext) -> None:
         self.is_used = study.is_timed
         self._setting = Setting(study.latency.threads, study.latency.batch)
         self._cache = runs / CACHE / LATENCY_CACHE
-        self._quiet = quiet
+        self._paused = paused
         self._graph = functools.lru_cache(maxsize=8)(candidate_graph)
 
     def costs(self, candidate: Candidate) -> Costs:
-        """The latency of a candidate by column, from the cache or measured now.
+        """The latency of a candidate by column; it is timed if no run has done so before.
 
         Raises:
             StudyError: the runtime cannot run the network.
         """
         return latency_costs(self._time(candidate)) if self.is_used else {}
 
-    def known(self, candidate: Candidate) -> Costs:
-        """The latency of a candidate by column if it is in the cache, else nothing."""
+    def known_costs(self, candidate: Candidate) -> Costs:
+        """The latency of a candidate by column if it has been timed before, else nothing."""
         found = self._cached(candidate) if self.is_used else None
         return {} if found is None else latency_costs(found)
 
-    def of_trial(self, candidate: Candidate, folder: Path) -> Costs:
-        """The latency of a trial by column: read from its folder, or measured and written there.
+    def trial_costs(self, candidate: Candidate, folder: Path) -> Costs:
+        """The latency of a trial's candidate by column.
+
+        It is written into the trial's folder, so that a trial keeps the time that it was ranked by.
+
+        Args:
+            candidate: the network.
+            folder: the trial's folder.
 
         Raises:
-            StudyError: the runtime cannot run the network.
+            StudyError: the runtime cannot run such a network.
         """
         if not self.is_used:
             return {}
@@ -76,15 +88,15 @@ class LatencyTimer:
             return None
 
     def _time(self, candidate: Candidate) -> RuntimeTime:
-        quiet = {} if self._quiet is None else {"quiet": self._quiet}
         try:
-            return time_on_runtime(self._graph(candidate), self._setting, self._cache, **quiet)
+            graph = self._graph(candidate)
+            return time_on_runtime(graph, self._setting, self._cache, quiet=self._paused)
         except CandidateError as error:
             raise StudyError(f"latency: {error}") from None
 
 
 def latency_costs(found: RuntimeTime) -> Costs:
-    """The columns of a time in milliseconds: rounded to its grid, which ranks, and as measured."""
+    """The columns of a time: rounded to its grid for ranking, and as it was measured, in ms."""
     timing = found.an_image
     columns = OBJECTIVES[LATENCY].column, MEDIAN, LOW, HIGH
     seconds = on_grid(timing), timing.median, timing.low, timing.high
@@ -92,10 +104,10 @@ def latency_costs(found: RuntimeTime) -> Costs:
 
 
 def check_machine(storage: optuna.Study, folder: Path) -> None:
-    """Check that this machine measured the latencies of a study; the first machine is recorded.
+    """Check that a study was timed on a machine like this one; if it was not timed yet, note it.
 
     Raises:
-        RunError: they were measured on another processor, or on another version of the runtime.
+        RunError: it was timed on another processor, or by another version of the runtime.
     """
     here = this_machine()
     there = Machine.from_dict(storage.user_attrs.get(MACHINE, asdict(here)))

@@ -74,7 +74,7 @@ class Problem:
         try:
             costs = self.counted(candidate)
             if self.study.over_budget(costs) is None and LATENCY in self.study.budget:
-                costs |= self.timer.known(candidate)
+                costs |= self.timer.known_costs(candidate)
         except (MemoryError, StudyError):
             return True
         return self.study.over_budget(costs) is None

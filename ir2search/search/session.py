@@ -76,8 +76,9 @@ def run(
             training takes what the study's ``[resources]`` say. Or a function that makes an
             `Executor` of your own from `ExecutorSettings`.
         address: the Ray cluster, ``"auto"`` or ``"HOST:PORT"``.
-        storage: where trials are kept: SQLite in the folder by default, ``"journal"``, or the URL
-            of a database or of its proxy (see `ir2search.runs.storage`).
+        storage: where trials are kept, a journal in the folder by default. Several drivers need the
+            URL of a database, such as ``"postgresql+psycopg://USER@HOST/DATABASE"``, or of Optuna's
+            proxy in front of it, ``"grpc://HOST:PORT"``.
         observer: is told what happens.
 
     Returns:

@@ -15,15 +15,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import json
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,13 +37,17 @@ from ir2search.runs.storages import open_storage
 from ir2search.search.driver import Driver
 from ir2search.search.driver_locks import DriverLocks
 from ir2search.search.driver_setup import DriverSetup
-from ir2search.search.executors import JobResult, TrainingContext, TrainingJob
+from ir2search.search.executors import ExecutorSettings, TrainingContext
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.observer import RunObserver
 from ir2search.search.problem import Problem
 from ir2search.study.schema import parse_study
-from ir2search.training import EpochResult, Interrupted, TrainingResult
+from ir2search.training import Interrupted
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from replay import ReplayExecutor
+
+CPU = torch.device("cpu")
 TABLE = Path(__file__).with_name("truth.parquet")
 COSTS = ("ops", "flops", "bops", "memory_bytes")
 SPACE = {
@@ -59,71 +60,42 @@ SPACE = {
 }
 
 
-class Dealt:
-    """An executor that answers a job at once with a curve of the table."""
+class Table:
+    """Costs and learning curves of the table, given to candidates by their ids."""
 
     def __init__(self) -> None:
-        table = pd.read_parquet(TABLE)
         self.costs, self.curves = [], []
-        for _, rows in table.groupby(["candidate_id", "seed"]):
-            first = rows.iloc[0]
-            costs = {name: float(first[name]) for name in COSTS}
+        for _, rows in pd.read_parquet(TABLE).groupby(["candidate_id", "seed"]):
+            costs = {name: float(rows.iloc[0][name]) for name in COSTS}
             self.costs.append(
                 SimpleNamespace(totals=lambda costs=costs: dict(costs), as_dict=dict, **costs)
             )
-            self.curves.append(
-                [
-                    EpochResult(int(epoch), 0.0, float(accuracy), 0.0, 0.0, 0.0)
-                    for epoch, accuracy in zip(
-                        rows["epoch"], rows["validation_accuracy"], strict=True
-                    )
-                ]
-            )
-        self.jobs: list[TrainingJob] = []
+            self.curves.append(rows.sort_values("epoch")["validation_accuracy"].tolist())
 
-    def place(self, candidate: ir.Candidate) -> int:
+    def row(self, candidate: ir.Candidate) -> int:
         return int(candidate.id, 16) % len(self.curves)
 
     def cost(self, candidate: ir.Candidate) -> Cost:
-        return self.costs[self.place(candidate)]  # type: ignore[return-value]
+        return self.costs[self.row(candidate)]  # type: ignore[return-value]
 
-    def capacity(self) -> int:
-        return 1
-
-    def submit(self, job: TrainingJob) -> None:
-        self.jobs.append(job)
-
-    def wait(self) -> list[JobResult]:
-        job = self.jobs.pop()
-        curve = self.curves[self.place(job.candidate)][: job.until]
-        lines = [json.dumps(asdict(result)) for result in curve]
-        (job.folder / "curve.jsonl").write_text("\n".join(lines) + "\n")
-        return [JobResult(job, TrainingResult(tuple(curve)))]
-
-    def paused(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def interrupt(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+    def curve(self, candidate: ir.Candidate, seed: int, epochs: int) -> list[float]:
+        return self.curves[self.row(candidate)][:epochs]
 
 
-def drive(
-    study: ir.Study, folder: Path, executor: Dealt, recorded: int
-) -> tuple[float, list[float]]:
+def drive(study: ir.Study, folder: Path, table: Table, recorded: int) -> tuple[float, list[float]]:
     """Search until so many trials are recorded; seconds until it began, and times of proposals."""
     data = ir.load_data(study.data, None, folder.parent, study.seed)
     start = time.perf_counter()
     write_study(folder, study)
+    context, observer = TrainingContext(study.recipe, data, None), RunObserver()
+    settings = ExecutorSettings(study, folder, context, [CPU], observer, lambda: False)
     setup = DriverSetup(
         folder,
-        TrainingContext(study.recipe, data, None),
-        torch.device("cpu"),
-        executor,
+        context,
+        CPU,
+        ReplayExecutor(settings, curve=table.curve, weights=False),
         DriverLocks(folder, shared=False),
-        RunObserver(),
+        observer,
         lambda: driver.ledger.proposed >= recorded,
     )
     space = study.space.with_data(data.image, data.classes)
@@ -132,8 +104,8 @@ def drive(
     driver.resume()
     seconds = time.perf_counter() - start
     with (
-        mock.patch("ir2search.search.driver.cost", executor.cost),
-        mock.patch("ir2search.search.problem.cost", executor.cost),
+        mock.patch("ir2search.search.driver.cost", table.cost),
+        mock.patch("ir2search.search.problem.cost", table.cost),
         contextlib.suppress(Interrupted),
     ):
         driver.search()
@@ -154,7 +126,7 @@ class TimedDriver(Driver):
 
 def measure(sampler: str, trials: int) -> None:
     """Print the times of a study with a sampler."""
-    executor = Dealt()
+    table = Table()
     values = {
         "name": "overhead",
         "sampler": sampler,
@@ -167,7 +139,7 @@ def measure(sampler: str, trials: int) -> None:
     study = parse_study(values, "a.toml")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "overhead"
-        _, moments = drive(study, folder, executor, trials)
+        _, moments = drive(study, folder, table, trials)
         steps = [1000 * (after - before) for before, after in itertools.pairwise(moments)]
         last = steps[-len(steps) // 10 :]
         start = time.perf_counter()
@@ -177,7 +149,7 @@ def measure(sampler: str, trials: int) -> None:
             capture_output=True,
         )
         status = time.perf_counter() - start
-        resumed, _ = drive(study, folder, executor, trials + 1)
+        resumed, _ = drive(study, folder, table, trials + 1)
         begun = len(list(folder.glob("trials/*")))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

@@ -113,7 +113,7 @@ def test_a_trial_is_never_measured_again(
     pd.testing.assert_frame_equal(after.iloc[: len(before)], before)
     timer = LatencyTimer(parse_study(values, "a.toml"), tmp_path / "elsewhere")
     own = folder / "trials" / "0"
-    found = timer.of_trial(ir.Candidate(), own)
+    found = timer.trial_costs(ir.Candidate(), own)
     assert found["latency_median_ms"] == before["latency_median_ms"].iloc[0]
     assert not (tmp_path / "elsewhere").exists()
 

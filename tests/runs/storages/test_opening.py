@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,7 +19,6 @@ from replay import ReplayExecutor
 
 import ir2search as ir
 from ir2search.errors import RunError
-from ir2search.search.driver_locks import DriverLocks
 from ir2search.study.schema import parse_study
 
 if TYPE_CHECKING:
@@ -182,51 +180,6 @@ def test_a_password_is_written_nowhere(
         assert not file.is_file() or SECRET.encode() not in file.read_bytes(), file
     saved = json.loads((tmp_path / "storage.json").read_text())["url"]
     assert saved.startswith("postgresql+psycopg://postgres@")
-
-
-def test_a_dead_drivers_trials_are_free_at_once(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from ir2search.search.driver_locks import DriverLocks\n"
-        "with DriverLocks(Path(sys.argv[1]), shared=True) as locks:\n"
-        "    print(locks.name, flush=True); sys.stdin.read()"
-    )
-    with DriverLocks(tmp_path, shared=True) as locks:
-        with subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as other:
-            assert other.stdout is not None
-            name = other.stdout.readline().strip()
-            assert not locks.is_free(name)
-            other.kill()
-        assert locks.is_free(name)
-        assert locks.is_free("")
-        assert locks.is_free(None)
-        assert not locks.is_free(locks.name)
-
-
-def test_drivers_decide_one_after_the_other(tmp_path: Path) -> None:
-    inside, most = 0, 0
-
-    def decide() -> None:
-        nonlocal inside, most
-        with DriverLocks(tmp_path, shared=True) as locks:
-            for _ in range(20):
-                with locks.deciding():
-                    inside += 1
-                    most = max(most, inside)
-                    time.sleep(0.001)
-                    inside -= 1
-
-    threads = [threading.Thread(target=decide) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == 1
 
 
 @pytest.mark.parametrize(
