@@ -92,7 +92,7 @@ def measured(candidates: Iterable[ir.Candidate], cache: Path) -> tuple[pd.DataFr
     for candidate in candidates:
         graph, price = candidate_graph(candidate), ir.cost(candidate)
         found = time_on_runtime(graph, cache=cache)
-        timing = found.an_image
+        timing = found.per_image
         own = swept(graph, {row.name: row.flops + row.bops / 64 for row in price.rows})
         own["ms"] *= 1000 * timing.median / own["ms"].sum()  # at the pace of the timing
         sweeps.append(own)

@@ -91,13 +91,13 @@ def _accuracy(values: Sequence[float]) -> str:
 def _latency(found: RuntimeTime | None) -> str:
     if found is None:
         return "not measured; see `ir2search latency`"
-    timing = found.an_image
+    timing = found.per_image
     seconds = (timing.low, timing.median, timing.high)
     low, median, high = (text.milliseconds(1000 * value) for value in seconds)
     threads, batch = found.setting.threads, found.setting.batch
     return (
-        f"{median} an image (quartiles {low} to {high}, {found.timing.calls:,} calls) as a packed "
-        f"file on the runtime of ir2search; threads: {threads}; images a call: {batch}; "
+        f"{median} per image (quartiles {low} to {high}, {found.timing.calls:,} calls) as a packed "
+        f"file on the runtime of ir2search; threads: {threads}; images per call: {batch}; "
         f"processor: {found.machine.cpu}."
     )
 

@@ -34,7 +34,7 @@ class WayTime:
     Attributes:
         way: one of `WAYS`.
         threads: number of threads.
-        batch: images a call.
+        batch: images per call.
         timing: seconds of a call.
     """
 
@@ -52,7 +52,7 @@ class LayerTime:
         name: of the first layer in the pass.
         kind: of the first layer: binary_conv, conv, pointwise, pooling, ...
         threads: number of threads.
-        batch: images a call.
+        batch: images per call.
         seconds: the median of a call.
     """
 
@@ -113,7 +113,7 @@ def latency(
         what: a candidate, a preset's name, a ``candidate.json``, a trial's folder, or a packed
             file of `ir2search export`.
         threads: numbers of threads.
-        batches: numbers of images a call.
+        batches: numbers of images per call.
         ways: some of `WAYS`.
         seconds: for each way, batch and number of threads.
         on_step: called with way, threads and batch before a way is prepared.

@@ -34,7 +34,7 @@ NETWORK, REFERENCE = "network", "reference"
 ONE_THREAD = Setting()  # and one image
 FIRST = 5  # attempts at the reference alone; the fastest is the machine's own pace
 
-Quiet = Callable[[], AbstractContextManager[object]]
+Pause = Callable[[], AbstractContextManager[object]]
 
 
 def time_on_runtime(
@@ -42,21 +42,21 @@ def time_on_runtime(
     setting: Setting = ONE_THREAD,
     cache: Path | None = None,
     *,
-    quiet: Quiet = nullcontext,
+    paused: Pause = nullcontext,
 ) -> RuntimeTime:
     """Time a network on the runtime, or take the cached time of the same architecture.
 
     Only one process of a user times at once, whichever study it works for. The images are random.
     Noisy times are taken again, up to three times, for 0.3 s each. The network takes turns with a
     reference network, which is always the same: work that slows the machine down slows both, and
-    the time is compared after division by the reference's pace, see `RuntimeTime.an_image`.
+    the time divided by the pace of the reference is compared, see `RuntimeTime.per_image`.
 
     Args:
         graph: the network; the values of its weights do not matter.
-        setting: threads and images a call.
+        setting: threads and images per call.
         cache: a folder with the times of earlier calls. Without one, nothing is kept and the pace
             is 1.
-        quiet: a context that is entered while timing; it holds other work back.
+        paused: gives a context in which other work is held back; it is entered while timing.
 
     Raises:
         MissingExtraError: numba is not installed.
@@ -67,7 +67,7 @@ def time_on_runtime(
     with FileLock(_lock_file()):
         if cache is not None and (known := cached_time(graph, setting, cache)) is not None:
             return known  # timed by the process that had the lock
-        with quiet():
+        with paused():
             timing, reference_seconds, attempts = _time(graph, setting)
             pace = 1.0 if cache is None else reference_seconds / _first_seconds(setting, cache)
         found = RuntimeTime(timing, pace, setting, this_machine(), attempts)

@@ -44,7 +44,7 @@ class Setting:
 
     Attributes:
         threads: number of threads.
-        batch: images a call.
+        batch: images per call.
     """
 
     threads: int = 1
@@ -71,8 +71,8 @@ class RuntimeTime:
     attempts: int
 
     @property
-    def an_image(self) -> Timing:
-        """Seconds an image, divided by the pace. This is the value that is compared."""
+    def per_image(self) -> Timing:
+        """Seconds per image, divided by the pace. This is the value that is compared."""
         scale = self.pace * self.setting.batch
         timing = self.timing
         return Timing(timing.median / scale, timing.low / scale, timing.high / scale, timing.calls)

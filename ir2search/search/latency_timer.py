@@ -12,7 +12,7 @@ from ir2search.errors import CandidateError, RunError, StudyError
 from ir2search.export import candidate_graph
 from ir2search.files import write_json
 from ir2search.latency import on_grid, time_on_runtime
-from ir2search.latency.timing import Quiet
+from ir2search.latency.timing import Pause
 from ir2search.runs.layout import CACHE, LATENCY_CACHE, LATENCY_FILE
 from ir2search.runtime import Machine, RuntimeTime, Setting, cached_time, read_time, this_machine
 from ir2search.space import Candidate
@@ -41,7 +41,7 @@ class LatencyTimer:
         is_used: whether the study uses the latency.
     """
 
-    def __init__(self, study: Study, runs: Path, paused: Quiet = nullcontext) -> None:
+    def __init__(self, study: Study, runs: Path, paused: Pause = nullcontext) -> None:
         self.is_used = study.is_timed
         self._setting = Setting(study.latency.threads, study.latency.batch)
         self._cache = runs / CACHE / LATENCY_CACHE
@@ -90,14 +90,14 @@ class LatencyTimer:
     def _time(self, candidate: Candidate) -> RuntimeTime:
         try:
             graph = self._graph(candidate)
-            return time_on_runtime(graph, self._setting, self._cache, quiet=self._paused)
+            return time_on_runtime(graph, self._setting, self._cache, paused=self._paused)
         except CandidateError as error:
             raise StudyError(f"latency: {error}") from None
 
 
 def latency_costs(found: RuntimeTime) -> Costs:
     """The columns of a time: rounded to its grid for ranking, and as it was measured, in ms."""
-    timing = found.an_image
+    timing = found.per_image
     columns = OBJECTIVES[LATENCY].column, MEDIAN, LOW, HIGH
     seconds = on_grid(timing), timing.median, timing.low, timing.high
     return {name: 1000 * value for name, value in zip(columns, seconds, strict=True)}

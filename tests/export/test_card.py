@@ -48,5 +48,5 @@ def test_a_time_is_that_of_an_image_at_the_pace_of_the_machine(data: ir.ImageDat
     timing, setting = Timing(8e-3, 7.6e-3, 8.8e-3, 1234), Setting(threads=2, batch=4)
     time = RuntimeTime(timing, 2.0, setting, Machine("Z80", "abc"), 1)
     card = model_card(CANDIDATE, data, EXPORTED, Origin(latency=time))
-    assert "1 ms an image (quartiles 0.95 ms to 1.1 ms, 1,234 calls)" in card
-    assert "threads: 2; images a call: 4; processor: Z80." in card
+    assert "1 ms per image (quartiles 0.95 ms to 1.1 ms, 1,234 calls)" in card
+    assert "threads: 2; images per call: 4; processor: Z80." in card

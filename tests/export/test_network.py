@@ -68,12 +68,12 @@ def test_the_card_of_a_timed_export_has_all_that_is_known(
     assert f"{int(best['bops']):,} BOPs" in card
     assert f"{done.bytes:,} bytes" in card
     assert "| stem.0 |" in card
-    measured = r"## Latency\n\n([\d.]+) ms an image \(quartiles ([\d.]+) ms to ([\d.]+) ms"
+    measured = r"## Latency\n\n([\d.]+) ms per image \(quartiles ([\d.]+) ms to ([\d.]+) ms"
     said = re.search(measured, card)
     assert said is not None, "the timer times a packed file where the run has no time"
     median, low, high = map(float, said.groups())
     assert 0 < low <= median <= high
-    assert f"threads: 1; images a call: 1; processor: {this_machine().cpu}." in card
+    assert f"threads: 1; images per call: 1; processor: {this_machine().cpu}." in card
 
 
 def test_a_file_that_predicts_differently_is_not_written(

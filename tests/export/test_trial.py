@@ -39,8 +39,8 @@ def test_the_card_has_the_time_that_the_run_recorded(run: Run) -> None:
     write_json(folder / "latency.json", TIME.as_dict())
     for format in ("packed", "onnx"):  # noqa: A001
         card = ir.export_trial(run, "best", format).card.read_text()
-        assert "2 ms an image (quartiles 1.9 ms to 2.2 ms, 1,234 calls)" in card
-        assert "threads: 1; images a call: 1;" in card
+        assert "2 ms per image (quartiles 1.9 ms to 2.2 ms, 1,234 calls)" in card
+        assert "threads: 1; images per call: 1;" in card
 
 
 def test_the_card_has_the_cached_time_of_the_same_architecture(run: Run) -> None:

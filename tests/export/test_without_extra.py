@@ -46,7 +46,7 @@ print(json.dumps(said))
 """
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.slow
 def test_a_search_needs_none_of_them_and_the_rest_says_what_to_install(
     finished_run: Path,
     quick: dict[str, Any],

@@ -41,10 +41,10 @@ def test_it_is_timed_once_for_each_architecture_setting_and_machine(
     graph = candidate_graph(TINY)
     first = time_on_runtime(graph, Setting(), tmp_path)
     assert (first.timing, first.attempts) == (QUIET, 1)
-    assert first.an_image == QUIET
+    assert first.per_image == QUIET
     again = time_on_runtime(candidate_graph(replace(TINY, threshold=0.7)), Setting(), tmp_path)
     assert again == first
-    assert time_on_runtime(graph, Setting(batch=2), tmp_path).an_image.median == 0.5e-3
+    assert time_on_runtime(graph, Setting(batch=2), tmp_path).per_image.median == 0.5e-3
     time_on_runtime(graph, Setting(threads=2), tmp_path)
     for module in (TIMES, TIMING):
         monkeypatch.setattr(module, "this_machine", lambda: Machine("another", "runtime"))
@@ -81,7 +81,7 @@ def test_the_pace_corrects_for_what_slows_the_machine_down(
         times.append(time_on_runtime(graph, Setting(), tmp_path))
     assert [time.pace for time in times] == pytest.approx([1.0, 2.0, 0.5])
     assert [time.timing.median for time in times] == pytest.approx([1e-3, 2e-3, 0.5e-3])
-    assert [time.an_image.median for time in times] == pytest.approx([1e-3] * 3)
+    assert [time.per_image.median for time in times] == pytest.approx([1e-3] * 3)
     assert time_on_runtime(graph).pace == 1.0, "without a cache there is no earlier time"
 
 
@@ -102,7 +102,7 @@ def test_only_one_network_is_timed_at_once_and_each_architecture_once(
     inside, most, entered = [0], [0], [0]
 
     @contextmanager
-    def quiet() -> Iterator[None]:
+    def paused() -> Iterator[None]:
         inside[0] += 1
         entered[0] += 1
         most[0] = max(most[0], inside[0])
@@ -111,7 +111,7 @@ def test_only_one_network_is_timed_at_once_and_each_architecture_once(
 
     def work(width: float) -> Callable[[], object]:
         graph = candidate_graph(replace(TINY, width=width))
-        return lambda: time_on_runtime(graph, Setting(), tmp_path, quiet=quiet)
+        return lambda: time_on_runtime(graph, Setting(), tmp_path, paused=paused)
 
     threads = [threading.Thread(target=work(width)) for width in (0.125, 0.25, 0.25)]
     for thread in threads:

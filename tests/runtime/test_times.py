@@ -29,7 +29,7 @@ def test_timings_differ_where_their_quartiles_do_not_overlap() -> None:
 
 
 def test_the_time_of_an_image_is_divided_by_batch_and_pace() -> None:
-    own = TIME.an_image
+    own = TIME.per_image
     assert (own.median, own.low, own.high) == pytest.approx((1e-4, 0.9e-4, 1.2e-4))
 
 
