@@ -29,7 +29,7 @@ def small() -> Callable[..., Candidate]:
 
 @pytest.fixture
 def untrained() -> Make:
-    """Build an untrained network with statistics of its own in every BatchNorm."""
+    """Build an untrained network whose BatchNorm layers have seen a few batches."""
 
     def make(candidate: Candidate) -> TappedNetwork:
         torch.manual_seed(3)

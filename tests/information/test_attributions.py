@@ -49,7 +49,7 @@ def gaps(
 
 
 @pytest.mark.parametrize("method", ["integrated_gradients", "conductance"])
-def test_over_every_cut_of_a_smooth_network_attributions_sum_to_the_change(
+def test_attributions_over_each_cut_of_a_smooth_network_sum_to_the_change(
     small: Small, untrained: Make, batch: Batch, method: MethodName
 ) -> None:
     twin = untrained(small().twin())
@@ -59,7 +59,7 @@ def test_over_every_cut_of_a_smooth_network_attributions_sum_to_the_change(
 
 
 @pytest.mark.parametrize("method", ["integrated_gradients", "conductance"])
-def test_in_a_binary_network_gradients_sum_to_the_change_after_the_last_sign_only(
+def test_gradients_sum_to_the_change_only_after_the_last_sign(
     small: Small, untrained: Make, batch: Batch, method: MethodName
 ) -> None:
     found = gaps(untrained(small()), batch, method)
@@ -75,10 +75,10 @@ def test_deeplift_sums_to_the_change_through_every_sign(
     assert max(found.values()) < 1e-3
 
 
-def test_deeplift_is_captums_where_captum_knows_every_function(
+def test_deeplift_equals_captums_on_functions_that_captum_supports(
     small: Small, untrained: Make, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Captum does not know PReLU, but its rule is the same for every elementwise function."""
+    """Captum's rule for elementwise functions also holds for PReLU, which it does not list."""
     from captum.attr._core import deep_lift
 
     network = untrained(small(taps=(), activation="prelu").twin())
@@ -117,7 +117,7 @@ def test_deeplift_is_captums_where_captum_knows_every_function(
         ),
     ],
 )
-def test_without_taps_every_method_is_captums_of_one_layer(
+def test_methods_equal_captums_on_a_network_without_taps(
     small: Small, untrained: Make, batch: Batch, method: MethodName, theirs: Callable[..., Tensor]
 ) -> None:
     network = untrained(small(taps=()))
@@ -127,7 +127,7 @@ def test_without_taps_every_method_is_captums_of_one_layer(
         torch.testing.assert_close(own, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_ablated_parts_are_what_the_logit_loses_without_them(
+def test_feature_ablation_is_the_change_of_the_logit_without_each_part(
     small: Small, untrained: Make, batch: Batch
 ) -> None:
     network, (images, labels) = untrained(small()), batch
@@ -145,7 +145,7 @@ def test_ablated_parts_are_what_the_logit_loses_without_them(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_limit_of_memory_changes_no_value(
+def test_the_memory_limit_changes_no_attribution(
     small: Small, untrained: Make, batch: Batch, method: MethodName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = untrained(small())
@@ -190,7 +190,7 @@ for memory in (64, 4096):
 
 
 @pytest.mark.parametrize("method", ["conductance", "deeplift"])
-def test_a_limit_of_memory_is_kept(method: MethodName) -> None:
+def test_the_memory_limit_is_kept(method: MethodName) -> None:
     # what is freed goes back to the system, so that only what is in use counts
     given = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
     command = [sys.executable, "-c", PEAK, method]
@@ -207,13 +207,13 @@ def test_the_surrogate_gradient_is_named(small: Small, untrained: Make) -> None:
     assert surrogate("grad_cam", untrained(small().twin())) == "none (no sign)"
 
 
-def test_deeplift_is_refused_where_its_rule_does_not_apply() -> None:
+def test_deeplift_is_an_error_on_a_network_with_max_pooling() -> None:
     network = build_preset("cifar-vgg-small")
     with pytest.raises(InputError, match=r"'deeplift' does not apply .*max-pooling"):
         attribute(network, torch.zeros(1, 3, 32, 32), torch.zeros(1).long(), ("deeplift",))
 
 
-def test_input_attributions_are_those_of_a_riemann_sum_in_float64(
+def test_input_attributions_equal_a_riemann_sum_in_float64(
     small: Small, untrained: Make, batch: Batch
 ) -> None:
     twin = untrained(small(taps=("stage1",)).twin())
@@ -231,7 +231,7 @@ def test_input_attributions_are_those_of_a_riemann_sum_in_float64(
     assert (found - expected).abs().sum() / expected.abs().sum() < 0.1
 
 
-def test_the_last_layer_of_a_network_is_attributed_as_its_linear_head_has_it(
+def test_attributions_to_the_last_layer_follow_from_the_linear_head(
     small: Small, untrained: Make, batch: Batch
 ) -> None:
     binary = untrained(small(taps=()))
@@ -264,7 +264,7 @@ def everything(subject: TappedNetwork, batch: Batch) -> list[LayerAttribution]:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_the_network_is_left_as_it_was(
+def test_the_network_is_restored_after_attribution(
     small: Small, untrained: Make, batch: Batch, training: bool
 ) -> None:
     subject = untrained(small()).train(training)
@@ -280,7 +280,7 @@ def test_the_network_is_left_as_it_was(
         assert torch.equal(value, before[name]), name
 
 
-def test_the_network_is_left_as_it_was_when_attribution_fails(
+def test_the_network_is_restored_when_attribution_fails(
     small: Small, untrained: Make, batch: Batch
 ) -> None:
     subject = untrained(small()).train()
@@ -299,7 +299,7 @@ def test_the_network_is_left_as_it_was_when_attribution_fails(
     assert subject.get_parameter("head.linear.weight").requires_grad
 
 
-def test_layers_are_told_of_as_they_are_done(small: Small, untrained: Make, batch: Batch) -> None:
+def test_on_layer_is_called_for_each_layer(small: Small, untrained: Make, batch: Batch) -> None:
     told: list[str] = []
     layers = ("stem", "stage2.1")
     found = attribute(untrained(small()), *batch, ("grad_cam",), layers, on_layer=told.append)

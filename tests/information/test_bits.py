@@ -24,7 +24,7 @@ def test_entropy_by_hand() -> None:
     torch.testing.assert_close(found, torch.tensor([0, 1, quarter, 0], dtype=torch.float64))
 
 
-def test_the_error_of_signs_is_that_of_the_best_scale() -> None:
+def test_the_error_of_signs_uses_the_best_scale() -> None:
     x = torch.tensor([[[[3.0, -1.0]]], [[[2.0, -2.0]]]])
     found = scaled_error(x, sign(x))
     best = 2.0  # the mean of |x|: what is left of (3, -1) is (1, 1), 2 of 10
@@ -34,7 +34,7 @@ def test_the_error_of_signs_is_that_of_the_best_scale() -> None:
 
 
 @pytest.mark.parametrize("shift", [False, True])
-def test_signs_are_counted_as_the_layers_take_them(
+def test_sign_measures_equal_those_of_the_inputs_seen_by_hooks(
     small: Small, untrained: Make, batch: Batch, shift: bool
 ) -> None:
     network, images = untrained(small(shift=shift)), batch[0]
@@ -73,5 +73,7 @@ def test_signs_are_counted_as_the_layers_take_them(
         torch.testing.assert_close(layer.output_error, scaled_error(*outputs))
 
 
-def test_a_network_without_signs_has_no_bits(small: Small, untrained: Make, batch: Batch) -> None:
+def test_a_network_without_signs_has_no_sign_measures(
+    small: Small, untrained: Make, batch: Batch
+) -> None:
     assert sign_bits(untrained(small().twin()), [batch[0]], seed=0) == []

@@ -51,7 +51,7 @@ def test_a_cut_is_a_layer_with_the_taps_that_bypass_it(
 
 
 @pytest.mark.parametrize("name", ["cifar-resnet18", "cifar-vgg-small", "imagenet-resnet18-C"])
-def test_the_network_goes_on_from_every_cut_as_it_would_have(name: str) -> None:
+def test_the_rest_of_the_network_after_each_cut_gives_the_same_logits(name: str) -> None:
     torch.manual_seed(0)
     network = build_preset(name).eval()
     images = torch.randn(2, 3, 64, 64) if "imagenet" in name else torch.randn(2, 3, 32, 32)
@@ -64,7 +64,7 @@ def test_the_network_goes_on_from_every_cut_as_it_would_have(name: str) -> None:
             assert torch.equal(found, logits), cut.name
 
 
-def test_a_taps_gradient_is_that_of_its_own_path(
+def test_the_gradient_of_a_tap_is_that_of_the_path_through_it(
     small: Callable[..., Candidate], untrained: Make, batch: tuple[Tensor, Tensor]
 ) -> None:
     network = untrained(small(taps=("stem",)).twin())

@@ -27,7 +27,7 @@ def tried(network: TappedNetwork, batch: Batch, method: MethodName) -> Faithfuln
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_can_be_tried(
+def test_each_method_has_curves_and_scores_that_are_reproducible(
     small: Small, untrained: Make, batch: Batch, method: MethodName
 ) -> None:
     network = untrained(small())
@@ -51,7 +51,7 @@ def test_every_method_can_be_tried(
         )
 
 
-def test_a_smooth_networks_attributions_move_little_with_the_image(
+def test_attributions_of_a_smooth_network_are_less_sensitive_than_of_a_binary_one(
     small: Small, untrained: Make, batch: Batch
 ) -> None:
     twin, binary = untrained(small(activation="prelu").twin()), untrained(small())
@@ -66,7 +66,7 @@ def test_a_smooth_networks_attributions_move_little_with_the_image(
 
 
 class Corner(TappedNetwork):
-    """Not a network that anybody trains: its logit is the upper left pixel."""
+    """A network whose first logit is the upper left pixel."""
 
     def __init__(self, network: TappedNetwork) -> None:
         torch.nn.Module.__init__(self)
@@ -77,7 +77,9 @@ class Corner(TappedNetwork):
         return torch.stack([corner, -corner], dim=1)
 
 
-def test_pixels_that_matter_change_the_curves_at_once(small: Small, untrained: Make) -> None:
+def test_curves_change_at_the_step_of_the_only_relevant_pixel(
+    small: Small, untrained: Make
+) -> None:
     from ir2search.information.faithfulness import _curves
 
     network = Corner(untrained(small()))
@@ -93,14 +95,16 @@ def test_pixels_that_matter_change_the_curves_at_once(small: Small, untrained: M
     assert (deletion[0, :-1] > 0.99).all(), "the last pixel to be blanked"
 
 
-def test_a_random_order_is_the_same_again(small: Small, untrained: Make, batch: Batch) -> None:
+def test_a_random_order_is_reproducible(small: Small, untrained: Make, batch: Batch) -> None:
     network = untrained(small())
     one, other = (random_order(network, *batch, seed=3) for _ in range(2))
     assert torch.equal(one.deletion, other.deletion)
     assert one.infidelity is None
 
 
-def test_shuffled_weights_are_the_same_numbers_elsewhere(small: Small, untrained: Make) -> None:
+def test_shuffled_weights_are_the_same_values_in_another_order(
+    small: Small, untrained: Make
+) -> None:
     network = untrained(small())
     other = shuffled(network, 0)
     for name, value in network.named_parameters():

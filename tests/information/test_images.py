@@ -41,6 +41,6 @@ def test_images_on_disk_are_decoded_by_batches(tmp_path: Path) -> None:
     assert torch.equal(torch.cat([some for some, _ in batches]), normalised(data, 5))
 
 
-def test_a_split_with_fewer_images_gives_all(tmp_path: Path) -> None:
+def test_first_images_of_a_smaller_split_are_all_of_it(tmp_path: Path) -> None:
     data = load_data(DataConfig(source="digits", size=8), None, tmp_path, 0)
     assert len(first_images(data, data.validation, 100_000)) == len(data.validation)

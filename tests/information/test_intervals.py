@@ -7,7 +7,7 @@ from scipy import stats
 from ir2search.information.intervals import Bootstrap
 
 
-def test_the_interval_of_a_mean_is_about_students() -> None:
+def test_the_interval_of_a_mean_is_close_to_students() -> None:
     values = np.random.default_rng(0).normal(3, 2, 400)
     found = Bootstrap(400, 1).mean(values)
     exact = stats.t.interval(0.95, 399, values.mean(), stats.sem(values))
@@ -15,7 +15,7 @@ def test_the_interval_of_a_mean_is_about_students() -> None:
     assert (found.low, found.high) == pytest.approx(exact, abs=0.06)
 
 
-def test_the_interval_is_scipys() -> None:
+def test_the_interval_is_close_to_scipys_bootstrap() -> None:
     values = np.random.default_rng(2).exponential(size=60)
     found = Bootstrap(60, 1).mean(values)
     theirs = stats.bootstrap(
@@ -24,7 +24,7 @@ def test_the_interval_is_scipys() -> None:
     assert (found.low, found.high) == pytest.approx(theirs, abs=0.05)
 
 
-def test_what_is_common_to_two_measures_cancels_in_their_difference() -> None:
+def test_common_variation_cancels_in_the_difference_of_two_measures() -> None:
     generator = np.random.default_rng(4)
     common = generator.normal(0, 5, 200)
     one, other = common + 0.3 + generator.normal(0, 0.1, 200), common
@@ -40,20 +40,20 @@ def test_images_without_a_value_are_left_out() -> None:
     assert np.isnan([nothing.value, nothing.low, nothing.high]).all()
 
 
-def test_a_ratio_is_of_sums() -> None:
+def test_a_ratio_is_a_ratio_of_sums() -> None:
     found = Bootstrap(2, 0).ratio(np.array([1.0, 3.0]), np.array([2.0, 2.0]))
     assert found.value == 1
     assert (found.low, found.high) == (0.5, 1.5)
 
 
-def test_a_measure_of_means_is_taken_of_every_draws_mean() -> None:
+def test_a_measure_of_means_is_computed_for_each_draw() -> None:
     shares = np.random.default_rng(1).random((50, 4))
     found = Bootstrap(50, 0).of(shares, lambda p: (p * p).sum(axis=-1))
     assert found.value == pytest.approx((shares.mean(axis=0) ** 2).sum())
     assert found.low < found.value < found.high
 
 
-def test_coverage_is_about_what_it_says() -> None:
+def test_intervals_cover_the_true_mean_about_95_times_in_100() -> None:
     generator, hits = np.random.default_rng(5), 0
     for seed in range(200):
         found = Bootstrap(80, seed).mean(generator.normal(size=80))

@@ -69,7 +69,7 @@ def test_flow_adds_up_to_the_whole_attribution(table: pd.DataFrame) -> None:
     assert flow.loc["stage1.0"].tolist() == pytest.approx([0.6, 0.2, 0.2])
 
 
-def test_gaps_have_a_column_for_each_method_in_the_order_of_the_table(table: pd.DataFrame) -> None:
+def test_gaps_have_a_column_for_each_method(table: pd.DataFrame) -> None:
     gaps = completeness_gaps(table)
     assert list(gaps.columns) == ["grad_cam", "deeplift"]
     assert list(gaps.index) == ["stem", "stage1.0"]
@@ -83,7 +83,7 @@ def test_curves_go_over_shares_from_zero_to_one(table: pd.DataFrame) -> None:
     assert deletion["probability"].tolist() == [0.9, 0.5, 0.1]
 
 
-def test_channels_and_pictures_are_taken_as_they_are(table: pd.DataFrame) -> None:
+def test_channels_and_pictures_are_selected(table: pd.DataFrame) -> None:
     assert channel_entropies(table).to_dict("records") == [
         {"layer": "stage1.0.conv1", "entropy": 0.4}
     ]

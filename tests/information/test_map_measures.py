@@ -38,7 +38,7 @@ def test_a_distribution_sums_to_one(values: np.ndarray) -> None:
 
 
 @given(maps)
-def test_entropy_is_scipys(values: np.ndarray) -> None:
+def test_entropy_equals_scipys(values: np.ndarray) -> None:
     ours = entropy_bits(torch.from_numpy(values)).numpy()
     p = distribution(torch.from_numpy(values)).flatten(1).numpy()
     np.testing.assert_allclose(ours, stats.entropy(p, base=2, axis=1), atol=1e-9)
@@ -51,7 +51,7 @@ def test_entropy_by_hand() -> None:
     everywhere = torch.ones(1, 8, 8)
     assert entropy_bits(one_place).item() == 0
     assert entropy_bits(two_places).item() == pytest.approx(1)
-    assert entropy_bits(nothing).item() == pytest.approx(2), "nowhere more than elsewhere"
+    assert entropy_bits(nothing).item() == pytest.approx(2), "a map of zeros counts as uniform"
     assert entropy_bits(everywhere).item() == pytest.approx(6)
 
 
@@ -74,7 +74,7 @@ def test_kept_share_is_symmetric_and_a_share(one: np.ndarray, other: np.ndarray)
 
 
 @pytest.mark.parametrize("size", [2, 3, 7])
-def test_a_map_of_another_size_is_compared_place_by_place(size: int) -> None:
+def test_maps_of_two_sizes_are_compared_position_by_position(size: int) -> None:
     coarse = tensor([[1.0, 2.0], [3.0, 4.0]])
     fine = coarse.repeat_interleave(size, 1).repeat_interleave(size, 2)
     assert kept_share(fine, coarse).item() == pytest.approx(1)
@@ -92,11 +92,13 @@ def test_effective_support_by_hand() -> None:
     assert effective_support(tensor([[8.0, 0.0], [0.0, 0.0]])).item() == 0.25
     assert effective_support(tensor([[0.5, 0.4], [0.1, 0.0]])).item() == 0.5
     assert effective_support(torch.ones(1, 10, 10)).item() == pytest.approx(0.9)
-    assert effective_support(torch.zeros(1, 10, 10)).item() == pytest.approx(0.9), "as everywhere"
+    assert effective_support(torch.zeros(1, 10, 10)).item() == pytest.approx(0.9), (
+        "a map of zeros counts as uniform"
+    )
 
 
 @given(arrays.arrays(np.float64, (2, 3, 5, 5), elements=st.floats(0, 1e3)))
-def test_spearman_is_scipys(values: np.ndarray) -> None:
+def test_spearman_equals_scipys(values: np.ndarray) -> None:
     found = spearman(*torch.from_numpy(values))
     for one, other, ours in zip(*values, found.tolist(), strict=True):
         if len(set(one.flat)) > 1 and len(set(other.flat)) > 1:
@@ -108,7 +110,9 @@ def test_spearman_is_scipys(values: np.ndarray) -> None:
 
 @pytest.mark.parametrize("sides", [(8, 8), (7, 12), (6, 6), (3, 5), (2, 2), (1, 1), (32, 32)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_structural_similarity_is_scikit_images(sides: tuple[int, int], dtype: torch.dtype) -> None:
+def test_structural_similarity_equals_scikit_images(
+    sides: tuple[int, int], dtype: torch.dtype
+) -> None:
     generator = torch.Generator().manual_seed(0)
     one, other = torch.rand(2, 5, *sides, generator=generator, dtype=dtype)
     window = min(7, *sides)

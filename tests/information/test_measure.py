@@ -41,7 +41,7 @@ def measured(networks: dict[str, TappedNetwork], settings: Settings = QUICK) -> 
     return measure(networks, images(20, 1), images(60, 2), settings)
 
 
-def test_measures_stay_in_their_ranges_and_intervals_hold_them(
+def test_measures_are_within_their_ranges_and_their_intervals(
     networks: dict[str, TappedNetwork],
 ) -> None:
     table = measured(networks)
@@ -68,7 +68,7 @@ def test_measures_stay_in_their_ranges_and_intervals_hold_them(
     assert set(table["unit"]) == {"share", "bits", "logit²", "ratio"}
 
 
-def test_a_loss_is_what_a_layer_has_less_than_the_one_before(
+def test_information_loss_is_the_drop_from_the_layer_before(
     networks: dict[str, TappedNetwork],
 ) -> None:
     table = measured(networks).set_index(["network", "layer"])
@@ -82,7 +82,9 @@ def test_a_loss_is_what_a_layer_has_less_than_the_one_before(
     pd.testing.assert_series_equal(means.loc[usable.index], usable, check_names=False)
 
 
-def test_a_network_beside_itself_is_its_own_twin(networks: dict[str, TappedNetwork]) -> None:
+def test_a_network_compared_with_itself_has_similarity_one(
+    networks: dict[str, TappedNetwork],
+) -> None:
     same = {BINARY: networks[BINARY], TWIN: networks[BINARY]}
     table = measured(same)
     for name in ("cosine", "Spearman", "SSIM", "linear CKA"):
@@ -92,11 +94,11 @@ def test_a_network_beside_itself_is_its_own_twin(networks: dict[str, TappedNetwo
     assert (table[table["measure"] == "attribution loss"]["value"] == 0).all()
 
 
-def test_the_same_is_measured_again(networks: dict[str, TappedNetwork]) -> None:
+def test_measures_are_reproducible(networks: dict[str, TappedNetwork]) -> None:
     pd.testing.assert_frame_equal(measured(networks), measured(networks), rtol=1e-6)
 
 
-def test_a_network_alone_is_measured_without_comparisons(
+def test_a_network_without_a_twin_has_no_comparisons(
     networks: dict[str, TappedNetwork],
 ) -> None:
     table = measured({BINARY: networks[BINARY]})
@@ -104,7 +106,7 @@ def test_a_network_alone_is_measured_without_comparisons(
     assert not table["measure"].str.contains("twin").any()
 
 
-def test_little_memory_changes_no_measure(networks: dict[str, TappedNetwork]) -> None:
+def test_the_memory_limit_changes_no_measure(networks: dict[str, TappedNetwork]) -> None:
     many, given = images(300, 1), images(60, 2)
     little, told = replace(QUICK, memory=1), list[str]()
     one = measure(networks, many, given, QUICK)
@@ -115,7 +117,9 @@ def test_little_memory_changes_no_measure(networks: dict[str, TappedNetwork]) ->
     np.testing.assert_allclose(*both, rtol=1e-3, atol=1e-4)
 
 
-def test_steps_are_told_and_layers_chosen(networks: dict[str, TappedNetwork]) -> None:
+def test_only_chosen_layers_are_measured_and_each_step_is_reported(
+    networks: dict[str, TappedNetwork],
+) -> None:
     settings = replace(QUICK, layers=("stem", "stage2.1", "recovery"))
     told: list[str] = []
     table = measure(networks, images(12, 1), images(40, 2), settings, told.append)
@@ -126,7 +130,7 @@ def test_steps_are_told_and_layers_chosen(networks: dict[str, TappedNetwork]) ->
     assert of_input.str.contains("AUC|curve|chance|fidelity|sensitivity|likeness").all()
 
 
-def test_trust_needs_both_faithfulness_and_dependence_on_the_weights() -> None:
+def test_a_trusted_method_is_faithful_and_depends_on_the_weights() -> None:
     def rows(method: str, faithful: float, low: float, alike: float, high: float) -> list[Any]:
         beyond = {"measure": "faithfulness beyond chance", "value": faithful, "low": low}
         likeness = {"measure": "likeness after randomisation", "value": alike, "high": high}

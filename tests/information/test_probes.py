@@ -9,7 +9,7 @@ from ir2search.information.probes import SEEDS, Probe, probe
 
 
 def draw(images: int, classes: int, separation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Classes about equally often, each a Gaussian around an axis of its own."""
+    """Images of classes with equal probability, each a Gaussian around its own axis."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, classes, images)
     features = generator.normal(size=(images, classes)) + separation * np.eye(classes)[labels]
@@ -22,18 +22,18 @@ def read(separation: float, classes: int = 4) -> Probe:
     return found
 
 
-def test_features_that_name_the_class_tell_all_of_it() -> None:
+def test_features_that_determine_the_class_have_all_its_bits() -> None:
     found = read(separation=40)
     assert found.bits.shape == (SEEDS, 1500)
     assert found.bits.mean() == pytest.approx(math.log2(4), abs=0.03)
 
 
-def test_features_of_noise_tell_nothing() -> None:
+def test_features_of_noise_have_no_bits() -> None:
     assert read(separation=0).bits.mean() == pytest.approx(0, abs=0.03)
 
 
-def test_what_is_read_of_two_gaussians_is_their_mutual_information() -> None:
-    """The best linear classifier of them is the exact one: log p(y|x) by Bayes."""
+def test_usable_information_of_two_gaussians_is_their_mutual_information() -> None:
+    """The best linear classifier is exact: log p(y|x) by Bayes' theorem."""
     separation = 1.5
     features, labels = draw(200_000, 2, separation, 9)
     scores = separation * features
@@ -42,7 +42,7 @@ def test_what_is_read_of_two_gaussians_is_their_mutual_information() -> None:
     assert read(separation, classes=2).bits.mean() == pytest.approx(expected, abs=0.06)
 
 
-def test_probes_come_by_layer_and_are_the_same_again() -> None:
+def test_probes_are_reproducible_and_differ_by_layer_and_seed() -> None:
     features, labels = draw(300, 3, 2, 1)
     layers = {"one": features, "two": features[:, :2]}
     told: list[str] = []
@@ -55,7 +55,7 @@ def test_probes_come_by_layer_and_are_the_same_again() -> None:
     assert len({tuple(row) for row in first[0].bits}) == SEEDS, "each seed fits other images"
 
 
-def test_a_class_that_no_probe_has_seen_counts_for_nothing() -> None:
+def test_an_image_of_an_unseen_class_has_no_value() -> None:
     features, labels = draw(300, 2, 3, 1)
     held_out = {"x": np.vstack([features, [[0.0, 0.0]]])}
     (found,) = probe({"x": features}, labels, held_out, np.append(labels, 5), 0)
@@ -63,7 +63,7 @@ def test_a_class_that_no_probe_has_seen_counts_for_nothing() -> None:
     assert not np.isnan(found.bits[:, :-1]).any()
 
 
-def test_a_probe_that_is_sure_and_wrong_loses_bits_that_can_be_counted() -> None:
+def test_a_confident_wrong_probe_has_finite_negative_bits() -> None:
     features, labels = draw(300, 3, 40, 1)
     far = {"x": np.float32(1000 * np.eye(3)[(labels + 1) % 3])}
     (found,) = probe({"x": features.astype(np.float32)}, labels, far, labels, seed=0)

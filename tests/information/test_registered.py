@@ -25,7 +25,7 @@ def test_a_registered_measure_has_a_value_for_each_image() -> None:
     assert values.dtype == torch.float64
 
 
-def test_a_name_is_given_once() -> None:
+def test_a_measure_name_is_unique() -> None:
     ir.register_measure("peak", unit="share")(lambda maps: maps[:, 0, 0, 0])
     with pytest.raises(StudyError, match="peak"):
         ir.register_measure("peak", unit="bits")(lambda maps: maps[:, 0, 0, 0])

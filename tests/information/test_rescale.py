@@ -29,6 +29,6 @@ def test_the_copy_has_the_same_logits_and_the_network_is_not_changed(
     assert dict(network.named_modules()) == modules
 
 
-def test_max_pooling_is_no_elementwise_function() -> None:
+def test_a_network_with_max_pooling_cannot_be_rescaled() -> None:
     assert can_rescale(build_preset("cifar-resnet20"))
     assert not can_rescale(build_preset("cifar-vgg-small"))
