@@ -101,7 +101,7 @@ class StreamedSplit:
             yield augmentation.moved(images, generator), labels
 
     def evaluation_batches(self, size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
-        """Iterate over the central crops of all images in order, and labels, n <= size each."""
+        """Iterate over all central crops in order: (n, 3, h, w) uint8, labels (n,), n <= size."""
         yield from self._load(torch.arange(len(self)).split(size))
 
     def _load(
