@@ -28,7 +28,7 @@ Format = Literal["packed", "onnx", "safetensors"]
 SUFFIXES: dict[Format, str] = {"packed": ".packed", "onnx": ".onnx", "safetensors": ".safetensors"}
 IMAGES, BATCH = 1000, 50
 
-Run = Callable[[Array], Array]
+Forward = Callable[[Array], Array]  # images (N, C, H, W) to logits (N, classes)
 Timer = Callable[[Graph], RuntimeTime]
 
 
@@ -162,7 +162,7 @@ def export_weights(
     return export(network, candidate, images, file, format, origin=origin, timer=timer)
 
 
-def _compare(network: TappedNetwork, run: Run, data: ImageData, most: int) -> tuple[int, float]:
+def _compare(network: TappedNetwork, run: Forward, data: ImageData, most: int) -> tuple[int, float]:
     """Number of images, all with equal predictions, and the largest difference of a logit."""
     count = min(most, len(data.validation))
     wrong, largest = 0, 0.0
@@ -182,18 +182,18 @@ def _compare(network: TappedNetwork, run: Run, data: ImageData, most: int) -> tu
     return count, largest
 
 
-def _write_packed(network: TappedNetwork, candidate: Candidate, file: Path) -> Run:
+def _write_packed(network: TappedNetwork, candidate: Candidate, file: Path) -> Forward:
     graph = describe(network, candidate.image)
     write_packed(file, graph, {"candidate": candidate.as_dict()})
     return PackedNetwork(read_packed(file)).logits
 
 
-def _write_onnx(network: TappedNetwork, candidate: Candidate, file: Path) -> Run:
+def _write_onnx(network: TappedNetwork, candidate: Candidate, file: Path) -> Forward:
     write_bytes(file, onnx_model(network, candidate.image).SerializeToString())
     return onnx_run(file.read_bytes())
 
 
-def _write_safetensors(network: TappedNetwork, candidate: Candidate, file: Path) -> Run:
+def _write_safetensors(network: TappedNetwork, candidate: Candidate, file: Path) -> Forward:
     save_network(network, file, {"candidate": json.dumps(candidate.as_dict())})
     read_back = load_network(candidate, file)
 
@@ -205,7 +205,7 @@ def _write_safetensors(network: TappedNetwork, candidate: Candidate, file: Path)
     return run
 
 
-_WRITERS: dict[Format, Callable[[TappedNetwork, Candidate, Path], Run]] = {
+_WRITERS: dict[Format, Callable[[TappedNetwork, Candidate, Path], Forward]] = {
     "packed": _write_packed,
     "onnx": _write_onnx,
     "safetensors": _write_safetensors,

@@ -15,7 +15,7 @@ from ir2search import text
 from ir2search.errors import InputError
 from ir2search.export import SUFFIXES, candidate_graph
 from ir2search.latency.clock import time_in_turns
-from ir2search.latency.other_runtimes import OTHER_RUNTIMES, Run, float_twin
+from ir2search.latency.other_runtimes import OTHER_RUNTIMES, Forward, float_twin
 from ir2search.runtime import Graph, PackedNetwork, Timing, read_about, read_packed
 from ir2search.space import Candidate, candidate_from_dict
 from ir2search.zoo import named_candidate
@@ -167,7 +167,7 @@ def _calls(
     for way in ways:
         on_step(way, threads, len(images))
         if graph is not None and way == RUNTIME:
-            run: Run = PackedNetwork(graph, threads).logits
+            run: Forward = PackedNetwork(graph, threads).logits
         else:
             assert network is not None
             run = OTHER_RUNTIMES[way](network, candidate.image, threads)

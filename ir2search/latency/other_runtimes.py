@@ -17,7 +17,7 @@ from ir2search.export.onnx_graph import INPUT, onnx_model, onnx_run
 from ir2search.extras import require
 from ir2search.space import Candidate, build
 
-Run = Callable[[np.ndarray], np.ndarray]  # images (N, C, H, W) float32 to logits (N, classes)
+Forward = Callable[[np.ndarray], np.ndarray]  # images (N, C, H, W) float32 to logits (N, classes)
 CALIBRATION = 8  # images from which the 8-bit ranges are taken
 
 
@@ -29,7 +29,7 @@ def float_twin(candidate: Candidate) -> nn.Module:
     return build(candidate.twin()).eval()
 
 
-def onnxruntime_float(network: nn.Module, image: tuple[int, int, int], threads: int) -> Run:
+def onnxruntime_float(network: nn.Module, image: tuple[int, int, int], threads: int) -> Forward:
     """The network in float32 on onnxruntime, with all its optimisations.
 
     Args:
@@ -43,7 +43,7 @@ def onnxruntime_float(network: nn.Module, image: tuple[int, int, int], threads: 
     return onnx_run(onnx_model(network, image).SerializeToString(), threads)
 
 
-def onnxruntime_int8(network: nn.Module, image: tuple[int, int, int], threads: int) -> Run:
+def onnxruntime_int8(network: nn.Module, image: tuple[int, int, int], threads: int) -> Forward:
     """The network with weights and activations of 8 bits on onnxruntime.
 
     Quantised statically, with a scale for each output channel of the weights. The ranges are those
@@ -74,7 +74,7 @@ def onnxruntime_int8(network: nn.Module, image: tuple[int, int, int], threads: i
         return onnx_run(target.read_bytes(), threads)
 
 
-def compiled_torch(network: nn.Module, image: tuple[int, int, int], threads: int) -> Run:
+def compiled_torch(network: nn.Module, image: tuple[int, int, int], threads: int) -> Forward:
     """The network in float32, compiled by torch (inductor) for this number of threads.
 
     Compilation takes about a minute for each number of threads and images.
@@ -96,7 +96,7 @@ def compiled_torch(network: nn.Module, image: tuple[int, int, int], threads: int
     return run
 
 
-OTHER_RUNTIMES: dict[str, Callable[[nn.Module, tuple[int, int, int], int], Run]] = {
+OTHER_RUNTIMES: dict[str, Callable[[nn.Module, tuple[int, int, int], int], Forward]] = {
     "onnxruntime": onnxruntime_float,
     "int8": onnxruntime_int8,
     "torch": compiled_torch,

@@ -49,8 +49,10 @@ class ThreadPool:
         starts = range(part, count, part)
         for tasks, start in zip(self._tasks, starts, strict=False):
             tasks.put((loop, start, min(count, start + part), arguments))
-        loop(0, min(count, part), *arguments)
-        errors = [self._results.get() for _ in starts]
+        try:
+            loop(0, min(count, part), *arguments)
+        finally:  # the next call must not read these results
+            errors = [self._results.get() for _ in starts]
         for error in errors:
             if error is not None:
                 raise error

@@ -52,6 +52,20 @@ def test_an_error_in_any_thread_reaches_the_caller() -> None:
         ThreadPool(2).run(loop, 100, (), LONG)
 
 
+def test_an_error_in_the_caller_waits_for_the_other_threads() -> None:
+    done = []
+
+    def loop(start: int, stop: int) -> None:
+        if start == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.05)
+        done.append(start)
+
+    with pytest.raises(KeyboardInterrupt):
+        ThreadPool(2).run(loop, 100, (), LONG)
+    assert len(done) == 1
+
+
 def test_threads_end_with_their_pool() -> None:
     before = threading.active_count()
     pool = ThreadPool(3)
