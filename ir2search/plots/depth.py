@@ -90,24 +90,21 @@ def signs(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw what the signs that a layer takes keep of its input.
 
     Args:
-        layers: a row for each layer: ``layer``, ``sign_entropy`` in bits, ``quantisation_error``
-            and ``flipped_signs`` as shares.
+        layers: a row for each layer: ``layer``, and where known ``sign_entropy`` in bits,
+            ``quantisation_error`` and ``flipped_signs`` as shares.
         ax: axes to draw on; a new figure if None.
 
     Returns:
         The axes.
     """
     ax = axes_or_new(ax, depth_size(len(layers), 3.4))
-    for number, (column, label) in enumerate(SIGNS.items()):
-        ax.plot(
-            range(len(layers)),
-            layers[column],
-            DASHES[number],
-            marker=MARKERS[number],
-            ms=4,
-            color=PALETTE[number],
-            label=label,
-        )
+    for (column, label), look in zip(SIGNS.items(), LOOKS.values(), strict=True):
+        if column in layers:
+            colour, dash, marker, _ = look
+            ax.plot(
+                range(len(layers)), layers[column], dash, marker=marker, ms=4, color=colour,
+                label=label,
+            )  # fmt: skip
     ax.set(ylabel="signs", ylim=(0, 1.05))
     name_layers(ax, layers["layer"])
     legend_above(ax)

@@ -96,3 +96,8 @@ def test_evaluation_reads_everything_in_order(count: int) -> None:
     found = list(split(count).evaluation_batches(10))
     assert torch.equal(torch.cat([labels for _, labels in found]), torch.arange(count))
     assert all(len(images) == len(labels) <= 10 for images, labels in found)
+
+
+def test_the_first_images_are_at_most_those_of_the_split() -> None:
+    assert split(5).first(2).labels.tolist() == [0, 1]
+    assert len(split(5).first(9)) == 5
