@@ -17,16 +17,14 @@ from ir2search.runs.records import Recorded, costs_of_record, read_record, state
 from ir2search.runs.status import ENDED
 from ir2search.runs.storages import RunStudy
 from ir2search.search.driver_setup import DriverSetup
-from ir2search.search.executors import (
-    JobResult,
-    TrainingJob,
-)
-from ir2search.search.failures import failure_reason, full_traceback, record_failure
+from ir2search.search.executors import TrainingJob
+from ir2search.search.failures import failure_reason, full_traceback
 from ir2search.search.final_tests import FinalTests
 from ir2search.search.ledger import Ledger
 from ir2search.search.limits import limit_reached
 from ir2search.search.problem import PricedCandidate, Problem
 from ir2search.search.pruners.base import Promotion
+from ir2search.search.recorder import TrialRecorder
 from ir2search.search.samplers.base import Point
 from ir2search.search.samplers.registry import check_point, errors_named, make_sampler
 from ir2search.seeds import derive_seed
@@ -67,6 +65,7 @@ class Driver:
         self.folder, self.executor, self.locks = setup.folder, setup.executor, setup.locks
         self.observer, self.should_stop = setup.observer, setup.should_stop
         self.ledger = Ledger(self.study, self.space)
+        self.recorder = TrialRecorder(self.study, storage, self.ledger, setup)
         self.sampler = make_sampler(problem, self.ledger)
         self.pruner = self.sampler.pruner()
         self.running: dict[int, _Running] = {}  # trials in this driver's executor
@@ -149,7 +148,7 @@ class Driver:
             return
         own = self.storage.live_trial(trial.number)
         if self.ledger.progress.has(trial.number, len(self.ledger.progress.levels) - 1):
-            self._complete(own)  # its driver was killed between the last rung and telling
+            self.recorder.complete(own)  # its driver was killed before it did that
         elif state_of(trial.state, recorded) == "waiting":
             self.waiting_at_rung[trial.number] = own
         else:
@@ -194,8 +193,8 @@ class Driver:
         trial = self.waiting_at_rung.pop(promotion.number)
         candidate = self.space.candidate(trial.params)
         priced = PricedCandidate(trial.params, candidate, costs_of_record(read_record(trial)))
-        if (reason := self._why_dominated(priced)) is not None:
-            self._stop(trial, reason)
+        if (reason := self.ledger.why_dominated(priced.costs)) is not None:
+            self.recorder.stop(trial, reason)
             return _Step.SKIPPED
         return self._submit(trial, priced, cost(candidate), promotion.level)
 
@@ -231,48 +230,49 @@ class Driver:
         return trial.params.keys() == self.space.searched.keys()
 
     def _evaluate(self, trial: Trial) -> _Step:
-        """Start the training of a new trial, or end it with the reason why it is not trained."""
-        if not self._is_proposed(trial):
-            return self._end(trial, TrialState.FAIL, "interrupted before it was proposed")
-        try:
-            candidate = self.space.candidate(trial.params)
-        except CandidateError as error:
-            return self._end(trial, TrialState.PRUNED, f"names no network: {error}")
-        write_record(trial, Recorded(candidate_id=candidate.id, candidate=candidate.as_dict()))
-        original = self.ledger.trial_of.get(candidate.id, trial.number)
-        if original != trial.number:
-            return self._end_duplicate(trial, original)
-        try:
-            price = cost(candidate)
-            priced = self._priced(trial, candidate)
-        except (MemoryError, StudyError) as error:
-            return self._fail(trial, failure_reason(error), full_traceback(error))
-        refusal = self.study.over_budget(priced.costs) or self._why_dominated(priced)
-        if refusal is not None:
-            return self._end(trial, TrialState.PRUNED, refusal)
-        folder = trial_folder(self.folder, trial.number)
+        """Start the training of a new trial, unless there is a reason not to train it."""
+        candidate = self._new_candidate(trial)
+        priced = None if candidate is None else self._priced(trial, candidate)
+        if candidate is None or priced is None:
+            return _Step.SKIPPED
+        price, folder = cost(candidate), trial_folder(self.folder, trial.number)
         write_json(folder / "candidate.json", candidate.as_dict())
         write_json(folder / "cost.json", price.as_dict())
         write_record(trial, Recorded(cost=dict(priced.costs)))
         return self._submit(trial, priced, price, 0)
 
-    def _priced(self, trial: Trial, candidate: Candidate) -> PricedCandidate:
-        """A trial's candidate with its costs; one beyond the budget is not timed."""
-        costs = self.problem.counted(candidate)
-        if self.study.over_budget(costs) is None:
-            folder = trial_folder(self.folder, trial.number)
-            costs |= self.problem.timer.trial_costs(candidate, folder)
-        return PricedCandidate(trial.params, candidate, costs)
-
-    def _why_dominated(self, priced: PricedCandidate) -> str | None:
-        """Why a candidate is dominated even at 100% accuracy, or None."""
-        if "accuracy" not in self.study.objectives:
+    def _new_candidate(self, trial: Trial) -> Candidate | None:
+        """The candidate of a trial; None where there is none, or it is not new: the trial ends."""
+        if not self._is_proposed(trial):
+            self.recorder.interrupted(trial)
             return None
-        ideal = self.ledger.minimised(priced.costs, 1.0)
-        for number, values in self.ledger.progress.finished():
-            if all(value <= best for value, best in zip(values, ideal, strict=True)):
-                return f"dominated by trial {number} even at 100% accuracy"
-        return None
+        try:
+            candidate = self.space.candidate(trial.params)
+        except CandidateError as error:
+            self.recorder.reject(trial, f"names no network: {error}")
+            return None
+        write_record(trial, Recorded(candidate_id=candidate.id, candidate=candidate.as_dict()))
+        original = self.ledger.trial_of.get(candidate.id, trial.number)
+        if original != trial.number:
+            self.recorder.repeat(trial, original)
+            return None
+        return candidate
+
+    def _priced(self, trial: Trial, candidate: Candidate) -> PricedCandidate | None:
+        """A trial's candidate with its costs; None where they rule it out: the trial ends."""
+        try:
+            costs = self.problem.counted(candidate)
+            if self.study.over_budget(costs) is None:
+                folder = trial_folder(self.folder, trial.number)
+                costs |= self.problem.timer.trial_costs(candidate, folder)
+        except (MemoryError, StudyError) as error:
+            self.recorder.fail(trial, failure_reason(error), full_traceback(error))
+            return None
+        reason = self.study.over_budget(costs) or self.ledger.why_dominated(costs)
+        if reason is not None:
+            self.recorder.reject(trial, reason)
+            return None
+        return PricedCandidate(trial.params, candidate, costs)
 
     def _submit(self, trial: Trial, priced: PricedCandidate, price: Cost, level: int) -> _Step:
         """Have a trial trained to a rung; the last rung is the end of the training."""
@@ -299,78 +299,25 @@ class Driver:
         for outcome in self.executor.wait():
             running = self.running.pop(outcome.job.number)
             self.ledger.running.remove(outcome.job.number)
-            self._record(running, outcome)
+            if outcome.remark is not None:
+                self.observer.on_remark(outcome.job.number, outcome.remark)
+            if outcome.failure is not None:
+                self.recorder.fail(running.trial, outcome.failure, outcome.traceback)
+            elif outcome.result is not None:
+                self._receive_result(running, outcome.result)
 
-    def _record(self, running: _Running, outcome: JobResult) -> None:
-        trial = running.trial
-        if outcome.remark is not None:
-            self.observer.on_remark(trial.number, outcome.remark)
-        if outcome.failure is not None:
-            self._fail(trial, outcome.failure, outcome.traceback)
-        elif outcome.result is not None:
-            self._record_result(trial, running.level, outcome.result)
-
-    def _record_result(self, trial: Trial, level: int, result: TrainingResult) -> None:
+    def _receive_result(self, running: _Running, result: TrainingResult) -> None:
         """Record what a trial reached at a rung; then it waits there, or is complete."""
-        best, recorded, levels = result.best, read_record(trial), self.ledger.progress.levels
-        rungs = None
-        if self.study.rungs is not None:
-            rungs = (recorded.rungs or {}) | {levels[level]: best.validation_accuracy}
-        write_record(
-            trial,
-            Recorded(
-                seconds=result.seconds,
-                best_epoch=best.epoch,
-                accuracy=best.validation_accuracy,
-                rungs=rungs,
-            ),
-        )
-        priced = self.ledger.candidates[trial.number]
-        reached = self.ledger.reach(trial.number, level, priced, best.validation_accuracy)
+        trial, level, levels = running.trial, running.level, self.ledger.progress.levels
+        reached = self.recorder.reach(trial, level, result)
         with errors_named(self.study.sampler):
             self.sampler.learn(reached)
-        if level + 1 < len(levels):
-            self.waiting_at_rung[trial.number] = trial
-            self.locks.release(trial)
-            self.observer.on_wait(trial.number, levels[level], best.validation_accuracy)
+        if level + 1 == len(levels):
+            self.recorder.complete(trial)
             return
-        self._complete(trial)
-
-    def _complete(self, trial: Trial) -> None:
-        """End a trial that was trained to its end."""
-        recorded = read_record(trial)
-        assert recorded.accuracy is not None
-        values = self.ledger.values(costs_of_record(recorded), recorded.accuracy)
-        self._end(trial, TrialState.COMPLETE, "trained", list(values.values()))
-
-    def _stop(self, trial: Trial, reason: str) -> None:
-        """End a trial that waits at a rung."""
-        epochs = max(read_record(trial).rungs or {0: 0.0})
-        whole = self.study.recipe.epochs
-        self._end(trial, TrialState.PRUNED, f"stopped after {epochs} of {whole} epochs: {reason}")
-
-    def _end_duplicate(self, trial: Trial, original: int) -> _Step:
-        """End a trial whose candidate another trial has, with that trial's values if it has any."""
-        write_record(trial, Recorded(duplicate_of=original))
-        state, values = self.ledger.outcomes.get(original, (TrialState.PRUNED, None))
-        return self._end(trial, state, f"same network as trial {original}", values)
-
-    def _end(
-        self, trial: Trial, state: TrialState, outcome: str, values: list[float] | None = None
-    ) -> _Step:
-        write_record(trial, Recorded(outcome=outcome))
-        ended = self.storage.tell(trial, values, state)
-        recorded = read_record(ended)
-        self.ledger.end(trial.number, recorded, state, values)
-        named = self.ledger.named(values)
-        self.observer.on_trial_end(trial.number, state_of(ended.state, recorded), outcome, named)
-        return _Step.SKIPPED
-
-    def _fail(self, trial: Trial, reason: str, details: str | None) -> _Step:
-        """End a trial that cannot be trained; ``details`` is the traceback."""
-        folder = trial_folder(self.folder, trial.number)
-        outcome = record_failure(self.folder, folder, reason, details)
-        return self._end(trial, TrialState.FAIL, outcome)
+        self.waiting_at_rung[trial.number] = trial
+        self.locks.release(trial)
+        self.observer.on_wait(trial.number, levels[level], result.best.validation_accuracy)
 
     def _is_last(self) -> bool:
         """Whether no other driver trains for this study."""
@@ -387,7 +334,8 @@ class Driver:
                 if self.locks.shared:  # another driver may have finished meanwhile
                     self._read()
                 for number in sorted(self.waiting_at_rung):
-                    self._stop(self.waiting_at_rung[number], "others of its rung went on")
+                    trial = self.waiting_at_rung[number]
+                    self.recorder.stop(trial, "others of its rung went on")
                 self.waiting_at_rung.clear()
             FinalTests(self.problem, self.storage, self.setup).run()
             self.storage.set_user_attr(ENDED, self.end_reason or "all candidates are trained")

@@ -160,6 +160,20 @@ class Ledger:
         values = self.values(costs, accuracy)
         return tuple(1 - value if name == "accuracy" else value for name, value in values.items())
 
+    def why_dominated(self, costs: Mapping[str, Any]) -> str | None:
+        """Why a candidate with these costs is dominated even at 100% accuracy, or None.
+
+        Args:
+            costs: of the candidate by column.
+        """
+        if "accuracy" not in self._study.objectives:
+            return None
+        ideal = self.minimised(costs, 1.0)
+        for number, values in self.progress.finished():
+            if all(value <= best for value, best in zip(values, ideal, strict=True)):
+                return f"dominated by trial {number} even at 100% accuracy"
+        return None
+
     def named(self, values: list[float] | None) -> dict[str, float] | None:
         """The values of a trial by objective; None for a trial without values."""
         return dict(zip(self._study.objectives, values, strict=True)) if values else None
