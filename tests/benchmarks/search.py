@@ -1,34 +1,32 @@
 """How many epochs does a search spend until it has found the front?
 
-Replays the curves of the table of the truth (truth.parquet, made by truth.py) instead of training,
-so that searches can be repeated from many seeds and measured against the front that there is.
+Replays the learning curves of the table truth.parquet (made by truth.py) instead of training. So
+searches can be repeated from many seeds, and compared with the true front.
 
     python tests/benchmarks/search.py [--replicates 30] [--workers 2] [--moasha PYTHON]
 
-Each search is kept once it has ended (runs/bench-search), so that the comparison can be interrupted
-and goes on. Remove what is kept of a method whose proposals or rungs have changed.
+Each finished search is kept in a folder (runs/bench-search), so that an interrupted comparison can
+continue. Remove the kept searches of a method after its proposals or its rungs have changed.
 
-**What is measured.** Every epoch that a method spends gives a point: the candidate's best accuracy
-so far, and its operations. The measure is the hypervolume of these points as a share of that of the
-true front, which is of the best accuracies over all epochs of all candidates; the figures are the
-epochs spent until it is 95% and 99%. It is over the error, linear, and the logarithm of the
-operations: they range over an order of magnitude, and half the operations is worth the same at
-either end of it. Both are scaled so that the ideal and the worst values of wholly trained
-candidates are 0 and 1, and the reference point is at 1.1 (Ishibuchi et al., "How to specify a
-reference point in hypervolume calculation for fair performance comparison", Evolutionary
-Computation 2018), so that what no training to the end gives counts for nothing. A second measure
-has its reference at the error of guessing, where every epoch of learning counts for something.
+**Measure.** Each epoch that a method spends gives a point: the candidate's best accuracy so far,
+and its operations. The measure is the hypervolume of these points as a share of the hypervolume of
+the true front, which has the best accuracy of each candidate over all epochs. The figures are the
+epochs spent until the share is 95% and 99%. The hypervolume is over the error and the logarithm of
+the operations, because operations range over an order of magnitude. Both are scaled so that the
+best and the worst value of wholly trained candidates are 0 and 1. The reference point is at 1.1
+(Ishibuchi et al., "How to specify a reference point in hypervolume calculation for fair performance
+comparison", Evolutionary Computation 2018); an error that is worse than any at the end of training
+counts for nothing. A second measure has its reference point at the error of guessing.
 
-**What is drawn.** A replicate draws for each candidate one of the seeds it was trained from, and
-seeds the sampler; all methods meet the same draw. In the true front, as in any search's, are
-candidates whose seed was a good one.
+**Random draws.** A replicate draws for each candidate one of the seeds that it was trained from,
+and it seeds the sampler. All methods get the same draw. The true front therefore contains
+candidates with a favourable seed, like the front of any search.
 
-**Who is compared.** Samplers as plain Optuna runs them: each proposal trained in full, a candidate
-that was met before once more. With ``cached``, that costs nothing, and it is the baseline of all
-ratios, being the stronger one. Syne Tune's MOASHA (see moasha.py), cached too. A study's own
-driver, ledger and rungs on each sampler, whose executor is `Replay`. And, as bounds to them,
-`Oracle` twice: what knows all curves, and what knows of every candidate how it learns from the
-other seeds. All end after `LIMIT` epochs.
+**Methods.** Optuna's samplers by themselves: each proposal is trained to the end, and duplicates
+are trained again. With ``cached`` duplicates cost nothing; this stronger variant is the baseline of
+all ratios. Syne Tune's MOASHA (see moasha.py), cached. This package's own driver with each sampler,
+whose executor is `Replay`. And two bounds, both `Oracle`: one knows all curves, the other knows how
+each candidate learns from the other seeds. All methods end after `LIMIT` epochs.
 """
 
 from __future__ import annotations
@@ -81,24 +79,24 @@ REPORT = HERE.parent.parent / "reports" / "search"  # where they are published
 RESULT = REPORT / "search.parquet"
 FIGURE = REPORT / "search.png"
 GOALS = (0.95, 0.99)
-PROPOSALS = 300  # of a plain sampler, repeats among them
-LIMIT = 2700  # epochs, after which a search is ended: a hundred whole trainings
+PROPOSALS = 300  # of a plain sampler, duplicates included
+LIMIT = 2700  # epochs after which a search ends: a hundred whole trainings
 MARGIN = 0.1  # of the reference point beyond the worst values
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # for trials' folders
-COLOURS = 7  # of the figures' style, after which lines are dashed
+COLOURS = 7  # of the figures' style; further lines are dashed
 CONSOLE = Console(width=130)
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One replicate's curves.
+    """The learning curves of one replicate.
 
     Attributes:
-        ids: the candidates'.
-        errors: (candidates, epochs), the least so far.
-        accuracies: (candidates, epochs), as they were.
+        ids: of the candidates.
+        errors: (candidates, epochs), the least error so far.
+        accuracies: (candidates, epochs), the accuracy after each epoch.
         costs: (candidates), operations.
-        others: (candidates, seeds - 1, epochs), errors from the seeds that were not drawn.
+        others: (candidates, seeds - 1, epochs), errors with the seeds that were not drawn.
     """
 
     ids: tuple[str, ...]
@@ -113,7 +111,7 @@ class Draw:
         return {name: row for row, name in enumerate(self.ids)}
 
     def points(self, rows: np.ndarray, errors: np.ndarray) -> np.ndarray:
-        """Scaled objectives: 0 and 1 are the best and the worst after a whole training."""
+        """Scaled objectives; 0 and 1 are the best and the worst value after a whole training."""
         whole = self.errors[:, -1]
         costs = np.log(self.costs)
         scaled = (errors - whole.min()) / np.ptp(whole), (costs - costs.min()) / np.ptp(costs)
@@ -128,7 +126,7 @@ class Draw:
 
 @cache
 def truth() -> pd.DataFrame:
-    """The table of the truth."""
+    """The table of learning curves."""
     return pd.read_parquet(TRUTH)
 
 
@@ -151,12 +149,12 @@ def drawn(replicate: int) -> Draw:
 
 
 class Trace:
-    """What a search trained, an epoch a step, and how much of the front that has found.
+    """The epochs that a search trains, and the share of the front that it has found.
 
     Args:
-        draw: the curves.
-        repeats: whether an epoch that was trained before is paid again.
-        measure: see `Draw.reference`.
+        draw: the learning curves.
+        repeats: whether an epoch that was trained before counts again.
+        measure: ``"worst"`` or ``"guess"``, see `Draw.reference`.
     """
 
     def __init__(self, draw: Draw, *, repeats: bool = False, measure: str = "worst") -> None:
@@ -170,7 +168,7 @@ class Trace:
         self.shares: list[float] = []
 
     def spend(self, row: int, epoch: int) -> None:
-        """An epoch of a candidate, from 1."""
+        """Train an epoch of a candidate; epochs count from 1."""
         self.steps.append((row, epoch))
         if epoch <= self._reached[row] and not self._repeats:
             return
@@ -185,16 +183,16 @@ class Trace:
 
     @property
     def is_done(self) -> bool:
-        """Whether there is nothing more to measure, or enough is spent."""
+        """Whether the highest goal is reached, or the limit of epochs."""
         return bool(self.shares) and (self.shares[-1] >= max(GOALS) or len(self.shares) >= LIMIT)
 
 
 class Replay:
-    """An executor that trains nothing: it answers from the table. See `Executor`.
+    """An executor that takes learning curves from the table instead of training; see `Executor`.
 
     Args:
-        draw: the curves.
-        workers: how many train at once, an epoch in the same time.
+        draw: the learning curves.
+        workers: number of jobs at a time; an epoch takes the same time for all candidates.
     """
 
     def __init__(self, draw: Draw, workers: int) -> None:
@@ -299,14 +297,14 @@ class Ours:
 
 @dataclass(frozen=True)
 class Oracle:
-    """No search, but a bound to them: it knows how candidates learn before it trains any.
+    """Not a search but a bound: it knows how candidates learn before it trains them.
 
-    At every step it trains the candidate, from scratch or further, up to the epoch that is expected
-    to add most hypervolume for each epoch spent. Greedy, it is no strict bound.
+    In each step it trains one candidate, from scratch or further, up to the epoch where the
+    expected hypervolume for each epoch is largest. It is greedy, so the bound is not strict.
 
     Attributes:
-        foresee: errors that may come, (candidates, guesses, epochs), by a draw and by how many
-            epochs each candidate was trained.
+        foresee: gives the errors that may follow, (candidates, guesses, epochs), from a draw and
+            from the number of epochs that each candidate was trained.
     """
 
     foresee: Callable[[Draw, np.ndarray], np.ndarray]
@@ -336,15 +334,15 @@ class Oracle:
 
 
 def every_curve(draw: Draw, reached: np.ndarray) -> np.ndarray:
-    """What will come."""
+    """The errors that will follow."""
     return draw.errors[:, None]
 
 
 def all_but_luck(draw: Draw, reached: np.ndarray) -> np.ndarray:
     """What a model could know at best: how a candidate learns from other seeds, not from this one.
 
-    Log odds of the error are normal around their mean over the other seeds, correlated over epochs
-    as they are among those seeds. Of a candidate in training they are conditional on its last.
+    The log odds of the error are normal, with their mean over the other seeds, and correlated over
+    epochs as among those seeds. For a candidate in training they are conditional on the last epoch.
     """
     odds = log_odds(draw.others)
     means, seeds = odds.mean(axis=1), odds.shape[1]
@@ -360,7 +358,7 @@ def all_but_luck(draw: Draw, reached: np.ndarray) -> np.ndarray:
 
 
 def log_odds(errors: np.ndarray) -> np.ndarray:
-    """Logarithms of errors' odds."""
+    """Log odds of errors."""
     kept = np.clip(errors, LEAST_ERROR, 1 - LEAST_ERROR)
     return np.log(kept / (1 - kept))
 
@@ -389,12 +387,12 @@ METHODS: dict[str, Callable[[int], Trace]] = {
 
 
 def kept_file(kept: Path, name: str, replicate: int) -> Path:
-    """Where is kept what a method trained in a replicate."""
+    """The file of a method's search in a replicate."""
     return kept / name.replace(": ", "-").replace(", ", "-").replace(" ", "-") / f"{replicate}.npy"
 
 
 def run_one(name: str, replicate: int, file: Path) -> None:
-    """Keep what a method trained in a replicate."""
+    """Run a method in a replicate, and keep the epochs that it trains."""
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
@@ -407,7 +405,7 @@ def run_one(name: str, replicate: int, file: Path) -> None:
 
 
 def run_ours(names: list[str], replicates: int, workers: int, kept: Path) -> None:
-    """Run methods that are not kept yet: all of one replicate's before the next one's."""
+    """Run the searches that are not kept yet, replicate by replicate."""
     jobs = [
         (name, replicate, kept_file(kept, name, replicate))
         for replicate in range(replicates)
@@ -424,7 +422,7 @@ MOASHA = {"moasha": [], "moasha, mended": ["--mended"]}
 
 
 def run_moasha(python: Path, replicates: int, workers: int, kept: Path) -> None:
-    """Run Syne Tune's MOASHA, as it is released and with its priority mended."""
+    """Run Syne Tune's MOASHA, as released and with its priority corrected."""
     space, draws = the_study().space, [drawn(replicate) for replicate in range(replicates)]
     rows = [draws[0].rows[space.candidate(point).id] for point in space.grid()]
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
@@ -445,7 +443,7 @@ def run_moasha(python: Path, replicates: int, workers: int, kept: Path) -> None:
 def kept_traces(
     kept: Path, names: Iterable[str], replicates: int
 ) -> dict[str, dict[int, np.ndarray]]:
-    """What methods trained, by name and replicate; without those of which nothing is kept."""
+    """The epochs that methods trained, by name and replicate; only what is kept."""
     found = {
         name: {
             replicate: np.load(file)
@@ -460,7 +458,7 @@ def kept_traces(
 def shares(
     steps: np.ndarray, replicate: int, *, repeats: bool = False, measure: str = "worst"
 ) -> np.ndarray:
-    """The share of the true front's hypervolume after each epoch that was paid."""
+    """The share of the true front's hypervolume after each epoch that counts."""
     trace = Trace(drawn(replicate), repeats=repeats, measure=measure)
     for row, epoch in steps:
         trace.spend(int(row), int(epoch))
@@ -468,7 +466,7 @@ def shares(
 
 
 def measured(found: Mapping[str, Mapping[int, np.ndarray]]) -> pd.DataFrame:
-    """Shares by measure, method, replicate and epochs: the rows where they change, and the last."""
+    """Shares by measure, method, replicate and epochs; only rows with a change, and the last."""
     tables = []
     for measure in ("worst", "guess"):
         for name, traces in found.items():
@@ -485,7 +483,7 @@ def measured(found: Mapping[str, Mapping[int, np.ndarray]]) -> pd.DataFrame:
 
 
 def epochs_to(table: pd.DataFrame, goal: float) -> pd.Series:
-    """Epochs until a goal, by method and replicate; infinite where it takes more than `LIMIT`."""
+    """Epochs until a goal, by method and replicate; infinite beyond `LIMIT`."""
     keys = ["method", "replicate"]
     reached = (
         table[(table["share"] >= goal) & (table["epochs"] <= LIMIT)]
@@ -499,7 +497,7 @@ def epochs_to(table: pd.DataFrame, goal: float) -> pd.Series:
 def quartiles(table: pd.DataFrame, goal: float) -> pd.DataFrame:
     """Epochs to a goal by method, columns 0.25, 0.5, 0.75."""
     by_method = epochs_to(table, goal).groupby("method", sort=False)
-    # of infinite ones none is between two others
+    # "nearest": there is no value between a finite and an infinite one
     return by_method.apply(
         lambda epochs: pd.Series(
             np.quantile(epochs, [0.25, 0.5, 0.75], method="nearest"), index=[0.25, 0.5, 0.75]
@@ -508,7 +506,7 @@ def quartiles(table: pd.DataFrame, goal: float) -> pd.DataFrame:
 
 
 def show(table: pd.DataFrame, measure: str) -> None:
-    """Print the figures of a measure, with the ratio to the best plain sampler's median."""
+    """Print the figures of a measure, and their ratio to the best plain sampler's median."""
     part = table[table["measure"] == measure]
     grid = Table(title=f"epochs to a share of the front's hypervolume; reference: {measure}")
     grid.add_column("method")
@@ -532,7 +530,7 @@ def show(table: pd.DataFrame, measure: str) -> None:
 
 
 def said(epochs: float) -> str:
-    """Epochs in a table."""
+    """Epochs as a table shows them."""
     return f"{epochs:.0f}" if np.isfinite(epochs) else f">{LIMIT}"
 
 
@@ -540,7 +538,7 @@ PLAIN_NAMES = [name for name, method in METHODS.items() if isinstance(method, Pl
 
 
 def draw_figure(table: pd.DataFrame) -> None:
-    """Shares over epochs, median and quartiles over the replicates."""
+    """Draw shares over epochs: median and quartiles over the replicates."""
     plt.style.use(Path(ir.__file__).parent / "report" / "ir2search.mplstyle")
     part = table[table["measure"] == "worst"]
     names = [
@@ -567,7 +565,7 @@ def draw_figure(table: pd.DataFrame) -> None:
 
 
 def at(rows: pd.DataFrame, epochs: np.ndarray) -> np.ndarray:
-    """One replicate's share after so many epochs."""
+    """The share of one replicate after each of these numbers of epochs."""
     places = np.searchsorted(rows["epochs"], epochs, side="right") - 1
     return np.where(places >= 0, rows["share"].to_numpy()[np.maximum(places, 0)], 0.0)
 

@@ -1,9 +1,9 @@
-"""Make the table of the truth: every candidate of a small space, trained whole from several seeds.
+"""Train every candidate of a small space to the end, from several seeds, and save all curves.
 
-The space and the recipe are in truth.toml. The table, truth.parquet, has one row for a candidate,
-a seed and an epoch: ``candidate_id``, ``candidate`` (its fields as JSON), ``ops``, ``flops``,
-``bops``, ``memory_bytes``, ``seed``, ``epoch``, ``validation_accuracy``, ``seconds``. Trainings are
-kept in a folder of runs, so that the command goes on where it was stopped.
+The space and the recipe are in truth.toml. The table truth.parquet has one row for each candidate,
+seed and epoch: ``candidate_id``, ``candidate`` (its fields as JSON), ``ops``, ``flops``, ``bops``,
+``memory_bytes``, ``seed``, ``epoch``, ``validation_accuracy``, ``seconds``. Trainings are kept in a
+folder, so that an interrupted command continues where it stopped.
 
     python tests/benchmarks/truth.py [--seeds 3] [--workers 2] [--runs runs/truth]
 """
@@ -45,13 +45,13 @@ def candidates(data: ImageData) -> list[ir.Candidate]:
 
 @cache
 def read_data(runs: Path) -> ImageData:
-    """The study's images, read once a process."""
+    """The study's images, read once in each process."""
     study = ir.load_study(STUDY)
     return load_data(study.data, None, runs / ".cache", study.seed)
 
 
 def train(candidate: ir.Candidate, seed: int, runs: Path) -> list[dict[str, object]]:
-    """Train a candidate from a seed on one thread; gives its rows of the table."""
+    """Train a candidate from a seed on one thread; returns its rows of the table."""
     torch.set_num_threads(1)
     recipe = ir.load_study(STUDY).recipe
     folder = runs / candidate.id / str(seed)

@@ -1,14 +1,15 @@
 """Do warm starts rank candidates as full training does?
 
-Candidates of truth.toml, as many of each backbone, are fine-tuned from their shared backbones.
-Their best validation accuracies are compared with those of the full trainings in truth.parquet,
-beside what full trainings had reached by the same epoch, and beside full training itself. Every
-comparison is with full trainings from other seeds than the method's own: with its own beginning, a
-training agrees by its seed alone.
+Candidates of truth.toml, equally many for each backbone, are fine-tuned from their shared
+backbones. Their best validation accuracies are compared with those of the full trainings in
+truth.parquet. Two other methods are compared in the same way: a full training that is stopped at
+the same epoch, and a full training itself. Each comparison uses full trainings from other seeds
+than the method's own, because trainings from one seed agree by that alone.
 
-Kendall's tau-b (Biometrika 1945, "The treatment of ties in ranking problems") is given over all
-candidates, and as the mean over those of one backbone, which is harder: a wider network is better
-nearly always. Intervals hold 95% of 1,000 bootstrap samples of the candidates of each backbone.
+Kendall's tau-b (Biometrika 1945, "The treatment of ties in ranking problems") is computed over all
+candidates, and as the mean over the candidates of one backbone. The second is harder: a wider
+network is nearly always better. Intervals contain 95% of 1,000 bootstrap samples of the candidates
+of each backbone.
 
     python tests/benchmarks/warm_start.py [--each 12] [--seeds 1] [--runs runs/warm-start]
 """
@@ -34,7 +35,7 @@ from ir2search.space import Candidate, candidate_from_dict
 from ir2search.study.sections import WarmStart
 
 TRUTH = ir.load_study(Path(__file__).with_name("truth.toml"))
-# of as many epochs as a full training
+# the backbones are trained for as many epochs as a full training
 STUDY = TRUTH.model_copy(update={"warm_start": WarmStart(epochs=TRUTH.recipe.epochs)})
 TABLE = Path(__file__).with_name("truth.parquet")
 CPU = torch.device("cpu")
@@ -43,7 +44,7 @@ SAMPLES = 1000
 
 
 def sample(table: pd.DataFrame, each: int) -> list[Candidate]:
-    """So many candidates of each backbone, the same at every call."""
+    """A number of candidates of each backbone, the same at every call."""
     known = [candidate_from_dict(json.loads(text)) for text in sorted(set(table["candidate"]))]
     groups: dict[str, list[Candidate]] = {}
     for candidate in known:
@@ -55,7 +56,11 @@ def sample(table: pd.DataFrame, each: int) -> list[Candidate]:
 def fine_tunings(
     candidates: list[Candidate], data: ImageData, runs: Path, seed: int
 ) -> pd.DataFrame:
-    """Those of one seed: method, candidate_id, seed, epochs, seconds, best (accuracy)."""
+    """Fine-tune candidates from one seed.
+
+    Returns:
+        Columns method, candidate_id, seed, epochs, seconds, best (accuracy).
+    """
     rows = []
     for candidate in track(candidates, f"seed {seed}"):
         backbone = shared_backbone(STUDY, runs, candidate, seed)
@@ -74,7 +79,7 @@ def fine_tunings(
 
 
 def full_trainings(table: pd.DataFrame) -> pd.DataFrame:
-    """What full trainings had reached by an epoch, in the columns of `fine_tunings`."""
+    """What full trainings reach by an epoch, with the columns of `fine_tunings`."""
     tables = []
     for epochs in (*SHORT, STUDY.recipe.epochs):
         begun = table[table["epoch"] <= epochs].groupby(["candidate_id", "seed"])
@@ -86,15 +91,15 @@ def full_trainings(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def agreement(method: pd.DataFrame, full: pd.DataFrame, groups: list[np.ndarray]) -> np.ndarray:
-    """Tau with the mean of full trainings from other seeds, over a method's seeds' mean.
+    """Tau between a method and the mean of full trainings from other seeds; mean over seeds.
 
     Args:
-        method: best accuracies, one row a candidate, one column a seed.
-        full: the same of full training.
+        method: best accuracies, one row for each candidate, one column for each seed.
+        full: best accuracies of full trainings, with the same rows and columns.
         groups: rows of the candidates of each backbone.
 
     Returns:
-        (2,): over all candidates, and the mean over those of one backbone.
+        (2,): over all candidates, and the mean over the candidates of one backbone.
     """
     rows, taus = np.concatenate(groups), []
     for seed in method:
@@ -106,13 +111,13 @@ def agreement(method: pd.DataFrame, full: pd.DataFrame, groups: list[np.ndarray]
 
 
 def tau(x: np.ndarray, y: np.ndarray) -> float:
-    """Kendall's tau-b; 0 where either side is all ties."""
+    """Kendall's tau-b; 0 where all values of one side are equal."""
     found = kendalltau(x, y).statistic
     return 0.0 if np.isnan(found) else float(found)
 
 
 def intervals(method: pd.DataFrame, full: pd.DataFrame, groups: list[np.ndarray]) -> np.ndarray:
-    """Ends of the bootstrap intervals, (2, 2): low and high of both taus."""
+    """The bootstrap intervals of both taus, (2, 2): lower ends, then upper ends."""
     generator = np.random.default_rng(0)
     drawn = [
         agreement(method, full, [generator.choice(group, len(group)) for group in groups])
@@ -122,7 +127,7 @@ def intervals(method: pd.DataFrame, full: pd.DataFrame, groups: list[np.ndarray]
 
 
 def report(found: pd.DataFrame, candidates: list[Candidate], shared: tuple[int, float]) -> None:
-    """Print a row for each method; ``shared`` are epochs and seconds of a seed's backbones."""
+    """Print a row for each method; ``shared`` has epochs and seconds of one seed's backbones."""
     ids = [candidate.id for candidate in candidates]
     backbones = [candidate.backbone_only().id for candidate in candidates]
     groups = [np.flatnonzero(np.array(backbones) == name) for name in dict.fromkeys(backbones)]
