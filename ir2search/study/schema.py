@@ -178,13 +178,13 @@ class Study(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _one_stage_warms(self) -> Study:
+    def _warm_start_has_one_stage(self) -> Study:
         if self.warm_start is not None and self.recipe.pretraining is not None:
             raise ValueError("[warm_start] needs a recipe of one stage; leave [warm_start] out")
         return self
 
     @model_validator(mode="after")
-    def _latency_is_asked_for(self) -> Study:
+    def _latency_settings_are_used(self) -> Study:
         if self.latency != LatencySettings() and not self.is_timed:
             raise ValueError("[latency] needs latency among the objectives or in [budget]")
         return self
