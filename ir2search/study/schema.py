@@ -144,7 +144,8 @@ class Study(BaseModel):
     @field_validator("objectives", mode="before")
     @classmethod
     def _two_distinct(cls, value: Any) -> Any:
-        if not isinstance(value, list | tuple) or len(value) < 2 or len(set(value)) < len(value):
+        is_list = isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+        if not is_list or len(value) < 2 or len(set(value)) < len(value):
             raise ValueError(f"must list two or more different objectives, but got {value!r}")
         for name in value:
             if name not in OBJECTIVES:

@@ -61,6 +61,7 @@ WRONG: list[tuple[Change, str, str]] = [
     ({"objectives": ["ops", "ops"]}, "objectives", "different"),
     ({"objectives": ["accuracy", "speed"]}, "objectives", "bops, memory"),
     ({"objectives": "accuracy"}, "objectives", "two or more"),
+    ({"objectives": [["accuracy"], 3]}, "objectives", "two or more"),
     ({"budget": {"op": 1}}, "[budget] op", "did you mean 'ops'"),
     ({"budget": {"ops": "2Q"}}, "[budget] ops", "'2Q'"),
     ({"budget": {"ops": 0}}, "[budget] ops", "above 0"),
