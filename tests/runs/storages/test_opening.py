@@ -74,28 +74,28 @@ def ended(said: list[str]) -> list[int]:
 
 
 @pytest.mark.slow
-def test_four_drivers_share_a_study_and_one_of_them_is_killed(
+def test_three_drivers_share_a_study_and_one_of_them_is_killed(
     quick: dict[str, Any],
     tmp_path: Path,
     postgres: PostgresServer,
     write_study: Callable[[dict[str, Any]], Path],
     same: Callable[[Path, Path], None],
 ) -> None:
-    values = {**quick, "trials": 8}
+    values = {**quick, "trials": 6}
     folder = tmp_path / "runs" / "quick"
     drivers = [begin(write_study(values), tmp_path / "runs", url_of(postgres))]
     wait_for(lambda: len(list(folder.glob("trials/*/curve.jsonl"))) > 0)
     drivers[0].send_signal(signal.SIGSTOP)  # or it would be done before the others have begun
-    drivers += [join(folder) for _ in range(3)]
-    wait_for(lambda: len(list(folder.glob("drivers/*"))) == 4)
+    drivers += [join(folder) for _ in range(2)]
+    wait_for(lambda: len(list(folder.glob("drivers/*"))) == 3)
     drivers[0].kill()
     said = [driver.communicate(timeout=200)[1] for driver in drivers]
-    assert [driver.returncode for driver in drivers] == [-signal.SIGKILL, 0, 0, 0], said
+    assert [driver.returncode for driver in drivers] == [-signal.SIGKILL, 0, 0], said
     ir.run(parse_study(values, "a.toml"), tmp_path / "alone" / "quick", device="cpu")
     same(folder, tmp_path / "alone" / "quick")
     numbers = ended(said)
     assert len(numbers) == len(set(numbers)), "none is trained twice to its end"
-    assert len(numbers) in (7, 8), "the killed driver may have told of one without saying so"
+    assert len(numbers) in (5, 6), "the killed driver may have told of one without saying so"
 
 
 @pytest.mark.slow
