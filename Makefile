@@ -117,6 +117,8 @@ oldest:
 	  pytest pytest-timeout pytest-xdist hypothesis
 	$(OLDEST)/bin/pytest -n auto $(QUICK)
 	$(OLDEST)/bin/ir2search run digits --trials 2 --runs $(OLDEST)/runs
+	$(OLDEST)/bin/ir2search export $(OLDEST)/runs/digits
+	$(OLDEST)/bin/ir2search report $(OLDEST)/runs/digits
 
 # Writes the versions of this environment to constraints.txt.
 lock: $(VENV)/.installed-dev
