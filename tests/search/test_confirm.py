@@ -33,7 +33,7 @@ def values(quick: dict[str, Any]) -> dict[str, Any]:
     return {**quick, "trials": 3, "confirm": {"seeds": 2}}
 
 
-def test_the_front_alone_is_trained_from_further_seeds(
+def test_only_the_front_is_trained_from_further_seeds(
     values: dict[str, Any], tmp_path: Path
 ) -> None:
     told = Confirmed()
@@ -54,7 +54,7 @@ def test_the_front_alone_is_trained_from_further_seeds(
     assert "±" in page
 
 
-def test_more_seeds_may_be_asked_for_and_none_is_trained_twice(
+def test_seeds_can_be_added_later_and_none_is_trained_twice(
     values: dict[str, Any], tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
@@ -66,7 +66,7 @@ def test_more_seeds_may_be_asked_for_and_none_is_trained_twice(
     assert all(len(accuracies) == 4 for accuracies in front["seed_accuracies"])
 
 
-def test_members_are_told_apart_by_welchs_test() -> None:
+def test_welchs_test_finds_members_of_equal_accuracy() -> None:
     front = pd.DataFrame(
         {
             "number": [3, 5, 8, 9],

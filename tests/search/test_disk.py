@@ -17,7 +17,7 @@ from ir2search.study.schema import parse_study
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 400 kB, which a quick study soon fills."""
+    """A disk of 400 kB, which a quick study fills."""
     place = tmp_path / "disk"
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
@@ -57,7 +57,7 @@ def test_a_read_only_disk_is_named_and_can_still_be_read(quick: dict[str, Any], 
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.99])
-def test_a_checkpoint_cut_short_costs_a_retraining(
+def test_a_training_with_a_truncated_checkpoint_starts_again(
     quick: dict[str, Any], tmp_path: Path, finished_run: Path, share: float
 ) -> None:
     class Cut(ir.RunObserver):
@@ -87,7 +87,7 @@ class Remarks(ir.RunObserver):
         self.given.append(remark)
 
 
-def test_a_clock_that_jumps_ends_nothing(
+def test_a_clock_that_jumps_does_not_end_the_search(
     quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import time

@@ -1,4 +1,4 @@
-"""Latency as an objective: real studies on digits; the clock is counted, and slowed at will."""
+"""Latency as an objective, in studies on the digits with replayed trainings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def timed(quick: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, A
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The networks that were timed; each takes a microsecond a weight."""
+    """The networks that were timed. The clock is replaced: a network takes 1 us for each weight."""
     seen: list[Any] = []
 
     def measured(graph: Any, setting: Any) -> tuple[Timing, float, int]:
@@ -83,7 +83,7 @@ def test_the_time_on_the_runtime_is_a_cost(timed: dict[str, Any], tmp_path: Path
     assert with_itself.coverages == (1.0, 1.0)
 
 
-def test_networks_of_one_architecture_share_a_time_over_runs(
+def test_runs_share_the_time_of_an_architecture(
     timed: dict[str, Any], tmp_path: Path, clock: list[Any]
 ) -> None:
     timed["space"] = {"depth": 8, "width": [0.125, 0.25], "threshold": {"low": 0.0, "high": 1.0}}
@@ -97,10 +97,10 @@ def test_networks_of_one_architecture_share_a_time_over_runs(
     assert len(clock) == 4
 
 
-def test_a_trial_is_never_measured_again(
+def test_a_trial_is_timed_only_once(
     timed: dict[str, Any], tmp_path: Path, clock: list[Any]
 ) -> None:
-    """Not even without the cache: what it took is in its folder."""
+    """Even without the cache: the time is kept in the trial's folder."""
     recipe = {**timed["recipe"], "epochs": 2}
     values = {**timed, "recipe": recipe, "sampler": "random", "rungs": {"minimum": 1, "factor": 2}}
     folder = tmp_path / "runs" / "quick"
@@ -119,7 +119,7 @@ def test_a_trial_is_never_measured_again(
 
 
 @pytest.mark.parametrize("sampler", ["ehvi", "tpe", "nsga2", "grid"])
-def test_every_kind_of_sampler_takes_it_as_known(
+def test_every_kind_of_sampler_uses_the_latency(
     timed: dict[str, Any], tmp_path: Path, clock: list[Any], sampler: str
 ) -> None:
     timed["space"] |= {"threshold": [0.0, 0.5], "depth": [8, 14]}
@@ -133,7 +133,7 @@ def test_every_kind_of_sampler_takes_it_as_known(
 
 
 @pytest.mark.parametrize("sampler", ["random", "ehvi"])
-def test_a_budget_on_the_latency_turns_down_what_takes_longer(
+def test_networks_over_the_latency_budget_are_not_trained(
     timed: dict[str, Any], tmp_path: Path, clock: list[Any], sampler: str
 ) -> None:
     values = {**timed, "objectives": ["accuracy", "ops"], "budget": {"latency": 3.0}, "trials": 6}
@@ -146,10 +146,10 @@ def test_a_budget_on_the_latency_turns_down_what_takes_longer(
     assert len(refused) or sampler == "ehvi"
 
 
-def test_an_endless_space_over_the_budget_comes_to_an_end(
+def test_a_search_ends_in_a_large_space_with_little_within_the_budget(
     timed: dict[str, Any], tmp_path: Path, clock: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Thresholds without end, of which each is a new candidate, and one architecture affordable."""
+    """Each threshold is a new candidate, but only one architecture is within the budget."""
     monkeypatch.setattr("ir2search.search.samplers.base.DRAWS", 20)
     timed["space"] = {"depth": 8, "width": [0.125, 0.5], "threshold": [0.0, 0.5]}
     table = start({**timed, "budget": {"latency": 3.0}}, tmp_path / "runs" / "quick")
@@ -157,7 +157,7 @@ def test_an_endless_space_over_the_budget_comes_to_an_end(
     assert table["outcome"].str.startswith("over budget").any()
 
 
-def test_a_budget_that_no_network_keeps_is_refused(
+def test_a_budget_that_no_network_meets_is_refused(
     timed: dict[str, Any], tmp_path: Path, clock: list[Any]
 ) -> None:
     values = {**timed, "budget": {"latency": 0.001}}
@@ -167,7 +167,7 @@ def test_a_budget_that_no_network_keeps_is_refused(
     assert not (tmp_path / "runs" / "quick").exists()
 
 
-def test_what_the_runtime_cannot_run_is_refused_at_once(
+def test_a_network_that_the_runtime_cannot_run_is_refused_at_the_start(
     timed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build = ir.build
@@ -183,7 +183,7 @@ def test_what_the_runtime_cannot_run_is_refused_at_once(
         start(timed, tmp_path / "runs" / "quick")
 
 
-def test_the_record_of_a_machine_from_before_the_runtime_got_its_name_is_read() -> None:
+def test_the_machine_of_an_older_run_can_be_read() -> None:
     here = this_machine()
     storage = optuna.create_study()
     storage.set_user_attr(MACHINE, {"cpu": here.cpu, "engine": here.runtime})

@@ -35,7 +35,7 @@ def start(values: dict[str, Any], folder: Path, **options: Any) -> None:
 
 
 def numbers(folder: Path) -> pd.DataFrame:
-    """All that a run found, without the seconds that it took."""
+    """All trials of a run, without the times."""
     return ir.trials(folder).drop(columns="seconds")
 
 
@@ -48,7 +48,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 class StopAfter(ir.RunObserver):
-    """Sends the process the signal of Ctrl-C at the n-th call."""
+    """Sends this process a Ctrl-C at the n-th call."""
 
     def __init__(self, calls: int) -> None:
         self.left = calls
@@ -69,7 +69,7 @@ class StopAfter(ir.RunObserver):
 
 
 @pytest.mark.parametrize("sampler", ["nsga2", "nsga3", "tpe", "gp", "random", "grid"])
-def test_every_sampler_trains_as_many_distinct_candidates_as_asked(
+def test_every_sampler_trains_the_requested_number_of_different_candidates(
     quick: dict[str, Any], tmp_path: Path, sampler: str
 ) -> None:
     start({**quick, "sampler": sampler, "trials": 4}, tmp_path / "run")
@@ -81,19 +81,19 @@ def test_every_sampler_trains_as_many_distinct_candidates_as_asked(
 
 
 class Killed(BaseException):
-    """Ends a run as a kill does: nothing more is written."""
+    """Ends a run like a kill: nothing more is written."""
 
 
 @pytest.mark.parametrize("attribute", ["duplicate_of", "best_epoch"])
 @pytest.mark.parametrize("rungs", [None, {"minimum": 1, "factor": 2}])
-def test_a_trial_is_told_on_resuming_where_a_kill_came_just_before(
+def test_a_trial_whose_driver_was_killed_before_recording_it_is_recorded_on_resume(
     quick: dict[str, Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     attribute: str,
     rungs: dict[str, int] | None,
 ) -> None:
-    """The kill comes between the last attribute of a trial and telling its end."""
+    """The kill comes after the trial's last attribute is written and before its end is."""
     quick["space"] = {"depth": 8, "width": [0.125, 0.25], "threshold": 0.0, "fusion": "none"}
     quick["space"]["taps"] = {"stem": [True, False]}  # without a fusion, taps make no difference
     quick |= {"rungs": rungs} if rungs else {}
@@ -118,10 +118,10 @@ def test_a_trial_is_told_on_resuming_where_a_kill_came_just_before(
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "grid"])
-def test_a_kill_in_the_midst_of_a_proposal_changes_no_candidate(
+def test_a_kill_during_a_proposal_changes_no_candidate(
     quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str
 ) -> None:
-    """The kill comes when some of a trial's parameters are written, and some are not."""
+    """The kill comes when only some of a trial's parameters are written."""
     import optuna
 
     quick |= {"sampler": sampler, "trials": 3}
@@ -161,7 +161,7 @@ def test_the_same_file_and_seed_give_the_same_candidates_and_numbers(
 
 
 @pytest.mark.parametrize("calls", [1, 2, 4, 9])
-def test_a_run_that_was_interrupted_ends_as_one_that_was_not(
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     quick: dict[str, Any], tmp_path: Path, calls: int
 ) -> None:
     folder = tmp_path / "run"
@@ -174,10 +174,10 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(
     pd.testing.assert_frame_equal(numbers(folder), numbers(tmp_path / "whole"))
 
 
-def test_a_training_that_was_interrupted_ends_as_one_that_was_not(
+def test_an_interrupted_training_ends_like_an_uninterrupted_one(
     quick: dict[str, Any], tmp_path: Path, finished_run: Path
 ) -> None:
-    """With real trainings; the signal comes after the first epoch of the second trial."""
+    """With real trainings. The signal comes after the first epoch of the second trial."""
     with pytest.raises(KeyboardInterrupt):
         start(quick, tmp_path / "run", executor="local", observer=StopAfter(6))
     start(quick, tmp_path / "run", executor="local")
@@ -185,7 +185,7 @@ def test_a_training_that_was_interrupted_ends_as_one_that_was_not(
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_goes_on_and_ends_as_one_that_was_not(
+def test_a_killed_run_continues_and_ends_like_an_uninterrupted_one(
     quick: dict[str, Any],
     tmp_path: Path,
     finished_run: Path,
@@ -210,13 +210,13 @@ def test_a_run_that_was_killed_goes_on_and_ends_as_one_that_was_not(
 
 
 def trained_by_id(folder: Path) -> pd.DataFrame:
-    """A kill in the moment of a proposal spends its trial number: compare by candidate."""
+    """Compared by candidate, as a kill during a proposal uses up a trial number."""
     table = numbers(folder)
     trained = table[table["state"] == "trained"].set_index("candidate_id")
     return trained[["accuracy", "ops", "best_epoch", "epochs"]].sort_index()
 
 
-def test_more_trials_may_be_asked_for_later(quick: dict[str, Any], tmp_path: Path) -> None:
+def test_the_number_of_trials_can_be_raised_later(quick: dict[str, Any], tmp_path: Path) -> None:
     start({**quick, "trials": 2}, tmp_path / "run")
     assert ir.status(tmp_path / "run").counts["trained"] == 2
     start(quick, tmp_path / "run")
@@ -227,7 +227,9 @@ def test_more_trials_may_be_asked_for_later(quick: dict[str, Any], tmp_path: Pat
     )
 
 
-def test_duplicates_are_answered_and_not_trained(quick: dict[str, Any], tmp_path: Path) -> None:
+def test_duplicates_get_the_values_of_the_first_trial_and_are_not_trained(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
     quick["space"] = {"depth": 8, "width": [0.125, 0.25], "threshold": 0.0, "fusion": "none"}
     quick["space"]["taps"] = {"stem": [True, False]}  # without a fusion, taps make no difference
     start(quick, tmp_path / "run")
@@ -243,7 +245,7 @@ def test_duplicates_are_answered_and_not_trained(quick: dict[str, Any], tmp_path
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
-def test_a_candidate_over_the_budget_is_turned_down_untrained(
+def test_a_candidate_over_the_budget_is_not_trained(
     quick: dict[str, Any], tmp_path: Path, sampler: str
 ) -> None:
     values = {**quick, "sampler": sampler, "trials": 4, "budget": {"ops": "2.5k"}}
@@ -257,7 +259,7 @@ def test_a_candidate_over_the_budget_is_turned_down_untrained(
     assert not [n for n in refused["number"] if (tmp_path / f"run/trials/{n}").exists()]
 
 
-def test_a_space_wholly_over_the_budget_is_refused_before_anything_is_written(
+def test_a_space_without_a_candidate_in_the_budget_is_refused_before_anything_is_written(
     quick: dict[str, Any], tmp_path: Path
 ) -> None:
     with pytest.raises(SpaceError, match=r"a\.toml: \[budget\] ops: .* nearest has \d+ OPs"):
@@ -278,7 +280,7 @@ def test_a_trial_that_diverges_is_recorded_and_the_study_goes_on(
     assert ir.front(tmp_path / "run").empty
 
 
-def test_a_trial_that_needs_more_memory_than_there_is_is_recorded_and_the_study_goes_on(
+def test_a_trial_that_runs_out_of_memory_is_recorded_and_the_study_goes_on(
     quick: dict[str, Any], tmp_path: Path
 ) -> None:
     quick["space"] = {"depth": 8, "width": [0.125, 20000.0], "threshold": 0.0, "fusion": "none"}
@@ -290,7 +292,7 @@ def test_a_trial_that_needs_more_memory_than_there_is_is_recorded_and_the_study_
     assert (table["state"] == "trained").sum() == 1
 
 
-def test_all_five_objectives_at_once_are_told_to_optuna_as_they_are(
+def test_optuna_gets_the_values_of_all_five_objectives(
     quick: dict[str, Any], tmp_path: Path
 ) -> None:
     objectives = ["ops", "accuracy", "memory", "flops", "bops"]
@@ -305,7 +307,7 @@ def test_all_five_objectives_at_once_are_told_to_optuna_as_they_are(
     assert set(ir.front(tmp_path / "run")["number"]) <= set(table.index)
 
 
-def test_a_trial_leaves_files_that_need_no_package_of_ours(finished_run: Path) -> None:
+def test_the_files_of_a_trial_can_be_read_without_this_package(finished_run: Path) -> None:
     folder = finished_run / "trials" / "0"
     candidate = candidate_from_dict(json.loads((folder / "candidate.json").read_text()))
     price = json.loads((folder / "cost.json").read_text())
@@ -319,7 +321,7 @@ def test_a_trial_leaves_files_that_need_no_package_of_ours(finished_run: Path) -
     assert session["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
 
 
-def test_the_front_alone_is_measured_on_the_test_images(
+def test_only_the_front_is_measured_on_the_test_images(
     quick: dict[str, Any], finished_run: Path, tmp_path: Path
 ) -> None:
     table, front = ir.trials(finished_run), ir.front(finished_run)
@@ -368,7 +370,7 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(
     assert set(contents(tmp_path)) == {"thesis.tex"}
 
 
-def test_two_processes_do_not_run_one_study(quick: dict[str, Any], tmp_path: Path) -> None:
+def test_two_processes_cannot_run_the_same_study(quick: dict[str, Any], tmp_path: Path) -> None:
     start({**quick, "trials": 1}, tmp_path / "run")
     code = (
         "import sys; from pathlib import Path; from ir2search.files import locked\n"
@@ -402,7 +404,7 @@ def test_a_corrupt_storage_is_named_and_kept(
         assert (tmp_path / "run" / "study.journal").read_bytes() == content
 
 
-def test_what_goes_beyond_the_paper_can_be_searched(quick: dict[str, Any], tmp_path: Path) -> None:
+def test_extensions_of_the_paper_can_be_searched(quick: dict[str, Any], tmp_path: Path) -> None:
     quick["space"] = {
         "depth": 8,
         "width": 0.125,
@@ -450,7 +452,7 @@ def test_a_missing_teacher_is_found_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-def test_an_observer_hears_of_every_epoch(quick: dict[str, Any], tmp_path: Path) -> None:
+def test_an_observer_is_told_of_every_epoch(quick: dict[str, Any], tmp_path: Path) -> None:
     class Listener(ir.RunObserver):
         epochs: list[tuple[int, int]] = []  # noqa: RUF012
 

@@ -9,7 +9,7 @@ from ir2search.errors import InputError
 from ir2search.search.executors.devices import worker_devices, worker_threads
 
 
-def test_devices_are_shared_out_among_workers() -> None:
+def test_workers_take_the_devices_in_turn() -> None:
     cpu = torch.device("cpu")
     assert worker_devices("cpu") == [cpu]
     assert worker_devices("cpu,cpu", trials_per_device=2) == [cpu] * 4

@@ -52,7 +52,7 @@ def test_an_error_in_one_training_is_a_failed_job(
 
 
 @pytest.mark.parametrize("error", [OSError("no space left"), DataError("images: missing")])
-def test_an_error_that_meets_every_job_ends_the_run(tmp_path: Path, error: Exception) -> None:
+def test_an_error_that_every_job_would_meet_ends_the_run(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(type(error)):
         outcome_of(raising(error), tmp_path)
 
@@ -62,7 +62,7 @@ def test_an_interrupted_job_has_neither_result_nor_failure(tmp_path: Path) -> No
     assert (outcome.result, outcome.failure) == (None, None)
 
 
-def test_a_damaged_checkpoint_costs_a_training_and_is_remarked(tmp_path: Path) -> None:
+def test_a_training_with_a_damaged_checkpoint_starts_again_with_a_remark(tmp_path: Path) -> None:
     (tmp_path / "last.safetensors").write_bytes(b"damaged")
 
     def train(*arguments: Any, **named: Any) -> Any:

@@ -29,7 +29,7 @@ from ir2search.training import EpochResult
 
 
 class Kill(ir.RunObserver):
-    """Kills a worker in the middle of a training, so many times."""
+    """Kills a worker during a training, the given number of times."""
 
     def __init__(self, times: int) -> None:
         self.left = times
@@ -45,13 +45,13 @@ class Kill(ir.RunObserver):
 
 
 def workers_of(driver: psutil.Process) -> list[psutil.Process]:
-    """Without multiprocessing's own child, which tracks resources."""
+    """The worker processes of a driver, without multiprocessing's resource tracker."""
     alive = [child for child in driver.children() if child.status() != psutil.STATUS_ZOMBIE]
     return [child for child in alive if "spawn_main" in " ".join(child.cmdline())]
 
 
 @pytest.mark.slow
-def test_two_workers_find_what_one_finds(
+def test_two_workers_find_the_same_as_one(
     quick: dict[str, Any], tmp_path: Path, finished_run: Path, same: Callable[[Path, Path], None]
 ) -> None:
     study = parse_study({**quick, "confirm": {"seeds": 1}}, "a.toml")
@@ -62,7 +62,7 @@ def test_two_workers_find_what_one_finds(
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_loses_no_trial(
+def test_no_trial_is_lost_when_a_worker_is_killed(
     quick: dict[str, Any], tmp_path: Path, finished_run: Path, same: Callable[[Path, Path], None]
 ) -> None:
     study = parse_study(quick, "a.toml")
@@ -83,7 +83,7 @@ def test_rungs_and_further_seeds_run_at_the_same_time(
 
 
 @pytest.mark.slow
-def test_a_killed_driver_leaves_no_worker_and_its_run_goes_on(
+def test_workers_end_with_a_killed_driver_and_its_run_can_continue(
     quick: dict[str, Any],
     tmp_path: Path,
     finished_run: Path,
@@ -130,7 +130,7 @@ def test_ctrl_c_ends_workers_cleanly(
     same(tmp_path / "quick", finished_run)
 
 
-def test_a_job_that_kills_every_worker_fails_and_the_study_goes_on(
+def test_a_job_whose_workers_all_die_fails_and_the_study_goes_on(
     quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ir2search.search.executors.processes.ATTEMPTS", 2)

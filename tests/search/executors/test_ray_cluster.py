@@ -22,7 +22,7 @@ ray = pytest.importorskip("ray")
 
 @pytest.fixture
 def nodes() -> Iterator[Any]:
-    """A real cluster of three nodes on loopback, one processor each."""
+    """A real cluster of three nodes with one CPU each, on 127.0.0.1."""
     from ray.cluster_utils import Cluster
 
     arguments = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "include_dashboard": False}
@@ -35,7 +35,7 @@ def nodes() -> Iterator[Any]:
 
 
 class Faults(ir.RunObserver):
-    """Takes a node away in the middle of a training, and gives another."""
+    """Removes a node during a training and adds another one."""
 
     def __init__(self, nodes: Any) -> None:
         self.nodes, self.epochs = nodes, 0
@@ -57,7 +57,7 @@ class Unseen(ray_cluster.RayExecutor):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sees", [True, False], ids=["shared folder", "object store"])
-def test_a_lost_node_costs_nothing(
+def test_trainings_of_a_lost_node_continue_on_another(
     quick: dict[str, Any],
     tmp_path: Path,
     nodes: Any,
@@ -90,7 +90,7 @@ def test_a_lost_node_costs_nothing(
         ("127.0.0.1:1", "address '127.0.0.1:1': no Ray cluster answers there .*refused"),
     ],
 )
-def test_an_address_where_no_cluster_is_is_named(
+def test_an_address_without_a_cluster_is_named(
     quick: dict[str, Any], tmp_path: Path, address: str, message: str
 ) -> None:
     study = parse_study(quick, "a.toml")
@@ -98,6 +98,8 @@ def test_an_address_where_no_cluster_is_is_named(
         ir.run(study, tmp_path / "run", device="cpu", executor="ray", address=address)
 
 
-def test_ray_and_workers_are_not_given_together(quick: dict[str, Any], tmp_path: Path) -> None:
+def test_ray_and_a_number_of_workers_exclude_each_other(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
     with pytest.raises(RunError, match="workers and trials_per_device: do not apply"):
         ir.run(parse_study(quick, "a.toml"), tmp_path / "run", executor="ray", workers=2)
