@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -106,15 +107,24 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ir2search.information.analysis.write_figures", lambda *_: None)
 
 
+# What most commands import. A fork of a process that has imported it starts at once.
+IMPORTED = (
+    "ir2search.cli.show_networks",
+    "ir2search.cli.show_runs",
+    "ir2search.information.analysis",
+    "ir2search.report.page",
+    "ir2search.search.session",
+    "ir2search.zoo.single",
+)
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def forked(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Do work in a fork of this process, in a folder, and give what it said and its exit code.
+    """Do work in a fork of this process, in a folder; return its output and its exit code.
 
-    A fork has torch already: to import it anew takes most of the time that most commands need.
-    What it costs to start the command is for `test_imports`.
+    A fork has already imported what commands import, which takes most of their time. How long the
+    command takes to start is tested by `test_imports`.
     """
 
     def call(
@@ -144,10 +154,10 @@ def ir2search(forked: Command) -> Command:
 def _fork(
     work: Callable[[], object], command: list[str], folder: Path, out: BinaryIO, err: BinaryIO
 ) -> int:
-    import torch  # noqa: F401
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # other threads only read what pytest's workers are told
+        for module in IMPORTED:
+            importlib.import_module(module)
         child = os.fork()
     if child:
         return child
