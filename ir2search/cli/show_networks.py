@@ -118,28 +118,16 @@ def show_analyses(analyses: Sequence[Analysis], as_json: bool) -> None:
 
 
 def _show_analysis(analysis: Analysis) -> None:
-    from ir2search.runs import json_rows
+    from ir2search.report.cells import information_cells, trust_cells
 
-    columns = (
-        "layer", "information", "in the twin", "without recovery", "lost in the layer",
-        "sign entropy", "attention similarity to the twin", "CKA",
-    )  # fmt: skip
-    found = table(f"{analysis.name}: bits about the label by layer", columns, words={"layer"})
-    for row in json_rows(analysis.layers):
-        found.add_row(
-            row["layer"],
-            text.number(row["information"]),
-            text.number(row["twin_information"]),
-            text.number(row["plain_information"]),
-            text.difference(row["loss"], row["loss_low"], row["loss_high"]),
-            text.number(row["sign_entropy"]),
-            text.number(row["attention_likeness"]),
-            text.number(row["cka"]),
-        )
-    methods = json_rows(analysis.trust)
+    cells = information_cells(analysis.layers)
+    found = table(analysis.name, cells.columns.tolist(), words={"layer"})
+    for row in cells.itertuples(index=False):
+        found.add_row(*row)
+    methods = trust_cells(analysis.trust)
     trusted, others = (
-        text.names(row["method"].replace("_", " ") for row in methods if row["trusted"] is wanted)
-        for wanted in (True, False)
+        text.names(methods.loc[methods["trusted"] == wanted, "method"].tolist())
+        for wanted in ("yes", "no")
     )
     out = console()
     out.print(found)

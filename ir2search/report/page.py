@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,12 @@ from ir2search.files import write_text
 from ir2search.information import trust
 from ir2search.information.figures import FIGURES as INFORMATION_FIGURES
 from ir2search.plots.saving import save_widths
+from ir2search.report.cells import (
+    comparison_cells,
+    importance_cells,
+    information_cells,
+    trust_cells,
+)
 from ir2search.report.comparison import compare, comparison_table
 from ir2search.report.figures import FIGURES, fronts_figure
 from ir2search.report.html import EXTRA, inline_svg, render
@@ -96,7 +102,7 @@ def write_comparison(one: Run | str | Path, other: Run | str | Path) -> Path:
         "ratio": found.ratio,
         "coverages": found.coverages,
         "reference": found.reference,
-        "rows": json_rows(table),
+        "table": comparison_cells(table),
         "svg": inline_svg(figure.with_suffix(".svg")),
     }
     page = target / f"{name}.html"
@@ -109,7 +115,7 @@ def _page_values(data: ReportData, parameters: Mapping[str, Any]) -> dict[str, A
     """What the page's template shows as text."""
     trials = data.trials
     backbone_epochs = [result for curve in data.backbones for result in curve]
-    not_trained = json_rows(trials[trials["state"].isin(["failed", "turned down"])])
+    not_trained = trials[trials["state"].isin(["failed", "turned down"])]
     return {
         "study": data.study,
         "study_text": data.study_text,
@@ -123,19 +129,13 @@ def _page_values(data: ReportData, parameters: Mapping[str, Any]) -> dict[str, A
         "last": int(trials["number"].max()),
         "confirmed": any(len(values) > 1 for values in data.front["seed_accuracies"]),
         "hidden_curves": int((trials["epochs"] > 0).sum()) - data.curves["number"].nunique(),
-        "importances": _importances(parameters["importances"]),
+        "importances": importance_cells(parameters["importances"], LABELS),
         "labels": LABELS,
-        "not_trained": not_trained,
+        "not_trained": not_trained[["number", "state", "outcome"]].set_axis(
+            ["trial", "state", "reason"], axis="columns"
+        ),
         "sessions": data.sessions,
     }
-
-
-def _importances(importances: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """The shares of each parameter, one for each target."""
-    found: dict[str, list[float]] = {}
-    for each in importances:
-        found.setdefault(each["parameter"], []).append(each["share"])
-    return found
 
 
 def _analyses(folder: Path) -> list[dict[str, Any]]:
@@ -146,8 +146,8 @@ def _analyses(folder: Path) -> list[dict[str, Any]]:
             "svg": {
                 name: inline_svg(file.with_name(f"{name}.svg")) for name in INFORMATION_FIGURES
             },
-            "layers": json_rows(pd.read_csv(file.with_name("layers.csv"))),
-            "trust": json_rows(trust(pd.read_parquet(file.with_name("information.parquet")))),
+            "layers": information_cells(pd.read_csv(file)),
+            "trust": trust_cells(trust(pd.read_parquet(file.with_name("information.parquet")))),
         }
         for file in sorted((folder / TRIALS).glob(f"*/{INFORMATION}/layers.csv"))
     ]

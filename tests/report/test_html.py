@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from ir2search.report.html import inline_svg, render
 
 VALUES = {"names": ("a", "b"), "ratio": 1.0, "coverages": (1.0, 1.0), "reference": {"ops": 1.0}}
 
 
 def test_markup_in_names_and_in_the_view_stays_text() -> None:
-    values = VALUES | {"names": ("<b>a</b>", "b"), "rows": [], "svg": "<svg></svg>"}
+    values = VALUES | {"names": ("<b>a</b>", "b"), "table": pd.DataFrame(), "svg": "<svg></svg>"}
     page = render("comparison.html.j2", values, {"name": "</script><b>"})
     assert "<b>a</b>" not in page
     assert "&lt;b&gt;a&lt;/b&gt;" in page
