@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +15,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ir2search.errors import RunError
+
+LARGEST_FILE = 64 << 20  # bytes of a JSON file, above which it is not read
 
 
 def cache_folder() -> Path:
@@ -34,6 +39,7 @@ def locked(folder: Path, patience: float = 0) -> Iterator[None]:
     Raises:
         RunError: another process still has the lock.
     """
+    check_links(folder / ".lock")
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
@@ -64,10 +70,28 @@ def read_json_lines(file: Path) -> list[Any]:
     return _parsed(file, lambda text: [json.loads(line) for line in text.splitlines()])
 
 
+def read_bytes(file: Path, limit: int = LARGEST_FILE) -> bytes:
+    """Read a regular file up to a size.
+
+    Args:
+        file: the file.
+        limit: the largest size, in bytes.
+
+    Raises:
+        OSError: the file is missing, larger, or no regular file: a pipe or a device.
+    """
+    kind = file.stat()
+    if not stat.S_ISREG(kind.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(file))
+    if kind.st_size > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit >> 20} MiB", str(file))
+    return file.read_bytes()
+
+
 def _parsed(file: Path, parse: Callable[[str], Any]) -> Any:
     try:
-        return parse(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return parse(read_bytes(file).decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{file}: cannot be read: {error}; restore or remove it") from None
 
 
@@ -83,7 +107,65 @@ def write_text(file: Path, text: str) -> None:
 
 def write_bytes(file: Path, content: bytes) -> None:
     """Write bytes; if the process is killed, the old file or the new one is left, never a part."""
+    with replacing(file) as partial:
+        partial.write_bytes(content)
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """Write a file beside its place, and put it there when all of it is written.
+
+    Each writer has a partial file of its own, so two writers never mix their parts. Permissions are
+    those of a new file under the user's umask.
+
+    Args:
+        file: the file; its folder is created if it is missing.
+
+    Yields:
+        The path to write to, with the same suffix.
+
+    Raises:
+        RunError: a symbolic link leads out of a protected folder, see `protect`.
+    """
+    check_links(file.parent)
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(file)
+    partial = file.with_name(f".{secrets.token_hex(4)}.{file.name}")
+    try:
+        partial.touch(exist_ok=False)
+        yield partial
+        partial.chmod(0o666 & ~_umask())  # some writers make files that only their owner can read
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def protect(folder: Path) -> None:
+    """Refuse from now on to write into a folder through a symbolic link that leads out of it.
+
+    The folder may come from somebody else. It may be a link itself.
+    """
+    _protected[folder.absolute()] = folder.resolve()
+
+
+def check_links(path: Path) -> None:
+    """Check that a path in a protected folder leads to a place in that folder.
+
+    Raises:
+        RunError: a symbolic link leads out of the folder.
+    """
+    absolute = path.absolute()
+    for folder, real in _protected.items():
+        if absolute.is_relative_to(folder) and not absolute.resolve().is_relative_to(real):
+            raise RunError(
+                f"{path}: a symbolic link leads out of {folder}, and nothing is written there; "
+                "remove the link"
+            )
+
+
+_protected: dict[Path, Path] = {}  # absolute paths of protected folders, and where they are
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from ir2search.errors import RunError
-from ir2search.files import locked, read_json, read_json_lines, write_json, write_text
+from ir2search.files import (
+    locked,
+    protect,
+    read_json,
+    read_json_lines,
+    replacing,
+    write_json,
+    write_text,
+)
 
 
 def test_json_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -56,3 +66,61 @@ def _in_thread(work: Callable[[], object]) -> None:
     thread.join()
     if errors:
         raise errors[0]
+
+
+def test_two_writers_at_once_do_not_mix_their_parts(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    with replacing(file) as one, replacing(file) as other:
+        assert one != other
+        assert one.suffix == other.suffix == ".txt"
+        one.write_text("one")
+        other.write_text("other")
+    assert file.read_text() == "one"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_new_file_has_the_permissions_of_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "a")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
+
+
+def test_a_link_is_replaced_and_its_target_stays(tmp_path: Path) -> None:
+    (tmp_path / "target.txt").write_text("old")
+    (tmp_path / "a.txt").symlink_to(tmp_path / "target.txt")
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "target.txt").read_text() == "old"
+    assert not (tmp_path / "a.txt").is_symlink()
+
+
+def test_nothing_is_written_through_a_link_out_of_a_protected_folder(tmp_path: Path) -> None:
+    outside, run = tmp_path / "outside", tmp_path / "run"
+    outside.mkdir()
+    (run / "inside").mkdir(parents=True)
+    (run / "report").symlink_to(outside)
+    (run / "own").symlink_to(run / "inside")
+    protect(run)
+    with pytest.raises(RunError, match=r"report: a symbolic link leads out of .*run, and nothing"):
+        write_text(run / "report" / "index.html", "page")
+    with pytest.raises(RunError, match="leads out of"):
+        write_text(run / "report" / "figures" / "a.svg", "figure")
+    write_text(run / "own" / "a.txt", "a")
+    assert list(outside.iterdir()) == []
+
+
+def test_only_regular_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(RunError, match=r"pipe\.json: cannot be read: .*not a regular file"):
+        read_json(tmp_path / "pipe.json")
+    with pytest.raises(RunError, match="not a regular file"):
+        read_json(Path("/dev/zero"))
+    with (tmp_path / "large.json").open("wb") as file:
+        file.truncate(65 << 20)
+    with pytest.raises(RunError, match="larger than 64 MiB"):
+        read_json(tmp_path / "large.json")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(RunError, match=r"deep\.json: cannot be read"):
+        read_json(tmp_path / "deep.json")

@@ -24,6 +24,7 @@ from ir2search.data.loader import Split
 from ir2search.data.sources import SOURCES, LabelledImages, read_registered
 from ir2search.data.stream import StreamedSplit
 from ir2search.errors import DataError
+from ir2search.files import replacing
 
 if TYPE_CHECKING:
     from ir2search.space import Candidate
@@ -236,15 +237,13 @@ def _streamed(
 
 
 def _store(found: LabelledImages, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
     tensors = {name: tensor.contiguous() for name, tensor in found.tensors().items()}
     content = hashlib.sha256()
     for name in sorted(tensors):
         content.update(tensors[name].numpy().tobytes())
     names = json.dumps(found.class_names)
-    save_file(tensors, partial, {"class_names": names, "content": content.hexdigest()})
-    partial.replace(file)
+    with replacing(file) as partial:
+        save_file(tensors, partial, {"class_names": names, "content": content.hexdigest()})
 
 
 def _is_whole(file: Path) -> bool:

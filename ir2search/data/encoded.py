@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ir2search.files import replacing
+
 ROWS = 512  # in each batch that is written
 
 
@@ -84,9 +86,12 @@ def write_index(
     fields = [("name", pa.string()), ("label", pa.int64())]
     schema = pa.schema(fields if in_files else [*fields, ("image", pa.binary())])
     schema = schema.with_metadata({"class_names": json.dumps(class_names)})
-    partial = file.with_suffix(".partial")
     written = 0
-    with pa.OSFile(str(partial), "wb") as out, pa.ipc.new_file(out, schema) as writer:
+    with (
+        replacing(file) as partial,
+        pa.OSFile(str(partial), "wb") as out,
+        pa.ipc.new_file(out, schema) as writer,
+    ):
         everything = itertools.chain([first], remaining)
         while batch := list(itertools.islice(everything, ROWS)):
             names, images = zip(*batch, strict=True)
@@ -94,4 +99,3 @@ def write_index(
             columns += [] if in_files else [list(images)]
             writer.write_batch(pa.record_batch(columns, schema=schema))
             written += len(batch)
-    partial.replace(file)

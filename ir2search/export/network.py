@@ -16,7 +16,7 @@ from ir2search.errors import InputError, IR2SearchError
 from ir2search.export.card import Origin, model_card
 from ir2search.export.describe import describe
 from ir2search.export.onnx_graph import onnx_model, onnx_run
-from ir2search.files import write_bytes, write_text
+from ir2search.files import replacing, write_bytes, write_text
 from ir2search.models.network import TappedNetwork
 from ir2search.runtime import Graph, PackedNetwork, RuntimeTime, read_packed, write_packed
 from ir2search.runtime.graph import Array
@@ -102,14 +102,9 @@ def export(
         raise InputError(f"format: must be one of {known}, but got {format!r}")
     data.check_fit(candidate, "the network")
     file, network = Path(file), network.eval()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".unchecked")
-    try:
+    with replacing(file) as partial:
         run = _WRITERS[format](network, candidate, partial)
         count, difference = _compare(network, run, data, images)
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
     card = file.with_name(file.name + ".md")
     origin = origin or Origin()
     if timer is not None and format == "packed" and origin.latency is None:
@@ -172,6 +167,10 @@ def _compare(network: TappedNetwork, run: Forward, data: ImageData, most: int) -
         with torch.no_grad():
             expected = network(images).numpy()
         logits = run(images.numpy())
+        if not (np.isfinite(expected).all() and np.isfinite(logits).all()):
+            raise IR2SearchError(
+                "the network gives logits that are not finite; nothing was written"
+            )
         largest = max(largest, float(np.abs(expected - logits).max()))
         wrong += int((expected.argmax(axis=1) != logits.argmax(axis=1)).sum())
     if wrong:

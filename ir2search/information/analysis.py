@@ -16,7 +16,7 @@ import torch
 
 from ir2search.data import DataConfig, ImageData, load_data
 from ir2search.errors import InputError
-from ir2search.files import write_text
+from ir2search.files import replacing, write_text
 from ir2search.information.attributions import MEMORY, MethodName
 from ir2search.information.figures import write_figures
 from ir2search.information.images import first_images
@@ -236,12 +236,10 @@ def _analyze(subject: _Subject, target: Path, cache: Path, on_step: OnStep) -> A
         table = pd.read_parquet(file)
     else:
         table = subject.measure(on_step)
-        cache.mkdir(parents=True, exist_ok=True)
-        partial_file = file.with_suffix(".partial")
-        table.to_parquet(partial_file)
-        partial_file.replace(file)
-    target.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(target / "information.parquet")
+        with replacing(file) as partial:
+            table.to_parquet(partial)
+    with replacing(target / "information.parquet") as partial:
+        table.to_parquet(partial)
     write_figures(table, f"{subject.title} ({subject.images} images)", target)
     layers = layers_table(table)
     # last, because the report takes a folder with this file as a finished analysis

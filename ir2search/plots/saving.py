@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.style
 from matplotlib.figure import Figure
 
+from ir2search.files import replacing
 from ir2search.plots.style import STYLE
 
+FORMATS: dict[str, dict[str, Any]] = {  # suffixes, with metadata that leave out the date
+    ".png": {},
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None},
+}
 WIDTHS = {"": 7.0, "-column": 3.4}  # inches: both columns of a paper, and one
 
 
@@ -24,13 +31,12 @@ def save(draw: Callable[[], Figure], file: Path) -> None:
         draw: makes the figure; called within the style.
         file: where to, without a suffix; its folder is made if needed.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(), matplotlib.style.context(str(STYLE)):
         figure = draw()
-        figure.savefig(file.with_suffix(".png"))
-        figure.set_layout_engine("none")  # the PNG has laid it out
-        figure.savefig(file.with_suffix(".svg"), metadata={"Date": None})
-        figure.savefig(file.with_suffix(".pdf"), metadata={"CreationDate": None})
+        for suffix, metadata in FORMATS.items():
+            with replacing(file.with_suffix(suffix)) as place:
+                figure.savefig(place, metadata=metadata)
+            figure.set_layout_engine("none")  # the first file has laid it out
 
 
 def save_widths(draw: Callable[[float], Figure], file: Path) -> None:

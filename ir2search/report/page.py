@@ -58,7 +58,6 @@ def write_report(run: Run | str | Path) -> Path:
     require("jinja2", extra=EXTRA)
     data = report_data(run)
     target = run.folder / REPORT
-    target.mkdir(exist_ok=True)
     for name, draw in FIGURES.items():
         save_widths(functools.partial(draw, data), target / "figures" / name)
     write_tables(data, target)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ir2search import text
-from ir2search.files import write_text
+from ir2search.files import replacing, write_text
 from ir2search.report.picks import accuracy_text, budget_rows
 from ir2search.report.tables import ReportData
 from ir2search.runs import json_rows
@@ -22,7 +22,8 @@ def write_tables(data: ReportData, target: Path) -> None:
         target: the folder of the report.
     """
     for name, table in (("trials", data.trials), ("front", data.front)):
-        table.to_parquet(target / f"{name}.parquet", index=False)
+        with replacing(target / f"{name}.parquet") as partial:
+            table.to_parquet(partial, index=False)
         write_text(target / f"{name}.csv", table.to_csv(index=False))
     write_text(target / "front.tex", _latex(data.front))
     write_text(target / "report.md", _markdown(data))

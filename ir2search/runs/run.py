@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ir2search.errors import RunError
-from ir2search.files import read_json_lines
+from ir2search.files import protect, read_json_lines
 from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, TRIALS
 from ir2search.runs.records import TrialRecord, trial_records
 from ir2search.runs.saved import saved_study
@@ -50,6 +50,7 @@ class Run:
             RunError: there is no run in the folder, or a module in it has changed.
         """
         folder = Path(folder)
+        protect(folder)
         return cls(folder, saved_study(folder))
 
     @classmethod

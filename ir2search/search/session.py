@@ -13,7 +13,7 @@ import torch
 
 from ir2search.environment import add_session
 from ir2search.errors import RunError
-from ir2search.files import locked
+from ir2search.files import locked, protect
 from ir2search.interrupts import deferred_interrupts
 from ir2search.runs.layout import CACHE
 from ir2search.runs.saved import check_folder, saved_study, write_study
@@ -184,6 +184,7 @@ class _Session:
 
     def run(self, begin: bool) -> RunStatus:
         """Work on the run to its end; first write its study file if this session begins it."""
+        protect(self.folder)
         try:
             with deferred_interrupts() as should_stop:
                 self._run(begin, should_stop)

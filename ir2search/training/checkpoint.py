@@ -18,11 +18,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ir2search.errors import CheckpointError
-from ir2search.files import write_text
+from ir2search.errors import CheckpointError, WeightsError
+from ir2search.files import check_links, replacing, write_text
 from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate, build
 from ir2search.training.layout import BEST, CURVE, LAST
+from ir2search.training.weights import check_values
 
 
 def save_network(network: nn.Module, file: Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -48,7 +49,10 @@ def load_network(candidate: Candidate, file: Path) -> TappedNetwork:
     network = build(candidate)
     weights, _ = _open(file)
     try:
+        check_values(weights, network, str(file))
         network.load_state_dict(weights)
+    except WeightsError as error:
+        raise CheckpointError(str(error)) from None
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{file}: the weights do not fit the candidate: {reason}") from None
@@ -125,6 +129,7 @@ def load_progress(
 def discard_progress(folder: Path) -> None:
     """Remove the checkpoints and the learning curve of a training."""
     for name in (LAST, BEST, CURVE):
+        check_links(folder)
         (folder / name).unlink(missing_ok=True)
 
 
@@ -140,16 +145,13 @@ def _open(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _save(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
-    partial = file.with_suffix(".partial")
+    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
     try:
-        save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata
-        )
+        with replacing(file) as partial:
+            save_file(whole, partial, metadata)
     except SafetensorError as error:
-        partial.unlink(missing_ok=True)
         number = re.search(r"os error (\d+)", str(error))
         if number is None:
             raise
         code = int(number[1])
         raise OSError(code, os.strerror(code), str(file)) from None
-    partial.replace(file)

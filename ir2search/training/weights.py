@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ir2search.errors import WeightsError
 
@@ -36,6 +36,29 @@ def read_weights(file: Path) -> dict[str, Tensor]:
             "save only its state_dict"
         ) from None
     return unwrapped(found, str(file))
+
+
+def check_values(weights: Mapping[str, Tensor], network: nn.Module, source: str) -> None:
+    """Check that weights are finite numbers of the kind that a network has.
+
+    Args:
+        weights: tensors by name; names that the network does not have are not checked.
+        network: the network that will get them.
+        source: name of the weights, for the error.
+
+    Raises:
+        WeightsError: a tensor has NaN or infinite values, or whole numbers in place of real ones.
+    """
+    for name, own in network.state_dict().items():
+        given = weights.get(name)
+        if given is None or not own.is_floating_point():
+            continue
+        if not given.is_floating_point():
+            raise WeightsError(f"{source}: {name} must have real numbers, but has {given.dtype}")
+        if not given.isfinite().all():
+            raise WeightsError(f"{source}: {name} has values that are NaN or infinite")
+        if name.endswith("running_var") and (given < 0).any():
+            raise WeightsError(f"{source}: {name} has negative variances")
 
 
 def unwrapped(found: Any, source: str) -> dict[str, Tensor]:

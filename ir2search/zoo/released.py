@@ -17,7 +17,7 @@ from ir2search.data import DataConfig, load_data
 from ir2search.errors import WeightsError
 from ir2search.models.network import TappedNetwork
 from ir2search.training import pick_device, topk_accuracy
-from ir2search.training.weights import read_weights, unwrapped
+from ir2search.training.weights import check_values, read_weights, unwrapped
 from ir2search.zoo.networks import build_preset, preset
 
 
@@ -108,9 +108,9 @@ def load_released(name: str, state_dict: Mapping[str, Tensor]) -> TappedNetwork:
     if any(faults.values()):
         listed = "; ".join(f"{what}: {_listed(keys)}" for what, keys in faults.items() if keys)
         raise WeightsError(f"the weights are not those of {name}: {listed}")
-    network.load_state_dict(
-        {ours: given[theirs].view_as(own[ours]) for theirs, ours in wanted.items()}
-    )
+    weights = {ours: given[theirs].view_as(own[ours]) for theirs, ours in wanted.items()}
+    check_values(weights, network, "the weights")
+    network.load_state_dict(weights)
     return network.eval()
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from ir2search.errors import RunError
+from ir2search.errors import CheckpointError, RunError
 from ir2search.space import Candidate, build
 from ir2search.training import load_network
 from ir2search.training.checkpoint import load_fitting, save_network
@@ -50,4 +51,27 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path) -> None:
 def test_weights_of_another_network_are_named(tmp_path: Path, other: Candidate) -> None:
     save_network(build(other), tmp_path / "a.safetensors")
     with pytest.raises(RunError, match=r"a\.safetensors: the weights do not fit the candidate"):
+        load_network(SMALL, tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    network = build(SMALL)
+    with torch.no_grad():
+        next(network.parameters()).view(-1)[0] = value
+    save_network(network, tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match=r"a\.safetensors: \S+weight has values that are NaN"):
+        load_network(SMALL, tmp_path / "a.safetensors")
+
+
+def test_whole_numbers_and_negative_variances_are_refused(tmp_path: Path) -> None:
+    network = build(SMALL)
+    weights = network.state_dict()
+    name = next(iter(weights))
+    save_file({**weights, name: weights[name].long()}, tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match="must have real numbers, but has torch.int64"):
+        load_network(SMALL, tmp_path / "a.safetensors")
+    variance = next(name for name in weights if name.endswith("running_var"))
+    save_file({**weights, variance: -weights[variance]}, tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match="running_var has negative variances"):
         load_network(SMALL, tmp_path / "a.safetensors")

@@ -11,7 +11,7 @@ import torch
 
 from ir2search.errors import CheckpointError, InputError, StudyError, TrainingDiverged
 from ir2search.extensions import load_modules
-from ir2search.files import locked
+from ir2search.files import locked, protect
 from ir2search.runs.backbones import SharedBackbone
 from ir2search.runs.layout import BEST
 from ir2search.search.executors.context import TrainingContext
@@ -123,6 +123,7 @@ def run_job(
     """
     load_modules(context.modules)  # a node of a cluster has not loaded them yet
     try:
+        protect(job.folder)
         with locked(job.folder, PATIENCE):
             try:
                 return _run(job, context, device, listener, should_stop, train)

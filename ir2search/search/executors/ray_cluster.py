@@ -24,7 +24,7 @@ import torch
 from ir2search.data import Split, StreamedSplit
 from ir2search.errors import RunError
 from ir2search.extras import require
-from ir2search.files import write_bytes
+from ir2search.files import write_bytes, write_text
 from ir2search.search.executors.base import ExecutorSettings
 from ir2search.search.executors.context import TrainingContext
 from ir2search.search.executors.curves import CurveFollower
@@ -58,7 +58,7 @@ class RayExecutor:
         self._curves = CurveFollower(settings.listener)
         self._mark = (settings.folder / MARK).resolve()
         self._token = secrets.token_hex(8)
-        self._mark.write_text(self._token, encoding="utf-8")
+        write_text(self._mark, self._token)
         here = ray.get_runtime_context().get_node_id()
         beside = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
         actor = ray.remote(ExchangeActor).options(num_cpus=0, scheduling_strategy=beside)
