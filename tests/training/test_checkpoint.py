@@ -69,7 +69,7 @@ def test_whole_numbers_and_negative_variances_are_refused(tmp_path: Path) -> Non
     weights = network.state_dict()
     name = next(iter(weights))
     save_file({**weights, name: weights[name].long()}, tmp_path / "a.safetensors")
-    with pytest.raises(CheckpointError, match="must have real numbers, but has torch.int64"):
+    with pytest.raises(CheckpointError, match=r"must have real numbers, but has torch\.int64"):
         load_network(SMALL, tmp_path / "a.safetensors")
     variance = next(name for name in weights if name.endswith("running_var"))
     save_file({**weights, variance: -weights[variance]}, tmp_path / "a.safetensors")
