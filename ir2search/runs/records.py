@@ -44,6 +44,7 @@ class Recorded:
         seconds: time spent on the training.
         outcome: how the trial ended, in words.
         driver: the driver that has the trial; empty for none.
+        target_epochs: the epochs of the rung that its training was last started for.
     """
 
     candidate_id: str | None = None
@@ -56,6 +57,7 @@ class Recorded:
     seconds: float | None = None
     outcome: str | None = None
     driver: str | None = None
+    target_epochs: int | None = None
 
 
 @dataclass(frozen=True)

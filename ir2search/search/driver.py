@@ -24,6 +24,7 @@ from ir2search.search.ledger import Ledger
 from ir2search.search.limits import limit_reached
 from ir2search.search.problem import PricedCandidate, Problem
 from ir2search.search.pruners.base import Promotion
+from ir2search.search.pruners.halving import best_waiting
 from ir2search.search.recorder import TrialRecorder
 from ir2search.search.samplers.base import Point
 from ir2search.search.samplers.registry import check_point, errors_named, make_sampler
@@ -72,6 +73,7 @@ class Driver:
         self.running_elsewhere: set[int] = set()  # trials of other drivers
         self.waiting_at_rung: dict[int, Trial] = {}
         self.abandoned: dict[int, Trial] = {}  # were running when their driver ended
+        self.interrupted: dict[int, Promotion] = {}  # the same, on the way to a further rung
         self.end_reason: str | None = None  # why nothing more is proposed
         self.started_at = time.monotonic()
 
@@ -122,6 +124,7 @@ class Driver:
         trials = self.storage.get_trials(deepcopy=False)
         self.ledger.queued = sum(trial.state == TrialState.WAITING for trial in trials)
         self.waiting_at_rung, self.abandoned, self.running_elsewhere = {}, {}, set()
+        self.interrupted = {}
         self.ledger.running &= self.running.keys()
         results = []
         for trial in trials:
@@ -151,6 +154,11 @@ class Driver:
             self.recorder.complete(own)  # its driver was killed before it did that
         elif state_of(trial.state, recorded) == "waiting":
             self.waiting_at_rung[trial.number] = own
+            levels = self.ledger.progress.levels
+            if recorded.target_epochs in levels:
+                level = levels.index(recorded.target_epochs)
+                if not self.ledger.progress.has(trial.number, level):
+                    self.interrupted[trial.number] = Promotion(trial.number, level)
         else:
             self.abandoned[trial.number] = own
 
@@ -164,13 +172,15 @@ class Driver:
         """Start one training: of an abandoned trial, a waiting trial, or a new candidate."""
         if self.abandoned:
             return self._evaluate(self.abandoned.pop(min(self.abandoned)))
+        if self.interrupted:
+            return self._train_further(self.interrupted.pop(min(self.interrupted)))
         if (reason := self._limit()) is not None:
             return self._end_search(reason)
         promotion = self.pruner.next(self.ledger.running)
         if promotion is not None:
             return self._train_further(promotion)
         if self.end_reason is not None or len(self.ledger.started) >= self.study.trials:
-            return _Step.NOTHING
+            return self._train_best()
         trial = self._propose()
         return self._end_search(EXHAUSTED) if trial is None else self._evaluate(trial)
 
@@ -197,6 +207,12 @@ class Driver:
             self.recorder.stop(trial, reason)
             return _Step.SKIPPED
         return self._submit(trial, priced, cost(candidate), promotion.level)
+
+    def _train_best(self) -> _Step:
+        """If no trial reached the end, train the best one of the highest rung further."""
+        busy = self.running or self.running_elsewhere
+        promotion = None if busy else best_waiting(self.ledger.progress)
+        return _Step.NOTHING if promotion is None else self._train_further(promotion)
 
     def _propose(self) -> Trial | None:
         """A new trial, whose candidate the sampler proposes; None where nothing is left to try."""
@@ -276,8 +292,9 @@ class Driver:
 
     def _submit(self, trial: Trial, priced: PricedCandidate, price: Cost, level: int) -> _Step:
         """Have a trial trained to a rung; the last rung is the end of the training."""
-        candidate = priced.candidate
+        candidate, epochs = priced.candidate, self.ledger.progress.levels[level]
         self.locks.take(trial)
+        write_record(trial, Recorded(target_epochs=epochs))
         self.ledger.start(trial.number, candidate.id)
         self.ledger.train(trial.number, priced)
         self.running[trial.number] = _Running(trial, level)
@@ -289,7 +306,7 @@ class Driver:
                 trial_folder(self.folder, trial.number),
                 seed=derive_seed(self.study.seed, "train", candidate.id),
                 start=shared_backbone(self.study, self.folder, candidate),
-                until=self.ledger.progress.levels[level],
+                until=epochs,
             )
         )
         return _Step.STARTED

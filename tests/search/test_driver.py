@@ -10,7 +10,7 @@ import pytest
 from replay import ReplayExecutor, replaying
 
 import ir2search as ir
-from ir2search.search.executors import ExecutorFactory
+from ir2search.search.executors import Executor, ExecutorFactory, ExecutorSettings, JobResult
 from ir2search.study.schema import parse_study
 
 
@@ -119,3 +119,49 @@ def test_a_candidate_that_is_dominated_at_full_accuracy_is_not_trained(
     table = ir.trials(tmp_path / "run")
     refused = table[table["state"] == "turned down"]
     assert refused["outcome"].str.fullmatch(r"dominated by trial \d+ even at 100% accuracy").any()
+
+
+def test_a_search_whose_rungs_promote_no_trial_to_the_end_trains_the_best_one(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    values = with_rungs(quick, trials=8, rungs={"minimum": 1, "factor": 3})
+    values["recipe"] = {**values["recipe"], "epochs": 6}
+    start(values, tmp_path / "run")
+    table = ir.trials(tmp_path / "run").query("state in ['trained', 'stopped']")
+    assert set(table["epochs"]) == {1, 3, 6}
+    assert (table["epochs"] == 3).sum() < 3, "the rung at 3 epochs promotes none"
+    assert list(ir.front(tmp_path / "run")["epochs"]) == [6]
+
+
+class Cut(ReplayExecutor):
+    """Is interrupted while the first trial is trained to a further rung."""
+
+    number: int | None = None
+
+    def wait(self) -> list[JobResult]:
+        if self._jobs[0].until == 2:
+            self.number = self._jobs[0].number
+            raise KeyboardInterrupt
+        return super().wait()
+
+
+def test_a_trial_that_was_cut_on_its_way_to_a_rung_goes_on_first(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    """New results at its rung do not take its place."""
+    executors: list[Cut] = []
+
+    def cut(settings: ExecutorSettings) -> Executor:
+        executors.append(Cut(settings))
+        return executors[-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        start(with_rungs(quick, trials=6), tmp_path / "run", executor=cut)
+    trained: list[int] = []
+
+    class Order(ir.RunObserver):
+        def on_trial(self, number: int, *_: object) -> None:
+            trained.append(number)
+
+    start(with_rungs(quick, trials=6), tmp_path / "run", Order())
+    assert trained[0] == executors[0].number

@@ -56,6 +56,21 @@ class SuccessiveHalving:
         return self._order[level]
 
 
+def best_waiting(progress: Progress) -> Promotion | None:
+    """The best trial of the highest rung, if no trial has reached the end yet.
+
+    With few trials a rung may be too small to promote one. The search would then end without any
+    trained network.
+    """
+    waiting = set(progress.waiting())
+    if progress.finished() or not waiting:
+        return None
+    level = max(level for number in waiting for level in progress.curve(number))
+    results = {number: v for number, v in progress.at(level).items() if number in waiting}
+    best = ranking(np.array(list(results.values())))[0]
+    return Promotion(list(results)[best], level + 1)
+
+
 def ranking(values: np.ndarray) -> list[int]:
     """Rank points by non-dominated sorting, then by their contribution to the hypervolume.
 
