@@ -107,7 +107,8 @@ $(MOASHA)/.tried:
 
 # The oldest versions that pyproject.toml allows, with the quick tests. Needs Python 3.11 and, where
 # pip's index has torch with CUDA only, some gigabytes.
-QUICK := tests/nn tests/models tests/costs tests/study tests/test_space.py tests/cli/test_imports.py
+QUICK := tests/nn tests/models tests/costs tests/study tests/runs/test_run.py tests/test_space.py tests/test_package.py \
+	tests/cli/test_imports.py
 oldest:
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet uv
