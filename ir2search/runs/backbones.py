@@ -33,13 +33,13 @@ POLL = 0.5  # seconds between attempts to take over from another process
 
 @dataclass(frozen=True)
 class SharedBackbone:
-    """A backbone that the first process that needs it trains.
+    """A backbone that several candidates start from. The first process that needs it trains it.
 
     Attributes:
         candidate: the backbone, without recovery or restriction.
         recipe: how it is trained.
         folder: where its checkpoints are kept.
-        seed: the seed of its training.
+        seed: of its training.
     """
 
     candidate: Candidate
@@ -57,17 +57,10 @@ class SharedBackbone:
         on_step: Callable[[float], None] = lambda progress: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> dict[str, Tensor]:
-        """The weights after the best epoch; the backbone is trained now if it was not yet.
+        """The weights after the best epoch; the backbone is trained first if it is new.
 
-        While another process trains it, this one waits. A damaged checkpoint is trained again.
-
-        Args:
-            data: the images.
-            device: where it is trained.
-            teacher: the teacher of the recipe's distillation, if it has one.
-            on_epoch: called after each epoch.
-            on_step: called before each step with the epochs trained so far.
-            should_stop: called before each step, and while this process waits.
+        While another process trains it, this one waits. If a checkpoint is damaged, the training
+        starts again. The arguments are those of `ir2search.train`.
 
         Returns:
             Weights and buffers by name.
@@ -109,13 +102,13 @@ def shared_backbone(
     """The backbone that a candidate's training starts from.
 
     Args:
-        study: whose ``warm_start`` asks for backbones.
-        folder: the run's.
+        study: the study.
+        folder: the run's folder.
         candidate: the network to train.
-        further_seed: 0 for the backbone of the search, k for the one of the k-th further seed.
+        further_seed: 0 for the backbone of the search, k for that of the k-th further seed.
 
     Returns:
-        The backbone; None where candidates are trained from scratch.
+        The backbone; None if candidates are trained from scratch.
     """
     if study.warm_start is None:
         return None
@@ -137,7 +130,7 @@ def backbone_curves(folder: Path) -> list[list[EpochResult]]:
 
 @contextmanager
 def _locked(folder: Path, should_stop: Callable[[], bool]) -> Iterator[None]:
-    """Wait until no other process works in a folder, and keep it for this one."""
+    """Wait for the lock of a folder, and hold it."""
     with ExitStack() as stack:
         while True:
             try:

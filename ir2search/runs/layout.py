@@ -6,13 +6,13 @@
       .cache/                          decoded images, times of networks, measured information
       <study>/
         study.toml                     what was asked
-        environment.json               where it ran: one record a session
-        storage.json                   the storage's name, where it is not in this folder
+        environment.json               where it ran: one record for each session
+        storage.json                   the storage's name, if it is not in this folder
         study.journal                  Optuna's journal of the trials (``study.db`` in older runs)
         modules/                       the study author's code, if any, and SHA256SUMS
         trials/<number>/
           candidate.json cost.json     the network, and what it costs by layer
-          latency.json                 what it takes on the runtime, where the study asks for it
+          latency.json                 its time on the runtime, if the study asks for it
           curve.jsonl *.safetensors    learning curve, and weights
           error.txt                    the traceback of a trial that failed
           test.json                    what a front member reaches on the test images
@@ -56,5 +56,5 @@ EXPORT = "export"
 
 
 def trial_folder(folder: Path, number: int) -> Path:
-    """Where a trial's files lie."""
+    """The folder of a trial."""
     return folder / TRIALS / str(number)

@@ -1,7 +1,7 @@
-"""What is recorded of a trial: one schema for all that reads or writes it.
+"""The record of a trial: one schema for everything that reads or writes it.
 
-Optuna keeps a trial's number, state, parameters and values. All else that this package records is
-in the trial's user attributes, under the names of the fields of `Recorded`.
+Optuna keeps a trial's number, state, parameters and values. Everything else that this package
+records is in the trial's user attributes, which are named like the fields of `Recorded`.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ class Recorded:
     """A trial's user attributes; None for what is not known (yet).
 
     Attributes:
-        candidate_id: the network's.
-        candidate: the network's fields by name.
+        candidate_id: id of the network.
+        candidate: fields of the network by name.
         cost: its costs by column, see `ir2search.study.objectives.costs_of`.
         duplicate_of: the number of the trial that has the same network.
         rungs: the best validation accuracy so far, by the epochs of each rung it reached.
         accuracy: best validation accuracy, from 0 to 1.
         best_epoch: the epoch of that accuracy, from 1.
-        seconds: time spent on the training.
+        seconds: duration of the training.
         outcome: how the trial ended, in words.
-        driver: the driver that has the trial; empty for none.
-        target_epochs: the epochs of the rung that its training was last started for.
+        driver: name of the driver that works on the trial; empty for none.
+        target_epochs: epochs of the rung to which its training was last started.
     """
 
     candidate_id: str | None = None
@@ -65,11 +65,11 @@ class TrialRecord:
     """One trial of a run, as the storage has it.
 
     Attributes:
-        number: the trial's, from 0.
-        state: how it stands, in this package's words.
+        number: from 0.
+        state: in this package's words.
         parameters: values of the searched parameters by name.
-        values: the objectives' values in the study's order; None for a trial that did not finish.
-        recorded: all else.
+        values: of the objectives in the study's order; None for a trial that did not finish.
+        recorded: its user attributes.
     """
 
     number: int
@@ -100,13 +100,13 @@ def read_record(trial: FrozenTrial | optuna.Trial) -> Recorded:
 
 
 def costs_of_record(recorded: Recorded) -> dict[str, Any]:
-    """The costs of a trial whose training was started: they are recorded before."""
+    """The costs of a trial whose training was started."""
     assert recorded.cost is not None, "costs are recorded before the training"
     return recorded.cost
 
 
 def write_record(trial: optuna.Trial, recorded: Recorded) -> None:
-    """Record what is known of a trial; fields that are None stay as they were."""
+    """Write the fields that are not None; the others stay as they are."""
     for field in fields(Recorded):
         value = getattr(recorded, field.name)
         if value is not None:
@@ -114,7 +114,7 @@ def write_record(trial: optuna.Trial, recorded: Recorded) -> None:
 
 
 def trial_record(trial: FrozenTrial) -> TrialRecord:
-    """What the storage knows of a trial.
+    """Read a trial of the storage.
 
     Raises:
         RunError: an attribute has a wrong type.
@@ -126,17 +126,12 @@ def trial_record(trial: FrozenTrial) -> TrialRecord:
 
 
 def trial_records(trials: Iterable[FrozenTrial]) -> list[TrialRecord]:
-    """The same of several trials."""
+    """Read several trials, see `trial_record`."""
     return [trial_record(trial) for trial in trials]
 
 
 def state_of(state: TrialState, recorded: Recorded) -> State:
-    """How a trial stands, in this package's words.
-
-    Args:
-        state: Optuna's.
-        recorded: of the trial.
-    """
+    """The state of a trial in this package's words, from Optuna's state and the record."""
     if recorded.duplicate_of is not None and state.is_finished():
         return "duplicate"
     if recorded.rungs is not None and state in (TrialState.PRUNED, TrialState.RUNNING):

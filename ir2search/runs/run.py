@@ -10,7 +10,7 @@ import pandas as pd
 
 from ir2search.errors import RunError
 from ir2search.files import protect, read_json_lines
-from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, TRIALS
+from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, trial_folder
 from ir2search.runs.records import TrialRecord, trial_records
 from ir2search.runs.saved import saved_study
 from ir2search.runs.storages import RunStudy, open_storage
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 class Run:
     """A run: the study, its trials and their networks.
 
-    What does not change is read once. Trials are read anew by each call, as another process may be
-    training them.
+    What does not change is read once. Each call reads the trials again, because another process
+    may be training them.
 
     Attributes:
-        folder: the run's.
-        study: the study that the run was made by.
+        folder: of the run.
+        study: the study of the run.
 
     >>> run = Run.open("runs/digits")  # doctest: +SKIP
     >>> run.front()[["number", "accuracy", "ops"]]  # doctest: +SKIP
@@ -55,12 +55,12 @@ class Run:
 
     @classmethod
     def of(cls, run: Run | str | Path) -> Run:
-        """The run that a caller names by its folder, or has opened already."""
+        """A run that is open already, or the run in a folder."""
         return run if isinstance(run, Run) else cls.open(run)
 
     @property
     def cache(self) -> Path:
-        """The folder beside the runs for what can be computed again."""
+        """The cache beside the runs; everything in it can be computed again."""
         return self.folder.parent / CACHE
 
     @cached_property
@@ -73,11 +73,11 @@ class Run:
         return open_storage(self.folder, self.study)
 
     def records(self) -> list[TrialRecord]:
-        """All trials, as they are recorded, in their numbers' order."""
+        """All trials as they are recorded, ordered by number."""
         return trial_records(self.storage.get_trials(deepcopy=False))
 
     def trials(self) -> pd.DataFrame:
-        """All trials, one a row, in their numbers' order.
+        """All trials, one in each row, ordered by number.
 
         Returns:
             The columns ``number``, ``state``, ``outcome`` (why, in words), ``duplicate_of``,
@@ -103,7 +103,7 @@ class Run:
             which: ``"best"`` (accuracy), ``"knee"``, or a number.
 
         Raises:
-            RunError: nothing is trained yet, or not that trial.
+            RunError: nothing is trained yet, or that trial is not trained.
         """
         table = self.trials()
         trained = table[table["state"] == "trained"]
@@ -123,7 +123,7 @@ class Run:
 
     def folder_of(self, number: int) -> Path:
         """The folder of a trial."""
-        return self.folder / TRIALS / str(number)
+        return trial_folder(self.folder, number)
 
     def candidate(self, number: int) -> Candidate:
         """The network of a trial as a candidate.
@@ -154,7 +154,7 @@ class Run:
         """The images of the run, split as the run split them.
 
         Args:
-            path: the folder of images, where it is not where the run had it.
+            path: the folder of images, if it has moved.
 
         Raises:
             RunError: the run was made on other images.
@@ -172,7 +172,7 @@ class Run:
 
 
 def trials(run: Run | str | Path) -> pd.DataFrame:
-    """All trials of a run, one a row; see `Run.trials` for the columns.
+    """All trials of a run, one in each row; see `Run.trials` for the columns.
 
     Args:
         run: a run, or its folder.
@@ -200,7 +200,7 @@ def run_data(run: Run | str | Path, data: str | Path | None = None) -> ImageData
 
     Args:
         run: a run, or its folder.
-        data: the folder of images, where it is not where the run had it.
+        data: the folder of images, if it has moved.
 
     Raises:
         RunError: there is no run, or it was made on other images.

@@ -24,9 +24,8 @@ class RunStatus:
     Attributes:
         name: of the study.
         folder: of the run.
-        asked: how many candidates the study asks to train.
-        counts: trials by state: trained, stopped at a rung for good, failed, turned down,
-            duplicate, waiting at a rung, unfinished.
+        asked: number of candidates that the study asks to train.
+        counts: number of trials in each `State`.
         front: the front so far, see `Run.front`.
         ended: why the run has ended; None while it goes on.
     """
@@ -76,11 +75,11 @@ def status(run: Run | str | Path) -> RunStatus:
 
 
 def watch(folder: str | Path, pause: float = 1.0) -> Iterator[RunStatus]:
-    """Give the status of a run at first and whenever it has changed, until the run has ended.
+    """Yield the status of a run now and after each change, until the run has ended.
 
     Args:
-        folder: the run's.
-        pause: seconds between looks, at least; longer where a look takes long.
+        folder: the run's folder.
+        pause: least number of seconds between two reads; reads that are slow are made less often.
 
     Raises:
         RunError: there is no run.
@@ -104,8 +103,5 @@ def _ended_before(run: Run, counts: dict[str, int], front: pd.DataFrame) -> str 
     begun = sum(counts[state] for state in COUNTED)
     going_on = counts["waiting"] + counts["unfinished"]
     tested = bool(front["test_accuracy"].notna().all())
-    return (
-        "all candidates are trained"
-        if begun >= run.study.trials and not going_on and tested
-        else None
-    )
+    has_ended = begun >= run.study.trials and not going_on and tested
+    return "all candidates are trained" if has_ended else None

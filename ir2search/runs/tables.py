@@ -39,15 +39,12 @@ WHOLE = (
 def trials_table(
     trials: Iterable[TrialRecord], study: Study, folder_of: Callable[[int], Path]
 ) -> pd.DataFrame:
-    """One row a trial: what is recorded of it, and what its files add.
+    """One row for each trial: its record, and what its files add. `Run.trials` has the columns.
 
     Args:
         trials: in the order of the rows.
-        study: whose objectives may add columns.
+        study: its objectives may add columns.
         folder_of: gives the folder of a trial by its number.
-
-    Returns:
-        The columns that `ir2search.trials` documents.
     """
     table = recorded_table(trials, study)
     pairs = zip(table["number"], table["accuracy"], strict=True)
@@ -59,7 +56,7 @@ def trials_table(
 
 
 def recorded_table(trials: Iterable[TrialRecord], study: Study) -> pd.DataFrame:
-    """One row a trial: only what is recorded of it, without its files."""
+    """One row for each trial: only its record, without its files."""
     columns = [name for name in COLUMNS if name not in FROM_FILES]
     columns += further_columns(study.costs)
     rows = [_row(trial) for trial in trials]
@@ -67,13 +64,9 @@ def recorded_table(trials: Iterable[TrialRecord], study: Study) -> pd.DataFrame:
 
 
 def front_of(table: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """The trained trials that no other one dominates, best accuracy first.
+    """The trained trials of a table that no other one dominates, best accuracy first.
 
     Of trials with equal objectives the first one stays.
-
-    Args:
-        table: of trials.
-        study: with its objectives.
     """
     trained = table[table["state"] == "trained"]
     if len(trained):

@@ -1,7 +1,7 @@
 """Variants: networks that a run did not try, trained as the run trains its own candidates.
 
-Trials are compared with them: with their full-precision twin, or with the same network at another
-threshold. They are kept in the run's folder::
+Trials are compared with variants, such as their full-precision twin or the same network at another
+threshold. In the run's folder::
 
     variants/<candidate id>/             candidate.json, curve.jsonl, *.safetensors
     variants/<candidate id>/seeds/<k>/   the same from the k-th further seed
@@ -41,13 +41,13 @@ def train_variant(
     device: str | torch.device = "auto",
     on_epoch: OnEpoch = lambda what, done, total: None,
 ) -> TappedNetwork:
-    """Train a candidate once by a run's recipe. A candidate that is trained already is loaded.
+    """Train a candidate by a run's recipe, or load it if it is trained already.
 
     Args:
         run: a run, or its folder.
         candidate: the network, which need not be in the study's space.
         data: the run's images, see `Run.data`.
-        further_seed: 0 for the seed that the run gives this candidate, k for the k-th further one.
+        further_seed: 0 for the seed that a trial of this candidate has, k for the k-th further one.
         until: stop after this number of epochs; the next call continues.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         on_epoch: called with ``"network"``, or ``"backbone"`` while a shared backbone is trained,
@@ -111,12 +111,7 @@ def _seed(study: Study, candidate: Candidate, further_seed: int) -> int:
 def _backbone(
     study: Study, run: Path, candidate: Candidate, further_seed: int
 ) -> SharedBackbone | None:
-    """The run's backbone if it is trained; else one in the variant's own folder.
-
-    So the epochs of a variant's backbone do not count as the run's.
-    """
-    if study.warm_start is None:
-        return None
+    """The run's backbone if it is trained, else one whose epochs do not count as the run's."""
     backbone = shared_backbone(study, run, candidate, further_seed)
     if backbone is None or (backbone.folder / BEST).exists():
         return backbone

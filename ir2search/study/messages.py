@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,13 +16,8 @@ NOT_A_TABLE = ("dataclass_type", "is_instance_of", "mapping_type")
 
 
 def sentence_of(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first error as ``[section] field: rule, but got value``.
-
-    Args:
-        error: what pydantic raised.
-        model: whose values were validated.
-    """
-    # a missing key is reported last, because a misspelt one of the same error explains it
+    """The first error of a validation as ``[section] field: rule, but got value``."""
+    # a missing key comes last: an unknown key of the same section may be its misspelling
     first = min(error.errors(), key=lambda each: each["type"] == "missing")
     path, kind, value = [str(part) for part in first["loc"]], first["type"], first["input"]
     if not path:  # a rule over several sections: its message names them
@@ -36,31 +30,19 @@ def sentence_of(error: ValidationError, model: type[BaseModel]) -> str:
     if kind in UNKNOWN_KEY or in_mapping:
         name, section = [path[0], *inner][-1], [path[0], *inner][:-1]
         return f"{where}: there is no such key; {text.near(name, keys_at(model, section))}"
-    if kind == "missing":
-        return f"{where}: {rule_of(first)}"
     if kind in NOT_A_TABLE:
         return f"{where}: must be a table, [{where}], but got {value!r}"
-    if kind == "value_error":  # a rule of this package, whose message names the value
+    if kind in ("missing", "value_error"):  # the rules of this package name the value themselves
         return f"{where}: {rule_of(first)}"
     return f"{where}: {rule_of(first)}, but got {value!r}{text.meant(value, options_of(first))}"
 
 
 def keys_at(model: type, path: Sequence[str]) -> list[str]:
-    """The keys of a section of a study file.
-
-    Args:
-        model: of the whole file.
-        path: to the section, such as ``["recipe", "distillation"]``.
-    """
+    """The keys of the section at a path, such as ``["recipe", "distillation"]``."""
     for name in path:
         annotation = model.__pydantic_fields__[name].annotation  # type: ignore[attr-defined]
         if typing.get_origin(annotation) is Mapping or annotation is Mapping:
             return cost_names()
-        model = _without_none(annotation)
+        options = [each for each in typing.get_args(annotation) if each is not type(None)]
+        model = options[0] if options else annotation  # Rungs for Rungs | None
     return list(model.__pydantic_fields__)  # type: ignore[attr-defined]
-
-
-def _without_none(annotation: Any) -> Any:
-    """``Rungs`` of ``Rungs | None``."""
-    options = [each for each in typing.get_args(annotation) if each is not type(None)]
-    return options[0] if options else annotation

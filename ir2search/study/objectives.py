@@ -26,13 +26,13 @@ class Objective:
     """One objective: its column in tables, its direction, and how its values are shown.
 
     Attributes:
-        column: in the table of trials.
-        direction: of optimisation, in Optuna's words.
-        label: on axes.
+        column: its column in the table of trials.
+        direction: as Optuna names it.
+        label: for axes.
         function: computes a registered cost from a candidate; None for the package's objectives.
-        limited_column: the column that a budget limits, where it is not ``column``.
+        limited_column: the column that a budget limits, if it is not ``column``.
         further_columns: labels, by name, of other columns that belong to this objective.
-        format_value: writes a value with its unit; None to append the label instead.
+        format_value: writes a value with its unit; if None, the label follows the number.
     """
 
     column: str
@@ -93,8 +93,8 @@ def register_objective(
     before training, and the same at every call. A process calls it once for each candidate.
 
     Args:
-        name: of the objective, a word in lower case. It is a column of the table of trials.
-        label: on axes, with the unit; the name where left out.
+        name: a word in lower case. It is also the column in the table of trials.
+        label: for axes, with the unit; by default the name.
 
     Raises:
         StudyError: the name is taken, or is not a word in lower case.
@@ -121,7 +121,7 @@ def costs_of(candidate: Candidate, price: Cost, names: Iterable[str]) -> dict[st
     Args:
         candidate: a network.
         price: its costs as `ir2search.costs.cost` counts them.
-        names: objectives; of the registered costs only these are computed.
+        names: names of objectives. Registered costs that are not among them are not computed.
 
     Returns:
         Costs by column of the table of trials.
@@ -146,13 +146,9 @@ def _computed(name: str, function: CostFunction, candidate: Candidate) -> float:
 
 
 def further_columns(names: Iterable[str]) -> dict[str, str]:
-    """Labels of the columns that these objectives add to the table of trials.
+    """Columns that objectives add to the table of trials, and their labels.
 
-    Args:
-        names: objectives; only registered costs and the latency add columns.
-
-    Returns:
-        Labels by column.
+    Only registered costs and the latency add columns.
     """
     found: dict[str, str] = {}
     for objective in map(OBJECTIVES.__getitem__, names):

@@ -40,7 +40,7 @@ SUFFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
 def _quantity(value: object) -> object:
-    """A number out of "2M", "500 k" or a number."""
+    """Read "2M" or "500 k" as a number."""
     if not isinstance(value, str):
         return value
     match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kMGT]?)B?\s*", value)
@@ -73,8 +73,7 @@ class Study(BaseModel):
     Attributes:
         name: of the study, and of its run's folder.
         seed: of all random numbers.
-        modules: Python modules that the study's author wrote. Their code is run, see
-            `ir2search.extensions`.
+        modules: the study's own Python modules. Their code is run, see `ir2search.extensions`.
         trials: number of different candidates to train.
         sampler: name of the sampler that proposes candidates, one of `SAMPLERS`.
         objectives: two or more of accuracy, ops, flops, bops, memory, latency, and the names that
@@ -82,15 +81,15 @@ class Study(BaseModel):
         data: the images.
         space: the candidates.
         budget: upper limits of costs, by name; a candidate above one is not trained.
-        latency: how the runtime runs a network that is timed, where the study asks for latency.
-        recipe: of each training; a study file may name one of `named_recipe` instead.
+        latency: how the runtime runs a network to time it, if the study uses the latency.
+        recipe: how each candidate is trained; a study file may give a name for `named_recipe`.
         warm_start: candidates with the same backbone start from one that is trained once. Without
             it each candidate is trained from scratch.
         rungs: the epochs at which candidates are compared and only the best go on. Without it
             each candidate is trained to the end.
         stop: limits that end the search before all trials are trained.
         confirm: number of further seeds from which the front is trained at the end.
-        resources: that one training takes on a cluster.
+        resources: what one training takes on a cluster.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -129,7 +128,7 @@ class Study(BaseModel):
         return LATENCY in self.costs
 
     def over_budget(self, costs: Mapping[str, Any]) -> str | None:
-        """Why costs exceed the budget, in words; None where they do not.
+        """Why costs exceed the budget, in words, or None.
 
         Args:
             costs: by column of the table of trials. A cost that is missing, such as a latency not
@@ -166,26 +165,15 @@ class Study(BaseModel):
         return parse_space(value) if isinstance(value, Mapping) else value
 
     @model_validator(mode="after")
-    def _rungs_fit(self) -> Study:
-        if self.rungs is None:
-            return self
-        if self.recipe.pretraining is not None:
-            raise ValueError("[rungs] needs a recipe of one stage; leave [rungs] out")
-        if self.rungs.minimum >= self.recipe.epochs:
+    def _sections_agree(self) -> Study:
+        for name in ("rungs", "warm_start"):
+            if getattr(self, name) is not None and self.recipe.pretraining is not None:
+                raise ValueError(f"[{name}] needs a recipe of one stage; leave [{name}] out")
+        if self.rungs is not None and self.rungs.minimum >= self.recipe.epochs:
             raise ValueError(
                 f"[rungs] minimum: must be below the recipe's {self.recipe.epochs} epochs, "
                 f"but got {self.rungs.minimum}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _warm_start_has_one_stage(self) -> Study:
-        if self.warm_start is not None and self.recipe.pretraining is not None:
-            raise ValueError("[warm_start] needs a recipe of one stage; leave [warm_start] out")
-        return self
-
-    @model_validator(mode="after")
-    def _latency_settings_are_used(self) -> Study:
         if self.latency != LatencySettings() and not self.is_timed:
             raise ValueError("[latency] needs latency among the objectives or in [budget]")
         return self
@@ -212,7 +200,7 @@ def load_study(path: str | Path) -> Study:
     """Read and validate a study file.
 
     Args:
-        path: of the file, or the name of a study that ships with the package.
+        path: a file, or the name of a study that ships with the package.
 
     Raises:
         StudyError: there is no such study, or a key, a type or a value is wrong. The message names
@@ -232,8 +220,8 @@ def parse_study(values: Mapping[str, Any], source: str) -> Study:
     """Validate the values of a study file.
 
     Args:
-        values: of the file, by key.
-        source: the file, for error messages; the modules that it names are beside it.
+        values: the content of the file.
+        source: the file, for error messages. The modules that the study names are beside it.
 
     Raises:
         StudyError: a key, a type or a value is wrong.
@@ -253,10 +241,7 @@ def parse_study(values: Mapping[str, Any], source: str) -> Study:
 
 
 def study_file(path: str | Path) -> Path:
-    """The file of a study.
-
-    Args:
-        path: of the file, or the name of a study that ships with the package.
+    """The file of a study that is named by a path or by the name of a shipped study.
 
     Raises:
         StudyError: there is no such study; the message suggests a name.
@@ -277,5 +262,5 @@ def _modules(names: object, base: Path) -> tuple[UserModule, ...]:
     stems = [module.stem for module in modules]
     for stem in stems:
         if stems.count(stem) > 1:  # a run keeps them in one folder
-            raise StudyError(f"modules: two are called {stem}; give one another name")
+            raise StudyError(f"modules: two are called {stem}; rename one of them")
     return modules

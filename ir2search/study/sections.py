@@ -17,20 +17,15 @@ class Rungs:
     Attributes:
         minimum: epochs of the first rung.
         factor: each rung has this many times the epochs of the rung below, and one in this many
-            candidates goes on from a rung to the next.
+            candidates goes on to the next rung.
     """
 
-    minimum: Annotated[int, Field(strict=True, ge=1)] = 1
+    minimum: _Count = 1
     factor: Annotated[int, Field(strict=True, ge=2)] = 3
 
     def levels(self, epochs: int) -> tuple[int, ...]:
-        """Epochs of each rung.
-
-        Args:
-            epochs: of a whole training, which are the last rung.
-        """
-        levels = []
-        level = self.minimum
+        """Epochs of each rung; the last rung is a whole training of ``epochs``."""
+        levels, level = [], self.minimum
         while level < epochs:
             levels.append(level)
             level *= self.factor
@@ -59,11 +54,11 @@ class WarmStart:
     """The ``[warm_start]`` section of a study file.
 
     Attributes:
-        epochs: of training of a shared backbone, which follows the study's recipe in all else.
-            The recipe's own epochs are those of each candidate's fine-tuning.
+        epochs: of the training of a shared backbone, which otherwise follows the study's recipe.
+            Each candidate is then fine-tuned for the recipe's own epochs.
     """
 
-    epochs: Annotated[int, Field(strict=True, ge=1)]
+    epochs: _Count
 
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
@@ -79,7 +74,7 @@ class Confirm:
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class LatencySettings:
-    """The ``[latency]`` section of a study file: how the runtime runs a network that is timed.
+    """The ``[latency]`` section of a study file: how the runtime runs a network to time it.
 
     Attributes:
         threads: number of threads.
@@ -92,7 +87,7 @@ class LatencySettings:
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class Resources:
-    """The ``[resources]`` section of a study file: what one training occupies on a cluster.
+    """The ``[resources]`` section of a study file: what one training takes on a cluster.
 
     Attributes:
         cpus: number of processor cores.

@@ -6,18 +6,15 @@ from typing import Any
 
 from ir2search.study.schema import Study
 
-# of these a study may ask for more later, or for others on another machine
+# these may differ when a run continues
 MAY_CHANGE = ("trials", "stop", "confirm", "resources")
 WRITTEN_ALWAYS = ("name", "seed", "trials", "sampler", "objectives", "data", "space", "recipe")
 
 
 def definition(study: Study) -> dict[str, Any]:
-    """The part of a study file that a study's trials depend on.
-
-    A run compares it with what it is given when it goes on.
-    """
+    """The part of a study that its trials depend on: it stays the same when a run continues."""
     values = study_as_dict(study)
-    values["data"].pop("path", None)  # a folder may move; its content is checked
+    values["data"].pop("path", None)  # the folder may move: its images are compared
     if study.modules:
         values["modules"] = [" ".join((each.stem, each.digest)).strip() for each in study.modules]
     return {name: value for name, value in values.items() if name not in MAY_CHANGE}
@@ -26,7 +23,7 @@ def definition(study: Study) -> dict[str, Any]:
 def study_as_dict(study: Study) -> dict[str, Any]:
     """The study as the values of a study file; `parse_study` reads them back.
 
-    A section that has its default value is left out, except those of `WRITTEN_ALWAYS`.
+    Values that are the default are left out, except those of `WRITTEN_ALWAYS`.
     """
     left_out = {
         name

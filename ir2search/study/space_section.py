@@ -40,7 +40,7 @@ def parse_space(values: Mapping[str, Any]) -> SearchSpace:
 
 
 def space_as_dict(space: SearchSpace) -> dict[str, Any]:
-    """The values of the ``[space]`` section that `parse_space` reads back as this space."""
+    """A space as the values of a ``[space]`` section; `parse_space` reads them back."""
     flat = {**space.fixed, **{name: _as_value(domain) for name, domain in space.searched.items()}}
     values = {name: value for name, value in flat.items() if not name.startswith(TAP)}
     taps = {name.removeprefix(TAP): v for name, v in flat.items() if name.startswith(TAP)}

@@ -26,11 +26,11 @@ class StudySurvey:
         name: of the study.
         file: its study file.
         purpose: the comment at the top of the file.
-        data: which images it uses, in words.
+        data: the images that it uses, in words.
         trials: number of candidates that it trains.
-        epochs: of all trials together, where no trial is stopped early.
-        least_ops: OPs for one image of the cheapest network that was examined and is within the
-            budget; None where no examined network is.
+        epochs: of all trials together, if no trial is stopped early.
+        least_ops: OPs for one image of the cheapest network within the budget; None if there is no
+            such network among the corners of the space.
         most_ops: OPs of the most expensive one.
     """
 
@@ -96,7 +96,7 @@ def _survey(study: Study, file: Path) -> StudySurvey:
 
 
 def _extremes(space: SearchSpace) -> Iterator[Candidate]:
-    """Candidates at the low and the high end of `GROWING`, at all ends of other parameters."""
+    """Corners of the space: cheapest and dearest in `GROWING`, all ends of other parameters."""
     names = [name for name in space.searched if name != "threshold"]
     for most in (False, True):
         axes = [_ends(space, name, most) for name in names]

@@ -18,12 +18,11 @@ def write_template(file: str | Path, data: str | Path | None = None) -> None:
     """Write a study file with a comment on every key.
 
     Args:
-        file: to write; it must not exist.
-        data: folder of the study's images; the digits that ship with scikit-learn if left out.
+        file: the file to write; it must not exist.
+        data: folder of the study's images; by default the digits that come with scikit-learn.
 
     Raises:
-        InputError: the file exists, its name is not a valid name of a run, or there is no such
-            data folder.
+        InputError: the file exists, its name cannot name a run, or there is no such data folder.
     """
     file = Path(file)
     if file.exists():
