@@ -106,7 +106,7 @@ $(MOASHA)/.tried:
 	touch $@
 
 # The oldest versions that pyproject.toml allows, with the quick tests. Needs Python 3.11 and, where
-# pip's index has torch with CUDA only, some gigabytes.
+# pip's index has torch with CUDA only, some gigabytes. Old packages raise deprecation warnings.
 QUICK := tests/nn tests/models tests/costs tests/study tests/runs/test_run.py tests/test_space.py tests/test_package.py \
 	tests/cli/test_imports.py
 oldest:
@@ -116,7 +116,7 @@ oldest:
 	  --output-file $(OLDEST)/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/oldest.txt --editable '.[all]' \
 	  pytest pytest-timeout pytest-xdist hypothesis
-	$(OLDEST)/bin/pytest -n auto $(QUICK)
+	$(OLDEST)/bin/pytest -n auto -W ignore::DeprecationWarning $(QUICK)
 	$(OLDEST)/bin/ir2search run digits --trials 2 --runs $(OLDEST)/runs
 	$(OLDEST)/bin/ir2search export $(OLDEST)/runs/digits
 	$(OLDEST)/bin/ir2search report $(OLDEST)/runs/digits
