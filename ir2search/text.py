@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 NOTHING = "-"
+LONGEST_NAME = 100  # characters of a name that are compared with known names
 
 
 def percent(value: float | None) -> str:
@@ -72,7 +73,7 @@ def near(name: object, known: Iterable[str]) -> str:
 
 def meant(name: object, known: Iterable[str]) -> str:
     """Suggest the closest known name, "; did you mean 'digits'?"; empty if none is close."""
-    found = difflib.get_close_matches(str(name), list(known), 1)
+    found = difflib.get_close_matches(str(name)[:LONGEST_NAME], list(known), 1)
     return f"; did you mean {found[0]!r}?" if found else ""
 
 

@@ -35,10 +35,10 @@ def _starting_with(names: Iterable[str], incomplete: str) -> Iterator[str]:
 
 
 def _paths(incomplete: str, pattern: str) -> list[str]:
-    """Paths that start with the typed text, and whose names match a pattern."""
+    """Paths that start with the typed text, and whose printable names match a pattern."""
     folder, start = _split(incomplete)
     found = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
-    return [str(path) for path in found if path.name.startswith(start)]
+    return [str(path) for path in found if path.name.startswith(start) and path.name.isprintable()]
 
 
 def _split(incomplete: str) -> tuple[Path, str]:

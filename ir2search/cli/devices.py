@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ir2search import escape
 from ir2search.cli.options import Data, Json, Verbose
 
 
@@ -98,20 +99,17 @@ def latency(
       ir2search latency imagenet-resnet18-D --threads 1,2 --batch 1,32 --ways onnxruntime,int8
       ir2search latency runs/digits/trials/3 --ways runtime,onnxruntime --layers
     """
-    from rich.console import Console
-
     from ir2search.cli.show_devices import show_latency
     from ir2search.latency import latency as time_network
 
-    console = Console(stderr=True)
     found = time_network(
         what,
         threads=_numbers(threads, "threads"),
         batches=_numbers(batch, "batch"),
         ways=ways.split(","),
         seconds=seconds,
-        on_step=lambda way, count, images: console.print(
-            f"{way}: threads {count}, images {images}", highlight=False
+        on_step=lambda way, count, images: typer.echo(
+            escape.terminal(f"{way}: threads {count}, images {images}"), err=True
         ),
     )
     show_latency(found, layers, as_json)

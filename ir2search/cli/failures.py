@@ -13,11 +13,12 @@ from pathlib import Path
 
 import typer
 
-from ir2search import text
+from ir2search import escape, text
 from ir2search.errors import InputError, IR2SearchError
 from ir2search.files import cache_folder
 
 FAILED, WRONG_INPUT, STOPPED = 1, 2, 130  # exit codes
+LONGEST = 1000  # characters of a sentence on standard error
 
 
 def end_with(error: BaseException) -> int | None:
@@ -37,7 +38,7 @@ def end_with(error: BaseException) -> int | None:
     if hasattr(error, "format_message"):
         return end_with_usage(error)
     if logging.getLogger("ir2search").isEnabledFor(logging.DEBUG):
-        traceback.print_exception(error)
+        _print_traceback(error)
     if isinstance(error, IR2SearchError):
         complain(str(error))
         return WRONG_INPUT if isinstance(error, InputError) else FAILED
@@ -63,8 +64,14 @@ def end_with_usage(error: BaseException) -> int | None:
 
 
 def complain(sentence: str) -> None:
-    """Print a sentence on standard error."""
-    typer.echo(f"ir2search: {sentence}", err=True)
+    """Print a sentence on standard error, without control sequences and cut if it is long."""
+    typer.echo(f"ir2search: {escape.terminal(sentence, LONGEST)}", err=True)
+
+
+def _print_traceback(error: BaseException) -> None:
+    for part in traceback.format_exception(error):
+        for line in part.splitlines():
+            typer.echo(escape.terminal(line), err=True)
 
 
 def _described(error: BaseException) -> str:

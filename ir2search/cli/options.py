@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
+from ir2search import escape
 from ir2search.cli.completion import network_names, run_folders
+
+
+class _SafeFormatter(logging.Formatter):
+    """Shows a message without control sequences; the lines of a traceback stay lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(escape.terminal, super().format(record).splitlines()))
 
 
 def _log_everything(verbose: bool) -> None:
@@ -16,7 +24,7 @@ def _log_everything(verbose: bool) -> None:
     logger = logging.getLogger("ir2search")
     if verbose and not logger.isEnabledFor(logging.DEBUG):
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(_SafeFormatter("%(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.DEBUG)
 

@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ir2search import text
+from ir2search import escape, text
 from ir2search.costs import Cost
 from ir2search.runs import COUNTED, State
 from ir2search.runs.tables import minimised
@@ -52,7 +52,8 @@ class RunProgress(RunObserver):
         self.study, self.ended, self.waiting = study, list(done), set(waiting)
         if begun := self._begun():
             self._say(f"continuing after {begun} of {study.trials} trials")
-        self.progress.update(self.trials, description=f"{study.name}: trials", total=study.trials)
+        title = escape.terminal(f"{study.name}: trials")
+        self.progress.update(self.trials, description=title, total=study.trials)
         self._show_trials()
 
     def on_trial(self, number: int, candidate: Candidate, price: Cost) -> None:
@@ -125,7 +126,7 @@ class RunProgress(RunObserver):
         return list(itertools.compress(trained, kept))
 
     def _say(self, line: str) -> None:
-        self.progress.console.print(line, markup=False, soft_wrap=True)
+        _say(self.progress, line)
 
 
 class TrainingProgress:
@@ -144,7 +145,7 @@ class TrainingProgress:
 
     def on_start(self, candidate: Candidate, recipe: Recipe) -> None:
         """The images are read and the training starts."""
-        title = f"{candidate.backbone} {candidate.depth}: epochs"
+        title = escape.terminal(f"{candidate.backbone} {candidate.depth}: epochs")
         self.progress.update(self.task, description=title, total=recipe.total_epochs)
 
     def on_step(self, progress: float) -> None:
@@ -155,7 +156,7 @@ class TrainingProgress:
         """An epoch ended and its checkpoint is saved."""
         accuracy = text.percent(result.validation_accuracy)
         line = f"epoch {result.epoch}: {accuracy} · loss {result.loss:.3f} · {result.seconds:.1f} s"
-        self.progress.console.print(line, markup=False, soft_wrap=True)
+        _say(self.progress, line)
 
 
 @contextmanager
@@ -166,7 +167,8 @@ def analysis_progress() -> Iterator[Callable[[str, int, int], None]]:
 
         def on_step(step: str, done: int, total: int) -> None:
             note = f"{done}/{total}"
-            progress.update(task, description=step, completed=done, total=total, note=note)
+            shown = escape.terminal(step)
+            progress.update(task, description=shown, completed=done, total=total, note=note)
 
         yield on_step
 
@@ -176,12 +178,17 @@ def _described(values: Values) -> str:
     return ", ".join(OBJECTIVES[name].with_unit(value) for name, value in values.items())
 
 
+def _say(progress: Progress, line: str) -> None:
+    """Print a line above the bars, without control sequences and without markup."""
+    progress.console.print(escape.terminal(line), soft_wrap=True)
+
+
 def _progress() -> Progress:
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeRemainingColumn(elapsed_when_finished=True),
         console=console,
         transient=True,

@@ -1,18 +1,34 @@
-"""Tables and JSON on standard output."""
+"""Tables, lines and JSON on standard output.
+
+Texts from files may hold control sequences and markup. All that is shown goes through `safe`; only
+what is a `Text` of rich already keeps its styles.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from ir2search import escape
 
 PIPE_WIDTH = 200  # tables in a file or a pipe do not depend on the width of a terminal
 
 
-def table(title: str | None, columns: Sequence[str], words: set[str]) -> Table:
+class SafeTable(Table):
+    """A table that shows its cells as text: no control sequence, no markup."""
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """Add a row; a cell that is a `Text` keeps its styles."""
+        super().add_row(*map(safe, cells), **options)
+
+
+def table(title: str | None, columns: Sequence[str], words: set[str]) -> SafeTable:
     """An empty table.
 
     Args:
@@ -20,18 +36,40 @@ def table(title: str | None, columns: Sequence[str], words: set[str]) -> Table:
         columns: their names.
         words: the columns of text; they are aligned to the left and may be folded.
     """
-    made = Table(title=title, title_justify="left", box=None, header_style="bold")
+    shown = None if title is None else safe(title)
+    made = SafeTable(title=shown, title_justify="left", box=None, header_style="bold")
     for name in columns:
         left = name in words
-        made.add_column(name, justify="left" if left else "right", no_wrap=not left)
+        made.add_column(safe(name), justify="left" if left else "right", no_wrap=not left)
     return made
+
+
+def safe(value: str | Text) -> Text:
+    """A text that is shown as it is: in one line, of bounded length, without markup."""
+    return value if isinstance(value, Text) else Text(escape.terminal(value))
+
+
+def line(*parts: str | Text) -> Text:
+    """Parts of a line put together; those that are a `Text` keep their styles."""
+    return Text.assemble(*map(safe, parts))
+
+
+def say(*parts: str | Text) -> None:
+    """Print a line on standard output."""
+    console().print(line(*parts), soft_wrap=True)
+
+
+def bold(value: str) -> Text:
+    """A text in bold."""
+    return Text(escape.terminal(value), "bold")
 
 
 def console() -> Console:
     """Standard output."""
-    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON."""
+    """Print a value as JSON, in ASCII."""
     print(json.dumps(value, indent=2))  # noqa: T201

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
+from rich.text import Text
 
-from ir2search.cli.show import console, print_json, table
+from ir2search.cli.show import console, print_json, say, table
 
 if TYPE_CHECKING:
     from ir2search.doctor import Finding
@@ -23,13 +23,13 @@ def show_exported(exported: Exported, as_json: bool) -> None:
     if as_json:
         print_json(exported.as_dict())
         return
-    out = console()
-    out.print(
-        f"{escape(str(exported.file))}: {exported.bytes:,} bytes; all {exported.images:,} "
+    say(
+        str(exported.file),
+        f": {exported.bytes:,} bytes; all {exported.images:,} "
         f"predictions agree with the training graph (logits within "
-        f"{exported.largest_difference:.2g})"
+        f"{exported.largest_difference:.2g})",
     )
-    out.print(f"model card: {escape(str(exported.card))}")
+    say("model card: ", str(exported.card))
 
 
 def show_latency(found: Latency, layers: bool, as_json: bool) -> None:
@@ -65,8 +65,8 @@ def show_findings(findings: Sequence[Finding], as_json: bool) -> None:
     columns = ("", "subject", "found", "advice")
     shown = table(None, columns, words=set(columns))
     for finding in findings:
-        state = f"[{STATE_COLOURS[finding.state]}]{finding.state}[/]"
-        shown.add_row(state, finding.subject, escape(finding.found), escape(finding.advice))
+        state = Text(finding.state, STATE_COLOURS[finding.state])
+        shown.add_row(state, finding.subject, finding.found, finding.advice)
     console().print(shown)
 
 

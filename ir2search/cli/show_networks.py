@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
-from ir2search import text
-from ir2search.cli.show import console, print_json, table
+from ir2search import escape, text
+from ir2search.cli.show import bold, console, print_json, say, table
 
 if TYPE_CHECKING:
     from ir2search.costs import Cost
@@ -45,7 +43,7 @@ def show_presets(presets: Sequence[Preset], as_json: bool) -> None:
             *counts, text.size(each.cost.memory_bytes),
         )  # fmt: skip
     console().print(found)
-    console().print("epochs are those of the paper's recipe, which `ir2search train` uses")
+    say("epochs are those of the paper's recipe, which `ir2search train` uses")
 
 
 def show_cost(cost: Cost, name: str, as_json: bool, as_csv: bool) -> None:
@@ -54,7 +52,7 @@ def show_cost(cost: Cost, name: str, as_json: bool, as_csv: bool) -> None:
         print_json(cost.as_dict())
         return
     if as_csv:
-        print(cost.layers.to_csv(index=False), end="")  # noqa: T201
+        print(escape.csv_table(cost.layers), end="")  # noqa: T201
         return
     columns = ("layer", "type", "FLOPs", "BOPs", "parameters", "binary parameters", "memory")
     found = table(name, columns, words={"layer", "type"})
@@ -66,13 +64,12 @@ def show_cost(cost: Cost, name: str, as_json: bool, as_csv: bool) -> None:
     totals = (cost.flops, cost.bops, cost.parameters, cost.binary_parameters)
     found.add_section()
     found.add_row("total", "", *(f"{n:,}" for n in totals), text.size(cost.memory_bytes))
-    out = console()
-    out.print(found)
-    out.print(f"OPs = FLOPs + BOPs / 64 = [bold]{cost.ops:,.0f}[/] for one image")
+    console().print(found)
+    say("OPs = FLOPs + BOPs / 64 = ", bold(f"{cost.ops:,.0f}"), " for one image")
     packed = text.size(cost.packed_bytes)
-    out.print(f"packed file (`ir2search export`): {packed} and a header of a few kB")
+    say(f"packed file (`ir2search export`): {packed} and a header of a few kB")
     others = ", ".join(f"{kind} {number:,}" for kind, number in cost.others.items())
-    out.print(f"not counted in FLOPs, BOPs or OPs: {others.replace('_', ' ')}")
+    say(f"not counted in FLOPs, BOPs or OPs: {others.replace('_', ' ')}")
 
 
 def show_training(trained: TrainedNetwork, as_json: bool) -> None:
@@ -81,11 +78,11 @@ def show_training(trained: TrainedNetwork, as_json: bool) -> None:
         print_json(trained.as_dict())
         return
     best = trained.best
-    console().print(
+    say(
         f"{text.percent(best.validation_accuracy)} of the validation images at epoch {best.epoch}, "
         f"{text.percent(trained.test_accuracy)} of {trained.test_images:,} test images"
     )
-    console().print(f"weights and learning curve are in {escape(str(trained.folder))}")
+    say("weights and learning curve are in ", str(trained.folder))
 
 
 def show_evaluation(evaluation: Evaluation, as_json: bool) -> None:
@@ -94,7 +91,7 @@ def show_evaluation(evaluation: Evaluation, as_json: bool) -> None:
         print_json(asdict(evaluation))
         return
     shares = f"top-1 {text.percent(evaluation.top1)}, top-5 {text.percent(evaluation.top5)}"
-    console().print(f"{shares} of {evaluation.images:,} test images")
+    say(f"{shares} of {evaluation.images:,} test images")
 
 
 def show_analyses(analyses: Sequence[Analysis], as_json: bool) -> None:
@@ -129,8 +126,7 @@ def _show_analysis(analysis: Analysis) -> None:
         text.names(methods.loc[methods["trusted"] == wanted, "method"].tolist())
         for wanted in ("yes", "no")
     )
-    out = console()
-    out.print(found)
-    out.print(f"trusted attribution methods, the most faithful first: {trusted}")
-    out.print(f"methods not to trust on this network: {others}")
-    out.print(f"figures and tables are in {escape(str(analysis.folder))}")
+    console().print(found)
+    say(f"trusted attribution methods, the most faithful first: {trusted}")
+    say(f"methods not to trust on this network: {others}")
+    say("figures and tables are in ", str(analysis.folder))

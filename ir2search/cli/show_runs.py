@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 
 from ir2search import text
-from ir2search.cli.show import console, print_json, table
+from ir2search.cli.show import bold, console, line, print_json, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +58,7 @@ def show_studies(surveys: Sequence[StudySurvey], as_json: bool) -> None:
     for survey in surveys:
         ops = f"{text.count(survey.least_ops)} to {text.count(survey.most_ops)}"
         counts = (str(survey.trials), f"{survey.epochs:,}", ops)
-        found.add_row(survey.name, *counts, survey.data, escape(survey.purpose))
+        found.add_row(survey.name, *counts, survey.data, survey.purpose)
     console().print(found)
 
 
@@ -68,7 +67,7 @@ def _status(status: RunStatus) -> Group:
     trained = counts.pop("trained", 0)
     parts = [f"{trained} of {status.asked} candidates trained"]
     parts += [f"{number} {state}" for state, number in counts.items()]
-    head = f"[bold]{escape(status.name)}[/] in {escape(str(status.folder))}: {', '.join(parts)}"
+    head = line(bold(status.name), " in ", str(status.folder), f": {', '.join(parts)}")
     return Group(head, *([_front_table(status.front)] if len(status.front) else []))
 
 

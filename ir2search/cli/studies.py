@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ir2search import escape
 from ir2search.cli.completion import run_folders, study_names
 from ir2search.cli.options import (
     Data,
@@ -55,7 +56,8 @@ def init(
     if as_json:
         typer.echo(json.dumps({"file": str(file)}))
         return
-    typer.echo(f"{file}; edit it, then: ir2search run {file}")
+    shown = escape.terminal(file)
+    typer.echo(f"{shown}; edit it, then: ir2search run {shown}")
 
 
 def run(
@@ -244,7 +246,7 @@ def report(
     pages = {"page": str(write_report(folder))}
     if compare is not None:
         pages["comparison"] = str(write_comparison(folder, compare))
-    typer.echo(json.dumps(pages) if as_json else "\n".join(pages.values()))
+    typer.echo(json.dumps(pages) if as_json else "\n".join(map(escape.terminal, pages.values())))
 
 
 def studies(as_json: Json = False, verbose: Verbose = False) -> None:
