@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from ir2search.data.config import DataConfig
 from ir2search.data.decode import check_memory
 from ir2search.data.digits import read_digits
 from ir2search.data.encoded import EncodedImages
-from ir2search.data.folder import index_folder, read_folder, source_files
+from ir2search.data.folder import find_source
+from ir2search.data.listing import Columns, Listing
 from ir2search.data.loader import Split
 from ir2search.data.sources import SOURCES, LabelledImages, read_registered
 from ir2search.data.stream import StreamedSplit
@@ -29,7 +31,11 @@ from ir2search.files import replacing
 if TYPE_CHECKING:
     from ir2search.space import Candidate
 
+READER = 2  # increased when the same files give other pixels or labels, so that caches differ
 MOMENTS_SAMPLE = 1024  # images that give the mean and deviation of streamed data
+
+
+logger = logging.getLogger("ir2search.data")
 
 
 @dataclass(frozen=True)
@@ -117,49 +123,70 @@ def load_data(config: DataConfig, folder: Path | None, cache: Path, seed: int) -
     if SOURCES[config.source] is not None:
         return _registered(config, folder, seed)
     if config.source == "digits":
-        return _resident(_Source(_digest("digits", config.size), 0), None, config, cache, seed)
+        return _resident(_digits(config), config, cache, seed)
     if folder is None:
         raise DataError("no data folder is given; give one, or set `path` in [data] to it")
-    source = _source(folder)
-    if config.stream:
-        return _streamed(source, folder, config, cache, seed)
-    return _resident(source, folder, config, cache, seed)
+    source = _source(folder, config)
+    return (_streamed if config.stream else _resident)(source, config, cache, seed)
 
 
 @dataclass(frozen=True)
 class _Source:
-    """The identity of a source, for the names of files in the cache.
+    """A source, and its identity for the names of files in the cache.
 
     Attributes:
+        name: what errors call it.
         key: a digest of the files' folder, names, sizes and times.
         size: size of all files in bytes.
         listing: a digest of names and sizes only, the same on every machine.
+        read: reads all images, with the size in pixels to which they are resized.
+        list: lists the images, to stream them; None if they cannot be streamed.
     """
 
+    name: str
     key: str
     size: int
-    listing: str = ""
+    listing: str
+    read: Callable[[int | None], LabelledImages]
+    list: Callable[[], Listing] | None = None
 
 
-def _source(folder: Path) -> _Source:
-    stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in source_files(folder)]
-    listing = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+def _digits(config: DataConfig) -> _Source:
+    return _Source("digits", _digest("digits", config.size), 0, "", read_digits)
+
+
+def _source(folder: Path, config: DataConfig) -> _Source:
+    columns = Columns(config.image, config.label)
+    found = find_source(folder, columns)
+    for level, remarks in ((logging.INFO, found.origin), (logging.WARNING, found.passed_over)):
+        for remark in remarks:
+            _say(level, remark)
+    files = [*found.files["train"], *found.files["test"]]
+    stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
+    times = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+    listing = [(name, size) for name, size, _ in times]
+    named = [] if columns == Columns() else [columns.image, columns.label]
     return _Source(
-        _digest(str(folder.resolve()), listing),
-        sum(stat.st_size for _, stat in stats),
-        _digest([(name, size) for name, size, _ in listing]),
+        name=str(folder),
+        key=_digest(READER, str(folder.resolve()), times, *named),
+        size=sum(stat.st_size for _, stat in stats),
+        listing=_digest(listing, *named),
+        read=found.read,
+        list=found.listing,
     )
 
 
-def _resident(
-    source: _Source, folder: Path | None, config: DataConfig, cache: Path, seed: int
-) -> ImageData:
+@functools.cache  # once in a process: a search reads its data several times
+def _say(level: int, remark: str) -> None:
+    logger.log(level, "%s", remark)
+
+
+def _resident(source: _Source, config: DataConfig, cache: Path, seed: int) -> ImageData:
     """All images in memory; decoded images are kept in a file of the cache."""
     file = cache / f"{_digest(source.key, config.size)}.safetensors"
     if not _is_whole(file):
-        check_memory(source.size, str(folder))
-        found = read_digits(config.size) if folder is None else read_folder(folder, config.size)
-        _store(found, file)
+        check_memory(source.size, source.name)
+        _store(source.read(config.size), file)
     with safe_open(file, "pt") as stored:
         images, labels = stored.get_tensor("train_images"), stored.get_tensor("train_labels")
         class_names = tuple(json.loads(stored.metadata()["class_names"]))
@@ -209,14 +236,17 @@ def _read_test(file: Path) -> Split:
         return Split(stored.get_tensor("test_images"), stored.get_tensor("test_labels"))
 
 
-def _streamed(
-    source: _Source, folder: Path, config: DataConfig, cache: Path, seed: int
-) -> ImageData:
+def _streamed(source: _Source, config: DataConfig, cache: Path, seed: int) -> ImageData:
     """Decode only a sample, for mean and deviation; the cache has an index of all images."""
+    if source.list is None:
+        raise DataError(
+            f"{source.name}: CIFAR-10's binary batches cannot be streamed, and they fit in memory; "
+            "remove `stream` from [data]"
+        )
     files = {split: cache / f"{source.key}-{split}.arrow" for split in ("train", "test")}
     if not all(file.exists() for file in files.values()):
         cache.mkdir(parents=True, exist_ok=True)
-        index_folder(folder, files)
+        source.list().index(files)
     assert config.size is not None  # DataConfig checks it
     size = config.size
     images, test = (EncodedImages(files[split]) for split in ("train", "test"))

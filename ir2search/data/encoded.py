@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ir2search.data.pixels import read_file
 from ir2search.files import replacing
 
-ROWS = 512  # in each batch that is written
+ROWS = 256  # images in a batch
+BATCH_BYTES = 64_000_000  # a batch ends with the image that exceeds this size
+
+Row = tuple[str, bytes | None]  # an image's name and bytes; None if the name is a path
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class EncodedImages:
         """The encoded bytes of one image."""
         if "image" in self._table.column_names:
             return self._table["image"][index].as_buffer()
-        return Path(self.name(index)).read_bytes()
+        return read_file(Path(self.name(index)))
 
     def name(self, index: int) -> str:
         """The name or path of one image."""
@@ -64,25 +67,34 @@ class EncodedImages:
         return EncodedImages, (self.file,)
 
 
+def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Split images into lists of a limited number and size."""
+    batch: list[Row] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += len(row[1] or b"")
+        if len(batch) == ROWS or size > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
 def write_index(
-    file: Path,
-    rows: Iterable[tuple[str, bytes | None]],
-    labels: list[int],
-    class_names: list[str],
+    file: Path, rows: Iterable[Row], labels: list[int], class_names: list[str], in_files: bool
 ) -> None:
     """Write the index of a split, a few hundred images at a time.
 
     Args:
         file: the index; an existing file is replaced after all images are written.
-        rows: name and encoded bytes of each image; None in place of bytes if the name is a path.
+        rows: the images.
         labels: label of each image.
         class_names: names of the classes, in the order of the labels.
+        in_files: whether the images are files of their own, so that their bytes are not written.
     """
     import pyarrow as pa
 
-    remaining = iter(rows)
-    first = next(remaining)
-    in_files = first[1] is None
     fields = [("name", pa.string()), ("label", pa.int64())]
     schema = pa.schema(fields if in_files else [*fields, ("image", pa.binary())])
     schema = schema.with_metadata({"class_names": json.dumps(class_names)})
@@ -92,8 +104,7 @@ def write_index(
         pa.OSFile(str(partial), "wb") as out,
         pa.ipc.new_file(out, schema) as writer,
     ):
-        everything = itertools.chain([first], remaining)
-        while batch := list(itertools.islice(everything, ROWS)):
+        for batch in batches(rows):
             names, images = zip(*batch, strict=True)
             columns = [list(names), labels[written : written + len(batch)]]
             columns += [] if in_files else [list(images)]

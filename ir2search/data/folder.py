@@ -1,196 +1,90 @@
-"""Read a data folder in one of three layouts.
+"""Find the images of a data folder, in one of three layouts.
 
-- parquet files, as on the Hugging Face hub: ``train-*.parquet`` and ``test-*.parquet`` (or
-  ``validation-*``), in the folder or in its subfolder ``data``, with a column of encoded images and
-  a column of labels;
-- the official CIFAR-10 binary batches: ``data_batch_*.bin`` and ``test_batch.bin``;
-- image files: ``train/<class>/*`` and ``test/<class>/*`` (or ``val``).
+- parquet files, as on the Hugging Face hub, see `ir2search.data.parquet`;
+- the official CIFAR-10 binary batches, see `ir2search.data.cifar`;
+- image files in a folder for each class, see `ir2search.data.image_files`.
+
+They are in the folder itself, or in one of its subfolders.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from ir2search.data.decode import checked_labels, decode
-from ir2search.data.encoded import write_index
-from ir2search.data.parquet import Splits, index_parquet, read_parquet
+from ir2search import text
+from ir2search.data.cifar import find_cifar
+from ir2search.data.directories import entries, folders
+from ir2search.data.image_files import find_image_files
+from ir2search.data.listing import Columns, FolderSource
+from ir2search.data.parquet import find_parquet
 from ir2search.data.sources import LabelledImages
 from ir2search.errors import DataError
 
-TEST_NAMES = ("test", "val", "validation")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
-CIFAR_CLASSES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-)  # fmt: skip
-CIFAR_RECORD = 1 + 3 * 32 * 32
 
+def find_source(folder: Path, columns: Columns | None = None) -> FolderSource:
+    """Find the images of a data folder, without decoding them.
 
-def source_files(folder: Path) -> list[Path]:
-    """List the files of a data folder, in the order in which `read_folder` reads them.
+    Args:
+        folder: the data folder.
+        columns: names of the columns, if the folder has parquet files.
 
     Raises:
-        DataError: the folder is missing, empty, or has an unknown layout.
+        DataError: the folder is missing, empty, cannot be read, or has an unknown layout; or a
+            split is missing.
     """
-    splits = _find(folder)[1]
-    return [*splits["train"], *splits["test"]]
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; the data folder must contain images")
+    if not entries(folder):
+        raise DataError(f"{folder}: the folder is empty; the data folder must contain images")
+    columns = columns or Columns()
+    found = _look(folder, columns) or _look_below(folder, columns)
+    if columns != Columns() and found.layout != "parquet files":
+        raise DataError(
+            f"{folder}: has {found.layout}, which have no columns; remove `image` and `label` "
+            "from [data]"
+        )
+    counts = ", ".join(f"{split} from {_place(files)}" for split, files in found.files.items())
+    return replace(found, origin=[f"{folder}: {found.layout}, {counts}", *found.origin])
 
 
-def read_folder(folder: Path, size: int | None) -> LabelledImages:
+def read_folder(folder: Path, size: int | None, columns: Columns | None = None) -> LabelledImages:
     """Read all images of a data folder.
 
     Args:
         folder: the data folder.
         size: side in pixels to which images are resized; None keeps their size.
+        columns: names of the columns, if the folder has parquet files.
 
     Raises:
-        DataError: the folder is missing, empty, or has an unknown layout; or a file is corrupt, or
-            does not match the others.
+        DataError: the folder has no images, see `find_source`; or a file is corrupt, or does not
+            match the others.
     """
-    layout, splits = _find(folder)
-    return layout.read(splits, size)
+    return find_source(folder, columns).read(size)
 
 
-def index_folder(folder: Path, targets: dict[str, Path]) -> None:
-    """Write an index of a data folder's images for each split, see `EncodedImages`.
+def _look(place: Path, columns: Columns) -> FolderSource | None:
+    return find_parquet(place, columns) or find_cifar(place) or find_image_files(place)
 
-    Args:
-        folder: the data folder.
-        targets: the file to write for ``"train"`` and for ``"test"``.
 
-    Raises:
-        DataError: the folder is missing, empty, or has an unknown layout, or its layout cannot be
-            streamed.
-    """
-    layout, splits = _find(folder)
-    if layout.index is None:
+def _look_below(folder: Path, columns: Columns) -> FolderSource:
+    """Look in the subfolders, such as ``data`` of a checkout of the hub."""
+    found = {place: source for place in folders(folder) if (source := _look(place, columns))}
+    if len(found) > 1:
         raise DataError(
-            f"{folder}: CIFAR-10's binary batches cannot be streamed, and they fit in memory; "
-            "remove `stream` from [data]"
+            f"{folder}: several subfolders have images: "
+            f"{text.names(place.name for place in found)}; give one of them as the data folder"
         )
-    layout.index(splits, targets)
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """One layout of data folders: functions that list, read and index the files of a split."""
-
-    files: Callable[[Path, str], list[Path]]
-    read: Callable[[Splits, int | None], LabelledImages]
-    index: Callable[[Splits, dict[str, Path]], None] | None
-
-
-def _find(folder: Path) -> tuple[_Layout, Splits]:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; the data folder must contain images")
-    if not any(folder.iterdir()):
-        raise DataError(f"{folder}: the folder is empty; the data folder must contain images")
-    for layout in (
-        _Layout(_parquet_files, read_parquet, index_parquet),
-        _Layout(_binary_files, _read_binary, None),
-        _Layout(_image_files, _read_images, _index_images),
-    ):
-        train = layout.files(folder, "train")
-        test = next((found for name in TEST_NAMES if (found := layout.files(folder, name))), [])
-        if train and test:
-            return layout, {"train": train, "test": test}
-        if train or test:
-            missing = "test" if train else "training"
-            raise DataError(f"{folder}: no {missing} images found; add that split")
-    if (folder / "data_batch_1").exists():
+    if not found:
         raise DataError(
-            f"{folder}: contains CIFAR-10's pickled batches, which are not read because a pickle "
-            "can run code; use the binary version (data_batch_1.bin)"
+            f"{folder}: no images found; expected train-*.parquet and test-*.parquet, "
+            "data_batch_*.bin and test_batch.bin, or train/<class>/* and test/<class>/*"
         )
-    raise DataError(
-        f"{folder}: no images found; expected train-*.parquet and test-*.parquet, "
-        "data_batch_*.bin and test_batch.bin, or train/<class>/* and test/<class>/*"
-    )
+    return next(iter(found.values()))
 
 
-def _parquet_files(folder: Path, split: str) -> list[Path]:
-    return sorted(
-        path
-        for place in (folder, folder / "data")
-        for pattern in (f"{split}-*.parquet", f"{split}.parquet")
-        for path in place.glob(pattern)
-    )
-
-
-def _binary_files(folder: Path, split: str) -> list[Path]:
-    names = {"train": "data_batch_*.bin", "test": "test_batch.bin"}
-    return sorted(folder.glob(names[split])) if split in names else []
-
-
-def _image_files(folder: Path, split: str) -> list[Path]:
-    return sorted(
-        path for path in (folder / split).glob("*/*") if path.suffix.lower() in IMAGE_SUFFIXES
-    )
-
-
-def _read_binary(splits: Splits, size: int | None) -> LabelledImages:
-    from torch.nn import functional
-
-    tensors = {}
-    for split, files in splits.items():
-        records = np.concatenate([_binary_records(file) for file in files])
-        images = torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32))
-        if size is not None and size != 32:
-            images = functional.interpolate(images.float(), (size, size), mode="bilinear")
-            images = images.round().to(torch.uint8)
-        tensors[f"{split}_images"] = images
-        tensors[f"{split}_labels"] = checked_labels(records[:, 0].tolist(), 10, str(files[0]))
-    return LabelledImages(**tensors, class_names=CIFAR_CLASSES)
-
-
-def _binary_records(file: Path) -> np.ndarray:
-    content = np.fromfile(file, dtype=np.uint8)
-    if len(content) == 0 or len(content) % CIFAR_RECORD:
-        raise DataError(
-            f"{file}: {len(content)} bytes are not a multiple of a record's {CIFAR_RECORD} bytes; "
-            "the file is truncated or is not a CIFAR-10 batch"
-        )
-    return content.reshape(-1, CIFAR_RECORD)
-
-
-def _read_images(splits: Splits, size: int | None) -> LabelledImages:
-    class_names, labels = _folder_labels(splits)
-    tensors = {}
-    for split, files in splits.items():
-        tensors[f"{split}_images"] = _decode_files(files, size)
-        tensors[f"{split}_labels"] = torch.tensor(labels[split])
-    return LabelledImages(**tensors, class_names=tuple(class_names))
-
-
-def _index_images(splits: Splits, targets: dict[str, Path]) -> None:
-    class_names, labels = _folder_labels(splits)
-    for split, files in splits.items():
-        rows = ((str(path.absolute()), None) for path in files)
-        write_index(targets[split], rows, labels[split], class_names)
-
-
-def _folder_labels(splits: Splits) -> tuple[list[str], dict[str, list[int]]]:
-    """Names of the classes, from the folders of the training images, and labels by split."""
-    class_names = sorted({path.parent.name for path in splits["train"]})
-    number = {name: label for label, name in enumerate(class_names)}
-    for path in splits["test"]:
-        if path.parent.name not in number:
-            raise DataError(
-                f"{path.parent}: the class has no training images; add some, or remove the class"
-            )
-    return class_names, {
-        split: [number[path.parent.name] for path in files] for split, files in splits.items()
-    }
-
-
-def _decode_files(files: list[Path], size: int | None) -> torch.Tensor:
-    return decode(
-        len(files),
-        lambda index: files[index].read_bytes(),
-        lambda index: str(files[index]),
-        size,
-    )
+def _place(files: list[Path]) -> str:
+    """Where the files of a split are, and how many."""
+    if len(files) == 1:
+        return str(files[0])
+    return f"{len(files):,} files, {files[0]} the first"

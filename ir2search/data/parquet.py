@@ -1,141 +1,301 @@
 """Read images from parquet files, as on the Hugging Face hub.
 
-A table has a column ``img`` or ``image`` of encoded bytes (or of structs with a field ``bytes``)
-and a column ``label``. The hub's metadata can have the names of the classes.
+A split is ``train-*.parquet``, ``train.parquet`` or the files of a folder ``train``. A table has a
+column ``img`` or ``image`` of encoded bytes (or of structs with a field ``bytes``) and a column
+``label``; `Columns` can name others. The hub's metadata can have the names of the classes; labels
+of a table whose names have another order are mapped by name. Without names, labels count from 0 or
+from 1.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ir2search.data.decode import checked_labels, decode
-from ir2search.data.encoded import write_index
-from ir2search.data.sources import LabelledImages
+from ir2search import text
+from ir2search.data.decode import checked_labels
+from ir2search.data.directories import entries, is_regular, named
+from ir2search.data.encoded import Row
+from ir2search.data.listing import (
+    MAX_CLASSES,
+    MAX_IMAGES,
+    TEST_NAMES,
+    TRAIN_NAMES,
+    Columns,
+    FolderSource,
+    Listing,
+    Part,
+    check_count,
+    missing_split,
+)
+from ir2search.data.pixels import MAX_BYTES, check_bytes
 from ir2search.errors import DataError
 
 ROWS = 256  # in each batch that is read
+BATCH_BYTES = 1_000_000_000  # upper limit of a batch, if each cell were as large as its row group
+EXPANSION = 15  # encoded images hardly compress; a large column that does would fill the memory
+IMAGE_COLUMNS = ("img", "image")
+LABEL_COLUMNS = ("label", "labels")
 
-Splits = dict[str, list[Path]]
 
-
-def read_parquet(splits: Splits, size: int | None) -> LabelledImages:
-    """Read all images of the tables of each split.
+def find_parquet(place: Path, columns: Columns) -> FolderSource | None:
+    """Look for parquet files in a folder.
 
     Args:
-        splits: the tables of ``"train"`` and ``"test"``.
-        size: side in pixels to which images are resized; None keeps their size.
+        place: the folder to look in.
+        columns: names of the columns.
+
+    Returns:
+        What was found; None if the folder has no parquet file of a split.
 
     Raises:
-        DataError: a table is corrupt or empty, or lacks a column.
+        DataError: a split is missing, or no test split has labels; or a table lacks a column.
     """
-    labels, class_names = _labels(splits)
-    tensors = {}
-    for split, files in splits.items():
-        encoded, names = [], []
-        for file in files:
-            for name, image in _rows(file):
-                encoded.append(image)
-                names.append(name)
-        tensors[f"{split}_images"] = decode(
-            len(encoded), encoded.__getitem__, names.__getitem__, size
+    splits = _splits(place)
+    tests = {name: splits[name] for name in TEST_NAMES if name in splits}
+    train = next((splits[name] for name in TRAIN_NAMES if name in splits), [])
+    if not splits:
+        return None
+    if not train or not tests:
+        raise missing_split(place, "training" if tests else "test")
+    columns = _open(train[0], columns).columns
+    chosen = next((name for name, found in tests.items() if _have_labels(found, columns)), None)
+    if chosen is None:
+        raise DataError(
+            f"{next(iter(tests.values()))[0]}: has no labels, and no other test split has any; "
+            "add a test split with labels"
         )
-        tensors[f"{split}_labels"] = labels[split]
-    return LabelledImages(**tensors, class_names=tuple(class_names))
+    files = {"train": train, "test": tests[chosen]}
+    listing = partial(_listing, files, columns)
+    return FolderSource(
+        layout="parquet files",
+        files=files,
+        origin=[f"images are in the column `{columns.image}`, labels in `{columns.label}`"],
+        passed_over=_passed_over(tests, chosen),
+        listing=listing,
+        read=lambda size: listing().read(size),
+    )
 
 
-def index_parquet(splits: Splits, targets: dict[str, Path]) -> None:
-    """Copy the encoded images of each split to its file in ``targets``, see `EncodedImages`.
-
-    Raises:
-        DataError: a table is corrupt or empty, or lacks a column.
-    """
-    labels, class_names = _labels(splits)
-    for split, files in splits.items():
-        rows = (row for file in files for row in _rows(file))
-        write_index(targets[split], rows, labels[split].tolist(), class_names)
-
-
-def _labels(splits: Splits) -> tuple[dict[str, Any], list[str]]:
-    """Labels by split, and names of the classes."""
-    tables = {split: [_open(file) for file in files] for split, files in splits.items()}
+def _splits(place: Path) -> dict[str, list[Path]]:
+    """Files by split: ``split.parquet``, ``split-*.parquet`` and ``split/*.parquet``."""
+    names = (*TRAIN_NAMES, *TEST_NAMES)
+    tables = _tables(place)
+    below = {folder.name.lower(): _tables(folder) for folder in named(place, names)}
     found = {
-        split: [label for table in opened for label in table.labels()]
-        for split, opened in tables.items()
+        name: sorted([path for path in tables if _is_of(path, name)] + below.get(name, []))
+        for name in names
     }
-    for split, labels in found.items():
-        if not labels:
+    return {name: files for name, files in found.items() if files}
+
+
+def _tables(place: Path) -> list[Path]:
+    return [
+        Path(entry)
+        for entry in entries(place)
+        if entry.name.lower().endswith(".parquet") and is_regular(entry)
+    ]
+
+
+def _is_of(path: Path, split: str) -> bool:
+    stem = path.stem.lower()
+    return stem == split or stem.startswith(f"{split}-")
+
+
+def _have_labels(files: list[Path], columns: Columns) -> bool:
+    """Whether tables have labels; tables without have no such column, only -1, or only nulls."""
+    readers = [_reader(file) for file in files]
+    if any(columns.label not in reader.schema_arrow.names for reader in readers):
+        return False
+    labels = [label for file in files for label in _open(file, columns).labels()]
+    return not labels or any(label is not None and label != -1 for label in labels)
+
+
+def _passed_over(tests: dict[str, list[Path]], chosen: str) -> list[str]:
+    remarks = []
+    for name, files in tests.items():
+        if name != chosen:
+            before = list(tests).index(name) < list(tests).index(chosen)
+            why = f"it has no labels; `{chosen}` is" if before else f"`{chosen}` is"
+            remarks.append(f"{files[0]}: the split `{name}` is not used: {why} the test split")
+    return remarks
+
+
+def _listing(splits: dict[str, list[Path]], columns: Columns) -> Listing:
+    tables = {split: [_open(file, columns) for file in files] for split, files in splits.items()}
+    labels = {split: [table.labels() for table in opened] for split, opened in tables.items()}
+    for split, found in labels.items():
+        if not any(found):
             raise DataError(f"{splits[split][0]}: the table has no rows; add images")
-    named = [table.class_names for opened in tables.values() for table in opened]
-    class_names = next((names for names in named if names), None)
-    if class_names is None:
-        highest = max((label for label in found["train"] if label is not None), default=0)
-        # at most as many classes as images, so that a wrong label is found to be out of range
-        class_names = [str(label) for label in range(min(highest + 1, len(found["train"])))]
-    checked = {
-        split: checked_labels(labels, len(class_names), str(splits[split][0]))
-        for split, labels in found.items()
+        check_count(str(splits[split][0]), sum(map(len, found)), "images", MAX_IMAGES)
+    classes = _classes([table for opened in tables.values() for table in opened], labels["train"])
+    check_count(str(splits["train"][0]), len(classes.names), "classes", MAX_CLASSES)
+    parts = {
+        split: Part(
+            partial(_rows, splits[split], columns),
+            [
+                label
+                for table, found in zip(tables[split], labels[split], strict=True)
+                for label in classes.numbers(table, found)
+            ],
+        )
+        for split in splits
     }
-    return checked, class_names
+    return Listing(parts, classes.names, in_files=False)
 
 
-def _rows(file: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and encoded bytes of each image of a table."""
-    for row, image in enumerate(_open(file).images()):
-        yield f"{file}: row {row}", image
+@dataclass(frozen=True)
+class _Classes:
+    """The classes of the training tables.
+
+    Attributes:
+        names: their names, in the order of the labels.
+        first: label of the first class, 0 or 1.
+        file: the table that the names are from.
+    """
+
+    names: list[str]
+    first: int
+    file: Path
+
+    def numbers(self, table: _Table, labels: Sequence[int | None]) -> list[int]:
+        """Labels of a table counted from 0, in the order of `names`."""
+        if table.class_names is None or table.class_names == self.names:
+            return checked_labels(labels, len(self.names), str(table.file), self.first)
+        if len(set(self.names)) < len(self.names):
+            raise DataError(
+                f"{table.file}: its classes have another order than those of {self.file}, where "
+                "two have the same name; write all tables with one order"
+            )
+        own = checked_labels(labels, len(table.class_names), str(table.file), self.first)
+        number = {name: label for label, name in enumerate(self.names)}
+        for row, label in enumerate(own):
+            name = table.class_names[label]
+            if name not in number:
+                raise DataError(
+                    f"{table.file}: row {row}: the class {name!r} is not a class of {self.file}; "
+                    "write all tables with the same classes"
+                )
+        return [number[table.class_names[label]] for label in own]
+
+
+def _classes(tables: list[_Table], train: list[list[int | None]]) -> _Classes:
+    labels = [label for found in train for label in found if label is not None]
+    low, high = min(labels, default=0), max(labels, default=0)
+    named = next((table for table in tables if table.class_names), None)
+    if named is None or named.class_names is None:
+        first = int(low == 1)
+        # at most as many classes as images, so that a wrong label is found to be out of range
+        end = min(high + 1, first + len(labels)) if labels else 1
+        return _Classes([str(label) for label in range(first, end)], first, tables[0].file)
+    names = named.class_names
+    same = all(table.class_names in (None, names) for table in tables)
+    return _Classes(names, int(same and low == 1 and high == len(names)), named.file)
+
+
+def _rows(files: list[Path], columns: Columns) -> Iterator[Row]:
+    """Name and encoded bytes of each image."""
+    for file in files:
+        for row, image in enumerate(_open(file, columns).images()):
+            name = f"{file}: row {row}"
+            if isinstance(image, str):
+                raise DataError(
+                    f"{name}: holds a path, {image!r}, and no image; write the bytes of the images "
+                    "into the table"
+                )
+            check_bytes(len(image), name)
+            yield name, image
 
 
 @dataclass(frozen=True)
 class _Table:
+    """An opened table; its columns have names, and its classes if the metadata has them."""
+
     file: Path
     reader: Any
-    image_column: str
-    label_column: str
+    columns: Columns
     class_names: list[str] | None
 
     def labels(self) -> list[int | None]:
+        check_count(str(self.file), self.reader.metadata.num_rows, "images", MAX_IMAGES)
         with _readable(self.file):
-            column = self.reader.read(columns=[self.label_column])[self.label_column]
+            column = self.reader.read(columns=[self.columns.label])[self.columns.label]
         return list(column.to_pylist())
 
-    def images(self) -> Iterator[bytes]:
-        import pyarrow as pa
-
+    def images(self) -> Iterator[bytes | str]:
+        """Encoded images; the path where a table has no bytes."""
+        rows = self._batch_rows()
         with _readable(self.file):
-            for batch in self.reader.iter_batches(ROWS, columns=[self.image_column]):
-                column = batch.column(0)
-                if pa.types.is_struct(column.type):
-                    column = column.field("bytes")
-                for image in column:
-                    yield image.as_py() or b""
+            for batch in self.reader.iter_batches(rows, columns=[self.columns.image]):
+                for cell in batch.column(0):
+                    value = cell.as_py()
+                    if isinstance(value, dict):
+                        value = value.get("bytes") or value.get("path")
+                    yield value or b""
+
+    def _batch_rows(self) -> int:
+        """Rows that are read at a time; a repeated cell is stored once, so sizes do not add up."""
+        largest = 1
+        for number in range(self.reader.metadata.num_row_groups):
+            group = self.reader.metadata.row_group(number)
+            for index in range(group.num_columns):
+                column = group.column(index)
+                if column.path_in_schema.split(".")[0] == self.columns.image:
+                    size, stored = column.total_uncompressed_size, column.total_compressed_size
+                    if size > MAX_BYTES and size > EXPANSION * stored:
+                        raise DataError(
+                            f"{self.file}: column `{self.columns.image}` expands from "
+                            f"{text.size(stored)} to {text.size(size)}, as no images do; write "
+                            "encoded images into it"
+                        )
+                    largest = max(largest, size)
+        return max(1, min(ROWS, BATCH_BYTES // largest))
 
 
-def _open(file: Path) -> _Table:
+def _open(file: Path, columns: Columns) -> _Table:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    with _readable(file):
-        reader = pq.ParquetFile(file)
+    reader = _reader(file)
     schema = reader.schema_arrow
-    images = next((name for name in ("img", "image") if name in schema.names), None)
-    labels = next((name for name in ("label", "labels") if name in schema.names), None)
-    if images is None or labels is None:
-        raise DataError(
-            f"{file}: needs a column `img` or `image` and a column `label`, "
-            f"but has {', '.join(schema.names)}"
-        )
+    images = _column(file, schema.names, "image", columns.image, IMAGE_COLUMNS)
+    labels = _column(file, schema.names, "label", columns.label, LABEL_COLUMNS)
     if not pa.types.is_integer(schema.field(labels).type):
         raise DataError(f"{file}: column `{labels}` must hold whole numbers")
     kind = schema.field(images).type
     if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
         kind = kind.field("bytes").type
     if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
-        raise DataError(f"{file}: column `{images}` must hold encoded images (bytes)")
-    return _Table(file, reader, images, labels, _class_names(schema, labels))
+        raise DataError(
+            f"{file}: column `{images}` must hold encoded images (bytes), but holds {kind}"
+        )
+    return _Table(file, reader, Columns(images, labels), _class_names(schema, labels))
+
+
+def _column(
+    file: Path, present: list[str], key: str, wanted: str | None, usual: tuple[str, ...]
+) -> str:
+    names = usual if wanted is None else (wanted,)
+    found = next((name for name in names if name in present), None)
+    if found is None:
+        raise DataError(
+            f"{file}: has no column {' or '.join(f'`{name}`' for name in names)}, only "
+            f"{text.names(present)}; set `{key}` in [data] to one of them"
+        )
+    return found
+
+
+def _reader(file: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    with _readable(file):
+        reader = pq.ParquetFile(file)
+        assert reader.schema_arrow.names is not None  # names that are not UTF-8 fail here
+        return reader
 
 
 @contextmanager
@@ -144,7 +304,7 @@ def _readable(file: Path) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{file}: cannot be read as a parquet file ({reason})") from None
 
@@ -152,7 +312,7 @@ def _readable(file: Path) -> Iterator[None]:
 def _class_names(schema: Any, column: str) -> list[str] | None:
     """Names of the classes from the hub's metadata; None if it has none."""
     try:
-        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
-        return [str(name) for name in features[column]["names"]]
-    except (TypeError, KeyError, ValueError):
+        names = json.loads(schema.metadata[b"huggingface"])["info"]["features"][column]["names"]
+    except (TypeError, LookupError, ValueError, RecursionError):
         return None
+    return [str(name) for name in names] if isinstance(names, list) and names else None

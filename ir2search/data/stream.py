@@ -5,11 +5,13 @@ The main process draws all random numbers, so batches do not depend on the numbe
 
 from __future__ import annotations
 
-import io
+import logging
 import os
+import shutil
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,11 +28,19 @@ from ir2search.data.loader import (
     epoch_order,
     to_device,
 )
+from ir2search.data.pixels import (
+    no_pillow_warnings,
+    open_image,
+    orientation,
+    to_rgb,
+    turned,
+)
 from ir2search.errors import DataError
 
 CPU = torch.device("cpu")
 CENTRE = 224 / 256  # share of the shorter side in evaluation, as usual for ImageNet
 CHUNK = 32  # images in one job of a worker; limits the memory that it shares
+SHARED = Path("/dev/shm")  # 64 MB in a container of Docker
 PREFETCH = 4  # chunks that each worker decodes ahead
 
 
@@ -116,13 +126,13 @@ class StreamedSplit:
             for part in parts
         )
         count = min(workers(), len(parts)) if len(parts) > 1 else 0
-        loader: DataLoader[Tensor | str] = DataLoader(
-            _Decoder(self.source, self.size),
+        loader: DataLoader[Tensor | np.ndarray | str] = DataLoader(
+            _Decoder(self.source, self.size, _fits_shared_memory(count, self.size)),
             batch_sampler=jobs,  # type: ignore[arg-type]  # an iterable of the decoder's arguments
             collate_fn=_identity,
             num_workers=count,
             prefetch_factor=PREFETCH if count else None,
-            worker_init_fn=_ignore_interrupts,
+            worker_init_fn=_prepare_worker,
         )
         chunks = iter(loader)
         pinned = self.device.type == "cuda"
@@ -133,10 +143,25 @@ class StreamedSplit:
                 chunk = next(chunks)
                 if isinstance(chunk, str):
                     raise DataError(chunk)
-                images[filled : filled + len(chunk)] = chunk
+                images[filled : filled + len(chunk)] = torch.as_tensor(chunk)
                 filled += len(chunk)
             labels = to_device(self.labels[rows], self.device)
             yield images.to(self.device, non_blocking=pinned), labels
+
+
+def _fits_shared_memory(count: int, size: int) -> bool:
+    """Whether the chunks of ``count`` workers fit in a quarter of the free shared memory.
+
+    Other trainings may use it at the same time. If it is full, a worker hangs or is killed.
+    """
+    free = shared_memory()
+    chunks = count * PREFETCH + 1
+    return free is None or 4 * chunks * CHUNK * 3 * size * size <= free
+
+
+def shared_memory() -> int | None:
+    """Free shared memory in bytes; None if this system does not limit it with /dev/shm."""
+    return shutil.disk_usage(SHARED).free if SHARED.is_dir() else None
 
 
 def workers() -> int:
@@ -147,31 +172,34 @@ def workers() -> int:
 class _Decoder(Dataset[Tensor]):
     """Decodes images in a worker; returns a message in place of images that are damaged."""
 
-    def __init__(self, source: EncodedImages, size: int) -> None:
+    def __init__(self, source: EncodedImages, size: int, in_shared_memory: bool) -> None:
         self.source = source
         self.size = size
+        self.in_shared_memory = in_shared_memory
 
-    def __getitems__(self, job: Any) -> Tensor | str:
+    def __getitems__(self, job: Any) -> Tensor | np.ndarray | str:
         result = np.empty((len(job.images), self.size, self.size, 3), dtype=np.uint8)
         for place, index in enumerate(job.images):
             numbers = None if job.numbers is None else job.numbers[place]
             try:
-                result[place] = decode_crop(
-                    self.source.read(index), self.size, numbers, job.least_area
-                )
-            except (OSError, ValueError, SyntaxError) as error:
-                name = self.source.name(index)
-                return f"{name}: cannot be decoded as an image ({error}); replace or remove it"
-        return torch.from_numpy(result).permute(0, 3, 1, 2)
+                encoded, name = self.source.read(index), self.source.name(index)
+                with no_pillow_warnings():
+                    result[place] = decode_crop(encoded, name, self.size, numbers, job.least_area)
+            except DataError as error:
+                return str(error)
+        images = result.transpose(0, 3, 1, 2)
+        # torch passes tensors through shared memory, and arrays through a pipe
+        return torch.from_numpy(images) if self.in_shared_memory else images
 
 
 def decode_crop(
-    encoded: bytes, size: int, numbers: np.ndarray | None, least_area: float
+    encoded: bytes, name: str, size: int, numbers: np.ndarray | None, least_area: float
 ) -> np.ndarray:
     """Decode a crop of an image and resize it.
 
     Args:
         encoded: the bytes of a JPEG, PNG, ...
+        name: name of the image, for errors.
         size: side of the result in pixels.
         numbers: (4,), random numbers for `crop_box`; None for the central square with 224/256 of
             the shorter side.
@@ -179,16 +207,21 @@ def decode_crop(
 
     Returns:
         (size, size, 3) uint8.
+
+    Raises:
+        DataError: the image is damaged, too large, or of a mode without a defined conversion.
     """
-    with Image.open(io.BytesIO(encoded)) as image:
+    with open_image(encoded, name) as image:
+        turn = orientation(image)
         full = image.width
-        left, top, across, down = _box(image.width, image.height, numbers, least_area)
+        width, height = image.size if turn < 5 else image.size[::-1]  # of the upright image
+        left, top, across, down = _box(width, height, numbers, least_area)
         # if a half or a quarter of a JPEG's size is enough, it decodes faster at that size
         shrink = max(1.0, min(across, down) / size)
         image.draft("RGB", (int(image.width / shrink), int(image.height / shrink)))
         scale = image.width / full
         box = (left * scale, top * scale, (left + across) * scale, (top + down) * scale)
-        rgb = image.convert("RGB")
+        rgb = turned(to_rgb(image, name), turn)
         return np.asarray(
             rgb.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
         )
@@ -209,5 +242,6 @@ def _identity(chunk: Any) -> Any:
     return chunk
 
 
-def _ignore_interrupts(worker: int) -> None:
+def _prepare_worker(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.getLogger("ir2search.data").setLevel(logging.ERROR)  # workers start in each epoch

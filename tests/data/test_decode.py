@@ -7,7 +7,8 @@ from ir2search.errors import DataError
 
 
 def test_labels_must_be_whole_numbers_of_classes() -> None:
-    assert checked_labels([0, 2, 1], 3, "a").tolist() == [0, 2, 1]
+    assert checked_labels([0, 2, 1], 3, "a") == [0, 2, 1]
+    assert checked_labels([1, 3, 2], 3, "a", first=1) == [0, 2, 1]
     for labels in ([0, 3], [0, -1], [0, None]):
         with pytest.raises(DataError, match="a: row 1: the label must be from 0 to 2"):
             checked_labels(labels, 3, "a")
@@ -21,4 +22,4 @@ def test_data_larger_than_the_memory_is_refused() -> None:
 
 def test_a_damaged_image_is_named() -> None:
     with pytest.raises(DataError, match="image 0: cannot be decoded as an image"):
-        decode(2, lambda index: b"damaged", lambda index: f"image {index}", None)
+        decode([("image 0", b"damaged")], 1, None)

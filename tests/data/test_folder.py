@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from ir2search.data.folder import CIFAR_CLASSES, read_folder
+from ir2search.data.cifar import CLASSES
+from ir2search.data.folder import read_folder
 from ir2search.errors import DataError
 
 Pictures = Any
@@ -41,7 +42,7 @@ def test_cifar10_binary_batches_are_read(tmp_path: Path) -> None:
     # the format: label, then 1024 bytes of red, green, blue, each row by row
     assert int(train[4, 1, 2, 3]) == records[4, 1 + 1024 + 2 * 32 + 3]
     assert raw.test_labels.tolist() == records[5:, 0].tolist()
-    assert raw.class_names == CIFAR_CLASSES
+    assert raw.class_names == CLASSES
     assert read_folder(tmp_path, 16).test_images.shape == (2, 3, 16, 16)
 
 
@@ -65,7 +66,7 @@ def test_real_cifar10_decodes_to_what_pillow_sees(cifar10_folder: Path, tmp_path
         rows = pq.read_table(file).slice(0, 50)
         pq.write_table(rows, tmp_path / f"{split}-0.parquet")
     raw = read_folder(tmp_path, None)
-    assert raw.class_names == CIFAR_CLASSES
+    assert raw.class_names == CLASSES
     for row, cell in enumerate(pq.read_table(tmp_path / "train-0.parquet")["img"].to_pylist()):
         with Image.open(io.BytesIO(cell["bytes"])) as image:
             expected = np.asarray(image.convert("RGB"))

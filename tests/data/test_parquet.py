@@ -81,8 +81,14 @@ def first_image(value: Any) -> Callable[[pa.Table], pa.Table]:
         ),
         (lambda d: (d / "test-00000-of-00001.parquet").unlink(), "no test images"),
         (lambda d: (d / "train-00000-of-00001.parquet").unlink(), "no training images"),
-        (lambda d: rewrite(d, lambda t: t.drop(["img"])), "train-.* needs a column `img`"),
-        (lambda d: rewrite(d, lambda t: t.drop(["label"])), "needs .* a column `label`"),
+        (
+            lambda d: rewrite(d, lambda t: t.drop(["img"])),
+            "train-.* has no column `img` or `image`, only label; set `image` in",
+        ),
+        (
+            lambda d: rewrite(d, lambda t: t.drop(["label"])),
+            "train-.* has no column `label` or `labels`, only img; set",
+        ),
         (lambda d: rewrite(d, lambda t: t.slice(0, 0)), "train-.*: the table has no rows"),
         (lambda d: rewrite(d, labelled([9])), "train-.*: row 0: the label must be from 0 to 2"),
         (lambda d: rewrite(d, labelled([0, -1])), "row 1: the label must be from 0 to 2"),

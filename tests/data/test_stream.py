@@ -136,7 +136,7 @@ def test_a_crop_shows_its_part_of_the_picture(shape: tuple[int, int]) -> None:
     """The colours of a picture increase linearly, so a crop's colours give its position."""
     size = 16
     for numbers in (None, np.array([0.5, 0.5, 0.25, 0.75]), np.array([0.0, 0.2, 1.0, 0.0])):
-        found = decode_crop(jpeg(*shape), size, numbers, 0.3).astype(float)
+        found = decode_crop(jpeg(*shape), "a", size, numbers, 0.3).astype(float)
         if numbers is None:
             side = 224 / 256 * min(shape)
             left, top, across, down = (shape[0] - side) / 2, (shape[1] - side) / 2, side, side
@@ -157,7 +157,7 @@ def test_both_implementations_of_a_crop_agree(tmp_path: Path) -> None:
     found = Augmentation(0, False, 0.25)(images, torch.Generator().manual_seed(0))
     numbers = torch.rand(6, 4, generator=torch.Generator().manual_seed(0)).numpy()
     for row in range(6):
-        expected = decode_crop(jpeg(64, 64), 64, numbers[row], 0.25).astype(int)
+        expected = decode_crop(jpeg(64, 64), "a", 64, numbers[row], 0.25).astype(int)
         difference = np.abs(found[row].permute(1, 2, 0).numpy().astype(int) - expected)
         assert difference[2:-2, 2:-2].max() <= 4
 
