@@ -13,15 +13,12 @@ from ir2search.search.problem import Problem
 from ir2search.space import Candidate, SearchSpace, build
 from ir2search.study.objectives import LATENCY, OBJECTIVES
 
-TRIED = 500  # random candidates that are tried before a budget on a registered cost is refused
-TIMED = 3  # candidates that are timed before a budget on the latency is refused
+TRIED = 500  # random candidates to try before a budget on a registered cost is refused
+TIMED = 3  # candidates to time before a budget on the latency is refused
 
 
 def check_budget(problem: Problem) -> None:
     """Check that a registered backbone works, and that some candidate is within the budget.
-
-    Args:
-        problem: the study, its space, and what candidates cost.
 
     Raises:
         SpaceError: no candidate of the space is within the study's budget.
@@ -87,10 +84,9 @@ def _check_latency(problem: Problem) -> None:
 
 
 def _tried(problem: Problem) -> Iterator[Candidate]:
-    """Candidates of which one is within the budget if any candidate is.
+    """Candidates to check against the budget: the corners of the space, and random ones.
 
-    A cost of this package is least at a corner of the space. A registered cost need not be: then
-    random candidates are tried as well.
+    The costs of this package are lowest at a corner. A registered cost may be lowest anywhere.
     """
     yield from problem.space.corners()
     if not any(OBJECTIVES[name].function for name in problem.study.budget):
@@ -103,7 +99,7 @@ def _tried(problem: Problem) -> Iterator[Candidate]:
 
 
 def _check_backbone(space: SearchSpace) -> None:
-    """Build and run a registered family's networks, of each depth and width at the corners."""
+    """Build and run networks of a registered family: one of each size at the corners."""
     by_size = {(candidate.depth, candidate.width): candidate for candidate in space.corners()}
     for candidate in by_size.values():
         name = candidate.backbone

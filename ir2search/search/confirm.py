@@ -1,40 +1,30 @@
-"""Members of the front, trained again from further seeds: which differences are real?"""
+"""The end of a search: the front is tested, and trained again from further seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from ir2search.files import write_json
 from ir2search.runs.backbones import shared_backbone
-from ir2search.runs.layout import RESULT, SEEDS, trial_folder
-from ir2search.search.executors.job import TrainingJob
+from ir2search.runs.layout import BEST, RESULT, SEEDS, TEST_FILE, trial_folder
+from ir2search.runs.records import trial_records
+from ir2search.runs.storages import RunStudy
+from ir2search.runs.tables import front_of, recorded_table
+from ir2search.search.driver_setup import DriverSetup
+from ir2search.search.executors import JobResult, TrainingJob
+from ir2search.search.failures import record_failure
+from ir2search.search.problem import Problem
 from ir2search.seeds import derive_seed
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
+from ir2search.training import Interrupted, accuracy, load_network
 
 SIGNIFICANCE = 0.05
 
-
-def further_seeds(
-    study: Study, folder: Path, members: Sequence[tuple[int, Candidate]]
-) -> Iterator[TrainingJob]:
-    """The trainings of a front's members from further seeds that are still to be done.
-
-    Args:
-        study: says how many seeds.
-        folder: of the run; each seed has a folder inside that of its trial.
-        members: number and candidate of each trial on the front.
-    """
-    assert study.confirm is not None
-    for number, candidate in members:
-        for seed in range(1, study.confirm.seeds + 1):
-            own = trial_folder(folder, number) / SEEDS / str(seed)
-            if not (own / RESULT).exists():
-                derived = derive_seed(study.seed, "confirm", candidate.id, seed)
-                start = shared_backbone(study, folder, candidate, further_seed=seed)
-                yield TrainingJob(number, candidate, own, seed=derived, start=start, tested=True)
+Members = Sequence[tuple[int, Candidate]]  # number and candidate of each trial on the front
 
 
 def indistinguishable(front: pd.DataFrame) -> list[list[int]]:
@@ -58,6 +48,90 @@ def indistinguishable(front: pd.DataFrame) -> list[list[int]]:
         [other for other in samples if other != number and _may_be_same(own, samples[other])]
         for number, own in samples.items()
     ]
+
+
+class FinalTests:
+    """Tests the front, and trains it from further seeds if the study asks for that."""
+
+    def __init__(self, problem: Problem, storage: RunStudy, setup: DriverSetup) -> None:
+        self.study, self.space, self.storage = problem.study, problem.space, storage
+        self.setup, self.executor, self.observer = setup, setup.executor, setup.observer
+
+    def run(self) -> None:
+        """Do what has not been done yet.
+
+        Raises:
+            Interrupted: the driver was asked to stop.
+        """
+        front = self._front()
+        self._test(front)
+        if self.study.confirm is not None:
+            self._confirm(_further_seeds(self.study, self.setup.folder, front))
+
+    def _front(self) -> Members:
+        trials = self.storage.get_trials(deepcopy=False)
+        table = recorded_table(trial_records(trials), self.study)
+        return [
+            (int(number), self.space.candidate(trials[number].params))
+            for number in front_of(table, self.study)["number"]
+        ]
+
+    def _test(self, front: Members) -> None:
+        """Measure each front member on the test set, once."""
+        context, device = self.setup.context, self.setup.device
+        for number, candidate in front:
+            folder = trial_folder(self.setup.folder, number)
+            if (folder / TEST_FILE).exists():
+                continue
+            test = context.test.to(device)
+            network = load_network(candidate, folder / BEST).to(device)
+            score = accuracy(network, context.data, test)
+            write_json(folder / TEST_FILE, {"test_accuracy": score, "images": len(test)})
+            self.observer.on_test(number, score)
+
+    def _confirm(self, jobs: Iterable[TrainingJob]) -> None:
+        """Train front members from further seeds."""
+        for outcome in self._results(jobs):
+            number, folder = outcome.job.number, outcome.job.folder
+            if outcome.failure is not None:
+                details = outcome.traceback
+                reason = record_failure(self.setup.folder, folder, outcome.failure, details)
+                self.observer.on_remark(number, f"further seed {folder.name} failed: {reason}")
+            if outcome.result is None or outcome.test_accuracy is None:
+                continue
+            found = outcome.result.best.validation_accuracy, outcome.test_accuracy
+            write_json(
+                folder / RESULT, dict(zip(("accuracy", "test_accuracy"), found, strict=True))
+            )
+            self.observer.on_confirm(number, int(folder.name), *found)
+
+    def _results(self, jobs: Iterable[TrainingJob]) -> Iterator[JobResult]:
+        """Run jobs, as many at a time as the executor takes."""
+        todo, running = list(jobs), 0
+        while todo or running:
+            if self.setup.should_stop():
+                self.executor.interrupt()
+                todo.clear()
+            while todo and running < self.executor.capacity():
+                self.executor.submit(todo.pop(0))
+                running += 1
+            outcomes = self.executor.wait() if running else []
+            running -= len(outcomes)
+            yield from outcomes
+        if self.setup.should_stop():
+            raise Interrupted
+
+
+def _further_seeds(study: Study, folder: Path, front: Members) -> Iterator[TrainingJob]:
+    """The trainings from further seeds that have no result yet."""
+    assert study.confirm is not None
+    for number, candidate in front:
+        for seed in range(1, study.confirm.seeds + 1):
+            own = trial_folder(folder, number) / SEEDS / str(seed)
+            if not (own / RESULT).exists():
+                derived = derive_seed(study.seed, "confirm", candidate.id, seed)
+                start = shared_backbone(study, folder, candidate, further_seed=seed)
+                yield TrainingJob(number, candidate, own, seed=derived, start=start, tested=True)
 
 
 def _may_be_same(one: list[float], other: list[float]) -> bool:

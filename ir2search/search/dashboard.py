@@ -1,4 +1,4 @@
-"""A run in the browser while it works: optuna-dashboard on its storage."""
+"""Show a run in the browser while it works: optuna-dashboard on the run's storage."""
 
 from __future__ import annotations
 
@@ -20,10 +20,7 @@ class _SilentHandler(WSGIRequestHandler):
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Answers each request in a thread of its own.
-
-    In the main thread, wsgiref would catch the KeyboardInterrupt of a Ctrl-C and go on.
-    """
+    """Answers each request in its own thread: in the main one, wsgiref would ignore Ctrl-C."""
 
     daemon_threads = True
 

@@ -12,14 +12,14 @@ from ir2search.costs import Cost, cost
 from ir2search.errors import CandidateError, StudyError
 from ir2search.files import write_json
 from ir2search.runs.backbones import shared_backbone
-from ir2search.runs.layout import trial_folder
+from ir2search.runs.layout import CANDIDATE_FILE, COST_FILE, trial_folder
 from ir2search.runs.records import Recorded, costs_of_record, read_record, state_of, write_record
 from ir2search.runs.status import ENDED
 from ir2search.runs.storages import RunStudy
+from ir2search.search.confirm import FinalTests
 from ir2search.search.driver_setup import DriverSetup
 from ir2search.search.executors import TrainingJob
 from ir2search.search.failures import failure_reason, full_traceback
-from ir2search.search.final_tests import FinalTests
 from ir2search.search.ledger import Ledger
 from ir2search.search.limits import limit_reached
 from ir2search.search.problem import PricedCandidate, Problem
@@ -34,7 +34,7 @@ from ir2search.training import Interrupted, TrainingResult
 
 EXHAUSTED = "the space holds no further candidate within the budget"
 FRUITLESS = 2  # after this many proposals without a training, a new point is drawn at random
-POLL = 0.5  # seconds between two looks at what other drivers do
+POLL = 0.5  # seconds between two reads of what other drivers did
 
 
 class _Step(Enum):
@@ -72,8 +72,8 @@ class Driver:
         self.running: dict[int, _Running] = {}  # trials in this driver's executor
         self.running_elsewhere: set[int] = set()  # trials of other drivers
         self.waiting_at_rung: dict[int, Trial] = {}
-        self.abandoned: dict[int, Trial] = {}  # were running when their driver ended
-        self.interrupted: dict[int, Promotion] = {}  # the same, on the way to a further rung
+        self.abandoned: dict[int, Trial] = {}  # their driver ended before a result
+        self.interrupted: dict[int, Promotion] = {}  # their driver ended between two rungs
         self.end_reason: str | None = None  # why nothing more is proposed
         self.started_at = time.monotonic()
 
@@ -138,20 +138,18 @@ class Driver:
         self.ledger.count([trial for trial in trials if self._is_proposed(trial)])
 
     def _take_over(self, trial: FrozenTrial) -> None:
-        """Note who has an unfinished trial; it is this driver's where no other one has it."""
+        """Take an unfinished trial, unless another driver works on it."""
         recorded = read_record(trial)
         if not self.locks.is_free(recorded.driver):
             self.running_elsewhere.add(trial.number)
             if recorded.candidate_id is not None:
                 self.ledger.start(trial.number, recorded.candidate_id)
             if recorded.cost is not None:
-                candidate = self.space.candidate(trial.params)
-                priced = PricedCandidate(trial.params, candidate, recorded.cost)
-                self.ledger.train(trial.number, priced)
+                self.ledger.train(trial.number, self.ledger.stored(trial, recorded.cost))
             return
         own = self.storage.live_trial(trial.number)
         if self.ledger.progress.has(trial.number, len(self.ledger.progress.levels) - 1):
-            self.recorder.complete(own)  # its driver was killed before it did that
+            self.recorder.complete(own)  # its driver was killed before it could
         elif state_of(trial.state, recorded) == "waiting":
             self.waiting_at_rung[trial.number] = own
             levels = self.ledger.progress.levels
@@ -163,7 +161,7 @@ class Driver:
             self.abandoned[trial.number] = own
 
     def _fill(self) -> None:
-        """Give the executor as many jobs as it has room for."""
+        """Start trainings until the executor is full."""
         while len(self.running) < self.executor.capacity() and not self.should_stop():
             if self._start_next() is _Step.NOTHING:
                 return
@@ -185,12 +183,9 @@ class Driver:
         return self._end_search(EXHAUSTED) if trial is None else self._evaluate(trial)
 
     def _limit(self) -> str | None:
-        """The limit of the study that is reached, in words."""
-        seconds, progress = time.monotonic() - self.started_at, self.ledger.progress
-        spent = self.ledger.epochs_spent
-        return limit_reached(
-            self.study.stop, seconds, spent, progress.measured(), progress.finished()
-        )
+        """The limit of the study that is reached, in words, or None."""
+        seconds, ledger = time.monotonic() - self.started_at, self.ledger
+        return limit_reached(self.study.stop, seconds, ledger.epochs_spent, ledger.progress)
 
     def _end_search(self, reason: str) -> _Step:
         if self.end_reason is None:
@@ -199,14 +194,13 @@ class Driver:
         return _Step.NOTHING
 
     def _train_further(self, promotion: Promotion) -> _Step:
-        """Train a trial that waits at a rung to its next one, unless it is dominated by now."""
+        """Train a waiting trial to its next rung, or stop it if it is dominated now."""
         trial = self.waiting_at_rung.pop(promotion.number)
-        candidate = self.space.candidate(trial.params)
-        priced = PricedCandidate(trial.params, candidate, costs_of_record(read_record(trial)))
+        priced = self.ledger.stored(trial, costs_of_record(read_record(trial)))
         if (reason := self.ledger.why_dominated(priced.costs)) is not None:
             self.recorder.stop(trial, reason)
             return _Step.SKIPPED
-        return self._submit(trial, priced, cost(candidate), promotion.level)
+        return self._submit(trial, priced, cost(priced.candidate), promotion.level)
 
     def _train_best(self) -> _Step:
         """If no trial reached the end, train the best one of the highest rung further."""
@@ -215,7 +209,7 @@ class Driver:
         return _Step.NOTHING if promotion is None else self._train_further(promotion)
 
     def _propose(self) -> Trial | None:
-        """A new trial, whose candidate the sampler proposes; None where nothing is left to try."""
+        """Begin a trial with the point that the sampler proposes; None if no point is left."""
         number = self.ledger.proposed
         if self.ledger.queued:  # an earlier session was killed between proposing and starting
             self.ledger.queued -= 1
@@ -231,7 +225,7 @@ class Driver:
         return self.storage.ask(self.sampler.distributions)
 
     def _next_point(self, number: int) -> Point | None:
-        """What the sampler proposes, or a random new point if that was fruitless."""
+        """The sampler's next point; a random new one after `FRUITLESS` proposals."""
         name = self.study.sampler
         with errors_named(name):
             if self.ledger.fruitless >= FRUITLESS:
@@ -242,7 +236,7 @@ class Driver:
         return point
 
     def _is_proposed(self, trial: Trial | FrozenTrial) -> bool:
-        """Whether all parameters of a trial are stored; a kill may have come before that."""
+        """Whether all parameters of a trial are stored: a driver may be killed before."""
         return trial.params.keys() == self.space.searched.keys()
 
     def _evaluate(self, trial: Trial) -> _Step:
@@ -252,13 +246,13 @@ class Driver:
         if candidate is None or priced is None:
             return _Step.SKIPPED
         price, folder = cost(candidate), trial_folder(self.folder, trial.number)
-        write_json(folder / "candidate.json", candidate.as_dict())
-        write_json(folder / "cost.json", price.as_dict())
+        write_json(folder / CANDIDATE_FILE, candidate.as_dict())
+        write_json(folder / COST_FILE, price.as_dict())
         write_record(trial, Recorded(cost=dict(priced.costs)))
         return self._submit(trial, priced, price, 0)
 
     def _new_candidate(self, trial: Trial) -> Candidate | None:
-        """The candidate of a trial; None where there is none, or it is not new: the trial ends."""
+        """The candidate of a trial. If it has none, or no new one, end the trial, return None."""
         if not self._is_proposed(trial):
             self.recorder.interrupted(trial)
             return None
@@ -275,7 +269,7 @@ class Driver:
         return candidate
 
     def _priced(self, trial: Trial, candidate: Candidate) -> PricedCandidate | None:
-        """A trial's candidate with its costs; None where they rule it out: the trial ends."""
+        """A candidate with its costs. If they rule it out, end the trial and return None."""
         try:
             costs = self.problem.counted(candidate)
             if self.study.over_budget(costs) is None:
@@ -291,7 +285,7 @@ class Driver:
         return PricedCandidate(trial.params, candidate, costs)
 
     def _submit(self, trial: Trial, priced: PricedCandidate, price: Cost, level: int) -> _Step:
-        """Have a trial trained to a rung; the last rung is the end of the training."""
+        """Train a trial to a rung; the last rung is the end of the training."""
         candidate, epochs = priced.candidate, self.ledger.progress.levels[level]
         self.locks.take(trial)
         write_record(trial, Recorded(target_epochs=epochs))
@@ -312,7 +306,7 @@ class Driver:
         return _Step.STARTED
 
     def _receive(self) -> None:
-        """Wait for jobs that end, and record what became of them."""
+        """Wait for jobs to end, and record their results."""
         for outcome in self.executor.wait():
             running = self.running.pop(outcome.job.number)
             self.ledger.running.remove(outcome.job.number)
@@ -324,7 +318,7 @@ class Driver:
                 self._receive_result(running, outcome.result)
 
     def _receive_result(self, running: _Running, result: TrainingResult) -> None:
-        """Record what a trial reached at a rung; then it waits there, or is complete."""
+        """Record the result of a trial at a rung. The trial then waits, or is complete."""
         trial, level, levels = running.trial, running.level, self.ledger.progress.levels
         reached = self.recorder.reach(trial, level, result)
         with errors_named(self.study.sampler):

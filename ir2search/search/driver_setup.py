@@ -21,10 +21,10 @@ class DriverSetup:
         folder: of the run.
         context: what all trainings have in common.
         device: on which the front is tested.
-        executor: trains.
-        locks: keep several drivers apart.
+        executor: trains the candidates.
+        locks: tell which driver works on which trial.
         observer: is told what happens.
-        should_stop: whether to stop; asked between trainings.
+        should_stop: called between trainings; returns True to stop.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""Trials that fail: their traceback goes into the trial's folder and into the log."""
+"""The traceback of a failed trial: it is kept in the trial's folder and in the log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def failure_reason(error: Exception) -> str:
 
 
 def full_traceback(error: Exception) -> str:
-    """The traceback of an error, and those of the errors behind it."""
+    """The traceback of an error and of its causes."""
     return "".join(traceback.format_exception(error))
 
 

@@ -1,4 +1,4 @@
-"""The time of candidates on the runtime, for studies that ask for it."""
+"""The time of candidates on the runtime, for studies that use the latency."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Costs = dict[str, float]
 
 
 class LatencyTimer:
-    """Times candidates on the runtime of this machine, for studies that use the latency.
+    """Times candidates on the runtime of this machine, if the study uses the latency.
 
     Times are cached beside the runs: an architecture is timed once for all of them.
 
     Args:
-        study: the study; if it does not use the latency, nothing is timed.
+        study: the study.
         runs: the folder of all runs.
         paused: a context in which no training disturbs the timing; see `Executor.paused`.
 
@@ -49,7 +49,7 @@ class LatencyTimer:
         self._graph = functools.lru_cache(maxsize=8)(candidate_graph)
 
     def costs(self, candidate: Candidate) -> Costs:
-        """The latency of a candidate by column; it is timed if no run has done so before.
+        """The latency of a candidate by column; it is timed if it is not in the cache.
 
         Raises:
             StudyError: the runtime cannot run the network.
@@ -57,7 +57,7 @@ class LatencyTimer:
         return latency_costs(self._time(candidate)) if self.is_used else {}
 
     def known_costs(self, candidate: Candidate) -> Costs:
-        """The latency of a candidate by column if it has been timed before, else nothing."""
+        """The latency of a candidate by column if it is in the cache, else nothing."""
         found = self._cached(candidate) if self.is_used else None
         return {} if found is None else latency_costs(found)
 
@@ -66,12 +66,8 @@ class LatencyTimer:
 
         It is written into the trial's folder, so that a trial keeps the time that it was ranked by.
 
-        Args:
-            candidate: the network.
-            folder: the trial's folder.
-
         Raises:
-            StudyError: the runtime cannot run such a network.
+            StudyError: the runtime cannot run the network.
         """
         if not self.is_used:
             return {}
@@ -96,7 +92,7 @@ class LatencyTimer:
 
 
 def latency_costs(found: RuntimeTime) -> Costs:
-    """The columns of a time: rounded to its grid for ranking, and as it was measured, in ms."""
+    """The columns of a latency, in ms: rounded for ranking, and as it was measured."""
     timing = found.per_image
     columns = OBJECTIVES[LATENCY].column, MEDIAN, LOW, HIGH
     seconds = on_grid(timing), timing.median, timing.low, timing.high
@@ -104,7 +100,7 @@ def latency_costs(found: RuntimeTime) -> Costs:
 
 
 def check_machine(storage: optuna.Study, folder: Path) -> None:
-    """Check that a study was timed on a machine like this one; if it was not timed yet, note it.
+    """Check that a study was timed on a machine like this one. A new study records this machine.
 
     Raises:
         RunError: it was timed on another processor, or by another version of the runtime.

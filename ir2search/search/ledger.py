@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ir2search.runs.records import Recorded, costs_of_record, read_record, state_of
 from ir2search.search.problem import PricedCandidate
@@ -46,9 +46,9 @@ class Ledger:
         started: numbers of the trials whose training began. The study asks for this many.
         proposed: number of proposals. One that was interrupted before all its parameters were
             stored does not count: it is made again, from the same seed.
-        fruitless: number of successive proposals, up to the latest, that started no training.
+        fruitless: number of proposals since the latest one that started a training.
         queued: number of points in the storage that are proposed next.
-        epochs_spent: epochs of all trials and of the backbones that they share.
+        epochs_spent: epochs of all trials and of their shared backbones.
     """
 
     def __init__(self, study: Study, space: SearchSpace) -> None:
@@ -67,11 +67,7 @@ class Ledger:
         self.epochs_spent = 0
 
     def read(self, trial: FrozenTrial) -> list[RungResult]:
-        """Learn what the storage knows of a trial.
-
-        Returns:
-            Its results that were not known before.
-        """
+        """Learn what the storage knows of a trial; return its results that are new."""
         if trial.number in self.outcomes:
             return []
         recorded = read_record(trial)
@@ -83,37 +79,26 @@ class Ledger:
         return results
 
     def count(self, proposed: Sequence[FrozenTrial]) -> None:
-        """Count proposals.
-
-        Args:
-            proposed: all trials in the storage that have all their parameters.
-        """
+        """Count proposals: all trials in the storage that have all their parameters."""
         self.proposed = len(proposed)
         last = max(self.started, default=-1)
         self.fruitless = sum(trial.number > last for trial in proposed)
 
     def start(self, number: int, candidate_id: str) -> None:
-        """The first training of a trial begins, or began earlier."""
+        """Note that the training of a trial has begun."""
         self.trial_of[candidate_id] = number
         self.started.add(number)
         self.fruitless = 0
 
     def train(self, number: int, candidate: PricedCandidate) -> None:
-        """A trial is in training."""
+        """Note that a trial is in training."""
         self.candidates[number] = candidate
         self.running.add(number)
 
     def reach(
         self, number: int, level: int, candidate: PricedCandidate, accuracy: float
     ) -> RungResult:
-        """A trial reached a rung.
-
-        Args:
-            number: of the trial.
-            level: of the rung, from 0.
-            candidate: the trial's.
-            accuracy: best validation accuracy so far.
-        """
+        """Note the best validation accuracy that a trial has reached at a rung."""
         result = RungResult(number, level, candidate, self.minimised(candidate.costs, accuracy))
         self.progress.record(number, level, result.values)
         self.candidates[number] = candidate
@@ -129,7 +114,7 @@ class Ledger:
     def end(
         self, number: int, recorded: Recorded, state: TrialState, values: list[float] | None
     ) -> None:
-        """A trial ended. It stands for its candidate unless it is a duplicate."""
+        """Note that a trial ended. It stands for its candidate unless it is a duplicate."""
         self.progress.end(number)
         if recorded.candidate_id is None or recorded.duplicate_of is not None:
             return
@@ -139,33 +124,19 @@ class Ledger:
             self.started.add(number)
 
     def values(self, costs: Mapping[str, Any], accuracy: float) -> dict[str, float]:
-        """The objectives by name, as Optuna is told them.
-
-        Args:
-            costs: of a candidate by column.
-            accuracy: its validation accuracy, from 0 to 1.
-        """
+        """The objectives of a candidate by name, from its costs by column and its accuracy."""
         return {
             name: accuracy if name == "accuracy" else float(costs[OBJECTIVES[name].column])
             for name in self._study.objectives
         }
 
     def minimised(self, costs: Mapping[str, Any], accuracy: float) -> tuple[float, ...]:
-        """The objectives in the study's order, each to be minimised.
-
-        Args:
-            costs: of a candidate by column.
-            accuracy: its validation accuracy, from 0 to 1.
-        """
+        """The same as `values`, but in the study's order and each to be minimised."""
         values = self.values(costs, accuracy)
         return tuple(1 - value if name == "accuracy" else value for name, value in values.items())
 
     def why_dominated(self, costs: Mapping[str, Any]) -> str | None:
-        """Why a candidate with these costs is dominated even at 100% accuracy, or None.
-
-        Args:
-            costs: of the candidate by column.
-        """
+        """Why a candidate with these costs is dominated even at 100% accuracy, or None."""
         if "accuracy" not in self._study.objectives:
             return None
         ideal = self.minimised(costs, 1.0)
@@ -179,12 +150,16 @@ class Ledger:
         return dict(zip(self._study.objectives, values, strict=True)) if values else None
 
     def ended(self) -> list[dict[str, float] | None]:
-        """The objectives of each ended trial; None for one that failed or was stopped."""
+        """The objectives of each trained trial; None for one that failed or was stopped."""
         return [
             self.named(values)
             for number, (_, values) in self.outcomes.items()
             if number in self.started
         ]
+
+    def stored(self, trial: FrozenTrial | Trial, costs: Mapping[str, Any]) -> PricedCandidate:
+        """The candidate of a trial in the storage, with the costs that are recorded."""
+        return PricedCandidate(trial.params, self._space.candidate(trial.params), costs)
 
     def _new_results(self, trial: FrozenTrial, recorded: Recorded) -> list[RungResult]:
         if recorded.duplicate_of is not None:
@@ -196,6 +171,5 @@ class Ledger:
         new = {level: v for level, v in new.items() if not self.progress.has(trial.number, level)}
         if not new:
             return []
-        candidate = self._space.candidate(trial.params)
-        priced = PricedCandidate(trial.params, candidate, costs_of_record(recorded))
+        priced = self.stored(trial, costs_of_record(recorded))
         return [self.reach(trial.number, level, priced, best) for level, best in new.items()]

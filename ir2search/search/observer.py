@@ -1,4 +1,4 @@
-"""What a run tells while it works."""
+"""The observer to which a run reports what happens."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class RunObserver:
 
         Args:
             study: the study.
-            done: the objectives of each trial that earlier sessions ended; None for a trial that
-                failed or was stopped.
+            done: the objectives of each trial that ended in an earlier session; None for a trial
+                that failed or was stopped.
             waiting: numbers of the trials that wait at a rung.
         """
 
@@ -31,10 +31,10 @@ class RunObserver:
         """The training of a candidate starts or continues; others may run at the same time."""
 
     def on_step(self, number: int, progress: float) -> None:
-        """A training step begins after ``progress`` epochs, a number with a fraction."""
+        """A training step begins; ``progress`` is the number of epochs so far, with a fraction."""
 
     def on_epoch(self, number: int, result: EpochResult) -> None:
-        """An epoch is on disk."""
+        """An epoch is trained and saved."""
 
     def on_wait(self, number: int, epochs: int, accuracy: float) -> None:
         """A trial waits at a rung; ``accuracy`` is its best validation accuracy so far."""
@@ -48,7 +48,7 @@ class RunObserver:
             number: the trial's number.
             state: how it ended.
             outcome: why it ended so, in words.
-            values: its objectives by name, if it has been trained to its end.
+            values: its objectives by name; None unless it was trained to its end.
         """
 
     def on_remark(self, number: int, remark: str) -> None:

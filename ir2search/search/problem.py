@@ -36,7 +36,7 @@ class Problem:
     Attributes:
         study: the study.
         space: its search space, for the images at hand.
-        timer: measures latencies, where the study asks for them.
+        timer: measures latencies, if the study uses them.
     """
 
     study: Study
@@ -55,7 +55,7 @@ class Problem:
         return PricedCandidate(parameters, candidate, self.counted(candidate))
 
     def counted(self, candidate: Candidate) -> dict[str, Any]:
-        """The counted costs by column; the latency is not among them.
+        """The counted costs by column, without the latency.
 
         Raises:
             StudyError: a cost cannot be counted, or a registered cost function failed.
@@ -66,8 +66,7 @@ class Problem:
     def is_affordable(self, candidate: Candidate) -> bool:
         """Whether a candidate is within the budget, as far as its costs are known.
 
-        A candidate whose costs cannot be counted is affordable: as a trial it fails with the
-        reason.
+        If its costs cannot be counted it is affordable. As a trial it then fails with the reason.
         """
         if not self.study.budget:
             return True

@@ -1,4 +1,4 @@
-"""Records what becomes of trials: in the storage, in the ledger, and to the observer."""
+"""Record results and ends of trials in the storage and the ledger, and tell the observer."""
 
 from __future__ import annotations
 
@@ -15,26 +15,13 @@ from ir2search.training import TrainingResult
 
 
 class TrialRecorder:
-    """Records results of trials, and ends trials.
-
-    Args:
-        study: the study.
-        storage: of the trials.
-        ledger: of the driver.
-        setup: of the driver.
-    """
+    """Records results of trials, and ends trials."""
 
     def __init__(self, study: Study, storage: RunStudy, ledger: Ledger, setup: DriverSetup) -> None:
         self._study, self._storage, self._ledger, self._setup = study, storage, ledger, setup
 
     def reach(self, trial: Trial, level: int, result: TrainingResult) -> RungResult:
-        """Record what a trial reached at a rung.
-
-        Args:
-            trial: of this driver.
-            level: of the rung, from 0.
-            result: of the training so far.
-        """
+        """Record what a trial has reached at a rung; levels count from 0."""
         best, rungs = result.best, None
         if self._study.rungs is not None:
             epochs = self._ledger.progress.levels[level]
@@ -73,19 +60,13 @@ class TrialRecorder:
         self._end(trial, TrialState.FAIL, "interrupted before it was proposed")
 
     def repeat(self, trial: Trial, original: int) -> None:
-        """End a trial that has the candidate of another one, with that trial's values if any."""
+        """End a trial whose candidate another trial has; it gets the values of that trial."""
         write_record(trial, Recorded(duplicate_of=original))
         state, values = self._ledger.outcomes.get(original, (TrialState.PRUNED, None))
         self._end(trial, state, f"same network as trial {original}", values)
 
     def fail(self, trial: Trial, reason: str, details: str | None) -> None:
-        """End a trial that cannot be trained.
-
-        Args:
-            trial: of this driver.
-            reason: why it failed, in one line.
-            details: the traceback, if there is one.
-        """
+        """End a trial that failed, with the reason in one line and the traceback if any."""
         run = self._setup.folder
         outcome = record_failure(run, trial_folder(run, trial.number), reason, details)
         self._end(trial, TrialState.FAIL, outcome)

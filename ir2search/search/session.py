@@ -41,7 +41,7 @@ from ir2search.study.schema import Study
 from ir2search.study.serialise import definition
 from ir2search.training import Interrupted
 
-PATIENCE = 60.0  # seconds to wait for other drivers that are opening the same study
+PATIENCE = 60.0  # seconds to wait while other drivers open the same study
 
 
 def run(
@@ -65,13 +65,13 @@ def run(
 
     Args:
         study: the study, from `load_study`.
-        folder: the run's own folder; made if it does not exist. Decoded images are cached in the
-            folder beside it.
+        folder: the run's own folder; made if it does not exist. Decoded images are cached beside
+            it.
         data: folder of images, if the study reads one.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, or several, such as ``"cuda:0,cuda:1"``.
-        workers: how many trainings run at the same time, each in its own process; one for each
-            device by default.
-        trials_per_device: how many trainings run on each device, instead of ``workers``.
+        workers: number of trainings at the same time, each in its own process; by default one for
+            each device.
+        trials_per_device: number of trainings on each device, instead of ``workers``.
         executor: ``"local"`` trains on this machine, ``"ray"`` on a Ray cluster, where each
             training takes what the study's ``[resources]`` say. Or a function that makes an
             `Executor` of your own from `ExecutorSettings`.
@@ -128,14 +128,14 @@ def join(
     storage: str | None = None,
     observer: RunObserver | None = None,
 ) -> RunStatus:
-    """Work on a run that another driver has begun, at the same time.
+    """Work on a run together with the driver that began it.
 
     Args:
         folder: the run's folder, on a file system that all drivers share.
         data: folder of images on this machine, if it differs.
         device: where to train, as for `run`.
-        workers: how many trainings run at the same time, as for `run`.
-        trials_per_device: how many trainings run on each device, as for `run`.
+        workers: number of trainings at the same time, as for `run`.
+        trials_per_device: number of trainings on each device, as for `run`.
         storage: the run's storage again, if its URL needs a password.
         observer: is told what happens.
 
@@ -183,7 +183,7 @@ class _Session:
     observer: RunObserver
 
     def run(self, begin: bool) -> RunStatus:
-        """Work on the run to its end; first write its study file if this session begins it."""
+        """Work on the run to its end; if this session begins the run, write its study file."""
         protect(self.folder)
         try:
             with deferred_interrupts() as should_stop:

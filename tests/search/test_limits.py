@@ -9,10 +9,11 @@ from replay import ReplayExecutor
 import ir2search as ir
 from ir2search.errors import StudyError
 from ir2search.search.limits import limit_reached, stale
+from ir2search.search.pruners.progress import Progress
 from ir2search.study.schema import parse_study
 from ir2search.study.sections import Stop
 
-FINISHED = [(0, (0.5, 1.0)), (2, (0.4, 2.0)), (3, (0.6, 3.0))]
+FINISHED = {0: (0.5, 1.0), 2: (0.4, 2.0), 3: (0.6, 3.0)}
 
 
 class Reasons(ir.RunObserver):
@@ -23,20 +24,30 @@ class Reasons(ir.RunObserver):
         self.given.append(reason)
 
 
+def progress_of(begun: int, finished: dict[int, tuple[float, float]]) -> Progress:
+    """The results of the first ``begun`` trials at the first rung, and of finished trials."""
+    progress = Progress((1, 3))
+    for number in range(begun):
+        progress.record(number, 0, (1.0, 1.0))
+    for number, values in finished.items():
+        progress.record(number, 1, values)
+    return progress
+
+
 def test_the_first_limit_that_is_reached_is_named() -> None:
     limits = Stop(hours=0.5, epochs=10, stale_trials=3)
-    assert limit_reached(limits, 1799, 9, [0, 1, 2, 3, 4], FINISHED) is None
-    assert limit_reached(limits, 1800, 9, [], []) == "0.5 hours have passed"
-    assert limit_reached(limits, 0, 12, [], []) == "12 epochs have been trained"
+    assert limit_reached(limits, 1799, 9, progress_of(5, FINISHED)) is None
+    assert limit_reached(limits, 1800, 9, progress_of(0, {})) == "0.5 hours have passed"
+    assert limit_reached(limits, 0, 12, progress_of(0, {})) == "12 epochs have been trained"
     reason = "none of the last 3 candidates joined the front"
-    assert limit_reached(limits, 0, 0, [0, 1, 2, 3, 4, 5], FINISHED) == reason
-    assert limit_reached(Stop(), 1e9, 10**9, list(range(99)), FINISHED) is None
+    assert limit_reached(limits, 0, 0, progress_of(6, FINISHED)) == reason
+    assert limit_reached(Stop(), 1e9, 10**9, progress_of(99, FINISHED)) is None
 
 
 def test_trials_are_counted_since_the_latest_member_of_the_front() -> None:
-    assert stale([0, 1, 2, 3, 4], FINISHED) == 2
-    assert stale([0, 1], []) == 0
-    assert stale([0, 5], [*FINISHED, (5, (0.0, 0.0))]) == 0
+    assert stale(progress_of(5, FINISHED)) == 2
+    assert stale(progress_of(2, {})) == 0
+    assert stale(progress_of(5, FINISHED | {5: (0.0, 0.0)})) == 0
 
 
 @pytest.mark.parametrize(
