@@ -84,7 +84,7 @@ def read_bytes(file: Path, limit: int = LARGEST_FILE) -> bytes:
     if not stat.S_ISREG(kind.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(file))
     if kind.st_size > limit:
-        raise OSError(errno.EFBIG, f"larger than {limit >> 20} MiB", str(file))
+        raise OSError(errno.EFBIG, f"larger than {limit >> 10} KiB", str(file))
     return file.read_bytes()
 
 

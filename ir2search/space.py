@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Value = bool | int | float | str
 
+# bounds that keep a wrong value from taking all memory
+MAX_DEPTH, MAX_WIDTH, MAX_CLASSES = 1202, 64, 100_000
+MAX_CHANNELS, MAX_SIDE = 64, 4096  # of an image
 THRESHOLD_DIGITS = 6  # a step of 0.1 gives 0.3 and 0.30000000000000004: one threshold
 RELEASED_FUSION_RATIO = 4.0  # ResNet-20 for CIFAR as released
 
@@ -249,13 +252,22 @@ class Range:
         ends = isinstance(self.low, int) and isinstance(self.high, int)
         return ends and float(self.step or 1).is_integer()
 
-    def values(self) -> tuple[Value, ...] | None:
-        """All values; None for a continuous range."""
+    @property
+    def count(self) -> int | None:
+        """Number of values; None for a continuous range."""
         if self.step is None and not self.is_whole:
             return None
-        step = int(self.step or 1) if self.is_whole else self.step or 1
-        count = math.floor((self.high - self.low) / step + 1e-9) + 1
-        return tuple(self.low + step * i for i in range(count))
+        return math.floor((self.high - self.low) / self._step + 1e-9) + 1
+
+    def values(self) -> tuple[Value, ...] | None:
+        """All values; None for a continuous range."""
+        if self.count is None:
+            return None
+        return tuple(self.low + self._step * i for i in range(self.count))
+
+    @property
+    def _step(self) -> int | float:
+        return int(self.step or 1) if self.is_whole else self.step or 1
 
 
 Domain = Choice | Range
@@ -420,16 +432,34 @@ def _check(candidate: Candidate, family: Family) -> None:
     side = min(candidate.image[1:])
     unknown = [name for name in candidate.taps if name not in family.taps]
     rules: list[tuple[bool, str, object]] = [
+        (candidate.depth <= MAX_DEPTH, f"depth: must be at most {MAX_DEPTH}", candidate.depth),
         (family.has_depth(candidate.depth), f"depth: must be {family.depth_rule}", candidate.depth),
-        (0 < candidate.width < math.inf, "width: must be above 0 and finite", candidate.width),
+        (
+            0 < candidate.width <= MAX_WIDTH,
+            f"width: must be above 0 and at most {MAX_WIDTH}",
+            candidate.width,
+        ),
         (not unknown, f"taps: must be among {', '.join(family.taps)}", ", ".join(unknown)),
         (
             math.isfinite(candidate.threshold) and candidate.threshold >= 0,
             "threshold: must be at least 0 and finite",
             candidate.threshold,
         ),
-        (candidate.classes >= 2, "classes: must be at least 2", candidate.classes),
-        (candidate.image[0] >= 1, "image: must have at least 1 channel", candidate.image[0]),
+        (
+            2 <= candidate.classes <= MAX_CLASSES,
+            f"classes: must be from 2 to {MAX_CLASSES}",
+            candidate.classes,
+        ),
+        (
+            1 <= candidate.image[0] <= MAX_CHANNELS,
+            f"image: must have 1 to {MAX_CHANNELS} channels",
+            candidate.image[0],
+        ),
+        (
+            max(candidate.image[1:]) <= MAX_SIDE,
+            f"image: must have at most {MAX_SIDE} pixels a side",
+            max(candidate.image[1:]),
+        ),
         (
             side >= family.min_side,
             f"image: {candidate.backbone} needs at least {family.min_side} pixels a side",

@@ -119,7 +119,7 @@ def test_only_regular_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:
         read_json(Path("/dev/zero"))
     with (tmp_path / "large.json").open("wb") as file:
         file.truncate(65 << 20)
-    with pytest.raises(RunError, match="larger than 64 MiB"):
+    with pytest.raises(RunError, match="larger than 65536 KiB"):
         read_json(tmp_path / "large.json")
     (tmp_path / "deep.json").write_text("[" * 100_000)
     with pytest.raises(RunError, match=r"deep\.json: cannot be read"):

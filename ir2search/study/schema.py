@@ -25,6 +25,7 @@ from ir2search import text
 from ir2search.data import DataConfig
 from ir2search.errors import CandidateError, SpaceError, StudyError
 from ir2search.extensions import UserModule, load_modules, read_module
+from ir2search.files import read_bytes
 from ir2search.space import SearchSpace
 from ir2search.study.messages import sentence_of
 from ir2search.study.objectives import LATENCY, OBJECTIVES, cost_names
@@ -36,6 +37,8 @@ from ir2search.training import Recipe
 from ir2search.zoo import named_recipe
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a study and of its run's folder
+LARGEST_STUDY = 256 << 10  # bytes of a study file
+MOST_DOTS = 500  # in a line of a study file
 SUFFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
@@ -208,12 +211,27 @@ def load_study(path: str | Path) -> Study:
     """
     file = study_file(path)
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        text = read_bytes(file, LARGEST_STUDY).decode(
+            "utf-8-sig"
+        )  # editors may add a byte order mark
+        _check_dots(text)
+        values = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise StudyError(f"{file}: not valid TOML: {error}") from None
     except OSError as error:
         raise StudyError(f"{file}: cannot be read: {error.strerror}") from None
     return parse_study(values, str(file))
+
+
+def _check_dots(content: str) -> None:
+    """Refuse keys of very many parts, on which tomllib spends gigabytes.
+
+    Raises:
+        ValueError: a line has more dots than any study needs.
+    """
+    for number, line in enumerate(content.splitlines(), 1):
+        if line.count(".") > MOST_DOTS:
+            raise ValueError(f"line {number} has more than {MOST_DOTS} dots")
 
 
 def parse_study(values: Mapping[str, Any], source: str) -> Study:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from ir2search.errors import SpaceError
 from ir2search.space import TAP, Choice, Domain, Range, SearchSpace
+
+MAX_VALUES = 10_000  # of one parameter
 
 
 def parse_space(values: Mapping[str, Any]) -> SearchSpace:
@@ -56,6 +59,7 @@ def _as_value(domain: Domain) -> list[Any] | dict[str, Any]:
 def _choice(name: str, values: list[Any]) -> Choice:
     if not values or len(set(map(repr, values))) < len(values):
         raise SpaceError(f"{name}: must list one or more different values, but got {values}")
+    _check_count(name, len(values))
     return Choice(tuple(values))
 
 
@@ -67,6 +71,10 @@ def _range(name: str, values: Mapping[str, Any]) -> Range:
     for key, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise SpaceError(f"{name}: {key} must be a number, but got {number!r}")
+        if not abs(number) < math.inf:
+            raise SpaceError(f"{name}: {key} must be finite, but got {number}")
+    if not isinstance(values.get("log", False), bool):
+        raise SpaceError(f"{name}: log must be true or false, but got {values['log']!r}")
     domain = Range(**values)
     if domain.low >= domain.high:
         raise SpaceError(f"{name}: low must be below high, but got {domain.low}, {domain.high}")
@@ -74,4 +82,10 @@ def _range(name: str, values: Mapping[str, Any]) -> Range:
         raise SpaceError(f"{name}: step must be above 0, but got {domain.step}")
     if domain.log and (domain.low <= 0 or domain.step is not None):
         raise SpaceError(f"{name}: a log range needs low above 0, and takes no step")
+    _check_count(name, domain.count or 0)
     return domain
+
+
+def _check_count(name: str, count: int) -> None:
+    if count > MAX_VALUES:
+        raise SpaceError(f"{name}: may have at most {MAX_VALUES} values, but has {count:.3g}")

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import re
+
+import pytest
+
+from ir2search.errors import SpaceError
 from ir2search.space import Candidate, Choice, Range
 from ir2search.study.space_section import parse_space, space_as_dict
 
@@ -26,3 +31,17 @@ def test_a_value_is_fixed_a_list_is_a_choice_and_a_table_is_a_range() -> None:
     )
     assert space.candidate(parameters) == expected
     assert parse_space(space_as_dict(space)) == space
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("threshold", {"low": 0, "high": 1, "step": 1e-10}, "at most 10000 values, but has 1e+10"),
+        ("depth", {"low": 8, "high": 600_000_000_000}, "depth: may have at most 10000 values"),
+        ("threshold", {"low": 0, "high": 1, "step": float("inf")}, "step must be finite"),
+        ("width", {"low": 0.1, "high": 1.0, "log": "yes"}, "log must be true or false"),
+    ],
+)
+def test_a_range_is_bounded(key: str, value: object, message: str) -> None:
+    with pytest.raises(SpaceError, match=re.escape(message)):
+        parse_space({key: value})
