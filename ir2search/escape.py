@@ -1,4 +1,7 @@
-"""Text that is not ours, made safe for where it is shown: terminal, Markdown, LaTeX, CSV, XML."""
+"""Text that is not ours, made safe for where it is shown.
+
+Terminal, Markdown, LaTeX, figures, CSV, XML: one function for each.
+"""
 
 from __future__ import annotations
 
@@ -71,6 +74,11 @@ def markdown(value: object) -> str:
 def latex(value: object) -> str:
     """A text as text in LaTeX: no command and no mathematics, except for the sign ±."""
     return one_line(value).translate(_IN_LATEX)
+
+
+def figure(value: object) -> str:
+    """A text as text in a figure of matplotlib, which takes what is between two $ as TeX."""
+    return one_line(value).replace("$", r"\$")
 
 
 def csv_table(table: pd.DataFrame) -> str:

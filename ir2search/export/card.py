@@ -10,6 +10,7 @@ from typing import Any
 from ir2search import text
 from ir2search.costs import Cost, cost
 from ir2search.data import ImageData
+from ir2search.escape import markdown
 from ir2search.runtime import RuntimeTime
 from ir2search.space import Candidate
 
@@ -53,11 +54,12 @@ def model_card(
     """
     price = cost(candidate)
     full = 4 * price.parameters
+    license_ = origin.license or "not stated; state one before you share the file"
     parts = [
-        f"# {origin.title}",
-        f"License: {origin.license or 'not stated; state one before you share the file'}",
+        f"# {markdown(origin.title)}",
+        f"License: {markdown(license_)}",
         "## Data",
-        f"{origin.data}: {data.classes} classes, images of {_size(candidate.image)}. "
+        f"{markdown(origin.data)}: {data.classes} classes, images of {_size(candidate.image)}. "
         f"The fingerprint of its images is `{data.fingerprint}`. Normalise pixels from 0 to 1, by "
         f"channel, with mean {_values(data.mean)} and standard deviation {_values(data.std)}.",
         "## Accuracy",
@@ -76,8 +78,9 @@ def model_card(
         f"with the trained network on {exported['images']:,} validation images: all predictions "
         f"are equal, and logits differ by at most {exported['largest_difference']:.3g}.",
         "## How it was made",
-        f"{origin.made}, by ir2search on Python {platform.python_version()}. The network:",
-        "\n".join(f"- {name}: {value}" for name, value in candidate.as_dict().items()),
+        f"{markdown(origin.made)}, by ir2search on Python {platform.python_version()}. "
+        "The network:",
+        "\n".join(f"- {name}: {_shown(value)}" for name, value in candidate.as_dict().items()),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -98,7 +101,7 @@ def _latency(found: RuntimeTime | None) -> str:
     return (
         f"{median} per image (quartiles {low} to {high}, {found.timing.calls:,} calls) as a packed "
         f"file on the runtime of ir2search; threads: {threads}; images per call: {batch}; "
-        f"processor: {found.machine.cpu}."
+        f"processor: {markdown(found.machine.cpu)}."
     )
 
 
@@ -107,8 +110,12 @@ def _layers(price: Cost) -> str:
     for row in price.rows:
         if row.flops or row.bops or row.parameters:
             counts = " | ".join(f"{n:,}" for n in (row.flops, row.bops, row.parameters))
-            rows.append(f"| {row.name} | {counts} | {text.size(row.memory_bytes)} |")
+            rows.append(f"| {markdown(row.name)} | {counts} | {text.size(row.memory_bytes)} |")
     return "\n".join(rows)
+
+
+def _shown(value: object) -> str:
+    return markdown(text.names(value) if isinstance(value, list | tuple) else value)
 
 
 def _size(image: tuple[int, int, int]) -> str:

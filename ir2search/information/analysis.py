@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from ir2search import escape
 from ir2search.data import DataConfig, ImageData, load_data
 from ir2search.errors import InputError
 from ir2search.files import replacing, write_text
@@ -243,7 +244,7 @@ def _analyze(subject: _Subject, target: Path, cache: Path, on_step: OnStep) -> A
     write_figures(table, f"{subject.title} ({subject.images} images)", target)
     layers = layers_table(table)
     # last, because the report takes a folder with this file as a finished analysis
-    write_text(target / "layers.csv", layers.to_csv(index=False))
+    write_text(target / "layers.csv", escape.csv_table(layers))
     return Analysis(subject.name, target, table, layers, trust(table))
 
 

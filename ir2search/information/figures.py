@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ir2search import escape
 from ir2search.information.layers import (
     attribution_flow,
     channel_entropies,
@@ -35,7 +36,7 @@ def write_figures(table: pd.DataFrame, title: str, folder: Path) -> None:
         folder: where to.
     """
     for name, draw in FIGURES.items():
-        save(partial(draw, table, title), folder / name)
+        save(partial(draw, table, escape.figure(title)), folder / name)
 
 
 def information_figure(table: pd.DataFrame, title: str) -> Figure:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ir2search import escape
 from ir2search.plots.style import axes_or_new
 
 
@@ -23,7 +24,7 @@ def channels(entropies: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     names, grid = _sorted_rows(entropies)
     ax = axes_or_new(ax, channels_size(len(names)))
     image = ax.imshow(grid, aspect="auto", vmin=0, vmax=1, cmap="cividis", interpolation="none")
-    ax.set_yticks(range(len(names)), [name.removesuffix(".conv") for name in names])
+    ax.set_yticks(range(len(names)), [escape.figure(name.removesuffix(".conv")) for name in names])
     ax.set_xlabel("channels of the layer's input, by entropy")
     ax.grid(visible=False)
     ax.figure.colorbar(image, ax=ax, label="entropy of the sign (bits)")

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from ir2search import text
+from ir2search import escape, text
 from ir2search.plots.style import BLACK, BLUE, GREY, MARKERS, ORANGE, axes_or_new, column_width
 from ir2search.study.objectives import OBJECTIVES
 
@@ -109,7 +109,7 @@ def fronts(
         members = front.sort_values(across.column)
         costs, values = members[across.column], members[up.column]
         ax.step(costs, values, where="post", color=colour, alpha=0.5)
-        ax.scatter(costs, values, c=colour, marker=marker, label=name)
+        ax.scatter(costs, values, c=colour, marker=marker, label=escape.figure(name))
     _name_axes(ax, x, y)
     _count_axis(ax, *(front[across.column] for front in fronts.values()))
     ax.legend(loc="best").set_in_layout(False)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ir2search import escape
 from ir2search.plots.style import new_axes
 
 
@@ -29,9 +30,10 @@ def attention(pictures: pd.DataFrame, *, axes: np.ndarray | None = None) -> np.n
     for line, (_, row) in zip(axes, pictures.groupby("image", sort=False), strict=True):
         for ax, pixels, shape in zip(line, row["pixels"], row["shape"], strict=True):
             _draw_picture(ax, np.asarray(pixels).reshape([int(side) for side in shape]))
-        line[0].set_ylabel(row["label"].iloc[0], fontsize=9)
+        line[0].set_ylabel(escape.figure(row["label"].iloc[0]), fontsize=9)
     for ax, title in zip(axes[0], pictures["title"].unique(), strict=True):
-        ax.set_title(title.replace(", ", ",\n").replace(" of ", "\nof "), fontsize=9)
+        lines = escape.figure(title).replace(", ", ",\n").replace(" of ", "\nof ")
+        ax.set_title(lines, fontsize=9)
     axes[0, 0].figure.supxlabel(
         "orange: blanked; dark to bright: attention, each map on its own scale", fontsize=9
     )

@@ -13,6 +13,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.legend import Legend
 
+from ir2search import escape
+
 STYLE = Path(__file__).with_name("ir2search.mplstyle")
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = PALETTE = (  # Okabe and Ito, as in the style sheet
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
@@ -70,7 +72,7 @@ def depth_size(layers: int, height: float) -> tuple[float, float]:
 
 def name_layers(ax: Axes, layers: Iterable[Any]) -> None:
     """Label the horizontal axis with the names of layers."""
-    names = [str(layer) for layer in layers]
+    names = [escape.figure(layer) for layer in layers]
     ax.set_xticks(range(len(names)), names, rotation=45, ha="right")
 
 
@@ -82,4 +84,4 @@ def legend_above(ax: Axes, handles: Sequence[Artist] | None = None) -> Legend:
 
 def in_words(name: str) -> str:
     """The name of a method as it is printed: "grad_cam" as "grad cam"."""
-    return name.replace("_", " ")
+    return escape.figure(name.replace("_", " "))

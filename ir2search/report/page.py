@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from ir2search import escape
 from ir2search.extras import require
 from ir2search.files import write_text
 from ir2search.information import trust
@@ -95,7 +96,7 @@ def write_comparison(one: Run | str | Path, other: Run | str | Path) -> Path:
     figure = target / "figures" / name
     save_widths(functools.partial(fronts_figure, found), figure)
     table = comparison_table(found)
-    write_text(target / f"{name}.csv", table.to_csv(index=False))
+    write_text(target / f"{name}.csv", escape.csv_table(table))
     values = {
         "names": found.names,
         "ratio": found.ratio,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ir2search import text
+from ir2search import escape, text
 from ir2search.files import replacing, write_text
 from ir2search.report.picks import accuracy_text, budget_rows
 from ir2search.report.tables import ReportData
@@ -24,7 +24,7 @@ def write_tables(data: ReportData, target: Path) -> None:
     for name, table in (("trials", data.trials), ("front", data.front)):
         with replacing(target / f"{name}.parquet") as partial:
             table.to_parquet(partial, index=False)
-        write_text(target / f"{name}.csv", table.to_csv(index=False))
+        write_text(target / f"{name}.csv", escape.csv_table(table))
     write_text(target / "front.tex", _latex(data.front))
     write_text(target / "report.md", _markdown(data))
 
@@ -46,23 +46,19 @@ def _table(front: pd.DataFrame) -> pd.DataFrame:
 
 def _latex(front: pd.DataFrame) -> str:
     """The front as a LaTeX table for the package booktabs."""
-    table = _table(front).map(_escaped)
+    table = _table(front).map(escape.latex)
     aligned = "r" * (len(table.columns) - 1) + "l"
     return table.style.hide(axis="index").to_latex(hrules=True, column_format=aligned)
-
-
-def _escaped(cell: str) -> str:
-    return cell.replace("%", r"\%").replace("±", r"$\pm$").replace("_", r"\_")
 
 
 def _markdown(data: ReportData) -> str:
     study = data.study
     counts = data.trials["state"].value_counts()
     parts = [
-        f"# {study.name}",
+        f"# {escape.markdown(study.name)}",
         f"{counts.get('trained', 0)} candidates trained, {int(data.trials['epochs'].sum()):,} "
-        f"epochs; objectives: {', '.join(study.objectives)}; sampler {study.sampler}, "
-        f"seed {study.seed}.",
+        f"epochs; objectives: {', '.join(map(escape.markdown, study.objectives))}; "
+        f"sampler {escape.markdown(study.sampler)}, seed {study.seed}.",
         "![accuracy against costs](figures/front.png)",
     ]
     if rows := budget_rows(data.front, study):
@@ -72,11 +68,14 @@ def _markdown(data: ReportData) -> str:
     if len(data.front):
         table = _table(data.front)
         parts += ["## Front", _pipes(list(table.columns), table.to_numpy().tolist())]
-    commands = dict.fromkeys(" ".join(session["command"]) for session in data.sessions)
+    commands = dict.fromkeys(
+        escape.one_line(" ".join(session["command"])) for session in data.sessions
+    )
     parts += ["## How to repeat this run", *(f"    {command}" for command in commands)]
     return "\n\n".join(parts) + "\n"
 
 
 def _pipes(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+    cells = [[escape.markdown(cell) for cell in row] for row in (columns, *rows)]
+    cells.insert(1, ["---"] * len(columns))
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)

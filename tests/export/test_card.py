@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 
 import ir2search as ir
 from ir2search.export import Origin
@@ -50,3 +51,19 @@ def test_a_time_is_that_of_an_image_at_the_pace_of_the_machine(data: ir.ImageDat
     card = model_card(CANDIDATE, data, EXPORTED, Origin(latency=time))
     assert "1 ms per image (quartiles 0.95 ms to 1.1 ms, 1,234 calls)" in card
     assert "threads: 2; images per call: 4; processor: Z80." in card
+
+
+def test_texts_of_others_bring_no_markup_into_a_card(data: ir.ImageData) -> None:
+    hostile = "# [x](http://evil.example)\n\n<script>alert(1)</script> | `x` \x1b[31m"
+    timing, setting = Timing(8e-3, 7.6e-3, 8.8e-3, 1234), Setting(threads=2, batch=4)
+    kinds = []
+    for value in (hostile, "x"):
+        time = RuntimeTime(timing, 2.0, setting, Machine(value, "abc"), 1)
+        origin = Origin(title=value, data=value, made=value, license=value, latency=time)
+        card = model_card(CANDIDATE, data, EXPORTED, origin)
+        assert card.replace("\n", "").isprintable()
+        tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(card)
+        inline = {child.type for token in tokens for child in token.children or ()}
+        assert inline <= {"text", "code_inline", "softbreak"}
+        kinds.append([token.type for token in tokens])
+    assert kinds[0] == kinds[1], "the same headings, paragraphs and tables"

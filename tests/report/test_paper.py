@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 
 from ir2search.report.paper import write_tables
 from ir2search.report.tables import ReportData, report_data
@@ -38,3 +41,49 @@ def test_csv_and_parquet_have_the_same_rows(data: ReportData, tmp_path: Path) ->
         rows = pd.read_csv(tmp_path / f"{name}.csv")
         parquet = pd.read_parquet(tmp_path / f"{name}.parquet")
         assert rows["number"].tolist() == parquet["number"].tolist()
+
+
+HOSTILE = "=cmd|[x](http://evil.example) <script> | \\write18{id} $x$ & # \x1b[31m\n\n# head"
+
+
+@pytest.fixture
+def hostile(data: ReportData) -> ReportData:
+    """Data of which every text that a run's folder can change is hostile."""
+    front, trials = (table.assign(fusion=HOSTILE) for table in (data.front, data.trials))
+    front["taps"] = [[HOSTILE]] * len(front)
+    sessions = [{**data.sessions[0], "command": ["ir2search", HOSTILE]}]
+    return replace(data, front=front, trials=trials, sessions=sessions)
+
+
+def test_hostile_texts_bring_no_command_into_latex(hostile: ReportData, tmp_path: Path) -> None:
+    write_tables(hostile, tmp_path)
+    latex = (tmp_path / "front.tex").read_text()
+    commands = set(re.findall(r"\\([a-zA-Z]+)", latex))
+    assert commands <= {
+        "begin", "end", "toprule", "midrule", "bottomrule", "pm",
+        "textbackslash", "textless", "textgreater", "textbar",
+    }  # fmt: skip
+    rows = [line for line in latex.splitlines() if line.endswith(r"\\")]
+    assert len({len(re.findall(r"(?<!\\)&", row)) for row in rows}) == 1
+
+
+def test_hostile_texts_bring_no_markup_into_markdown(
+    data: ReportData, hostile: ReportData, tmp_path: Path
+) -> None:
+    kinds = []
+    for each in (data, hostile):
+        write_tables(each, tmp_path)
+        page = (tmp_path / "report.md").read_text()
+        tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(page)
+        kinds.append([token.type for token in tokens])
+        inline = {child.type for token in tokens for child in token.children or ()}
+        assert inline <= {"text", "image", "softbreak"}
+    assert kinds[0] == kinds[1]
+
+
+def test_hostile_texts_are_no_formulas_in_csv(hostile: ReportData, tmp_path: Path) -> None:
+    write_tables(hostile, tmp_path)
+    for name in ("trials", "front"):
+        table = pd.read_csv(tmp_path / f"{name}.csv")
+        assert table["fusion"].str.startswith("'=cmd").all()
+        assert len(table) == len(getattr(hostile, name))
