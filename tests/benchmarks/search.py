@@ -66,7 +66,7 @@ from ir2search.search.executors.processes import end_with_parent
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.observer import RunObserver
 from ir2search.search.problem import Problem
-from ir2search.search.samplers.distributions import distributions
+from ir2search.search.samplers.base import distributions
 from ir2search.search.samplers.ehvi.gains import LEAST_ERROR, QUANTILES, mean_gains
 from ir2search.seeds import derive_seed
 from ir2search.study.schema import Study

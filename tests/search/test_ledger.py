@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ir2search.search.ledger import Ledger
 from ir2search.search.problem import PricedCandidate
-from ir2search.search.samplers.distributions import distributions
+from ir2search.search.samplers.base import distributions
 from ir2search.study.schema import Study, parse_study
 
 COSTS = {"ops": 1e5}

@@ -1,4 +1,4 @@
-"""Follow trainings in other processes by the learning curves that they write."""
+"""Follow trainings in other processes by reading their learning curves."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from ir2search.training import EpochResult
 class CurveFollower:
     """Tells a listener about epochs when they appear on disk.
 
-    The driver shares no pipe or queue with a worker: a worker that is killed could leave half a
-    message in it.
+    There is no pipe or queue between driver and worker: a killed worker could leave half a message.
     """
 
     def __init__(self, listener: Listener) -> None:

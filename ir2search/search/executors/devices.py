@@ -1,4 +1,4 @@
-"""Where each worker trains, and on how many threads."""
+"""The device of each worker."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def worker_devices(
         trials_per_device: number of workers on each device, instead of ``workers``.
 
     Returns:
-        One device for each worker. Workers take the devices in turn.
+        One device for each worker; workers take the devices in turn.
 
     Raises:
         InputError: a device is missing here, a number is below 1, or both numbers are given.
@@ -36,8 +36,3 @@ def worker_devices(
     places = [pick_device(name.strip()) for name in devices.split(",")]
     count = workers or len(places) * (trials_per_device or 1)
     return list(itertools.islice(itertools.cycle(places), count))
-
-
-def worker_threads(workers: int) -> int:
-    """The threads of each worker: an equal share of torch's threads, at least 1."""
-    return max(1, torch.get_num_threads() // workers)

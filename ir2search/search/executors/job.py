@@ -27,8 +27,7 @@ from ir2search.training import (
 )
 from ir2search.training.checkpoint import discard_progress
 
-# Seconds until a worker whose driver was killed has noticed it and unlocked its trial's folder.
-PATIENCE = 120
+PATIENCE = 120  # seconds; a worker whose driver was killed unlocks its trial's folder in that time
 
 Train = Callable[..., TrainingResult]  # with the arguments of `ir2search.train`
 
@@ -84,17 +83,11 @@ class Listener(Protocol):
         """A training step begins after ``progress`` epochs."""
 
     def on_epoch(self, number: int, result: EpochResult) -> None:
-        """An epoch is on disk."""
+        """An epoch is trained and saved."""
 
 
-class SilentListener:
+class SilentListener(Listener):
     """A listener that does nothing, for processes whose driver reads the learning curves."""
-
-    def on_step(self, number: int, progress: float) -> None:
-        """Do nothing."""
-
-    def on_epoch(self, number: int, result: EpochResult) -> None:
-        """Do nothing."""
 
 
 def run_job(
@@ -139,7 +132,7 @@ def run_job(
         if not isinstance(error, StudyError):
             raise
         return _failed(job, error)
-    except Exception as error:  # whatever is wrong with one candidate, the others are trained
+    except Exception as error:  # one bad candidate does not end the study
         return _failed(job, error)
 
 

@@ -24,19 +24,18 @@ from ir2search.runs.layout import CACHE
 from ir2search.search.executors.base import ExecutorSettings
 from ir2search.search.executors.context import TrainingContext, open_context
 from ir2search.search.executors.curves import CurveFollower
-from ir2search.search.executors.devices import worker_threads
 from ir2search.search.executors.job import JobResult, SilentListener, TrainingJob, run_job
 from ir2search.study.schema import Study
 
-TICK = 0.2  # seconds between two looks at the workers
-PAUSE = 0.005  # seconds between a paused worker's looks at whether it may continue
+TICK = 0.2  # seconds between two checks of the workers
+PAUSE = 0.005  # seconds between a paused worker's checks whether it may continue
 PATIENCE = 10.0  # seconds for workers to finish the step that they are in
-ATTEMPTS = 3  # after so many workers that died with it, a job has failed
+ATTEMPTS = 3  # a job fails when this many workers have died with it
 
 
 @dataclass
 class _Worker:
-    """A pool of one process, so that a killed process takes only its own job with it."""
+    """A pool of one process: if the process is killed, only its own job is affected."""
 
     device: torch.device
     pool: ProcessPoolExecutor
@@ -66,7 +65,7 @@ class ProcessExecutor:
         self._begin = (
             settings.study,
             settings.folder.parent / CACHE,
-            worker_threads(len(devices)),
+            max(1, torch.get_num_threads() // len(devices)),
             self._stop,
             self._pause,
         )
@@ -97,7 +96,7 @@ class ProcessExecutor:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Workers wait between two training steps; anything else that they do goes on."""
+        """Workers pause between two training steps; other work of theirs goes on."""
         self._pause.value = 1
         try:
             deadline = time.monotonic() + PATIENCE
@@ -153,7 +152,7 @@ class ProcessExecutor:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """A process that starts in this context never gets Ctrl-C: only the driver handles it."""
+    """Processes that start in this context ignore Ctrl-C: only the driver handles it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -165,7 +164,7 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """End this process as soon as its parent ends. Files stay whole: they are renamed in place."""
+    """End this process as soon as its parent ends. This leaves no partial file under its name."""
     parent = parent_process()
     assert parent is not None
 

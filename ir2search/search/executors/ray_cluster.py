@@ -31,10 +31,10 @@ from ir2search.search.executors.curves import CurveFollower
 from ir2search.search.executors.job import JobResult, SilentListener, TrainingJob, run_job
 from ir2search.training import EpochResult
 
-TICK = 0.3  # seconds between two looks at the tasks
-RETRIES = 20  # how many lost nodes one training survives
-ASK_EVERY = 1.0  # seconds between a task's questions whether to stop
-MARK = ".cluster"  # a file in the run's folder; a node that reads it sees the folder
+TICK = 0.3  # seconds between two checks of the tasks
+RETRIES = 20  # one training survives the loss of this many nodes
+ASK_EVERY = 1.0  # seconds between a task's requests whether to stop
+MARK = ".cluster"  # a file in the run's folder; a node that can read it sees the folder
 
 Files = dict[str, bytes]  # contents by path in a trial's folder
 
@@ -137,7 +137,7 @@ class ExchangeActor:
         self._is_stopping = False
 
     def store(self, folder: str, files: Files, new: bool = True) -> None:
-        """Keep a training's files; the driver takes those that are new."""
+        """Keep a training's files; the driver fetches new ones by `take_new`."""
         self._files[folder] = files
         if new:
             self._new.add(folder)
@@ -184,7 +184,7 @@ def _with_test_images(context: TrainingContext) -> TrainingContext:
 
 @dataclass
 class _Constant:
-    """A function without arguments that returns a value; unlike a lambda it can be pickled."""
+    """A function that returns a constant; unlike a lambda it can be pickled."""
 
     value: Split | StreamedSplit
 
@@ -247,7 +247,6 @@ class _Task:
     device: str
 
     def sees_folder(self) -> bool:
-        """Whether this node sees the run's folder."""
         try:
             return self.mark.read_text(encoding="utf-8") == self.token
         except OSError:
@@ -300,7 +299,7 @@ class _SendingListener(SilentListener):
 
 
 def _asked_rarely(question: Callable[[], bool]) -> Callable[[], bool]:
-    """The question, asked at most every `ASK_EVERY` seconds; in between, its last answer."""
+    """A function that asks at most every `ASK_EVERY` seconds, and repeats the last answer."""
     asked, answer = 0.0, False
 
     def ask() -> bool:

@@ -7,15 +7,10 @@ from typing import NamedTuple, Protocol
 
 
 class Promotion(NamedTuple):
-    """A trial that is to be trained further.
-
-    Attributes:
-        number: of the trial.
-        level: the rung that it is trained to, from 0.
-    """
+    """A trial to train further, and the rung to which it is trained."""
 
     number: int
-    level: int
+    level: int  # of the rung, from 0
 
 
 class Pruner(Protocol):

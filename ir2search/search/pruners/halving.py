@@ -27,7 +27,7 @@ class SuccessiveHalving:
 
     Args:
         progress: the results of all trials.
-        factor: of this many trials at a rung, one goes on.
+        factor: one in this many trials at a rung goes on.
     """
 
     def __init__(self, progress: Progress, factor: int) -> None:
@@ -35,11 +35,7 @@ class SuccessiveHalving:
         self._order: list[list[int]] = [[] for _ in progress.levels]
 
     def next(self, running: Collection[int] = ()) -> Promotion | None:
-        """The best trial of the highest rung that has room for one more, or None.
-
-        Args:
-            running: trials that are in training, and cannot be chosen.
-        """
+        """The best trial of the highest rung that may promote one more, or None."""
         for level in reversed(range(len(self._progress.levels) - 1)):
             places = len(self._progress.at(level)) // self._factor
             for number in self.ranked(level)[:places]:

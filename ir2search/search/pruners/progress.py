@@ -19,17 +19,11 @@ class Progress:
         self._ended: set[int] = set()
 
     def record(self, number: int, level: int, values: tuple[float, ...]) -> None:
-        """A trial reached a level.
-
-        Args:
-            number: of the trial.
-            level: from 0.
-            values: of the objectives there, each to be minimised.
-        """
+        """Note the objectives of a trial at a level, each to be minimised; levels are from 0."""
         self._results[level][number] = values
 
     def end(self, number: int) -> None:
-        """A trial will not be trained further; its results still count."""
+        """Note that a trial will not be trained further; its results still count."""
         self._ended.add(number)
 
     def has(self, number: int, level: int) -> bool:
@@ -41,7 +35,7 @@ class Progress:
         return self._results[level]
 
     def curve(self, number: int) -> dict[int, tuple[float, ...]]:
-        """The values of a trial, by the levels that it reached."""
+        """The values of a trial, by level."""
         return {
             level: results[number]
             for level, results in enumerate(self._results)
@@ -50,7 +44,7 @@ class Progress:
 
     def front(self) -> set[int]:
         """Trials with values, at any level, that no other values dominate."""
-        found = [(number, v) for results in self._results for number, v in results.items()]
+        found = [each for results in self._results for each in results.items()]
         if not found:
             return set()
         kept = moocore.is_nondominated(np.array([values for _, values in found]))

@@ -9,7 +9,12 @@ from functools import cached_property
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.samplers import BaseSampler
 
 from ir2search.errors import CandidateError
@@ -17,23 +22,24 @@ from ir2search.search.ledger import Ledger, RungResult
 from ir2search.search.problem import Problem
 from ir2search.search.pruners.base import Pruner
 from ir2search.search.pruners.halving import SuccessiveHalving
-from ir2search.search.samplers.distributions import distributions
 from ir2search.seeds import derive_seed
+from ir2search.space import Choice, Domain, SearchSpace
 
-DRAWS = 2000  # random points among which a new one is sought
+DRAWS = 2000  # random points to search for a new one
 
 Point = Mapping[str, Any]  # values of searched parameters, by name
 
 
 class Sampler(ABC):
-    """Proposes candidates, and learns from their results. One object lives as long as a session.
+    """Proposes candidates, and learns from their results. Each session makes a new sampler.
 
-    What it keeps must follow from the results, so that a resumed study proposes what a study that
-    was never interrupted does. Random numbers come from `seed`, for the same reason.
+    A resumed study must propose the same candidates as a study that was never interrupted. A
+    sampler therefore keeps only what follows from the results, and draws random numbers from
+    `seed`.
 
     Args:
         problem: the study, its space, and what candidates cost.
-        ledger: what is known of the study's trials; to be read only.
+        ledger: what is known of the study's trials; a sampler does not change it.
     """
 
     def __init__(self, problem: Problem, ledger: Ledger) -> None:
@@ -49,7 +55,7 @@ class Sampler(ABC):
 
         Returns:
             Values of searched parameters; `optuna_sampler` draws those that are left out. None
-            where nothing is left to try, which ends the search.
+            ends the search: nothing is left to try.
         """
 
     def learn(self, result: RungResult) -> None:  # noqa: B027
@@ -61,31 +67,22 @@ class Sampler(ABC):
             self.learn(result)
 
     def optuna_sampler(self, number: int) -> BaseSampler:
-        """The sampler of Optuna that draws the parameters which a proposal leaves out.
-
-        Args:
-            number: of the proposal, from 0.
-        """
+        """Optuna's sampler for the parameters that proposal ``number`` leaves out."""
         return optuna.samplers.RandomSampler(seed=self.seed(number))
 
     def pruner(self) -> Pruner:
-        """Decides which trials are trained further, where the study has rungs."""
+        """The pruner, which decides at rungs which trials are trained further."""
         rungs = self.study.rungs
         return SuccessiveHalving(self.ledger.progress, 1 if rungs is None else rungs.factor)
 
     def seed(self, number: int) -> int:
-        """The seed of a proposal, derived from the study's seed.
-
-        Each proposal has a seed of its own, so that a resumed study draws what a study that was
-        never interrupted does.
-        """
+        """The seed of a proposal; it follows from the study's seed."""
         return derive_seed(self.study.seed, "trial", number)
 
     def new_points(self, number: int) -> Iterator[Point]:
         """Random points whose candidates are new, and within the budget as far as is known.
 
-        Args:
-            number: of the proposal, from 0; the same number gives the same order.
+        The same ``number`` of a proposal gives the same points.
         """
         generator = random.Random(derive_seed(self.study.seed, "enqueue", number))
         for point in self.space.points(generator, DRAWS):
@@ -100,3 +97,17 @@ class Sampler(ABC):
     def distributions(self) -> dict[str, BaseDistribution]:
         """Optuna's distributions of the searched parameters, by name."""
         return distributions(self.space)
+
+
+def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """Optuna's distributions of the searched parameters, by name."""
+    return {name: _distribution(domain) for name, domain in space.searched.items()}
+
+
+def _distribution(domain: Domain) -> BaseDistribution:
+    if isinstance(domain, Choice):
+        return CategoricalDistribution(domain.values)
+    if domain.is_whole:
+        step = int(domain.step or 1)
+        return IntDistribution(int(domain.low), int(domain.high), step=step, log=domain.log)
+    return FloatDistribution(domain.low, domain.high, step=domain.step, log=domain.log)

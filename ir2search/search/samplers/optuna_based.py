@@ -1,4 +1,4 @@
-"""Optuna's samplers, and what they learn from where a study has rungs."""
+"""Optuna's samplers, also for studies with rungs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ir2search.search.ledger import Ledger, RungResult
 from ir2search.search.problem import Problem
 from ir2search.search.samplers.base import Point, Sampler
 
-POPULATION = 24  # of the genetic samplers; Optuna's default of 50 exceeds most studies' half
-ENOUGH = 10  # results at a rung from which a sampler can learn
+POPULATION = 24  # of the genetic samplers; Optuna's default, 50, is too large for most studies
+ENOUGH = 10  # a sampler learns from a rung with at least this many results
 
 
 class OptunaSampler(Sampler):
     """A sampler of Optuna that learns from the trials in the study's storage.
 
-    Each proposal takes a new one with a seed of its own: they keep what they learn in the storage.
+    It keeps nothing itself. Each proposal can therefore use a new one, with its own seed.
     """
 
     @abstractmethod
@@ -40,7 +40,7 @@ class OptunaSampler(Sampler):
 
 
 class RungSampler(OptunaSampler):
-    """A sampler of Optuna that, where the study has rungs, learns from the results at one rung."""
+    """A sampler of Optuna. In a study with rungs it learns from the results at one rung."""
 
     def __init__(self, problem: Problem, ledger: Ledger) -> None:
         super().__init__(problem, ledger)
@@ -79,14 +79,14 @@ class RandomSampler(OptunaSampler):
 
 
 class Nsga2Sampler(OptunaSampler):
-    """NSGA-II (Deb et al., 2002). It breeds from trials that were trained to the end."""
+    """NSGA-II (Deb et al., 2002). Its parents are trials that were trained to the end."""
 
     def make(self, seed: int) -> BaseSampler:
         return optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed)
 
 
 class Nsga3Sampler(OptunaSampler):
-    """NSGA-III (Deb and Jain, 2014). It breeds from trials that were trained to the end."""
+    """NSGA-III (Deb and Jain, 2014). Its parents are trials that were trained to the end."""
 
     def make(self, seed: int) -> BaseSampler:
         return optuna.samplers.NSGAIIISampler(population_size=POPULATION, seed=seed)
@@ -96,11 +96,11 @@ _Result = tuple[dict[str, Any], tuple[float, ...]]  # parameters and values
 
 
 class RungResults:
-    """Results at each rung, as Optuna studies that a sampler can learn from.
+    """The results at each rung, in an Optuna study from which a sampler can learn.
 
-    Only results after equally many epochs can be compared. The sampler therefore learns from one
-    rung: the highest that `ENOUGH` trials reached (Falkner, Klein and Hutter, "BOHB", ICML 2018,
-    section 3.2). A trial that went further counts there with its result at that rung.
+    Only results after the same number of epochs can be compared. The sampler therefore learns from
+    one rung: the highest that `ENOUGH` trials reached (Falkner, Klein and Hutter, "BOHB", ICML
+    2018, section 3.2). A trial that went further counts with its result at that rung.
 
     Args:
         levels: number of rungs.
@@ -115,28 +115,17 @@ class RungResults:
         self._studies = [self._study() for _ in range(levels)]
 
     def add(self, level: int, parameters: Mapping[str, Any], values: tuple[float, ...]) -> None:
-        """A trial's result at a level.
-
-        Args:
-            level: from 0.
-            parameters: of the trial, by name.
-            values: of the objectives, each to be minimised.
-        """
+        """Add a trial's result: its parameters by name, its objectives to be minimised."""
         self._results[level].append((dict(parameters), values))
 
     def propose(
         self, sampler: BaseSampler, distributions: Mapping[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Parameters for a new trial.
-
-        Args:
-            sampler: draws them.
-            distributions: of the parameters, by name.
-        """
+        """Draw the parameters of a new trial by a sampler, from distributions by name."""
         level = self._highest()
         results = self._results[level]
         if self._asked[level] > len(results):
-            # trials without a result stay in a study and make it slow: begin another one
+            # trials without a result stay in a study and make it slow: begin a new study
             self._studies[level], self._told[level], self._asked[level] = self._study(), 0, 0
         study = self._studies[level]
         for parameters, values in results[self._told[level] :]:

@@ -1,4 +1,4 @@
-"""Samplers by name, those of this package and those that users register."""
+"""Samplers by name: those of this package, and those that users register."""
 
 from __future__ import annotations
 
@@ -69,10 +69,6 @@ def register_sampler(
 def make_sampler(problem: Problem, ledger: Ledger) -> Sampler:
     """The sampler that a study names.
 
-    Args:
-        problem: the study, its space, and what candidates cost.
-        ledger: what is known of the study's trials.
-
     Raises:
         StudyError: a registered sampler cannot be made; the message names it.
     """
@@ -85,17 +81,12 @@ def make_sampler(problem: Problem, ledger: Ledger) -> Sampler:
 
 
 def errors_named(name: str) -> AbstractContextManager[None]:
-    """Run the code of a sampler; an exception in a user's sampler is reported as one sentence."""
+    """A context that turns an exception in a user's sampler into one sentence."""
     return user_code(f"sampler {name!r}") if name in FACTORIES.added() else nullcontext()
 
 
 def check_point(name: str, point: Point, domains: Mapping[str, BaseDistribution]) -> None:
-    """Check that a point that a sampler proposed is in the space.
-
-    Args:
-        name: of the sampler.
-        point: values of searched parameters by name.
-        domains: of all searched parameters by name.
+    """Check that a point is in the space; ``name`` is the sampler that proposed it.
 
     Raises:
         StudyError: it is not; the message names the value.

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ir2search.errors import InputError
-from ir2search.search.executors.devices import worker_devices, worker_threads
+from ir2search.search.executors.devices import worker_devices
 
 
 def test_workers_take_the_devices_in_turn() -> None:
@@ -14,7 +14,6 @@ def test_workers_take_the_devices_in_turn() -> None:
     assert worker_devices("cpu") == [cpu]
     assert worker_devices("cpu,cpu", trials_per_device=2) == [cpu] * 4
     assert worker_devices("cpu, cpu", workers=3) == [cpu] * 3
-    assert worker_threads(10**6) == 1
 
 
 @pytest.mark.parametrize(

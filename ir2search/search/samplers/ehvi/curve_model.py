@@ -17,9 +17,9 @@ from ir2search.search.samplers.ehvi.features import features, log_scaled, matern
 from ir2search.search.samplers.ehvi.gains import LEAST_ERROR, MARGIN, QUANTILES, mean_gains
 from ir2search.space import Candidate
 
-COMMON_VARIANCE = 10.0  # of the start and of the slope that all curves share
-SEED_VARIANCE = 0.02  # of a training that neither its costs nor its features explain
-BEND_LENGTH = 0.3  # length scale of departures from a line; 1 is the logarithm of all epochs
+COMMON_VARIANCE = 10.0  # variance of the start and of the slope of the shared line
+SEED_VARIANCE = 0.02  # variance between seeds
+BEND_LENGTH = 0.3  # length scale of departures from a line, in scaled times from 0 to 1
 NOISES = (0.002, 0.01, 0.03)
 
 
@@ -64,13 +64,13 @@ class CurveModel:
     A curve is a line plus small departures from it, because errors fall by a power of the epochs
     (Domhan, Springenberg and Hutter, "Speeding up automatic hyperparameter optimization of deep
     neural networks", IJCAI 2015, their ``pow``). All curves share one line; the costs, the
-    features and the seed change its start and its slope. Of `SHAPES` and `NOISES` the most likely
-    pair is used.
+    features and the seed change its start and its slope. The most likely pair of `SHAPES` and
+    `NOISES` is used.
 
     Args:
         known: points where the error was measured.
         errors: (points).
-        like: a model whose hyperparameters are used, instead of the most likely ones.
+        like: a model with the hyperparameters to use, instead of the most likely ones.
     """
 
     def __init__(self, known: Points, errors: np.ndarray, like: CurveModel | None = None) -> None:
@@ -118,10 +118,10 @@ def gains_per_epoch(
 ) -> np.ndarray:
     """The hypervolume that each candidate is expected to add for each epoch of training.
 
-    A candidate counts with the rung ahead of it at which the ratio is largest.
+    Of the rungs that a candidate has not reached, the one with the largest ratio counts.
 
     Args:
-        candidates: candidates with results, in training, and new; each once.
+        candidates: candidates with results, candidates in training, and new ones; each once.
         costs: (candidates, costs).
         errors: (candidates, levels), NaN at rungs that were not reached; at least one is not NaN.
         levels: epochs of each rung.
@@ -187,7 +187,7 @@ class _Near:
 
 
 def _near(one: Points, other: Points) -> _Near:
-    """What does not depend on the shape, computed once for each pair of trainings."""
+    """The part of the kernel that does not depend on the shape."""
     (names, first, rows), (others, second, columns) = (
         np.unique(points.who, return_index=True, return_inverse=True) for points in (one, other)
     )

@@ -30,8 +30,8 @@ class Shape:
 
 
 SHAPES = tuple(itertools.starmap(Shape, itertools.product((0.5, 1.5), (0.03, 0.1, 0.3))))
-FEATURE_LENGTH = 2.0  # length scale over the features: a large change takes several features
-NOISES = (0.003, 0.01, 0.03, 0.1, 0.3)  # variance that the features do not explain: the seed's
+FEATURE_LENGTH = 2.0  # length scale over the features, of which each ranges from 0 to 1
+NOISES = (0.003, 0.01, 0.03, 0.1, 0.3)  # variance between seeds
 PRIOR_SQUARE = 0.3  # prior of the scale: it counts as one more result with this square
 
 
@@ -39,8 +39,8 @@ class ErrorModel:
     """A Gaussian process of the logarithm of the error, over the costs and the features.
 
     The two parts are added (Duvenaud, Nickisch and Rasmussen, "Additive Gaussian processes",
-    NeurIPS 2011). Accuracy depends mostly on the costs, and few results suffice to learn that; the
-    features explain the difference. Of `SHAPES` and `NOISES` the most likely pair is used.
+    NeurIPS 2011). Accuracy depends mostly on the costs, which a few results show; the features
+    explain the rest. The most likely pair of `SHAPES` and `NOISES` is used.
 
     Args:
         costs: (results, costs), from 0 to 1.
@@ -89,7 +89,7 @@ def expected_gains(
     Args:
         pool: candidates to choose from.
         pool_costs: (pool, costs).
-        known: candidates that were trained, or are in training.
+        known: candidates that were trained or are in training.
         known_costs: (known, costs).
         errors: (known), NaN for candidates in training. Their expected errors are treated as
             measured, so that several workers choose different candidates (Ginsbourger, Le Riche
@@ -118,7 +118,7 @@ def gains_over(
     """The hypervolume that candidates are expected to add to results.
 
     Args:
-        front: (results, 1 + costs), errors and scaled costs; dominated ones are allowed.
+        front: (results, 1 + costs), errors and scaled costs; dominated results are allowed.
         costs: (candidates, costs), scaled.
         means: (candidates), of the logarithm of the error.
         deviations: (candidates), standard deviations of the logarithm of the error.

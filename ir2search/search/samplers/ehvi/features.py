@@ -19,8 +19,8 @@ BLAS = ThreadpoolController()
 def on_one_thread() -> Iterator[None]:
     """Limit linear algebra to one thread.
 
-    With several threads the algebra of small matrices can take a hundred times as long: while
-    networks are trained at the same time, or in a container that may use only some of the cores.
+    While networks are trained, or in a container with few cores, several threads can take a
+    hundred times as long for small matrices.
     """
     with BLAS.limit(limits=1, user_api="blas"):
         yield
@@ -30,8 +30,8 @@ def features(candidates: Sequence[Candidate]) -> np.ndarray:
     """Candidates as numbers from 0 to 1, (candidates, features).
 
     Numbers are scaled by their range. Each other value of a field is a feature that is 0 or 1.
-    Features that are equal for all candidates are left out. Equal networks have equal features,
-    because the features are the candidate's fields and not the searched parameters.
+    Features that are equal for all candidates are left out. Features come from the candidate's
+    fields, not from the searched parameters, so that equal networks have equal features.
     """
     rows = [_numbers(candidate) for candidate in candidates]
     names = sorted(set().union(*rows))
@@ -42,7 +42,7 @@ def features(candidates: Sequence[Candidate]) -> np.ndarray:
 def log_scaled(costs: np.ndarray) -> np.ndarray:
     """Logarithms of costs, (points, costs), each scaled to range from 0 to 1.
 
-    A cost of 0 is replaced by the least positive cost, or by 1 where that is smaller.
+    A cost of 0 is replaced by the lowest positive cost, or by 1 if that is lower.
     """
     least = np.min(np.where(costs > 0, costs, 1.0), axis=0, initial=1.0)
     return _scaled(np.log(np.maximum(costs, least)))

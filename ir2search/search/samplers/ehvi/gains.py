@@ -8,7 +8,7 @@ import moocore
 import numpy as np
 
 LEAST_ERROR = 1e-3  # floor before the logarithm: smaller errors are sampling noise
-MARGIN = 1.1  # the reference point, where 1 is the worst value of each objective
+MARGIN = 1.1  # the reference point; 1 is the worst value of each objective
 # seven quantiles that represent a normal distribution
 QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 7) for i in range(7)])
 
@@ -42,8 +42,8 @@ def mean_gains(front: np.ndarray, costs: np.ndarray, errors: np.ndarray) -> np.n
 def _gains_of_two(front: np.ndarray, costs: np.ndarray, errors: np.ndarray) -> np.ndarray:
     """The hypervolume that points add to a front of errors and one cost, (points, errors).
 
-    The front is a step function of the cost. Between the costs of two neighbours, a new point has
-    to have a smaller error than the cheaper one of them.
+    The front is a step function of the cost. Between the costs of two neighbours, a new point must
+    have a smaller error than the cheaper one.
     """
     front = front[np.argsort(front[:, 1])]
     ends = np.append(front[:, 1], MARGIN)

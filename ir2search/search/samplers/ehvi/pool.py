@@ -13,16 +13,16 @@ from ir2search.search.problem import PricedCandidate, Problem
 from ir2search.seeds import derive_seed
 from ir2search.study.objectives import LATENCY, MEDIAN, OBJECTIVES
 
-POOL = 512  # points that are compared; all, where the space has no more
-FRESH = 64  # of these are drawn for each proposal: counting costs takes longer than comparing
-ENOUGH_TIMES = 3  # measured latencies from which a power law is fitted
+POOL = 512  # points to compare; a smaller space is compared whole
+FRESH = 64  # points to draw for each proposal: counting costs takes longer than comparing
+ENOUGH_TIMES = 3  # a power law is fitted to at least this many measured latencies
 
 
 class CandidatePool:
     """New candidates that are within the budget, with their costs.
 
-    Of a small space the pool has all points. Of a large space it has those that were drawn for the
-    latest proposals, so that a proposal has to count the costs of only a few.
+    The pool of a small space has all points. The pool of a large space has the points that were
+    drawn for the latest proposals, so that each proposal counts the costs of only a few points.
 
     Args:
         problem: the study and its space.
@@ -34,16 +34,16 @@ class CandidatePool:
         self._latencies: dict[int, tuple[float, float]] = {}  # by trial: OPs and milliseconds
 
     def add_latency(self, number: int, candidate: PricedCandidate) -> None:
-        """Learn the measured latency of a trial's candidate, where there is one."""
+        """Learn the latency of a trial's candidate, if it was measured."""
         if MEDIAN in candidate.costs:
             self._latencies[number] = candidate.costs["ops"], candidate.costs[MEDIAN]
 
     def at(self, proposal: int, known: Collection[str]) -> list[PricedCandidate]:
-        """The pool of a proposal. A latency in its costs is an estimate.
+        """The pool of a proposal. Latencies in it are estimates.
 
         Args:
             proposal: its number, from 1.
-            known: ids of candidates that are not new.
+            known: ids of candidates to leave out.
         """
         is_small = self._problem.space.size <= POOL
         first = proposal if is_small else max(1, proposal - POOL // FRESH + 1)
@@ -77,7 +77,7 @@ class CandidatePool:
     def _with_estimates(self, pool: Sequence[PricedCandidate]) -> list[PricedCandidate]:
         """Add latencies that are estimated from OPs.
 
-        Without any measured latency they serve to compare candidates, but not for the budget.
+        Before a latency is measured, the estimates compare candidates but do not check the budget.
         """
         known = sorted(self._latencies.values())
         ops = np.array([each.costs["ops"] for each in pool])

@@ -17,8 +17,8 @@ from ir2search.search.samplers.ehvi.curve_model import gains_per_epoch
 from ir2search.search.samplers.ehvi.error_model import expected_gains, farthest
 from ir2search.search.samplers.ehvi.pool import CandidatePool
 
-LATEST = 128  # trials that are learned from, with those of the front
-TIMED = 8  # candidates of a pool that are timed, where latency is a cost
+LATEST = 128  # it learns from this many latest trials, and from the front
+TIMED = 8  # candidates of a pool to time, if the study uses the latency
 
 
 def make_ehvi(problem: Problem, ledger: Ledger) -> EhviSampler:
@@ -33,7 +33,7 @@ class EhviSampler(Sampler):
     Before enough trials are trained, candidates are spread over the costs.
     """
 
-    enough: ClassVar[int] = 3  # wholly trained trials from which it learns
+    enough: ClassVar[int] = 3  # fully trained trials before it uses its model
 
     def __init__(self, problem: Problem, ledger: Ledger) -> None:
         super().__init__(problem, ledger)
@@ -55,12 +55,7 @@ class EhviSampler(Sampler):
         self._pool.add_latency(result.number, result.candidate)
 
     def gains(self, pool: Sequence[PricedCandidate], costs: np.ndarray) -> np.ndarray:
-        """The hypervolume that each candidate of a pool is expected to add, (pool).
-
-        Args:
-            pool: new candidates.
-            costs: (pool, costs).
-        """
+        """The expected hypervolume of each candidate of a pool, from costs (pool, costs)."""
         known = self.known()
         return expected_gains(
             [each.candidate for each in pool],
@@ -75,7 +70,7 @@ class EhviSampler(Sampler):
         return self._pool.at(number + 1, self.ledger.trial_of)
 
     def known_trials(self) -> list[int]:
-        """The trials that are learned from: the front, the latest, and those in training."""
+        """The trials to learn from: the front, the latest, and those in training."""
         progress = self.ledger.progress
         latest = progress.measured()[-LATEST:]
         return sorted(progress.front().union(latest, self.ledger.running))
@@ -104,13 +99,7 @@ class EhviSampler(Sampler):
     def _best_of_timed(
         self, pool: list[PricedCandidate], costs: np.ndarray, places: Sequence[int]
     ) -> Point:
-        """Time some candidates, and take the best at the latencies that were measured.
-
-        Args:
-            pool: new candidates.
-            costs: (pool, costs), with estimated latencies.
-            places: the candidates to time.
-        """
+        """Time the candidates of a pool at some places, and choose the best by these times."""
         timed = []
         for place in places:
             try:
@@ -129,11 +118,11 @@ class EhviSampler(Sampler):
 class FreezeThawSampler(EhviSampler):
     """`ehvi` with rungs: it also decides which trials are trained further.
 
-    A model predicts how each learning curve goes on. Of all trainings that may be next, of new
-    candidates and of candidates that wait at a rung, the one with the most expected hypervolume
-    for each epoch is chosen. It is trained to its next rung, and then everything is compared again
-    (Swersky, Snoek and Adams, "Freeze-thaw Bayesian optimization", 2014). A result at a rung counts
-    like any other: that network exists, even if it was not trained to the end.
+    A model predicts how each learning curve goes on. The next training is that of a new candidate
+    or of one that waits at a rung: the one with the most expected hypervolume per epoch. It is
+    trained to its next rung, and then all are compared again (Swersky, Snoek and Adams,
+    "Freeze-thaw Bayesian optimization", 2014). For the front, a network that was trained only to a
+    rung counts as well.
     """
 
     enough: ClassVar[int] = 1
@@ -142,22 +131,15 @@ class FreezeThawSampler(EhviSampler):
         return self
 
     def gains(self, pool: Sequence[PricedCandidate], costs: np.ndarray) -> np.ndarray:
-        """The hypervolume that each candidate of a pool is expected to add per epoch, (pool).
-
-        Args:
-            pool: new candidates.
-            costs: (pool, costs).
-        """
+        """The expected hypervolume per epoch of each candidate of a pool."""
         return self._rates(pool, costs, waiting=())[len(self.known_trials()) :]
 
     def next(self, running: Collection[int]) -> Promotion | None:
         """The trial to train further now, or None to begin a new one.
 
-        The first trial goes to its end at once, to show how learning curves go on; meanwhile other
-        workers begin new trials. Once all trials are begun, those on the front go on to their end.
-
-        Args:
-            running: trials that are in training, and cannot be chosen.
+        The first trial is trained to its end at once, to show how learning curves go on; meanwhile
+        other workers begin new trials. When all trials have begun, those on the front are trained
+        to their end.
         """
         progress = self.ledger.progress
         waiting = [number for number in progress.waiting() if number not in running]
@@ -175,7 +157,7 @@ class FreezeThawSampler(EhviSampler):
         return Promotion(chosen, max(progress.curve(chosen)) + 1)
 
     def _most_promising(self, waiting: Collection[int]) -> int | None:
-        """The waiting trial with the largest gain per epoch; None where a new candidate has it."""
+        """The waiting trial with the largest gain per epoch; None if a new candidate has it."""
         pool = self.pool(self.ledger.proposed)
         best = int(np.argmax(self._rates(pool, self.costs(pool), waiting)))
         trials = self.known_trials()
@@ -189,7 +171,7 @@ class FreezeThawSampler(EhviSampler):
         Args:
             pool: new candidates.
             costs: (pool, costs).
-            waiting: trials that may be trained further; of all others the gain is minus infinity.
+            waiting: trials that may be trained further; the others get minus infinity.
         """
         trials, known, levels = self.known_trials(), self.known(), self.ledger.progress.levels
         total = len(trials) + len(pool)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from ir2search.search.samplers.distributions import distributions
+from ir2search.search.samplers.base import distributions
 from ir2search.space import Choice, Range, SearchSpace
 
 
