@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from ir2search.files import read_json, write_json
-from ir2search.text import without_password
+from ir2search.urls import recorded_argument
 
 PACKAGES = ("ir2search", "torch", "optuna", "fvcore", "captum", "numpy", "pandas")
 
@@ -24,7 +24,7 @@ def add_session(folder: Path, seed: int, device: torch.device) -> None:
     sessions.append(
         {
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "command": [Path(sys.argv[0]).name, *map(without_password, sys.argv[1:])],
+            "command": [Path(sys.argv[0]).name, *map(recorded_argument, sys.argv[1:])],
             "seed": seed,
             "python": platform.python_version(),
             "platform": f"{platform.system()} {platform.machine()}",

@@ -4,18 +4,19 @@ A study file can name modules, ``modules = ["my_networks.py"]``. In a module, de
 `ir2search.register_backbone` register objects by name. Installed packages do the same with the
 entry point group ``ir2search.extensions``, whose entries are modules.
 
-**Trust.** A study file that names a module runs the module's code, with all rights of the user who
-runs, resumes, analyses or reports the study. A run's folder has a copy of the module, which every
-command on the run executes, even `status`. Read modules before you use them, as you would read a
-program. Study files without ``modules`` run no code.
+**Trust.** A study file that a user gives to `ir2search run` runs the code of the modules it names,
+with all rights of this user. Read modules before you use them, as you would read a program. A run's
+folder has a copy of each module. The copy is run only if this user trusts its content: because a
+run of this user made it, or by `ir2search trust`. Study files without ``modules`` run no code.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import logging
+import shlex
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -27,12 +28,17 @@ from types import ModuleType
 from typing import Generic, TypeVar
 
 from ir2search import text
-from ir2search.errors import IR2SearchError, RunError, StudyError
+from ir2search.errors import InputError, IR2SearchError, RunError, StudyError
+from ir2search.files import read_bytes, read_toml
+from ir2search.trust import trust_code, trusts_code
 
 GROUP = "ir2search.extensions"
 FOLDER = "modules"  # in a run's folder, for copies of the study's modules
 SUMS = "SHA256SUMS"  # in that folder, in the format of `sha256sum --check`
+LARGEST = 4 << 20  # bytes of a module
 T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,12 @@ class UserModule:
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits of the source's hash; empty for an importable module."""
-        return "" if self.source is None else _sha256(self.source)[:12]
+        return "" if self.source is None else self.sha256[:12]
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the source; of a line that imports it for an importable module."""
+        return _sha256(f"import {self.name}\n" if self.source is None else self.source)
 
     def saved_as(self) -> str:
         """The name in the study file of a run's folder, which has a copy of the file."""
@@ -137,10 +148,9 @@ def read_module(name: str, base: Path) -> UserModule:
     """
     if not name.endswith(".py"):
         return UserModule(name)
-    file = base / name
     try:
-        return UserModule(name, file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        return UserModule(name, _source(base / name))
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise StudyError(f"modules: {name}: cannot be read from {base} ({reason})") from None
 
@@ -156,19 +166,77 @@ def load_modules(modules: tuple[UserModule, ...]) -> None:
             _load(module)
 
 
-def load_modules_of_run(folder: Path) -> None:
-    """Run the code of the modules of a run; a folder without a study file has none.
+def trust_modules(modules: tuple[UserModule, ...]) -> bool:
+    """Trust the content of modules from now on, in whatever folder it is.
+
+    Returns:
+        Whether later processes trust it too: False where the user's file cannot be written.
+    """
+    return not modules or trust_code({module.sha256: module.name for module in modules})
+
+
+def check_trusted(folder: Path, modules: tuple[UserModule, ...]) -> None:
+    """Check that the user trusts the modules of a run.
 
     Raises:
-        StudyError: a module is missing, or its code fails.
-        RunError: the copy of a module in the run's folder has changed.
+        RunError: the user does not; the message says how to.
     """
-    try:
-        names = tomllib.loads((folder / "study.toml").read_text(encoding="utf-8"))["modules"]
-    except (OSError, ValueError, KeyError):
+    if names := _not_trusted(modules):
+        raise RunError(_how_to_trust(folder, names))
+
+
+@contextmanager
+def with_modules(folder: Path, modules: tuple[UserModule, ...]) -> Iterator[None]:
+    """Do something with a run, with its modules loaded if the user trusts them.
+
+    If the user does not, it is tried without them, and a warning in the log says so.
+
+    Args:
+        folder: the run's.
+        modules: of the run's study.
+
+    Raises:
+        RunError: it cannot be done without modules that the user does not trust.
+        StudyError: the code of a module fails.
+    """
+    names = _not_trusted(modules)
+    if not names:
+        load_modules(modules)
+        yield
         return
-    check_copies(folder)
-    load_modules(tuple(read_module(name, folder) for name in names))
+    try:
+        yield
+    except InputError as error:
+        raise RunError(f"{_how_to_trust(folder, names)} (without them: {error})") from None
+    _warn_once(f"{_how_to_trust(folder, names)}; what they add is missing until then")
+
+
+def read_modules_of_run(folder: Path, names: object = None) -> tuple[UserModule, ...]:
+    """Read the modules of a run; do not run them.
+
+    Args:
+        folder: the run's.
+        names: in its study file; read from there where left out. A folder without a study file has
+            none.
+
+    Raises:
+        RunError: a file is not in the run's folder, has changed, or cannot be read.
+    """
+    names = _names_of_run(folder) if names is None else names
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise RunError(f"{folder}: modules in its study file must be a list of names")
+    for name in names:
+        if name.endswith(".py") and not _is_inside(folder, name):
+            raise RunError(
+                f"{folder}: its study names the module {name!r}; the modules of a run must be "
+                f"regular files in its folder {FOLDER}"
+            )
+    if names:
+        check_copies(folder)
+    try:
+        return tuple(read_module(name, folder) for name in names)
+    except StudyError as error:
+        raise RunError(f"{folder}: {error}") from None
 
 
 def checksums(modules: tuple[UserModule, ...]) -> str:
@@ -184,14 +252,17 @@ def check_copies(folder: Path) -> None:
         RunError: a copy has changed.
     """
     sums = folder / FOLDER / SUMS
-    for line in sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else ():
-        digest, _, name = line.partition("  ")
-        copy = sums.with_name(name)
-        if copy.is_file() and _sha256(copy.read_text(encoding="utf-8")) != digest:
-            raise RunError(
-                f"{copy}: has changed since the run was created; restore the file, or start "
-                "another run"
-            )
+    try:
+        for line in _source(sums).splitlines() if sums.exists() else ():
+            digest, _, name = line.partition("  ")
+            copy = sums.parent / Path(name).name
+            if copy.is_file() and _sha256(_source(copy)) != digest:
+                raise RunError(
+                    f"{copy}: has changed since the run was created; restore the file, or start "
+                    "another run"
+                )
+    except (OSError, ValueError) as error:
+        raise RunError(f"{sums}: cannot be checked ({error}); restore the folder") from None
 
 
 @contextmanager
@@ -225,6 +296,40 @@ def load_installed() -> None:
                     f"the installed extension {entry.name!r} ({entry.value}) fails: "
                     f"{type(error).__name__}: {error}; fix or uninstall it"
                 ) from error
+
+
+def _names_of_run(folder: Path) -> object:
+    try:
+        return read_toml(folder / "study.toml").get("modules", ())
+    except (OSError, ValueError):
+        return ()
+
+
+def _is_inside(folder: Path, name: str) -> bool:
+    """Whether a name is that of a regular file in the modules of a run, not behind a link."""
+    place = folder.resolve() / FOLDER
+    try:
+        file = (folder / name).resolve()
+        return Path(name).parent == Path(FOLDER) and file.parent == place and file.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _not_trusted(modules: tuple[UserModule, ...]) -> list[str]:
+    return [module.name for module in modules if not trusts_code(module.sha256)]
+
+
+def _how_to_trust(folder: Path, names: list[str]) -> str:
+    command = shlex.join(["ir2search", "trust", str(folder)])
+    return (
+        f"{folder}: its modules ({', '.join(names)}) are code that you have not trusted, and were "
+        f"not run; read them, then run: {command}"
+    )
+
+
+@cache
+def _warn_once(message: str) -> None:
+    _logger.warning("%s", message)
 
 
 def _load(module: UserModule) -> None:
@@ -264,6 +369,12 @@ def _run(module: UserModule, source: str) -> None:
 
 
 _last: dict[str, str] = {}  # digest of the code that this process ran last, by the file's name
+
+
+def _source(file: Path) -> str:
+    """The text of a file, with one kind of line end on all systems."""
+    text = read_bytes(file, LARGEST).decode("utf-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _sha256(source: str) -> str:

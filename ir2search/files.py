@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import stat
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from filelock import FileLock, Timeout
 from ir2search.errors import RunError
 
 LARGEST_FILE = 64 << 20  # bytes of a JSON file, above which it is not read
+LARGEST_TOML = 256 << 10  # bytes of a study file
+MOST_DOTS = 500  # in a line of a study file
 
 
 def cache_folder() -> Path:
@@ -68,6 +71,23 @@ def read_json_lines(file: Path) -> list[Any]:
         RunError: the file is missing or damaged.
     """
     return _parsed(file, lambda text: [json.loads(line) for line in text.splitlines()])
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Read a TOML file, such as a study file.
+
+    Raises:
+        OSError: the file is missing, too large, or no regular file.
+        ValueError: it is not valid TOML.
+    """
+    content = read_bytes(file, LARGEST_TOML).decode("utf-8-sig")  # editors may add a mark
+    for number, line in enumerate(content.splitlines(), 1):
+        if line.count(".") > MOST_DOTS:  # tomllib spends gigabytes on keys of very many parts
+            raise ValueError(f"line {number} has more than {MOST_DOTS} dots")
+    try:
+        return tomllib.loads(content)
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
 
 
 def read_bytes(file: Path, limit: int = LARGEST_FILE) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -88,12 +87,6 @@ def network(row: Mapping[str, Any]) -> str:
         channels = f" (m = {row['fusion_channels']})" if row["fusion_channels"] else ""
         parts.append(f"{row['fusion']}{channels} of {names(row['taps'])}")
     return ", ".join(parts)
-
-
-def without_password(argument: str) -> str:
-    """An argument of a command line, without the password of a URL in it."""
-    argument = re.sub(r"(://[^/@\s:]*):[^@\s]*@", r"\1@", argument)
-    return re.sub(r"([?&][^=&]*pass[^=&]*=)[^&]*", r"\1", argument, flags=re.IGNORECASE)
 
 
 def _three_digits(value: float) -> str:

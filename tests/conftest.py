@@ -19,6 +19,9 @@ from optuna.trial import TrialState
 # Each of pytest's workers has a core of its own; inherited by the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
+# What the user trusts is kept there. Tests read and write a folder of their own.
+_STATE = tempfile.TemporaryDirectory(prefix="ir2search-state-")
+os.environ["XDG_STATE_HOME"] = _STATE.name
 
 CIFAR10 = Path(__file__).parents[2] / "shared" / "data" / "cifar10"
 

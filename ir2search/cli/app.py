@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from ir2search import text
 from ir2search.cli import devices, machine, networks, studies
-from ir2search.cli.failures import end_with, end_with_usage
+from ir2search.cli.failures import end_with, end_with_usage, show_warnings
 from ir2search.cli.options import Verbose
 from ir2search.errors import InputError
 
@@ -24,6 +24,7 @@ COMMANDS = (
     studies.status,
     studies.dashboard,
     studies.report,
+    studies.trust,
     networks.presets,
     networks.cost,
     networks.train,
@@ -95,6 +96,7 @@ for _command in COMMANDS:
 
 def main() -> None:
     """Run the command."""
+    show_warnings()
     app()
 
 

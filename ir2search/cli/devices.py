@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from ir2search import escape
-from ir2search.cli.options import Data, Json, Verbose
+from ir2search.cli.options import Data, Json, SavedStorage, Trust, Verbose, opened
 
 
 def export(
@@ -35,6 +35,8 @@ def export(
     license: Annotated[  # noqa: A002
         str | None, typer.Option(help="License of the weights, for the model card.")
     ] = None,
+    storage: SavedStorage = None,
+    trust: Trust = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -55,7 +57,13 @@ def export(
 
     if weights is None:
         done = export_trial(
-            what, trial, format, file=out, data=data, license=license, timer=time_on_runtime
+            opened(what, storage),
+            trial,
+            format,
+            file=out,
+            data=data,
+            license=license,
+            timer=time_on_runtime,
         )
     else:
         file = out or Path("runs") / f"{Path(what).stem}{SUFFIXES[format]}"
@@ -84,6 +92,7 @@ def latency(
         bool, typer.Option("--layers", help="Also show the time of each layer on the runtime.")
     ] = False,
     seconds: Annotated[float, typer.Option(min=0.01, help="Seconds to time each way.")] = 2.0,
+    trust: Trust = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import typer
 
-from ir2search import escape, text
+from ir2search import escape
 from ir2search.errors import InputError, IR2SearchError
 from ir2search.files import cache_folder
+from ir2search.urls import recorded_argument
 
 FAILED, WRONG_INPUT, STOPPED = 1, 2, 130  # exit codes
 LONGEST = 1000  # characters of a sentence on standard error
@@ -63,6 +64,20 @@ def end_with_usage(error: BaseException) -> int | None:
     return WRONG_INPUT
 
 
+class _Warnings(logging.Handler):
+    """Prints warnings, one line each. Errors of trials are shown with their progress."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        is_shown = logging.getLogger("ir2search").isEnabledFor(logging.DEBUG)  # with --verbose
+        if record.levelno == logging.WARNING and not is_shown:
+            complain(record.getMessage())
+
+
+def show_warnings() -> None:
+    """Print the package's warnings from now on."""
+    logging.getLogger("ir2search").addHandler(_Warnings())
+
+
 def complain(sentence: str) -> None:
     """Print a sentence on standard error, without control sequences and cut if it is long."""
     typer.echo(f"ir2search: {escape.terminal(sentence, LONGEST)}", err=True)
@@ -84,7 +99,7 @@ def _described(error: BaseException) -> str:
 def _write_log(error: BaseException) -> Path | None:
     """Write a traceback into the user's cache; None if the folder cannot be written."""
     file = cache_folder() / "log" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
-    command = " ".join(map(text.without_password, sys.argv))
+    command = " ".join(map(recorded_argument, sys.argv))
     head = f"ir2search {version('ir2search')}, Python {platform.python_version()}\n{command}\n\n"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from ir2search.cli.completion import network_names
-from ir2search.cli.options import Data, Device, Json, Network, Verbose
+from ir2search.cli.options import (
+    Data,
+    Device,
+    Json,
+    Network,
+    SavedStorage,
+    Trust,
+    Verbose,
+    opened,
+)
 
 
 def presets(as_json: Json = False, verbose: Verbose = False) -> None:
@@ -27,6 +36,7 @@ def presets(as_json: Json = False, verbose: Verbose = False) -> None:
 
 def cost(
     what: Network,
+    trust: Trust = False,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the layers as CSV.")] = False,
     verbose: Verbose = False,
@@ -64,6 +74,7 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
     device: Device = "auto",
+    trust: Trust = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -161,6 +172,8 @@ def analyze(
     ] = None,
     data: Data = None,
     device: Device = "auto",
+    storage: SavedStorage = None,
+    trust: Trust = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -192,7 +205,7 @@ def analyze(
     }
     with analysis_progress() as on_step:
         if weights is None:
-            found = analyze_trials(what, trial, **asked, on_step=on_step)
+            found = analyze_trials(opened(what, storage), trial, **asked, on_step=on_step)
         else:
             folder = out or Path("runs") / f"analyze-{Path(what).stem}"
             asked |= {"twin_weights": twin_weights, "on_step": on_step}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ir2search import escape
 from ir2search.cli.completion import network_names, run_folders
+
+if TYPE_CHECKING:
+    from ir2search.runs import Run
 
 
 class _SafeFormatter(logging.Formatter):
@@ -27,6 +30,22 @@ def _log_everything(verbose: bool) -> None:
         handler.setFormatter(_SafeFormatter("%(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.DEBUG)
+
+
+def _trust_all_code(trust: bool) -> None:
+    from ir2search.trust import trust_all_code
+
+    if trust:
+        trust_all_code()
+
+
+def opened(folder: str | Path, storage: str | None) -> Run | str | Path:
+    """A run whose storage is given again, opened; otherwise its folder."""
+    if storage is None:
+        return folder
+    from ir2search.runs import Run
+
+    return Run.open(folder, storage)
 
 
 Folder = Annotated[
@@ -57,6 +76,23 @@ TrialsPerDevice = Annotated[
     int | None,
     typer.Option(
         min=1, help="Number of candidates to train at once on each device; instead of --workers."
+    ),
+]
+SavedStorage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        help="The storage of the run again; only needed if it has a password, or if you have not "
+        "given it for this folder before.",
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Run the code of the run's modules this time; `ir2search trust` remembers it.",
+        callback=_trust_all_code,
+        expose_value=False,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]

@@ -18,7 +18,7 @@ from ir2search.cli.show import bold, console, line, print_json, table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ir2search.runs import RunStatus
+    from ir2search.runs import Run, RunStatus
     from ir2search.study.survey import StudySurvey
 
 
@@ -30,21 +30,21 @@ def show_status(status: RunStatus, as_json: bool) -> None:
         console().print(_status(status))
 
 
-def watch_status(folder: Path, as_json: bool) -> None:
+def watch_status(run: Run | str | Path, as_json: bool) -> None:
     """The status of a run after each change, until the run has ended."""
     from rich.live import Live
 
     from ir2search.runs import watch
 
     if as_json or not sys.stdout.isatty():
-        for status in watch(folder):
+        for status in watch(run):
             if as_json:
                 print(json.dumps(status.as_dict()), flush=True)  # noqa: T201
             else:
                 show_status(status, as_json=False)
         return
     with Live(console=console(), auto_refresh=False) as live:
-        for status in watch(folder):
+        for status in watch(run):
             live.update(_status(status), refresh=True)
 
 

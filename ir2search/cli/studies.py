@@ -15,9 +15,12 @@ from ir2search.cli.options import (
     Devices,
     Folder,
     Json,
+    SavedStorage,
     TrialsPerDevice,
+    Trust,
     Verbose,
     Workers,
+    opened,
 )
 
 StudyName = Annotated[
@@ -128,9 +131,8 @@ def worker(
     device: Devices = "auto",
     workers: Workers = None,
     trials_per_device: TrialsPerDevice = None,
-    storage: Annotated[
-        str | None, typer.Option(help="The storage of the run; only needed if it has a password.")
-    ] = None,
+    storage: SavedStorage = None,
+    trust: Trust = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -165,6 +167,8 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", help="Update the status until the run ends.")
     ] = False,
+    storage: SavedStorage = None,
+    trust: Trust = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -182,9 +186,9 @@ def status(
     from ir2search.runs import status as run_status
 
     if watch:
-        watch_status(folder, as_json)
+        watch_status(opened(folder, storage), as_json)
     else:
-        show_status(run_status(folder), as_json)
+        show_status(run_status(opened(folder, storage)), as_json)
 
 
 def dashboard(
@@ -195,6 +199,8 @@ def dashboard(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
     ] = 8080,
+    storage: SavedStorage = None,
+    trust: Trust = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -213,7 +219,7 @@ def dashboard(
     def print_url(url: str) -> None:
         typer.echo(json.dumps({"url": url}) if as_json else url)
 
-    serve(folder, host, port, on_ready=print_url)
+    serve(opened(folder, storage), host, port, on_ready=print_url)
 
 
 def report(
@@ -226,6 +232,8 @@ def report(
             autocompletion=run_folders,
         ),
     ] = None,
+    storage: SavedStorage = None,
+    trust: Trust = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -243,10 +251,34 @@ def report(
     """
     from ir2search.report import write_comparison, write_report
 
-    pages = {"page": str(write_report(folder))}
+    run = opened(folder, storage)
+    pages = {"page": str(write_report(run))}
     if compare is not None:
-        pages["comparison"] = str(write_comparison(folder, compare))
+        pages["comparison"] = str(write_comparison(run, compare))
     typer.echo(json.dumps(pages) if as_json else "\n".join(map(escape.terminal, pages.values())))
+
+
+def trust(folder: Folder, as_json: Json = False, verbose: Verbose = False) -> None:
+    """Trust the modules of a run that somebody else made: commands then run their code.
+
+    The code has all your rights, so read it first. What you trust is its content: if a module
+    changes, commands do not run it. Runs that you made are trusted already.
+
+    \b
+    Examples:
+      ir2search trust runs/theirs
+    """
+    from ir2search.runs.saved import trust_run
+
+    modules = trust_run(folder)
+    if as_json:
+        found = [{"module": module.name, "sha256": module.sha256} for module in modules]
+        typer.echo(json.dumps({"trusted": found}))
+        return
+    for module in modules:
+        typer.echo(f"{escape.terminal(module.name)}: trusted, SHA-256 {module.sha256}")
+    if not modules:
+        typer.echo(f"{escape.terminal(str(folder))}: has no modules")
 
 
 def studies(as_json: Json = False, verbose: Verbose = False) -> None:

@@ -38,20 +38,27 @@ class Run:
     >>> run.front()[["number", "accuracy", "ops"]]  # doctest: +SKIP
     """
 
-    def __init__(self, folder: Path, study: Study) -> None:
+    def __init__(self, folder: Path, study: Study, storage: str | None = None) -> None:
         self.folder = folder
         self.study = study
+        self._given_storage = storage
 
     @classmethod
-    def open(cls, folder: str | Path) -> Run:
+    def open(cls, folder: str | Path, storage: str | None = None) -> Run:
         """Open the run in a folder.
 
+        Args:
+            folder: the run's.
+            storage: where its trials are, if they are on a server; only needed if the URL has a
+                password, or if this user has not given it for this folder before.
+
         Raises:
-            RunError: there is no run in the folder, or a module in it has changed.
+            RunError: there is no run in the folder, a module in it has changed, or the study needs
+                a module that the user does not trust.
         """
         folder = Path(folder)
         protect(folder)
-        return cls(folder, saved_study(folder))
+        return cls(folder, saved_study(folder), storage)
 
     @classmethod
     def of(cls, run: Run | str | Path) -> Run:
@@ -70,7 +77,7 @@ class Run:
         Raises:
             RunError: the run has not started any trial, or its storage cannot be read.
         """
-        return open_storage(self.folder, self.study)
+        return open_storage(self.folder, self.study, self._given_storage)
 
     def records(self) -> list[TrialRecord]:
         """All trials as they are recorded, ordered by number."""

@@ -10,19 +10,31 @@ import tomli_w
 
 from ir2search import text
 from ir2search.errors import RunError
-from ir2search.extensions import FOLDER, SUMS, check_copies, checksums
+from ir2search.extensions import (
+    FOLDER,
+    SUMS,
+    UserModule,
+    checksums,
+    read_modules_of_run,
+    trust_modules,
+    with_modules,
+)
 from ir2search.files import write_text
 from ir2search.runs.layout import STUDY_FILE
-from ir2search.study.schema import Study, load_study
+from ir2search.study.schema import Study, parse_study, read_values
 from ir2search.study.serialise import definition, study_as_dict
+from ir2search.trust import state_folder
 
 
 def check_folder(folder: Path, study: Study) -> None:
     """Check that a folder is empty, or is the run of this study.
 
+    The user chose to run this study, so the code of its modules is trusted from now on.
+
     Raises:
         RunError: the folder holds something else; nothing in it is changed.
     """
+    trust_modules(study.modules)
     file = folder / STUDY_FILE
     if file.exists():
         _check_same(study, saved_study(folder), folder)
@@ -44,14 +56,41 @@ def saved_study(folder: Path) -> Study:
     """Read the study that a run's folder was made by.
 
     Raises:
-        RunError: there is no run in the folder, or a module in it has changed.
+        RunError: there is no run in the folder, a module in it has changed, or the study needs a
+            module that the user does not trust.
+        StudyError: the file is not valid.
     """
     if not (folder / STUDY_FILE).is_file():
-        near = sorted(path.parent.name for path in folder.parent.glob(f"*/{STUDY_FILE}"))
-        hint = text.near(folder.name, near) if near else "start one with `ir2search run STUDY`"
-        raise RunError(f"{folder}: no run in this folder; {hint}")
-    check_copies(folder)
-    return load_study(folder / STUDY_FILE)
+        raise _no_run(folder)
+    values = read_values(folder / STUDY_FILE)
+    modules = read_modules_of_run(folder, values.get("modules", ()))
+    with with_modules(folder, modules):
+        return parse_study(values, str(folder / STUDY_FILE), modules)
+
+
+def trust_run(folder: Path) -> tuple[UserModule, ...]:
+    """Trust the modules of a run from now on; they are not run.
+
+    Returns:
+        The modules.
+
+    Raises:
+        RunError: there is no run in the folder, a module cannot be read, or the user's file of
+            what is trusted cannot be written.
+    """
+    if not (folder / STUDY_FILE).is_file():
+        raise _no_run(folder)
+    values = read_values(folder / STUDY_FILE)
+    modules = read_modules_of_run(folder, values.get("modules", ()))
+    if not trust_modules(modules):
+        raise RunError(f"{state_folder()}: cannot be written, so nothing is remembered there")
+    return modules
+
+
+def _no_run(folder: Path) -> RunError:
+    near = sorted(path.parent.name for path in folder.parent.glob(f"*/{STUDY_FILE}"))
+    hint = text.near(folder.name, near) if near else "start one with `ir2search run STUDY`"
+    return RunError(f"{folder}: no run in this folder; {hint}")
 
 
 def _check_same(study: Study, saved: Study, folder: Path) -> None:

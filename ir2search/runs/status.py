@@ -74,20 +74,21 @@ def status(run: Run | str | Path) -> RunStatus:
     return RunStatus(run.study.name, run.folder, run.study.trials, counts, front, ended)
 
 
-def watch(folder: str | Path, pause: float = 1.0) -> Iterator[RunStatus]:
+def watch(run: Run | str | Path, pause: float = 1.0) -> Iterator[RunStatus]:
     """Yield the status of a run now and after each change, until the run has ended.
 
     Args:
-        folder: the run's folder.
+        run: a run, or its folder.
         pause: least number of seconds between two reads; reads that are slow are made less often.
 
     Raises:
         RunError: there is no run.
     """
+    run = Run.of(run)
     shown: dict[str, Any] | None = None
     while True:
         began = time.monotonic()
-        now = status(folder)
+        now = status(run)
         if now.as_dict() != shown:
             shown = now.as_dict()
             yield now

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ipaddress
+import socket
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from ir2search.errors import InputError
 from ir2search.extras import require
-from ir2search.runs.saved import saved_study
-from ir2search.runs.storages import open_storage
+from ir2search.runs.run import Run
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+READING = ("GET", "HEAD")
 
 
 class _SilentHandler(WSGIRequestHandler):
@@ -25,11 +32,15 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
-def serve(folder: str | Path, host: str, port: int, *, on_ready: Callable[[str], None]) -> None:
+def serve(run: Run | str | Path, host: str, port: int, *, on_ready: Callable[[str], None]) -> None:
     """Serve the dashboard of a run until Ctrl-C.
 
+    A page of another site could send requests to it from the user's browser. So the dashboard
+    answers only requests that name this machine as their host, and changes nothing for a page of
+    another origin.
+
     Args:
-        folder: the run's folder.
+        run: a run, or its folder.
         host: the address to listen on.
         port: the port to listen on; 0 for any free one.
         on_ready: called with the page's address once it can be opened.
@@ -40,10 +51,9 @@ def serve(folder: str | Path, host: str, port: int, *, on_ready: Callable[[str],
         InputError: the address is not available.
     """
     dashboard = require("optuna_dashboard", extra="dashboard")
-    folder = Path(folder)
-    storage = open_storage(folder, saved_study(folder)).backend
+    page = _OwnRequests(dashboard.wsgi(Run.of(run).storage.backend), host)
     try:
-        server = make_server(host, port, dashboard.wsgi(storage), _Server, _SilentHandler)
+        server = make_server(host, port, page, _Server, _SilentHandler)
     except OSError as error:
         raise InputError(
             f"host {host}, port {port}: not available ({error.strerror}); "
@@ -52,3 +62,60 @@ def serve(folder: str | Path, host: str, port: int, *, on_ready: Callable[[str],
     with server:
         on_ready(f"http://{host}:{server.server_port}/dashboard/")
         server.serve_forever()
+
+
+class _OwnRequests:
+    """A WSGI application that refuses what pages of other sites may send to another one.
+
+    Args:
+        page: the application.
+        host: the address that the server listens on.
+    """
+
+    def __init__(self, page: WSGIApplication, host: str) -> None:
+        self._page = page
+        self._host = host
+        self._names = {"localhost", host.lower()}
+        if not self._is_local(host):
+            self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+
+    def __call__(self, request: WSGIEnvironment, respond: StartResponse) -> Iterable[bytes]:
+        host, origin = request.get("HTTP_HOST", ""), request.get("HTTP_ORIGIN")
+        if not self._is_own(host):
+            return _refusal(respond, "this host is not the dashboard's")
+        changes = request["REQUEST_METHOD"] not in READING
+        if changes and origin is not None and urlsplit(origin).netloc != host:
+            return _refusal(respond, "a page of another origin may not change the study")
+        return self._page(request, respond)
+
+    def _is_own(self, host: str) -> bool:
+        """Whether a request is meant for this machine.
+
+        A site can give its own name this machine's address, but it cannot be called by a number.
+        """
+        try:
+            name = urlsplit(f"//{host}").hostname
+        except ValueError:
+            return False
+        if name is None or "@" in host:
+            return False
+        if name in self._names:
+            return True
+        return self._is_local(name) if self._is_local(self._host) else _address(name) is not None
+
+    @staticmethod
+    def _is_local(name: str) -> bool:
+        address = _address(name)
+        return name.lower() == "localhost" or (address is not None and address.is_loopback)
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+def _refusal(respond: StartResponse, reason: str) -> Iterable[bytes]:
+    respond("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
+    return [f"{reason}\n".encode()]

@@ -13,9 +13,11 @@ import torch
 
 from ir2search.environment import add_session
 from ir2search.errors import RunError
+from ir2search.extensions import check_trusted
 from ir2search.files import locked, protect
 from ir2search.interrupts import deferred_interrupts
 from ir2search.runs.layout import CACHE
+from ir2search.runs.run import Run
 from ir2search.runs.saved import check_folder, saved_study, write_study
 from ir2search.runs.status import RunStatus, status
 from ir2search.runs.storages import IMAGES, RunStudy, is_shared, open_storage, storage_errors
@@ -150,6 +152,7 @@ def join(
     folder = Path(folder)
     devices = worker_devices(device, workers, trials_per_device)
     study = saved_study(folder)
+    check_trusted(folder, study.modules)
     if not is_shared(folder, storage):
         raise RunError(
             f"{folder}: its storage serves one driver at a time; run it with several workers, or "
@@ -193,7 +196,7 @@ class _Session:
             raise RunError(
                 f"{place}: {reason}; solve that and run the same command again to continue"
             ) from None
-        return status(self.folder)
+        return status(Run.open(self.folder, self.storage))
 
     def _run(self, begin: bool, should_stop: Callable[[], bool]) -> None:
         if self.shared:

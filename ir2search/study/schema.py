@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +24,7 @@ from ir2search import text
 from ir2search.data import DataConfig
 from ir2search.errors import CandidateError, SpaceError, StudyError
 from ir2search.extensions import UserModule, load_modules, read_module
-from ir2search.files import read_bytes
+from ir2search.files import read_toml
 from ir2search.space import SearchSpace
 from ir2search.study.messages import sentence_of
 from ir2search.study.objectives import LATENCY, OBJECTIVES, cost_names
@@ -37,8 +36,6 @@ from ir2search.training import Recipe
 from ir2search.zoo import named_recipe
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a study and of its run's folder
-LARGEST_STUDY = 256 << 10  # bytes of a study file
-MOST_DOTS = 500  # in a line of a study file
 SUFFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
@@ -210,43 +207,41 @@ def load_study(path: str | Path) -> Study:
             the file and the field.
     """
     file = study_file(path)
+    return parse_study(read_values(file), str(file))
+
+
+def read_values(file: Path) -> dict[str, Any]:
+    """Read the values of a study file, by key; they are not validated, and no module is run.
+
+    Raises:
+        StudyError: the file cannot be read, or is not valid TOML.
+    """
     try:
-        text = read_bytes(file, LARGEST_STUDY).decode(
-            "utf-8-sig"
-        )  # editors may add a byte order mark
-        _check_dots(text)
-        values = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+        return read_toml(file)
+    except ValueError as error:
         raise StudyError(f"{file}: not valid TOML: {error}") from None
     except OSError as error:
         raise StudyError(f"{file}: cannot be read: {error.strerror}") from None
-    return parse_study(values, str(file))
 
 
-def _check_dots(content: str) -> None:
-    """Refuse keys of very many parts, on which tomllib spends gigabytes.
-
-    Raises:
-        ValueError: a line has more dots than any study needs.
-    """
-    for number, line in enumerate(content.splitlines(), 1):
-        if line.count(".") > MOST_DOTS:
-            raise ValueError(f"line {number} has more than {MOST_DOTS} dots")
-
-
-def parse_study(values: Mapping[str, Any], source: str) -> Study:
+def parse_study(
+    values: Mapping[str, Any], source: str, modules: tuple[UserModule, ...] | None = None
+) -> Study:
     """Validate the values of a study file.
 
     Args:
         values: the content of the file.
         source: the file, for error messages. The modules that the study names are beside it.
+        modules: the modules that the study names, if they are read already; their code is then not
+            run by this function.
 
     Raises:
         StudyError: a key, a type or a value is wrong.
     """
     try:
-        modules = _modules(values.get("modules", ()), Path(source).parent)
-        load_modules(modules)
+        if modules is None:
+            modules = _modules(values.get("modules", ()), Path(source).parent)
+            load_modules(modules)
         study = Study.model_validate({"name": Path(source).stem, **values, "modules": modules})
     except ValidationError as error:
         raise StudyError(f"{source}: {sentence_of(error, Study)}") from None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ir2search import text
 from ir2search.errors import CandidateError
-from ir2search.extensions import load_modules_of_run
+from ir2search.extensions import read_modules_of_run, with_modules
 from ir2search.space import Candidate, build, read_candidate
 
 if TYPE_CHECKING:
@@ -94,19 +94,21 @@ def preset(
 def named_candidate(what: str) -> Candidate:
     """Get a candidate by the name of a preset, a ``candidate.json`` or a trial's folder.
 
-    If the run of the trial has modules, their code is run; see `ir2search.extensions`.
+    If the run of the trial has modules that the user trusts, their code is run; see
+    `ir2search.extensions`.
 
     Raises:
         CandidateError: there is no such candidate.
-        InputError: a module of the run has changed, or its code fails.
+        InputError: a module of the run is needed and not trusted, has changed, or its code fails.
     """
     path = Path(what)
     if path.is_dir():
         path /= "candidate.json"
     if path.suffix != ".json":
         return preset(what)
-    load_modules_of_run(path.absolute().parent.parent.parent)
-    return read_candidate(path)
+    run = path.absolute().parent.parent.parent
+    with with_modules(run, read_modules_of_run(run)):
+        return read_candidate(path)
 
 
 def build_preset(name: str, num_classes: int | None = None) -> TappedNetwork:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import weakref
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from optuna.storages import BaseStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from ir2search.errors import RunError
+from ir2search.files import check_links
+
+PATIENCE = 300.0  # seconds to wait for a process that has locked the SQLite file
+
+# what Optuna raises where a line of a journal is no change that it knows
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
 
 
 def open_journal(file: Path, writes: bool) -> BaseStorage:
@@ -23,8 +30,11 @@ def open_journal(file: Path, writes: bool) -> BaseStorage:
         writes: whether this process alone may write to it.
 
     Raises:
-        RunError: the journal is damaged.
+        RunError: the journal is damaged, or no regular file of the run's folder.
     """
+    check_links(file)
+    if file.exists() and not file.is_file():
+        raise RunError(f"{file}: is not a regular file; put the journal back as it was")
     lock = file.with_name(file.name + ".lock")
     if writes:
         lock.unlink(missing_ok=True)
@@ -32,7 +42,7 @@ def open_journal(file: Path, writes: bool) -> BaseStorage:
     backend = JournalFileBackend(str(file), lock_obj=JournalFileOpenLock(str(file)))
     try:
         return optuna.storages.JournalStorage(backend)
-    except (ValueError, KeyError, TypeError) as error:
+    except _DAMAGED as error:
         raise RunError(
             f"{file}: damaged: {error}; put it back as it was, or remove the run's folder"
         ) from None
@@ -44,8 +54,29 @@ def open_sqlite(file: Path, writes: bool) -> BaseStorage:
     Args:
         file: the database.
         writes: whether its version is checked, which takes a tenth of a second.
+
+    Raises:
+        RunError: the file has tables of another version of Optuna, or is no regular file of the
+            run's folder.
     """
-    database = optuna.storages.RDBStorage(f"sqlite:///{file}", skip_compatibility_check=not writes)
+    check_links(file)
+    if not file.is_file():
+        raise RunError(f"{file}: is not a regular file; put the database back as it was")
+    # A path is no part of the URL, where "?" and "%" have a meaning. "rw" does not create a file.
+    place = f"{file.absolute().as_uri()}?mode=rw"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(place, timeout=PATIENCE, uri=True, check_same_thread=False)
+
+    try:
+        database = optuna.storages.RDBStorage(
+            f"sqlite:///{file.name}",
+            engine_kwargs={"creator": connect},
+            skip_compatibility_check=not writes,
+        )
+    except RuntimeError as error:
+        reason, *_ = str(error).splitlines()
+        raise RunError(f"{file}: cannot be read with this version of Optuna: {reason}") from None
     weakref.finalize(database, database.engine.dispose)
     return optuna.storages.get_storage(database)
 

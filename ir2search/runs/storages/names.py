@@ -2,43 +2,54 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ir2search.errors import RunError
+from ir2search.urls import parse_url, without_secrets
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 JOURNAL = "journal"
-GRPC = "grpc://"
+GRPC = "grpc"  # scheme of a URL
 
 
 def without_password(name: str) -> str:
     """A storage's name as it may be shown and saved."""
-    if name == JOURNAL or name.startswith(GRPC):
+    if name == JOURNAL:
         return name
-    from sqlalchemy.engine import URL, make_url
-
-    full = make_url(name)
-    query = {key: value for key, value in full.query.items() if "pass" not in key.lower()}
-    return URL.create(
-        full.drivername, full.username, None, full.host, full.port, full.database, query
-    ).render_as_string()
+    url = parse_url(name)
+    if url is not None:
+        return without_secrets(url).render_as_string()
+    may_hold_secret = any(mark in name for mark in "@:=/")
+    return "that was given" if may_hold_secret else name
 
 
 def check_name(name: str) -> None:
     """Check the form of a storage's name.
 
     Raises:
-        RunError: the name is malformed.
+        RunError: the name is malformed; the message has no password.
     """
-    if name == JOURNAL or name.startswith(GRPC):
+    if name == JOURNAL:
         return
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        dialect = make_url(name).get_backend_name()
-    except ArgumentError:
-        dialect = None
-    if dialect is None or dialect == "sqlite":
+    url = parse_url(name)
+    if url is None or url.get_backend_name() == "sqlite":
         raise RunError(
-            f"storage {name}: must be journal, the URL of a database server, such as "
-            "postgresql+psycopg://USER@HOST/DATABASE, or grpc://HOST:PORT; leave it out for a "
-            "file in the run's folder"
+            f"storage {without_password(name)}: must be journal, the URL of a database server, "
+            "such as postgresql+psycopg://USER@HOST:PORT/DATABASE, or grpc://HOST:PORT; leave it "
+            "out for a file in the run's folder"
         )
+    if is_proxy(url) and not _is_address(url):
+        raise RunError(f"storage {without_password(name)}: must be grpc://HOST:PORT")
+
+
+def is_proxy(url: URL) -> bool:
+    """Whether a URL is that of Optuna's gRPC proxy."""
+    return url.drivername == GRPC
+
+
+def _is_address(url: URL) -> bool:
+    """Whether a URL has a host and a port, and nothing else."""
+    rest = (url.username, url.password, url.database, url.query)
+    return bool(url.host) and url.port is not None and not any(rest)

@@ -1,13 +1,16 @@
 """Open the storage of a run, and bind a shared one to the run's folder.
 
 The storage's name is saved in ``storage.json``, without a password. Later calls get the password
-from the server's own means: for PostgreSQL, ``PGPASSWORD`` or ``~/.pgpass``.
+from the server's own means: for PostgreSQL, ``PGPASSWORD`` or ``~/.pgpass``. A folder that somebody
+else made could name a server of theirs, which would then be sent that password. So a saved name is
+used only if this user gave it for this folder before, see `ir2search.trust`.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +23,13 @@ from ir2search.errors import RunError
 from ir2search.files import read_json, write_json
 from ir2search.runs.layout import JOURNAL_FILE, SQLITE_FILE, STORAGE_FILE
 from ir2search.runs.storages.local import open_journal, open_sqlite
-from ir2search.runs.storages.names import GRPC, JOURNAL, check_name, without_password
+from ir2search.runs.storages.names import JOURNAL, check_name, is_proxy, without_password
 from ir2search.runs.storages.server import is_rpc_error, open_proxy, open_server
 from ir2search.runs.storages.study import RunStudy
 from ir2search.study.objectives import OBJECTIVES
 from ir2search.study.schema import Study
+from ir2search.trust import trust_storage, trusts_storage
+from ir2search.urls import parse_url
 
 LOCAL = {None: SQLITE_FILE, JOURNAL: JOURNAL_FILE}  # files in the run's folder, by name
 
@@ -47,10 +52,13 @@ def open_storage(
         create: whether the caller writes: a storage that is missing is then made.
 
     Raises:
-        RunError: the storage is missing, cannot be reached or read, or holds another study.
+        RunError: the storage is missing, cannot be reached or read, or holds another study; or the
+            user did not give it for this folder.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     name = _storage_name(folder, url)
+    if name is not None and name not in LOCAL:
+        _check_trusted(folder, name, is_given=url is not None)
     if name in LOCAL and not create and not (folder / LOCAL[name]).exists():
         raise _not_started(folder)
     with storage_errors(folder, name):
@@ -112,8 +120,7 @@ def _storage_name(folder: Path, asked: str | None) -> str | None:
     Raises:
         RunError: the name is malformed, or the run was begun with another storage.
     """
-    file = folder / STORAGE_FILE
-    saved = read_json(file)["url"] if file.exists() else None
+    saved = _saved_name(folder)
     if saved is None:
         begun = (folder / SQLITE_FILE).exists() or (folder / JOURNAL_FILE).exists()
         saved = None if (folder / SQLITE_FILE).exists() else JOURNAL
@@ -130,6 +137,43 @@ def _storage_name(folder: Path, asked: str | None) -> str | None:
     return asked
 
 
+def _saved_name(folder: Path) -> str | None:
+    """The name in ``storage.json``, without secrets; None without such a file.
+
+    Raises:
+        RunError: the file is damaged, or no storage has such a name.
+    """
+    file = folder / STORAGE_FILE
+    if not file.exists():
+        return None
+    content = read_json(file)
+    name = content.get("url") if isinstance(content, dict) else None
+    if not isinstance(name, str):
+        raise RunError(f"{file}: url must be a text; restore or remove the file")
+    try:
+        check_name(name)
+    except RunError as error:
+        raise RunError(f"{file}: url: {error}") from None
+    return without_password(name)
+
+
+def _check_trusted(folder: Path, name: str, is_given: bool) -> None:
+    """Check that the user gave a storage outside the folder, now or before.
+
+    Raises:
+        RunError: only the folder names it.
+    """
+    shown = without_password(name)
+    if is_given:
+        trust_storage(folder, shown)
+    elif not trusts_storage(folder, shown):
+        command = shlex.join(["ir2search", "status", str(folder), "--storage", shown])
+        raise RunError(
+            f"{folder}: keeps its trials in {shown}, and you have not given this storage for this "
+            f"folder before; nothing was connected; if you trust it, run: {command}"
+        )
+
+
 def _load(backend: BaseStorage, study: Study, folder: Path) -> RunStudy:
     try:
         return RunStudy(study.name, backend)
@@ -143,10 +187,12 @@ def _not_started(folder: Path) -> RunError:
 
 def _open(folder: Path, name: str | None, writes: bool) -> BaseStorage:
     if name is None:
-        return open_sqlite((folder / SQLITE_FILE).resolve(), writes)
+        return open_sqlite(folder / SQLITE_FILE, writes)
     if name == JOURNAL:
         return open_journal(folder / JOURNAL_FILE, writes)
-    return open_proxy(name) if name.startswith(GRPC) else open_server(name)
+    url = parse_url(name)
+    assert url is not None, "the name was checked"
+    return open_proxy(url) if is_proxy(url) else open_server(url)
 
 
 def _bind(opened: RunStudy, folder: Path, name: str, definition: str) -> None:
@@ -158,7 +204,7 @@ def _bind(opened: RunStudy, folder: Path, name: str, definition: str) -> None:
     file = folder / STORAGE_FILE
     if not file.exists():
         write_json(file, {"url": name, "run": secrets.token_hex(8)})
-    token, attributes = read_json(file)["run"], opened.user_attrs
+    token, attributes = _token(file), opened.user_attrs
     found = f"{name}: has a study {opened.study_name!r}"
     hint = "name the study otherwise, or use another database"
     if "run" not in attributes and opened.get_trials(deepcopy=False):
@@ -173,6 +219,13 @@ def _bind(opened: RunStudy, folder: Path, name: str, definition: str) -> None:
     opened.set_user_attr("definition", definition)
 
 
+def _token(file: Path) -> str:
+    token = read_json(file).get("run")
+    if not isinstance(token, str):
+        raise RunError(f"{file}: run must be a text; restore or remove the file")
+    return token
+
+
 def _is_of_storage(error: Exception) -> bool:
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -181,4 +234,5 @@ def _is_of_storage(error: Exception) -> bool:
 
 def _reason(error: BaseException) -> str:
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    return str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
+    lines = str(getattr(cause, "orig", None) or cause).strip().splitlines()
+    return lines[0] if lines else type(cause).__name__

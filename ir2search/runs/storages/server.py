@@ -16,55 +16,67 @@ from optuna.storages import BaseStorage
 
 from ir2search.errors import MissingExtraError, RunError
 from ir2search.extras import require
-from ir2search.runs.storages.names import GRPC, without_password
+from ir2search.urls import without_secrets
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
     from tenacity import RetryCallState, Retrying
 
 PATIENCE = 300.0  # seconds to wait for a database that is away
 CONNECT_TIMEOUT = 10  # seconds
 
 
-def open_server(url: str) -> BaseStorage:
-    """Connect to a database server by its SQLAlchemy URL.
+def open_server(url: URL) -> BaseStorage:
+    """Connect to a database server.
 
     Raises:
         MissingExtraError: the driver of such a database is not installed.
+        RunError: the database has tables of another version of Optuna, or its driver does not know
+            a setting of the URL.
     """
+    shown = without_secrets(url).render_as_string()
     settings: dict[str, Any] = {"pool_pre_ping": True}
-    if url.startswith("postgresql"):
+    if url.get_backend_name() == "postgresql":
         settings["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT}
+    text = url.render_as_string(hide_password=False)
+    template = text.replace("{", "{{").replace("}", "}}")  # Optuna formats it
     try:
-        database = optuna.storages.RDBStorage(url, engine_kwargs=settings)
+        database = optuna.storages.RDBStorage(template, engine_kwargs=settings)
     except ImportError as error:
         reason = str(error).split(".")[0]
         raise MissingExtraError(
-            f"{without_password(url)}: its driver is not installed ({reason}); "
-            "pip install 'ir2search[cluster]'"
+            f"{shown}: its driver is not installed ({reason}); pip install 'ir2search[cluster]'"
+        ) from None
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason, *_ = str(error).splitlines() or [type(error).__name__]
+        raise RunError(
+            f"{shown}: cannot be used as the study's storage: {reason}; use another database"
         ) from None
     weakref.finalize(database, database.engine.dispose)  # connections would stay open
     return _patient(optuna.storages.get_storage(database))
 
 
-def open_proxy(url: str) -> BaseStorage:
+def open_proxy(url: URL) -> BaseStorage:
     """Connect to Optuna's gRPC proxy by ``grpc://HOST:PORT``.
 
     Raises:
-        RunError: the address is malformed, or no proxy answers.
+        RunError: no proxy answers.
         MissingExtraError: grpcio is not installed.
     """
-    host, _, port = url.removeprefix(GRPC).rpartition(":")
-    if not host or not port.isdigit():
-        raise RunError(f"storage {url}: must be grpc://HOST:PORT")
+    assert url.host is not None, "the name was checked"
+    assert url.port is not None, "the name was checked"
+    host = f"[{url.host}]" if ":" in url.host else url.host
     require("grpc", extra="cluster")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
+            proxy = optuna.storages.GrpcStorageProxy(host=host, port=url.port)
         proxy.wait_server_ready(timeout=CONNECT_TIMEOUT)
     except Exception as error:
         if is_rpc_error(error) or isinstance(error, ConnectionError):
-            raise RunError(f"{url}: no storage proxy answers there; start one first") from None
+            raise RunError(
+                f"{url.render_as_string()}: no storage proxy answers there; start one first"
+            ) from None
         raise
     return _patient(proxy)
 

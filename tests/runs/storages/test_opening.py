@@ -227,7 +227,7 @@ def test_a_study_of_other_means_or_of_another_folder_is_left_alone(
         (tmp_path / "kept.toml").rename(tmp_path / "one" / "study.toml")
         (tmp_path / "changed" / "study.toml").write_text(_toml(other))
         with pytest.raises(RunError, match=f"has a study 'quick' with another {name}; name"):
-            ir.run(other, tmp_path / "changed", device="cpu")
+            ir.run(other, tmp_path / "changed", device="cpu", storage=url)
         for file in (tmp_path / "changed").rglob("*"):
             file.unlink()
         (tmp_path / "changed").rmdir()

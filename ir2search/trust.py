@@ -1,0 +1,120 @@
+"""What the user trusts: the code of studies' modules, and storages outside runs' folders.
+
+It is kept in the user's own state folder. So a run's folder from somebody else cannot contain it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ir2search.errors import RunError
+from ir2search.files import locked, read_json, write_json
+
+PATIENCE = 10.0  # seconds to wait for another process that adds to the file
+
+_logger = logging.getLogger(__name__)
+_code: set[str] = set()  # what this process trusts, also where the file cannot be written
+_storages: set[tuple[str, str]] = set()
+_all_code = False
+
+
+def state_folder() -> Path:
+    """The user's folder for what must outlive a cache.
+
+    Returns:
+        ``$XDG_STATE_HOME/ir2search``; without that variable ``~/.local/state/ir2search``.
+    """
+    given = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return Path(given if given.is_absolute() else Path.home() / ".local" / "state", "ir2search")
+
+
+def trusts_code(digest: str) -> bool:
+    """Whether the user trusts code.
+
+    Args:
+        digest: the SHA-256 of the source, in hexadecimal digits.
+    """
+    return _all_code or digest in _code or digest in _read("code")
+
+
+def trust_code(names: Mapping[str, str]) -> bool:
+    """Trust code from now on.
+
+    Args:
+        names: the name of each module by the SHA-256 of its source.
+
+    Returns:
+        Whether later processes trust it too: False where the user's file cannot be written.
+    """
+    _code.update(names)
+    if all(digest in _read("code") for digest in names):
+        return True
+    return _add(lambda known: known["code"].update(names))
+
+
+def trust_all_code() -> None:
+    """Trust all code in this process, and do not remember it."""
+    global _all_code
+    _all_code = True
+
+
+def trusts_storage(folder: Path, url: str) -> bool:
+    """Whether the user gave this storage for this run's folder.
+
+    Args:
+        folder: the run's.
+        url: of the storage, without a password.
+    """
+    place = str(folder.resolve())
+    urls = _read("storages").get(place, [])
+    return (place, url) in _storages or (isinstance(urls, list) and url in urls)
+
+
+def trust_storage(folder: Path, url: str) -> bool:
+    """Trust a storage for a run's folder from now on.
+
+    Args:
+        folder: the run's.
+        url: of the storage, without a password.
+
+    Returns:
+        Whether later processes trust it too: False where the user's file cannot be written.
+    """
+    if trusts_storage(folder, url):
+        return True
+    place = str(folder.resolve())
+    _storages.add((place, url))
+    return _add(lambda known: known["storages"].setdefault(place, []).append(url))
+
+
+def _file() -> Path:
+    return state_folder() / "trust.json"
+
+
+def _read(kind: str) -> dict[str, Any]:
+    """What is kept of a kind, ``"code"`` or ``"storages"``; empty where nothing is kept."""
+    try:
+        file = _file()
+        known = read_json(file) if file.exists() else {}
+    except (OSError, RuntimeError):  # no home folder, or none that can be read
+        return {}
+    kept = known.get(kind, {}) if isinstance(known, dict) else None
+    if not isinstance(kept, dict):
+        raise RunError(f"{file}: damaged; remove it")
+    return kept
+
+
+def _add(change: Callable[[dict[str, Any]], object]) -> bool:
+    try:
+        with locked(state_folder(), PATIENCE):
+            known = {kind: _read(kind) for kind in ("code", "storages")}
+            change(known)
+            write_json(_file(), known)
+    except (OSError, RuntimeError) as error:
+        _logger.warning("what you trust cannot be remembered: %s", error)
+        return False
+    return True

@@ -1,0 +1,54 @@
+"""URLs of databases: read by SQLAlchemy, and shown without what is secret."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+# Settings in a URL's query that are known to hold no secret; all others are left out.
+NOT_SECRET = frozenset(
+    {
+        "application_name", "charset", "connect_timeout", "driver", "host", "options", "port",
+        "service", "ssl_ca", "sslmode", "sslrootcert", "target_session_attrs", "unix_socket",
+    }
+)  # fmt: skip
+
+
+def parse_url(given: str) -> URL | None:
+    """Read a URL; None where it is malformed, so that no part of it can be told from a password."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(given)
+    except (ArgumentError, ValueError):
+        return None
+    is_clear = "@" not in (url.host or "") and ":" not in (url.username or "")
+    return url if is_clear else None
+
+
+def without_secrets(url: URL) -> URL:
+    """A URL without its password, and without settings that may hold one."""
+    from sqlalchemy.engine import URL
+
+    query = {key: value for key, value in url.query.items() if key.lower() in NOT_SECRET}
+    return URL.create(url.drivername, url.username, None, url.host, url.port, url.database, query)
+
+
+def recorded_argument(argument: str) -> str:
+    """An argument of a command line as it is recorded.
+
+    Of a URL, the scheme, the host and the database are kept. What looks like a URL and cannot be
+    read becomes "...".
+    """
+    is_option = argument.startswith("--") and "=" in argument
+    option, equals, value = argument.partition("=") if is_option else ("", "", argument)
+    if "://" not in value and not ("@" in value and ":" in value):
+        return argument
+    url = parse_url(value)
+    if url is None:
+        return f"{option}{equals}..."
+    database = (url.database or "").split(";")[0].split("&")[0].split("#")[0]
+    return f"{option}{equals}{url.drivername}://{url.host or ''}/{database}"
