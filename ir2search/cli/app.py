@@ -37,7 +37,7 @@ COMMANDS = (
 
 
 class _Commands(TyperGroup):
-    """The group of all commands: it turns errors into a sentence and an exit code."""
+    """All commands; an error becomes a sentence and an exit code."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
@@ -70,7 +70,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Find the most accurate binary network that a device can afford.",
-    epilog="A first study, on data that is included:  ir2search run digits\n\n"
+    epilog="A first study, on included data:  ir2search run digits\n\n"
     "Exit codes: 0 done, 1 failed, 2 wrong input, 130 stopped by Ctrl-C. Results go to standard "
     "output, progress and errors to standard error. NO_COLOR=1 turns colours off.",
 )
@@ -83,7 +83,7 @@ def _root(context: typer.Context, verbose: Verbose = False) -> None:
 
 
 def _help(command: Callable[..., None]) -> str:
-    """The docstring, with each paragraph in one line except the examples: the terminal folds it."""
+    """The docstring with each paragraph on one line, for the terminal to fold; not the examples."""
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     return "\n\n".join(
         each if each.startswith("\b") else re.sub(r"\s*\n\s*", " ", each) for each in paragraphs

@@ -1,4 +1,4 @@
-"""Completion of arguments in a shell. It has to be fast: it runs at each press of Tab."""
+"""Completion of arguments in a shell. It must be fast: it runs at each press of Tab."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def study_names(incomplete: str) -> list[str]:
-    """The included studies, and study files."""
+    """Included studies, and study files."""
     from ir2search.study.shipped import shipped_studies
 
     return [*_starting_with(shipped_studies(), incomplete), *_paths(incomplete, "*.toml")]
@@ -36,13 +36,8 @@ def _starting_with(names: Iterable[str], incomplete: str) -> Iterator[str]:
 
 def _paths(incomplete: str, pattern: str) -> list[str]:
     """Paths that start with the typed text, and whose printable names match a pattern."""
-    folder, start = _split(incomplete)
+    path = Path(incomplete or ".")
+    is_folder = not incomplete or incomplete.endswith(("/", "\\"))
+    folder, start = (path, "") if is_folder else (path.parent, path.name)
     found = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
     return [str(path) for path in found if path.name.startswith(start) and path.name.isprintable()]
-
-
-def _split(incomplete: str) -> tuple[Path, str]:
-    path = Path(incomplete or ".")
-    if not incomplete or incomplete.endswith(("/", "\\")):
-        return path, ""
-    return path.parent, path.name

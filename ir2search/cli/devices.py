@@ -1,4 +1,4 @@
-"""Commands for devices: networks as files, and the time of networks."""
+"""Commands for devices: export and latency."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from typing import Annotated, Literal
 import typer
 
 from ir2search import escape
-from ir2search.cli.options import Data, Json, SavedStorage, Trust, Verbose, opened
+from ir2search.cli.options import (
+    Data,
+    Json,
+    RunOrNetwork,
+    SavedStorage,
+    Trust,
+    Verbose,
+    Weights,
+    opened,
+)  # fmt: skip
 
 
 def export(
-    what: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run's folder. With --weights: a network.")
-    ],
+    what: RunOrNetwork,
     trial: Annotated[str, typer.Option(help="best, knee, or a trial's number.")] = "best",
     format: Annotated[  # noqa: A002 - the option's name
         Literal["packed", "onnx", "safetensors"],
@@ -22,9 +29,7 @@ def export(
             help="packed has 1 bit per binary weight; safetensors has the tensors as trained."
         ),
     ] = "packed",
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights of a preset or candidate.json; instead of a run.")
-    ] = None,
+    weights: Weights = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -42,8 +47,8 @@ def export(
 ) -> None:
     """Write a trained network as a file for a device, with a model card.
 
-    Before that, the file is read back and run on up to 1,000 validation images. It is kept only if
-    all predictions agree with those of the training graph.
+    The file is read back and run on up to 1,000 validation images. It is kept only if all
+    predictions equal those of the trained network.
 
     \b
     Examples:
@@ -76,7 +81,10 @@ def export(
 def latency(
     what: Annotated[
         str,
-        typer.Argument(help="A preset, a candidate.json, a trial's folder, or an exported file."),
+        typer.Argument(
+            metavar="NETWORK",
+            help="A preset, a candidate.json, a trial's folder, or an exported packed file.",
+        ),
     ],
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1",
     batch: Annotated[
@@ -85,7 +93,8 @@ def latency(
     ways: Annotated[
         str,
         typer.Option(
-            help="Ways to run it: runtime, onnxruntime, int8, torch (compiles for a minute)."
+            help="Ways to run it, separated by commas: runtime, onnxruntime, int8, torch (compiles "
+            "for a minute)."
         ),
     ] = "runtime,onnxruntime,int8,torch",
     layers: Annotated[
@@ -96,11 +105,11 @@ def latency(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Time a network on the 1-bit runtime, in onnxruntime, in 8 bits and in compiled torch.
+    """Time a network on the 1-bit runtime, on onnxruntime, in 8 bits and in compiled torch.
 
-    The runtime runs the exported network; the others run it without binarisation. All are timed
-    alternately in one process, after a warm-up. The table gives medians and quartiles, and marks
-    as fastest every time that does not differ from the fastest beyond the noise.
+    The runtime runs the binary network, the others run it without binarisation. All are timed
+    alternately in one process, after a warm-up. The table has medians and quartiles. It marks the
+    fastest time, and each time that equals it within the noise.
 
     \b
     Examples:

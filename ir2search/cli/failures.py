@@ -23,13 +23,13 @@ LONGEST = 1000  # characters of a sentence on standard error
 
 
 def end_with(error: BaseException) -> int | None:
-    """Say in one sentence why a command ends.
+    """Print one sentence on why a command ends.
 
-    An error that this package does not raise on purpose is written to a log file with its
-    traceback, and the sentence names the file. With ``--verbose`` the traceback is shown.
+    The traceback of an unexpected error goes to a log file, which the sentence names. With
+    ``--verbose`` the traceback is shown.
 
     Returns:
-        The exit code; None for an exception that typer handles.
+        The exit code; None if typer handles the exception.
     """
     if isinstance(error, BrokenPipeError | typer.Exit | typer.Abort):
         return None  # a broken pipe comes from `| head`
@@ -49,10 +49,10 @@ def end_with(error: BaseException) -> int | None:
 
 
 def end_with_usage(error: BaseException) -> int | None:
-    """Say what is wrong with the options or arguments of a command.
+    """Print what is wrong with the options or arguments of a command.
 
     Returns:
-        The exit code; None if the exception is not about that.
+        The exit code; None for other exceptions.
     """
     if getattr(error, "exit_code", None) != WRONG_INPUT or not hasattr(error, "format_message"):
         return None
@@ -97,7 +97,7 @@ def _described(error: BaseException) -> str:
 
 
 def _write_log(error: BaseException) -> Path | None:
-    """Write a traceback into the user's cache; None if the folder cannot be written."""
+    """Write a traceback into the user's cache folder; None if that fails."""
     file = cache_folder() / "log" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     command = " ".join(map(recorded_argument, sys.argv))
     head = f"ir2search {version('ir2search')}, Python {platform.python_version()}\n{command}\n\n"

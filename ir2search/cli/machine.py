@@ -1,4 +1,4 @@
-"""Commands on this machine."""
+"""The command that checks this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def doctor(
 ) -> None:
     """Check this machine: devices, threads, compiler, disk, data, optional packages.
 
-    Gives advice for faster training. The exit code is 1 if a study could not run.
+    Gives advice for faster training. The exit code is 1 if a study cannot run.
 
     \b
     Examples:

@@ -13,15 +13,17 @@ from ir2search.cli.options import (
     Device,
     Json,
     Network,
+    RunOrNetwork,
     SavedStorage,
     Trust,
     Verbose,
+    Weights,
     opened,
-)
+)  # fmt: skip
 
 
 def presets(as_json: Json = False, verbose: Verbose = False) -> None:
-    """List the paper's networks, with their costs and the epochs of their training.
+    """List the paper's networks, with their costs and epochs of training.
 
     \b
     Examples:
@@ -66,7 +68,8 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="Name of a preset, or the name with -short; by default the network's own."
+            help="A preset whose recipe is used, or its name with -short; by default the network's "
+            "own recipe."
         ),
     ] = None,
     out: Annotated[
@@ -118,7 +121,7 @@ def train(
 
 
 def evaluate(
-    preset: Annotated[str, typer.Option(help="Name of the network.", autocompletion=network_names)],
+    preset: Annotated[str, typer.Option(help="Name of a preset.", autocompletion=network_names)],
     weights: Annotated[
         Path, typer.Option(help="The authors' weights: a .safetensors, .pth or .th file.")
     ],
@@ -146,9 +149,7 @@ def evaluate(
 
 
 def analyze(
-    what: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run's folder. With --weights: a network.")
-    ],
+    what: RunOrNetwork,
     trial: Annotated[str, typer.Option(help="best, knee, front, or a trial's number.")] = "best",
     layers: Annotated[
         str | None,
@@ -159,10 +160,8 @@ def analyze(
         typer.Option(help="Attribution methods, separated by commas; by default the fast ones."),
     ] = None,
     images: Annotated[int, typer.Option(help="Number of validation images to use.")] = 256,
-    memory: Annotated[int, typer.Option(help="Largest memory for activations, in MiB.")] = 2048,
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights of a preset or candidate.json; instead of a run.")
-    ] = None,
+    memory: Annotated[int, typer.Option(help="Memory limit for activations, in MiB.")] = 2048,
+    weights: Weights = None,
     twin_weights: Annotated[
         Path | None, typer.Option(help="Weights of the same network without binarisation.")
     ] = None,
@@ -179,10 +178,10 @@ def analyze(
 ) -> None:
     """Find the layers in which a trained network loses information.
 
-    For comparison, the full-precision twin and the network without recovery are trained once.
-    Writes information.parquet (all values), layers.csv and figures into trials/<number>/information
-    in the run's folder. Methods: integrated_gradients, conductance, gradient_x_activation,
-    grad_cam, deeplift, feature_ablation, occlusion.
+    The network is compared with its full-precision twin and with the same network without
+    recovery; both are trained once. Writes information.parquet (all values), layers.csv and figures
+    into trials/NUMBER/information in the run's folder. Attribution methods: integrated_gradients,
+    conductance, gradient_x_activation, grad_cam, deeplift, feature_ablation, occlusion.
 
     \b
     Examples:

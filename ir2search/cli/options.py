@@ -57,8 +57,16 @@ Folder = Annotated[
 Network = Annotated[
     str,
     typer.Argument(
-        help="A preset, a candidate.json, or a trial's folder.", autocompletion=network_names
+        metavar="NETWORK",
+        help="A preset, a candidate.json, or a trial's folder.",
+        autocompletion=network_names,
     ),
+]
+RunOrNetwork = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's folder. With --weights: a network.")
+]
+Weights = Annotated[
+    Path | None, typer.Option(help="Weights of a preset or candidate.json; instead of a run.")
 ]
 Data = Annotated[
     Path | None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 
 import moocore
 import pandas as pd
@@ -40,12 +39,7 @@ class RunProgress(RunObserver):
         self.progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
     def on_start(self, study: Study, done: list[Values | None], waiting: list[int]) -> None:
@@ -144,7 +138,7 @@ class TrainingProgress:
         self.progress.stop()
 
     def on_start(self, candidate: Candidate, recipe: Recipe) -> None:
-        """The images are read and the training starts."""
+        """The images are read, and the training starts."""
         title = escape.terminal(f"{candidate.backbone} {candidate.depth}: epochs")
         self.progress.update(self.task, description=title, total=recipe.total_epochs)
 
@@ -161,7 +155,7 @@ class TrainingProgress:
 
 @contextmanager
 def analysis_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for the steps of an analysis; gives a function to call before each step."""
+    """A bar for the steps of an analysis; yields the function to call before each step."""
     with _progress() as progress:
         task = progress.add_task("reading images", total=None, note="")
 

@@ -1,4 +1,4 @@
-"""How exported files, times and the findings on this machine are shown."""
+"""Show exported files, times, and the findings on this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATE_COLOURS = {"good": "green", "slow": "yellow", "wrong": "red", "absent": "d
 
 
 def show_exported(exported: Exported, as_json: bool) -> None:
-    """A file for a device, and how it was checked."""
+    """Show an exported file, and how it was checked."""
     if as_json:
         print_json(exported.as_dict())
         return
@@ -33,7 +33,7 @@ def show_exported(exported: Exported, as_json: bool) -> None:
 
 
 def show_latency(found: Latency, layers: bool, as_json: bool) -> None:
-    """The time of a network by way, threads and batch."""
+    """Show the times of a network by way, threads and batch."""
     if as_json:
         print_json(found.as_dict())
         return
@@ -58,7 +58,7 @@ def show_latency(found: Latency, layers: bool, as_json: bool) -> None:
 
 
 def show_findings(findings: Sequence[Finding], as_json: bool) -> None:
-    """What this machine has."""
+    """Show the state of this machine."""
     if as_json:
         print_json([asdict(finding) for finding in findings])
         return

@@ -1,4 +1,4 @@
-"""How the costs, the training and the analysis of single networks are shown."""
+"""Show the costs, the training and the analysis of single networks."""
 
 from __future__ import annotations
 
@@ -18,20 +18,9 @@ if TYPE_CHECKING:
 
 
 def show_presets(presets: Sequence[Preset], as_json: bool) -> None:
-    """The paper's networks with their costs."""
+    """Show the paper's networks with their costs."""
     if as_json:
-        print_json(
-            [
-                {
-                    "name": each.name,
-                    "image": list(each.candidate.image),
-                    "classes": each.candidate.classes,
-                    "epochs": each.epochs,
-                }
-                | each.cost.totals()
-                for each in presets
-            ]
-        )
+        print_json([_preset_values(each) for each in presets])
         return
     columns = ("preset", "image", "classes", "epochs", "FLOPs", "BOPs", "OPs", "memory")
     found = table(None, columns, words={"preset"})
@@ -46,8 +35,13 @@ def show_presets(presets: Sequence[Preset], as_json: bool) -> None:
     say("epochs are those of the paper's recipe, which `ir2search train` uses")
 
 
+def _preset_values(preset: Preset) -> dict[str, object]:
+    shape = {"image": list(preset.candidate.image), "classes": preset.candidate.classes}
+    return {"name": preset.name, **shape, "epochs": preset.epochs, **preset.cost.totals()}
+
+
 def show_cost(cost: Cost, name: str, as_json: bool, as_csv: bool) -> None:
-    """The costs of a network by layer and in total."""
+    """Show the costs of a network by layer and in total."""
     if as_json:
         print_json(cost.as_dict())
         return
@@ -73,7 +67,7 @@ def show_cost(cost: Cost, name: str, as_json: bool, as_csv: bool) -> None:
 
 
 def show_training(trained: TrainedNetwork, as_json: bool) -> None:
-    """The accuracy of a network after its training."""
+    """Show the accuracy of a network after training."""
     if as_json:
         print_json(trained.as_dict())
         return
@@ -86,7 +80,7 @@ def show_training(trained: TrainedNetwork, as_json: bool) -> None:
 
 
 def show_evaluation(evaluation: Evaluation, as_json: bool) -> None:
-    """The accuracy of released weights."""
+    """Show the accuracy of released weights."""
     if as_json:
         print_json(asdict(evaluation))
         return
@@ -95,7 +89,7 @@ def show_evaluation(evaluation: Evaluation, as_json: bool) -> None:
 
 
 def show_analyses(analyses: Sequence[Analysis], as_json: bool) -> None:
-    """The information analysis of one network or of several."""
+    """Show the information analyses of networks."""
     from ir2search.runs import json_rows
 
     if not as_json:

@@ -1,4 +1,4 @@
-"""How studies and runs are shown."""
+"""Show studies and runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def show_status(status: RunStatus, as_json: bool) -> None:
-    """The number of trials in each state, and the front."""
+    """Show the number of trials in each state, and the front."""
     if as_json:
         print_json(status.as_dict())
     else:
@@ -31,7 +31,7 @@ def show_status(status: RunStatus, as_json: bool) -> None:
 
 
 def watch_status(run: Run | str | Path, as_json: bool) -> None:
-    """The status of a run after each change, until the run has ended."""
+    """Show the status of a run after each change, until the run has ended."""
     from rich.live import Live
 
     from ir2search.runs import watch
@@ -49,7 +49,7 @@ def watch_status(run: Run | str | Path, as_json: bool) -> None:
 
 
 def show_studies(surveys: Sequence[StudySurvey], as_json: bool) -> None:
-    """The included studies, and what each one needs."""
+    """Show the included studies, and what each one needs."""
     if as_json:
         print_json([asdict(survey) | {"file": str(survey.file)} for survey in surveys])
         return

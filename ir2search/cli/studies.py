@@ -21,7 +21,7 @@ from ir2search.cli.options import (
     Verbose,
     Workers,
     opened,
-)
+)  # fmt: skip
 
 StudyName = Annotated[
     str,
@@ -65,9 +65,9 @@ def init(
 
 def run(
     study: StudyName,
-    runs: Annotated[Path, typer.Option(help="Folder of all runs; all files are written there.")] = (
-        Path("runs")
-    ),
+    runs: Annotated[
+        Path, typer.Option(help="Folder of all runs; every file is written below it.")
+    ] = (Path("runs")),
     data: Data = None,
     device: Devices = "auto",
     trials: Annotated[
@@ -239,10 +239,10 @@ def report(
 ) -> None:
     """Write a run's report: a page, figures and tables.
 
-    Writes report/index.html (one file, works offline), report.md, tables as CSV, parquet and LaTeX,
-    and figures as PNG, SVG and PDF for one and two columns into the run's folder, and prints the
-    path of the page. With --compare, a second page shows the fronts of both runs, the ratio of
-    their hypervolumes, and the share of each front that the other one covers.
+    The folder report of the run gets index.html (one file, works offline), report.md, tables as
+    CSV, parquet and LaTeX, and figures as PNG, SVG and PDF for one and two columns. The command
+    prints the path of the page. With --compare, a second page shows the fronts of both runs, the
+    ratio of their hypervolumes, and the share of each front that the other one covers.
 
     \b
     Examples:
@@ -284,7 +284,7 @@ def trust(folder: Folder, as_json: Json = False, verbose: Verbose = False) -> No
 def studies(as_json: Json = False, verbose: Verbose = False) -> None:
     """List the included studies, with the data and the epochs that each one needs.
 
-    The column OPs gives the smallest and the largest network in the study's space and budget.
+    The column OPs shows the OPs of the smallest and the largest network in the space and budget.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""The model card of an exported network: what people need to know, in Markdown."""
+"""The model card of an exported network, in Markdown."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Origin:
     """Where a network comes from, as far as is known.
 
     Attributes:
-        title: of the card.
-        data: what it was trained on.
-        made: how it was trained, in a phrase.
+        title: title of the model card.
+        data: name of the training data.
+        made: how the network was trained, in a phrase.
         validation: accuracies on validation images, from 0 to 1, one for each seed.
         test: accuracies on test images, from 0 to 1, one for each seed.
-        license: of the weights.
-        latency: its time on the runtime, where that was measured.
+        license: license of the weights.
+        latency: time of the network on the runtime; None if it was not timed.
     """
 
     title: str = "A binary network"
@@ -41,16 +41,13 @@ class Origin:
 def model_card(
     candidate: Candidate, data: ImageData, exported: Mapping[str, Any], origin: Origin
 ) -> str:
-    """The card of an exported file.
+    """The card of an exported file, as Markdown.
 
     Args:
-        candidate: the network.
-        data: the images that the file was compared on.
+        candidate: describes the network.
+        data: the images that the file was checked on.
         exported: the values of `Exported.as_dict`.
         origin: where the network comes from.
-
-    Returns:
-        Markdown.
     """
     price = cost(candidate)
     full = 4 * price.parameters

@@ -1,4 +1,4 @@
-"""The graph of a network for the runtime and for ONNX."""
+"""Describe a network as a graph, for the runtime and for ONNX."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def describe(network: nn.Module, image: tuple[int, int, int]) -> Graph:
     """The graph of a network in evaluation mode.
 
     Args:
-        network: built of this package's layers, or a sequence of such layers.
+        network: a network or a sequence of layers; all layers are of this package.
         image: (channels, height, width) of an image.
 
     Raises:
@@ -34,7 +34,7 @@ def describe(network: nn.Module, image: tuple[int, int, int]) -> Graph:
 
 
 def candidate_graph(candidate: Candidate) -> Graph:
-    """The graph of a candidate for the runtime, with the weights that it has before training.
+    """The graph of a candidate for the runtime, with untrained weights.
 
     Raises:
         CandidateError: a layer cannot be exported.
@@ -153,7 +153,7 @@ def _norm(to: GraphBuilder, module: Any, x: int, name: str) -> int:
         raise CandidateError(
             f"{name}: a BatchNorm without running statistics or weights cannot be exported"
         )
-    # x * scale + shift, with the roundings of the training graph
+    # x * scale + shift, rounded as in the training graph
     variance = _numbers(module.running_var) + np.float32(module.eps)
     scale = _numbers(module.weight) * (np.float32(1) / np.sqrt(variance))
     shift = _numbers(module.bias) - _numbers(module.running_mean) * scale
@@ -230,7 +230,7 @@ def _window(module: Any) -> dict[str, int]:
 
 
 def _side(value: Any) -> int:
-    """A size that is the same for both axes."""
+    """The size of a square window."""
     one, other = value if isinstance(value, tuple) else (value, value)
     if one != other:
         raise CandidateError(f"windows must be square, but got {one} x {other}")

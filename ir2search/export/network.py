@@ -1,4 +1,4 @@
-"""Write a network as a file, read the file back, and compare it with the trained network."""
+"""Write a network as a file, and check the file against the trained network."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ Timer = Callable[[Graph], RuntimeTime]
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that predicts as the trained network does.
+    """An exported file, whose predictions equal those of the trained network.
 
     Attributes:
-        file: the file.
-        card: its model card.
-        format: of the file.
-        bytes: its size.
-        images: number of validation images that it was compared on; all predictions were equal.
+        file: path of the file.
+        card: path of its model card.
+        format: format of the file.
+        bytes: size of the file.
+        images: number of validation images that the file was checked on.
         largest_difference: the largest absolute difference of a logit.
-        origin: what the model card says of where the network comes from.
+        origin: where the network comes from, for the model card.
     """
 
     file: Path
@@ -55,15 +55,9 @@ class Exported:
     origin: Origin = field(repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields but the origin, in values that JSON can hold."""
-        return {
-            "file": str(self.file),
-            "card": str(self.card),
-            "format": self.format,
-            "bytes": self.bytes,
-            "images": self.images,
-            "largest_difference": self.largest_difference,
-        }
+        """All fields except the origin, as values for JSON."""
+        values = {name: value for name, value in vars(self).items() if name != "origin"}
+        return values | {"file": str(self.file), "card": str(self.card)}
 
 
 def export(
@@ -82,18 +76,18 @@ def export(
     Args:
         network: the network, on the CPU.
         candidate: describes the network.
-        data: its validation images are used for the comparison.
-        file: where to write; the card has the same name with ``.md`` added.
+        data: the file is checked on the validation images.
+        file: path to write; the card has the same name with ``.md`` added.
         format: ``"packed"`` for `ir2search.load_packed`, ``"onnx"``, or ``"safetensors"`` for
             `ir2search.load_network`.
-        origin: what the model card says of where the network comes from.
-        images: the largest number of images to compare on.
-        timer: times a packed file for the model card where ``origin`` has no time; for example
+        origin: where the network comes from, for the model card.
+        images: the largest number of images to check the file on.
+        timer: times a packed file for the model card if ``origin`` has no time, for example
             `ir2search.time_on_runtime`, which takes one to three seconds.
 
     Raises:
-        InputError: there is no such format, the network cannot be exported, or the data are of
-            another shape.
+        InputError: the format is unknown, the network cannot be exported, or the images have the
+            wrong shape.
         MissingExtraError: a package that the format needs is not installed.
         IR2SearchError: the file predicts differently from the network; it was removed.
     """
@@ -124,15 +118,15 @@ def export_weights(
     license: str | None = None,  # noqa: A002
     timer: Timer | None = None,
 ) -> Exported:
-    """`export` of a preset or a candidate with weights that `ir2search train` wrote.
+    """Export a preset or a candidate with weights that `ir2search train` wrote.
 
     Args:
         what: a preset, a ``candidate.json``, or a trial's folder.
         weights: the file of its weights.
-        file: where to write; the card has the same name with ``.md`` added.
+        file: path to write; the card has the same name with ``.md`` added.
         format: ``"packed"``, ``"onnx"`` or ``"safetensors"``.
-        data: a folder of images; the digits of scikit-learn where left out.
-        license: of the weights, for the model card.
+        data: a folder of images; None for the digits of scikit-learn.
+        license: license of the weights, for the model card.
         timer: times a packed file for the model card, see `export`.
 
     Raises:
@@ -157,9 +151,11 @@ def export_weights(
     return export(network, candidate, images, file, format, origin=origin, timer=timer)
 
 
-def _compare(network: TappedNetwork, run: Forward, data: ImageData, most: int) -> tuple[int, float]:
-    """Number of images, all with equal predictions, and the largest difference of a logit."""
-    count = min(most, len(data.validation))
+def _compare(
+    network: TappedNetwork, run: Forward, data: ImageData, limit: int
+) -> tuple[int, float]:
+    """Compare predictions; return the number of images and the largest difference of a logit."""
+    count = min(limit, len(data.validation))
     wrong, largest = 0, 0.0
     for start in range(0, count, BATCH):
         raw, _ = data.validation.take(torch.arange(start, min(count, start + BATCH)))

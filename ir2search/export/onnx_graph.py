@@ -1,4 +1,4 @@
-"""A graph as an ONNX model, operation by operation; binary weights become +1 and -1."""
+"""Translate a graph to ONNX, operation by operation; binary weights become +1 and -1."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def onnx_model(network: nn.Module, image: tuple[int, int, int]) -> onnx.ModelPro
         image: (channels, height, width) of the images.
 
     Raises:
-        InputError: a layer is of a kind that cannot be exported.
+        InputError: a layer cannot be exported.
         MissingExtraError: onnx is not installed.
     """
     return _to_onnx(describe(network, image))
@@ -45,7 +45,7 @@ def onnx_run(model: bytes, threads: int = 1) -> Callable[[Array], Array]:
         threads: number of threads.
 
     Returns:
-        A function from images (N, C, H, W) to logits (N, classes), float32 both.
+        A function from images (N, C, H, W) to logits (N, classes), both float32.
 
     Raises:
         MissingExtraError: onnxruntime is not installed.
@@ -54,7 +54,7 @@ def onnx_run(model: bytes, threads: int = 1) -> Callable[[Array], Array]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # its threads would go on spinning after a call, and slow down what is timed next
+    # else its threads stay busy after a call, and slow down what is timed next
     options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
@@ -86,7 +86,7 @@ def _to_onnx(graph: Graph) -> onnx.ModelProto:
 
 
 class _Model:
-    """The nodes and constants of a model that is being built."""
+    """The nodes and constants of an ONNX model under construction."""
 
     def __init__(self, graph: Graph, package: Any) -> None:
         self.graph, self._onnx = graph, package
@@ -94,19 +94,19 @@ class _Model:
         self.constants: list[onnx.TensorProto] = []
 
     def name(self, value: int) -> str:
-        """The name of a value of the graph."""
+        """The name of a value; value 0 is the input of the graph."""
         if value == 0:
             return INPUT
         return OUTPUT if value == len(self.graph.nodes) else f"value{value}"
 
     def constant(self, array: Array) -> str:
-        """Add a constant; gives its name."""
+        """Add a constant, and return its name."""
         name = f"constant{len(self.constants)}"
         self.constants.append(self._onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
     def emit(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Append a node; gives the name of its output."""
+        """Append a node, and return the name of its output."""
         self.nodes.append(self._onnx.helper.make_node(op, inputs, [output], **attributes))
         return output
 
@@ -141,7 +141,7 @@ def _conv(to: _Model, node: Node, inputs: list[str], output: str, source: Shape)
 
 
 def _norm(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
-    """A BatchNormalization, because runtimes fold it into the convolution before it."""
+    """As BatchNormalization, which runtimes fold into the convolution before it."""
     scale, shift = node.tensors["scale"], node.tensors["shift"]
     vectors = [
         to.constant(each) for each in (scale, shift, np.zeros_like(scale), np.ones_like(scale))

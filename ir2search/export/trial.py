@@ -31,10 +31,10 @@ def export_trial(
         run: a run, or its folder.
         trial: ``"best"``, ``"knee"`` or a trial's number.
         format: ``"packed"``, ``"onnx"`` or ``"safetensors"``, see `ir2search.export`.
-        file: where to write; in the trial's folder where left out.
-        data: the folder of images, where it is not where the run had it.
-        license: of the weights, for the model card.
-        timer: times a packed file for the model card where the run has no time of the trial, see
+        file: path to write; None for a file in the trial's folder.
+        data: the folder of images if it has moved since the run.
+        license: license of the weights, for the model card.
+        timer: times a packed file for the model card if the run has not timed the trial, see
             `ir2search.export`.
 
     Raises:
@@ -82,6 +82,6 @@ def _cached_time(run: Run, number: int) -> RuntimeTime | None:
 
 
 def _measured(seeds: Any, own: Any) -> list[float]:
-    """The accuracies that were measured, the trial's own first."""
+    """The measured accuracies; the trial's own is the first."""
     values = seeds if isinstance(seeds, list) and seeds else [own]
     return [float(value) for value in values if value is not None and not math.isnan(value)]

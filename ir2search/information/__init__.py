@@ -1,4 +1,4 @@
-"""What each layer of a trained network keeps and loses: attributions, bits, probes."""
+"""Which information each layer of a trained network keeps and loses."""
 
 import lazy_loader
 

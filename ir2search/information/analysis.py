@@ -1,4 +1,4 @@
-"""`analyze`: where a trained network loses information, as tables and figures."""
+"""`analyze`: tables and figures of where a trained network loses information."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from ir2search.space import Candidate
 from ir2search.training import load_network, pick_device
 from ir2search.zoo import named_candidate
 
-REVISION = 1  # raise it when the same settings give other numbers, so that no cache is used
+REVISION = 1  # raise it if the same settings give other numbers: old caches become invalid
 IMAGES = 256
-FITTING = 2000  # most training images that probes are fitted to
+FITTING = 2000  # largest number of training images that probes are fitted to
 OnStep = Callable[[str, int, int], None]
 
 
@@ -44,9 +44,9 @@ class Analysis:
     """The result of an analysis.
 
     Attributes:
-        name: of the network: ``"trial 3"``, or the name that was given.
-        folder: holds ``information.parquet``, ``layers.csv`` and the figures.
-        table: every number, see `ir2search.information.measure`.
+        name: name of the network, such as ``"trial 3"``.
+        folder: folder with ``information.parquet``, ``layers.csv`` and the figures.
+        table: all values, see `ir2search.information.measure`.
         layers: a row for each layer, see `ir2search.information.layers_table`.
         trust: which attribution methods can be trusted, see `ir2search.information.trust`.
     """
@@ -70,23 +70,23 @@ def analyze(
     device: str = "auto",
     on_step: OnStep = lambda what, done, total: None,
 ) -> Analysis:
-    """Measure by layer what a trial's network keeps, beside its twin and itself without recovery.
+    """Measure the information in each layer of a trial's network.
 
-    The twin is the same candidate without binarisation. Both networks to compare with are trained
-    once, on the run's data by its recipe, and kept in the run's folder. Measures are taken on the
-    first validation images; probes are fitted to training images. Results are cached beside the
-    runs and read again for the same weights and settings.
+    The network is compared with its twin (the same candidate without binarisation) and with the
+    same network without recovery. Both are trained once, on the run's data with its recipe, and
+    kept in the run's folder. Measures use the first validation images; probes are fitted to
+    training images. Results are cached beside the runs, by weights and settings.
 
     Args:
         run: a run, or its folder.
         trial: ``"best"``, ``"knee"`` or the number of a trial.
         data: the folder of images if it has moved since the run.
         images: number of validation images.
-        layers: names of layers, or of stages for all of their layers; None for all.
-        methods: of attribution; None for the default ones.
-        memory: most MiB of activations and gradients at a time.
+        layers: names of layers or of whole stages; None for all layers.
+        methods: attribution methods; None for the default ones.
+        memory: limit for activations and gradients, in MiB.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
-        on_step: called with what is being done, the number of steps done, and their total.
+        on_step: called with the current step, the number of steps done, and their total.
 
     Raises:
         InputError: an unknown layer or method, a method that does not apply to the network, or
@@ -122,8 +122,8 @@ def analyze_trials(run: Run | str | Path, which: str = "best", **arguments: Any)
 
     Args:
         run: a run, or its folder.
-        which: ``"front"``, or a trial as in `analyze`.
-        arguments: of `analyze`.
+        which: ``"front"``, ``"best"``, ``"knee"`` or the number of a trial.
+        arguments: passed to `analyze`.
     """
     run = Run.of(run)
     if which != "front":
@@ -146,21 +146,20 @@ def analyze_weights(
     device: str = "auto",
     on_step: OnStep = lambda what, done, total: None,
 ) -> Analysis:
-    """Measure by layer what a network keeps that is not part of a run.
+    """Measure the information in each layer of a network that is not part of a run.
 
     Args:
         what: a preset, a ``candidate.json``, or the folder of a trial.
         weights: file of its weights, as `ir2search train` writes it.
         out: folder for the results; created if needed.
         data: the folder of images; None for the digits that come with the package.
-        twin_weights: file of weights of the same network without binarisation. Without it, the
-            comparison with the twin is left out.
+        twin_weights: weights of the same network without binarisation; None for no comparison.
         images: number of validation images.
-        layers: names of layers, or of stages for all of their layers; None for all.
-        methods: of attribution; None for the default ones.
-        memory: most MiB of activations and gradients at a time.
+        layers: names of layers or of whole stages; None for all layers.
+        methods: attribution methods; None for the default ones.
+        memory: limit for activations and gradients, in MiB.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
-        on_step: called with what is being done, the number of steps done, and their total.
+        on_step: called with the current step, the number of steps done, and their total.
 
     Raises:
         InputError: one of the arguments is wrong.
@@ -201,7 +200,7 @@ class _Subject:
     settings: Settings
 
     def digest(self) -> str:
-        """Equal for equal measures."""
+        """A hash of everything that the measures depend on."""
         digest = hashlib.sha256()
         given = [REVISION, self.candidate.id, self.data.fingerprint, self.images, FITTING]
         given += [asdict(self.settings), *sorted(MEASURES.origins().items())]
@@ -213,7 +212,7 @@ class _Subject:
         return digest.hexdigest()[:16]
 
     def measure(self, on_step: OnStep) -> pd.DataFrame:
-        """Every measure, and the pictures of the attention grid, as one table."""
+        """All measures and the pictures of the attention grid, as one table."""
         device = next(self.networks[BINARY].parameters()).device
         images = first_images(self.data, self.data.validation, self.images, device)
         fitting = first_images(self.data, self.data.train, FITTING, device)
@@ -231,7 +230,7 @@ class _Subject:
 
 
 def _analyze(subject: _Subject, target: Path, cache: Path, on_step: OnStep) -> Analysis:
-    """Measure, or read the cache, and write tables and figures into ``target``."""
+    """Measure or read the cache; then write tables and figures into ``target``."""
     file = cache / f"information-{subject.digest()}.parquet"
     if file.exists():
         table = pd.read_parquet(file)
@@ -243,7 +242,7 @@ def _analyze(subject: _Subject, target: Path, cache: Path, on_step: OnStep) -> A
         table.to_parquet(partial)
     write_figures(table, f"{subject.title} ({subject.images} images)", target)
     layers = layers_table(table)
-    # last, because the report takes a folder with this file as a finished analysis
+    # last, because the report treats a folder with this file as a finished analysis
     write_text(target / "layers.csv", escape.csv_table(layers))
     return Analysis(subject.name, target, table, layers, trust(table))
 
@@ -257,7 +256,7 @@ def _check_images(images: int, data: ImageData) -> None:
 
 
 def _others(candidate: Candidate) -> dict[str, Candidate]:
-    """The networks that a candidate is compared with, by name."""
+    """The candidates to compare with, by name."""
     others = {TWIN: candidate.twin()}
     if candidate.fusion != "none":
         others[PLAIN] = candidate.without_recovery()
@@ -275,6 +274,6 @@ def _on_device(
 
 
 def _tell_epoch(on_step: OnStep, name: str, what: str, done: int, total: int) -> None:
-    """Tell ``on_step`` how far the training of a network to compare with is."""
+    """Tell ``on_step`` the progress of the training of the twin or the plain network."""
     called = {TWIN: "the twin", PLAIN: "the network without recovery"}[name]
     on_step(f"training {called}" + ("'s backbone" if what == "backbone" else ""), done, total)

@@ -1,9 +1,9 @@
-"""What each layer's maps contribute to the logits, by methods that share their passes.
+"""Attribution methods: how much the maps of each layer contribute to the logits.
 
 Every method attributes to whole cuts, see `ir2search.information.chain`. In a smooth network the
-attributions over a cut add up to f(x) - f(baseline); the baseline is the image of zeros, which is
-the mean of normalised data. Attributions by gradients do not add up if a sign with a surrogate
-gradient follows the cut. The difference is the completeness gap.
+attributions over a cut add up to f(x) - f(baseline). The baseline is an image of zeros, the mean
+of normalised data. Attributions by gradients do not add up if a sign with a surrogate gradient
+follows the cut. The difference is the completeness gap.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MethodName = Literal[
 STEPS = 32  # points along the path from the baseline to the image
 GRID = 3  # feature ablation divides a map into 3 x 3 parts
 MEMORY = 2048  # MiB
-_COPIES = 18  # most copies of its maps that a pass keeps of an image: DeepLIFT's, with baselines
+_COPIES = 18  # a pass holds up to 18 copies of an image's maps: DeepLIFT, with baselines
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,14 @@ class LayerAttribution:
 
     Attributes:
         layer: name of the layer; ``"input"`` for the images.
-        method: of attribution.
-        own: (N, c, h, w) float: signed attributions to the layer's maps; c = 0 if they were not
-            kept.
+        method: the attribution method.
+        own: (N, c, h, w) float: signed attributions to the layer's maps; c = 0 if not kept.
         map: (N, h, w) float, at least 0: absolute attributions to the layer's maps, summed over
             channels.
         bypassing: (N,) float, at least 0: absolute attributions to the taps that bypass the
             layer, summed.
         total: (N,) float: the sum of all signed attributions over the cut.
-        change: (N,) float: f(x) - f(baseline), of the explained logit.
+        change: (N,) float: f(x) - f(baseline) of the explained logit.
     """
 
     layer: str
@@ -66,14 +65,14 @@ class LayerAttribution:
 
 
 class Subject:
-    """A network with the images whose logits are explained, and the passes that methods share.
+    """A network and the images to explain, with the forward and backward passes of all methods.
 
     Args:
         network: trained, in evaluation mode and without gradients, see `frozen`.
         images: (N, C, H, W) float, normalised, on the network's device.
         labels: (N,) int64: the logits to explain.
         layers: names of the layers to attribute to; None for all.
-        at_once: most images in one pass.
+        at_once: largest number of images in one pass.
         steps: points of the quadrature along a path.
     """
 
@@ -96,12 +95,12 @@ class Subject:
         self.change = self.target(logits) - baseline[0, labels].double()
 
     def target(self, logits: Tensor) -> Tensor:
-        """The explained logits, (N,) float64, of (N, classes)."""
+        """The explained logits, (N,) float64, from all logits, (N, classes)."""
         return logits.double().gather(1, self.labels[:, None]).squeeze(1)
 
     @cached_property
     def needed(self) -> list[str]:
-        """Names of all layers and taps that the wanted cuts consist of."""
+        """Names of all layers and taps in the wanted cuts."""
         return list(dict.fromkeys(name for cut in self.cuts for name in cut.names))
 
     @cached_property
@@ -113,7 +112,7 @@ class Subject:
         return dict(zip(self.needed, _gradients(self.target(logits), wanted), strict=True))
 
     def of(self, method: MethodName, cut: Cut, values: Mapping[str, Tensor]) -> LayerAttribution:
-        """Attributions over a cut from the signed ones of its layer and taps."""
+        """Attributions over a cut, from the signed attributions of its layer and taps."""
         own, *others = (values[name].detach().double() for name in cut.names)
         axes = (1, 2, 3)
         return LayerAttribution(
@@ -139,26 +138,24 @@ def attribute(
     keep: Callable[[LayerAttribution], LayerAttribution] = lambda found: found,
     on_layer: Callable[[str], None] = lambda name: None,
 ) -> list[LayerAttribution]:
-    """Attributions of the labels' logits to the input and to every layer, by method.
+    """Attribute the logits of the labels to the input and to every layer, by each method.
 
-    The parameters, the mode and the hooks of the network are the same afterwards.
+    The network has the same parameters, mode and hooks afterwards.
 
     Args:
         network: trained; on the device of the images.
         images: (N, C, H, W) float, normalised.
         labels: (N,) int64: the logits to explain.
-        methods: of attribution.
+        methods: attribution methods.
         layers: names of layers, see `Chain`; None for all.
-        steps: points of the quadrature along a path; its error shows as the completeness gap of a
-            smooth network.
-        memory: most MiB of activations and their gradients at a time; it decides how many images
-            share a pass.
-        keep: takes the attributions to a layer for one batch and returns what to keep of them,
-            see `summed`.
+        steps: points of the quadrature along a path; too few give a smooth network a completeness
+            gap.
+        memory: limit for activations and gradients, in MiB; it sets the number of images in a pass.
+        keep: maps the attributions of one batch to what is kept in memory, see `summed`.
         on_layer: called with ``"method layer"`` when a batch of images is done.
 
     Returns:
-        By method, the attributions to each layer in order of depth.
+        For one method after the other, the attributions to each layer in order of depth.
 
     Raises:
         InputError: a method does not apply to the network.
@@ -187,17 +184,16 @@ def attribute_batches(
     keep: Callable[[LayerAttribution], LayerAttribution] = lambda found: found,
     on_layer: Callable[[str], None] = lambda name: None,
 ) -> list[LayerAttribution]:
-    """As `attribute`, for images that come in batches.
+    """Do the same as `attribute`, for images in batches.
 
     Args:
         network: trained; on the device of the images.
         batches: images (n, C, H, W) float, normalised, and labels (n,) int64.
-        methods: of attribution.
+        methods: attribution methods.
         layers: names of layers, see `Chain`; None for all.
-        at_once: most images in one pass; a batch has no more than these.
+        at_once: largest number of images in one pass; no batch is larger.
         steps: points of the quadrature along a path.
-        keep: takes the attributions to a layer for one batch and returns what to keep of them,
-            see `summed`.
+        keep: maps the attributions of one batch to what is kept in memory, see `summed`.
         on_layer: called with ``"method layer"`` when a batch is done.
 
     Raises:
@@ -219,8 +215,8 @@ def attribute_batches(
 
 
 def summed(found: LayerAttribution) -> LayerAttribution:
-    """Attributions without ``own``, which is as large as the layer's maps."""
-    return replace(found, own=found.own[:, :0].clone())  # a view would keep all of it
+    """Drop ``own``, which is as large as the layer's maps."""
+    return replace(found, own=found.own[:, :0].clone())  # a view would keep it in memory
 
 
 def integrated_gradients(subject: Subject) -> Iterator[LayerAttribution]:
@@ -282,7 +278,7 @@ def gradient_x_activation(subject: Subject) -> Iterator[LayerAttribution]:
 def grad_cam(subject: Subject) -> Iterator[LayerAttribution]:
     """max(0, sum over channels of w_c x_l), w_c the mean over positions of df/dx_l.
 
-    One pass serves all layers. ``total`` adds up the values before max(0, .) is taken.
+    One pass serves all layers. ``total`` is the sum before max(0, .) is taken.
     Source: Selvaraju et al., "Grad-CAM", ICCV 2017, eq. 1 and 2.
     """
     for cut in subject.cuts:
@@ -349,10 +345,10 @@ def feature_ablation(subject: Subject) -> Iterator[LayerAttribution]:
 
 @torch.no_grad()
 def occlusion(subject: Subject) -> Iterator[LayerAttribution]:
-    """As `feature_ablation`, with a sliding window in place of parts.
+    """f(x_l) - f(x_l with a window set to its baseline), for a sliding window over the maps.
 
     The window has half the side of the maps and moves by half its own side. An element gets the
-    mean over the windows that cover it. Taps are not occluded, so the sum leaves them out. Uses
+    mean over the windows that cover it. Taps are not occluded, so ``total`` leaves them out. Uses
     Captum's Occlusion on the part of the network after the cut.
     """
     for cut in subject.cuts:
@@ -396,7 +392,7 @@ WITHOUT_SURROGATE = {
 
 
 def surrogate(method: MethodName, network: TappedNetwork) -> str:
-    """Name of the gradient of the sign that a method uses on a network."""
+    """Name of the surrogate gradient that a method uses on a network."""
     if method in WITHOUT_SURROGATE:
         return WITHOUT_SURROGATE[method]
     names = {layer.binarisation.estimator for layer in sign_layers(network).values()}
@@ -411,11 +407,7 @@ def inapplicable(method: MethodName, network: TappedNetwork) -> str | None:
 
 
 def check_applicable(methods: Iterable[MethodName], network: TappedNetwork) -> None:
-    """Check that methods apply to a network.
-
-    Raises:
-        InputError: one of them does not.
-    """
+    """Raise InputError if one of the methods does not apply to a network."""
     for method in methods:
         if (reason := inapplicable(method, network)) is not None:
             raise InputError(f"methods: {method!r} does not apply to this network: {reason}")
@@ -428,13 +420,13 @@ def layer_maps(
     layers: Iterable[str],
     keep: Callable[[Tensor], Tensor] = lambda maps: maps,
 ) -> dict[str, Tensor]:
-    """The maps of layers, (N, c, h, w), by name, or what ``keep`` returns of them.
+    """The maps of layers, (N, c, h, w), by name.
 
     Args:
         network: trained; not changed.
         batches: images (n, C, H, W) float, normalised, on the network's device.
         layers: names of layers, see `Chain`.
-        keep: takes a layer's maps of one batch, (n, c, h, w).
+        keep: maps a layer's maps of one batch, (n, c, h, w), to what is returned instead.
     """
     chain, layers, parts = Chain(network), list(layers), []
     with frozen(network):
@@ -459,12 +451,12 @@ def map_sizes(network: TappedNetwork, image: Sequence[int]) -> dict[str, int]:
 
 
 def images_at_once(network: TappedNetwork, image: Sequence[int], memory: int) -> int:
-    """Number of images, at least one, of which a pass takes no more than ``memory`` MiB.
+    """Largest number of images, at least one, that a pass can process within a memory limit.
 
     Args:
         network: not changed.
         image: (channels, height, width).
-        memory: in MiB.
+        memory: the limit in MiB.
     """
     one = _COPIES * sum(map_sizes(network, image).values())
     return max(1, memory * 2**20 // one)
@@ -472,7 +464,7 @@ def images_at_once(network: TappedNetwork, image: Sequence[int], memory: int) ->
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients of parameters; both are restored afterwards."""
+    """Set evaluation mode and switch off gradients of parameters; restore both afterwards."""
     training = network.training
     wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
     network.eval()
@@ -491,7 +483,7 @@ def _gradients(explained: Tensor, maps: list[Tensor]) -> tuple[Tensor, ...]:
 
 
 def _parts(maps: Tensor) -> Tensor:
-    """(1, c, h, w) int64: for each element the number of its part."""
+    """The number of the part that each element belongs to, (1, c, h, w) int64."""
     height, width = maps.shape[2:]
     rows, columns = (min(GRID, side) for side in (height, width))
     numbers = torch.arange(rows * columns, device=maps.device, dtype=maps.dtype)
@@ -501,9 +493,8 @@ def _parts(maps: Tensor) -> Tensor:
 
 
 def _sizes(mask: Tensor) -> Tensor:
-    """For each element the number of elements in its part."""
-    counts = torch.bincount(mask.flatten())
-    return counts[mask]
+    """The number of elements in the part that each element belongs to."""
+    return torch.bincount(mask.flatten())[mask]
 
 
 def _joined(parts: tuple[LayerAttribution, ...]) -> LayerAttribution:

@@ -1,7 +1,7 @@
-"""What the signs of each binary layer keep of their input, measured on images.
+"""Measures of the input signs of each binary convolution.
 
-The input of a layer is x, (N, C, H, W), and its signs are s = sign(x). All values are given for
-each image, so that intervals over images can be computed.
+The input of a layer is x, (N, C, H, W), and its signs are s = sign(x). Values are kept by image, so
+that intervals over images can be computed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ir2search.information.chain import sign_layers
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import BinaryConv2d, sign
 
-NOISE = 0.1  # standard deviation of the noise that is added; that of the images is about 1
+NOISE = 0.1  # standard deviation of added noise; normalised images have about 1
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class SignBits:
 
     Attributes:
         layer: name of the convolution.
-        positive: (N, C) float, from 0 to 1: share of positions whose sign is +1.
+        positive: (N, C) float, from 0 to 1: share of positions where the sign is +1.
         clipped: (N, C) float, from 0 to 1: share of positions with |x| >= 1, where the polynomial
             and the straight-through estimator pass no gradient.
         flipped: (N,) float, from 0 to 1: share of the signs that change if Gaussian noise of
@@ -53,7 +53,7 @@ def sign_bits(network: TappedNetwork, batches: Iterable[Tensor], seed: int) -> l
     Args:
         network: trained; not changed.
         batches: images (n, C, H, W) float, normalised, on the network's device.
-        seed: of the noise.
+        seed: seed of the noise.
     """
     layers = sign_layers(network)
     if not layers:
@@ -71,7 +71,7 @@ def sign_bits(network: TappedNetwork, batches: Iterable[Tensor], seed: int) -> l
 def channel_entropy(positive: Tensor) -> Tensor:
     """Entropy in bits of a sign that is +1 with probability p.
 
-    H = -p log2 p - (1 - p) log2 (1 - p), from 0 (a dead channel: always the same sign) to 1.
+    H = -p log2 p - (1 - p) log2 (1 - p), from 0 (dead channel, always the same sign) to 1.
     Source: Shannon, "A Mathematical Theory of Communication", 1948, section 6.
 
     Args:
@@ -101,7 +101,7 @@ def scaled_error(exact: Tensor, binary: Tensor) -> Tensor:
 
 
 def _noise(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Noise that is drawn for each image alone, so that it does not depend on the batches."""
+    """Noise for a batch; it is drawn image by image, so that it does not depend on batch sizes."""
     drawn = [torch.randn(images.shape[1:], generator=generator) for _ in range(len(images))]
     return NOISE * torch.stack(drawn).to(images.device)
 

@@ -1,9 +1,9 @@
-"""A network as a chain of layers that can be cut, and run from the cut on.
+"""A network as a chain of layers that can be cut, and run from the cut onwards.
 
-A layer alone does not carry everything that reaches the logits: tapped feature maps bypass the
-layers after them on their way to the fusion. So a *cut* is a layer together with the taps of the
-layers before it. Every path from the image to the logits crosses a cut once. A tap is a map of its
-own, so its gradient is that of the path through the tap only.
+Tapped feature maps bypass the layers after them on their way to the fusion, so a layer alone does
+not carry everything that reaches the logits. A *cut* is therefore a layer together with the taps of
+the layers before it: every path from the image to the logits crosses it once. A tap has its own
+tensor, so its gradient belongs to the path through the tap only.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Cut:
     """A layer, and the taps that bypass it.
 
     Attributes:
-        name: of the layer.
+        name: name of the layer.
         bypassing: names of the taps.
     """
 
@@ -42,7 +42,7 @@ class Chain:
     """The layers of a network that have a feature map: the input, the stem, units, the recovery.
 
     Args:
-        network: it runs in its current mode, without hooks.
+        network: runs in its current mode, without hooks.
 
     Attributes:
         units: modules by name, in order of depth: the stem and the units of each stage.
@@ -78,7 +78,7 @@ class Chain:
         return After(self, cut)
 
     def _go_on(self, name: str, maps: dict[str, Tensor]) -> Tensor:
-        """Run what follows a layer. ``maps`` holds the maps of a cut; the later ones are added."""
+        """Run the layers after a layer. ``maps`` has the maps of its cut; later maps are added."""
         network, names = self.network, list(self.units)
         x = maps[name]
         if name == RECOVERY:
@@ -104,12 +104,12 @@ class After(nn.Module):
 
     def __init__(self, chain: Chain, cut: Cut) -> None:
         super().__init__()
-        self.network = chain.network  # makes its parameters those of this module
+        self.network = chain.network  # registers its parameters
         self._chain, self._cut = chain, cut
 
     def forward(self, *maps: Tensor) -> Tensor:
         """Logits (N, classes) from the cut's maps, in the order of `Cut.names`."""
-        with torch.enable_grad():  # selects the differentiable kernels, whatever the caller's mode
+        with torch.enable_grad():  # selects differentiable kernels, also for a caller in no_grad
             return self._chain._go_on(self._cut.name, dict(zip(self._cut.names, maps, strict=True)))
 
 
@@ -128,7 +128,7 @@ def _logits(network: TappedNetwork, fused: Tensor) -> Tensor:
 
 
 def _units(network: TappedNetwork, layer: str) -> list[str]:
-    """Names of the units of a layer; a layer that is no stage is one unit."""
+    """Names of the units of a layer; a layer that is not a stage is one unit."""
     if not layer.startswith("stage"):
         return [layer]
     return [f"{layer}.{name}" for name, _ in network.get_submodule(layer).named_children()]

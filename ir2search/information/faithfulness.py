@@ -2,7 +2,7 @@
 
 Gradients through a sign are surrogates, so each method is tested on the network itself. Does the
 logit depend on the pixels with the highest attributions (deletion, insertion, infidelity)? Do
-similar images get similar attributions (sensitivity)? Do attributions depend on the weights
+similar images have similar attributions (sensitivity)? Do attributions depend on the weights
 (randomisation)?
 """
 
@@ -24,11 +24,11 @@ from ir2search.models.network import TappedNetwork
 from ir2search.plots.attributions import RANDOM_ORDER
 
 FRACTIONS = 16  # steps in which pixels are deleted or inserted
-PERTURBATIONS = 10  # of each image, for infidelity
-NOISE = 0.2  # standard deviation of these perturbations
-RADIUS = 0.02  # of the ball around an image in which sensitivity draws images
-TRIES = 4  # images that it draws; each costs an attribution
-LOOKED_AROUND = 16  # images whose sensitivity is measured
+PERTURBATIONS = 10  # infidelity adds noise to each image ten times
+NOISE = 0.2  # standard deviation of this noise
+RADIUS = 0.02  # sensitivity changes each pixel by at most this
+NEIGHBOURS = 4  # changed copies of an image for sensitivity; each needs an attribution
+SENSITIVITY_IMAGES = 16  # sensitivity is measured on the first 16 images
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Faithfulness:
     """Test results of one method's pixel attributions, for each image.
 
     Attributes:
-        method: its name, or ``"random order"``, for which only the two curves are known.
-        deletion: (N, 17): probability of the label with 0, 1/16, ... of the pixels blanked, those
-            of the highest attributions first. The curve falls early if these pixels matter.
-        insertion: (N, 17): probability of the label with 0, 1/16, ... of the pixels put back on a
-            blank image, in the same order.
+        method: its name, or ``"random order"``, which has only the two curves.
+        deletion: (N, 17): probability of the label after 0, 1/16, ... of the pixels are blanked,
+            highest attributions first. The curve falls early if these pixels matter.
+        insertion: (N, 17): probability of the label after 0, 1/16, ... of the pixels are put back
+            on a blank image, in the same order.
         infidelity: (N,), at least 0: captum's `infidelity`, normalised.
         sensitivity: (N,), at least 0: captum's `sensitivity_max`; NaN after the first 16 images.
         randomised: (N,), from -1 to 1: Spearman's correlation with the attributions of the same
@@ -65,7 +65,7 @@ def faithfulness(
     steps: int,
     memory: int,
 ) -> Faithfulness:
-    """Test the attributions of a method to pixels.
+    """Test the pixel attributions of a method.
 
     Sources: deletion and insertion, Petsiuk et al., "RISE", BMVC 2018, section 4.2; infidelity and
     sensitivity, Yeh et al., "On the (In)fidelity and Sensitivity of Explanations", NeurIPS 2019,
@@ -76,10 +76,10 @@ def faithfulness(
         network: trained; not changed.
         images: (N, C, H, W) float, normalised, on the network's device.
         labels: (N,) int64: the logits to explain.
-        method: of attribution.
-        seed: of the noise and the shuffled weights.
+        method: the attribution method.
+        seed: seed of the noise and of the shuffled weights.
         steps: points of the quadrature along a path.
-        memory: most MiB of activations and gradients at a time.
+        memory: limit for activations and gradients, in MiB.
     """
 
     def explain(of: TappedNetwork, pixels: Tensor, at: str = INPUT) -> LayerAttribution:
@@ -111,22 +111,22 @@ def faithfulness(
             n_perturb_samples=PERTURBATIONS,
             normalize=True,
         )
-        looked_around = images[:LOOKED_AROUND]
-        moved = sensitivity_max(
-            lambda pixels: (explain(network, pixels[0]).own,),  # a tuple, as captum gives one
-            looked_around,
+        first = images[:SENSITIVITY_IMAGES]
+        sensitivity = sensitivity_max(
+            lambda pixels: (explain(network, pixels[0]).own,),  # captum passes and wants tuples
+            first,
             perturb_radius=RADIUS,
-            n_perturb_samples=TRIES,
-            max_examples_per_batch=len(looked_around),
+            n_perturb_samples=NEIGHBOURS,
+            max_examples_per_batch=len(first),
         )
-        unknown = moved.new_full((len(images) - len(moved),), torch.nan)
+        sensitivity = functional.pad(sensitivity, (0, len(images) - len(first)), value=torch.nan)
         other = shuffled(network, seed)
-        alike = spearman(order, ranking(other, explain(other, images)))
-    return Faithfulness(method, deletion, insertion, unfaithful, torch.cat([moved, unknown]), alike)
+        likeness = spearman(order, ranking(other, explain(other, images)))
+    return Faithfulness(method, deletion, insertion, unfaithful, sensitivity, likeness)
 
 
 def random_order(network: TappedNetwork, images: Tensor, labels: Tensor, seed: int) -> Faithfulness:
-    """Curves of pixels in a random order, which a faithful method has to beat."""
+    """Curves for pixels in a random order; a faithful method must be better."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.rand(len(images), *images.shape[2:], generator=generator).to(images.device)
     with frozen(network):
@@ -134,7 +134,7 @@ def random_order(network: TappedNetwork, images: Tensor, labels: Tensor, seed: i
 
 
 def shuffled(network: TappedNetwork, seed: int) -> TappedNetwork:
-    """A copy of the network with the values of each parameter tensor in a random order."""
+    """A copy of the network in which the values of each parameter tensor are shuffled."""
     result = copy.deepcopy(network)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -32,15 +32,15 @@ def write_figures(table: pd.DataFrame, title: str, folder: Path) -> None:
 
     Args:
         table: as `ir2search.information.measure` returns it, with the attention grid's pictures.
-        title: of each figure.
-        folder: where to.
+        title: title of each figure.
+        folder: folder of the files.
     """
     for name, draw in FIGURES.items():
         save(partial(draw, table, escape.figure(title)), folder / name)
 
 
 def information_figure(table: pd.DataFrame, title: str) -> Figure:
-    """Usable information and its loss, signs, attention and completeness over depth."""
+    """Usable information, its loss, signs, attention and completeness over depth."""
     return information_panels(layers_table(table), completeness_gaps(table), title)
 
 
@@ -53,7 +53,7 @@ def channels_figure(table: pd.DataFrame, title: str) -> Figure:
 
 
 def flow_figure(table: pd.DataFrame, title: str) -> Figure:
-    """Where attribution lies, by the most faithful method."""
+    """The flow of attribution, by the most faithful method."""
     method = str(trust(table)["method"].iloc[0])
     shares = attribution_flow(table, method)
     figure = Figure(figsize=depth_size(len(shares), 3.6))

@@ -1,4 +1,4 @@
-"""The images that measures are taken on, normalised a batch at a time."""
+"""The images that a network is measured on, normalised one batch at a time."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Images:
-    """Images with their labels, of which only a batch is held as floats at a time.
+    """Images with their labels; only one batch at a time is converted to floats.
 
     Attributes:
-        split: uint8 images in memory, or on disk; on the device of the networks.
-        normalise: from (n, C, H, W) uint8 to the floats that networks take.
+        split: uint8 images in memory or on disk; batches are on the device of the networks.
+        normalise: converts (n, C, H, W) uint8 to the floats that networks take.
     """
 
     split: Split | StreamedSplit
@@ -58,9 +58,9 @@ def first_images(
     """The first images of a split; all of them if it has fewer.
 
     Args:
-        data: that the split belongs to.
+        data: the data set.
         split: ``data.train`` or ``data.validation``.
         count: number of images.
-        device: where batches lie.
+        device: device of the batches.
     """
     return Images(split.first(count).to(device), data.normalise)

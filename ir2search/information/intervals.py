@@ -16,7 +16,7 @@ class Estimate:
     """A value and its interval.
 
     Attributes:
-        value: on the given images.
+        value: value on the given images.
         low: 2.5% quantile over resampled images.
         high: 97.5% quantile over resampled images.
     """
@@ -27,15 +27,15 @@ class Estimate:
 
 
 class Bootstrap:
-    """Draws of images with replacement, which all measures share.
+    """Resampled images, shared by all measures.
 
     Percentile intervals: Efron, "Bootstrap Methods: Another Look at the Jackknife", Annals of
-    Statistics 1979. To compare two measures of the same images, take the interval of their
-    difference: variation that both have in common cancels.
+    Statistics 1979. To compare two measures on the same images, take the interval of their
+    difference: common variation cancels.
 
     Args:
         images: number of images.
-        seed: of the draws.
+        seed: seed of the draws.
     """
 
     def __init__(self, images: int, seed: int) -> None:
@@ -60,7 +60,7 @@ class Bootstrap:
         return _estimate(value, spread)
 
     def of(self, values: np.ndarray, measure: Callable[[np.ndarray], np.ndarray]) -> Estimate:
-        """Estimate of a measure, (..., C) to (...), of the mean over images of (N, C) values."""
+        """Estimate of a function, (..., C) to (...), of the mean over images of (N, C) values."""
         means = self.weights @ values
         return _estimate(float(measure(values.mean(axis=0))), measure(means))
 
@@ -70,7 +70,7 @@ class Bootstrap:
         Args:
             one: K, (N, N).
             other: L, (N, N).
-            value: on the given images.
+            value: the value on the given images.
         """
 
         def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:

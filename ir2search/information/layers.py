@@ -1,4 +1,4 @@
-"""The table of measures by layer, and what figures and the report take from it."""
+"""Tables for the figures and the report, taken from the table of measures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 from ir2search.information.measure import BINARY, PLAIN, TWIN
 from ir2search.information.rows import ATTENTION, PICTURE
 
-COLUMNS = {  # of the table of layers: network and measure
+COLUMNS = {  # column of the table of layers: network and measure
     "information": (BINARY, "usable information"),
     "twin_information": (TWIN, "usable information"),
     "plain_information": (PLAIN, "usable information"),
@@ -33,13 +33,13 @@ def layers_table(table: pd.DataFrame) -> pd.DataFrame:
     Columns:
 
     - ``layer``
-    - ``information`` about the label that a linear probe reads from the layer, in bits, and
-      ``loss`` of it across the layer; with the prefixes ``twin_`` and ``plain_`` those of the
-      full-precision twin and of the network without recovery
-    - ``attention_support``, the share of positions that hold nine tenths of the attention, also
-      with ``twin_``; ``attention_likeness`` to the twin's attention (Spearman, from -1 to 1)
+    - ``information`` about the label that a linear probe reads from the layer, and its ``loss``
+      across the layer, in bits; the prefix ``twin_`` stands for the full-precision twin, and
+      ``plain_`` for the network without recovery
+    - ``attention_support``, the share of positions that hold 90% of the attention, also with
+      ``twin_``; ``attention_likeness``, Spearman's correlation with the twin's attention
     - ``cka`` with the twin's maps, from 0 to 1
-    - of the first signs that the layer takes: ``sign_entropy`` in bits, and as shares
+    - for the input signs of the layer's first convolution: ``sign_entropy`` in bits, and the shares
       ``dead_channels``, ``quantisation_error`` and ``flipped_signs``
 
     Columns that end in ``_low`` and ``_high`` hold the 95% interval over images.
@@ -64,8 +64,8 @@ def by_layer(
     Args:
         table: as `ir2search.information.measure` returns it.
         network: ``"binary"``, ``"twin"`` or ``"no recovery"``.
-        measure: its name.
-        method: of attribution, or ``"attention"``; None for a measure that is not of a map.
+        measure: name of the measure.
+        method: attribution method or ``"attention"``; None for a measure without either.
     """
     chosen = table[(table["network"] == network) & (table["measure"] == measure)]
     chosen = chosen[chosen["method"].isna() if method is None else chosen["method"] == method]
@@ -93,14 +93,13 @@ def channel_entropies(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def attribution_flow(table: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Where a method's attribution lies: ``kept``, ``moved`` and ``bypassing`` add up to 1.
+    """The flow of a method's attribution: a row for each layer, see `ir2search.plots.flow`.
+
+    The columns ``kept``, ``moved`` and ``bypassing`` add up to 1.
 
     Args:
         table: as `ir2search.information.measure` returns it.
-        method: of attribution.
-
-    Returns:
-        A row for each layer, see `ir2search.plots.flow`.
+        method: attribution method.
     """
     bypassing = by_layer(table, BINARY, "bypass share", method)["value"]
     kept = by_layer(table, BINARY, "kept share", method)["value"].reindex(bypassing.index)
@@ -137,7 +136,7 @@ def picture_grid(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_first_signs(table: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """As `by_layer`: a measure of the first signs that each layer of the binary network takes."""
+    """A measure of the input signs of the first convolution in each layer, as in `by_layer`."""
     found = by_layer(table, BINARY, measure)
     found.index = found.index.str.rsplit(".", n=1).str[0]
     return found[~found.index.duplicated()]

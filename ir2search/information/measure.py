@@ -30,8 +30,8 @@ from ir2search.information.settings import Settings
 from ir2search.models.network import TappedNetwork
 
 BINARY, TWIN, PLAIN = "binary", "twin", "no recovery"
-TRIED = 64  # images on which the faithfulness of methods is tested
-ALIKE = 0.5  # correlation with the maps of shuffled weights, below which a method is trusted
+TRIED = 64  # number of images for the tests of faithfulness
+ALIKE = 0.5  # a trusted method correlates less than this with the maps of shuffled weights
 
 
 def measure(
@@ -41,22 +41,22 @@ def measure(
     settings: Settings,
     on_step: Callable[[str], None] = lambda name: None,
 ) -> pd.DataFrame:
-    """Measure every layer of a network, beside its twin and itself without recovery.
+    """Measure every layer of a network and of the networks that it is compared with.
 
     Args:
-        networks: ``"binary"`` is the network to measure; ``"twin"`` is the same without
-            binarisation and ``"no recovery"`` the same without recovery, both optional. All are
-            trained and lie on the device of the images.
-        images: to measure on; no network was trained on them.
-        fitting: to fit the probes to.
+        networks: ``"binary"`` is the network to measure; ``"twin"`` is the same network without
+            binarisation, and ``"no recovery"`` without recovery; both are optional. All are
+            trained and on the device of the images.
+        images: images to measure on; no network was trained on them.
+        fitting: images that the probes are fitted to.
         settings: methods, layers, memory, ...
         on_step: called with the name of each step that is done, `steps` times.
 
     Returns:
-        A row for each measure of each layer: ``network``; ``layer``; ``method`` of attribution,
-        or ``"attention"``, if the measure is of a map; ``surrogate``, the gradient of the sign
-        that the method used; ``measure``; ``item``, the channel, seed or step if the value is of
-        one; ``unit``; ``value``; ``low`` and ``high``, its 95% bootstrap interval over images.
+        A row for each measure of each layer. Columns: ``network``; ``layer``; ``method``, an
+        attribution method or ``"attention"``, for a measure of a map; ``surrogate``, the surrogate
+        gradient of the method; ``measure``; ``item``, the number of a channel, seed or step;
+        ``unit``; ``value``; ``low`` and ``high``, the 95% bootstrap interval over images.
     """
     work = _Measurement(networks, images, fitting, settings, on_step)
     found = [
@@ -84,17 +84,17 @@ def steps(networks: Mapping[str, TappedNetwork], images: Images, settings: Setti
 def trust(table: pd.DataFrame) -> pd.DataFrame:
     """Which attribution methods can be trusted on the network, the most faithful first.
 
-    A method is trusted if it passes two tests. The pixels that it ranks highest matter more than
-    pixels in a random order: the 95% interval of insertion minus deletion lies above that of the
-    random order. And its attributions depend on the weights: the 95% interval of their rank
-    correlation with the attributions of shuffled weights lies below 0.5.
+    A method is trusted if it passes two tests. First, the pixels that it ranks highest matter more
+    than random pixels: insertion minus deletion is larger than for a random order, and the 95%
+    interval of this difference is above 0. Second, its attributions depend on the weights: the 95%
+    interval of their rank correlation with the attributions of shuffled weights is below 0.5.
 
     Args:
         table: as `measure` returns it.
 
     Returns:
-        A row for each ``method``: ``faithfulness`` beyond a random order with its ``low``,
-        ``likeness`` to the attributions of shuffled weights with its ``high``, and ``trusted``.
+        A row for each ``method``: ``faithfulness``, the difference to a random order, with its
+        ``low``; ``likeness`` to attributions of shuffled weights with its ``high``; ``trusted``.
     """
     by_method = table.dropna(subset="method").set_index("method")
     faithful = by_method[by_method["measure"] == "faithfulness beyond chance"]

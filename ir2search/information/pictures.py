@@ -16,7 +16,7 @@ from ir2search.models.network import TappedNetwork
 from ir2search.nn import attention_map, restrict
 from ir2search.space import Candidate
 
-PICTURES = 5  # images in the grid, each of another class
+PICTURES = 5  # images in the grid, one of each class
 BLANKED = (0.84, 0.37, 0.0)  # orange
 
 
@@ -27,12 +27,12 @@ def attention_pictures(
     """The pictures of the attention grid, as rows of the table of measures.
 
     For one image of each of the first classes: the image, the restricted image, the attention of
-    each layer that can be tapped, and the twin's attention of the last one.
+    each layer that can be tapped and of the last layer, and the twin's attention of the last layer.
 
     Args:
         networks: ``"binary"``, and ``"twin"`` if there is one.
-        candidate: of the binary network.
-        data: whose validation images are shown.
+        candidate: describes the binary network.
+        data: the pictures show its validation images.
 
     Returns:
         Rows with the pictures as arrays: images (h, w, 3) from 0 to 1, with blanked pixels in
@@ -69,7 +69,7 @@ def _first_of_each_class(labels: Tensor) -> Tensor:
 
 
 def _colour(image: Tensor, blanked: Tensor | None = None) -> np.ndarray:
-    """(C, h, w) uint8 as (h, w, 3) from 0 to 1, with blanked pixels (1, h, w) in orange."""
+    """Convert (C, h, w) uint8 to (h, w, 3) from 0 to 1; blanked pixels, (1, h, w), are orange."""
     picture = image.float().cpu() / 255
     if picture.shape[0] != 3:
         picture = picture.mean(dim=0, keepdim=True).expand(3, -1, -1)

@@ -1,11 +1,11 @@
 """Usable information: what a linear classifier can read from a layer about the label.
 
 I_V(features -> Y) = H(Y) - H_V(Y | features), in bits: the entropy of the label minus the
-cross-entropy of the best predictor of a family V on images that it has not seen. Source: Xu et al.,
-"A Theory of Usable Information under Computational Constraints", ICLR 2020, definition 2. V is
-multinomial logistic regression on standardised maps, averaged to at most 4 x 4 positions. Unlike
-Shannon's information, usable information may rise from one layer to the next: a layer can make the
-label easier to read. It is negative if the probe overfits.
+cross-entropy of the best predictor in a family V on unseen images. Source: Xu et al., "A Theory of
+Usable Information under Computational Constraints", ICLR 2020, definition 2. V is multinomial
+logistic regression on standardised maps, averaged to at most 4 x 4 positions. Unlike Shannon's
+information, usable information may rise from one layer to the next: a layer can make the label
+easier to read. It is negative if the probe overfits.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from ir2search.information.images import Images
 from ir2search.models.network import TappedNetwork
 
 GRID = 4  # maps are averaged to at most 4 x 4 positions
-SEEDS = 3  # probes of a layer; each is fitted to another draw of the images
-SHARE = 0.8  # of the fitting images are in a draw
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # inverse L2 penalties, chosen on the images not drawn
+SEEDS = 3  # probes for each layer; each is fitted to another draw of the images
+SHARE = 0.8  # of the images are drawn to fit a probe
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # inverse L2 penalties, chosen on the other images
 ITERATIONS = 60
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What the probes of one layer read.
+    """The information that the probes of one layer read.
 
     Attributes:
-        layer: its name.
+        layer: name of the layer.
         bits: (seeds, N) float64: log2 p(y | features) - log2 p(y) of each held-out image; the
-            mean over images is the usable information. NaN for a class that no probe has seen.
+            mean over images is the usable information. NaN for classes not among the fitted images.
     """
 
     layer: str
@@ -58,7 +58,7 @@ def pooled_features(
         network: trained; not changed.
         images: on the network's device.
         layers: names of layers, see `Chain`.
-        memory: most MiB of activations at a time.
+        memory: limit for activations, in MiB.
     """
     at_once = images_at_once(network, images.shape, memory)
     batches = (some for some, _ in images.batches(at_once))
@@ -74,14 +74,14 @@ def probe(
     seed: int,
     on_layer: Callable[[str], None] = lambda name: None,
 ) -> list[Probe]:
-    """Fit probes to the features of every layer, and read the held-out images with them.
+    """Fit probes to the features of every layer, and evaluate them on held-out images.
 
     Args:
-        fitting: by layer, (M, features) of the images to fit to.
-        fitting_labels: (M,) of these images.
-        held_out: by layer, (N, features) of the held-out images.
-        labels: (N,) of these images.
-        seed: of the draws.
+        fitting: by layer, features (M, features) of the images to fit to.
+        fitting_labels: labels (M,) of these images.
+        held_out: by layer, features (N, features) of the held-out images.
+        labels: labels (N,) of these images.
+        seed: seed of the draws.
         on_layer: called with the name of each layer that is done.
     """
     classes = np.unique(fitting_labels)
@@ -111,9 +111,9 @@ def probe(
 def _best(
     features: np.ndarray, labels: np.ndarray, unseen: np.ndarray, unseen_labels: np.ndarray
 ) -> LogisticRegression:
-    """The probe whose penalty gives the highest likelihood of the images that were not drawn.
+    """The probe with the penalty that gives unseen images the highest likelihood.
 
-    The strongest penalty comes first; each fit starts from the one before it.
+    The strongest penalty comes first; each fit starts from the result of the fit before it.
     """
     tried, start = [], None
     for strength in STRENGTHS:
@@ -132,7 +132,7 @@ def _fitted(
     if start is not None:
         model = copy.copy(start).set_params(C=strength, warm_start=True)
     with warnings.catch_warnings():
-        # a fit that stops early is a valid probe too: unseen images decide which one is used
+        # a fit that stops early is a valid probe too: unseen images select the probe
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(features, labels)
 

@@ -20,7 +20,7 @@ class Measure:
 
     Attributes:
         of: a function from the maps (N, C, H, W) of N images to a value for each image, (N,).
-        unit: of the values.
+        unit: unit of the values.
     """
 
     of: MapMeasure
@@ -31,14 +31,14 @@ MEASURES: Registry[Measure] = Registry("measure", {})
 
 
 def register_measure(name: str, unit: str) -> Callable[[MapMeasure], MapMeasure]:
-    """Add a measure to every analysis: of each layer, with its interval over images.
+    """Add a measure of every layer to each analysis, with its interval over images.
 
-    Decorates a function from the maps of a layer, (N, C, H, W) float of N images, to a value for
+    Decorates a function from the maps of a layer, (N, C, H, W) float for N images, to a value for
     each image, (N,). It is called with the maps of the network and of its twin.
 
     Args:
-        name: of the measure in ``information.parquet``.
-        unit: of the values, such as "bits" or "share".
+        name: name of the measure in ``information.parquet``.
+        unit: unit of the values, such as "bits" or "share".
 
     Raises:
         StudyError: another measure has this name.

@@ -1,6 +1,6 @@
 """A copy of a network whose gradients are DeepLIFT's multipliers.
 
-Its batches have two halves: the images to explain, then their baselines.
+The first half of each batch are the images to explain, the second half their baselines.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ir2search.models.network import TappedNetwork
 from ir2search.nn import BinaryConv2d, ShiftedPReLU, normed, sign
 
 ELEMENTWISE = (nn.Hardtanh, nn.PReLU, ShiftedPReLU)
-NEARLY_EQUAL = 1e-6  # closer inputs use the slope of the function as the multiplier
+NEARLY_EQUAL = 1e-6  # for closer inputs, the multiplier is the derivative of the function
 
 
 def can_rescale(network: nn.Module) -> bool:
@@ -26,10 +26,10 @@ def can_rescale(network: nn.Module) -> bool:
 
 
 def rescaled(network: TappedNetwork) -> TappedNetwork:
-    """A copy that gives the same logits, and DeepLIFT's multipliers as gradients.
+    """A copy that returns the same logits, and DeepLIFT's multipliers as gradients.
 
-    An elementwise function y multiplies the gradient by (y(x) - y(b)) / (x - b), the rescale
-    rule: Shrikumar et al., "Learning Important Features Through Propagating Activation
+    An elementwise function y multiplies the gradient by (y(x) - y(b)) / (x - b). This is the
+    rescale rule of Shrikumar et al., "Learning Important Features Through Propagating Activation
     Differences", ICML 2017, section 3.5.1.
     """
     result = copy.deepcopy(network)

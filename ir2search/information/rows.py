@@ -42,9 +42,9 @@ UNITS = {
     "infidelity": "logit²",
     "sensitivity": "ratio",
 }
-ATTENTION = "attention"  # in place of a method, for attention maps as IR²Net defines them
-PICTURE = "picture of "  # then the label of the image: a picture in place of a measure
-SATURATED = 0.99  # share of clipped values from which on a channel counts as saturated
+ATTENTION = "attention"  # the method of measures of attention maps, as IR²Net defines them
+PICTURE = "picture of "  # the measure of a picture: this, and the label of its image
+SATURATED = 0.99  # a channel is saturated if more of its values are clipped
 Row = dict[str, Any]
 
 
@@ -59,7 +59,7 @@ def of_attributions(
     Args:
         about: the first columns of the rows.
         layers: attributions to each layer, in order of depth.
-        resampled: draws of the images.
+        resampled: the resampled images.
     """
     for layer, kept in zip(layers, kept_shares(layers), strict=True):
         here = about | {"layer": layer.layer}
@@ -79,7 +79,7 @@ def of_both_attributions(
     twin: Sequence[LayerAttribution],
     resampled: Bootstrap,
 ) -> Iterator[Row]:
-    """Measures of how a network's attributions differ from those of its twin."""
+    """Measures of the difference between a network's attributions and its twin's."""
     shares = zip(kept_shares(own), kept_shares(twin), strict=True)
     for one, other, (kept, twin_kept) in zip(own, twin, shares, strict=True):
         here = about | {"layer": one.layer}
@@ -89,16 +89,13 @@ def of_both_attributions(
 
 
 def kept_shares(layers: Sequence[LayerAttribution]) -> list[np.ndarray | None]:
-    """For each layer the share (N,) of attribution at the same positions as in the layer before.
-
-    None for the first layer.
-    """
+    """Share (N,) of attribution at the positions of the layer before; None for the first layer."""
     pairs = itertools.pairwise(layers)
     return [None, *(kept_share(before.map, after.map).cpu().numpy() for before, after in pairs)]
 
 
 def of_attention(about: Row, maps: Tensor, resampled: Bootstrap) -> Iterator[Row]:
-    """Measures of how a layer's attention, as IR²Net defines it, is spread."""
+    """Measures of the spread of a layer's attention, as IR²Net defines it."""
     yield from _of_maps(about | {"method": ATTENTION}, attention_map(maps), resampled)
 
 
@@ -109,7 +106,7 @@ def of_registered(about: Row, maps: Tensor, resampled: Bootstrap) -> Iterator[Ro
 
 
 def of_both_maps(about: Row, own: Tensor, twin: Tensor, resampled: Bootstrap) -> Iterator[Row]:
-    """Measures of how a layer's maps differ from those of the twin."""
+    """Measures of the difference between a layer's maps and the twin's."""
     yield from _likeness(
         about | {"method": ATTENTION}, attention_map(own), attention_map(twin), resampled
     )

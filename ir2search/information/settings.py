@@ -1,4 +1,4 @@
-"""What is measured, and how exactly."""
+"""The settings of an information analysis."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from ir2search.models.network import TappedNetwork
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What is measured, and how exactly.
+    """The settings of an information analysis.
 
     Attributes:
-        methods: of attribution; those that do not apply to the network are left out.
+        methods: attribution methods; those that do not apply to the network are left out.
         layers: names of the layers to measure; None for all.
         steps: points of the quadrature along a path from the baseline to the image.
-        memory: most MiB of activations and gradients at a time.
-        seed: of noise, draws and probes.
+        memory: limit for activations and gradients, in MiB.
+        seed: seed of noise, draws and probes.
     """
 
     methods: tuple[MethodName, ...] = (
@@ -59,13 +59,13 @@ def settings_for(
     methods: Sequence[MethodName] | None = None,
     memory: int = MEMORY,
 ) -> Settings:
-    """Settings that were checked against the network.
+    """Check settings against a network.
 
     Args:
-        network: to be measured.
-        layers: names of layers, or of stages for all of their layers; None for all.
-        methods: of attribution; None for the default ones that apply to the network.
-        memory: most MiB of activations and gradients at a time, at least 1.
+        network: the network to measure.
+        layers: names of layers or of whole stages; None for all layers.
+        methods: attribution methods; None for the default ones that apply to the network.
+        memory: limit for activations and gradients, in MiB, at least 1.
 
     Raises:
         InputError: an unknown layer or method, a method that does not apply to the network, or

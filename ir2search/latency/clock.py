@@ -9,10 +9,9 @@ import numpy as np
 
 from ir2search.runtime import Timing
 
-TURN = 0.02  # seconds; long enough that refilling the caches does not count
-TURNS = 3  # at least
-WARM_UP = 0.2  # seconds, and at least
-WARM_CALLS = 3
+TURN = 0.02  # seconds; long enough that refilling the caches does not matter
+MIN_TURNS = 3
+MIN_WARM_UP, MIN_WARM_CALLS = 0.2, 3  # seconds and calls; both are reached
 
 
 def time_in_turns(
@@ -28,8 +27,8 @@ def time_in_turns(
 
     Args:
         calls: what to call, by name.
-        seconds: for each call, without the warm-up; each gets at least three turns.
-        clock: gives seconds.
+        seconds: time to spend on each call without the warm-up; at least three turns.
+        clock: returns the time in seconds.
 
     Returns:
         The time of a call, by name.
@@ -38,9 +37,9 @@ def time_in_turns(
     times: dict[str, list[float]] = {name: [] for name in calls}
     spent = dict.fromkeys(calls, 0.0)
     turn = 0
-    while turn < TURNS or min(spent.values()) < seconds:
+    while turn < MIN_TURNS or min(spent.values()) < seconds:
         for name, call in calls.items():
-            if turn >= TURNS and spent[name] >= seconds:
+            if turn >= MIN_TURNS and spent[name] >= seconds:
                 continue
             own = [_time_once(call, clock) for _ in range(repeats[name])]
             spent[name] += sum(own)
@@ -50,9 +49,9 @@ def time_in_turns(
 
 
 def _warm_up(call: Callable[[], object], clock: Callable[[], float]) -> int:
-    """Call until warm; gives the number of calls of a turn, with the one that is not counted."""
+    """Call until warm; return the number of calls in a turn, the uncounted first one included."""
     times: list[float] = []
-    while len(times) < WARM_CALLS or sum(times) < WARM_UP:
+    while len(times) < MIN_WARM_CALLS or sum(times) < MIN_WARM_UP:
         times.append(_time_once(call, clock))
     usual = float(np.median(times))
     return 1 if usual >= TURN else 1 + int(np.ceil(TURN / max(usual, 1e-6)))

@@ -1,4 +1,4 @@
-"""`latency`: how long a network takes on the runtime and on others, by threads and batch."""
+"""`latency`: the time of a network on the runtime and on others, by threads and batch."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ir2search.runtime import Graph, PackedNetwork, Timing, read_about, read_pac
 from ir2search.space import Candidate, candidate_from_dict
 from ir2search.zoo import named_candidate
 
-LARGEST = 2**28  # values in a batch of images: 1 GiB
+MAX_VALUES = 2**28  # in a batch of images: 1 GiB
 RUNTIME = "runtime"  # this package's, at 1 bit
 WAYS = (RUNTIME, *OTHER_RUNTIMES)
-LAYER_CALLS = 15  # the median of these counts
+LAYER_CALLS = 15  # the time of a layer is their median
 OnStep = Callable[[str, int, int], None]
 
 
@@ -35,7 +35,7 @@ class WayTime:
         way: one of `WAYS`.
         threads: number of threads.
         batch: images per call.
-        timing: seconds of a call.
+        timing: time of a call, in seconds.
     """
 
     way: str
@@ -49,11 +49,11 @@ class LayerTime:
     """The time of one pass of the runtime over feature maps.
 
     Attributes:
-        name: of the first layer in the pass.
-        kind: of the first layer: binary_conv, conv, pointwise, pooling, ...
+        name: name of the first layer in the pass.
+        kind: kind of this layer: binary_conv, conv, pointwise, pooling, ...
         threads: number of threads.
         batch: images per call.
-        seconds: the median of a call.
+        seconds: median time of a call.
     """
 
     name: str
@@ -65,12 +65,12 @@ class LayerTime:
 
 @dataclass(frozen=True)
 class Latency:
-    """The times of one network, all taken in one process and in turns.
+    """The times of one network, all measured alternately in one process.
 
     Attributes:
-        name: of the network.
-        rows: by way, threads and batch.
-        layers: by layer on the runtime; empty where it was not timed.
+        name: name of the network.
+        rows: times by way, threads and batch.
+        layers: times by layer on the runtime; empty if the runtime was not timed.
     """
 
     name: str
@@ -78,13 +78,13 @@ class Latency:
     layers: tuple[LayerTime, ...] = ()
 
     def fastest(self, threads: int, batch: int) -> list[str]:
-        """The fastest way, and all ways whose time does not differ from it beyond the noise."""
+        """The fastest way, and each way that is as fast within the noise."""
         rows = [row for row in self.rows if (row.threads, row.batch) == (threads, batch)]
         best = min(rows, key=lambda row: row.timing.median)
         return [row.way for row in rows if not row.timing.differs(best.timing)]
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields in values that JSON can hold; times in seconds."""
+        """All fields as values for JSON; times in seconds."""
         rows = [
             {"way": row.way, "threads": row.threads, "batch": row.batch, **asdict(row.timing)}
             for row in self.rows
@@ -115,14 +115,14 @@ def latency(
         threads: numbers of threads.
         batches: numbers of images per call.
         ways: some of `WAYS`.
-        seconds: for each way, batch and number of threads.
+        seconds: time to spend on each way, batch and number of threads.
         on_step: called with way, threads and batch before a way is prepared.
 
     Returns:
         A row for each way, batch and number of threads.
 
     Raises:
-        InputError: there is no such network or way, or numbers are below 1 or too large.
+        InputError: a network or way is unknown, or a number is below 1 or too large.
         MissingExtraError: a package that a way needs is not installed.
     """
     _check(threads, batches, ways)
@@ -143,7 +143,7 @@ def latency(
 
 
 def _network(what: str | Candidate, with_graph: bool) -> tuple[Candidate, Graph | None]:
-    """The candidate, and its graph for the runtime; the values of weights do not matter."""
+    """The candidate, and its graph for the runtime; weights do not change the time."""
     if isinstance(what, str) and Path(what).suffix == SUFFIXES["packed"]:
         graph = read_packed(Path(what))
         about = read_about(Path(what)).get("candidate")
@@ -187,8 +187,8 @@ def _layer_times(graph: Graph, images: np.ndarray, threads: int) -> list[LayerTi
 
 def _images(candidate: Candidate, batch: int) -> np.ndarray:
     values = batch * int(np.prod(candidate.image))
-    if values > LARGEST:
-        raise InputError(f"`batches`: {batch} images are {values:,} values; at most {LARGEST:,}")
+    if values > MAX_VALUES:
+        raise InputError(f"`batches`: {batch} images are {values:,} values; at most {MAX_VALUES:,}")
     generator = np.random.default_rng(0)
     return generator.standard_normal((batch, *candidate.image), dtype=np.float32)
 

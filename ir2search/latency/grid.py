@@ -12,23 +12,22 @@ FINEST = 0.02  # the smallest step, as a share of the value
 def on_grid(timing: Timing) -> float:
     """The median, rounded to a logarithmic grid whose step is the noise of the timing.
 
-    Whether two timings differ (`Timing.differs`) is not transitive: the first of three may overlap
-    with the second and the second with the third, while the first and the third differ. Such a
-    relation gives no front, no rank and no hypervolume. Rounded values have an order, and it does
-    not depend on which other networks were timed.
+    `Timing.differs` is not transitive: A may overlap with B and B with C, while A and C differ.
+    Such a relation gives no front, no rank and no hypervolume. Rounded values have an order, and
+    it does not depend on which other networks were timed.
 
-    The step is the smallest of 2%, 4%, 8%, ... that is not below the distance between the
-    quartiles over the median. Each of these grids has every second point of the finer one, so that
-    quiet and noisy times fall on common points. The result is within half a step of the median.
-    Two times with the same step stay apart if their medians are at least a step apart. Two times
-    that overlap can still fall on neighbouring points, if their medians lie on different sides of
-    the middle between the points; every total order has this effect.
+    The step is the first of 2%, 4%, 8%, ... that is at least the noise: the distance between the
+    quartiles, divided by the median. Each of these grids has every second point of the next finer
+    one, so quiet and noisy times have common points. The result is within half a step of the
+    median. Two times with the same step stay apart if their medians are at least a step apart. Two
+    times that overlap can still be rounded to neighbouring points, if the middle between the
+    points lies between their medians; every total order has this effect.
 
     Args:
-        timing: seconds of a call.
+        timing: time of a call, in seconds.
 
     Returns:
-        Seconds.
+        The rounded median, in seconds.
     """
     step = math.log1p(FINEST)
     while step < math.log1p(timing.noise):

@@ -1,4 +1,9 @@
-"""Other ways to run a network on a CPU: onnxruntime in float32 and in 8 bits, compiled torch."""
+"""Other ways to run a network on a CPU: onnxruntime in float32 and in 8 bits, compiled torch.
+
+Each way is a function of a network in evaluation mode, the (channels, height, width) of an image,
+and the number of threads. It returns a function from images to logits. The ways on onnxruntime
+raise MissingExtraError if onnx or onnxruntime is not installed.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,7 @@ from ir2search.extras import require
 from ir2search.space import Candidate, build
 
 Forward = Callable[[np.ndarray], np.ndarray]  # images (N, C, H, W) float32 to logits (N, classes)
-CALIBRATION = 8  # images from which the 8-bit ranges are taken
+CALIBRATION = 8  # number of images that set the ranges of 8-bit values
 
 
 def float_twin(candidate: Candidate) -> nn.Module:
@@ -30,32 +35,15 @@ def float_twin(candidate: Candidate) -> nn.Module:
 
 
 def onnxruntime_float(network: nn.Module, image: tuple[int, int, int], threads: int) -> Forward:
-    """The network in float32 on onnxruntime, with all its optimisations.
-
-    Args:
-        network: in evaluation mode.
-        image: (channels, height, width) of an image.
-        threads: number of threads.
-
-    Raises:
-        MissingExtraError: onnx or onnxruntime is not installed.
-    """
+    """The network in float32 on onnxruntime, with all its optimisations."""
     return onnx_run(onnx_model(network, image).SerializeToString(), threads)
 
 
 def onnxruntime_int8(network: nn.Module, image: tuple[int, int, int], threads: int) -> Forward:
     """The network with weights and activations of 8 bits on onnxruntime.
 
-    Quantised statically, with a scale for each output channel of the weights. The ranges are those
-    of random images, because only the time counts.
-
-    Args:
-        network: in evaluation mode.
-        image: (channels, height, width) of an image.
-        threads: number of threads.
-
-    Raises:
-        MissingExtraError: onnx or onnxruntime is not installed.
+    Quantisation is static, with a scale for each output channel of the weights. Ranges come from
+    random images, because only the time matters.
     """
     onnx = require("onnx", extra="export")
     tools = require("onnxruntime.quantization", extra="export")
@@ -75,14 +63,9 @@ def onnxruntime_int8(network: nn.Module, image: tuple[int, int, int], threads: i
 
 
 def compiled_torch(network: nn.Module, image: tuple[int, int, int], threads: int) -> Forward:
-    """The network in float32, compiled by torch (inductor) for this number of threads.
+    """The network in float32, compiled by torch (inductor); sets the threads of the whole process.
 
-    Compilation takes about a minute for each number of threads and images.
-
-    Args:
-        network: in evaluation mode.
-        image: (channels, height, width) of an image.
-        threads: number of threads; set for the whole process.
+    Compilation takes about a minute for each number of threads and each batch size.
     """
     torch.set_num_threads(threads)
     torch._dynamo.reset()
@@ -119,7 +102,7 @@ class _RandomImages:
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Hide onnxruntime's advice to preprocess the model; standard operations do not need it."""
+    """Hide onnxruntime's advice to preprocess the model, which these models do not need."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""A fixed network that is timed beside others: it shows how fast the machine is at that moment."""
+"""A fixed network whose time shows how fast the machine is at that moment."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ SIDE, CHANNELS, BLOCKS = 16, 64, 4
 def reference_network() -> Graph:
     """A stem, four residual units of 64 binary channels and a head, for images of 3 x 16 x 16.
 
-    It has the operations that take most of the time of a network on the runtime, so that other
-    work on the machine slows both alike.
+    It has the operations that take most of a network's time on the runtime, so other work on the
+    machine slows both by the same factor.
     """
     generator = np.random.default_rng(0)
     builder = GraphBuilder((3, SIDE, SIDE))

@@ -27,12 +27,12 @@ from ir2search.runtime import (
 )
 from ir2search.runtime.times import cached_file, time_key
 
-SECONDS = 0.3  # of each attempt, for the network and for the reference each, without warm-up
+SECONDS = 0.3  # for the network, and again for the reference, in each attempt
 ATTEMPTS = 3
 NOISY = 0.05  # noise above which the network is timed again
 NETWORK, REFERENCE = "network", "reference"
 ONE_THREAD = Setting()  # and one image
-FIRST = 5  # attempts at the reference alone; the fastest is the machine's own pace
+FIRST = 5  # attempts to time the reference alone; the fastest one counts
 
 Pause = Callable[[], AbstractContextManager[object]]
 
@@ -46,17 +46,17 @@ def time_on_runtime(
 ) -> RuntimeTime:
     """Time a network on the runtime, or take the cached time of the same architecture.
 
-    Only one process of a user times at once, whichever study it works for. The images are random.
-    Noisy times are taken again, up to three times, for 0.3 s each. The network takes turns with a
-    reference network, which is always the same: work that slows the machine down slows both, and
-    the time divided by the pace of the reference is compared, see `RuntimeTime.per_image`.
+    Only one process of a user times at a time, even if several studies run. The images are random.
+    If a time is noisy, the network is timed again: up to three attempts of 0.3 s each. The network
+    takes turns with a reference network that is always the same. Other work on the machine slows
+    both, so times are compared after division by the pace of the reference, see
+    `RuntimeTime.per_image`.
 
     Args:
-        graph: the network; the values of its weights do not matter.
+        graph: the network; its weights do not change the time.
         setting: threads and images per call.
-        cache: a folder with the times of earlier calls. Without one, nothing is kept and the pace
-            is 1.
-        paused: gives a context in which other work is held back; it is entered while timing.
+        cache: a folder for times; None keeps no time and uses a pace of 1.
+        paused: returns a context in which other work pauses; it is entered while timing.
 
     Raises:
         MissingExtraError: numba is not installed.
@@ -66,7 +66,7 @@ def time_on_runtime(
         return known
     with FileLock(_lock_file()):
         if cache is not None and (known := cached_time(graph, setting, cache)) is not None:
-            return known  # timed by the process that had the lock
+            return known  # another process had the lock and timed it
         with paused():
             timing, reference_seconds, attempts = _time(graph, setting)
             pace = 1.0 if cache is None else reference_seconds / _first_seconds(setting, cache)
@@ -77,7 +77,7 @@ def time_on_runtime(
 
 
 def _lock_file() -> Path:
-    """One file for all of a user's processes on this machine, on a local disk."""
+    """A lock for all processes of a user on this machine, on a local disk."""
     user = getattr(os, "getuid", lambda: 0)()
     return Path(tempfile.gettempdir()) / f"ir2search-timing-{user}.lock"
 
@@ -95,7 +95,7 @@ def _time(graph: Graph, setting: Setting) -> tuple[Timing, float, int]:
 
 
 def _first_seconds(setting: Setting, cache: Path) -> float:
-    """Seconds of the reference at its first use with a cache: the fastest of some attempts."""
+    """Seconds that the reference took when the cache was new: the fastest of five attempts."""
     key = time_key(reference_network(), Setting(setting.threads))
     file = cache / f"{REFERENCE}-{key}.json"
     try:

@@ -4,8 +4,8 @@
 >>> ax = ir.plots.front(ir.Run.open("runs/digits"))  # doctest: +SKIP
 >>> ax.figure.savefig("front.pdf")  # doctest: +SKIP
 
-Every function takes ``ax=`` to draw on (``axes=`` where a figure has several panels), and makes a
-new figure without it.
+Every function takes ``ax=`` to draw on (``axes=`` if a figure has several panels), makes a new
+figure if it is None, and returns the axes.
 """
 
 import lazy_loader

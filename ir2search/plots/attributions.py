@@ -1,4 +1,4 @@
-"""Attributions: where they lie, and how faithful each method is."""
+"""Attributions: their flow through the network, and how faithful each method is."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ir2search.plots.style import (
     new_axes,
 )
 
-RANDOM_ORDER = "random order"  # in place of a method: pixels in an order drawn at random
-BANDS = {  # of the flow: label, colour, hatch
+RANDOM_ORDER = "random order"  # the method of curves for pixels in a random order
+BANDS = {  # label, colour and hatch of each band of the flow
     "kept": ("where it was before", BLUE, ""),
     "moved": ("elsewhere in the layer", "#9ecae1", ".."),
     "bypassing": ("past the layer, through taps", YELLOW, "//"),
@@ -32,16 +32,13 @@ PANELS = {"deletion": "pixels blanked", "insertion": "pixels put back"}
 
 
 def flow(shares: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw where the attribution that reaches each layer lies, as bands.
+    """Draw the flow of attribution through the layers, as bands.
 
     Args:
-        shares: a row for each layer, which is the index; ``kept``, ``moved`` and ``bypassing``
-            are the shares of the attribution at the positions of the layer before, at other
-            positions of the layer, and in the taps that pass the layer by. They add up to 1.
+        shares: a row for each layer, with the layer as index: the shares of attribution that are
+            ``kept`` at the positions of the layer before, ``moved`` to other positions of the
+            layer, and ``bypassing`` the layer through taps. They add up to 1.
         ax: axes to draw on; a new figure if None.
-
-    Returns:
-        The axes.
     """
     ax = axes_or_new(ax, depth_size(len(shares), 3.6))
     bands = ax.stackplot(
@@ -61,16 +58,13 @@ def flow(shares: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def faithfulness(curves: pd.DataFrame, *, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
-    """Draw what happens to the label's probability as pixels are blanked, and as they come back.
+    """Draw the probability of the label while pixels are blanked, and while they are put back.
 
     Args:
-        curves: ``curve``, which is ``"deletion"`` or ``"insertion"``; ``method`` of attribution
-            that orders the pixels, or ``"random order"``; ``share`` of pixels and ``probability``
-            of the label, both from 0 to 1.
+        curves: a row for each point: ``curve``, which is ``"deletion"`` or ``"insertion"``; the
+            ``method`` that orders the pixels, or ``"random order"``; ``share`` of pixels and
+            ``probability`` of the label, both from 0 to 1.
         axes: two axes, for deletion and for insertion; a new figure if None.
-
-    Returns:
-        The two axes.
     """
     if axes is None:
         axes = list(new_axes(FAITHFULNESS_SIZE, 1, 2, share_y=True)[0])

@@ -11,15 +11,14 @@ from ir2search.plots.style import axes_or_new
 
 
 def channels(entropies: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw the entropy of every channel's sign, a row for each layer, highest first.
+    """Draw the entropy of every channel's sign: a row for each layer, the highest first.
+
+    The figure gets a colour bar beside the axes.
 
     Args:
         entropies: a row for each channel: ``layer``, in order of depth, and ``entropy`` of the
             channel's sign, from 0 to 1 bit.
         ax: axes to draw on; a new figure if None.
-
-    Returns:
-        The axes; the figure has a colour bar beside them.
     """
     names, grid = _sorted_rows(entropies)
     ax = axes_or_new(ax, channels_size(len(names)))
@@ -37,7 +36,7 @@ def channels_size(layers: int) -> tuple[float, float]:
 
 
 def _sorted_rows(entropies: pd.DataFrame) -> tuple[list[str], np.ndarray]:
-    """Names of layers, and their entropies, (layers, most channels), falling; NaN at the end."""
+    """Names of layers, and sorted entropies (layers, channels), filled up with NaN."""
     found = {
         str(name): np.sort(rows["entropy"].to_numpy())[::-1]
         for name, rows in entropies.groupby("layer", sort=False)

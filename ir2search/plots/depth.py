@@ -1,9 +1,9 @@
 """Measures of information over the depth of a network.
 
-Tables have a row for each layer, in order of depth, as `ir2search.information.layers_table` gives
-them. The columns of a measure are its value and, ending in ``_low`` and ``_high``, its 95%
-interval over images; those of the full-precision twin begin with ``twin_``, those of the network
-without recovery with ``plain_``.
+Tables have a row for each layer, in order of depth, as `ir2search.information.layers_table` returns
+them. A measure has a column for its value, and two columns with the endings ``_low`` and ``_high``
+for its 95% interval over images. The prefix ``twin_`` stands for the full-precision twin, and
+``plain_`` for the network without recovery.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ir2search.plots.style import (
     name_layers,
 )
 
-LOOKS = {  # of a network's line: colour, dash and marker differ, so that it reads in grey too
+LOOKS = {  # colour, dash, marker and label of each network; lines also differ in grey
     "": (BLUE, "-", "o", "binary network"),
     "twin_": (ORANGE, "--", "s", "full-precision twin"),
     "plain_": (GREEN, ":", "^", "without recovery"),
@@ -39,19 +39,16 @@ SIGNS = {
     "quantisation_error": "quantisation error (share)",
     "flipped_signs": "signs that noise flips (share)",
 }
-SMALLEST_GAP = 1e-7  # on a logarithmic axis, which has no zero
+SMALLEST_GAP = 1e-7  # drawn instead of zero, which a logarithmic axis does not have
 
 
 def information(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the usable information of each layer, in bits.
 
     Args:
-        layers: a row for each layer: ``layer``, ``information``, and where known
+        layers: a row for each layer: ``layer``, ``information``, and if known
             ``twin_information`` and ``plain_information``, each with its interval.
         ax: axes to draw on; a new figure if None.
-
-    Returns:
-        The axes.
     """
     ax = axes_or_new(ax, depth_size(len(layers), 3.4))
     _draw_lines(ax, layers, "information")
@@ -63,15 +60,12 @@ def information(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 def information_loss(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the usable information that each layer loses, in bits.
 
-    A bar is hollow if its interval includes zero: no loss is shown then.
+    A bar is hollow if its interval includes zero: then there may be no loss.
 
     Args:
-        layers: a row for each layer: ``layer``, ``loss``, and where known ``twin_loss`` and
+        layers: a row for each layer: ``layer``, ``loss``, and if known ``twin_loss`` and
             ``plain_loss``, each with its interval.
         ax: axes to draw on; a new figure if None.
-
-    Returns:
-        The axes.
     """
     ax = axes_or_new(ax, depth_size(len(layers), 3.4))
     shown = _networks(layers, "loss")
@@ -87,15 +81,12 @@ def information_loss(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def signs(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw what the signs that a layer takes keep of its input.
+    """Draw the measures of each layer's input signs.
 
     Args:
-        layers: a row for each layer: ``layer``, and where known ``sign_entropy`` in bits,
+        layers: a row for each layer: ``layer``, and if known ``sign_entropy`` in bits,
             ``quantisation_error`` and ``flipped_signs`` as shares.
         ax: axes to draw on; a new figure if None.
-
-    Returns:
-        The axes.
     """
     ax = axes_or_new(ax, depth_size(len(layers), 3.4))
     for (column, label), look in zip(SIGNS.items(), LOOKS.values(), strict=True):
@@ -112,15 +103,12 @@ def signs(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def attention_support(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw the share of positions that hold nine tenths of each layer's attention.
+    """Draw the share of positions that hold 90% of each layer's attention.
 
     Args:
-        layers: a row for each layer: ``layer``, ``attention_support``, and where known
+        layers: a row for each layer: ``layer``, ``attention_support``, and if known
             ``twin_attention_support``, each with its interval.
         ax: axes to draw on; a new figure if None.
-
-    Returns:
-        The axes.
     """
     ax = axes_or_new(ax, depth_size(len(layers), 3.4))
     _draw_lines(ax, layers, "attention_support")
@@ -130,15 +118,12 @@ def attention_support(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def completeness(gaps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw how far attributions miss the change of the logit that they should add up to.
+    """Draw the completeness gap: the difference of summed attributions to the logit's change.
 
     Args:
-        gaps: a row for each layer, which is the index, and a column for each method of
-            attribution: the completeness gap as a share of the change.
+        gaps: a row for each layer, with the layer as index, and a column for each attribution
+            method: the gap as a share of the change.
         ax: axes to draw on; a new figure if None.
-
-    Returns:
-        The axes.
     """
     ax = axes_or_new(ax, depth_size(len(gaps), 3.4))
     for number, (method, values) in enumerate(gaps.items()):
@@ -163,11 +148,8 @@ def information_panels(layers: pd.DataFrame, gaps: pd.DataFrame, title: str) -> 
 
     Args:
         layers: as in `information`, `information_loss`, `signs` and `attention_support`.
-        gaps: as in `completeness`, of the same layers.
-        title: of the figure.
-
-    Returns:
-        The figure.
+        gaps: as in `completeness`, for the same layers.
+        title: title of the figure.
     """
     figure = Figure(figsize=depth_size(len(layers), 11.5))
     usable, lost, taken, support, gap = figure.subplots(5, 1, sharex=True)
@@ -183,7 +165,7 @@ def information_panels(layers: pd.DataFrame, gaps: pd.DataFrame, title: str) -> 
 
 
 def _networks(layers: pd.DataFrame, measure: str) -> list[str]:
-    """Prefixes of the networks of which a measure is known."""
+    """Prefixes of the networks for which a measure is known."""
     columns = {prefix: f"{prefix}{measure}" for prefix in LOOKS}
     return [
         prefix

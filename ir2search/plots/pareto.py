@@ -18,7 +18,7 @@ from ir2search.study.objectives import OBJECTIVES
 if TYPE_CHECKING:
     from ir2search.runs import Run
 
-NAMED = 12  # a front with more members is drawn without their numbers
+NAMED = 12  # members of a larger front are drawn without their numbers
 LOOKS = ((BLUE, MARKERS[0]), (ORANGE, MARKERS[1]))
 
 
@@ -30,20 +30,17 @@ def front(
     y: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw a front: its members, what they reach on test images, and the trials behind it.
+    """Draw a front: its members, their test accuracies, and the dominated trials.
 
     Args:
-        data: a run, or the members of its front as `ir2search.front` gives them. If these have a
-            column ``is_knee``, the knee is marked; that of a run always is.
-        trials: all trials as `ir2search.trials` gives them; the trained ones off the front are
-            drawn in grey. None leaves them out; a run brings its own.
+        data: a run, or a front as `ir2search.front` returns it. The knee of a run is marked; the
+            knee of a front is marked if there is a column ``is_knee``.
+        trials: all trials as `ir2search.trials` returns them; dominated ones are drawn in grey.
+            None for no dominated trials; ignored for a run, which has its own trials.
         x: name of the objective on the horizontal axis, such as ``"ops"`` or ``"memory"``; None
-            for the first cost that the run's study optimises, or ``"ops"``.
+            for the first cost in the run's objectives, or ``"ops"``.
         y: name of the objective on the vertical axis; None for the accuracy.
         ax: axes to draw on; a new figure if None.
-
-    Returns:
-        The axes.
     """
     if isinstance(data, pd.DataFrame):
         front, names = data, ["accuracy", "ops"]
@@ -58,19 +55,16 @@ def front(
 def front_panels(
     front: pd.DataFrame, trials: pd.DataFrame, objectives: Sequence[str], width: float
 ) -> Figure:
-    """Draw a front against each of its costs, a panel each.
+    """Draw a front with a panel for each cost.
 
-    Panels stand side by side where the width has room for two.
+    Two panels stand side by side if the figure is wide enough.
 
     Args:
         front: as in `front`.
         trials: as in `front`.
         objectives: names of the study's objectives; accuracy, or else the first one, is on all
             vertical axes.
-        width: of the figure, in inches.
-
-    Returns:
-        The figure.
+        width: width of the figure, in inches.
     """
     y, *costs = by_accuracy(objectives)
     across = min(len(costs), 2) if width > 5 else 1
@@ -95,13 +89,10 @@ def fronts(
     """Draw two fronts over each other.
 
     Args:
-        fronts: by name of the run, members as `ir2search.front` gives them; one or two.
+        fronts: one or two fronts as `ir2search.front` returns them, by name of the run.
         x: name of the objective on the horizontal axis.
         y: name of the objective on the vertical axis.
         ax: axes to draw on; a new figure if None.
-
-    Returns:
-        The axes.
     """
     ax = axes_or_new(ax, (7.0, 4.6))
     across, up = OBJECTIVES[x], OBJECTIVES[y]
@@ -117,7 +108,7 @@ def fronts(
 
 
 def by_accuracy(objectives: Sequence[str]) -> list[str]:
-    """Names of objectives with accuracy, if it is one, first."""
+    """Names of objectives; accuracy is first if it is one of them."""
     return sorted(objectives, key=lambda name: name != "accuracy")
 
 
@@ -159,7 +150,7 @@ def _draw_front(ax: Axes, front: pd.DataFrame, trials: pd.DataFrame | None, x: s
 
 
 def _off_the_front(front: pd.DataFrame, trials: pd.DataFrame | None) -> pd.DataFrame:
-    """Trained trials that are no members of the front."""
+    """Trained trials that are not on the front."""
     if trials is None:
         return front.iloc[:0]
     trained = trials[trials["state"] == "trained"]

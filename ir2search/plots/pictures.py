@@ -1,4 +1,4 @@
-"""What a network looks at: images beside the attention of its layers."""
+"""Images beside the attention of a network's layers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,10 @@ def attention(pictures: pd.DataFrame, *, axes: np.ndarray | None = None) -> np.n
     Images are drawn as they are. Attention goes from dark to bright, each map on its own scale.
 
     Args:
-        pictures: a row for each picture: ``image``, a number; ``label`` of the image; ``title``
-            of the column; ``pixels``, flat, with their ``shape``: (h, w, 3) from 0 to 1 of an
-            image, (h, w) of an attention map. All images have the same columns.
+        pictures: a row for each picture: number of the ``image``; its ``label``; ``title`` of the
+            column; ``pixels``, flat, with their ``shape``: (h, w, 3) from 0 to 1 for an image,
+            (h, w) for an attention map. All images have the same columns.
         axes: (images, columns) axes; a new figure if None.
-
-    Returns:
-        The axes, (images, columns).
     """
     if axes is None:
         rows, columns = grid_shape(pictures)

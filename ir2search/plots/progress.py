@@ -1,4 +1,4 @@
-"""How a search goes on: hypervolume by trial, accuracy by epoch."""
+"""The progress of a search: hypervolume by trial, accuracy by epoch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ir2search.plots.style import BLUE, GREY, axes_or_new
 
-NAMED = 12  # more curves in colour have no legend
+NAMED = 12  # there is no legend for more curves in colour
 
 
 def hypervolume(trials: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -22,9 +22,6 @@ def hypervolume(trials: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         trials: with ``number`` and ``hypervolume``, from 0 to 1, as in a report's
             ``trials.parquet``.
         ax: axes to draw on; a new figure if None.
-
-    Returns:
-        The axes.
     """
     ax = axes_or_new(ax, (7.0, 3.8))
     ax.step(trials["number"], trials["hypervolume"], where="post", color=BLUE)
@@ -34,16 +31,13 @@ def hypervolume(trials: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def curves(curves: pd.DataFrame, members: Sequence[int] = (), *, ax: Axes | None = None) -> Axes:
-    """Draw learning curves, those of some trials in colour.
+    """Draw learning curves, some of them in colour.
 
     Args:
         curves: a row for each epoch of each trial: ``number`` of the trial, ``epoch``, and
             ``accuracy`` on validation images, from 0 to 1.
         members: numbers of the trials in colour, usually those on the front.
         ax: axes to draw on; a new figure if None.
-
-    Returns:
-        The axes.
     """
     ax = axes_or_new(ax, (7.0, 4.2))
     for number, curve in curves.groupby("number"):

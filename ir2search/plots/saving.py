@@ -29,14 +29,14 @@ def save(draw: Callable[[], Figure], file: Path) -> None:
 
     Args:
         draw: makes the figure; called within the style.
-        file: where to, without a suffix; its folder is made if needed.
+        file: path without a suffix; its folder is created if needed.
     """
     with mpl.rc_context(), matplotlib.style.context(str(STYLE)):
         figure = draw()
         for suffix, metadata in FORMATS.items():
             with replacing(file.with_suffix(suffix)) as place:
                 figure.savefig(place, metadata=metadata)
-            figure.set_layout_engine("none")  # the first file has laid it out
+            figure.set_layout_engine("none")  # saving the first file has arranged it
 
 
 def save_widths(draw: Callable[[float], Figure], file: Path) -> None:
@@ -44,7 +44,7 @@ def save_widths(draw: Callable[[float], Figure], file: Path) -> None:
 
     Args:
         draw: makes the figure for a width in inches.
-        file: where to, without a suffix; the figure for one column gets ``-column``.
+        file: path without a suffix; the name for one column ends in ``-column``.
     """
     for suffix, width in WIDTHS.items():
         save(partial(draw, width), file.with_name(file.name + suffix))

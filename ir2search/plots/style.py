@@ -1,4 +1,4 @@
-"""What all figures share: the style sheet, the colours, the axes that a figure is drawn on."""
+"""What all figures share: the style sheet, colours, and helpers for axes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,7 @@ MARKERS = "os^vDx*"
 
 
 def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
-    """The given axes, or those of a new pyplot figure in the package's style.
-
-    Args:
-        ax: axes to draw on, or None.
-        size: width and height of a new figure, in inches.
-    """
+    """The given axes, or new ones; ``size`` is the width and height of a new figure in inches."""
     new: Axes = new_axes(size)[0, 0] if ax is None else ax
     return new
 
@@ -42,8 +37,8 @@ def new_axes(
 
     Args:
         size: width and height of the figure, in inches.
-        rows: of axes.
-        columns: of axes.
+        rows: number of rows of axes.
+        columns: number of columns of axes.
         share_y: whether all axes have the same vertical scale.
     """
     from matplotlib import pyplot as plt
@@ -54,19 +49,14 @@ def new_axes(
 
 
 def column_width(ax: Axes) -> float:
-    """Width in inches of the column of a figure that the axes stand in."""
+    """Width in inches of the figure's column that contains the axes."""
     grid = ax.get_subplotspec()
     columns = 1 if grid is None else grid.get_gridspec().ncols
     return round(float(ax.figure.bbox.width / ax.figure.dpi / columns), 3)
 
 
 def depth_size(layers: int, height: float) -> tuple[float, float]:
-    """Width and height in inches of a figure over the depth of a network.
-
-    Args:
-        layers: number of layers on the horizontal axis.
-        height: of the figure, in inches.
-    """
+    """Width and height in inches of a figure with layers on its horizontal axis."""
     return max(6.4, 0.5 * layers + 2), height
 
 
@@ -77,11 +67,11 @@ def name_layers(ax: Axes, layers: Iterable[Any]) -> None:
 
 
 def legend_above(ax: Axes, handles: Sequence[Artist] | None = None) -> Legend:
-    """A legend above the axes, of all labelled artists or of the given ones."""
+    """Add a legend above the axes, for all labelled artists or for the given ones."""
     given = {} if handles is None else {"handles": handles}
     return ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8, **given)
 
 
 def in_words(name: str) -> str:
-    """The name of a method as it is printed: "grad_cam" as "grad cam"."""
+    """The name of a method in words: "grad cam" for "grad_cam"."""
     return escape.figure(name.replace("_", " "))

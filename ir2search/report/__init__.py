@@ -1,4 +1,4 @@
-"""What people see of a run: tables, figures, the report's page, the analysis of a trial."""
+"""The report of a run: tables, figures and the HTML page."""
 
 import lazy_loader
 

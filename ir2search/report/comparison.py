@@ -1,4 +1,4 @@
-"""The fronts of two runs compared."""
+"""Compare the fronts of two runs."""
 
 from __future__ import annotations
 
@@ -20,15 +20,13 @@ class Comparison:
     """The fronts of two runs.
 
     Attributes:
-        names: of the runs: the names of their studies, or their folders if the names are the same.
-        fronts: as `ir2search.front` gives them.
+        names: names of the two studies, or the runs' folders if the names are the same.
+        fronts: the fronts as `ir2search.front` returns them.
         reference: the common reference point by objective, see `reference_point`.
-        hypervolumes: of each front, as a share of the box from zero error and zero cost to the
-            reference point (Zitzler and Thiele, "Multiobjective optimization using evolutionary
-            algorithms", PPSN 1998).
-        coverages: C(A, B) and C(B, A): the share of the other front's members for which this front
-            has a member that is at least as good in every objective (the C-metric of Zitzler and
-            Thiele, "Multiobjective evolutionary algorithms", IEEE TEC 1999).
+        hypervolumes: hypervolume of each front, as a share of the box from zero error and zero
+            cost to the reference point (Zitzler and Thiele, "Multiobjective optimization using
+            evolutionary algorithms", PPSN 1998).
+        coverages: C(A, B) and C(B, A), see `coverage`.
     """
 
     names: tuple[str, str]
@@ -52,7 +50,7 @@ def compare(one: Run | str | Path, other: Run | str | Path) -> Comparison:
         other: a run, or its folder.
 
     Raises:
-        RunError: there is no such run, no trial is trained yet, or the runs differ in their
+        RunError: a run does not exist or has no trained trial, or the runs differ in their
             objectives or in their number of classes.
     """
     runs = Run.of(one), Run.of(other)
@@ -80,7 +78,10 @@ def compare(one: Run | str | Path, other: Run | str | Path) -> Comparison:
 
 
 def coverage(one: np.ndarray, other: np.ndarray) -> float:
-    """The share of the rows of ``other`` that a row of ``one`` equals or betters everywhere.
+    """The share of members of ``other`` that a member of ``one`` weakly dominates.
+
+    Weakly dominates means: at least as good in every objective. This is the C-metric of Zitzler and
+    Thiele, "Multiobjective evolutionary algorithms", IEEE TEC 1999.
 
     Args:
         one: objectives to minimise, (members, objectives).

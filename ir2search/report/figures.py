@@ -1,4 +1,4 @@
-"""The figures of a report, each drawn from its data for a width in inches."""
+"""The figures of a report, each drawn for a width in inches."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def hypervolume_figure(data: ReportData, width: float) -> Figure:
 
 
 def curves_figure(data: ReportData, width: float) -> Figure:
-    """Learning curves, those of the front in colour."""
+    """Learning curves; those of the front are in colour."""
     figure = Figure(figsize=(width, 0.55 * width + 0.3))
     curves(data.curves, list(data.front["number"]), ax=figure.subplots())
     return figure

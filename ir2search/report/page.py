@@ -1,4 +1,4 @@
-"""`write_report`: a run's tables, figures and page; `write_comparison`: the fronts of two runs."""
+"""Write the report of a run, or a page that compares two runs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 def write_report(run: Run | str | Path) -> Path:
-    """Write ``report/`` in a run's folder: page, tables, figures.
+    """Write the folder ``report`` of a run with page, tables and figures, and return the page.
 
     Files: ``index.html`` (one file, works offline), ``report.md``, ``trials`` as parquet and CSV,
     ``front`` as CSV, parquet and LaTeX (booktabs), and in ``figures`` each figure for one and for
@@ -46,9 +46,6 @@ def write_report(run: Run | str | Path) -> Path:
 
     Args:
         run: a run, or its folder.
-
-    Returns:
-        The page.
 
     Raises:
         RunError: there is no run, or it has no trial yet.
@@ -73,17 +70,14 @@ def write_report(run: Run | str | Path) -> Path:
 
 
 def write_comparison(one: Run | str | Path, other: Run | str | Path) -> Path:
-    """Compare the fronts of two runs, and write the result into the first run's ``report/``.
+    """Write a comparison of two fronts into the first run's ``report``, and return the page.
 
-    Files: ``compare-NAME.html``, ``.csv`` and the figure as PNG, SVG and PDF, where NAME is the
-    folder of the other run.
+    Files: ``compare-NAME.html``, ``.csv`` and the figure as PNG, SVG and PDF; NAME is the name of
+    the other run's folder.
 
     Args:
         one: a run, or its folder.
         other: a run, or its folder.
-
-    Returns:
-        The page.
 
     Raises:
         RunError: the runs cannot be compared, see `compare`.
@@ -112,7 +106,7 @@ def write_comparison(one: Run | str | Path, other: Run | str | Path) -> Path:
 
 
 def _page_values(data: ReportData, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page's template shows as text."""
+    """The values that the page's template shows as text."""
     trials = data.trials
     backbone_epochs = [result for curve in data.backbones for result in curve]
     not_trained = trials[trials["state"].isin(["failed", "turned down"])]
@@ -139,7 +133,7 @@ def _page_values(data: ReportData, parameters: Mapping[str, Any]) -> dict[str, A
 
 
 def _analyses(folder: Path) -> list[dict[str, Any]]:
-    """Tables and figures of the trials whose information was analysed."""
+    """Tables and figures of the information analyses of trials."""
     return [
         {
             "number": file.parent.parent.name,

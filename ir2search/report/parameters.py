@@ -1,4 +1,4 @@
-"""Which searched parameters matter, and how accuracy and operations depend on each."""
+"""Estimate which searched parameters matter for accuracy and operations, and how."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from sklearn.model_selection import KFold, cross_val_predict
 from ir2search.space import TAP, SearchSpace
 
 TARGETS = ("accuracy", "ops")
-MIN_TRIALS = 10  # with fewer trials there is no result
-MAX_TRIALS = 400  # of more, a random sample is used: functional ANOVA of 1,000 takes 18 s
+MIN_TRIALS = 10  # fewer trials give no result
+MAX_TRIALS = 400  # more trials are sampled: functional ANOVA of 1,000 takes 18 s
 FOLDS = 5
 GRID_POINTS = 9  # values of a range at which the dependence is computed
 
 
 @dataclass(frozen=True)
 class Importance:
-    """How much one parameter alone explains of a target.
+    """The importance of one parameter for a target.
 
     Attributes:
         target: ``"accuracy"`` or ``"ops"``.
-        parameter: of the search space.
-        share: of the variance that all single parameters explain, from 0 to 1, by functional ANOVA
-            (Hutter et al., "An efficient approach for assessing hyperparameter importance", ICML
-            2014) as `optuna.importance` computes it. The shares of one target add up to 1.
+        parameter: name of the parameter.
+        share: importance from 0 to 1, by functional ANOVA (Hutter et al., "An efficient approach
+            for assessing hyperparameter importance", ICML 2014) as `optuna.importance` computes
+            it: the variance that the parameter explains alone. The shares of a target add up to 1.
     """
 
     target: str
@@ -49,8 +49,8 @@ class Dependence:
 
     Attributes:
         target: ``"accuracy"`` or ``"ops"``.
-        parameter: of the search space.
-        values: of the parameter.
+        parameter: name of the parameter.
+        values: values of the parameter.
         mean: the prediction at each value, averaged over the trials (partial dependence: Friedman,
             "Greedy function approximation", Annals of Statistics 2001, section 8.2).
     """
@@ -63,13 +63,13 @@ class Dependence:
 
 @dataclass(frozen=True)
 class ParameterEffects:
-    """What the trials of a run say about the searched parameters.
+    """The effects of the searched parameters; empty if fewer than 10 trials are trained.
 
     Attributes:
-        importances: empty when there are fewer than 10 trained trials.
-        dependences: empty when there are fewer than 10 trained trials.
-        explained: by target, the share of the variance that a random forest explains on trials
-            that it was not fitted to (R²). Near 0 or below, importances and dependences are noise.
+        importances: importance of each parameter for each target.
+        dependences: dependence of each target on each parameter.
+        explained: by target, the share of the variance that a random forest explains on held-out
+            trials (R²). If it is near 0 or below, importances and dependences are noise.
     """
 
     importances: tuple[Importance, ...] = ()
@@ -81,9 +81,9 @@ def parameter_effects(trials: pd.DataFrame, space: SearchSpace, seed: int) -> Pa
     """Estimate the effect of each searched parameter from the trained trials.
 
     Args:
-        trials: as `ir2search.trials` gives them.
-        space: the study's.
-        seed: of the random forests and of the sample of trials.
+        trials: all trials as `ir2search.trials` returns them.
+        space: search space of the study.
+        seed: seed of the random forests and of the sample of trials.
     """
     trained = trials[trials["state"] == "trained"]
     if len(trained) < MIN_TRIALS or not space.searched:
@@ -102,7 +102,7 @@ def parameter_effects(trials: pd.DataFrame, space: SearchSpace, seed: int) -> Pa
 
 
 def parameter_values(trials: pd.DataFrame, name: str) -> pd.Series[Any]:
-    """The values of a searched parameter by trial; those of a tap are true and false."""
+    """The values of a searched parameter by trial; a tap has the values true and false."""
     if name.startswith(TAP):
         tap = name.removeprefix(TAP)
         return trials["taps"].map(lambda taps: tap in taps if isinstance(taps, list) else False)
@@ -165,13 +165,13 @@ def _distribution(column: pd.Series[Any]) -> BaseDistribution:
 
 
 def _codes(column: pd.Series[Any]) -> pd.Series[float]:
-    """A column as numbers: words and truth values become their place in their order."""
+    """A column as numbers: words and booleans become their index in sorted order."""
     words = _categories(column)
     return (column.map(words.index) if words else column).astype(float)
 
 
 def _categories(column: pd.Series[Any]) -> list[Any]:
-    """The values of a column of words or truth values in order; empty for a column of numbers."""
+    """The sorted values of a column of words or booleans; empty for a column of numbers."""
     if is_numeric_dtype(column) and not is_bool_dtype(column):
         return []
     return sorted(column.unique().tolist())

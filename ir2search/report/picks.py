@@ -1,4 +1,4 @@
-"""Which network to take for which budget."""
+"""The best network for each budget."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Pick:
 
     Attributes:
         limit: the budget, a round number.
-        number: the trial of the network.
+        number: number of the network's trial.
     """
 
     limit: float
@@ -29,17 +29,16 @@ class Pick:
 
 
 def picks(front: pd.DataFrame, study: Study) -> list[Pick]:
-    """The most accurate network for each round budget, where the budget changes the answer.
+    """The most accurate network for each round budget of the study's first cost.
 
-    Budgets are of the study's first cost.
+    A network is listed once, with the smallest budget for which it is the most accurate one.
 
     Args:
-        front: as `ir2search.front` gives it.
-        study: with its objectives.
+        front: the front as `ir2search.front` returns it.
+        study: the study, with its objectives.
 
     Returns:
-        By rising budget; empty for a study without the objective accuracy. A network is listed with
-        the smallest round budget for which it is the most accurate one.
+        By rising budget; empty for a study without the objective accuracy.
     """
     if "accuracy" not in study.objectives or front.empty:
         return []
@@ -71,11 +70,11 @@ def budget_rows(front: pd.DataFrame, study: Study) -> list[dict[str, str]]:
 
 
 def accuracy_text(accuracy: float | None, over_seeds: Sequence[float]) -> str:
-    """An accuracy as text: with mean and deviation if the network was trained from several seeds.
+    """An accuracy as text: mean and standard deviation if there are several seeds.
 
     Args:
-        accuracy: of the trial itself.
-        over_seeds: of all trainings, the trial's own included.
+        accuracy: accuracy of the trial itself.
+        over_seeds: accuracies of all trainings, the trial's own included.
     """
     return text.spread(over_seeds) if len(over_seeds) > 1 else text.percent(accuracy)
 
@@ -85,7 +84,7 @@ def _cost(study: Study) -> str:
 
 
 def _round_budgets(costs: pd.Series[float]) -> list[float]:
-    """Round numbers from the first that allows the cheapest to the first that allows all."""
+    """Round budgets: from the first that allows one network to the first that allows all."""
     every = (step * 10.0**power for power in range(-4, 16) for step in STEPS)
     budgets = [budget for budget in every if budget >= costs.min()]
     enough = next(at for at, budget in enumerate(budgets) if budget >= costs.max())

@@ -20,7 +20,7 @@ from ir2search.space import Candidate
 from ir2search.study.schema import Study
 from ir2search.training import EpochResult
 
-MAX_DETAILED = 400  # trials beside the front whose curves and layers the page includes
+MAX_DETAILED = 400  # the page has curves and layers of the front and of 400 other trials
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ class ReportData:
     Attributes:
         study: the run's study.
         study_text: the study file.
-        trials: as `ir2search.trials` gives them, with ``hypervolume`` (see `hypervolumes`) and
-            ``on_front``.
+        trials: trials as `ir2search.trials` returns them, with ``hypervolume`` (see `hypervolumes`)
+            and ``on_front``.
         front: the trials on the front, best accuracy first, with ``is_knee`` and ``alike`` (see
             `indistinguishable`).
         best: the network of the most accurate trial; None if no trial is trained.
         detailed: numbers of the trials that the page shows in detail: the front and an even sample
             of the others.
         curves: validation accuracy of the detailed trials by ``number`` and ``epoch``.
-        layers: costs of the detailed trials by number: one record per layer.
+        layers: costs of the detailed trials by number, with a record for each layer.
         backbones: learning curves of the shared backbones.
         sessions: machine, versions and command of each session of the run, first to last.
     """
@@ -89,7 +89,7 @@ def reference_point(values: np.ndarray, study: Study) -> np.ndarray:
 
     Args:
         values: objectives of trained networks to minimise, (networks, objectives).
-        study: with its objectives.
+        study: the study, with its objectives.
 
     Returns:
         One value for each objective, above 0.
@@ -99,11 +99,11 @@ def reference_point(values: np.ndarray, study: Study) -> np.ndarray:
 
 
 def hypervolumes(trials: pd.DataFrame, study: Study) -> list[float]:
-    """Hypervolume of the front after each trial, as a share of the box it can fill.
+    """Hypervolume of the front after each trial, as a share of a box.
 
-    The box reaches from zero error and zero cost to `reference_point`. The hypervolume (Zitzler and
-    Thiele, "Multiobjective optimization using evolutionary algorithms", PPSN 1998) is computed
-    after each objective is divided by that point. It never falls from one trial to the next.
+    The box reaches from zero error and zero cost to `reference_point`. Each objective is divided by
+    that point first. The hypervolume (Zitzler and Thiele, "Multiobjective optimization using
+    evolutionary algorithms", PPSN 1998) never falls from one trial to the next.
     """
     trained = (trials["state"] == "trained").to_numpy()
     if not trained.any():

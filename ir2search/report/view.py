@@ -1,4 +1,4 @@
-"""What the script of a page draws, in values that JSON can hold. The script computes nothing."""
+"""The data that the script of a page draws, as values for JSON. The script computes nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DECIMALS = 5  # of accuracies and hypervolumes in the page
 
 
 def page_view(data: ReportData) -> dict[str, Any]:
-    """All that the script of a report's page draws."""
+    """The data for the script of a report's page."""
     study = data.study
     return {
         **_axes(study.objectives),
@@ -53,7 +53,7 @@ def page_view(data: ReportData) -> dict[str, Any]:
 
 
 def comparison_view(comparison: Comparison) -> dict[str, Any]:
-    """All that the script of a comparison's page draws."""
+    """The data for the script of a comparison's page."""
     objectives = list(comparison.reference)
     columns = ("number", *AXES, *further_columns(objectives))
     return {
@@ -66,7 +66,7 @@ def comparison_view(comparison: Comparison) -> dict[str, Any]:
 
 
 def _axes(objectives: Sequence[str]) -> dict[str, Any]:
-    """The columns that an axis can show, and those that the axes show at first."""
+    """The columns that an axis can show, and the two columns at the start."""
     columns = AXES | further_columns(objectives)
     vertical, horizontal, *_ = by_accuracy(objectives)
     return {
@@ -121,7 +121,7 @@ def _references(best: Candidate | None) -> list[dict[str, Any]]:
 
 
 def _progress(data: ReportData) -> dict[str, list[Any]]:
-    """Hypervolume after each trial, with the number of trials and of epochs until then."""
+    """After each trial: its number, the trained epochs so far, and the hypervolume."""
     return {
         "number": data.trials["number"].tolist(),
         "epochs": data.trials["epochs"].cumsum().tolist(),
@@ -137,7 +137,7 @@ def _curves(data: ReportData) -> dict[str, list[float]]:
 
 
 def _layers(layers: Mapping[int, Sequence[Mapping[str, Any]]]) -> dict[str, list[list[Any]]]:
-    """Name, FLOPs, BOPs and bytes of the layers that have any, by trial."""
+    """Name, FLOPs, BOPs and bytes of each layer that has any, by trial."""
     names = ("flops", "bops", "memory_bytes")
     return {
         str(number): [
