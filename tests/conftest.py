@@ -16,7 +16,7 @@ import pytest
 import tomli_w
 from optuna.trial import TrialState
 
-# Each of pytest's workers has a core of its own; inherited by the processes that tests start.
+# Each pytest worker has one core. Processes that tests start inherit this.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 # What the user trusts is kept there. Tests read and write a folder of their own.
@@ -52,7 +52,7 @@ QUICK: dict[str, Any] = {
 
 @pytest.fixture(scope="session")
 def cifar10_folder() -> Path:
-    """Real CIFAR-10 in the hub's parquet layout, where this checkout has it beside it."""
+    """Real CIFAR-10 as parquet files, if they are beside this checkout."""
     if not CIFAR10.is_dir():
         pytest.skip(f"needs CIFAR-10 as parquet in {CIFAR10}")
     return CIFAR10
@@ -60,7 +60,7 @@ def cifar10_folder() -> Path:
 
 @pytest.fixture
 def quick() -> dict[str, Any]:
-    """The values of a study file that takes seconds, to be changed at will."""
+    """The values of a study file that takes seconds; a test may change them."""
     return {key: dict(value) if isinstance(value, dict) else value for key, value in QUICK.items()}
 
 
@@ -89,7 +89,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def fail_trial() -> Callable[[Path, int, str], None]:
-    """Change a run's journal, so that a trial failed for a reason."""
+    """Change the journal of a run: a trial has failed, for a given reason."""
 
     def change(folder: Path, number: int, reason: str) -> None:
         file = folder / "study.journal"
@@ -106,11 +106,11 @@ def fail_trial() -> Callable[[Path, int, str], None]:
 
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes most of the time of a small analysis."""
+    """Write no figures: drawing takes most of the time of a small analysis."""
     monkeypatch.setattr("ir2search.information.analysis.write_figures", lambda *_: None)
 
 
-# What most commands import. A fork of a process that has imported it starts at once.
+# Modules that most commands import.
 IMPORTED = (
     "ir2search.cli.show_networks",
     "ir2search.cli.show_runs",
@@ -124,10 +124,10 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def forked(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Do work in a fork of this process, in a folder; return its output and its exit code.
+    """Call a function in a fork of this process, in a folder; return its output and exit code.
 
-    A fork has already imported what commands import, which takes most of their time. How long the
-    command takes to start is tested by `test_imports`.
+    A fork has already imported what commands import, which takes most of their time. `test_imports`
+    tests the start of commands.
     """
 
     def call(
@@ -144,7 +144,7 @@ def forked(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture
 def ir2search(forked: Command) -> Command:
-    """Run the command in an empty folder of the test's own."""
+    """Run the command in the test's folder."""
 
     def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         from ir2search.cli.app import main
@@ -158,7 +158,7 @@ def _fork(
     work: Callable[[], object], command: list[str], folder: Path, out: BinaryIO, err: BinaryIO
 ) -> int:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # other threads only read what pytest's workers are told
+        warnings.simplefilter("ignore")  # about threads: those of pytest do no harm
         for module in IMPORTED:
             importlib.import_module(module)
         child = os.fork()
@@ -203,7 +203,7 @@ def _text(stream: BinaryIO) -> str:
 
 @pytest.fixture
 def found() -> Callable[[Path], pd.DataFrame]:
-    """What a run found, whatever the order in which its trials ended; all have ended."""
+    """The results of a run, in an order that does not depend on time. All trials have ended."""
 
     def read(folder: Path) -> pd.DataFrame:
         from ir2search import trials
@@ -224,7 +224,7 @@ def found() -> Callable[[Path], pd.DataFrame]:
 def same(found: Callable[[Path], pd.DataFrame]) -> Callable[[Path, Path], None]:
     """Check that two runs found the same.
 
-    The sampler of `quick` is random, so that the order of results changes no proposal.
+    The sampler of `quick` is random: its proposals do not depend on the order of results.
     """
 
     def check(one: Path, other: Path) -> None:

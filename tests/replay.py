@@ -1,4 +1,4 @@
-"""An executor that replays learning curves in place of training, for tests and benchmarks.
+"""An executor that replays learning curves instead of training, for tests and benchmarks.
 
 It writes the files that a training writes and reports the same progress, so that everything around
 the training can be tested: `ir2search.run(..., executor=ReplayExecutor)`. Networks keep the weights
@@ -45,8 +45,8 @@ class ReplayExecutor(InlineExecutor):
     Args:
         settings: as for every executor.
         curve: gives the validation accuracies of a candidate, a seed and a number of epochs.
-        workers: how many jobs it takes at a time.
-        weights: whether to write weights, which tests of the front read.
+        workers: number of jobs that it takes at a time.
+        weights: whether to write weights, which the test of the front reads.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ReplayExecutor(InlineExecutor):
 
 
 def replaying(**options: Any) -> ExecutorFactory:
-    """What makes a `ReplayExecutor` with these options."""
+    """A function that makes a `ReplayExecutor` with these options."""
     return partial(ReplayExecutor, **options)
 
 
@@ -84,7 +84,7 @@ def replay(
     weights: bool = True,
     **_: Any,
 ) -> TrainingResult:
-    """Do all that `ir2search.train` does except training; continue where the curve ends."""
+    """Do what `ir2search.train` does, but replay the curve; continue where the file ends."""
     folder.mkdir(parents=True, exist_ok=True)
     accuracies = curve(candidate, seed, recipe.epochs)
     file = folder / CURVE

@@ -97,7 +97,7 @@ def check_first_weights(run: Path, begun: list[tuple[Candidate, int, dict[str, T
 
 
 class StopAtStep(ir.RunObserver):
-    """Ctrl-C at the n-th training step, those of shared backbones among them."""
+    """Sends Ctrl-C at the n-th training step; steps of shared backbones count."""
 
     def __init__(self, step: int) -> None:
         self.left = step
@@ -109,10 +109,10 @@ class StopAtStep(ir.RunObserver):
 
 
 @pytest.mark.parametrize("rungs", [False, True])
-def test_an_interrupted_study_ends_as_one_that_was_not(
+def test_an_interrupted_study_finds_the_same(
     values: dict[str, Any], tmp_path: Path, rungs: bool
 ) -> None:
-    """Interrupted twice, in the training of a backbone and in a candidate's."""
+    """Interrupted twice: while a backbone is trained, and while a candidate is trained."""
     values["trials"] = 3
     if rungs:
         values["rungs"] = {"minimum": 1, "factor": 2}
@@ -185,7 +185,7 @@ SMALL = Candidate(depth=8, width=0.125, image=(1, 8, 8), fusion="dense")
 RECIPE = Recipe(epochs=2, optimizer="adamw", lr=0.02, crop_padding=1, flip=False)
 
 
-def test_while_another_trains_a_backbone_one_waits_and_can_be_stopped(
+def test_a_process_waits_while_another_one_trains_the_backbone(
     images: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ir2search.runs.backbones.POLL", 0.01)
@@ -234,7 +234,7 @@ def test_a_backbone_that_diverges_fails_its_candidates(
     }
 
 
-def test_it_is_off_unless_asked_for_and_stays_as_it_was(
+def test_warm_start_is_optional_and_cannot_change_in_a_run(
     quick: dict[str, Any], values: dict[str, Any], tmp_path: Path, finished_run: Path
 ) -> None:
     assert shared_backbone(parse_study(quick, "a.toml"), tmp_path, SMALL) is None

@@ -35,7 +35,7 @@ points = st.lists(
 
 
 @given(points)
-def test_the_front_is_what_a_search_through_all_pairs_finds(
+def test_the_front_agrees_with_a_comparison_of_all_pairs(
     rows: list[tuple[int, int, int]],
 ) -> None:
     trials = table([(accuracy / 5, ops, memory) for accuracy, ops, memory in rows])
@@ -47,7 +47,7 @@ def test_the_front_is_what_a_search_through_all_pairs_finds(
     assert members["accuracy"].is_monotonic_decreasing
 
 
-def test_what_was_not_trained_is_on_no_front() -> None:
+def test_only_trained_trials_are_on_the_front() -> None:
     trials = table([(0.9, 10, 10), (0.5, 20, 20)])
     trials.loc[0, "state"] = "failed"
     assert list(front_of(trials, STUDY)["number"]) == [1]
@@ -70,9 +70,7 @@ def test_best_knee_or_a_number_picks_a_trial(finished_run: Path) -> None:
 
 
 @pytest.mark.parametrize("which", ["worst", "999", "-1", "1.0", ""])
-def test_a_trial_that_there_is_not_is_answered_with_those_there_are(
-    finished_run: Path, which: str
-) -> None:
+def test_an_unknown_trial_lists_the_trained_ones(finished_run: Path, which: str) -> None:
     with pytest.raises(RunError, match=r"give best, knee, or one of 0, "):
         Run.open(finished_run).pick(which)
 
@@ -83,7 +81,7 @@ def test_status_counts_every_trial_once(finished_run: Path) -> None:
     assert status.counts["trained"] == status.asked == 5
 
 
-def test_records_are_plain_values_with_none_for_what_is_missing() -> None:
+def test_json_rows_have_none_for_missing_values() -> None:
     frame = pd.DataFrame({"a": [0.1 + 0.2, None], "b": pd.array([2, None], dtype="Int64")})
     assert json_rows(frame.assign(c=[["x"], []])) == [
         {"a": pytest.approx(0.3, abs=1e-14), "b": 2, "c": ["x"]},
@@ -91,7 +89,7 @@ def test_records_are_plain_values_with_none_for_what_is_missing() -> None:
     ]
 
 
-def test_a_study_that_does_not_optimise_accuracy_has_a_front_too(tmp_path: Path) -> None:
+def test_a_study_without_accuracy_has_a_front(tmp_path: Path) -> None:
     values: dict[str, Any] = {"space": {}, "objectives": ["ops", "memory"]}
     study: Study = parse_study(values, "a.toml")
     members = front_of(table([(0.1, 1, 9), (0.9, 5, 5), (0.5, 6, 6)]), study)

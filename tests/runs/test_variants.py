@@ -28,7 +28,7 @@ def telling(told: Told) -> Callable[[str, int, int], None]:
     return lambda what, done, total: told.append((what, done, total))
 
 
-def test_a_variant_is_trained_as_a_trial_is_and_once(run_copy: Path) -> None:
+def test_a_variant_is_trained_once_and_like_a_trial(run_copy: Path) -> None:
     number = int(ir.front(run_copy)["number"].iloc[0])
     candidate, data, told = Run.open(run_copy).candidate(number), ir.run_data(run_copy), Told()
     network = ir.train_variant(run_copy, candidate, data, device="cpu", on_epoch=telling(told))
@@ -41,7 +41,7 @@ def test_a_variant_is_trained_as_a_trial_is_and_once(run_copy: Path) -> None:
     assert torch.equal(again(torch.ones(1, 1, 8, 8)), network.eval()(torch.ones(1, 1, 8, 8)))
 
 
-def test_further_seeds_differ_and_lie_beside_the_first(run_copy: Path) -> None:
+def test_further_seeds_have_other_weights_and_their_own_folders(run_copy: Path) -> None:
     candidate, data = Run.open(run_copy).candidate(0), ir.run_data(run_copy)
     networks = [
         ir.train_variant(run_copy, candidate, data, further_seed=seed, device="cpu")
@@ -53,7 +53,7 @@ def test_further_seeds_differ_and_lie_beside_the_first(run_copy: Path) -> None:
     assert {path.name for path in (place / "seeds").iterdir()} == {"1", "2"}
 
 
-def test_a_variant_stops_where_asked_and_goes_on(run_copy: Path) -> None:
+def test_a_variant_can_be_stopped_and_continued(run_copy: Path) -> None:
     candidate, data = replace(Run.open(run_copy).candidate(0), threshold=0.7), ir.run_data(run_copy)
     told = Told()
     ir.train_variant(run_copy, candidate, data, until=1, device="cpu", on_epoch=telling(told))
@@ -71,7 +71,7 @@ def test_a_variant_stops_where_asked_and_goes_on(run_copy: Path) -> None:
         assert told == [("network", 2, 2)]
 
 
-def test_other_images_than_the_runs_are_an_error(
+def test_images_of_another_run_are_refused(
     quick: dict[str, Any], write_study: Callable[[dict[str, Any]], Path], tmp_path: Path
 ) -> None:
     from PIL import Image

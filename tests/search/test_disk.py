@@ -28,7 +28,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_full_disk_is_named_and_the_run_goes_on_with_room(
+def test_a_full_disk_is_named_and_the_run_can_continue(
     quick: dict[str, Any], disk: Path, finished_run: Path, workers: int
 ) -> None:
     study = parse_study(quick, "a.toml")
@@ -44,7 +44,7 @@ def test_a_full_disk_is_named_and_the_run_goes_on_with_room(
     pd.testing.assert_frame_equal(one[columns], other[columns], check_dtype=False)
 
 
-def test_a_read_only_disk_is_named_and_can_still_be_read(quick: dict[str, Any], disk: Path) -> None:
+def test_a_run_on_a_read_only_disk_can_be_read(quick: dict[str, Any], disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
     ir.run(parse_study(quick, "a.toml"), disk / "run", executor=ReplayExecutor)
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)

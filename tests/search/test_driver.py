@@ -71,7 +71,7 @@ def test_a_trial_that_goes_on_is_trained_as_without_rungs(
 
 
 class Interrupt(ir.RunObserver):
-    """Ctrl-C at the n-th event."""
+    """Sends Ctrl-C at the n-th event."""
 
     def __init__(self, after: int) -> None:
         self.left = after
@@ -87,7 +87,7 @@ class Interrupt(ir.RunObserver):
 @pytest.mark.parametrize(
     ("sampler", "moments"), [("tpe", (2, 5, 5)), ("nsga2", (7,)), ("grid", (12,)), ("ehvi", (9,))]
 )
-def test_an_interrupted_study_with_rungs_ends_as_one_that_was_not(
+def test_an_interrupted_study_with_rungs_finds_the_same(
     quick: dict[str, Any], tmp_path: Path, sampler: str, moments: tuple[int, ...]
 ) -> None:
     """It is interrupted once or several times, each time after the given number of events."""

@@ -54,7 +54,7 @@ def test_drivers_decide_one_after_the_other(tmp_path: Path) -> None:
     assert most == 1
 
 
-def test_a_driver_that_is_alone_needs_no_locks(tmp_path: Path) -> None:
+def test_a_single_driver_needs_no_locks(tmp_path: Path) -> None:
     with DriverLocks(tmp_path, shared=False) as locks, locks.deciding(), locks.finishing():
         assert locks.is_free("any other driver")
     assert not list(tmp_path.iterdir())

@@ -48,7 +48,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 class StopAfter(ir.RunObserver):
-    """Sends this process a Ctrl-C at the n-th call."""
+    """Sends Ctrl-C to this process at the n-th call."""
 
     def __init__(self, calls: int) -> None:
         self.left = calls

@@ -27,7 +27,7 @@ def test_a_trial_of_an_earlier_process_is_continued(tmp_path: Path) -> None:
     assert kept.values == [1.0, 2.0]
 
 
-def test_an_interrupted_write_and_a_lock_that_was_left_are_removed(tmp_path: Path) -> None:
+def test_a_partial_line_and_a_stale_lock_are_removed(tmp_path: Path) -> None:
     file = tmp_path / "a.journal"
     begin(file).ask()
     whole = file.read_bytes()

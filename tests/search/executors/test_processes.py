@@ -37,9 +37,9 @@ class Kill(ir.RunObserver):
     def on_epoch(self, *_: object) -> None:
         if self.left == 0:
             return
-        with contextlib.suppress(psutil.NoSuchProcess):  # the last one, gone while it is looked at
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
             busiest = sorted(workers_of(psutil.Process()), key=lambda child: child.cpu_times().user)
-            if busiest:  # else the last one was killed a moment ago
+            if busiest:  # none if the last one was killed just now
                 busiest[-1].kill()
                 self.left -= 1
 
@@ -121,7 +121,7 @@ def test_ctrl_c_ends_workers_cleanly(
         start_new_session=True,
     )
     _await_curve(tmp_path / "quick", driver)
-    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    os.killpg(driver.pid, signal.SIGINT)  # like a terminal: workers get it too
     _, said = driver.communicate(timeout=120)
     assert driver.returncode == 130
     assert "Traceback" not in said
@@ -143,7 +143,7 @@ def test_a_job_whose_workers_all_die_fails_and_the_study_goes_on(
 
 
 class Epochs(SilentListener):
-    """Which jobs have trained an epoch."""
+    """The jobs that have trained an epoch."""
 
     def __init__(self) -> None:
         self.seen: set[int] = set()

@@ -13,10 +13,10 @@ from ir2search.errors import RunError
 from ir2search.search.executors import ExecutorSettings, ray_cluster
 from ir2search.study.schema import parse_study
 
-# read when Ray is imported: without it Ray takes the machine's address for 127.0.0.1
+# Ray reads these on import. Without the first one it replaces 127.0.0.1 by the machine's address.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_worker_niceness", "0")  # 15 else: others of a busy machine go first
+os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's default is 15
 ray = pytest.importorskip("ray")
 
 
@@ -48,7 +48,7 @@ class Faults(ir.RunObserver):
 
 
 class Unseen(ray_cluster.RayExecutor):
-    """A cluster whose nodes do not see the run's folder."""
+    """An executor whose nodes do not see the run's folder."""
 
     def __init__(self, settings: ExecutorSettings, address: str) -> None:
         super().__init__(settings, address)

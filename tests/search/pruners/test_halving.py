@@ -48,7 +48,7 @@ def test_equal_ranks_are_ordered_by_their_contribution_to_the_hypervolume(
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40, unique=True), st.integers(2, 4))
 def test_with_one_objective_it_is_asynchronous_halving(values: list[float], factor: int) -> None:
-    """Against the published algorithm: promote of the top 1 / factor one that was not yet."""
+    """The published algorithm promotes one of the best 1 / factor that was not promoted yet."""
     progress, counts = Progress((1, 3, 9)), [dict[int, float](), {}, {}]
     pruner = SuccessiveHalving(progress, factor)
     promoted: list[set[int]] = [set(), set()]

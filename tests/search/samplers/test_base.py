@@ -24,7 +24,7 @@ def test_each_domain_has_its_distribution() -> None:
     }
 
 
-def test_a_range_of_whole_numbers_with_a_fractional_step_has_fractions() -> None:
+def test_a_fractional_step_gives_a_float_distribution() -> None:
     space = SearchSpace({}, {"threshold": Range(0, 1, step=0.1), "depth": Range(8, 20, step=6.0)})
     assert distributions(space) == {
         "threshold": FloatDistribution(0.0, 1.0, step=0.1),

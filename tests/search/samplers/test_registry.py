@@ -25,7 +25,7 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Always(Sampler):
-    """Proposes one point over and over."""
+    """Proposes the same point each time."""
 
     point: Point | None = None
 

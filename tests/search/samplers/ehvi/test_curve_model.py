@@ -95,7 +95,7 @@ def test_a_new_candidate_is_preferred_to_a_poor_one() -> None:
     assert chosen(errors) in (2, 3)
 
 
-def test_less_is_expected_of_a_candidate_whose_twin_is_in_training() -> None:
+def test_a_candidate_whose_twin_is_in_training_gains_less() -> None:
     widths = np.array([0.25, 0.5, 0.5 + 1e-9, 1.0])
     errors = measured([0.7, 0.4, 0.2], [], [], [])
     alone = rates(errors, (1,), widths)

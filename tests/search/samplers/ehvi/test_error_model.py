@@ -91,7 +91,7 @@ def test_the_model_is_a_gaussian_process_of_costs_and_features() -> None:
 
 
 def test_features_are_learned_besides_the_costs() -> None:
-    """Errors fall with the width; among equally dear networks those with a shift are better."""
+    """Errors fall with the width; of equally expensive networks those with a shift are better."""
     widths = np.linspace(0.25, 1.0, 8)
     known = [Candidate(width=width, shift=bool(i % 2)) for i, width in enumerate(widths)]
     errors = np.array([0.4 / c.width**0.5 * (0.5 if c.shift else 1.0) for c in known])

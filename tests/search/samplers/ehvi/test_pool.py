@@ -49,7 +49,7 @@ def test_in_a_large_space_each_proposal_counts_few_networks(
     assert [each.parameters for each in again] == [each.parameters for each in compared]
 
 
-def test_under_a_tight_budget_as_many_networks_are_compared(
+def test_a_tight_budget_does_not_make_the_pool_smaller(
     quick: dict[str, Any], tmp_path: Path
 ) -> None:
     free = pool_of({**quick, "space": WIDE}, tmp_path).at(1, known=())

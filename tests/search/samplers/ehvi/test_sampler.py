@@ -1,4 +1,4 @@
-"""What several workers are given. Nothing is trained: the ledger says what is in training."""
+"""Proposals for several workers. Nothing is trained: the ledger says what is in training."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Workers:
         self.pruner = self.sampler.pruner()
 
     def begin(self) -> int:
-        """Propose a trial and have it trained; its number."""
+        """Propose a trial and start its training; return its number."""
         number = self.ledger.proposed
         point = self.sampler.propose(number)
         assert point
@@ -45,7 +45,7 @@ class Workers:
         return number
 
     def go_on(self) -> Promotion | None:
-        """Have the trial trained that goes on, if one does."""
+        """Start the further training that the pruner chooses, if any."""
         promotion = self.pruner.next(self.ledger.running)
         if promotion is not None:
             self.train_further(promotion.number)
@@ -81,10 +81,10 @@ def test_the_first_candidates_are_spread_over_the_costs(
     assert sorted(widths) == [0.125, 0.25, 0.5, 0.75, 1.0]
 
 
-def test_a_second_worker_does_not_begin_a_twin_of_the_first_ones_network(
+def test_a_second_worker_does_not_begin_a_twin_of_a_running_network(
     values: dict[str, Any], tmp_path: Path
 ) -> None:
-    """It would, if the first were not known to be running: networks of one width cost the same."""
+    """Networks of one width cost the same: the model must know which network is running."""
     widths = {}
     for told in (False, True):
         workers = Workers(values, tmp_path)
