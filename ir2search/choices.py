@@ -1,4 +1,4 @@
-"""The names of options, for the code that describes networks and the code that builds them."""
+"""The names that the options of a network can have."""
 
 from __future__ import annotations
 

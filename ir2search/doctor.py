@@ -90,7 +90,7 @@ def _threads() -> Iterator[Finding]:
 
 
 def _kernels() -> Iterator[Finding]:
-    """Check whether the CPU kernels compile, by compiling them."""
+    """Compile the CPU kernels."""
     from ir2search.kernels import training as kernels
 
     with warnings.catch_warnings(record=True) as caught:
@@ -98,10 +98,12 @@ def _kernels() -> Iterator[Finding]:
         compiled = kernels.library() is not None
     if compiled:
         yield Finding("CPU kernels", "good", "compiled for this CPU")
-        return
-    reason = str(caught[-1].message) if caught else "they could not be compiled"
-    advice = "install a C++ compiler with OpenMP: training on a CPU is then several times faster"
-    yield Finding("CPU kernels", "slow", reason, advice)
+    else:
+        reason = str(caught[-1].message) if caught else "they could not be compiled"
+        advice = (
+            "install a C++ compiler with OpenMP: training on a CPU is then several times faster"
+        )
+        yield Finding("CPU kernels", "slow", reason, advice)
 
 
 def _devices() -> Iterator[Finding]:
@@ -175,4 +177,4 @@ def _optional() -> Iterator[Finding]:
             advice = f"pip install 'ir2search[{extra}]'"
             yield Finding(package, "absent", f"only for {purpose}", advice)
     if importlib.util.find_spec("fcntl") is None:
-        yield Finding("locks", "good", "those of Windows; several drivers need a shared folder")
+        yield Finding("locks", "good", "file locks of Windows; several drivers share one folder")

@@ -16,7 +16,7 @@
     └── TrainingDiverged      a loss that is not finite; the trial keeps the message
 """
 
-# What torch and the libraries below it say, in lower case.
+# Parts of the messages of torch and its libraries, in lower case.
 LACK_OF_MEMORY = (
     "out of memory",
     "not enough memory",
@@ -79,12 +79,10 @@ class TrainingDiverged(IR2SearchError):
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception of Python or torch means that memory could not be allocated.
 
-    For the CPU, torch raises a plain RuntimeError, which only its message tells from others. A size
-    of more than 64 bits is a TypeError.
+    On the CPU, torch raises a plain RuntimeError, so the message decides. For a size of more than
+    64 bits it raises a TypeError.
     """
     if isinstance(error, MemoryError):
         return True
-    message = str(error).lower()
-    return isinstance(error, RuntimeError | TypeError) and any(
-        words in message for words in LACK_OF_MEMORY
-    )
+    message = str(error).lower() if isinstance(error, RuntimeError | TypeError) else ""
+    return any(words in message for words in LACK_OF_MEMORY)

@@ -47,7 +47,8 @@ class _Owner:
     version: str
 
 
-_owner: ContextVar[_Owner | None] = ContextVar("owner", default=None)  # of the running user code
+# the module whose code runs now; None outside user code
+_owner: ContextVar[_Owner | None] = ContextVar("owner", default=None)
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -83,14 +84,15 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def origins(self) -> dict[str, str]:
         """Module and version of each name that user code has registered."""
-        owners = {name: self._owners[name] for name in self.added()}
+        load_installed()
         return {
-            name: f"{owner.name} {owner.version}" if owner else "" for name, owner in owners.items()
+            name: f"{owner.name} {owner.version}" if owner else ""
+            for name, owner in self._owners.items()
         }
 
     def missing(self, name: object) -> str:
-        """A message that a name is unknown, with a suggestion."""
-        return f"no {self.kind} {name!r}; {text.near(name, self)}"
+        """A message for an unknown name, with a suggestion."""
+        return f"no {self.kind} {name!r}; {text.suggest(name, self)}"
 
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:
@@ -132,16 +134,12 @@ class UserModule:
         return _sha256(f"import {self.name}\n" if self.source is None else self.source)
 
     def saved_as(self) -> str:
-        """The name in the study file of a run's folder, which has a copy of the file."""
+        """The module's name in the copy of the study file in a run's folder."""
         return self.name if self.source is None else f"{FOLDER}/{self.stem}"
 
 
 def read_module(name: str, base: Path) -> UserModule:
-    """Read a module that a study file names.
-
-    Args:
-        name: the name in the study file.
-        base: folder of the study file.
+    """Read a module that a study file in the folder ``base`` names.
 
     Raises:
         StudyError: the file cannot be read.
@@ -156,7 +154,7 @@ def read_module(name: str, base: Path) -> UserModule:
 
 
 def load_modules(modules: tuple[UserModule, ...]) -> None:
-    """Run the code of modules. A file that has not changed since its last run is skipped.
+    """Run the code of modules; skip a file whose code this process has run already.
 
     Raises:
         StudyError: a module is missing, or its code fails; the message gives the line.
@@ -246,7 +244,7 @@ def checksums(modules: tuple[UserModule, ...]) -> str:
 
 
 def check_copies(folder: Path) -> None:
-    """Check that the copies of modules in a run's folder are unchanged, before they are run.
+    """Check that the copies of modules in a run's folder are unchanged.
 
     Raises:
         RunError: a copy has changed.
@@ -353,22 +351,22 @@ def _load(module: UserModule) -> None:
 
 
 def _run(module: UserModule, source: str) -> None:
-    """Run a file's code as a new module, unless the same code of that name ran last."""
-    if _last.get(module.stem) == module.digest:
+    """Run a file's code as a new module; skip code that is already loaded under this name."""
+    if _loaded.get(module.stem) == module.digest:
         return
     name = f"ir2search_module_{module.digest}"
-    made = ModuleType(name, None)
-    made.__file__ = module.name
-    sys.modules[name] = made  # for dataclasses and pickle
+    new = ModuleType(name)
+    new.__file__ = module.name
+    sys.modules[name] = new  # for dataclasses and pickle
     try:
-        exec(compile(source, module.name, "exec"), made.__dict__)
+        exec(compile(source, module.name, "exec"), new.__dict__)
     except BaseException:
         del sys.modules[name]
         raise
-    _last[module.stem] = module.digest
+    _loaded[module.stem] = module.digest
 
 
-_last: dict[str, str] = {}  # digest of the code that this process ran last, by the file's name
+_loaded: dict[str, str] = {}  # digest of the loaded code, by the file's name
 
 
 def _source(file: Path) -> str:

@@ -11,10 +11,10 @@ from types import FrameType
 
 @contextmanager
 def deferred_interrupts() -> Iterator[Callable[[], bool]]:
-    """Make the first SIGINT or SIGTERM a request to stop, so that no write is interrupted.
+    """Turn the first SIGINT or SIGTERM into a request to stop, so that it interrupts no write.
 
-    A second signal raises KeyboardInterrupt at once. Python handles signals in the main thread
-    only; in another thread there is never a request.
+    A second signal raises KeyboardInterrupt at once. Only the main thread gets requests, because
+    Python handles signals there.
 
     Yields:
         A function that returns whether a signal has been received.

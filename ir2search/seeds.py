@@ -1,4 +1,4 @@
-"""Random seeds, derived from the study's seed and their purpose."""
+"""Random seeds that are derived from other values."""
 
 from __future__ import annotations
 

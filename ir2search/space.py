@@ -26,19 +26,19 @@ Value = bool | int | float | str
 # bounds that keep a wrong value from taking all memory
 MAX_DEPTH, MAX_WIDTH, MAX_CLASSES = 1202, 64, 100_000
 MAX_CHANNELS, MAX_SIDE = 64, 4096  # of an image
-THRESHOLD_DIGITS = 6  # a step of 0.1 gives 0.3 and 0.30000000000000004: one threshold
-RELEASED_FUSION_RATIO = 4.0  # ResNet-20 for CIFAR as released
+THRESHOLD_DIGITS = 6  # 0.3 and 3 * 0.1 = 0.30000000000000004 are the same threshold
+RELEASED_FUSION_RATIO = 4.0  # of the released ResNet-20 for CIFAR
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """A complete description of one network; equal candidates describe equal networks.
 
-    The default is the paper's ResNet-20 for CIFAR-10. Values are stored in a canonical form: a
-    fusion ratio becomes a fusion width; a compact fusion as wide as the last maps becomes dense;
-    without taps there is no fusion; the width multiplier becomes that of the rounded channels; and
-    values without effect get their default (the normalisation without restriction, the estimator
-    of weights or activations that are real).
+    The default is the paper's ResNet-20 for CIFAR-10. Values are stored in a canonical form. A
+    fusion ratio becomes a fusion width. A compact fusion as wide as the last maps becomes dense.
+    Without taps, ``fusion`` becomes ``"none"``. The width multiplier becomes the exact ratio of the
+    rounded channels. Values without effect get their default: the normalisation without a
+    restriction, and the estimator of real weights or activations.
 
     Attributes:
         backbone: name of a family of networks.
@@ -141,8 +141,8 @@ def candidate_from_dict(values: Mapping[str, Any], source: str = "candidate") ->
     """Make a candidate from the values of `Candidate.as_dict`.
 
     Args:
-        values: fields by name; a missing one has its default.
-        source: name of the values in errors, for example a file.
+        values: fields by name; missing fields get their default.
+        source: the name of the values in errors, for example a file.
 
     Raises:
         CandidateError: a field is unknown, or a value has a wrong type or is out of range.
@@ -156,10 +156,9 @@ def candidate_from_dict(values: Mapping[str, Any], source: str = "candidate") ->
         return TypeAdapter(Candidate).validate_json(json.dumps(dict(values)), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise CandidateError(
-            f"{source}: {field}: {rule_of(first)}, but got {first['input']!r}"
-        ) from None
+        field = ".".join(map(str, first["loc"]))
+        fault = f"{rule_of(first)}, but got {first['input']!r}"
+        raise CandidateError(f"{source}: {field}: {fault}") from None
     except CandidateError as error:
         raise CandidateError(f"{source}: {error}") from None
 
@@ -297,7 +296,7 @@ class SearchSpace:
         known |= {TAP + name for name in family.taps}
         for name in [*self.fixed, *self.searched]:
             if name not in known:
-                hint = text.near(_shown(name), sorted(map(_shown, known)))
+                hint = text.suggest(_shown(name), sorted(map(_shown, known)))
                 raise SpaceError(f"{_shown(name)}: no such parameter; {hint}")
         if {"fusion_ratio", "fusion_channels"} <= {*self.fixed, *self.searched}:
             raise SpaceError("fusion_ratio: give it or fusion_channels, not both")
@@ -350,17 +349,17 @@ class SearchSpace:
         larger one gives ``draws`` independent draws.
         """
         if self.size <= draws:
-            everything = list(self.grid())
-            yield from generator.sample(everything, len(everything))
+            points = list(self.grid())
+            yield from generator.sample(points, len(points))
             return
         for _ in range(draws):
             yield {name: _draw(domain, generator) for name, domain in self.searched.items()}
 
     def corners(self) -> Iterator[Candidate]:
-        """Iterate over the candidates at the ends of all domains, without invalid combinations.
+        """Iterate over the valid candidates whose parameters are all at an end of their domain.
 
-        The minimum of each cost over the space is at a corner: costs increase with depth, width and
-        taps, are linear in the fusion width, and do not depend on the threshold.
+        One of them has the minimum of each cost: costs increase with depth, width and taps, are
+        linear in the fusion width, and do not depend on the threshold.
         """
         names = [name for name in self.searched if name != "threshold"]
         axes = [_ends(self.searched[name]) for name in names]
@@ -371,7 +370,7 @@ class SearchSpace:
                 continue
 
     def _check_value(self, name: str, value: Any) -> None:
-        """Raise SpaceError if no network can have this value of this parameter."""
+        """Raise SpaceError if no network can have this value."""
         if name.startswith(TAP):
             if not isinstance(value, bool):
                 raise SpaceError(f"{_shown(name)}: must be true or false, but got {value!r}")
@@ -385,8 +384,8 @@ class SearchSpace:
             "image": (1, family.min_side, family.min_side),
             name: value,
         }
-        if name == "fusion_group_size":
-            values["fusion"] = "dense"  # it need not divide the default candidate's width
+        if name == "fusion_group_size":  # the default fusion width may not be divisible by it
+            values["fusion"] = "dense"
         try:
             candidate_from_dict(values, "space")
         except CandidateError as error:
@@ -423,53 +422,28 @@ def _family(name: str) -> Family:
     except KeyError:
         raise CandidateError(
             f"backbone: must be one of {', '.join(FAMILIES)}, but got {name!r}"
-            + text.meant(name, FAMILIES)
+            + text.did_you_mean(name, FAMILIES)
         ) from None
 
 
 def _check(candidate: Candidate, family: Family) -> None:
     """Raise CandidateError for the first value that is out of range."""
-    side = min(candidate.image[1:])
+    depth, width, threshold = candidate.depth, candidate.width, candidate.threshold
+    (channels, *sides), classes = candidate.image, candidate.classes
+    group_size = candidate.fusion_group_size
     unknown = [name for name in candidate.taps if name not in family.taps]
+    side_rule = f"image: {candidate.backbone} needs at least {family.min_side} pixels a side"
     rules: list[tuple[bool, str, object]] = [
-        (candidate.depth <= MAX_DEPTH, f"depth: must be at most {MAX_DEPTH}", candidate.depth),
-        (family.has_depth(candidate.depth), f"depth: must be {family.depth_rule}", candidate.depth),
-        (
-            0 < candidate.width <= MAX_WIDTH,
-            f"width: must be above 0 and at most {MAX_WIDTH}",
-            candidate.width,
-        ),
+        (depth <= MAX_DEPTH, f"depth: must be at most {MAX_DEPTH}", depth),
+        (family.has_depth(depth), f"depth: must be {family.depth_rule}", depth),
+        (0 < width <= MAX_WIDTH, f"width: must be above 0 and at most {MAX_WIDTH}", width),
         (not unknown, f"taps: must be among {', '.join(family.taps)}", ", ".join(unknown)),
-        (
-            math.isfinite(candidate.threshold) and candidate.threshold >= 0,
-            "threshold: must be at least 0 and finite",
-            candidate.threshold,
-        ),
-        (
-            2 <= candidate.classes <= MAX_CLASSES,
-            f"classes: must be from 2 to {MAX_CLASSES}",
-            candidate.classes,
-        ),
-        (
-            1 <= candidate.image[0] <= MAX_CHANNELS,
-            f"image: must have 1 to {MAX_CHANNELS} channels",
-            candidate.image[0],
-        ),
-        (
-            max(candidate.image[1:]) <= MAX_SIDE,
-            f"image: must have at most {MAX_SIDE} pixels a side",
-            max(candidate.image[1:]),
-        ),
-        (
-            side >= family.min_side,
-            f"image: {candidate.backbone} needs at least {family.min_side} pixels a side",
-            side,
-        ),
-        (
-            candidate.fusion_group_size >= 1,
-            "fusion_group_size: must be at least 1",
-            candidate.fusion_group_size,
-        ),
+        (0 <= threshold < math.inf, "threshold: must be at least 0 and finite", threshold),
+        (2 <= classes <= MAX_CLASSES, f"classes: must be from 2 to {MAX_CLASSES}", classes),
+        (1 <= channels <= MAX_CHANNELS, f"image: must have 1 to {MAX_CHANNELS} channels", channels),
+        (max(sides) <= MAX_SIDE, f"image: must have at most {MAX_SIDE} pixels a side", max(sides)),
+        (min(sides) >= family.min_side, side_rule, min(sides)),
+        (group_size >= 1, "fusion_group_size: must be at least 1", group_size),
     ]
     for name, options in (
         ("fusion", Fusion),
@@ -490,11 +464,11 @@ def _check(candidate: Candidate, family: Family) -> None:
 
 def _canonical_fusion(candidate: Candidate, family: Family, ratio: float | None) -> dict[str, Any]:
     """The fusion fields in canonical form."""
-    nothing = {"fusion_channels": None, "fusion_group_size": 1}
+    unused = {"fusion_channels": None, "fusion_group_size": 1}
     if candidate.fusion == "none" or not candidate.taps:
-        return nothing | {"fusion": "none", "taps": ()}
+        return unused | {"fusion": "none", "taps": ()}
     if candidate.fusion == "dense":
-        return nothing
+        return unused
     n = family.last_channels(candidate.width)
     m = candidate.fusion_channels
     if ratio is not None and m is not None:
@@ -507,7 +481,7 @@ def _canonical_fusion(candidate: Candidate, family: Family, ratio: float | None)
     if m < 1:
         raise CandidateError(f"fusion_channels: must be at least 1, but got {m}")
     if m >= n:
-        return nothing | {"fusion": "dense"}
+        return unused | {"fusion": "dense"}
     if m % candidate.fusion_group_size:
         raise CandidateError(
             f"fusion_group_size: must divide the fusion width {m}, "

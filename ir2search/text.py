@@ -64,13 +64,13 @@ def names(values: Iterable[object] | None) -> str:
     return ", ".join(map(str, values or ())) or "none"
 
 
-def near(name: object, known: Iterable[str]) -> str:
+def suggest(name: object, known: Iterable[str]) -> str:
     """Suggest the closest known name, "did you mean 'digits'?", or list all known names."""
     known = list(known)
-    return meant(name, known).removeprefix("; ") or f"choose from {', '.join(known)}"
+    return did_you_mean(name, known).removeprefix("; ") or f"choose from {', '.join(known)}"
 
 
-def meant(name: object, known: Iterable[str]) -> str:
+def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Suggest the closest known name, "; did you mean 'digits'?"; empty if none is close."""
     found = difflib.get_close_matches(str(name)[:LONGEST_NAME], list(known), 1)
     return f"; did you mean {found[0]!r}?" if found else ""

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a value, as a rule in this package's words."""
+"""The messages of this package for values that pydantic refuses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-RULES: Mapping[str, str] = {  # by pydantic's type of error; filled in with the error's context
+RULES: Mapping[str, str] = {  # by pydantic's type of error; the context of the error fills the {}
     "greater_than": "must be above {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be below {lt:g}",
@@ -35,11 +35,7 @@ RULES: Mapping[str, str] = {  # by pydantic's type of error; filled in with the 
 
 
 def rule_of(error: Mapping[str, Any]) -> str:
-    """The rule that a value breaks, such as "must be above 0".
-
-    Args:
-        error: one of `pydantic.ValidationError.errors`.
-    """
+    """The rule that a value breaks, such as "must be above 0"; ``error`` is pydantic's."""
     kind, context = error["type"], error.get("ctx", {})
     if kind in ("value_error", "assertion_error"):
         return str(context["error"])
@@ -50,11 +46,6 @@ def rule_of(error: Mapping[str, Any]) -> str:
 
 
 def options_of(error: Mapping[str, Any]) -> list[str]:
-    """The values that a field may have, where it takes one of a few; empty for other errors.
-
-    Args:
-        error: one of `pydantic.ValidationError.errors`.
-    """
-    if error["type"] != "literal_error":
-        return []
-    return re.findall(r"'([^']+)'", error["ctx"]["expected"])
+    """The allowed values of a field with a list of choices; empty for other errors of pydantic."""
+    is_choice = error["type"] == "literal_error"
+    return re.findall(r"'([^']+)'", error["ctx"]["expected"]) if is_choice else []

@@ -11,7 +11,7 @@ def found(findings: list[Finding], subject: str) -> Finding:
     return next(finding for finding in findings if finding.subject == subject)
 
 
-def test_doctor_says_what_is_there(
+def test_doctor_reports_this_machine_and_a_missing_compiler(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
     from ir2search.kernels import training as native

@@ -17,7 +17,7 @@ from ir2search.errors import is_out_of_memory
     ],
     ids=["beyond memory", "beyond 64 bits of bytes", "beyond 64 bits", "numpy"],
 )
-def test_a_lack_of_memory_is_recognised(allocate: object) -> None:
+def test_a_failed_allocation_is_out_of_memory(allocate: object) -> None:
     with pytest.raises((MemoryError, RuntimeError, TypeError)) as caught:
         allocate()  # type: ignore[operator]
     assert is_out_of_memory(caught.value)
@@ -34,7 +34,7 @@ def test_a_lack_of_memory_is_recognised(allocate: object) -> None:
     ],
     ids=str,
 )
-def test_other_ways_to_say_it_are_recognised(error: Exception) -> None:
+def test_messages_of_all_libraries_for_out_of_memory_are_recognised(error: Exception) -> None:
     assert is_out_of_memory(error)
 
 
@@ -48,5 +48,5 @@ def test_other_ways_to_say_it_are_recognised(error: Exception) -> None:
     ],
     ids=str,
 )
-def test_other_errors_are_not_taken_for_it(error: Exception) -> None:
+def test_other_errors_are_not_out_of_memory(error: Exception) -> None:
     assert not is_out_of_memory(error)

@@ -29,7 +29,7 @@ def test_a_registry_holds_builtin_and_registered_entries() -> None:
         registry.register("red", 3)
 
 
-def test_a_module_may_register_its_names_again_and_another_may_not() -> None:
+def test_only_the_same_module_can_register_a_name_again() -> None:
     code = "import builtins\nbuiltins._registry.register('green', {})\n"
     import builtins
 

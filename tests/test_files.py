@@ -20,7 +20,7 @@ from ir2search.files import (
 )
 
 
-def test_json_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_json_is_read_as_it_was_written(tmp_path: Path) -> None:
     file = tmp_path / "new folder" / "a.json"
     write_json(file, {"a": [1, None, "ä"]})
     assert read_json(file) == {"a": [1, None, "ä"]}
@@ -45,7 +45,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json") == 1
 
 
-def test_a_lock_is_waited_for_as_long_as_the_patience_lasts(tmp_path: Path) -> None:
+def test_a_locked_folder_is_refused_after_the_patience(tmp_path: Path) -> None:
     with locked(tmp_path), pytest.raises(RunError, match="another process works in it"):
         _in_thread(lambda: locked(tmp_path).__enter__())
     with locked(tmp_path, patience=5):

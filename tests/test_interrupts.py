@@ -21,7 +21,7 @@ def test_the_first_signal_is_a_request_and_the_second_interrupts(number: signal.
     assert signal.getsignal(number) is before
 
 
-def test_another_thread_never_sees_a_request() -> None:
+def test_other_threads_get_no_request() -> None:
     def ask() -> bool:
         with deferred_interrupts() as is_requested:
             return is_requested()

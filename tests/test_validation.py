@@ -32,7 +32,9 @@ def fault(kind: Any, value: object) -> Any:
         (bytes, 3, "breaks the rule 'bytes_type'"),
     ],
 )
-def test_a_rule_is_said_in_the_packages_words(kind: Any, value: object, rule: str) -> None:
+def test_errors_of_pydantic_have_messages_of_this_package(
+    kind: Any, value: object, rule: str
+) -> None:
     assert rule_of(fault(kind, value)) == rule
 
 

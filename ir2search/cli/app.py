@@ -50,7 +50,7 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            hint = text.near(args[0], self.list_commands(ctx))
+            hint = text.suggest(args[0], self.list_commands(ctx))
             raise InputError(f"no command {args[0]!r}; {hint}")
         return super().resolve_command(ctx, args)
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from ir2search.models.network import TappedNetwork
 
 BOPS_PER_OP = 64  # a 64-bit word holds the operands of 64 1-bit multiply-accumulates
+TOTALS = (
+    "flops", "bops", "ops", "parameters", "binary_parameters", "memory_bytes", "others",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class Cost:
 
     @functools.cached_property
     def packed_bytes(self) -> float:
-        """Bytes of a packed file without its header; of a BatchNorm it holds scale and shift."""
+        """Bytes of a packed file without its header; a BatchNorm becomes a scale and a shift."""
         return sum(
             4 * row.parameters if row.type.startswith("BatchNorm") else row.memory_bytes
             for row in self.rows
@@ -110,25 +113,13 @@ class Cost:
         """One row for each layer: the columns of `LayerCost`, and one for each kind of others."""
         import pandas as pd
 
-        kinds = sorted(self.others)
-        return pd.DataFrame(
-            [
-                {**asdict(row), **{kind: row.others.get(kind, 0) for kind in kinds}}
-                for row in self.rows
-            ]
-        ).drop(columns="others")
+        none = dict.fromkeys(sorted(self.others), 0)
+        rows = [asdict(row) | none | row.others for row in self.rows]
+        return pd.DataFrame(rows).drop(columns="others")
 
     def totals(self) -> dict[str, Any]:
         """The totals by name, in values that JSON can hold."""
-        return {
-            "flops": self.flops,
-            "bops": self.bops,
-            "ops": self.ops,
-            "parameters": self.parameters,
-            "binary_parameters": self.binary_parameters,
-            "memory_bytes": self.memory_bytes,
-            "others": self.others,
-        }
+        return {name: getattr(self, name) for name in TOTALS}
 
     def as_dict(self) -> dict[str, Any]:
         """The totals, ``packed_bytes`` and ``layers``, in values that JSON can hold."""
@@ -139,9 +130,8 @@ class Cost:
 def cost(candidate: Candidate) -> Cost:
     """Count the candidate's cost at batch 1, without training it.
 
-    Results are cached. Backbone and recovery are traced separately, so that another candidate with
-    the same backbone takes only milliseconds. The threshold does not matter: restriction costs
-    nothing at inference.
+    Results are cached. Backbone and recovery are traced separately, so another candidate with the
+    same backbone takes only milliseconds. Restriction costs nothing at inference.
 
     Raises:
         CountError: the network runs an operation that cannot be counted; the message names it.
@@ -153,7 +143,7 @@ def cost(candidate: Candidate) -> Cost:
 
 @contextmanager
 def _named_failures(backbone: str) -> Iterator[None]:
-    """Turn torch's errors into one that says what happened."""
+    """Turn errors of torch into a MemoryError, or a CountError that names the backbone."""
     try:
         yield
     except (RuntimeError, TypeError) as error:
@@ -228,13 +218,12 @@ def _row(name: str, module: nn.Module, operations: Counter[str]) -> LayerCost:
     for operation, count in operations.items():
         others[KINDS[operation]] += count
     macs = sum(others.pop(kind, 0) for kind in MULTIPLY_ACCUMULATE)
-    is_binary, binary = False, 0
-    if isinstance(module, BinaryConv2d):
-        is_binary = module.is_binary
-        if module.binarisation.weights == "binary":
-            binary = module.weight.numel()
-    parameters = sum(p.numel() for p in module.parameters(recurse=False))
-    buffers = sum(b.numel() for b in module.buffers(recurse=False))
+    is_binary = isinstance(module, BinaryConv2d) and module.is_binary
+    binary = 0
+    if isinstance(module, BinaryConv2d) and module.binarisation.weights == "binary":
+        binary = module.weight.numel()
+    parameters = sum(each.numel() for each in module.parameters(recurse=False))
+    buffers = sum(each.numel() for each in module.buffers(recurse=False))
     return LayerCost(
         name=name,
         type=type(module).__name__,

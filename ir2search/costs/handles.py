@@ -1,8 +1,8 @@
 """Counters ("handles") for the operations that fvcore does not know.
 
 A multiply-accumulate is one FLOP, as in fvcore. `KINDS` has every operation that a network may
-run. Only ``conv`` and ``linear`` are FLOPs or BOPs; a cost lists the others separately. fvcore
-reports any other operation as unsupported, and `cost` then raises an error.
+run. Only ``conv`` and ``linear`` are FLOPs or BOPs; a cost lists the others separately. `cost`
+raises an error for an operation that is not here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 MULTIPLY_ACCUMULATE = ("conv", "linear")
 
-# from the names of operations in fvcore and in the handles below to their kind in a cost
+# the kind of each operation in a cost, by the name that fvcore or a handle below gives it
 KINDS = {
     "conv": "conv",
     "linear": "linear",
@@ -40,8 +40,8 @@ def _elements(name: str) -> Callable[[list[Any], list[Any]], Counter[str]]:
 def _sign(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     """Count one operation for each element of a feature map, and none for weights.
 
-    Weights are packed once, before inference. In the traced graph they are parameters; of the
-    feature maps only the input image is one.
+    Weights are packed once, before inference. In the traced graph they are parameters; the input
+    image is the only feature map that is a parameter too.
     """
     node = inputs[0].node()
     if node.kind() == "prim::PythonOp":  # the weights were standardised first
@@ -64,6 +64,6 @@ HANDLES = {
     "prim::PythonOp._PolynomialSign": _sign,
     "prim::PythonOp._StraightThroughSign": _sign,
     "prim::PythonOp._TanhSign": _sign,
-    "prim::PythonOp._Standardised": _nothing,  # of weights, before inference
+    "prim::PythonOp._Standardised": _nothing,  # applied to weights before inference
     "prim::PythonOp._Subsampled": _nothing,  # moves data only
 }

@@ -77,7 +77,7 @@ def settings_for(
     if methods is not None:
         for method in methods:
             if method not in METHODS:
-                raise InputError(f"methods: no method {method!r}; {text.near(method, METHODS)}")
+                raise InputError(f"methods: no method {method!r}; {text.suggest(method, METHODS)}")
         check_applicable(methods, network)
         settings = replace(settings, methods=tuple(methods))
     if layers is not None:
@@ -91,6 +91,6 @@ def _known_layers(network: TappedNetwork, names: Sequence[str]) -> tuple[str, ..
     for name in names:
         found = {each for each in known if each == name or each.startswith(f"{name}.")}
         if not found:
-            raise InputError(f"layers: no layer {name!r}; {text.near(name, known)}")
+            raise InputError(f"layers: no layer {name!r}; {text.suggest(name, known)}")
         chosen |= found
     return tuple(each for each in known if each in chosen)

@@ -1,7 +1,7 @@
-"""Native kernels for training on a CPU, compiled once for each machine at their first use.
+"""Native kernels for training on a CPU, compiled at their first use on a machine.
 
-They need a C++ compiler with OpenMP. Without one, networks train with the operations of torch,
-which takes several times longer, and a warning is shown once.
+They need a C++ compiler with OpenMP. Without one, training uses the operations of torch, takes
+several times longer, and warns once.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ def library() -> ctypes.CDLL | None:
 
 
 def keep_memory() -> None:
-    """Make this process keep the memory that it frees, and use it for the next feature maps."""
+    """Make this process keep freed memory for the next feature maps."""
     kernels = library()
     if kernels is not None:
         kernels.ir2_keep_memory()
 
 
 def _compile() -> Path:
-    """Compile the library for this source, these flags and this CPU, or find it in the cache."""
+    """Compile the library, or find it in the cache; returns its file."""
     compiler = os.environ.get("CXX") or next(filter(shutil.which, COMPILERS), None)
     if compiler is None:
         raise OSError("none of " + ", ".join(COMPILERS) + " is installed")
@@ -83,7 +83,7 @@ def _compile() -> Path:
 
 @functools.cache
 def _cpu() -> str:
-    """The instruction sets of this CPU; a library compiled for one CPU may not run on another."""
+    """The instruction sets of this CPU; the library runs only on CPUs that have them."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line for line in lines if line.startswith(("flags", "Features")))

@@ -200,7 +200,7 @@ def _check(threads: Sequence[int], batches: Sequence[int], ways: Sequence[str]) 
             raise InputError(f"`{name}` must be whole numbers of at least 1, but got {given}")
     for way in ways:
         if way not in WAYS:
-            raise InputError(f"`ways`: no way {way!r} to run a network; {text.near(way, WAYS)}")
+            raise InputError(f"`ways`: no way {way!r} to run a network; {text.suggest(way, WAYS)}")
     if not ways:
         raise InputError(f"`ways` must name at least one of {', '.join(WAYS)}")
 

@@ -1,4 +1,4 @@
-"""Check that a registered family is consistent, and that its networks are as it says."""
+"""Checks of a registered family and of the networks that it builds."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def check_network(
 
     Args:
         name: name of the family.
-        family: what the network should be.
+        family: the description that the network must match.
         network: what the family's builder returned.
-        stem: channels of the stem that the network should have.
+        stem: expected channels of the stem.
         image: (channels, height, width) of an image.
-        classes: number of classes that the network should have.
+        classes: expected number of classes.
 
     Raises:
         StudyError: the network differs from the family; the message says how.
@@ -61,7 +61,8 @@ def check_network(
             f"backbone {name!r}: its layers before the last must be named as its taps, "
             f"{', '.join(family.taps)}, but are {', '.join(named) or 'none'}"
         )
-    with user_code(f"backbone {name!r} on an image of {tuple(image)}"), torch.no_grad():
+    where = f"backbone {name!r} on an image of {tuple(image)}"
+    with user_code(where), torch.no_grad():
         taps, last = network.eval().feature_maps(torch.zeros(2, *image))
     for (tap, maps), factor in zip(
         [*taps.items(), ("the last", last)], family.channel_factors, strict=True
@@ -71,7 +72,7 @@ def check_network(
                 f"backbone {name!r}: maps of {tap} must have {stem * factor} channels by "
                 f"channel_factors, but have shape {tuple(maps.shape)}"
             )
-    with user_code(f"backbone {name!r} on an image of {tuple(image)}"), torch.no_grad():
+    with user_code(where), torch.no_grad():
         logits = network(torch.zeros(2, *image))
     if tuple(logits.shape) != (2, classes):
         raise StudyError(

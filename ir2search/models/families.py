@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ir2search.extensions import Registry
 
@@ -40,9 +40,16 @@ class Family:
         return self.stem_channels(width) * self.channel_factors[-1]
 
 
-_STAGES = ("stem", "stage1", "stage2", "stage3")
-
-_OWN: dict[str, Family] = {
+_RESNET = Family(
+    taps=("stem", "stage1", "stage2", "stage3"),
+    base_width=64,
+    channel_factors=(1, 1, 2, 4, 8),
+    min_side=8,
+    depth=18,
+    depth_rule="18 or 34",
+    has_depth=lambda depth: depth in (18, 34),
+)
+_BUILTIN: dict[str, Family] = {
     "cifar-resnet": Family(
         taps=("stem", "stage1", "stage2"),
         base_width=16,
@@ -52,15 +59,7 @@ _OWN: dict[str, Family] = {
         depth_rule="6 n + 2 (8, 14, 20, 26, ...)",
         has_depth=lambda depth: depth >= 8 and depth % 6 == 2,
     ),
-    "cifar-basic-resnet": Family(
-        taps=_STAGES,
-        base_width=64,
-        channel_factors=(1, 1, 2, 4, 8),
-        min_side=8,
-        depth=18,
-        depth_rule="18 or 34",
-        has_depth=lambda depth: depth in (18, 34),
-    ),
+    "cifar-basic-resnet": _RESNET,
     "cifar-vgg": Family(
         taps=("stem", "conv1", "conv2", "conv3", "conv4"),
         base_width=128,
@@ -70,15 +69,7 @@ _OWN: dict[str, Family] = {
         depth_rule="7",
         has_depth=lambda depth: depth == 7,
     ),
-    "imagenet-resnet": Family(
-        taps=_STAGES,
-        base_width=64,
-        channel_factors=(1, 1, 2, 4, 8),
-        min_side=32,
-        depth=18,
-        depth_rule="18 or 34",
-        has_depth=lambda depth: depth in (18, 34),
-    ),
+    "imagenet-resnet": replace(_RESNET, min_side=32),
 }
 
-FAMILIES: Registry[Family] = Registry("backbone", _OWN)
+FAMILIES: Registry[Family] = Registry("backbone", _BUILTIN)

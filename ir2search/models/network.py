@@ -1,4 +1,4 @@
-"""What all networks share: named layers, recovery, a head."""
+"""The parts that all networks share: a stem, named layers, recovery, a head."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from ir2search.choices import Activation
-from ir2search.nn import Binarisation, InformationRecovery, make_activation
+from ir2search.nn import Binarisation, InformationRecovery, Normed, make_activation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +50,7 @@ class TappedNetwork(nn.Module):
         spec: what to build.
         layers: (name, layer) in order; recovery fuses the taps into the output of the last layer.
         head: from fused feature maps (N, n, h, w) to logits (N, classes).
-        after_stem: a module between the first layer and the second; the first layer's tap is taken
-            before it.
+        after_stem: a module between the first layer and the second, after the first layer's tap.
     """
 
     def __init__(
@@ -106,6 +105,16 @@ class TappedNetwork(nn.Module):
             x = maps[name] = self.get_submodule(name)(x)
         del maps[self.layer_names[-1]]
         return maps, x
+
+
+def make_stem(spec: NetworkSpec, size: int = 3, stride: int = 1) -> nn.Sequential:
+    """A full-precision convolution of the image to ``spec.channels``, BatchNorm, activation."""
+    w = spec.channels
+    return Normed(
+        nn.Conv2d(spec.image[0], w, size, stride, padding=size // 2, bias=False),
+        nn.BatchNorm2d(w),
+        spec.make_activation(w),
+    )
 
 
 def pooled_head(channels: int, classes: int) -> nn.Sequential:

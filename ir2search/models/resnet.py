@@ -7,13 +7,13 @@ ECCV 2018 (a shortcut around every binary convolution); Xue et al., "IR²Net", a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ir2search.models.network import NetworkSpec, TappedNetwork, pooled_head
+from ir2search.models.network import NetworkSpec, TappedNetwork, make_stem, pooled_head
 from ir2search.nn import BinaryConv2d, Normed
 
 STAGE_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # by depth: blocks of two convolutions
@@ -21,36 +21,22 @@ STAGE_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # by depth: blocks of two c
 
 def cifar_resnet(spec: NetworkSpec) -> TappedNetwork:
     """Depth 6 n + 2: three stages of w, 2 w and 4 w channels; each convolution has a shortcut."""
-    w, units = spec.channels, (spec.depth - 2) // 3
-    layers: list[tuple[str, nn.Module]] = [
-        ("stem", _small_stem(spec)),
-        ("stage1", _stage(spec, ResidualUnit, w, w, units, 1)),
-        ("stage2", _stage(spec, ResidualUnit, w, 2 * w, units, 2)),
-        ("stage3", _stage(spec, ResidualUnit, 2 * w, 4 * w, units, 2)),
-    ]
-    return TappedNetwork(spec, layers, pooled_head(4 * w, spec.classes))
+    layers = _layers(spec, make_stem(spec), ResidualUnit, [(spec.depth - 2) // 3] * 3)
+    return TappedNetwork(spec, layers, pooled_head(4 * spec.channels, spec.classes))
 
 
 def cifar_basic_resnet(spec: NetworkSpec) -> TappedNetwork:
-    """Depth 18 or 34 for small images: four stages of w to 8 w channels; each block a shortcut."""
-    layers: list[tuple[str, nn.Module]] = [("stem", _small_stem(spec))]
-    layers += _four_stages(spec, BasicBlock, STAGE_BLOCKS[spec.depth])
+    """Depth 18 or 34 for small images: four stages of w to 8 w channels; a shortcut per block."""
+    layers = _layers(spec, make_stem(spec), BasicBlock, STAGE_BLOCKS[spec.depth])
     return TappedNetwork(spec, layers, pooled_head(8 * spec.channels, spec.classes))
 
 
 def imagenet_resnet(spec: NetworkSpec) -> TappedNetwork:
     """Depth 18 or 34 for large images: four stages; each convolution has a shortcut."""
-    w = spec.channels
-    stem = Normed(
-        nn.Conv2d(spec.image[0], w, 7, stride=2, padding=3, bias=False),
-        nn.BatchNorm2d(w),
-        spec.make_activation(w),
-    )
     convolutions = [2 * blocks for blocks in STAGE_BLOCKS[spec.depth]]
-    layers: list[tuple[str, nn.Module]] = [("stem", stem)]
-    layers += _four_stages(spec, BiRealUnit, convolutions)
-    pool = nn.MaxPool2d(3, stride=2, padding=1)
-    return TappedNetwork(spec, layers, pooled_head(8 * w, spec.classes), after_stem=pool)
+    layers = _layers(spec, make_stem(spec, size=7, stride=2), BiRealUnit, convolutions)
+    pool, head = nn.MaxPool2d(3, stride=2, padding=1), pooled_head(8 * spec.channels, spec.classes)
+    return TappedNetwork(spec, layers, head, after_stem=pool)
 
 
 class ResidualUnit(nn.Module):
@@ -76,7 +62,7 @@ class ResidualUnit(nn.Module):
 
 
 class _Subsampled(torch.autograd.Function):
-    """Takes every stride-th pixel and adds channels of zeros, with one copy in each direction."""
+    """Take every stride-th pixel and add channels of zeros, with one copy in each direction."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, stride: int, new_channels: int) -> Tensor:
@@ -84,21 +70,16 @@ class _Subsampled(torch.autograd.Function):
         count, channels, height, width = chosen.shape
         before = new_channels // 2
         ctx.shape, ctx.place = x.shape, (stride, slice(before, before + channels))
-        result = _zeros((count, channels + new_channels, height, width), x)
+        result = x.new_zeros((count, channels + new_channels, height, width))
         result[:, ctx.place[1]] = chosen
         return result
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         stride, channels = ctx.place
-        result = _zeros(ctx.shape, gradients[0])
+        result = gradients[0].new_zeros(ctx.shape)
         result[:, :, ::stride, ::stride] = gradients[0][:, channels]
         return result, None, None
-
-
-def _zeros(shape: Sequence[int], like: Tensor) -> Tensor:
-    options: Any = {"dtype": like.dtype, "device": like.device}
-    return torch.zeros(*shape, **options)
 
 
 class BasicBlock(nn.Module):
@@ -156,29 +137,23 @@ class BiRealUnit(nn.Module):
 _Block = Callable[[NetworkSpec, int, int, int], nn.Module]
 
 
-def _small_stem(spec: NetworkSpec) -> nn.Sequential:
-    return Normed(
-        nn.Conv2d(spec.image[0], spec.channels, 3, padding=1, bias=False),
-        nn.BatchNorm2d(spec.channels),
-        spec.make_activation(spec.channels),
-    )
-
-
-def _four_stages(
-    spec: NetworkSpec, block: _Block, counts: Iterable[int]
+def _layers(
+    spec: NetworkSpec, stem: nn.Module, block: _Block, counts: Iterable[int]
 ) -> list[tuple[str, nn.Module]]:
-    stages: list[tuple[str, nn.Module]] = []
+    """The stem and the stages; each stage after the first halves the sides, doubles the channels.
+
+    Args:
+        spec: what to build.
+        stem: the first layer.
+        block: makes a block from its numbers of inputs and outputs and its stride.
+        counts: number of blocks of each stage.
+    """
+    layers: list[tuple[str, nn.Module]] = [("stem", stem)]
     inputs = spec.channels
     for index, count in enumerate(counts):
         outputs = spec.channels * 2**index
-        stage = _stage(spec, block, inputs, outputs, count, 2 if index else 1)
-        stages.append((f"stage{index + 1}", stage))
+        blocks = [block(spec, inputs, outputs, 2 if index else 1)]
+        blocks += [block(spec, outputs, outputs, 1) for _ in range(count - 1)]
+        layers.append((f"stage{index + 1}", nn.Sequential(*blocks)))
         inputs = outputs
-    return stages
-
-
-def _stage(
-    spec: NetworkSpec, block: _Block, inputs: int, outputs: int, count: int, stride: int
-) -> nn.Sequential:
-    first = block(spec, inputs, outputs, stride)
-    return nn.Sequential(first, *(block(spec, outputs, outputs, 1) for _ in range(count - 1)))
+    return layers

@@ -10,8 +10,8 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from ir2search.models.network import NetworkSpec, TappedNetwork
-from ir2search.nn import BinaryConv2d, Normed, normed
+from ir2search.models.network import NetworkSpec, TappedNetwork, make_stem
+from ir2search.nn import BinaryConv2d, normed
 
 
 class ConvBlock(nn.Module):
@@ -32,13 +32,8 @@ class ConvBlock(nn.Module):
 def cifar_vgg(spec: NetworkSpec) -> TappedNetwork:
     """A full-precision stem of w channels, binary convolutions to w, 2 w, 2 w, 4 w, 4 w."""
     w = spec.channels
-    stem = Normed(
-        nn.Conv2d(spec.image[0], w, 3, padding=1, bias=False),
-        nn.BatchNorm2d(w),
-        spec.make_activation(w),
-    )
     layers: list[tuple[str, nn.Module]] = [
-        ("stem", stem),
+        ("stem", make_stem(spec)),
         ("conv1", ConvBlock(spec, w, w, shrinks=True)),
         ("conv2", ConvBlock(spec, w, 2 * w, shrinks=False)),
         ("conv3", ConvBlock(spec, 2 * w, 2 * w, shrinks=True)),

@@ -12,7 +12,7 @@ from ir2search.nn.estimators import (
     tanh_sign,
 )
 from ir2search.nn.fused import Normed, normed
-from ir2search.nn.recovery import InformationRecovery, fusion_channels
+from ir2search.nn.recovery import InformationRecovery
 from ir2search.nn.restriction import attention_map, restrict
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "Normed",
     "ShiftedPReLU",
     "attention_map",
-    "fusion_channels",
     "keep_memory",
     "make_activation",
     "normed",

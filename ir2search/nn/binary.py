@@ -48,8 +48,8 @@ PAPER = Binarisation()
 class BinaryConv2d(nn.Conv2d):
     """2-d convolution, without bias, of the signs of the input with the signs of the weights.
 
-    There is no scaling factor, because the BatchNorm that follows would absorb it. The padding is
-    zero, a third value in addition to +1 and -1, so a 1-bit kernel must correct the border.
+    There is no scaling factor, because the next BatchNorm would absorb it. The padding is 0, which
+    1 bit cannot represent, so a 1-bit kernel must correct the border.
 
     Args:
         in_channels: channels of the input.
@@ -109,10 +109,10 @@ class BinaryConv2d(nn.Conv2d):
         Returns:
             (N, out_channels, H', W').
         """
-        moved = self.shifted(x)
-        if norm.training and self._is_fused(moved):
-            how = self._sign_convolution()
-            return binary_unit(moved, self.signs(), how, norm, activation, shortcut)
+        shifted = self.shifted(x)
+        if norm.training and self._is_fused(shifted):
+            settings = self._sign_convolution()
+            return binary_unit(shifted, self.signs(), settings, norm, activation, shortcut)
         return normed(self(x), norm, activation, shortcut)
 
     def shifted(self, x: Tensor) -> Tensor:
@@ -120,12 +120,12 @@ class BinaryConv2d(nn.Conv2d):
         return x if self.threshold is None else x - self.threshold
 
     def signs(self) -> Tensor:
-        """The weights that the convolution uses: their signs, or themselves if they are real."""
-        how, w = self.binarisation, self.weight
-        if how.weights == "real":
+        """The signs of the weights; the weights themselves if they are real."""
+        settings, w = self.binarisation, self.weight
+        if settings.weights == "real":
             return w
-        w = standardised(w) if how.standardise else w
-        return ESTIMATORS[how.weight_estimator](w, self.sharpness)
+        w = standardised(w) if settings.standardise else w
+        return ESTIMATORS[settings.weight_estimator](w, self.sharpness)
 
     def _is_fused(self, x: Tensor) -> bool:
         fits = self.weight[0].numel() <= LARGEST_SUM

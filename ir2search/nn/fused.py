@@ -1,9 +1,9 @@
 """Fused operations for training on a CPU; elsewhere torch's own operations run.
 
 A convolution of signs needs no multiplication (see ``kernels/training.cpp``). Between two
-convolutions there are a sign, a BatchNorm, a sum and an activation, and each is a pass over feature
-maps that do not fit in a cache. Here one autograd Function does them in as few passes as possible,
-and saves for the backward pass only what it cannot compute again.
+convolutions there are a sign, a BatchNorm, a sum and an activation. In torch each is a pass over
+feature maps that do not fit in a cache. Here one autograd Function makes as few passes as possible.
+For the backward pass it saves only what it cannot compute again.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class SignConvolution:
 def is_fusable(x: Tensor) -> bool:
     """Whether the kernels take ``x``: on a CPU, float32, with gradients enabled, not traced.
 
-    Without gradients, or while tracing, other libraries count or export the network; they must see
+    Libraries that count, export or explain a network disable gradients or trace it. They must see
     torch's operations.
     """
     return (
@@ -70,25 +70,25 @@ def is_fusable(x: Tensor) -> bool:
     )
 
 
-def sign_convolution(x: Tensor, signs: Tensor, how: SignConvolution) -> Tensor:
+def sign_convolution(x: Tensor, signs: Tensor, settings: SignConvolution) -> Tensor:
     """Convolve the signs of ``x`` with ``signs``.
 
     Args:
         x: (N, C, H, W), for which `is_fusable` is true.
         signs: (outputs, C, k, k), each +1 or -1, with C k k at most `LARGEST_SUM`.
-        how: stride, padding and estimator.
+        settings: stride, padding and estimator.
 
     Returns:
         (N, outputs, H', W'), whole numbers in float32.
     """
-    result: Tensor = _Convolved.apply(x, signs, how)  # type: ignore[no-untyped-call]
+    result: Tensor = _Convolved.apply(x, signs, settings)  # type: ignore[no-untyped-call]
     return result
 
 
 def binary_unit(
     x: Tensor,
     signs: Tensor,
-    how: SignConvolution,
+    settings: SignConvolution,
     norm: nn.BatchNorm2d,
     activation: nn.Module | None,
     shortcut: Tensor | None,
@@ -98,10 +98,10 @@ def binary_unit(
     Args:
         x: (N, C, H, W), for which `is_fusable` is true.
         signs: (outputs, C, k, k), each +1 or -1, with C k k at most `LARGEST_SUM`.
-        how: stride, padding and estimator of the convolution.
+        settings: stride, padding and estimator of the convolution.
         norm: the BatchNorm, in training mode.
         activation: the activation; None for none.
-        shortcut: (N, outputs, H', W'), which may be ``x`` itself; None for nothing.
+        shortcut: (N, outputs, H', W'), can be ``x`` itself; None for nothing.
 
     Returns:
         (N, outputs, H', W').
@@ -109,15 +109,8 @@ def binary_unit(
     clip = isinstance(activation, nn.Hardtanh)
     is_residual = shortcut is x  # saves a gradient tensor
     result: Tensor = _Unit.apply(  # type: ignore[no-untyped-call]
-        x,
-        signs,
-        None if is_residual else shortcut,
-        norm.weight,
-        norm.bias,
-        norm,
-        how,
-        clip,
-        is_residual,
+        *(x, signs, None if is_residual else shortcut),
+        *(norm.weight, norm.bias, norm, settings, clip, is_residual),
     )
     return result if clip or activation is None else activation(result)
 
@@ -165,23 +158,30 @@ class Normed(nn.Sequential):
 
 class _Convolved(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, signs: Tensor, how: SignConvolution) -> Tensor:
+    def forward(ctx: Any, x: Tensor, signs: Tensor, settings: SignConvolution) -> Tensor:
         x, signs = x.contiguous(), signs.contiguous()
-        y = how.result(x, signs, torch.float32)
+        y = settings.result(x, signs, torch.float32)
         ctx.save_for_backward(x, signs)
-        ctx.how, ctx.shape = how, how.shape(x, signs)
+        ctx.settings, ctx.shape = settings, settings.shape(x, signs)
         _call("ir2_convolve", x, signs, y, ctx.shape)
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, signs = ctx.saved_tensors
-        of_x, of_signs = _gradients(ctx, x, signs)
+        x_gradient, signs_gradient = _gradients(ctx, x, signs)
         gradient = gradients[0].contiguous()
         _call(
-            "ir2_convolve_backward", gradient, signs, x, of_x, of_signs, ctx.shape, *ctx.how.slope
+            "ir2_convolve_backward",
+            gradient,
+            signs,
+            x,
+            x_gradient,
+            signs_gradient,
+            ctx.shape,
+            *ctx.settings.slope,
         )
-        return of_x, of_signs, None
+        return x_gradient, signs_gradient, None
 
 
 class _Unit(torch.autograd.Function):
@@ -194,15 +194,15 @@ class _Unit(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor,
         norm: nn.BatchNorm2d,
-        how: SignConvolution,
+        settings: SignConvolution,
         clip: bool,
         is_residual: bool,
     ) -> Tensor:
         x, signs = x.contiguous(), signs.contiguous()
         added = x if is_residual else None if shortcut is None else shortcut.contiguous()
-        y, out = (how.result(x, signs, dtype) for dtype in (torch.int16, torch.float32))
+        y, out = (settings.result(x, signs, dtype) for dtype in (torch.int16, torch.float32))
         moments = torch.empty(3, len(signs))
-        ctx.how, ctx.shape = how, how.shape(x, signs)
+        ctx.settings, ctx.shape = settings, settings.shape(x, signs)
         _call(
             *("ir2_unit", x, signs, added, weight, bias, y, moments, out),
             *(ctx.shape, norm.eps, clip),
@@ -216,15 +216,31 @@ class _Unit(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, signs, weight, y, moments, out = ctx.saved_tensors
         gradient = gradients[0].contiguous()
-        of_x, of_signs = _gradients(ctx, x, signs)
-        of_shortcut = _shortcut_gradient(ctx, gradient, 2)
-        of_weight, of_bias = torch.empty(2, len(weight))
+        x_gradient, signs_gradient = _gradients(ctx, x, signs)
+        shortcut_gradient = _shortcut_gradient(ctx, gradient, 2)
+        weight_gradient, bias_gradient = torch.empty(2, len(weight))
         _call(
             *("ir2_unit_backward", gradient, out, y, x, signs, weight, moments),
-            *(of_shortcut if ctx.clip else None, of_x, of_signs, of_weight, of_bias),
-            *(ctx.shape, ctx.clip, ctx.is_residual, *ctx.how.slope),
+            *(
+                shortcut_gradient if ctx.clip else None,
+                x_gradient,
+                signs_gradient,
+                weight_gradient,
+                bias_gradient,
+            ),
+            *(ctx.shape, ctx.clip, ctx.is_residual, *ctx.settings.slope),
         )
-        return of_x, of_signs, of_shortcut, of_weight, of_bias, None, None, None, None
+        return (
+            x_gradient,
+            signs_gradient,
+            shortcut_gradient,
+            weight_gradient,
+            bias_gradient,
+            None,
+            None,
+            None,
+            None,
+        )
 
 
 class _Normed(torch.autograd.Function):
@@ -251,22 +267,22 @@ class _Normed(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         y, out, weight, moments = ctx.saved_tensors
         gradient = gradients[0].contiguous()
-        of_shortcut = _shortcut_gradient(ctx, gradient, 1)
-        of_y = torch.empty_like(y)
-        of_weight, of_bias = torch.empty(2, len(weight))
+        shortcut_gradient = _shortcut_gradient(ctx, gradient, 1)
+        y_gradient = torch.empty_like(y)
+        weight_gradient, bias_gradient = torch.empty(2, len(weight))
         _call(
             *("ir2_norm_backward", gradient, out, y, weight, moments),
-            *(of_shortcut if ctx.clip else None, of_y, of_weight, of_bias),
+            *(shortcut_gradient if ctx.clip else None, y_gradient, weight_gradient, bias_gradient),
             *(*_extent(y), ctx.clip),
         )
-        return of_y, of_shortcut, of_weight, of_bias, None, None
+        return y_gradient, shortcut_gradient, weight_gradient, bias_gradient, None, None
 
 
 def _gradients(ctx: Any, x: Tensor, signs: Tensor) -> tuple[Tensor | None, Tensor | None]:
     """Uninitialised tensors for the gradients of ``x`` and ``signs``; None if it is not needed."""
-    of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-    of_signs = torch.empty_like(signs) if ctx.needs_input_grad[1] else None
-    return of_x, of_signs
+    x_gradient = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+    signs_gradient = torch.empty_like(signs) if ctx.needs_input_grad[1] else None
+    return x_gradient, signs_gradient
 
 
 def _shortcut_gradient(ctx: Any, gradient: Tensor, argument: int) -> Tensor | None:

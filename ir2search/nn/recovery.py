@@ -19,16 +19,6 @@ from ir2search.nn.fused import Normed
 Fusion = Literal["dense", "compact"]
 
 
-def fusion_channels(last_channels: int, ratio: float) -> int:
-    """Fusion width m = ceil(n / s) in channels, of a compact fusion with ratio s.
-
-    Args:
-        last_channels: n, channels of the last feature maps.
-        ratio: s, at least 1.
-    """
-    return math.ceil(last_channels / ratio)
-
-
 class InformationRecovery(nn.Module):
     """Pool the taps to the size of the last maps, concatenate all, and fuse them to n channels.
 
@@ -42,7 +32,8 @@ class InformationRecovery(nn.Module):
             `forward` returns the last maps unchanged.
         last_channels: n, channels of the last feature maps and of the result.
         fusion: ``"dense"`` or ``"compact"``.
-        ratio: s of the compact fusion. Give either this or ``channels``.
+        ratio: s of the compact fusion, at least 1; m = ceil(n / s). Give either this or
+            ``channels``.
         channels: m of the compact fusion, from 1 to n - 1.
         group_size: input channels in each group of the cheap convolution; 1 is depthwise.
         activation: makes an activation for a number of channels.
@@ -100,7 +91,7 @@ class InformationRecovery(nn.Module):
 def _compact_width(n: int, ratio: float | None, channels: int | None, group_size: int) -> int:
     if (ratio is None) == (channels is None):
         raise ValueError("a compact fusion takes either `ratio` or `channels`")
-    m = channels if channels is not None else fusion_channels(n, ratio or 1)
+    m = channels if channels is not None else math.ceil(n / (ratio or 1))
     if not 1 <= m < n:
         raise ValueError(f"the fusion width must be from 1 to {n - 1} channels, but got {m}")
     if m % group_size:

@@ -18,16 +18,12 @@ from ir2search.choices import Normalization
 def attention_map(features: Tensor, normalization: Normalization = "map") -> Tensor:
     """Attention at each position of feature maps F: the mean of F² over channels, normalised.
 
-    For each sample the mean is divided by its Euclidean norm, which is taken
-
-    - for ``"map"`` over the whole map. This does not change which pixels `restrict` keeps, because
-      its threshold is relative to the mean of the map.
-    - for ``"column"`` over each column (the first spatial axis), as in the code that the authors
-      released. This raises columns with low attention.
-
     Args:
         features: (N, C, h, w) float.
-        normalization: ``"map"`` or ``"column"``.
+        normalization: what the mean is divided by: ``"map"``, the Euclidean norm of the sample's
+            map, which does not change the pixels that `restrict` keeps; or ``"column"``, the norm
+            of each column (along h), which raises columns with low attention, as the authors'
+            released code does.
 
     Returns:
         (N, h, w) float, at least 0.

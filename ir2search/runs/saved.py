@@ -89,7 +89,7 @@ def trust_run(folder: Path) -> tuple[UserModule, ...]:
 
 def _no_run(folder: Path) -> RunError:
     near = sorted(path.parent.name for path in folder.parent.glob(f"*/{STUDY_FILE}"))
-    hint = text.near(folder.name, near) if near else "start one with `ir2search run STUDY`"
+    hint = text.suggest(folder.name, near) if near else "start one with `ir2search run STUDY`"
     return RunError(f"{folder}: no run in this folder; {hint}")
 
 

@@ -29,12 +29,13 @@ def sentence_of(error: ValidationError, model: type[BaseModel]) -> str:
     where = f"[{path[0]}] {'.'.join(inner)}" if inner else path[0]
     if kind in UNKNOWN_KEY or in_mapping:
         name, section = [path[0], *inner][-1], [path[0], *inner][:-1]
-        return f"{where}: there is no such key; {text.near(name, keys_at(model, section))}"
+        return f"{where}: there is no such key; {text.suggest(name, keys_at(model, section))}"
     if kind in NOT_A_TABLE:
         return f"{where}: must be a table, [{where}], but got {value!r}"
     if kind in ("missing", "value_error"):  # the rules of this package name the value themselves
         return f"{where}: {rule_of(first)}"
-    return f"{where}: {rule_of(first)}, but got {value!r}{text.meant(value, options_of(first))}"
+    hint = text.did_you_mean(value, options_of(first))
+    return f"{where}: {rule_of(first)}, but got {value!r}{hint}"
 
 
 def keys_at(model: type, path: Sequence[str]) -> list[str]:

@@ -264,7 +264,7 @@ def study_file(path: str | Path) -> Path:
         return shipped[str(path)]
     if Path(path).is_file():
         return Path(path)
-    hint = text.near(path, shipped)
+    hint = text.suggest(path, shipped)
     raise StudyError(f"no study {str(path)!r}, neither a file nor a shipped one; {hint}")
 
 

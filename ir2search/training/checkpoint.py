@@ -1,4 +1,4 @@
-"""A training on disk: weights and optimiser as safetensors, the learning curve as JSON lines.
+"""The files of a training: weights and optimiser as safetensors, learning curve as JSON lines.
 
 Each file is first written under another name and then renamed, so a killed process never leaves a
 part of a file. No file is a pickle.
@@ -27,13 +27,7 @@ from ir2search.training.weights import check_values
 
 
 def save_network(network: nn.Module, file: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write the network's weights and buffers to a safetensors file.
-
-    Args:
-        network: the network.
-        file: replaced if it exists.
-        metadata: text to store in the file's header, by key.
-    """
+    """Write the network's weights and buffers to a safetensors file, with texts in its header."""
     _save(network.state_dict(), file, dict(metadata or {}))
 
 
@@ -61,12 +55,8 @@ def load_network(candidate: Candidate, file: Path) -> TappedNetwork:
 
 def load_fitting(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Load the weights and buffers whose name and shape the network has; ignore the others."""
-    own = network.state_dict()
-    fitting = {
-        name: tensor
-        for name, tensor in weights.items()
-        if name in own and own[name].shape == tensor.shape
-    }
+    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    fitting = {name: each for name, each in weights.items() if shapes.get(name) == each.shape}
     network.load_state_dict(fitting, strict=False)
 
 
@@ -74,8 +64,7 @@ def save_progress(
     folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, curve: list[dict[str, Any]]
 ) -> None:
     """Write everything that is needed to continue after the last epoch of the curve."""
-    text = "".join(json.dumps(row) + "\n" for row in curve)
-    write_text(folder / CURVE, text)
+    write_text(folder / CURVE, "".join(json.dumps(row) + "\n" for row in curve))
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
@@ -87,12 +76,7 @@ def save_progress(
 def load_progress(
     folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer
 ) -> list[dict[str, Any]]:
-    """Restore the state that `save_progress` wrote.
-
-    Args:
-        folder: folder of the training.
-        network: its weights and buffers are replaced.
-        optimizer: its state is replaced.
+    """Load what `save_progress` wrote into a network and an optimiser.
 
     Returns:
         The rows of the learning curve; none if there is no checkpoint yet.
@@ -104,16 +88,15 @@ def load_progress(
     if not file.exists():
         return []
     tensors, metadata = _open(file)
-    weights = {
-        name.removeprefix("network."): tensor
-        for name, tensor in tensors.items()
-        if name.startswith("network.")
-    }
+    weights: dict[str, Tensor] = {}
     states: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, key = name.split(".", 2)
-            states.setdefault(int(index), {})[key] = tensor
+        owner, _, key = name.partition(".")
+        if owner == "network":
+            weights[key] = tensor
+        elif owner == "optimizer":
+            index, _, part = key.partition(".")
+            states.setdefault(int(index), {})[part] = tensor
     try:
         network.load_state_dict(weights)
         optimizer.load_state_dict({**optimizer.state_dict(), "state": states})

@@ -1,4 +1,4 @@
-"""The torch device that a name stands for."""
+"""Choose a torch device by its name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pick_device(name: str) -> torch.device:
         kind = name.split(":")[0]
         if kind in TYPES:
             reason, fix = str(error).splitlines()[0], "; try cpu"
-        else:  # torch's own message lists every type it has ever known
-            reason, fix = "no such device", text.meant(kind, TYPES) or "; try cpu"
+        else:  # torch's own message lists dozens of types
+            reason, fix = "no such device", text.did_you_mean(kind, TYPES) or "; try cpu"
         raise InputError(f"device {name!r} is not available ({reason}){fix}") from None
     return device

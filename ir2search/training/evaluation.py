@@ -27,9 +27,9 @@ def topk_accuracy(
     Network and split are on the same device; the network is in evaluation mode afterwards.
     """
     network.eval()
-    most = min(max(counts), data.classes)
-    hits = torch.zeros(most, dtype=torch.int64, device=split.device)
+    largest = min(max(counts), data.classes)
+    hits = torch.zeros(largest, dtype=torch.int64, device=split.device)
     for images, labels in split.evaluation_batches():
-        best = network(data.normalise(images)).topk(most, dim=1).indices
+        best = network(data.normalise(images)).topk(largest, dim=1).indices
         hits += (best == labels[:, None]).sum(dim=0)
     return [int(hits[:count].sum()) / len(split) for count in counts]

@@ -89,22 +89,22 @@ def train(
     on_step: Callable[[float], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainingResult:
-    """Train a candidate, or continue the training that ``folder`` holds.
+    """Train a candidate, or continue the training in ``folder``.
 
-    Each epoch has its own random seed, derived from ``seed`` and the epoch's number. An interrupted
-    training that is continued therefore gives the same result as an uninterrupted one.
+    Each epoch has its own random seed, derived from ``seed`` and the epoch's number. An
+    interrupted training that is continued therefore gives the same result as an uninterrupted one.
 
     Args:
         candidate: the network.
         recipe: the hyperparameters. Its pretraining is written to ``folder / "pretraining"``.
-        data: the train split is learned; the validation split is evaluated after each epoch.
-        folder: where the curve and the checkpoints are kept; created if it is missing.
+        data: the images; the validation split is evaluated after each epoch.
+        folder: the folder for curve and checkpoints; created if it is missing.
         seed: seed of initialisation, order and augmentation.
         start: initial weights and buffers by name. A tensor that is missing, or has another shape,
             is initialised at random.
-        until: stop after this many epochs of the recipe; its schedules do not change. The next
+        until: stop after this many epochs; the schedules of the recipe do not change. The next
             call continues.
-        device: where to train; by default the first GPU, or the CPU.
+        device: the device; None for the first GPU, or the CPU if there is none.
         teacher: a module from images (N, C, H, W) to logits (N, classes), for a recipe with a
             distillation; see `ir2search.load_teacher`.
         on_epoch: called after each epoch is saved; the epochs of pretraining count too.
@@ -184,17 +184,17 @@ class _Trainer:
 
 @dataclass(frozen=True)
 class EpochRunner:
-    """Trains a network for one epoch at a time.
+    """Trains a network for one epoch at a time; everything is on the network's device.
 
     Attributes:
-        candidate: which network it is.
-        recipe: how it is trained.
+        candidate: the description of the network.
+        recipe: the hyperparameters.
         data: normalises the images.
-        train: the split that is learned, on the network's device.
-        validation: the split that is evaluated, on the network's device.
+        train: the training images.
+        validation: the images that are evaluated after each epoch.
         network: the network, which each epoch changes.
         optimizer: the optimiser of the network's parameters.
-        teacher: the network that the recipe distils from, on the same device.
+        teacher: the teacher, if the recipe has a distillation.
     """
 
     candidate: Candidate
@@ -211,11 +211,11 @@ class EpochRunner:
     ) -> EpochResult:
         """Train for one epoch, then evaluate the validation split.
 
-        No step waits for the device: losses are summed on it, and read at the end of the epoch.
+        No step waits for the device: losses are summed there and read at the end of the epoch.
 
         Args:
-            epoch: number of epochs that are trained already.
-            seed: seed of the training, not of this epoch alone.
+            epoch: number of epochs trained so far.
+            seed: seed of the whole training.
             before_step: called before each step with the number of epochs trained so far.
 
         Raises:
@@ -258,11 +258,11 @@ class EpochRunner:
     ) -> tuple[Tensor, Tensor | float]:
         """Compute the loss of a batch, and the share of its pixels that restriction set to 0.
 
-        With a threshold it is the mean of the losses on the original and on the restricted images
-        ("IR²Net", arXiv 2210.02637, section 3.2). The teacher sees the original images only.
+        With a threshold, the loss is the mean of the losses on the original and the restricted
+        images ("IR²Net", arXiv 2210.02637, section 3.2). The teacher sees the original images only.
 
-        If no pixel is restricted, the second forward pass would give the same loss, and on a CPU it
-        is left out. On a GPU it is not: the host would have to wait for the restricted images.
+        If no pixel is restricted, both losses are equal. On a CPU the second forward pass is then
+        skipped. On a GPU it is not, because the check would wait for the GPU.
 
         Args:
             images: (N, C, H, W), normalised.

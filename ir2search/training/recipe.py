@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from ir2search.data import Augmentation
 
-_Decay = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+_AtLeastZero = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+_AboveZero = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
@@ -31,7 +32,7 @@ class Distillation:
 
     teacher: str
     weights: str
-    temperature: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = 1.0
+    temperature: _AboveZero = 1.0
     share: Annotated[float, Field(strict=True, ge=0, le=1)] = 1.0
 
 
@@ -53,7 +54,7 @@ class Recipe:
         label_smoothing: label smoothing of the cross-entropy.
         crop_padding: pixels of padding before the random crop; 0 for no crop.
         flip: whether each image is mirrored with probability 1/2.
-        crop_area: smallest share of an image in a random resized crop, which comes before the
+        crop_area: smallest share of an image in a random resized crop, which is done before the
             padding (0.08 is usual for ImageNet); 1 for no such crop.
         threshold_schedule: the candidate's restriction threshold: ``"constant"``; ``"warmup"``, a
             linear increase from 0 over the first half of training; or ``"annealed"``, a decrease
@@ -68,17 +69,17 @@ class Recipe:
     epochs: Annotated[int, Field(strict=True, ge=1)] = 500
     batch_size: Annotated[int, Field(strict=True, ge=2)] = 128
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
-    lr: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = 0.11
+    lr: _AboveZero = 0.11
     momentum: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.9
-    weight_decay: _Decay = 1e-4
+    weight_decay: _AtLeastZero = 1e-4
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup_epochs: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = 0.0
+    warmup_epochs: _AtLeastZero = 0.0
     label_smoothing: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.0
     crop_padding: Annotated[int, Field(strict=True, ge=0, le=64)] = 4
     flip: StrictBool = True
     crop_area: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
     threshold_schedule: Literal["constant", "warmup", "annealed"] = "constant"
-    binary_weight_decay: _Decay | None = None
+    binary_weight_decay: _AtLeastZero | None = None
     distillation: Distillation | None = None
     pretraining: Recipe | None = None
 

@@ -1,4 +1,4 @@
-"""Running statistics of BatchNorms, as if a batch had been seen twice."""
+"""Update the running statistics of BatchNorms for a batch that is used twice."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class RunningStatistics:
-    """A copy of a network's running statistics from before a batch.
-
-    Args:
-        network: the network, in training mode.
-    """
+    """A copy of the running statistics of a network, made before a batch."""
 
     def __init__(self, network: nn.Module) -> None:
         self._norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
@@ -22,8 +18,8 @@ class RunningStatistics:
     def repeat(self) -> None:
         """Update the statistics as if the network had seen the last batch twice.
 
-        Let s be a statistic before the batch, b the batch's own, m the momentum. Seen once, the
-        batch changes s to s + m (b - s); seen twice, to s + m (2 - m) (b - s). The change is 2 - m
+        Let s be a statistic before the batch, b the statistic of the batch, m the momentum. One
+        pass changes s to s + m (b - s), two passes to s + m (2 - m) (b - s). The change is 2 - m
         times as large.
         """
         before = iter(self._before)
@@ -33,7 +29,7 @@ class RunningStatistics:
             norm.num_batches_tracked += 1
             for statistic in _running(norm):
                 start = next(before)
-                # .data: autograd would count the change, but no gradient depends on the statistic
+                # .data hides the change from autograd; no gradient depends on the statistic
                 statistic.data.copy_(start + (2 - norm.momentum) * (statistic - start))
 
 

@@ -1,4 +1,4 @@
-"""Weights from files of other programs."""
+"""Read weights that other programs wrote."""
 
 from __future__ import annotations
 

@@ -55,5 +55,5 @@ def named_recipe(name: str) -> Recipe:
     """
     known = recipes()
     if name not in known:
-        raise StudyError(f"no recipe {name!r}; {text.near(name, known)}")
+        raise StudyError(f"no recipe {name!r}; {text.suggest(name, known)}")
     return known[name]

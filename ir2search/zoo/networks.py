@@ -1,14 +1,13 @@
 """The paper's networks by name.
 
-Source: Xue et al., "IR²Net", arXiv 2210.02637, section 4, and the networks that its authors
-released.
+Source: Xue et al., "IR²Net", arXiv 2210.02637, section 4, and the released code.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ir2search import text
 from ir2search.errors import CandidateError
@@ -30,27 +29,12 @@ _IMAGENET = Candidate(
 )
 
 
-@dataclass(frozen=True)
-class _Compact:
-    ratio: float
-    group_size: int = 1
-
-
-_VARIANTS = {"A": None, "B": _Compact(2), "C": _Compact(4, group_size=16), "D": _Compact(20)}
-
-
-def _imagenet(depth: int, compact: _Compact | None) -> Candidate:
-    if compact is None:
-        return replace(_IMAGENET, depth=depth)
-    return replace(
-        _IMAGENET,
-        depth=depth,
-        fusion="compact",
-        fusion_ratio=compact.ratio,
-        fusion_group_size=compact.group_size,
-    )
-
-
+_VARIANTS: dict[str, dict[str, Any]] = {
+    "A": {},
+    "B": {"fusion": "compact", "fusion_ratio": 2},
+    "C": {"fusion": "compact", "fusion_ratio": 4, "fusion_group_size": 16},
+    "D": {"fusion": "compact", "fusion_ratio": 20},
+}
 _PRESETS: dict[str, Candidate] = {
     "cifar-resnet20": Candidate(),
     "cifar-resnet18": Candidate(
@@ -58,9 +42,9 @@ _PRESETS: dict[str, Candidate] = {
     ),
     "cifar-vgg-small": Candidate(backbone="cifar-vgg", depth=7, taps=("stem",), fusion_ratio=32),
     **{
-        f"imagenet-resnet{depth}-{variant}": _imagenet(depth, compact)
+        f"imagenet-resnet{depth}-{variant}": replace(_IMAGENET, depth=depth, **fusion)
         for depth in (18, 34)
-        for variant, compact in _VARIANTS.items()
+        for variant, fusion in _VARIANTS.items()
     },
 }
 
@@ -85,7 +69,7 @@ def preset(
             have this number of classes or this image.
     """
     if name not in _PRESETS:
-        raise CandidateError(f"no preset {name!r}; {text.near(name, _PRESETS)}")
+        raise CandidateError(f"no preset {name!r}; {text.suggest(name, _PRESETS)}")
     candidate = _PRESETS[name]
     classes = candidate.classes if num_classes is None else num_classes
     return replace(candidate, classes=classes, image=image or candidate.image)

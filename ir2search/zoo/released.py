@@ -1,7 +1,6 @@
-"""The authors' published weights on the networks of this package.
+"""Load the weights that the paper's authors released into the networks of this package.
 
-Their checkpoints have the names of their own modules. A table for each family of networks maps
-these names to ours.
+Their checkpoints use other names of tensors. Each family has a table from our names to theirs.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class Evaluation:
 
 LISTED = 8  # names in an error message
 
-# from patterns of our names to the authors' names
+# the authors' names, by patterns of our names
 _RECOVERY = {
     r"recovery\.primary\.(\d)": r"fusion.primary_conv.\1",
     r"recovery\.cheap\.(\d)": r"fusion.cheap_operation.\1",
@@ -92,8 +91,8 @@ def load_released(name: str, state_dict: Mapping[str, Tensor]) -> TappedNetwork:
     """
     network = build_preset(name)
     given = unwrapped(state_dict, "the weights")
-    wanted = {released_name(name, ours): ours for ours in network.state_dict()}
     own = network.state_dict()
+    wanted = {_released_name(name, ours): ours for ours in own}
     shapes = {theirs: _shape(theirs, own[ours]) for theirs, ours in wanted.items()}
     misshapen = [
         f"{key} {tuple(given[key].shape)} for {shapes[key]}"
@@ -142,13 +141,8 @@ def evaluate_released(
     return Evaluation(len(test), top1, top5)
 
 
-def released_name(name: str, ours: str) -> str:
-    """The authors' name of a tensor of a preset's network.
-
-    Args:
-        name: name of the preset.
-        ours: name of the tensor in this package.
-    """
+def _released_name(name: str, ours: str) -> str:
+    """The authors' name of the tensor ``ours`` of the preset ``name``."""
     candidate = preset(name)
     table = _NAMES[candidate.backbone]
     if candidate.fusion == "dense":

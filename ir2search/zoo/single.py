@@ -52,13 +52,7 @@ class TrainedNetwork:
 
     def as_dict(self) -> dict[str, Any]:
         """All attributes by name, as values for JSON."""
-        return {
-            "candidate": self.candidate.as_dict(),
-            "folder": str(self.folder),
-            "best": asdict(self.best),
-            "test_accuracy": self.test_accuracy,
-            "test_images": self.test_images,
-        }
+        return asdict(self) | {"candidate": self.candidate.as_dict(), "folder": str(self.folder)}
 
 
 def train_network(
@@ -83,7 +77,7 @@ def train_network(
         folder: the folder of this training; created if it is missing. Decoded images are cached
             beside it.
         data: a data folder; None for the included digits. Images are resized to the network's
-            size; those for ImageNet networks are streamed.
+            size. Images for ImageNet networks are streamed.
         recipe: a recipe, or the name of one of `recipes`. The default is the preset's own recipe,
             or the paper's recipe for ResNet-20 if ``what`` is not a preset.
         epochs: number of epochs of each stage; None for the recipe's.
@@ -141,10 +135,8 @@ def _recipe(what: str, recipe: str | Recipe | None, epochs: int | None) -> Recip
 
 
 def _with_epochs(recipe: Recipe, epochs: int) -> Recipe:
-    first = recipe.pretraining
-    return replace(
-        recipe, epochs=epochs, pretraining=None if first is None else _with_epochs(first, epochs)
-    )
+    first = recipe.pretraining and _with_epochs(recipe.pretraining, epochs)
+    return replace(recipe, epochs=epochs, pretraining=first)
 
 
 def _images(candidate: Candidate, data: str | Path | None, cache: Path, seed: int) -> ImageData:
@@ -155,7 +147,7 @@ def _images(candidate: Candidate, data: str | Path | None, cache: Path, seed: in
 
 
 def _check_folder(folder: Path) -> None:
-    """Check that the folder is new or empty, or has the settings of an earlier training."""
+    """Check that the folder is new, empty, or of an earlier training."""
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is not a folder; choose another")
     has_files = folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir())
@@ -169,13 +161,9 @@ def _check_folder(folder: Path) -> None:
 def _write_settings(
     folder: Path, candidate: Candidate, recipe: Recipe, images: ImageData, seed: int
 ) -> None:
-    """Write the settings of this training; if the folder has some, check that they are equal."""
-    settings: dict[str, Any] = {
-        "candidate": candidate.id,
-        "data": images.fingerprint,
-        "seed": seed,
-        "recipe": asdict(recipe),
-    }
+    """Write the settings of this training, or check that they equal those of the folder."""
+    settings: dict[str, Any] = {"candidate": candidate.id, "data": images.fingerprint, "seed": seed}
+    settings["recipe"] = asdict(recipe)
     file = folder / SETTINGS
     if not file.exists():
         write_json(folder / "candidate.json", candidate.as_dict())

@@ -1,4 +1,4 @@
-"""The networks that a recipe distils from."""
+"""The teachers of recipes with a distillation."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def load_teacher(recipe: Recipe, image: tuple[int, int, int], classes: int) -> n
     """Load the teacher of a recipe, for the argument ``teacher`` of `ir2search.train`.
 
     Args:
-        recipe: the recipe; its pretraining stages may distil from the same teacher.
-        image: (channels, height, width) of the images that the teacher gets.
+        recipe: the recipe; its pretraining stages may have the same teacher.
+        image: (channels, height, width) of an image.
         classes: number of classes.
 
     Returns:

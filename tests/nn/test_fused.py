@@ -199,7 +199,7 @@ def test_the_gradient_does_not_depend_on_the_number_of_threads() -> None:
     assert torch.equal(found[0], found[2])
 
 
-def test_values_that_are_not_finite_stay_so() -> None:
+def test_nan_is_not_clipped() -> None:
     x = torch.randn(2, 4, 6, 6)
     x[0, 0, 0, 0] = float("nan")
     norm = nn.BatchNorm2d(4)
@@ -207,7 +207,7 @@ def test_values_that_are_not_finite_stay_so() -> None:
     assert torch.isfinite(normed(x.nan_to_num(), norm, nn.Hardtanh())).all()
 
 
-def test_channels_last_maps_and_wide_sums_are_supported() -> None:
+def test_channels_last_maps_and_sums_beyond_16_bits_are_supported() -> None:
     conv = BinaryConv2d(8, 8).train()
     x = torch.randn(2, 8, 6, 6).contiguous(memory_format=torch.channels_last)
     assert torch.equal(conv(x), conv(x.contiguous()))

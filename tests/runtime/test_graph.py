@@ -75,7 +75,7 @@ def test_shapes_follow_from_the_operation(
         ("binary_conv", WINDOW | {"outputs": 4}, {"weight": np.zeros(18, np.uint8)}, "must read a"),
     ],
 )
-def test_what_is_wrong_with_a_node_is_said(
+def test_an_invalid_node_is_refused_with_its_rule(
     op: str, given: dict[str, int], tensors: dict[str, np.ndarray], complaint: str
 ) -> None:
     with pytest.raises(WeightsError, match=re.escape(complaint)):

@@ -14,7 +14,7 @@ def test_images_become_channels_last() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_value_that_is_not_finite_is_noticed(value: float) -> None:
+def test_nan_and_infinity_are_found(value: float) -> None:
     images = np.zeros((1, 2, 3, 3), np.float32)
     images[0, 1, 2, 2] = value
     assert not kernels.to_channels_last(images, np.zeros(images.size, np.float32))

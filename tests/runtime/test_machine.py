@@ -14,13 +14,13 @@ def test_the_machine_is_the_same_each_time_and_names_the_processor() -> None:
     assert len(this_machine().runtime) == 12
 
 
-def test_a_record_is_read_back_and_so_is_one_with_the_old_key() -> None:
+def test_records_with_the_new_and_the_old_key_are_read() -> None:
     machine = Machine("Z80", "abc")
     assert Machine.from_dict(asdict(machine)) == machine
     assert Machine.from_dict({"cpu": "Z80", "engine": "abc"}) == machine
 
 
-def test_another_version_of_what_compiles_the_runtime_is_another_runtime(
+def test_another_version_of_numba_or_numpy_is_another_runtime(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = module._runtime()

@@ -45,7 +45,7 @@ def test_a_residual_unit_is_one_pass_with_its_norm_shortcut_activation_and_sign(
     assert all(unit.signs is not None for unit in binary[:-1])
 
 
-def test_numbers_that_only_a_sign_reads_are_not_kept() -> None:
+def test_a_map_that_only_a_sign_reads_is_not_stored_as_numbers() -> None:
     _, units = units_of(
         ir.Candidate(backbone="cifar-basic-resnet", depth=18, image=(3, 8, 8), width=0.1)
     )
@@ -53,7 +53,7 @@ def test_numbers_that_only_a_sign_reads_are_not_kept() -> None:
     assert len(alone) == 8, "the first convolution of each block"
 
 
-def test_a_sign_before_a_convolution_of_numbers_makes_numbers() -> None:
+def test_a_sign_that_a_full_precision_convolution_reads_makes_numbers() -> None:
     _, units = units_of(replace(RESNET, weights="real"))
     signs = [unit for unit in units if unit.sign is not None]
     assert signs

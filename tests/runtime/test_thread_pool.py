@@ -15,7 +15,7 @@ LONG = 1.0  # seconds of work that a call claims
 
 @settings(deadline=None)
 @given(st.integers(1, 4), st.integers(1, 200), st.sampled_from([0.0, LONG]))
-def test_each_position_is_worked_on_once(threads: int, count: int, seconds: float) -> None:
+def test_each_position_is_processed_once(threads: int, count: int, seconds: float) -> None:
     seen = [0] * count
 
     def loop(start: int, stop: int, step: int) -> None:

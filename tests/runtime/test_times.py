@@ -38,7 +38,7 @@ def test_a_time_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_time(tmp_path / "latency.json") == TIME
 
 
-def test_a_time_from_before_the_runtime_got_its_name_is_read(tmp_path: Path) -> None:
+def test_a_record_with_the_old_name_of_the_runtime_is_read(tmp_path: Path) -> None:
     write_json(tmp_path / "latency.json", TIME.as_dict())
     values = read_json(tmp_path / "latency.json")
     values["machine"]["engine"] = values["machine"].pop("runtime")
@@ -76,7 +76,7 @@ def test_weights_training_and_restriction_do_not_change_the_architecture() -> No
     assert {architecture(candidate_graph(each)) for each in same} == {own}
 
 
-def test_everything_that_the_runtime_runs_changes_the_architecture() -> None:
+def test_each_change_of_what_the_runtime_runs_changes_the_architecture() -> None:
     others = [
         replace(TINY, depth=14),
         replace(TINY, width=0.5),

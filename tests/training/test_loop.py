@@ -101,7 +101,7 @@ def test_an_interrupted_training_gives_the_uninterrupted_result(
     assert_equal(tmp_path / "whole", tmp_path / "parts")
 
 
-def test_a_finished_training_is_not_trained_again(digits: ImageData, tmp_path: Path) -> None:
+def test_a_finished_training_is_not_repeated(digits: ImageData, tmp_path: Path) -> None:
     first = run(digits, tmp_path)
     assert run(digits, tmp_path, should_stop=lambda: True) == first
 

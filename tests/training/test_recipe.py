@@ -61,7 +61,7 @@ def test_the_rate_increases_to_lr_and_never_exceeds_it(
         ("adamw", torch.optim.AdamW, {"weight_decay": 0.01}),
     ],
 )
-def test_the_named_optimizer_is_made(
+def test_an_optimizer_is_made_by_its_name(
     name: Any, kind: type[torch.optim.Optimizer], expected: dict[str, float]
 ) -> None:
     network = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))

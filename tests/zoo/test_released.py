@@ -214,7 +214,7 @@ def test_prefix_and_wrapper_make_no_difference(
         assert torch.equal(value, plain[key]), key
 
 
-def test_missing_unknown_and_misshapen_keys_are_all_listed() -> None:
+def test_missing_and_unknown_tensors_and_wrong_shapes_are_listed() -> None:
     weights = checkpoint("cifar-resnet20")
     del weights["bn1.bias"], weights["linear.weight"]
     weights["layer9.weight"] = torch.zeros(1)
