@@ -4,11 +4,11 @@
 // Feature maps are (N, C, H, W) float, contiguous. A convolution has k x k taps, a stride and a
 // padding with zeros, both equal for rows and columns.
 //
-// One operand of each product is +1 or -1. Four products therefore add up to one of eight sums of
-// the other operand's four values, up to a sign: +-a +-b +-c +-d. The sums are computed once. Every
-// output and tap reads them from a table, which takes a quarter of the multiply-accumulates and is
-// exact in the same arithmetic (Arlazarov et al., "On economical construction of the transitive
-// closure of a directed graph", 1970: the "method of four Russians").
+// In each product one factor is +1 or -1. The sum of four products is therefore +-a +-b +-c +-d,
+// which takes only eight values up to the sign. These eight sums are computed once and stored in a
+// table, which every output and tap reads. This takes a quarter of the multiply-accumulates, and
+// whole numbers stay exact (Arlazarov et al., "On economical construction of the transitive closure
+// of a directed graph", 1970: the "method of four Russians").
 //
 // No sum depends on the number of threads.
 
@@ -56,39 +56,39 @@ struct Shape {  // of a convolution from (images, inputs, height, width)
     int64_t taps() const { return size * size; }
 };
 
-// The memory of a vector, from the start of a cache line
-template <typename T> T *lined_up(std::vector<T> &values, int64_t count) {
+// Resize a vector; returns its first address at the start of a cache line
+template <typename T> T *aligned(std::vector<T> &values, int64_t count) {
     values.resize(count + 64 / sizeof(T));
     uintptr_t place = reinterpret_cast<uintptr_t>(values.data());
     return values.data() + (64 - place % 64) % 64 / sizeof(T);
 }
 
-int64_t divided_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // ---------------------------------------------------------------------------------------------
 // Sums of maps with weights of +1 and -1: the convolution itself, and the gradient of its input
 // ---------------------------------------------------------------------------------------------
 
-// A sum in the table: its offset from the place of the output, and its sign.
+// A sum in the table: its offset from the output's position, and its sign.
 template <typename T> struct Entry {
     int32_t offset;
     T sign;
 };
 
-// A map that is summed, with its rows one after the other in a line. A strided convolution has a
-// plane for each position within a stride. A plane is `rows` x `pitch`, with its padding.
+// Some rows of a map, one after the other in a line. A strided convolution has a plane for each
+// position within a stride. A plane is `rows` x `pitch`, including the padding.
 struct Strip {
     int64_t rows, pitch, planes;
     int64_t plane() const { return rows * pitch; }
-    // with room for the zeros that the last taps read, and rounded up to whole vectors
+    // length with the zeros that the last taps read, rounded up to whole vectors
     template <typename T> int64_t line(int64_t size) const {
         constexpr int64_t L = Lanes<T>::count;
-        return divided_up(planes * plane() + size + L, L) * L;
+        return ceil_div(planes * plane() + size + L, L) * L;
     }
 };
 
-// acc[i] += sum over entries of sign * table[offset + i], for i in B vectors. U independent sums
-// hide the latency of the additions where B vectors alone would not.
+// acc[i] += sum over entries of sign * table[offset + i], for i in B vectors. If B is small, U
+// independent sums hide the latency of the additions.
 template <typename T, int B, int U>
 void add_block(T *acc, const T *table, const Entry<T> *entries, int64_t count) {
     using V = typename Lanes<T>::type;
@@ -130,7 +130,7 @@ void add_some(int64_t vectors, T *acc, const T *table, const Entry<T> *entries, 
 template <typename T>
 void add_all(T *acc, int64_t length, const T *table, const Entry<T> *entries, int64_t count) {
     constexpr int L = Lanes<T>::count;
-    int64_t vectors = divided_up(length, L), blocks = divided_up(vectors, MOST);
+    int64_t vectors = ceil_div(length, L), blocks = ceil_div(vectors, MOST);
     for (int64_t block = 0, start = 0; block < blocks; ++block) {
         int64_t end = vectors * (block + 1) / blocks;
         add_some<T>(end - start, acc + start * L, table + start * L, entries, count);
@@ -139,9 +139,9 @@ void add_all(T *acc, int64_t length, const T *table, const Entry<T> *entries, in
 }
 
 constexpr int64_t SUMS = 8;      // a +-b +-c +-d
-constexpr int64_t NEAR = 24000;  // bytes of a table that fit in the first-level cache
+constexpr int64_t NEAR = 24000;  // bytes of a table that fits in the first-level cache
 
-// The eight sums of four lines that lie `length` apart, written one after the other.
+// Write the eight sums of four lines. The distance between lines, and between sums, is `length`.
 template <typename T> void make_sums(const T *lines, int64_t length, T *table) {
     constexpr int L = Lanes<T>::count;
     for (int64_t i = 0; i < length; i += L) {
@@ -161,7 +161,7 @@ template <typename T> void make_sums(const T *lines, int64_t length, T *table) {
 }
 
 struct Tap {
-    int64_t place;   // offset in the line of a strip from the place of the output
+    int64_t place;   // offset from the output's position in the line of a strip
     int64_t weight;  // index in the k x k kernel
 };
 
@@ -175,9 +175,9 @@ template <typename T> struct Sum {
     std::vector<Entry<T>> entries;     // by chunk of groups, target, phase, group and tap
     int64_t groups, chunk;
 
-    // sign_of(target, source, weight) gives whether that weight is +1
+    // sign_of(target, source, weight) returns whether that weight is +1
     template <typename Sign> void prepare(Sign sign_of) {
-        groups = divided_up(sources, 4);
+        groups = ceil_div(sources, 4);
         int64_t bytes = SUMS * line * int64_t(sizeof(T));
         chunk = std::clamp<int64_t>(NEAR / bytes, 1, groups);
         int64_t taps = 0;
@@ -201,14 +201,14 @@ template <typename T> struct Sum {
     }
 
     int64_t stretch() const {  // from the results of a phase to those of the next
-        return divided_up(length, Lanes<T>::count) * Lanes<T>::count;
+        return ceil_div(length, Lanes<T>::count) * Lanes<T>::count;
     }
 
-    // fill(source, line) writes a map into the line of a strip, whose padding is 0 already
+    // fill(source, line) writes a map into the line of a strip; the padding is already 0
     template <typename Fill> void run(Fill fill, T *results) const {
         thread_local std::vector<T> near_lines, near_table;
-        T *lines = lined_up(near_lines, 4 * line);
-        T *table = lined_up(near_table, chunk * SUMS * line);
+        T *lines = aligned(near_lines, 4 * line);
+        T *table = aligned(near_table, chunk * SUMS * line);
         std::fill(lines, lines + 4 * line, T(0));
         std::fill(results, results + targets * int64_t(phases.size()) * stretch(), T(0));
         const Entry<T> *entry = entries.data();
@@ -238,7 +238,7 @@ template <typename T> struct Sum {
 
 int64_t rows_a_strip(int64_t rows, int64_t pitch) {
     int64_t most = std::max<int64_t>(1, 272 / pitch);
-    return divided_up(rows, divided_up(rows, most));
+    return ceil_div(rows, ceil_div(rows, most));
 }
 
 // y = convolution of the signs of x with signs: (outputs, inputs, k, k), each +1 or -1
@@ -267,7 +267,7 @@ void convolve(const float *x, const float *signs, Y *y, const Shape &shape, int 
     sum.prepare([&](int64_t output, int64_t input, int64_t tap) {
         return signs[(output * shape.inputs + input) * size * size + tap] > 0;
     });
-    const int64_t strips = divided_up(rows, height);
+    const int64_t strips = ceil_div(rows, height);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t item = 0; item < shape.images * strips; ++item) {
         int64_t image = item / strips, top = item % strips * height;
@@ -280,9 +280,9 @@ void convolve(const float *x, const float *signs, Y *y, const Shape &shape, int 
                     const float *from = map + row * shape.width;
                     for (int64_t fx = 0; fx < stride; ++fx) {
                         T *to = line + (fy * stride + fx) * sum.strip.plane() + a * pitch;
-                        int64_t begin = divided_up(std::max<int64_t>(0, padding - fx), stride);
+                        int64_t begin = ceil_div(std::max<int64_t>(0, padding - fx), stride);
                         int64_t end = std::min(columns + (size - 1) / stride,
-                                               divided_up(shape.width + padding - fx, stride));
+                                               ceil_div(shape.width + padding - fx, stride));
                         if (!inside) {
                             std::fill(to + begin, to + end, T(0));
                         } else if (stride == 1) {
@@ -350,17 +350,17 @@ struct Slope {  // surrogate gradient of the sign
     }
 };
 
-// The gradient of the convolution's input x through its sign, plus an added map. The places of x
-// fall into stride x stride phases, by the taps that reach them.
+// The gradient of the convolution's input x through its sign, plus an added map. Each of the
+// stride x stride positions of x within a stride is a phase: its own set of taps reaches it.
 class InputGradient {
   public:
     InputGradient(const float *signs, const Shape &shape, const Slope &slope)
         : shape(shape), slope(slope), reach((shape.size - 1) / shape.stride),
-          // a place of the padded input is stride * a + phase; the number of values of a
-          down(divided_up(shape.height + shape.padding, shape.stride)),
+          // a row of the padded input is stride * a + phase; `down` is the number of values of a
+          down(ceil_div(shape.height + shape.padding, shape.stride)),
           nothing(shape.columns(), 0.f) {
         const int64_t stride = shape.stride, size = shape.size;
-        int64_t across = divided_up(shape.width + shape.padding, stride);
+        int64_t across = ceil_div(shape.width + shape.padding, stride);
         int64_t shared = std::min(reach, std::max<int64_t>(0, across - shape.columns()));
         pitch = across + reach - shared;
         height = rows_a_strip(down, pitch);
@@ -422,12 +422,12 @@ class InputGradient {
                     put(result, x, added, out, input, top, fy, fx);
     }
 
-    // Write the results of one phase of a strip to their places
+    // Write the results of one phase of a strip to the output
     void put(const float *result, const float *x, const float *added, float *out, int64_t input,
              int64_t top, int64_t fy, int64_t fx) const {
         const int64_t stride = shape.stride, padding = shape.padding;
-        int64_t left = divided_up(std::max<int64_t>(0, padding - fx), stride);
-        int64_t end = divided_up(std::max<int64_t>(0, shape.width + padding - fx), stride);
+        int64_t left = ceil_div(std::max<int64_t>(0, padding - fx), stride);
+        int64_t end = ceil_div(std::max<int64_t>(0, shape.width + padding - fx), stride);
         for (int64_t a = 0; a < height; ++a) {
             int64_t row = stride * (top + a) + fy - padding;
             if (row < 0 || row >= shape.height) continue;
@@ -443,15 +443,15 @@ class InputGradient {
 // Gradient of the weights: sums of the gradient, with the signs of the input
 // ---------------------------------------------------------------------------------------------
 
-// The signs of the maps of an image as bits, 1 for +1. Rows have their padding (0), and are split
-// by position within a stride.
+// The signs of the maps of an image as bits, 1 for +1. Rows include the padding, as 0, and are
+// split by position within a stride.
 class Bits {
   public:
     const int64_t rows, stride, bytes;
 
     explicit Bits(const Shape &shape)
         : rows(shape.height + 2 * shape.padding), stride(shape.stride),
-          bytes(divided_up(shape.width + 2 * shape.padding, 8 * shape.stride) + 8), shape(shape),
+          bytes(ceil_div(shape.width + 2 * shape.padding, 8 * shape.stride) + 8), shape(shape),
           data(size_t(shape.inputs * rows * stride * bytes), 0) {}
 
     const uint8_t *row(int64_t map, int64_t row) const {
@@ -474,8 +474,8 @@ class Bits {
 
     void take_row(const float *from, int64_t fx, uint8_t *row) const {
         const int64_t padding = shape.padding;
-        int64_t begin = divided_up(std::max<int64_t>(0, padding - fx), stride);
-        int64_t end = divided_up(shape.width + padding - fx, stride);
+        int64_t begin = ceil_div(std::max<int64_t>(0, padding - fx), stride);
+        int64_t end = ceil_div(shape.width + padding - fx, stride);
         for (int64_t start = begin; start < end; start += 32) {
             uint64_t word = 0, old;
             const int64_t count = std::min<int64_t>(32, end - start);
@@ -496,7 +496,7 @@ class Bits {
     }
 };
 
-// Where the bits of a column start in a row of `Bits`
+// The first bit of a column in a row of `Bits`
 struct Place {
     int64_t byte, bit;
     Place(const Bits &bits, int64_t column)
@@ -504,19 +504,19 @@ struct Place {
           bit(column / bits.stride & 7) {}
 };
 
-constexpr int64_t COLUMNS = 32, GROUPS = 8;  // of a segment: outputs in a row; groups of four
+constexpr int64_t COLUMNS = 32, GROUPS = 8;  // limits of a segment: outputs in a row, groups of 4
 
 // A segment of the gradient of an image: rows [top, top + rows), columns [left, left + columns).
 struct Segment {
     int64_t top, left, rows, columns;
-    int64_t groups() const { return divided_up(columns, 4); }
+    int64_t groups() const { return ceil_div(columns, 4); }
 };
 
 std::vector<Segment> segments_of(int64_t rows, int64_t columns) {
     std::vector<Segment> result;
     for (int64_t left = 0; left < columns; left += COLUMNS) {
         int64_t width = std::min(COLUMNS, columns - left);
-        int64_t most = std::max<int64_t>(1, GROUPS / divided_up(width, 4));
+        int64_t most = std::max<int64_t>(1, GROUPS / ceil_div(width, 4));
         for (int64_t top = 0; top < rows; top += most)
             result.push_back({top, left, std::min(most, rows - top), width});
     }
@@ -528,15 +528,15 @@ class WeightGradient {
   public:
     WeightGradient(const Shape &shape)
         : shape(shape), segments(segments_of(shape.rows(), shape.columns())),
-          width(shape.outputs > 2 * L ? 4 * L : 2 * L), across(divided_up(shape.outputs, width)),
+          width(shape.outputs > 2 * L ? 4 * L : 2 * L), across(ceil_div(shape.outputs, width)),
           outside(size_t(shape.taps() * shape.outputs), 0.0),
           high(misses(shape.rows(), shape.height)), wide(misses(shape.columns(), shape.width)) {
         int64_t count = across * shape.inputs * shape.taps() * width;
-        sums = lined_up(memory, count);
+        sums = aligned(memory, count);
         std::fill(sums, sums + count, 0.f);
     }
 
-    // Add the gradients (outputs, rows, columns) and signs of images, one after the other
+    // Add images one by one; each gradient is (outputs, rows, columns)
     void add(const float *gradients, const std::vector<Bits> &signs, int64_t images) {
         for (int64_t part = 0; part < across; ++part)
             for (int64_t image = 0; image < images; ++image) {
@@ -570,7 +570,7 @@ class WeightGradient {
     template <int VECTORS> void add_part(const float *gradient, const Bits &bits, int64_t part) {
         constexpr int64_t WIDTH = VECTORS * L;
         thread_local std::vector<float> near;
-        float *table = lined_up(near, GROUPS * 16 * WIDTH);
+        float *table = aligned(near, GROUPS * 16 * WIDTH);
         std::vector<Place> places;
         for (const Segment &segment : segments) {
             make_table<VECTORS>(gradient, part * WIDTH, segment, table);
@@ -594,7 +594,7 @@ class WeightGradient {
         }
     }
 
-    // The signs of a segment for one tap, four bits for each group; rows can start inside a byte
+    // The signs of a segment for one tap, four bits a group; rows can start inside a byte
     uint32_t signs_of(const uint8_t *row, int64_t bit, const Segment &segment,
                       const Bits &bits) const {
         const int64_t bits_wide = 4 * segment.groups();
@@ -636,7 +636,7 @@ class WeightGradient {
         for (int v = 0; v < VECTORS; ++v) store(sum + v * L, even[v] + odd[v]);
     }
 
-    // The sixteen sums +-a +-b +-c +-d of each group of four places of a segment
+    // The sixteen sums +-a +-b +-c +-d of each group of four positions of a segment
     template <int VECTORS>
     void make_table(const float *gradient, int64_t output, const Segment &segment,
                     float *table) const {
@@ -665,13 +665,13 @@ class WeightGradient {
     // values[column][output], with zeros beyond the last column and output
     void transposed(const float *from, int64_t outputs, int64_t columns, int64_t wide,
                     float *values) const {
-        const int64_t whole = divided_up(columns, 4) * 4;
+        const int64_t whole = ceil_div(columns, 4) * 4;
         if (outputs < wide || columns < whole) std::fill(values, values + whole * wide, 0.f);
         for (int64_t o = 0; o < outputs; ++o)
             for (int64_t c = 0; c < columns; ++c) values[c * wide + o] = from[o * plane() + c];
     }
 
-    // For each tap, the places whose input lies outside the image
+    // For each tap, the output positions whose input lies outside the image
     std::vector<std::vector<int64_t>> misses(int64_t places, int64_t length) const {
         std::vector<std::vector<int64_t>> result(shape.size);
         for (int64_t tap = 0; tap < shape.size; ++tap)
@@ -682,8 +682,8 @@ class WeightGradient {
         return result;
     }
 
-    // The bits count padding as -1, but it is 0: add the difference back for each tap. The places
-    // whose tap lies outside form whole rows and whole columns; places in both count once.
+    // Padding is 0, but its bits count as -1: add the difference for each tap. The positions whose
+    // tap lies outside form whole rows and whole columns; positions in both count once.
     void add_outside(const float *gradient) {
         const int64_t rows = shape.rows(), columns = shape.columns(), size = shape.size;
         for (int64_t output = 0; output < shape.outputs; ++output)
@@ -711,9 +711,9 @@ constexpr int64_t IN_CACHE = 1 << 18;  // bytes of gradients that are processed 
 constexpr int64_t IN_MEMORY = 1 << 25;  // bytes of separate sums of the gradient of the weights
 
 // The gradients of the convolution's input and weights; null for a gradient that is not needed.
-// source(image, to) writes the gradient of the output of an image. added(image, to) gives a map to
-// add to the gradient of its input, or null. Images are divided into a fixed number of splits. The
-// sums of the splits are added at the end.
+// source(image, to) writes the gradient of the output of an image. added(image, to) returns a map
+// to add to the gradient of its input, or null. The images are divided into splits, whose number
+// does not depend on the number of threads. The sums of the splits are added at the end.
 template <typename Source, typename Added>
 void convolution_backward(Source source, Added added, const float *signs, const float *x,
                           float *x_gradient, float *signs_gradient, const Shape &shape,
@@ -727,7 +727,7 @@ void convolution_backward(Source source, Added added, const float *signs, const 
     splits = std::min(splits, shape.images);
     const InputGradient of_input(signs, shape, slope);
     std::vector<WeightGradient> of_weights;
-    of_weights.reserve(splits);  // they must not move: they hold pointers into themselves
+    of_weights.reserve(splits);  // they must not move: they point to their own memory
     for (int64_t split = 0; split < splits; ++split) of_weights.emplace_back(shape);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t split = 0; split < splits; ++split) {
@@ -786,7 +786,7 @@ template <typename Y>
 void find_moments(const Y *y, const Norm &norm, const Maps &maps, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t c = 0; c < maps.channels; ++c) {
-        // sums of differences from a value lose no digits where the mean is large
+        // differences from a value lose no digits if the mean is large
         const float pivot = float(y[c * maps.plane]);
         double sum = 0, square = 0;
         for (int64_t n = 0; n < maps.images; ++n) {
@@ -843,9 +843,8 @@ void norm_forward(const Y *y, const float *shortcut, const Norm &norm, float *ou
     }
 }
 
-// The gradients of out = clip(norm(y) + shortcut). `inner` is the gradient before the clipping, and
-// that of the shortcut. The gradient of y is of_inner * inner + of_y * (y - mean) + constant, by
-// channel.
+// The gradients of out = clip(norm(y) + shortcut). `inner` is the gradient of norm(y) + shortcut.
+// The gradient of y is of_inner * inner + of_y * (y - mean) + constant, by channel.
 template <typename Y> class NormBackward {
   public:
     NormBackward(const float *gradient, const float *out, const Y *y, const Norm &norm,
@@ -871,7 +870,7 @@ template <typename Y> class NormBackward {
         }
     }
 
-    // The gradient before the clipping, for one image
+    // `inner` of one image
     const float *inner(int64_t image, float *to) const {
         const int64_t count = maps.channels * maps.plane, place = image * count;
         if (!clip) return gradient + place;
@@ -880,7 +879,7 @@ template <typename Y> class NormBackward {
         return to;
     }
 
-    // The gradient of y, for one image
+    // The gradient of y of one image
     void write(int64_t image, float *to) const {
         for (int64_t c = 0; c < maps.channels; ++c, to += maps.plane) {
             const int64_t place = (image * maps.channels + c) * maps.plane;
@@ -949,8 +948,8 @@ Norm norm_of(const float *weight, const float *bias, float *moments, int64_t cha
 // Shapes of convolutions are (images, inputs, height, width, outputs, size, stride, padding).
 extern "C" {
 
-// Keep freed memory in the process. Feature maps are allocated and freed at every layer, and page
-// faults for new memory took a tenth of a training step.
+// Keep freed memory in the process: every layer allocates and frees feature maps, and page faults
+// for new memory took a tenth of a training step.
 void ir2_keep_memory() {
 #ifdef __GLIBC__
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
@@ -1010,12 +1009,12 @@ void ir2_unit(const float *x, const float *signs, const float *shortcut, const f
                  {shape.images, shape.outputs, shape.rows() * shape.columns()}, clip, threads);
 }
 
-// `past` says that x is also the shortcut, so that the shortcut's gradient is part of that of x;
-// `inner` is the gradient of another shortcut. Pass null for gradients that are not needed.
+// With `residual`, x is also the shortcut, and its gradient includes that of the shortcut. Without,
+// `inner` is the gradient of the shortcut. Pass null for gradients that are not needed.
 void ir2_unit_backward(const float *gradient, const float *out, const int16_t *y, const float *x,
                        const float *signs, const float *weight, float *moments, float *inner,
                        float *x_gradient, float *signs_gradient, float *weight_gradient,
-                       float *bias_gradient, const int64_t *numbers, int clip, int past,
+                       float *bias_gradient, const int64_t *numbers, int clip, int residual,
                        int estimator, float sharpness, int threads) {
     Shape shape = shape_of(numbers);
     Norm norm = norm_of(weight, nullptr, moments, shape.outputs, 0.f);
@@ -1027,7 +1026,7 @@ void ir2_unit_backward(const float *gradient, const float *out, const int16_t *y
         backward.write(image, to);
     };
     auto added = [&](int64_t image, float *to) -> const float * {
-        return past ? backward.inner(image, to) : nullptr;
+        return residual ? backward.inner(image, to) : nullptr;
     };
     convolution_backward(source, added, signs, x, x_gradient, signs_gradient, shape,
                          {estimator, sharpness}, threads);

@@ -1,7 +1,7 @@
-"""A network as the graph of a packed file: operations in order, with all shapes checked.
+"""A network as a graph of operations in order, with all shapes checked.
 
-The shape of a value, for one image, is (height, width, channels), or (channels,) once it is flat.
-Value 0 is the image, node i makes value i + 1, and the last value has the logits.
+Value 0 is the image, node i makes value i + 1, and the last value has the logits. The shape of a
+value is that of one image: (height, width, channels), or (channels,) if it is flat.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Numbers = Mapping[str, Any]
 Tensors = Mapping[str, Array]
 
 LARGEST = 2**27  # elements of a value of one image, and of the weights of a convolution
-LARGEST_WHOLE = 2**30  # elements of all values of one image
+LARGEST_TOTAL = 2**30  # elements of all values of one image
 WINDOW_RULE = "its window is out of range"
 
 
@@ -32,11 +32,11 @@ class Node:
 
     Attributes:
         op: one of `OPERATIONS`.
-        inputs: the numbers of the values that it reads.
-        numbers: the operation's parameters, by name, for example stride.
-        tensors: the operation's tensors, by role, for example weight.
-        shape: of its value, for one image.
-        name: of the layer that it belongs to.
+        inputs: indices of the values that it reads.
+        numbers: parameters of the operation by name, for example stride.
+        tensors: tensors of the operation by role, for example weight.
+        shape: shape of its value.
+        name: name of its layer.
     """
 
     op: str
@@ -49,12 +49,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """A network.
-
-    Attributes:
-        image: (height, width, channels).
-        nodes: in an order in which they can run.
-    """
+    """A network: the shape of its image (height, width, channels), and its nodes in order."""
 
     image: Shape
     nodes: tuple[Node, ...]
@@ -65,11 +60,11 @@ class Graph:
         return self.nodes[-1].shape[0]
 
     def shape(self, value: int) -> Shape:
-        """Shape of a value, for one image."""
+        """Shape of a value."""
         return self.nodes[value - 1].shape if value else self.image
 
     def consumers(self) -> list[list[int]]:
-        """For each value, the nodes that read it; no node reads the logits."""
+        """For each value, the indices of the nodes that read it; no node reads the logits."""
         found: list[list[int]] = [[] for _ in range(len(self.nodes) + 1)]
         for index, node in enumerate(self.nodes):
             for value in node.inputs:
@@ -107,13 +102,13 @@ class GraphBuilder:
 
         Args:
             op: one of `OPERATIONS`.
-            inputs: the numbers of the values that it reads.
-            name: of the layer that it belongs to.
-            tensors: by role; bits are uint8, numbers float32.
-            numbers: the operation's parameters.
+            inputs: indices of the values that it reads.
+            name: name of its layer.
+            tensors: tensors by role; bits are uint8, numbers float32.
+            numbers: parameters of the operation.
 
         Returns:
-            The number of its value.
+            The index of its value.
 
         Raises:
             WeightsError: the operation is not valid on these inputs, or too large.
@@ -121,7 +116,7 @@ class GraphBuilder:
         try:
             node = _node(op, inputs, name, numbers, tensors or {}, self._shapes)
             self._elements += math.prod(node.shape)
-            _check(self._elements <= LARGEST_WHOLE, "the maps of one image would not fit in memory")
+            _check(self._elements <= LARGEST_TOTAL, "the maps of one image would not fit in memory")
         except (_InvalidNode, KeyError, TypeError, ValueError, OverflowError) as error:
             raise WeightsError(f"node {len(self._nodes)}: {_reason(error)}") from None
         self._nodes.append(node)
@@ -129,14 +124,14 @@ class GraphBuilder:
         return len(self._nodes)
 
     def shape(self, value: int) -> Shape:
-        """Shape of a value, for one image."""
+        """Shape of a value."""
         return self._shapes[value]
 
     def graph(self) -> Graph:
         """The graph of all operations so far.
 
         Raises:
-            WeightsError: the last operation gives no logits, or signs are read as numbers too.
+            WeightsError: the last operation gives no logits, or signs are also read as numbers.
         """
         if not self._nodes or self._nodes[-1].op != "linear":
             raise WeightsError("the last node must be linear, which gives logits")
@@ -157,7 +152,7 @@ def _check_signs(graph: Graph) -> None:
 
 
 class _InvalidNode(Exception):
-    """The rule that a node breaks."""
+    """A node is invalid; the message is the rule that it breaks."""
 
 
 def _reason(error: Exception) -> str:
@@ -178,7 +173,7 @@ def _node(
         isinstance(inputs, list | tuple)
         and all(isinstance(i, int) and not isinstance(i, bool) for i in inputs)
         and all(0 <= i < len(shapes) for i in inputs),
-        "`inputs` must be the numbers of earlier values",
+        "`inputs` must be indices of earlier values",
     )
     _check(operation.takes(len(inputs)), f"{op} cannot have {len(inputs)} inputs")
     _check(set(numbers) == set(operation.numbers), f"{op} has numbers {list(operation.numbers)}")
@@ -216,12 +211,15 @@ class _Operation:
         return count >= 1 if self.inputs is None else count == self.inputs
 
 
-def _vector(tensors: Tensors, role: str, length: int) -> None:
-    tensor = tensors.get(role)
-    _check(tensor is not None, f"its tensor `{role}` is missing")
-    assert tensor is not None
-    good = tensor.dtype == np.float32 and tensor.shape == (length,)
-    _check(good, f"`{role}` must be {length} numbers of 32 bits")
+def _check_tensor(tensors: Tensors, role: str, shape: Shape, bits: int | None = None) -> None:
+    """Check a tensor: float32 of a shape, or, if ``bits`` is given, this number of bits."""
+    _check(tensors.get(role) is not None, f"its tensor `{role}` is missing")
+    tensor = tensors[role]
+    if bits is not None and tensor.dtype == np.uint8:
+        _check(tensor.shape == (-(-bits // 8),), f"`{role}` must be {bits} bits")
+        return
+    good = tensor.dtype == np.float32 and tensor.shape == shape
+    _check(good, f"`{role}` must be {' x '.join(map(str, shape))} numbers of 32 bits")
 
 
 def _map(shape: Shape) -> tuple[int, int, int]:
@@ -249,15 +247,7 @@ def _convolution(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Sha
     _check(math.prod(sides) * channels <= LARGEST, "its padded map would not fit in memory")
     elements = outputs * size * size * (channels // groups)
     _check(elements * groups <= LARGEST, "its weights would not fit in memory")
-    weights = tensors.get("weight")
-    _check(weights is not None, "its tensor `weight` is missing")
-    assert weights is not None
-    if weights.dtype == np.uint8:
-        _check(weights.shape == (-(-elements // 8),), f"`weight` must be {elements} bits")
-    else:
-        wanted = (outputs, channels // groups, size, size)
-        good = weights.dtype == np.float32 and weights.shape == wanted
-        _check(good, f"`weight` must be {wanted} numbers of 32 bits")
+    _check_tensor(tensors, "weight", (outputs, channels // groups, size, size), elements)
     return shape
 
 
@@ -270,7 +260,7 @@ def _binary_convolution(shapes: list[Shape], numbers: Numbers, tensors: Tensors)
 def _by_channel(*roles: str) -> Callable[[list[Shape], Numbers, Tensors], Shape]:
     def shape(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
         for role in roles:
-            _vector(tensors, role, shapes[0][-1])
+            _check_tensor(tensors, role, (shapes[0][-1],))
         return shapes[0]
 
     return shape
@@ -289,7 +279,7 @@ def _pool(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
     height, width, channels = _map(shapes[0])
     up = bool(numbers["ceil"])
     _check(2 * numbers["padding"] <= numbers["size"], WINDOW_RULE)
-    _check(not (up and numbers["padding"]), "`ceil` must be 0 where there is padding")
+    _check(not (up and numbers["padding"]), "`ceil` must be 0 if there is padding")
     sides = [_window(side, numbers, up) for side in (height, width)]
     if up:  # the last window must start inside the map
         begins = [(count - 1) * numbers["stride"] for count in sides]
@@ -329,11 +319,9 @@ def _flatten(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
 
 def _linear(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
     _check(len(shapes[0]) == 1, "must read a flat value")
-    outputs, weight = numbers["outputs"], tensors.get("weight")
-    _vector(tensors, "bias", outputs)
-    good = weight is not None and weight.dtype == np.float32
-    wanted = (outputs, shapes[0][0])
-    _check(good and weight is not None and weight.shape == wanted, f"`weight` must be {wanted}")
+    outputs = numbers["outputs"]
+    _check_tensor(tensors, "bias", (outputs,))
+    _check_tensor(tensors, "weight", (outputs, shapes[0][0]))
     return (outputs,)
 
 

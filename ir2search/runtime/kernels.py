@@ -1,10 +1,10 @@
-"""The loops of the runtime, compiled by numba once for each machine and kept on disk.
+"""The loops of the runtime, which numba compiles once on each machine and keeps on disk.
 
-Feature maps are channels last and flat: a position is one pixel of one image. A map of signs has
-``ceil(channels / 64)`` words for a position; bit i of word j is channel 64 j + i, 1 stands for +1,
-and bits after the last channel are 0. Words are little-endian.
+Feature maps are flat, with channels last: a position is one pixel of one image. A map of signs has
+``ceil(channels / 64)`` words for each position; bit i of word j is channel 64 j + i, 1 stands for
++1, and bits after the last channel are 0. Words are little-endian.
 
-The arguments of the loops are described in `frame`. Loops do not hold Python's global lock.
+`frame` describes the arguments of the loops. Loops do not hold Python's global lock.
 
 Numba compiles again when this file changes. After a change of `frame` or `tiles` alone, remove
 ``__pycache__``.
@@ -37,7 +37,7 @@ _compiled = njit(cache=True, nogil=True, boundscheck=False)
 
 @_compiled
 def _address(array: NDArray[Any]) -> int:
-    """The address of an array. Each turn of a loop asks again, which keeps the array alive."""
+    """The address of an array; loops call it in each iteration to keep the array alive."""
     return np.int64(array.ctypes.data)  # type: ignore[return-value]
 
 
@@ -45,7 +45,7 @@ def _address(array: NDArray[Any]) -> int:
 def _finish(
     f: Ints, first: int, count: int, channel: int, sums: int, stride: int, classes: int
 ) -> None:
-    """Finish the sums of a block: ``count`` positions, and the outputs from ``channel`` on."""
+    """Apply `finish_tile` to ``count`` positions from ``first`` and the block at ``channel``."""
     outputs = f[frame.OUTPUTS]
     lanes = (1 << min(LANES, outputs - channel)) - 1
     numbers, words = 4 * (first * outputs + channel), 8 * ((outputs + 63) >> 6)
@@ -59,7 +59,7 @@ def _finish(
 
 @_compiled
 def _clear_signs(f: Ints, start: int, stop: int) -> None:
-    """Set all bits to 0, because blocks do not write those after the last channel."""
+    """Set all bits of some positions to 0: blocks do not write the bits after the last channel."""
     if f[frame.FORM] & frame.HAS_SIGNS and f[frame.OUTPUTS] & 63:
         words = 8 * ((f[frame.OUTPUTS] + 63) >> 6)
         clear(f[frame.SIGNS] + start * words, (stop - start) * words)
@@ -67,7 +67,7 @@ def _clear_signs(f: Ints, start: int, stop: int) -> None:
 
 @_compiled
 def pointwise(start: int, stop: int, f: Ints) -> None:
-    """The steps that follow a convolution, for a map that no convolution has just made."""
+    """Apply norm, shortcut, activation and sign to a map in memory, without a convolution."""
     outputs = f[frame.OUTPUTS]
     _clear_signs(f, start, stop)
     for first in range(start, stop, POSITIONS):
@@ -81,7 +81,7 @@ def pointwise(start: int, stop: int, f: Ints) -> None:
 def convolve(start: int, stop: int, f: Ints) -> None:
     """Convolve signs with signs, by XNOR and popcount, or numbers with numbers.
 
-    The rows of each image are first laid out so that every patch can be read where it lies.
+    The rows of each image are first copied as ROW_LAYOUT says, and patches are read from there.
     """
     outputs, binary, depth = f[frame.OUTPUTS], f[frame.IS_BINARY], f[frame.DEPTH]
     rows, columns, size = f[frame.ROWS], f[frame.COLUMNS], f[frame.SIZE]
@@ -95,7 +95,7 @@ def convolve(start: int, stop: int, f: Ints) -> None:
     while at < stop:
         image = at // area
         end = min(stop, (image + 1) * area)
-        last = min(end - 1 + POSITIONS, (image + 1) * area - 1)  # whole blocks are convolved
+        last = min(end - 1 + POSITIONS, (image + 1) * area - 1)  # positions come in whole blocks
         top = at % area // columns * stride - padding
         bottom = last % area // columns * stride - padding + size
         begin = f[frame.SOURCE] + image * f[frame.HEIGHT] * line
@@ -129,7 +129,7 @@ def convolve(start: int, stop: int, f: Ints) -> None:
 
 @_compiled
 def _copy_padded(f: Ints, image: int, top: int, bottom: int, base: int) -> None:
-    """Copy rows of an image with zeros around them; words of signs, or numbers."""
+    """Copy rows of signs or numbers, with zeros around them."""
     height, width, padding = f[frame.HEIGHT], f[frame.WIDTH], f[frame.PADDING]
     channels = f[frame.CHANNELS]
     pixel = 8 * ((channels + 63) >> 6) if f[frame.IS_BINARY] else 4 * channels
@@ -147,10 +147,10 @@ def _copy_padded(f: Ints, image: int, top: int, bottom: int, base: int) -> None:
 
 @_compiled
 def _copy_dense(f: Ints, image: int, top: int, bottom: int, base: int) -> None:
-    """Copy, for each row of the map and each column of the output, the signs of a patch's row.
+    """For each row and each output column, copy the signs that its patch has in this row.
 
-    There are no unused bits between pixels. A line has the first words of all columns, then the
-    second words of all columns, and so on.
+    There are no unused bits between pixels. A line has the first words of all columns, then their
+    second words, and so on.
     """
     channels, height, width = f[frame.CHANNELS], f[frame.HEIGHT], f[frame.WIDTH]
     columns, size = f[frame.COLUMNS], f[frame.SIZE]
@@ -194,7 +194,7 @@ def pool(start: int, stop: int, f: Ints) -> None:
 
 @_compiled
 def pool_signs(start: int, stop: int, f: Ints) -> None:
-    """+1 where any sign of a window is +1; in falling channels, where all signs are +1."""
+    """The sign of the maximum: +1 if any sign is +1; in falling channels, if all signs are +1."""
     words, rows, columns = (f[frame.CHANNELS] + 63) >> 6, f[frame.ROWS], f[frame.COLUMNS]
     height, width = f[frame.HEIGHT], f[frame.WIDTH]
     windows = carray(as_numbers(f[frame.WINDOWS]), (2, rows + columns))
@@ -215,7 +215,7 @@ def pool_signs(start: int, stop: int, f: Ints) -> None:
 
 @_compiled
 def copy_channels(start: int, stop: int, f: Ints) -> None:
-    """Copy the first channels of every stride-th pixel into a map that has more channels."""
+    """Copy the first COPIED channels of every stride-th pixel to channel OFFSET and the next."""
     height, width = f[frame.HEIGHT], f[frame.WIDTH]
     rows, columns = f[frame.ROWS], f[frame.COLUMNS]
     source, target = f[frame.SOURCE], f[frame.REAL] + 4 * f[frame.OFFSET]
@@ -228,7 +228,7 @@ def copy_channels(start: int, stop: int, f: Ints) -> None:
 
 @_compiled
 def subsample(start: int, stop: int, f: Ints) -> None:
-    """`copy_channels`, with zeros in the channels that nothing is copied to."""
+    """Do `copy_channels`, and set all other channels to 0."""
     size = 4 * f[frame.OUTPUTS]
     clear(f[frame.REAL] + start * size, (stop - start) * size)
     copy_channels(start, stop, f)
@@ -236,7 +236,7 @@ def subsample(start: int, stop: int, f: Ints) -> None:
 
 @_compiled
 def to_channels_last(images: Floats, flat: Floats) -> bool:
-    """Write (N, C, H, W) images as (N, H, W, C), flat; gives whether all values are finite."""
+    """Write images (N, C, H, W) as flat (N, H, W, C); return whether all values are finite."""
     count, channels, height, width = images.shape
     finite = True
     for image in range(count):

@@ -1,4 +1,4 @@
-"""Weights, borders and limits in the form that the compiled loops read, computed ahead of time."""
+"""Compute weights, borders and limits in the form that the compiled loops read."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def words(channels: int) -> int:
 
 @dataclass(frozen=True)
 class Patches:
-    """How the patches of a convolution are read. An element is a word of signs, or a number.
+    """The layout of a convolution's patches. An element is a word of signs, or a number.
 
     Attributes:
-        row_layout: what is done to the rows of the map first, see `frame`.
-        line: elements of a row of the map after that.
+        row_layout: how the rows of the map are copied first, see `frame`.
+        line: elements of a copied row.
         step: elements from a patch to the patch of the next column.
-        row: elements that a patch has in a row of the map.
+        row: elements of a patch in one row.
         apart: the distance between these elements.
     """
 
@@ -43,17 +43,17 @@ class Patches:
         return (down + np.arange(self.row) * self.apart).ravel()
 
     def places(self, node: Node) -> Ints:
-        """Where the patch of each position starts in the rows of an image, see `with_more`."""
+        """Start of the patch of each position in the rows of an image, see `with_more`."""
         rows, columns = (np.arange(side) for side in node.shape[:2])
         down = node.numbers["stride"] * self.line
         return with_more((rows[:, None] * down + columns * self.step).ravel())
 
 
 def patches(node: Node, source: Shape) -> Patches:
-    """How the patches of a convolution of a map of shape ``source`` are read."""
+    """The layout of the patches of a convolution; ``source`` is the shape of its input."""
     size, stride, padding = (node.numbers[name] for name in ("size", "stride", "padding"))
     _, width, channels = source
-    if node.op == "binary_conv" and channels < WORD:  # else most bits of a word are not used
+    if node.op == "binary_conv" and channels < WORD:  # else many bits of a word would be unused
         row, columns = words(size * channels), node.shape[1]
         return Patches(frame.DENSE, columns * row, 1, row, columns)
     pixel = words(channels) if node.op == "binary_conv" else channels
@@ -77,7 +77,7 @@ def binary_weights(ones: NDArray[np.uint8]) -> Words:
 
 
 def float_weights(node: Node, channels: int) -> Floats:
-    """Weights as (blocks, numbers of a patch, outputs of a block); other groups get zeros."""
+    """Weights as (blocks, numbers of a patch, outputs of a block), 0 for inputs of other groups."""
     outputs, groups = node.numbers["outputs"], node.numbers["groups"]
     own = channels // groups
     weights = node.tensors["weight"]
@@ -96,10 +96,10 @@ def float_weights(node: Node, channels: int) -> Floats:
 def borders(ones: NDArray[np.uint8], node: Node, sides: tuple[int, int]) -> tuple[Ints, Ints]:
     """The sums of a binary convolution if no sign differed, for each class of positions.
 
-    Pixels outside the map add nothing to a sum. Their words are 0, so that popcount finds as many
-    differences there as the weights have ones. The sum of a position is therefore the number of
-    channels of its pixels inside the map, plus twice those ones, minus twice all differences.
-    Positions with the same pixels inside the map form a class.
+    A patch has p pixels inside the map. Pixels outside the map must add nothing to the sum, but
+    their words are 0, and each weight +1 there counts as a difference; let z be the number of these
+    weights. With d differences in all, the sum is p * channels + 2 z - 2 d. Positions with the same
+    pixels inside the map form a class.
 
     Args:
         ones: the weights, see `bits`.
@@ -107,7 +107,7 @@ def borders(ones: NDArray[np.uint8], node: Node, sides: tuple[int, int]) -> tupl
         sides: height and width of its input.
 
     Returns:
-        The first two terms as (classes, outputs), and the class of each position, see `with_more`.
+        p * channels + 2 z as (classes, outputs), and the class of each position, see `with_more`.
     """
     size, channels = ones.shape[1], ones.shape[3]
     height, width = (
@@ -123,7 +123,7 @@ def borders(ones: NDArray[np.uint8], node: Node, sides: tuple[int, int]) -> tupl
 
 
 def with_more(positions: Ints) -> Ints:
-    """Repeat the last position, because the last block of positions can reach beyond the image."""
+    """Repeat the last position: the last block of positions can reach beyond the image."""
     return np.pad(positions, (0, POSITIONS - 1), mode="edge")
 
 
@@ -136,10 +136,10 @@ def _inside(side: int, outputs: int, node: Node) -> NDArray[np.bool_]:
 
 
 def limits(vectors: Floats, form: int, least: int, most: int) -> Ints | None:
-    """Norm, activation and sign as one comparison of whole numbers, where that is exact.
+    """Replace norm, activation and sign by one exact comparison of whole numbers.
 
-    Every sum from ``least`` to ``most`` goes through the steps in float32. Where the sign changes
-    at most once in each channel, the sum at which it changes is the limit.
+    Compute the steps in float32 for every sum from ``least`` to ``most``. The limit is the sum at
+    which the sign changes.
 
     Args:
         vectors: (rows, channels), see `frame`.
@@ -148,8 +148,8 @@ def limits(vectors: Floats, form: int, least: int, most: int) -> Ints | None:
         most: the largest sum.
 
     Returns:
-        (2, channels): direction d and a limit; the sign is +1 where d * sum >= limit. None where
-        the sign changes more than once in some channel.
+        (2, channels): direction d and a limit; the sign is +1 if d * sum >= limit. None if the sign
+        changes more than once in some channel.
     """
     sums = np.arange(least, most + 1, dtype=np.int64)
     x = sums[:, None].astype(np.float32)
@@ -171,7 +171,7 @@ def limits(vectors: Floats, form: int, least: int, most: int) -> Ints | None:
 
 
 def padded(rows: Ints) -> NDArray[np.int32]:
-    """Rows with a number for each output, filled up with zeros to whole blocks."""
+    """Rows of numbers by output, padded with zeros to whole blocks."""
     outputs = rows.shape[1]
     return np.pad(rows, ((0, 0), (0, -outputs % LANES))).astype(np.int32)
 
@@ -183,7 +183,7 @@ def all_windows(node: Node, source: Shape) -> Ints:
 
 
 def windows(node: Node, side: int, outputs: int) -> Ints:
-    """(2, outputs): where windows start and end along one axis, cut to the map."""
+    """(2, outputs): starts and ends of windows along one axis, clipped to the map."""
     places = np.arange(outputs, dtype=np.int64)
     if node.op == "adaptive_pool":
         return np.stack([places * side // outputs, -(-(places + 1) * side // outputs)])
@@ -193,7 +193,7 @@ def windows(node: Node, side: int, outputs: int) -> Ints:
 
 
 def as_words(ones: NDArray[np.uint8]) -> Words:
-    """0 and 1 along the last axis as words, with zeros after the last."""
+    """Pack 0 and 1 along the last axis into words, padded with zeros."""
     count = words(ones.shape[-1])
     whole = np.zeros((*ones.shape[:-1], count * WORD), np.uint8)
     whole[..., : ones.shape[-1]] = ones
@@ -202,7 +202,7 @@ def as_words(ones: NDArray[np.uint8]) -> Words:
 
 
 def blocks(rows: Array, size: int = LANES) -> Array:
-    """(outputs, depth) to (blocks, depth, outputs of a block), with zeros after the last output."""
+    """(outputs, depth) to (blocks, depth, outputs of a block), padded with zeros."""
     outputs, depth = rows.shape
     whole = np.pad(rows, ((0, -outputs % size), (0, 0)))
     return np.ascontiguousarray(whole.reshape(-1, size, depth).transpose(0, 2, 1))

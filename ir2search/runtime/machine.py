@@ -1,4 +1,4 @@
-"""What the time of a network depends on, apart from the network: the processor and the runtime."""
+"""The processor and the runtime, on which the time of a network depends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Machine:
-    """Times are comparable only where both values are equal.
+    """A processor and a runtime; times are comparable only if both are equal.
 
     Attributes:
         cpu: the processor's model.
@@ -26,7 +26,7 @@ class Machine:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Machine:
-        """Read what ``dataclasses.asdict`` gave; older records call the runtime ``engine``.
+        """The inverse of ``dataclasses.asdict``; older records call the runtime ``engine``.
 
         Raises:
             KeyError: a value is missing.
@@ -42,7 +42,7 @@ def this_machine() -> Machine:
 
 
 def _cpu() -> str:
-    """The model's name on Linux, with the numbers that tell models of one name apart."""
+    """The model's name on Linux, with family and model numbers, because names are not unique."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""A packed network that can be run."""
+"""Run a packed network."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ir2search.runtime.packed import read_packed
 from ir2search.runtime.schedule import Unit, make_schedule
 from ir2search.runtime.thread_pool import ThreadPool
 
-LARGEST_BATCH_BYTES = 2**34  # of feature maps; a larger batch is refused
+LARGEST_BATCH_BYTES = 2**34  # bytes of all feature maps of a batch
 
 
 class PackedNetwork:
     """A network from a packed file, run at 1 bit on the CPU.
 
-    The first network on a machine takes some seconds, in which its loops are compiled. They are
-    kept on disk. Do not share a network between threads; give each thread its own.
+    The first network on a machine takes some seconds to compile the loops, which are then kept on
+    disk. Do not share a network between threads; give each thread its own.
 
     Args:
         graph: the network, see `read_packed`.
@@ -78,13 +78,10 @@ class PackedNetwork:
         return self._logits.copy()
 
     def seconds_by_unit(self, images: Array) -> list[float]:
-        """Run the network once and time each of its ``units``.
+        """Run the network once; return the seconds of each of its ``units``.
 
         Args:
             images: (N, C, H, W) float32, N at least 1.
-
-        Returns:
-            Seconds of each unit.
 
         Raises:
             DataError: the images are of another shape or dtype, or hold NaN or infinity.
@@ -126,14 +123,14 @@ def load_packed(file: str | Path, threads: int = 1) -> PackedNetwork:
         threads: number of threads for each operation.
 
     Raises:
-        WeightsError: the file is missing, damaged, or no packed network.
+        WeightsError: the file is missing, damaged or not a packed network.
         MissingExtraError: numba is not installed.
     """
     return PackedNetwork(read_packed(Path(file)), threads)
 
 
 def _allocate_maps(graph: Graph, units: Sequence[Unit], batch: int) -> dict[int, Array]:
-    """A flat array for each value that a unit makes; values share memory if never both in use."""
+    """A flat array for each value of a unit; values that are never used together share memory."""
     last_use = {value: index for index, unit in enumerate(units) for value in unit.reads}
     last_use[0], last_use[len(graph.nodes)] = len(units), len(units)
     free: list[Array] = []

@@ -2,15 +2,13 @@
 
 Binary weights are bits in the order (outputs, kernel rows, kernel columns, inputs). The first is
 the lowest bit of the first byte, and 1 stands for +1. All other numbers are float32. A BatchNorm is
-folded into a scale and a shift; where a sign follows, the runtime turns both into a threshold of
-whole numbers.
+stored as a scale and a shift; before a sign, the runtime turns both into an integer threshold.
 
 The file has two tensors, ``numbers`` (F32) and ``bits`` (U8), which hold the tensors of all nodes
-one after the other, so that the header does not have to name each. The graph is
+one after the other. The graph in the header is
 ``{"image": [C, H, W], "nodes": [...]}``. A node is ``[op, name, inputs, numbers, tensors]``, with
-numbers and tensors in the order of `OPERATIONS`; empty lists at its end are left out. A tensor is
-given by its shape if it has numbers, by its number of bytes if it has bits, and by null if the node
-does not have it.
+numbers and tensors in the order of `OPERATIONS`; empty lists at its end are left out. A tensor of
+numbers is given by its shape, a tensor of bits by its number of bytes, a missing tensor by null.
 """
 
 from __future__ import annotations
@@ -37,13 +35,7 @@ KINDS = {"numbers": np.float32, "bits": np.uint8}
 
 
 def write_packed(file: Path, graph: Graph, about: object = None) -> None:
-    """Write a packed file.
-
-    Args:
-        file: where to write.
-        graph: the network.
-        about: a value for the header that JSON can hold, see `read_about`.
-    """
+    """Write a network to a packed file, with a JSON value ``about`` for `read_about`."""
     header, arrays = pack(graph)
     metadata = {
         "format": FORMAT,
@@ -55,7 +47,7 @@ def write_packed(file: Path, graph: Graph, about: object = None) -> None:
 
 
 def pack(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The graph in the form that the header has, and the arrays ``numbers`` and ``bits``."""
+    """The graph as it is in the header, and the arrays ``numbers`` and ``bits``."""
     parts: dict[str, list[Array]] = {kind: [np.zeros(0, dtype)] for kind, dtype in KINDS.items()}
     nodes = []
     for node in graph.nodes:
@@ -88,13 +80,8 @@ def _shape(tensor: Array | None) -> list[int] | int | None:
 def unpack(header: Any, arrays: Mapping[str, Array]) -> Graph:
     """The inverse of `pack`.
 
-    Args:
-        header: the graph as the header has it.
-        arrays: ``numbers`` and ``bits``.
-
     Raises:
-        WeightsError: the header does not describe a valid network, or the arrays do not have the
-            size that it says.
+        WeightsError: the header does not describe a valid network, or does not fit the arrays.
     """
     if not isinstance(header, dict) or set(header) != {"image", "nodes"}:
         raise WeightsError("the graph must have `image` and `nodes`")
@@ -121,7 +108,7 @@ def unpack(header: Any, arrays: Mapping[str, Array]) -> Graph:
 
 
 def _parts(row: Any) -> list[Any]:
-    """The five parts of a node."""
+    """Split a node of the header into its five parts, and check them."""
     if not isinstance(row, list) or not 2 <= len(row) <= 5:
         raise WeightsError("must be a list of operation, name, inputs, numbers and tensors")
     op, name, inputs, values, shapes = row + [[]] * (5 - len(row))
@@ -149,9 +136,7 @@ def _next_tensor(arrays: Mapping[str, Array], used: dict[str, int], role: str, s
 
 
 def read_packed(file: Path) -> Graph:
-    """Read the network of a packed file and check all of it.
-
-    Nothing larger than the file itself is allocated.
+    """Read and check the network of a packed file; allocate at most the size of the file.
 
     Raises:
         WeightsError: the file is missing or damaged, has another format or version, or does not
@@ -171,7 +156,7 @@ def read_packed(file: Path) -> Graph:
 
 
 def read_about(file: Path) -> dict[str, Any]:
-    """The value ``about`` of a packed file; empty where `write_packed` got none.
+    """The value ``about`` of a packed file; empty if `write_packed` got none.
 
     Raises:
         WeightsError: the file is missing or damaged, or is not a packed file.

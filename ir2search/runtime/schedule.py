@@ -1,4 +1,7 @@
-"""Which operations of a graph run together: the steps after a convolution use its sums at once."""
+"""Group the operations of a graph into units that run in one pass over the feature maps.
+
+A convolution, its norm, shortcut, activation and sign form one unit.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,14 @@ class Unit:
     """Operations that run in one pass over the feature maps.
 
     Attributes:
-        head: the node that starts it; None where the unit only applies steps to a value.
+        head: the first node; None if the unit only applies the steps after a convolution.
         source: the value that it reads.
         norm: its norm.
         shortcut: the value that is added.
         activation: its activation.
         real: the value that it makes as numbers, if any unit reads them.
         signs: the value that it makes as signs, if any unit reads them.
-        sign: the node of those signs.
+        sign: the node of the signs.
     """
 
     head: Node | None
@@ -49,14 +52,14 @@ class Unit:
 
     @property
     def makes(self) -> int:
-        """The value that it makes, or else the value of its signs."""
+        """The value that it makes: as numbers if there are any, else as signs."""
         found = self.real if self.real is not None else self.signs
         assert found is not None
         return found
 
     @property
     def name(self) -> str:
-        """Name of the first layer in it."""
+        """Name of its first layer."""
         node = self.head or self.norm or self.activation or self.sign
         return node.name if node is not None else "sum"
 
@@ -67,7 +70,7 @@ class Unit:
 
 
 def make_schedule(graph: Graph) -> tuple[Unit, ...]:
-    """The units of a graph in an order in which they can run; each node is in one unit."""
+    """Put each node of a graph into one unit; the units are in an order that can be run."""
     consumers = graph.consumers()
     done: set[int] = set()
     units = []
@@ -82,11 +85,11 @@ def make_schedule(graph: Graph) -> tuple[Unit, ...]:
 def _pooled_signs(
     graph: Graph, index: int, consumers: Sequence[Sequence[int]]
 ) -> tuple[list[Unit], set[int]] | None:
-    """A binary convolution and a maximum over windows of which only the signs are read.
+    """Pool signs instead of numbers: a binary convolution, max-pooling, and steps up to a sign.
 
-    The signs are pooled in place of the numbers. This is exact if all steps between the pooling
-    and the sign are monotone: the sign of the maximum is +1 where any sign of the window is +1, or,
-    in channels where the steps fall, where all signs are +1.
+    None if the node does not start such a sequence, or if its numbers are read too. Pooling signs
+    is exact if all steps between the pooling and the sign are monotone. Where they increase, the
+    result is +1 if any sign of the window is +1; where they decrease, if all signs are +1.
     """
     chain, follower = [index], _only(consumers[index + 1])
     while follower is not None and graph.nodes[follower].op in _MONOTONE:
@@ -125,15 +128,13 @@ def _unit(
         return [Unit(node, node.inputs[0], real=index + 1)], {index}
     parts, shortcut, value = _steps(graph, index, is_head, consumers)
     nodes = {*parts.values(), *([index] if is_head else [])}
-    sign = next(
-        (
-            consumer
-            for consumer in consumers[value]
-            if graph.nodes[consumer].op == "sign" and _is_read_as_bits(graph, consumer, consumers)
-        ),
-        None,
+    signs = (
+        each
+        for each in consumers[value]
+        if graph.nodes[each].op == "sign" and _is_read_as_bits(graph, each, consumers)
     )
-    others = [consumer for consumer in consumers[value] if consumer != sign]
+    sign = next(signs, None)
+    others = [each for each in consumers[value] if each != sign]
     unit = Unit(
         node if is_head else None,
         node.inputs[0],
@@ -150,7 +151,7 @@ def _unit(
 def _steps(
     graph: Graph, index: int, is_head: bool, consumers: Sequence[Sequence[int]]
 ) -> tuple[dict[int, int], int | None, int]:
-    """The nodes that follow, by stage; the value that is added; and the value that they make."""
+    """The steps of a unit: nodes by stage, the value of the shortcut, and the value they make."""
     value = index + 1 if is_head else graph.nodes[index].inputs[0]
     following: int | None = _only(consumers[value]) if is_head else index
     parts: dict[int, int] = {}
@@ -162,7 +163,7 @@ def _steps(
             break
         if stage == ADD:
             other = node.inputs[0] if node.inputs[1] == value else node.inputs[1]
-            if other > index:  # it does not exist yet
+            if other > index:  # this value is made later
                 break
             shortcut = other
         parts[stage], value = following, following + 1
@@ -171,7 +172,7 @@ def _steps(
 
 
 def _stage(op: str) -> int:
-    """The stage of an operation after a convolution; 0 where it has none."""
+    """The stage of an operation after a convolution; 0 for other operations."""
     return ACTIVATION if op in ACTIVATIONS else {"norm": NORM, "add": ADD}.get(op, 0)
 
 

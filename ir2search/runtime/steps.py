@@ -1,4 +1,4 @@
-"""The units of a schedule as calls of the compiled loops, with weights laid out for them."""
+"""Turn the units of a schedule into calls of the compiled loops."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ir2search.runtime.frame import LANES, Floats
 from ir2search.runtime.graph import Array, Graph, Node, Shape
 from ir2search.runtime.schedule import Unit
 
-LARGEST_TABLE = 2**24  # sums times channels for which limits are computed
+LARGEST_TABLE = 2**24  # sums times channels; above this size, no limits are computed
 
-# estimates of seconds for a block of outputs: a word of signs, a number, all steps that follow
+# estimated seconds of a block of outputs: for a word of signs, for a number, for all later steps
 SECONDS_WORD, SECONDS_NUMBER, SECONDS_BLOCK = 1e-9, 3e-10, 5e-9
 
 Maps = Mapping[int, Array]
@@ -29,11 +29,11 @@ class Call:
     """A loop with its arguments.
 
     Attributes:
-        loop: takes where to start, where to stop, and then ``arguments``.
+        loop: takes start, stop and ``arguments``.
         count: number of positions.
         arguments: further arguments.
         held: arrays whose addresses are in the frame; they must stay alive.
-        each: an estimate of the seconds that a position takes.
+        each: estimated seconds for a position.
     """
 
     loop: Loop
@@ -44,7 +44,7 @@ class Call:
 
     @property
     def seconds(self) -> float:
-        """An estimate of the seconds that one thread takes."""
+        """Estimated seconds for one thread."""
         return self.count * self.each
 
 
@@ -52,15 +52,7 @@ Step = Callable[[int, Maps], Call]
 
 
 def make_step(graph: Graph, unit: Unit) -> Step:
-    """A function that binds a unit to feature maps.
-
-    Args:
-        graph: the network.
-        unit: one of its schedule.
-
-    Returns:
-        A function of the batch size and the maps (flat, by value) that gives the call.
-    """
+    """Make a function that takes a batch size and flat maps by value, and returns a unit's call."""
     if unit.kind == "pointwise":
         if unit.sign is not None and unit.signs is None:
             return _signs_as_numbers(graph, unit)
@@ -76,11 +68,8 @@ def make_step(graph: Graph, unit: Unit) -> Step:
 def _pointwise(graph: Graph, unit: Unit) -> Step:
     shape = graph.shape(unit.makes)
     form, vectors = _finish(unit, shape[-1])
-    numbers = {
-        frame.FORM: form,
-        frame.PADDED_OUTPUTS: vectors.shape[1],
-        frame.OUTPUTS: shape[-1],
-    }
+    padded = vectors.shape[1]
+    numbers = {frame.FORM: form, frame.PADDED_OUTPUTS: padded, frame.OUTPUTS: shape[-1]}
     arrays: Arrays = {frame.VECTORS: vectors}
     return _step(kernels.pointwise, shape, numbers, arrays, _values(unit), _seconds(shape))
 
@@ -128,7 +117,7 @@ def _convolution(graph: Graph, unit: Unit) -> Step:
 def _counted(
     ones: Array, node: Node, source: Shape, form: int, vectors: Floats
 ) -> tuple[int, Arrays]:
-    """Flags and arrays that turn counts of different signs into sums, or at once into signs."""
+    """Flags and arrays that turn counts of differing signs into sums, or directly into signs."""
     sums, classes = layout.borders(ones, node, (source[0], source[1]))
     borders = layout.padded(sums)
     most = ones[0].size
@@ -145,7 +134,7 @@ def _counted(
 
 
 def _finish(unit: Unit, channels: int) -> tuple[int, Floats]:
-    """Form and vectors for the steps that follow the sums, see `tiles.finish_tile`."""
+    """FORM and VECTORS of the steps after the sums, see `tiles.finish_tile`."""
     wide = -(-channels // LANES) * LANES
     vectors = np.zeros((frame.VECTOR_ROWS, wide), np.float32)
     form = 0
@@ -197,11 +186,11 @@ def _step(
 
     Args:
         loop: the compiled loop.
-        shape: of the map that it makes.
-        numbers: by place in the frame.
-        arrays: by the place of their address in the frame.
-        values: whose maps are read and made, by the place of their address in the frame.
-        each: an estimate of the seconds that a position takes.
+        shape: shape of the output map.
+        numbers: entries of the frame, by place.
+        arrays: arrays whose address is in the frame, by place.
+        values: values whose map has its address in the frame, by place.
+        each: estimated seconds for a position.
     """
 
     def step(batch: int, maps: Maps) -> Call:
@@ -221,7 +210,7 @@ def _positions(shape: Shape) -> int:
 
 
 def _seconds(shape: Shape, more: float = 0.0) -> float:
-    """An estimate for a position, with ``more`` seconds for each block of outputs."""
+    """Estimated seconds for a position, with ``more`` seconds for each block of outputs."""
     return -(-shape[-1] // LANES) * (SECONDS_BLOCK + more)
 
 
@@ -248,7 +237,7 @@ def _pool(graph: Graph, node: Node, value: int) -> Step:
 
 
 def _pool_signs(graph: Graph, unit: Unit) -> Step:
-    """Pool signs in place of numbers, see `schedule`; a norm of negative scale makes signs fall."""
+    """Pool signs, see `schedule`; the steps decrease in channels with a negative scale."""
     assert unit.head is not None
     assert unit.norm is not None
     assert unit.signs is not None
@@ -299,7 +288,7 @@ def _concat(graph: Graph, node: Node, value: int) -> Step:
 
 
 def _flatten(graph: Graph, node: Node, value: int) -> Step:
-    """Flatten channel by channel, in the order that torch has."""
+    """Flatten channel by channel, as torch does."""
     height, width, channels = graph.shape(node.inputs[0])
 
     def step(batch: int, maps: Maps) -> Call:

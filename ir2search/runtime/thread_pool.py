@@ -1,4 +1,4 @@
-"""Threads that share a loop. They start at the first loop, so that a process can fork before it."""
+"""Threads that share a loop. They start at the first loop: until then, a process can fork."""
 
 from __future__ import annotations
 
@@ -10,17 +10,13 @@ from typing import Any
 
 from ir2search.runtime.frame import POSITIONS
 
-LEAST_SECONDS = 1e-4  # of work; for less, waking another thread takes longer than it helps
+LEAST_SECONDS = 1e-4  # for shorter work, waking another thread takes longer than it saves
 
 Loop = Callable[..., object]
 
 
 class ThreadPool:
-    """A number of threads, with the calling thread as one of them.
-
-    Args:
-        threads: at least 1.
-    """
+    """A number of threads, at least 1; the calling thread is one of them."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -30,14 +26,8 @@ class ThreadPool:
     def run(self, loop: Loop, count: int, arguments: Sequence[Any], seconds: float) -> None:
         """Run ``loop(start, stop, *arguments)`` on parts of the range from 0 to ``count``.
 
-        Args:
-            loop: the function.
-            count: where the range ends.
-            arguments: further arguments of the function.
-            seconds: an estimate of what one thread needs for the whole range.
-
-        Raises:
-            BaseException: what the function raised, after all threads have ended their part.
+        ``seconds`` estimates the time of one thread for the whole range. An exception of a loop is
+        raised after all threads have ended their part.
         """
         if self.threads == 1 or seconds < LEAST_SECONDS:
             loop(0, count, *arguments)

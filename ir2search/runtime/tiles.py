@@ -1,4 +1,4 @@
-"""The innermost loops as LLVM IR, so that sums stay in registers; LLVM's vectoriser spills them.
+"""The innermost loops in LLVM IR: LLVM's own vectoriser would not keep the sums in registers.
 
 Each function takes whole numbers, most of them addresses, and returns 0. A block of sixteen outputs
 of a position is one vector.
@@ -31,16 +31,21 @@ def _differences(builder: ir.IRBuilder, total: Any, x: Any, w: Any) -> Any:
 
 
 def _products(builder: ir.IRBuilder, total: Any, x: Any, w: Any) -> Any:
-    """Total + x * w, rounded once where the processor can."""
+    """Total + x * w, rounded once if the processor can do this."""
     return _call(builder, "llvm.fmuladd.v16f32", total.type, x, w, total)
 
 
 def _tile(element: ir.Type, lanes: int, vectors: int, multiply: _Multiply) -> Any:
     """An intrinsic that multiplies `POSITIONS` patches with the weights of some outputs.
 
-    Its arguments are an address, ``begin``; an array of bytes from there to each patch; an array
-    of bytes from the start of a patch to each of its ``depth`` elements; weights as (depth,
-    outputs); and the address of the sums, (POSITIONS, outputs) of 32 bits.
+    Its arguments are six whole numbers:
+
+    - ``begin``: an address.
+    - ``places``: address of the distances in bytes from ``begin`` to each patch.
+    - ``offsets``: address of the distances from the start of a patch to each element.
+    - ``depth``: number of elements of a patch.
+    - ``weights``: address of (depth, outputs).
+    - ``sums``: address of (POSITIONS, outputs) of 32 bits, where the result is written.
     """
 
     def typed(
@@ -91,7 +96,7 @@ def _tile(element: ir.Type, lanes: int, vectors: int, multiply: _Multiply) -> An
 
 
 def _joined(builder: ir.IRBuilder, first: Any, second: Any) -> Any:
-    """Two vectors of 8 words as one of 16 numbers of 32 bits, which is read as one vector later."""
+    """Join two vectors of 8 words into one of 16 numbers of 32 bits."""
     order = ir.Constant(_SUMS, list(range(LANES)))
     return builder.trunc(builder.shuffle_vector(first, second, order), _SUMS)
 
@@ -107,27 +112,27 @@ def finish_tile(
     lanes: Any, vectors: Any, wide: Any, limits: Any, shortcut: Any, real: Any, channels: Any,
     signs: Any, words: Any,
 ) -> Any:  # fmt: skip
-    """Apply all steps that follow a convolution to the sums of a block.
+    """Apply all steps after a convolution to the sums of a block.
 
     Args:
-        context: of numba.
-        form: which steps there are, a sum of the flags in `frame`.
+        context: numba's.
+        form: the steps, a sum of the flags in `frame`.
         count: number of positions.
-        sums: address of the first position's sums; numbers of signs that differ with HAS_COUNTS.
+        sums: address of the first position's sums; with HAS_COUNTS, they count differing signs.
         stride: bytes from the sums of a position to those of the next.
         borders: address of this block's borders, int32: with HAS_COUNTS, the sums if no sign
             differed.
-        classes: address of an array of bytes from there to the borders of each position.
+        classes: address of the distances in bytes from ``borders`` to those of each position.
         lanes: bits; 1 for each output that exists.
         vectors: address of this block's vectors, (VECTOR_ROWS, wide) float32.
         wide: bytes of a row of the vectors and of the limits.
-        limits: address of (2, wide) int32: with HAS_LIMITS, direction d and the least d * sum of
-            a +1. They replace all other steps.
-        shortcut: address of what is added to the first position, float32.
-        real: address that numbers are written to.
-        channels: bytes from a position to the next one in these two.
-        signs: address that bits are written to.
-        words: bytes from a position to the next one there.
+        limits: address of (2, wide) int32: with HAS_LIMITS, direction d and the least d * sum that
+            gives +1. They replace all other steps.
+        shortcut: address of the first position of the map that is added, float32.
+        real: address of the result as numbers.
+        channels: bytes from a position to the next in ``shortcut`` and ``real``.
+        signs: address of the result as bits.
+        words: bytes from a position to the next in ``signs``.
     """
     return types.int64(*[types.int64] * 15), _finish
 
@@ -198,9 +203,9 @@ def pool_tile(
     context: Any, source: Any, rows: Any, line: Any, columns: Any, pixel: Any, average: Any,
     lanes: Any, target: Any,
 ) -> Any:  # fmt: skip
-    """The mean of a block over the pixels of a window, or the maximum where ``average`` is 0.
+    """The mean of a block over a window, or the maximum if ``average`` is 0.
 
-    ``line`` and ``pixel`` are the bytes of a row and of a pixel of the map.
+    The window has ``rows`` of ``line`` bytes and ``columns`` of ``pixel`` bytes.
     """
     return types.int64(*[types.int64] * 8), _pool
 
@@ -253,7 +258,7 @@ def clear(context: Any, target: Any, count: Any) -> Any:
 
 
 def _as_pointer(kind: types.Type) -> Any:
-    """An intrinsic that turns an address into a pointer to numbers of a type."""
+    """An intrinsic that turns an address into a pointer to numbers of this type."""
 
     def typed(context: Any, address: Any) -> Any:
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
@@ -299,7 +304,7 @@ def _store(builder: ir.IRBuilder, value: Any, address: Any, offset: int = 0) -> 
 
 
 def _load_lanes(builder: ir.IRBuilder, address: Any, lanes: Any) -> Any:
-    """Read the outputs of a block that exist, and nothing beyond; a whole block needs no mask."""
+    """Read only the outputs of a block that exist; a whole block needs no mask."""
     with builder.if_else(_is_whole(builder, lanes)) as (whole, part):
         with whole:
             all_lanes, after_whole = _load(builder, _FLOATS, address), builder.block
@@ -317,7 +322,7 @@ def _load_lanes(builder: ir.IRBuilder, address: Any, lanes: Any) -> Any:
 
 
 def _store_lanes(builder: ir.IRBuilder, value: Any, address: Any, lanes: Any) -> None:
-    """Write the outputs of a block that exist, and nothing beyond."""
+    """Write only the outputs of a block that exist."""
     with builder.if_else(_is_whole(builder, lanes)) as (whole, part):
         with whole:
             _store(builder, value, address)

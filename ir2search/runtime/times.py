@@ -1,4 +1,4 @@
-"""The time of a network on the runtime as a value: what is recorded, cached and compared."""
+"""The time of a network on the runtime, as it is recorded, cached and compared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ir2search.runtime.graph import Graph, Node
+from ir2search.runtime.graph import Graph
 from ir2search.runtime.machine import Machine, this_machine
 
 
@@ -20,7 +20,7 @@ class Timing:
         median: the median of all calls.
         low: the first quartile.
         high: the third quartile.
-        calls: how many calls were timed.
+        calls: number of timed calls.
     """
 
     median: float
@@ -30,11 +30,11 @@ class Timing:
 
     @property
     def noise(self) -> float:
-        """The distance between the quartiles, as a share of the median."""
+        """Distance between the quartiles, divided by the median."""
         return (self.high - self.low) / self.median
 
     def differs(self, other: Timing) -> bool:
-        """Whether the ranges between the quartiles do not overlap; less is within the noise."""
+        """Whether the ranges between the quartiles do not overlap; if they do, it is noise."""
         return self.low > other.high or self.high < other.low
 
 
@@ -56,11 +56,11 @@ class RuntimeTime:
     """The time of a network on the runtime.
 
     Attributes:
-        timing: seconds of a call, as measured.
-        pace: the time of the reference network in the same turns, as a multiple of its first time
-            on this machine; above 1 where other work slowed the machine down.
-        setting: how the network was run.
-        machine: where it was run.
+        timing: seconds of a call, uncorrected.
+        pace: the time of the reference network, timed in turn with this one, divided by its first
+            time on this machine; above 1 if other work slowed the machine down.
+        setting: threads and batch.
+        machine: the processor and the runtime.
         attempts: how often it was timed; the attempt with the least noise counts.
     """
 
@@ -72,18 +72,18 @@ class RuntimeTime:
 
     @property
     def per_image(self) -> Timing:
-        """Seconds per image, divided by the pace. This is the value that is compared."""
+        """Seconds per image, divided by the pace. Compare networks by this value."""
         scale = self.pace * self.setting.batch
         timing = self.timing
         return Timing(timing.median / scale, timing.low / scale, timing.high / scale, timing.calls)
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields in values that JSON can hold; times in seconds."""
+        """All fields as values for JSON, times in seconds."""
         return asdict(self)
 
 
 def read_time(file: Path) -> RuntimeTime | None:
-    """Read a file with `RuntimeTime.as_dict`; None where it is missing or damaged."""
+    """Read a file with `RuntimeTime.as_dict`; None if it is missing or damaged."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         return RuntimeTime(
@@ -108,21 +108,22 @@ def cached_file(graph: Graph, setting: Setting, cache: Path) -> Path:
 
 
 def time_key(graph: Graph, setting: Setting) -> str:
-    """A digest of everything that a time depends on: architecture, setting and machine."""
+    """A digest of all that a time depends on: architecture, setting and machine."""
     parts = architecture(graph), asdict(setting), asdict(this_machine())
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def architecture(graph: Graph) -> str:
-    """A digest of what the time of a network depends on: operations, numbers, shapes of tensors.
+    """A digest of operations, their numbers and the shapes of tensors.
 
     Names of layers and values of tensors do not count. Networks that differ only in their training
-    or in the restriction's threshold, which the runtime does not run, have the same architecture.
+    or in the threshold of the restriction have the same architecture.
     """
-    nodes = [_architecture(node) for node in graph.nodes]
+    nodes = [
+        (
+            *(node.op, node.inputs, sorted(node.numbers.items())),
+            sorted((role, str(each.dtype), each.shape) for role, each in node.tensors.items()),
+        )
+        for node in graph.nodes
+    ]
     return hashlib.sha256(repr((graph.image, nodes)).encode()).hexdigest()[:16]
-
-
-def _architecture(node: Node) -> tuple[object, ...]:
-    shapes = [(role, str(tensor.dtype), tensor.shape) for role, tensor in node.tensors.items()]
-    return node.op, node.inputs, sorted(node.numbers.items()), sorted(shapes)

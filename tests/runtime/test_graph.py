@@ -63,7 +63,7 @@ def test_shapes_follow_from_the_operation(
         ("hardtanh", {"high": 1}, {}, "hardtanh has numbers []"),
         ("hardtanh", {}, {"slope": numbers(4)}, "hardtanh has no tensor 'slope'"),
         ("max_pool", WINDOW | {"size": 65, "ceil": 0}, {}, "its window is out of range"),
-        ("max_pool", WINDOW | {"ceil": 1}, {}, "`ceil` must be 0 where there is padding"),
+        ("max_pool", WINDOW | {"ceil": 1}, {}, "`ceil` must be 0 if there is padding"),
         ("avg_pool", {"size": 9, "stride": 1, "padding": 0, "ceil": 0}, {}, "would be empty"),
         ("conv", WINDOW | {"outputs": 4, "groups": 3}, {}, "`groups` must divide the channels"),
         ("conv", WINDOW | {"outputs": 4, "groups": 1}, {}, "its tensor `weight` is missing"),
