@@ -1,10 +1,9 @@
 """Do restriction and recovery help?
 
-For every network that the runs trained: its accuracy on validation and test images, the share of
-pixels that restriction blanked in its last epoch, and its cost. --out also writes ablation.csv,
-curves.csv with the learning curves, and a figure. With one seed, a difference may be chance.
-Networks whose threshold blanks nothing differ only in their seeds, so the spread of their
-accuracies is that of seeds.
+Printed for each trained network of the runs: its accuracy on validation and test images, the share
+of pixels that restriction blanked in the last epoch, and its cost. --out also writes ablation.csv,
+curves.csv with the learning curves, and a figure. With one seed, a difference may be chance:
+networks whose threshold blanks nothing differ only in their seeds and show this spread.
 
     python analysis/ablation.py runs/cifar10-ablation runs/cifar10-restriction
         [--data FOLDER] [--out FOLDER]
@@ -29,11 +28,11 @@ def curve(run: ir.Run, number: int) -> pd.DataFrame:
 
 
 def ablation(run: ir.Run, data: Path | None) -> pd.DataFrame:
-    """A row for each trained network, sorted by what is left out."""
+    """A row for each trained network."""
     source = run.data(data)
     test = source.read_test()
     table = run.trials()
-    table = table[table["state"] == "trained"].sort_values(["fusion", "threshold"])
+    table = table[table["state"] == "trained"]
     return pd.DataFrame(
         {
             "run": run,
@@ -59,7 +58,7 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, folder: Path) -> None:
-    """Validation accuracy by epoch: a colour for each threshold, dots without recovery."""
+    """Validation accuracy by epoch: a colour for each threshold, dotted without recovery."""
     figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
     thresholds = sorted(table["threshold"].unique())
     for row in table.itertuples():

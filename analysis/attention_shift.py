@@ -1,15 +1,15 @@
 """Does restriction move attention to where the full-precision twin looks, and at which thresholds?
 
-A trial's network is trained at several thresholds, and its twin without restriction, each from
-several seeds by the run's recipe. How similar are their attention maps on the same validation
-images? Compared are the attention of the last feature maps, which restriction uses, and that of
-each layer that can be tapped.
+A trial's network is trained at several thresholds, and its twin is trained without restriction,
+each from several seeds with the run's recipe. Their attention maps on the same validation images
+are compared, for the last feature maps, which restriction uses, and for each layer that can be
+tapped.
 
 Printed for each threshold: the share of pixels blanked, accuracy, Spearman's correlation with the
-attention of the twins, and its difference from the network without restriction with a 95% interval
-over seeds (Welch). If the interval includes zero, no difference is shown. The similarity of two
-twins is the most that restriction could reach. --out also writes a table of every number and a
-figure.
+attention of the twins, and the difference of this correlation to the network without restriction,
+with a 95% interval over seeds (Welch). If the interval includes zero, there may be no difference.
+Restriction cannot reach more than the similarity of two twins. --out also writes a table of all
+values and a figure.
 
     python analysis/attention_shift.py runs/digits [--trial knee] [--thresholds 0.5,0.9,1]
         [--seeds 3] [--images 256] [--data FOLDER] [--out FOLDER]
@@ -61,7 +61,7 @@ def measured(
 ) -> pd.DataFrame:
     """A row for each threshold, seed and layer.
 
-    A threshold of NaN stands for the twin, compared with its other seeds.
+    A threshold of NaN stands for the twin, compared with twins of other seeds.
     """
     source = run.data(data)
     candidate = run.candidate(run.pick(trial))
@@ -93,7 +93,7 @@ def measured(
 
 
 def answer(table: pd.DataFrame) -> pd.DataFrame:
-    """By threshold: the gain in similarity of the last attention, and whether it is shown."""
+    """By threshold: the gain in similarity of the last attention, and its direction if clear."""
     last = table[table["layer"] == "last"].dropna(subset="threshold")
     by_threshold = dict(iter(last.groupby("threshold")))
     unrestricted = by_threshold[0.0]["likeness"]

@@ -1,13 +1,13 @@
 """At which depth is information lost, and does recovery restore it?
 
-A trial's network is trained with and without recovery, and so is its full-precision twin, each from
-several seeds by the run's recipe. If the trial has no recovery, a compact one of all taps is added.
-Probes read every layer: usable information about the label in bits, see
+A trial's network, the same network without recovery, and the full-precision twin are trained from
+several seeds with the run's recipe. If the trial has no recovery, a compact one of all taps is
+added. Probes measure the usable information about the label in every layer, in bits, see
 `ir2search.information.probes`, and its loss across each layer.
 
 Printed for each layer: bits, and the loss with its 95% interval over seeds (Student), or "none" if
-the interval includes zero; then what recovery restores at the end of the network (Welch). --out
-also writes a table of every number and a figure.
+the interval includes zero; then the bits that recovery restores at the end of the network (Welch).
+--out also writes a table of all values and a figure.
 
     python analysis/depth_of_loss.py runs/digits [--trial knee] [--seeds 3] [--data FOLDER]
         [--out FOLDER]
@@ -99,12 +99,12 @@ def losses(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_order(table: pd.DataFrame) -> list[str]:
-    """Layers in order of depth; recovery is last, as not all networks have it."""
+    """Layers in order of depth; recovery, which not all networks have, is last."""
     return sorted(dict.fromkeys(table["layer"]), key=lambda layer: layer == "recovery")
 
 
 def restored(table: pd.DataFrame) -> str:
-    """What recovery restores, in two sentences."""
+    """The bits that recovery restores, in two sentences."""
     last = table.groupby(["network", "seed"], sort=False).last()["bits"]
     own, plain, twin = (last[name] for name in LOOKS)
     gap = stats.ttest_ind(twin, plain, equal_var=False)
@@ -113,8 +113,9 @@ def restored(table: pd.DataFrame) -> str:
     bounds = [tuple(t.confidence_interval()) if several else (np.nan, np.nan) for t in (gap, gain)]
     return (
         f"usable bits at the end: {plain.mean():.2f} without recovery, {own.mean():.2f} with it, "
-        f"{twin.mean():.2f} of the twin\n"
-        f"over the network without recovery, the twin gains {twin.mean() - plain.mean():+.2f} "
+        f"{twin.mean():.2f} in the twin\n"
+        "compared with the network without recovery, "
+        f"the twin gains {twin.mean() - plain.mean():+.2f} "
         f"[{bounds[0][0]:.2f}, {bounds[0][1]:.2f}] and recovery {own.mean() - plain.mean():+.2f} "
         f"[{bounds[1][0]:.2f}, {bounds[1][1]:.2f}]"
     )

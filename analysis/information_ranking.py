@@ -1,14 +1,13 @@
-"""Does measured information predict how the candidates of a study rank by accuracy?
+"""Does information predict the ranking of a study's candidates by accuracy?
 
-If the information that a linear probe reads from a network after one epoch, or before any, told how
-accurate the network will be, a search could skip the rest of the training. For every trained trial
-this takes the usable information at the end of the network and the mean entropy of its signs: as
-built, after the first epoch and after the third. Both are compared with the final accuracy on test
-images, which are used for nothing else here. So are two numbers that cost nothing more: operations,
-and validation accuracy after the same number of epochs.
+If the information in a network before training or after one epoch predicted its final accuracy, a
+search could skip the rest of the training. For every trained trial this recipe measures the usable
+information at the end of the network and the mean entropy of its signs: untrained, and after the
+first and the third epoch. Both are compared with the final accuracy on test images, and so are two
+numbers that are known anyway: operations, and validation accuracy after the same number of epochs.
 
 Printed for each: Kendall's tau with a 95% bootstrap interval over trials, and partial tau given the
-operations (Kendall 1942). --out also writes a table of every number and a figure.
+operations (Kendall 1942). --out also writes a table of all values and a figure.
 
     python analysis/information_ranking.py runs/digits [--epochs 1,3] [--data FOLDER] [--out FOLDER]
 """
@@ -41,7 +40,7 @@ FINAL = "final accuracy"
 
 
 def as_built(candidate: Candidate, data: ImageData) -> TappedNetwork:
-    """An untrained network, with the BatchNorm statistics of some training images."""
+    """An untrained network with BatchNorm statistics from training images."""
     torch.manual_seed(0)
     network = ir.build(candidate)
     with torch.no_grad():
@@ -51,7 +50,7 @@ def as_built(candidate: Candidate, data: ImageData) -> TappedNetwork:
 
 
 def informed(network: TappedNetwork, data: ImageData, epochs: str) -> dict[str, float]:
-    """Usable information at the end and entropy of signs, in bits, after some epochs."""
+    """Usable information at the end and entropy of signs, in bits; ``epochs`` names the columns."""
     last = list(Chain(network).cuts)[-1]
     fitting = first_images(data, data.train, FITTING)
     held_out = first_images(data, data.validation, HELD_OUT)
@@ -67,7 +66,7 @@ def informed(network: TappedNetwork, data: ImageData, epochs: str) -> dict[str, 
 
 
 def measured(run: ir.Run, epochs: list[int], data: Path | None) -> pd.DataFrame:
-    """A row for each trained trial: what is known after some epochs, and the final accuracy."""
+    """A row for each trained trial: measures after some epochs, and the final accuracy."""
     source = run.data(data)
     test, table = source.read_test(), run.trials()
     rows = []
@@ -98,7 +97,7 @@ def partial_tau(one: np.ndarray, other: np.ndarray, given: np.ndarray) -> float:
 
 
 def answer(table: pd.DataFrame) -> pd.DataFrame:
-    """By what is known, and after how many epochs: how well it ranks the networks."""
+    """How well each measure ranks the networks, by number of epochs."""
     values = table.drop(columns="trial").astype(float)
     draws = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
     found = []
@@ -119,7 +118,7 @@ def answer(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def drawn(table: pd.DataFrame) -> Figure:
-    """Final accuracy against everything that is known, a panel each."""
+    """Final accuracy against each measure, a panel each."""
     names = [name for name in table.columns if name not in ("trial", FINAL)]
     figure = Figure(figsize=(9, 2.3 * -(-len(names) // 4)))
     axes = figure.subplots(-(-len(names) // 4), 4, squeeze=False, sharey=True).ravel()

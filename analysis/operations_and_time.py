@@ -2,14 +2,14 @@
 
 Papers compare networks by OPs = FLOPs + BOPs / 64. This recipe times networks of CIFAR's size on
 the runtime, one image on one thread, and compares the times with OPs: over all networks, by kind of
-layer, and where OPs fail. The networks are ResNets and VGGs of many depths, widths, taps and
-fusions, drawn at random, or those that a run trained.
+layer, and for the networks where OPs fail most. The networks are random ResNets and VGGs of many
+depths, widths, taps and fusions, or the trained networks of a run.
 
-It then fits corrected costs to the same times, by least squares on the relative error. They may
-include FLOPs + BOPs / k, a constant for each sweep over feature maps, and the elementwise
-operations, which OPs leave out. Errors and ranks of a corrected cost are those of networks that it
-was not fitted to (ten folds); intervals are 95% bootstrap intervals over networks. --out also
-writes a table of every number and a figure.
+It then fits corrected costs to the times, by least squares on the relative error: FLOPs + BOPs / k,
+a constant for each sweep over feature maps, and the elementwise operations, which OPs leave out.
+Errors and ranks of a corrected cost are for networks that it was not fitted to (ten folds).
+Intervals are 95% bootstrap intervals over networks. --out also writes a table of all values and a
+figure.
 
     python analysis/operations_and_time.py [RUN] [--networks 80] [--out FOLDER]
 """
@@ -39,15 +39,15 @@ from ir2search.plots import save
 from ir2search.runtime import Graph, PackedNetwork, this_machine
 from ir2search.runtime.times import architecture
 
-DRAWN = {  # by family: depths, widths, and its share of ten networks
+DRAWN = {  # by family: depths, widths, and number of networks in ten
     "cifar-resnet": ((8, 14, 20, 32, 44), (0.5, 1.0, 1.5, 2.0, 3.0, 4.0), 6),
     "cifar-basic-resnet": ((18, 34), (0.125, 0.25, 0.5, 1.0), 2),
     "cifar-vgg": ((7,), (0.125, 0.25, 0.375, 0.5, 0.75, 1.0), 2),
 }
 RESAMPLES, FOLDS = 1000, 10
-CALLS = 50  # the time of a sweep is their median
+CALLS = 50  # the time of a sweep is the median of 50 calls
 COUNTED = ("flops", "bops", "sweeps", "elements")
-COSTS = {  # by name, the columns that a corrected cost is fitted to; OPs are not fitted
+COSTS = {  # by name: the counts in a corrected cost; OPs are not fitted
     "FLOPs + BOPs / 64": (),
     "FLOPs + BOPs / k": ("flops", "bops"),
     "the same + sweeps": ("flops", "bops", "sweeps"),
@@ -57,7 +57,7 @@ OPS, *_, CORRECTED = COSTS
 
 
 def drawn(count: int) -> Iterator[ir.Candidate]:
-    """Random networks that differ on the runtime; the same ones in each call."""
+    """Random networks of different architecture; the same ones in each call."""
     generator, met = random.Random(0), set()
     names = [name for name, (*_, share) in DRAWN.items() for _ in range(share)]
     for name in itertools.islice(itertools.cycle(names), 20 * count):
@@ -94,7 +94,7 @@ def measured(candidates: Iterable[ir.Candidate], cache: Path) -> tuple[pd.DataFr
         found = time_on_runtime(graph, cache=cache)
         timing = found.per_image
         own = swept(graph, {row.name: row.flops + row.bops / 64 for row in price.rows})
-        own["ms"] *= 1000 * timing.median / own["ms"].sum()  # at the pace of the timing
+        own["ms"] *= 1000 * timing.median / own["ms"].sum()  # the sweeps add up to the timing
         sweeps.append(own)
         networks.append(
             {
@@ -132,14 +132,14 @@ def swept(graph: Graph, ops: dict[str, float]) -> pd.DataFrame:
 
 
 def fitted(counts: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Time of each counted unit, at least 0, by least squares on the relative error."""
+    """Time for one of each count, at least 0, by least squares on the relative error."""
     shares = counts / time[:, None]
     scale = np.maximum(shares.max(axis=0), 1e-300)
     return nnls(shares / scale, np.ones(len(time)))[0] / scale
 
 
 def predicted(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
-    """Milliseconds of each network by a cost that was fitted to other networks (ten folds)."""
+    """Predicted milliseconds of each network, by a fit to other networks (ten folds)."""
     counts, time = table[list(names or ["ops"])].to_numpy(float), table["ms"].to_numpy()
     folds = np.random.default_rng(0).permutation(len(table)) % min(FOLDS, len(table))
     found = np.zeros(len(table))
@@ -160,7 +160,7 @@ def tau(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def interval(statistic: Callable[..., Any], *columns: np.ndarray) -> np.ndarray:
-    """A statistic of columns with its bootstrap interval over their rows, (3) or (3, values)."""
+    """A statistic of columns, and its bootstrap interval over rows, (3,) or (3, values)."""
     generator = np.random.default_rng(0)
     draws = generator.integers(0, len(columns[0]), (RESAMPLES, len(columns[0])))
     spread = [statistic(*(column[draw] for column in columns)) for draw in draws]
@@ -168,17 +168,14 @@ def interval(statistic: Callable[..., Any], *columns: np.ndarray) -> np.ndarray:
 
 
 def misordered(cost: np.ndarray, table: pd.DataFrame) -> float:
-    """Share of pairs in which the network of lower cost takes longer.
-
-    Only pairs whose intervals between quartiles do not overlap are counted.
-    """
+    """Share of pairs with non-overlapping quartiles in which the cheaper network takes longer."""
     low, high, ms = (table[name].to_numpy() for name in ("low_ms", "high_ms", "ms"))
     faster = (high[:, None] < low) & (ms[:, None] < ms)
     return float((faster & (cost[:, None] > cost)).sum() / max(1, faster.sum()))
 
 
 def answer(table: pd.DataFrame) -> pd.DataFrame:
-    """By cost: how well it ranks networks that it was not fitted to, and its errors."""
+    """How well each cost ranks networks that it was not fitted to, and its errors."""
     rows, time = [], table["ms"].to_numpy()
     for name, names in COSTS.items():
         cost = predicted(table, names)
@@ -196,7 +193,7 @@ def answer(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def coefficients(table: pd.DataFrame) -> pd.DataFrame:
-    """The fitted time of an operation by each cost, and k, with intervals over networks."""
+    """The coefficients of each fitted cost and k, with intervals over networks."""
 
     def fit(counts: np.ndarray, time: np.ndarray) -> np.ndarray:
         flop, bop, *_ = each = fitted(counts, time)
@@ -213,7 +210,7 @@ def coefficients(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_kind(sweeps: pd.DataFrame) -> pd.DataFrame:
-    """By kind of sweep: its shares of the time and of the OPs, and how well OPs rank its times."""
+    """By kind of sweep: shares of the time and of the OPs, and how well OPs rank the times."""
     rows = []
     for kind, own in sweeps.groupby("kind"):
         row = {"kind": kind, "sweeps": len(own)}
@@ -226,13 +223,13 @@ def by_kind(sweeps: pd.DataFrame) -> pd.DataFrame:
             row["Spearman"] = f"{value:.2f} ({low:.2f} to {high:.2f})"
             pace = 1e6 * counted["ms"] / counted["ops"]
             low, middle, high = pace.quantile([0.1, 0.5, 0.9])
-            row["ns an OP (a tenth to nine)"] = f"{middle:.3g} ({low:.3g} to {high:.3g})"
+            row["ns an OP (10% to 90%)"] = f"{middle:.3g} ({low:.3g} to {high:.3g})"
         rows.append(row)
     return pd.DataFrame(rows).fillna("-")
 
 
 def failures(table: pd.DataFrame, cost: np.ndarray) -> pd.DataFrame:
-    """The networks that take the longest and the shortest, compared with a cost."""
+    """The networks with the largest and smallest ratio of time to cost."""
     ratios = table["ms"].to_numpy() / cost
     order = np.argsort(ratios)
     named = ["family", "depth", "width", "fusion", "activation", "ms"]

@@ -1,9 +1,9 @@
-"""What share of an image does restriction blank, by threshold?
+"""What share of an image does each threshold of restriction blank?
 
 Restriction keeps a pixel if its attention is above the threshold times the mean attention. The
-share that it blanks depends on how uneven the last feature maps are, so one threshold blanks
-little on one network and much on another. For every network on the front of a run, this measures
-the share of validation pixels that each threshold would blank.
+blanked share depends on the last feature maps, so the same threshold blanks little on one network
+and much on another. Printed for each network on the front of a run: the share of validation pixels
+that each threshold blanks.
 
     python analysis/restricted_share.py runs/digits [--data FOLDER]
 """

@@ -1,13 +1,13 @@
-"""Which tap brings back the most bits for its FLOPs?
+"""Which tap restores the most bits for its FLOPs?
 
 A trial's backbone is trained without recovery, with each tap alone, and with all taps, each from
-several seeds by the run's recipe. If the trial has no recovery, a compact fusion is added.
+several seeds with the run's recipe. If the trial has no recovery, a compact fusion is added.
 
 Printed for each: the FLOPs that recovery adds; usable information at the end of the network in
-bits; the gain over the network without recovery, with a 95% interval over seeds (Welch), and if the
-interval is above zero, the gain for each thousand FLOPs; and accuracy. "foreseen" is the number of
-bits that the maps of the tap would add to the last maps of the network without recovery: it is
-known before any recovery is trained. --out also writes a table of every number and a figure.
+bits; the gain over the network without recovery, with a 95% interval over seeds (Welch); the gain
+for each thousand FLOPs, if the interval is above zero; and accuracy. "foreseen" is the gain of a
+probe that reads the maps of the tap in addition to the last maps of the network without recovery:
+it is known before any recovery is trained. --out also writes a table of all values and a figure.
 
     python analysis/tap_value.py runs/digits [--trial knee] [--seeds 3] [--data FOLDER]
         [--out FOLDER]
@@ -42,14 +42,10 @@ NONE = "none"
 def variants(candidate: Candidate) -> dict[str, Candidate]:
     """Networks without taps, with each tap alone and with all taps, by their taps."""
     taps = FAMILIES[candidate.backbone].taps
-    chosen = {**{name: (name,) for name in taps}, "all": tuple(taps)}
-    if candidate.taps:
-        found = {name: replace(candidate, taps=some) for name, some in chosen.items()}
-    else:
-        found = {
-            name: replace(candidate, taps=some, fusion="compact", fusion_ratio=4)
-            for name, some in chosen.items()
-        }
+    if not candidate.taps:
+        candidate = replace(candidate, taps=tuple(taps), fusion="compact", fusion_ratio=4)
+    found = {name: replace(candidate, taps=(name,)) for name in taps}
+    found["all"] = replace(candidate, taps=tuple(taps))
     return {NONE: candidate.without_recovery(), **found}
 
 
@@ -57,10 +53,7 @@ def features(
     network: TappedNetwork, data: ImageData
 ) -> tuple[list[dict[str, np.ndarray]], list[np.ndarray]]:
     """Pooled maps by layer, and labels: of the images to fit to, and of held-out images."""
-    every = [
-        first_images(data, data.train, FITTING),
-        first_images(data, data.validation, HELD_OUT),
-    ]
+    every = [first_images(data, data.train, FITTING), first_images(data, data.validation, HELD_OUT)]
     layers = Chain(network).cuts
     found = [pooled_features(network, images, layers, MEMORY) for images in every]
     return found, [images.labels.numpy() for images in every]

@@ -17,7 +17,7 @@ from ir2search.cli.options import (
     Verbose,
     Weights,
     opened,
-)  # fmt: skip
+)
 
 
 def export(

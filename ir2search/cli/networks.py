@@ -19,7 +19,7 @@ from ir2search.cli.options import (
     Verbose,
     Weights,
     opened,
-)  # fmt: skip
+)
 
 
 def presets(as_json: Json = False, verbose: Verbose = False) -> None:

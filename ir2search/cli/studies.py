@@ -21,7 +21,7 @@ from ir2search.cli.options import (
     Verbose,
     Workers,
     opened,
-)  # fmt: skip
+)
 
 StudyName = Annotated[
     str,

@@ -43,7 +43,7 @@ def test_the_dashboard_shows_the_run_and_ends_with_ctrl_c(finished_run: Path) ->
             url = json.loads(server.stdout.readline())["url"]
             assert url.startswith("http://127.0.0.1:")
             port = urllib.parse.urlsplit(url).port
-            with socket.create_connection(("127.0.0.1", port)):  # who asks for nothing, all along
+            with socket.create_connection(("127.0.0.1", port)):  # a client that sends no request
                 with urllib.request.urlopen(url.replace("/dashboard/", "/api/studies")) as answer:
                     studies = json.load(answer)["study_summaries"]
                 server.send_signal(signal.SIGINT)

@@ -13,7 +13,7 @@ Trained = Callable[[ir.Candidate], TappedNetwork]
 
 @pytest.fixture
 def trained() -> Trained:
-    """A network as after training: its own statistics, and no parameter at its initial value."""
+    """A network like a trained one: no statistic and no parameter has its initial value."""
 
     def make(candidate: ir.Candidate) -> TappedNetwork:
         torch.manual_seed(0)

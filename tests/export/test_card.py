@@ -45,7 +45,7 @@ def test_accuracies_of_several_seeds_are_a_mean_with_its_deviation(data: ir.Imag
     assert "- test images: 50.0% (one seed)" in card
 
 
-def test_a_time_is_that_of_an_image_at_the_pace_of_the_machine(data: ir.ImageData) -> None:
+def test_a_latency_is_for_one_image_and_corrected_by_the_pace(data: ir.ImageData) -> None:
     timing, setting = Timing(8e-3, 7.6e-3, 8.8e-3, 1234), Setting(threads=2, batch=4)
     time = RuntimeTime(timing, 2.0, setting, Machine("Z80", "abc"), 1)
     card = model_card(CANDIDATE, data, EXPORTED, Origin(latency=time))

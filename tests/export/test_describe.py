@@ -19,7 +19,7 @@ Trained = Callable[[ir.Candidate], TappedNetwork]
 C = ir.Candidate
 
 # odd sides, channels that do not fill a word, each activation, each recovery, thresholds,
-# networks of which only weights or only activations are binary
+# networks with only binary weights or only binary activations
 CASES = {
     "paper": C(image=(3, 16, 16)),
     "odd": C(depth=8, width=0.75, image=(1, 9, 7), classes=3),
@@ -61,7 +61,7 @@ def test_packed_and_onnx_give_the_logits_of_the_network(name: str, trained: Trai
         np.testing.assert_allclose(onnx(given), wanted[:batch], atol=allowed)
 
 
-def test_signs_that_no_shortcut_needs_become_limits_of_whole_numbers(trained: Trained) -> None:
+def test_signs_without_a_shortcut_become_comparisons_with_whole_numbers(trained: Trained) -> None:
     candidate = CASES["blocks"]
     network = PackedNetwork(describe(trained(candidate), candidate.image))
     alone = [unit for unit in network.units if unit.kind == "binary_conv" and unit.real is None]

@@ -51,9 +51,7 @@ def test_a_packed_file_has_the_size_that_its_cost_predicts(
     assert 0 <= done.bytes - header - price.packed_bytes <= bits
 
 
-def test_the_card_of_a_timed_export_has_all_that_is_known(
-    finished_run: Path, tmp_path: Path
-) -> None:
+def test_the_card_of_a_timed_export_is_complete(finished_run: Path, tmp_path: Path) -> None:
     done = ir.export_trial(
         finished_run,
         "best",

@@ -55,7 +55,7 @@ def _logits(network: nn.Module, images: Tensor) -> tuple[np.ndarray, np.ndarray]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_onnxruntime_gives_torchs_logits_at_any_batch(name: str) -> None:
+def test_onnxruntime_gives_torchs_logits_for_any_batch_size(name: str) -> None:
     candidate = NETWORKS[name]
     network = _trained(candidate)
     for count in (1, 5):

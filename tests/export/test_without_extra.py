@@ -1,4 +1,4 @@
-"""What works, and what is said, where the packages of the extra ``export`` are not installed."""
+"""Behaviour without the packages of the extra ``export``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ir2search.latency.other_runtimes import OTHER_RUNTIMES
 MISSING = ("numba", "llvmlite", "onnx", "onnxruntime")
 PROGRAM = f"""
 import json, sys
-sys.modules.update(dict.fromkeys({MISSING!r}))  # an import of them fails now
+sys.modules.update(dict.fromkeys({MISSING!r}))  # imports of these fail now
 
 import ir2search as ir
 
@@ -47,7 +47,7 @@ print(json.dumps(said))
 
 
 @pytest.mark.slow
-def test_a_search_needs_none_of_them_and_the_rest_says_what_to_install(
+def test_a_search_works_without_the_extra_and_an_export_says_what_to_install(
     finished_run: Path,
     quick: dict[str, Any],
     write_study: Callable[[dict[str, Any]], Path],

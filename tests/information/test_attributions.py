@@ -75,7 +75,7 @@ def test_deeplift_sums_to_the_change_through_every_sign(
     assert max(found.values()) < 1e-3
 
 
-def test_deeplift_equals_captums_on_functions_that_captum_supports(
+def test_deeplift_equals_that_of_captum_on_functions_that_captum_supports(
     small: Small, untrained: Make, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Captum's rule for elementwise functions also holds for PReLU, which it does not list."""
@@ -117,7 +117,7 @@ def test_deeplift_equals_captums_on_functions_that_captum_supports(
         ),
     ],
 )
-def test_methods_equal_captums_on_a_network_without_taps(
+def test_methods_equal_those_of_captum_on_a_network_without_taps(
     small: Small, untrained: Make, batch: Batch, method: MethodName, theirs: Callable[..., Tensor]
 ) -> None:
     network = untrained(small(taps=()))
@@ -182,7 +182,7 @@ def mebibytes(name):
     return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
 
 for memory in (64, 4096):
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is now what is in use
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the memory in use
     before = mebibytes("VmRSS")
     attribute(network, images, labels, memory=memory, **ask)
     print(mebibytes("VmHWM") - before)
@@ -191,7 +191,7 @@ for memory in (64, 4096):
 
 @pytest.mark.parametrize("method", ["conductance", "deeplift"])
 def test_the_memory_limit_is_kept(method: MethodName) -> None:
-    # what is freed goes back to the system, so that only what is in use counts
+    # freed memory goes back to the system, so that only memory in use counts
     given = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
     command = [sys.executable, "-c", PEAK, method]
     done = subprocess.run(command, capture_output=True, check=True, text=True, env=given)

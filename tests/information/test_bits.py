@@ -27,7 +27,7 @@ def test_entropy_by_hand() -> None:
 def test_the_error_of_signs_uses_the_best_scale() -> None:
     x = torch.tensor([[[[3.0, -1.0]]], [[[2.0, -2.0]]]])
     found = scaled_error(x, sign(x))
-    best = 2.0  # the mean of |x|: what is left of (3, -1) is (1, 1), 2 of 10
+    best = 2.0  # the mean of |x|; the error of (3, -1) is then (1, 1): 2 of 10
     left = (x[0] - best * sign(x[0])).square().sum() / x[0].square().sum()
     assert found[0].item() == pytest.approx(left.item()) == pytest.approx(0.2)
     assert found[1].item() == pytest.approx(0, abs=1e-9)

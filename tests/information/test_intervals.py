@@ -7,7 +7,7 @@ from scipy import stats
 from ir2search.information.intervals import Bootstrap
 
 
-def test_the_interval_of_a_mean_is_close_to_students() -> None:
+def test_the_interval_of_a_mean_is_close_to_that_of_student() -> None:
     values = np.random.default_rng(0).normal(3, 2, 400)
     found = Bootstrap(400, 1).mean(values)
     exact = stats.t.interval(0.95, 399, values.mean(), stats.sem(values))

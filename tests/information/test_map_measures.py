@@ -133,7 +133,7 @@ def test_structural_similarity_by_hand() -> None:
     assert ssim(torch.rand(2, 2, 2), torch.rand(2, 2, 2)).shape == (2,), "maps of two pixels"
 
 
-def test_cka_by_hand_and_by_the_features_covariance() -> None:
+def test_cka_by_hand_and_by_the_covariance_of_features() -> None:
     torch.manual_seed(0)
     x, y = torch.randn(20, 3), torch.randn(20, 5)
     rotated = x @ torch.linalg.qr(torch.randn(3, 3)).Q

@@ -22,7 +22,7 @@ def read(separation: float, classes: int = 4) -> Probe:
     return found
 
 
-def test_features_that_determine_the_class_have_all_its_bits() -> None:
+def test_features_that_determine_the_class_have_all_bits_of_it() -> None:
     found = read(separation=40)
     assert found.bits.shape == (SEEDS, 1500)
     assert found.bits.mean() == pytest.approx(math.log2(4), abs=0.03)

@@ -31,7 +31,7 @@ def test_median_and_quartiles_are_those_of_the_calls() -> None:
     assert found.high == pytest.approx(0.0525, abs=3e-3)
 
 
-def test_a_machine_that_slows_down_slows_all_calls_alike() -> None:
+def test_a_machine_that_slows_down_does_not_change_the_ratio_of_calls() -> None:
     """One call takes twice as long as the other. From some time on, both take ten times as long."""
     world = _World()
     slow = [1.0]

@@ -32,7 +32,7 @@ def test_a_value_is_within_half_a_step_of_the_median(median: float, noise: float
 
 
 @given(medians, st.floats(0.5, 2.0), noises)
-def test_equal_noise_keeps_the_order_and_medians_that_are_a_step_apart(
+def test_with_equal_noise_medians_a_step_apart_stay_apart_and_in_order(
     median: float, factor: float, noise: float
 ) -> None:
     one, other = sorted([median, median * factor])

@@ -24,7 +24,7 @@ NOISY = Timing(1e-3, 0.9e-3, 1.1e-3, 100)
 
 @pytest.fixture
 def timings(monkeypatch: pytest.MonkeyPatch) -> list[Timing]:
-    """The timings of the network that attempts will give, last first; the reference is quiet."""
+    """Timings of the network in reverse order of the attempts; the reference has no noise."""
     given: list[Timing] = []
 
     def time_in_turns(calls: dict[str, object], seconds: float) -> dict[str, Timing]:
@@ -34,7 +34,7 @@ def timings(monkeypatch: pytest.MonkeyPatch) -> list[Timing]:
     return given
 
 
-def test_it_is_timed_once_for_each_architecture_setting_and_machine(
+def test_a_network_is_timed_once_for_each_architecture_setting_and_machine(
     timings: list[Timing], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timings += [QUIET] * 4
@@ -55,7 +55,7 @@ def test_it_is_timed_once_for_each_architecture_setting_and_machine(
     assert len(references) == 3, "by threads and machine"
 
 
-def test_a_noisy_time_is_taken_again_and_the_quietest_counts(
+def test_a_noisy_network_is_timed_again_and_the_quietest_time_counts(
     timings: list[Timing], tmp_path: Path
 ) -> None:
     quieter = replace(NOISY, high=1.0e-3)
@@ -85,7 +85,7 @@ def test_the_pace_corrects_for_what_slows_the_machine_down(
     assert time_on_runtime(graph).pace == 1.0, "without a cache there is no earlier time"
 
 
-def test_a_damaged_time_in_the_cache_is_taken_again(timings: list[Timing], tmp_path: Path) -> None:
+def test_a_damaged_time_in_the_cache_is_replaced(timings: list[Timing], tmp_path: Path) -> None:
     timings += [QUIET] * 2
     graph = candidate_graph(TINY)
     found = time_on_runtime(graph, Setting(), tmp_path)

@@ -13,7 +13,7 @@ NAMES = ["stem", "stage1.0", "stage2.0"]
 
 @pytest.fixture
 def layers() -> pd.DataFrame:
-    """A table of three layers, without a network without recovery."""
+    """A table of three layers; it has no columns of the network without recovery."""
     values = {
         "information": [2.0, 3.0, 2.5],
         "twin_information": [2.0, 3.1, 3.2],

@@ -64,7 +64,7 @@ def test_a_front_alone_has_no_dominated_trials() -> None:
     assert labels(ax) == ["front (validation)", "test"]
 
 
-def test_an_objective_that_the_front_is_not_sorted_by_has_no_steps() -> None:
+def test_a_front_that_neither_rises_nor_falls_has_no_steps() -> None:
     ax = ir.plots.front(FRONT, TRIALS, x="memory")
     assert ax.get_xlabel() == "memory (bytes)"
     assert not ax.lines

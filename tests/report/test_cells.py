@@ -33,7 +33,7 @@ def test_importances_have_a_column_for_each_target() -> None:
     }
 
 
-def test_a_comparison_reads_as_shares() -> None:
+def test_a_comparison_shows_percentages() -> None:
     row = {"run": "a", "members": 3, "best_accuracy": 0.979, "hypervolume": 0.81234}
     cells = comparison_cells(pd.DataFrame([row | {"covers_of_the_other": 0.5}]))
     assert cells.iloc[0].tolist() == ["a", "3", "97.9%", "0.8123", "50.0%"]

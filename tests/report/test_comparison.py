@@ -50,7 +50,7 @@ def test_hypervolumes_are_areas_under_a_common_reference(
     assert found.reference["ops"] == pytest.approx(1.1 * max(t["ops"].max() for t in trained))
     for front, volume in zip(found.fronts, found.hypervolumes, strict=True):
         rows = minimised(front, study) / list(found.reference.values())
-        rows = rows[rows[:, 1].argsort()]  # by rising cost the error falls: add up the steps
+        rows = rows[rows[:, 1].argsort()]  # sorted by cost, the errors fall: add up the steps
         errors = np.concatenate([[1.0], rows[:, 0]])
         area = sum((errors[i] - errors[i + 1]) * (1 - rows[i, 1]) for i in range(len(rows)))
         assert volume == pytest.approx(area)
