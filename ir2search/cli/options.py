@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _SafeFormatter(logging.Formatter):
-    """Shows a message without control sequences; the lines of a traceback stay lines."""
+    """Shows messages without control sequences, and keeps the lines of tracebacks."""
 
     def format(self, record: logging.LogRecord) -> str:
         return "\n".join(map(escape.terminal, super().format(record).splitlines()))
@@ -40,7 +40,7 @@ def _trust_all_code(trust: bool) -> None:
 
 
 def opened(folder: str | Path, storage: str | None) -> Run | str | Path:
-    """A run whose storage is given again, opened; otherwise its folder."""
+    """The run, opened with the storage; the folder if no storage is given."""
     if storage is None:
         return folder
     from ir2search.runs import Run
@@ -90,15 +90,15 @@ SavedStorage = Annotated[
     str | None,
     typer.Option(
         "--storage",
-        help="The storage of the run again; only needed if it has a password, or if you have not "
-        "given it for this folder before.",
+        help="Storage of the run; needed if it has a password, or if you have never given it for "
+        "this folder.",
     ),
 ]
 Trust = Annotated[
     bool,
     typer.Option(
         "--trust",
-        help="Run the code of the run's modules this time; `ir2search trust` remembers it.",
+        help="Run the code of the run's modules this time; `ir2search trust` allows it for ever.",
         callback=_trust_all_code,
         expose_value=False,
     ),

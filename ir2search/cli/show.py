@@ -1,7 +1,7 @@
 """Tables, lines and JSON on standard output.
 
-Texts from files may hold control sequences and markup. All that is shown goes through `safe`; only
-what is a `Text` of rich already keeps its styles.
+Texts from files may contain control sequences and markup, so every text goes through `safe`. Only a
+`Text` of rich keeps its styles.
 """
 
 from __future__ import annotations
@@ -29,13 +29,7 @@ class SafeTable(Table):
 
 
 def table(title: str | None, columns: Sequence[str], words: set[str]) -> SafeTable:
-    """An empty table.
-
-    Args:
-        title: above it.
-        columns: their names.
-        words: the columns of text; they are aligned to the left and may be folded.
-    """
+    """An empty table; columns in ``words`` are aligned to the left and may be folded."""
     shown = None if title is None else safe(title)
     made = SafeTable(title=shown, title_justify="left", box=None, header_style="bold")
     for name in columns:
@@ -45,12 +39,12 @@ def table(title: str | None, columns: Sequence[str], words: set[str]) -> SafeTab
 
 
 def safe(value: str | Text) -> Text:
-    """A text that is shown as it is: in one line, of bounded length, without markup."""
+    """A text on one line, of limited length, without markup."""
     return value if isinstance(value, Text) else Text(escape.terminal(value))
 
 
 def line(*parts: str | Text) -> Text:
-    """Parts of a line put together; those that are a `Text` keep their styles."""
+    """One line made of parts; a part that is a `Text` keeps its styles."""
     return Text.assemble(*map(safe, parts))
 
 

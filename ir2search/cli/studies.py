@@ -261,8 +261,8 @@ def report(
 def trust(folder: Folder, as_json: Json = False, verbose: Verbose = False) -> None:
     """Trust the modules of a run that somebody else made: commands then run their code.
 
-    The code has all your rights, so read it first. What you trust is its content: if a module
-    changes, commands do not run it. Runs that you made are trusted already.
+    The code has all your rights, so read it first. You trust the content of the modules: if one
+    changes, commands do not run it. You need not trust your own runs.
 
     \b
     Examples:

@@ -41,6 +41,7 @@ WRONG = {  # a wrong input of each command, and what its sentence names
     "export": (["nowhere"], "nowhere"),
     "latency": (["cifar-resnet20", "--ways", "torhc"], "did you mean 'torch'?"),
     "doctor": (["--data"], "--data"),
+    "trust": (["nowhere"], "nowhere"),
 }
 
 
