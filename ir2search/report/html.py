@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import functools
 import gzip
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ir2search import text
+from ir2search import escape, text
 from ir2search.extras import require
+from ir2search.files import read_bytes
 
 TEMPLATES = Path(__file__).with_name("templates")
 EXTRA = "report"  # installs plotly and jinja2
@@ -33,6 +35,7 @@ def render(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) ->
         loader=jinja2.PackageLoader("ir2search.report"),
         undefined=jinja2.StrictUndefined,
         autoescape=True,
+        finalize=_without_controls,
         trim_blocks=True,
     )
     for function in (
@@ -42,28 +45,54 @@ def render(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) ->
         environment.filters[function.__name__] = function
     # only a "<" can end a script element
     embedded = json.dumps(view, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     return environment.get_template(template).render(
         css=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
-        script=(TEMPLATES / "page.js").read_text(encoding="utf-8"),
+        script=script,
         plotly=_packed_plotly(),
+        policy=_policy(script, _plotly()),
         view=embedded,
         **values,
     )
 
 
-def inline_svg(file: Path) -> str:
-    """A figure as HTML markup, without its XML prologue. Matplotlib has escaped its texts."""
-    content = file.read_text(encoding="utf-8")
-    content = content[content.index("<svg") :]
-    # ids are unique in a file, and must be unique in the page; '="#' alone would match colours too
-    prefix = file.parent.parent.name + file.stem
-    content = content.replace('id="', f'id="{prefix}-').replace('href="#', f'href="#{prefix}-')
-    return content.replace("url(#", f"url(#{prefix}-")
+def image(file: Path) -> str:
+    """An SVG file as a URL for an ``img`` element, in which a browser runs no script.
+
+    Raises:
+        OSError: the file is missing, too large, or no regular file.
+    """
+    return f"data:image/svg+xml;base64,{base64.b64encode(read_bytes(file)).decode()}"
+
+
+def _policy(*scripts: str) -> str:
+    """A content security policy that allows these scripts alone, and nothing from the network.
+
+    Source: W3C, Content Security Policy Level 3. Styles in attributes are allowed: plotly.js sets
+    them.
+    """
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _without_controls(value: Any) -> Any:
+    """A value of a template, without characters that XML forbids; markup stays markup."""
+    if not isinstance(value, str):
+        return value
+    shown = escape.xml(value)
+    return value if shown == value else type(value)(shown)
+
+
+def _plotly() -> str:
+    source: str = require("plotly.offline", extra=EXTRA).get_plotlyjs()
+    return source
 
 
 @functools.cache
 def _packed_plotly() -> str:
     """plotly.js in gzip and base64, 2 MB in place of 5; the browser unpacks it."""
-    offline = require("plotly.offline", extra=EXTRA)
-    packed = gzip.compress(offline.get_plotlyjs().encode(), mtime=0)
-    return base64.b64encode(packed).decode()
+    return base64.b64encode(gzip.compress(_plotly().encode(), mtime=0)).decode()

@@ -8,29 +8,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from ir2search import escape
 from ir2search.extras import require
 from ir2search.files import write_text
-from ir2search.information import trust
-from ir2search.information.figures import FIGURES as INFORMATION_FIGURES
 from ir2search.plots.saving import save_widths
-from ir2search.report.cells import (
-    comparison_cells,
-    importance_cells,
-    information_cells,
-    trust_cells,
-)
+from ir2search.report.analyses import read_analyses
+from ir2search.report.cells import comparison_cells, importance_cells
 from ir2search.report.comparison import compare, comparison_table
 from ir2search.report.figures import FIGURES, fronts_figure
-from ir2search.report.html import EXTRA, inline_svg, render
+from ir2search.report.html import EXTRA, image, render
 from ir2search.report.paper import write_tables
 from ir2search.report.picks import budget_rows
 from ir2search.report.tables import ReportData, report_data
 from ir2search.report.view import comparison_view, page_view
 from ir2search.runs import Run, json_rows
-from ir2search.runs.layout import INFORMATION, REPORT, TRIALS
+from ir2search.runs.layout import REPORT
 
 LABELS = {"accuracy": "accuracy", "ops": "OPs"}
 
@@ -59,10 +51,14 @@ def write_report(run: Run | str | Path) -> Path:
     for name, draw in FIGURES.items():
         save_widths(functools.partial(draw, data), target / "figures" / name)
     write_tables(data, target)
-    svg = {name: inline_svg(target / "figures" / f"{name}.svg") for name in FIGURES}
+    images = {name: image(target / "figures" / f"{name}.svg") for name in FIGURES}
     view = page_view(data)
     values = _page_values(data, view["parameters"])
-    values |= {"svg": svg, "analyses": _analyses(run.folder), "parameters": view["parameters"]}
+    values |= {
+        "images": images,
+        "analyses": read_analyses(run.folder),
+        "parameters": view["parameters"],
+    }
     page = target / "index.html"
     write_text(page, render("page.html.j2", values, view))
     logger.info("wrote %s", page)
@@ -97,7 +93,7 @@ def write_comparison(one: Run | str | Path, other: Run | str | Path) -> Path:
         "coverages": found.coverages,
         "reference": found.reference,
         "table": comparison_cells(table),
-        "svg": inline_svg(figure.with_suffix(".svg")),
+        "image": image(figure.with_suffix(".svg")),
     }
     page = target / f"{name}.html"
     write_text(page, render("comparison.html.j2", values, comparison_view(found)))
@@ -130,18 +126,3 @@ def _page_values(data: ReportData, parameters: Mapping[str, Any]) -> dict[str, A
         ),
         "sessions": data.sessions,
     }
-
-
-def _analyses(folder: Path) -> list[dict[str, Any]]:
-    """Tables and figures of the information analyses of trials."""
-    return [
-        {
-            "number": file.parent.parent.name,
-            "svg": {
-                name: inline_svg(file.with_name(f"{name}.svg")) for name in INFORMATION_FIGURES
-            },
-            "layers": information_cells(pd.read_csv(file)),
-            "trust": trust_cells(trust(pd.read_parquet(file.with_name("information.parquet")))),
-        }
-        for file in sorted((folder / TRIALS).glob(f"*/{INFORMATION}/layers.csv"))
-    ]

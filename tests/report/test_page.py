@@ -59,8 +59,9 @@ def test_the_page_refers_to_no_other_file(page: Page) -> None:
     assert page.tags["script"] == 3, "values, plotly.js and the page's script"
     assert not page.tags["link"]
     fetched = page.values("src", "href", "xlink:href", "action")
-    assert fetched, "the figures refer to their own glyphs"
-    assert all(value.startswith(("#", "data:")) for value in fetched)
+    assert fetched, "the figures"
+    assert all(value.startswith("data:image/svg+xml;base64,") for value in fetched)
+    assert not page.tags["svg"], "figures are images, which cannot run script"
 
 
 def test_ids_are_unique_and_references_find_them(page: Page) -> None:

@@ -1,6 +1,6 @@
 "use strict";
 // Draws the values in `view` and computes none of its own. Names and reasons may contain markup:
-// they are set as textContent or pass through escaped().
+// they are set as textContent, or pass through escaped() because plotly.js shows links and tags.
 
 const view = JSON.parse(document.getElementById("view").textContent);
 const byId = (id) => document.getElementById(id);
@@ -33,7 +33,7 @@ function colours() {
 
 function axis(column, title, isLog, values) {
   const base = {
-    title: { text: title }, type: isLog ? "log" : "linear",
+    title: { text: escaped(title) }, type: isLog ? "log" : "linear",
     automargin: true, gridcolor: colours().line, zeroline: false,
   };
   if (column && isShare(column)) return { ...base, tickformat: ".3~%" };
@@ -85,7 +85,7 @@ function hoverText(row) {
   const trials = view.trials;
   const values = view.axes
     .filter((each) => trials[each.column][row] !== null)
-    .map((each) => `${each.label} ${formatted(each.column, trials[each.column][row])}`);
+    .map((each) => `${escaped(each.label)} ${formatted(each.column, trials[each.column][row])}`);
   const head = [`<b>trial ${trials.number[row]}</b>`, escaped(trials.name[row])];
   return [...head, ...values].join("<br>");
 }
@@ -254,7 +254,7 @@ function drawCurve(number) {
 function drawLayers(number) {
   const layers = (view.layers[number] || []).filter(([, flops, bops]) => flops || bops);
   const bar = (name, value, color) => ({
-    name, type: "bar", x: layers.map(([layer]) => layer), y: layers.map(value), marker: { color },
+    name, type: "bar", x: layers.map(([layer]) => escaped(layer)), y: layers.map(value), marker: { color },
     hovertemplate: "%{x}: %{y:.3s}<extra>" + name + "</extra>",
   });
   const traces = [
@@ -306,7 +306,7 @@ function drawImportances() {
     const kept = view.parameters.importances.filter((each) => each.target === target);
     return {
       name: labelOf(target), type: "bar", marker: { color: target === "ops" ? c.knee : c.front },
-      x: kept.map((each) => each.parameter), y: kept.map((each) => each.share),
+      x: kept.map((each) => escaped(each.parameter)), y: kept.map((each) => each.share),
       hovertemplate: "%{x}: %{y:.1%}<extra></extra>",
     };
   };
@@ -324,7 +324,7 @@ function drawDependence() {
     const isCategory = typeof found.values[0] !== "number";
     const trace = {
       type: "scatter", mode: "lines+markers", line: { color: colours().front },
-      x: isCategory ? found.values.map(String) : found.values, y: found.mean,
+      x: isCategory ? found.values.map(escaped) : found.values, y: found.mean,
       hovertemplate: `%{x}: %{y:${found.target === "accuracy" ? ".1%" : ".3s"}}<extra></extra>`,
     };
     const x = { ...axis(null, selected), ...(isCategory ? { type: "category" } : {}) };

@@ -1,0 +1,74 @@
+"""What a report shows of the information analyses in a run's folder."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from ir2search.errors import RunError
+from ir2search.files import read_bytes
+from ir2search.information import layers_table, trust
+from ir2search.information.figures import FIGURES
+from ir2search.report.cells import information_cells, trust_cells
+from ir2search.report.html import image
+from ir2search.runs.layout import INFORMATION, TRIALS
+
+
+@dataclass(frozen=True)
+class AnalysisView:
+    """The analysis of one trial.
+
+    Attributes:
+        number: of the trial.
+        layers: the information of each layer as text, see `information_cells`.
+        trust: attribution methods as text, see `trust_cells`.
+        images: figures by name, as URLs for ``img`` elements.
+    """
+
+    number: int
+    layers: pd.DataFrame
+    trust: pd.DataFrame
+    images: dict[str, str]
+
+
+def read_analyses(folder: Path) -> list[AnalysisView]:
+    """The finished analyses in a run's folder, by the numbers of their trials.
+
+    Raises:
+        RunError: an analysis cannot be read, or is a link to a place outside the folder.
+    """
+    return [_read(number, place, folder) for number, place in sorted(_finished(folder))]
+
+
+def _finished(folder: Path) -> Iterator[tuple[int, Path]]:
+    for file in (folder / TRIALS).glob(f"*/{INFORMATION}/layers.csv"):
+        name = file.parent.parent.name
+        if name.isascii() and name.isdecimal():
+            yield int(name), file.parent
+
+
+def _read(number: int, place: Path, folder: Path) -> AnalysisView:
+    files = {name: place / f"{name}.svg" for name in FIGURES}
+    table_file = place / "information.parquet"
+    for file in (*files.values(), table_file):
+        if not file.resolve().is_relative_to(folder.resolve()):
+            raise RunError(f"{file}: a symbolic link leads out of {folder}; remove the link")
+    try:
+        table = pd.read_parquet(io.BytesIO(read_bytes(table_file)))
+        return AnalysisView(
+            number=number,
+            layers=information_cells(layers_table(table)),
+            trust=trust_cells(trust(table)),
+            images={name: image(file) for name, file in files.items()},
+        )
+    except OSError as error:
+        raise RunError(f"{error.filename}: {error.strerror}; analyse the trial again") from None
+    except (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise RunError(
+            f"{table_file}: not the table of an analysis ({error}); analyse the trial again"
+        ) from None
