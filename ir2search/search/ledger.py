@@ -150,7 +150,7 @@ class Ledger:
         return dict(zip(self._study.objectives, values, strict=True)) if values else None
 
     def ended(self) -> list[dict[str, float] | None]:
-        """The objectives of each trained trial; None for one that failed or was stopped."""
+        """The objectives of each trial that ended; None for one that failed or was stopped."""
         return [
             self.named(values)
             for number, (_, values) in self.outcomes.items()

@@ -219,36 +219,23 @@ class _Session:
         add_session(self.folder, self.study.seed, self.devices[0])
         return storage
 
-    def _problem(self, executor: Executor) -> Problem:
-        data = self.context.data
-        timer = LatencyTimer(self.study, self.folder.parent, executor.paused)
-        return Problem(self.study, self.study.space.with_data(data.image, data.classes), timer)
-
     def _drive(self, storage: RunStudy, should_stop: Callable[[], bool]) -> None:
-        executor = self._executor(should_stop)
+        folder, context, observer = self.folder, self.context, self.observer
+        executor = self.make_executor(
+            ExecutorSettings(self.study, folder, context, self.devices, observer, should_stop)
+        )
         try:
-            with DriverLocks(self.folder, shared=self.shared) as locks, storage_errors(self.folder):
+            space = self.study.space.with_data(context.data.image, context.data.classes)
+            timer = LatencyTimer(self.study, folder.parent, executor.paused)
+            with DriverLocks(folder, shared=self.shared) as locks, storage_errors(folder):
                 setup = DriverSetup(
-                    self.folder,
-                    self.context,
-                    self.devices[0],
-                    executor,
-                    locks,
-                    self.observer,
-                    should_stop,
+                    folder, context, self.devices[0], executor, locks, observer, should_stop
                 )
-                Driver(self._problem(executor), storage, setup).run()
+                Driver(Problem(self.study, space, timer), storage, setup).run()
         except Interrupted:
             raise KeyboardInterrupt from None
         finally:
             executor.close()
-
-    def _executor(self, should_stop: Callable[[], bool]) -> Executor:
-        return self.make_executor(
-            ExecutorSettings(
-                self.study, self.folder, self.context, self.devices, self.observer, should_stop
-            )
-        )
 
 
 def _factory(executor: Literal["local", "ray"] | ExecutorFactory, address: str) -> ExecutorFactory:

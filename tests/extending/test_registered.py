@@ -21,7 +21,7 @@ from ir2search.information.registered import MEASURES, measured
 from ir2search.models.build import BUILDERS
 from ir2search.models.families import FAMILIES
 from ir2search.search.budget import check_budget
-from ir2search.search.executors.job import SilentListener, TrainingContext, TrainingJob, run_job
+from ir2search.search.executors.job import TrainingContext, TrainingJob, run_job
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.problem import Problem
 from ir2search.search.samplers.registry import FACTORIES
@@ -129,7 +129,7 @@ def test_a_network_that_fails_fails_only_its_own_trial(finished_run: Path, tmp_p
     candidate = ir.Candidate(backbone="fails", depth=8, image=data.image, classes=data.classes)
     job = TrainingJob(0, candidate, tmp_path, seed=0)
     context = TrainingContext(ir.Recipe(), data, None)
-    outcome = run_job(job, context, torch.device("cpu"), SilentListener(), lambda: False)
+    outcome = run_job(job, context, torch.device("cpu"), ir.RunObserver(), lambda: False)
     assert outcome.failure == "backbone 'fails' fails: ValueError: no depth 8"
 
 
@@ -197,9 +197,10 @@ def test_a_node_of_a_cluster_needs_no_file_of_the_study(
     sent.write_bytes(cloudpickle.dumps((job, TrainingContext(recipe, data, None, modules))))
     code = (
         "import pickle, sys, torch\n"
-        "from ir2search.search.executors.job import SilentListener, run_job\n"
+        "from ir2search import RunObserver\n"
+        "from ir2search.search.executors.job import run_job\n"
         "job, context = pickle.load(open(sys.argv[1], 'rb'))\n"
-        "done = run_job(job, context, torch.device('cpu'), SilentListener(), lambda: False)\n"
+        "done = run_job(job, context, torch.device('cpu'), RunObserver(), lambda: False)\n"
         "print(done.failure, done.result.best.epoch)"
     )
     shown = subprocess.run(

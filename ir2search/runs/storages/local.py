@@ -15,19 +15,19 @@ from ir2search.files import check_links
 
 PATIENCE = 300.0  # seconds to wait for a process that has locked the SQLite file
 
-# what Optuna raises where a line of a journal is no change that it knows
+# Optuna raises one of these for a line of a journal that it does not know
 _DAMAGED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
 
 
 def open_journal(file: Path, writes: bool) -> BaseStorage:
     """Open an Optuna journal: one line of JSON for each change, read once into memory.
 
-    A run that writes holds the lock of its folder. So a lock or half a line that a killed process
-    left behind can be removed.
+    A process that writes holds the lock of the run's folder. It can therefore remove a lock or a
+    partial line that a killed process has left.
 
     Args:
-        file: the journal; made where it is missing.
-        writes: whether this process alone may write to it.
+        file: the journal; made if it is missing.
+        writes: whether this process writes to it.
 
     Raises:
         RunError: the journal is damaged, or no regular file of the run's folder.
@@ -49,11 +49,11 @@ def open_journal(file: Path, writes: bool) -> BaseStorage:
 
 
 def open_sqlite(file: Path, writes: bool) -> BaseStorage:
-    """Open the SQLite file that runs had before they had a journal.
+    """Open the SQLite file of an older run.
 
     Args:
         file: the database.
-        writes: whether its version is checked, which takes a tenth of a second.
+        writes: whether this process writes to it; this checks its version and takes 0.1 s.
 
     Raises:
         RunError: the file has tables of another version of Optuna, or is no regular file of the
@@ -62,7 +62,7 @@ def open_sqlite(file: Path, writes: bool) -> BaseStorage:
     check_links(file)
     if not file.is_file():
         raise RunError(f"{file}: is not a regular file; put the database back as it was")
-    # A path is no part of the URL, where "?" and "%" have a meaning. "rw" does not create a file.
+    # The path stays out of the URL, where "?" and "%" have a meaning. "rw" does not create a file.
     place = f"{file.absolute().as_uri()}?mode=rw"
 
     def connect() -> sqlite3.Connection:
@@ -82,7 +82,7 @@ def open_sqlite(file: Path, writes: bool) -> BaseStorage:
 
 
 def _drop_partial_line(file: Path) -> None:
-    """Cut off a last line without an end: its write was interrupted, so its change was not made."""
+    """Remove an incomplete last line: its write was interrupted."""
     if not file.exists():
         return
     content = file.read_bytes()

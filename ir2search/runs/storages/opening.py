@@ -45,11 +45,11 @@ def open_storage(
     """Open the Optuna study of a run.
 
     Args:
-        folder: the run's.
-        study: whose trials are kept there.
-        url: the storage's name; the saved one where left out.
+        folder: of the run.
+        study: of the run.
+        url: the storage's name; by default the saved one.
         definition: what the trials depend on; kept in a shared storage, and compared.
-        create: whether the caller writes: a storage that is missing is then made.
+        create: whether to write; a missing storage is then made.
 
     Raises:
         RunError: the storage is missing, cannot be reached or read, or holds another study; or the
@@ -87,8 +87,8 @@ def storage_errors(folder: Path, name: str | None = None) -> Iterator[None]:
     """Turn what a storage raises into one sentence.
 
     Args:
-        folder: the run's.
-        name: the storage's; the saved one where left out.
+        folder: of the run.
+        name: of the storage; by default the saved one.
 
     Raises:
         RunError: in place of the storage's error.

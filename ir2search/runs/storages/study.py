@@ -22,10 +22,7 @@ class RunStudy(optuna.Study):
         self.backend = backend
 
     def check_images(self, fingerprint: str) -> None:
-        """Check that the trials were trained on these images; a study without any takes all.
-
-        Args:
-            fingerprint: a digest of the images, see `ir2search.ImageData`.
+        """Check that the trials were trained on these images, by a digest of them.
 
         Raises:
             RunError: the trials were trained on other images.
@@ -37,11 +34,7 @@ class RunStudy(optuna.Study):
             )
 
     def live_trial(self, number: int) -> optuna.Trial:
-        """A trial that was started earlier, by this process or by another one.
-
-        Args:
-            number: the trial's number.
-        """
+        """A trial that was started earlier, by this process or by another one."""
         study_id = self.backend.get_study_id_from_name(self.study_name)
         trial_id = self.backend.get_trial_id_from_study_id_trial_number(study_id, number)
         return optuna.Trial(self, trial_id)

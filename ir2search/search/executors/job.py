@@ -86,14 +86,6 @@ class Listener(Protocol):
         """An epoch is trained and saved."""
 
 
-class SilentListener:
-    """A listener that does nothing, for processes whose driver reads the learning curves."""
-
-    def on_step(self, number: int, progress: float) -> None: ...
-
-    def on_epoch(self, number: int, result: EpochResult) -> None: ...
-
-
 def run_job(
     job: TrainingJob,
     context: TrainingContext,

@@ -24,7 +24,8 @@ from ir2search.runs.layout import CACHE
 from ir2search.search.executors.base import ExecutorSettings
 from ir2search.search.executors.context import TrainingContext, open_context
 from ir2search.search.executors.curves import CurveFollower
-from ir2search.search.executors.job import JobResult, SilentListener, TrainingJob, run_job
+from ir2search.search.executors.job import JobResult, TrainingJob, run_job
+from ir2search.search.observer import RunObserver
 from ir2search.study.schema import Study
 
 TICK = 0.2  # seconds between two checks of the workers
@@ -192,7 +193,7 @@ def _context() -> TrainingContext:
 
 
 def _run(job: TrainingJob, device: torch.device) -> JobResult:
-    return run_job(job, _context(), device, SilentListener(), _should_stop)
+    return run_job(job, _context(), device, RunObserver(), _should_stop)
 
 
 def _should_stop() -> bool:

@@ -28,7 +28,8 @@ from ir2search.files import write_bytes, write_text
 from ir2search.search.executors.base import ExecutorSettings
 from ir2search.search.executors.context import TrainingContext
 from ir2search.search.executors.curves import CurveFollower
-from ir2search.search.executors.job import JobResult, SilentListener, TrainingJob, run_job
+from ir2search.search.executors.job import JobResult, TrainingJob, run_job
+from ir2search.search.observer import RunObserver
 from ir2search.training import EpochResult
 
 TICK = 0.3  # seconds between two checks of the tasks
@@ -266,7 +267,7 @@ def _run(task: _Task) -> JobResult:
     context, device = _contexts[task.context], torch.device(task.device)
     should_stop = _asked_rarely(lambda: bool(ray.get(task.exchange.is_stopping.remote())))
     if task.sees_folder():
-        return run_job(task.job, context, device, SilentListener(), should_stop)
+        return run_job(task.job, context, device, RunObserver(), should_stop)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "trial"
         for name, content in ray.get(task.exchange.fetch.remote(task.key)).items():
@@ -288,7 +289,7 @@ def _local_backbone(task: _Task) -> Any:
     return replace(start, folder=Path(tempfile.gettempdir()) / name)
 
 
-class _SendingListener(SilentListener):
+class _SendingListener(RunObserver):
     """Sends a training's files to the driver after each epoch."""
 
     def __init__(self, send: Callable[[], None]) -> None:

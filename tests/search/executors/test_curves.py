@@ -7,11 +7,10 @@ from replay import replay
 import ir2search as ir
 from ir2search.search.executors import TrainingJob
 from ir2search.search.executors.curves import CurveFollower
-from ir2search.search.executors.job import SilentListener
 from ir2search.training import EpochResult
 
 
-class Heard(SilentListener):
+class Heard(ir.RunObserver):
     def __init__(self) -> None:
         self.epochs: list[tuple[int, int]] = []
 

@@ -10,14 +10,13 @@ from replay import replay
 import ir2search as ir
 from ir2search.errors import CheckpointError, DataError, StudyError, TrainingDiverged
 from ir2search.search.executors import JobResult, TrainingContext, TrainingJob, run_job
-from ir2search.search.executors.job import SilentListener
 from ir2search.training import Interrupted
 
 
 def outcome_of(train: Any, folder: Path) -> JobResult:
     context = TrainingContext(ir.Recipe(epochs=2), None, None)  # type: ignore[arg-type]
     job = TrainingJob(3, ir.Candidate(depth=8, width=0.125), folder, seed=0)
-    return run_job(job, context, torch.device("cpu"), SilentListener(), lambda: False, train)
+    return run_job(job, context, torch.device("cpu"), ir.RunObserver(), lambda: False, train)
 
 
 def raising(error: Exception) -> Any:

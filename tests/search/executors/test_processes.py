@@ -23,7 +23,6 @@ from ir2search.search.executors import (
     TrainingContext,
     TrainingJob,
 )
-from ir2search.search.executors.job import SilentListener
 from ir2search.study.schema import parse_study
 from ir2search.training import EpochResult
 
@@ -142,7 +141,7 @@ def test_a_job_whose_workers_all_die_fails_and_the_study_goes_on(
     assert table.loc["failed", "outcome"].startswith("its worker died 2 times")
 
 
-class Epochs(SilentListener):
+class Epochs(ir.RunObserver):
     """The jobs that have trained an epoch."""
 
     def __init__(self) -> None:
