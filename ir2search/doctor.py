@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import platform
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -54,17 +55,8 @@ def examine(data: str | Path | None = None, runs: str | Path = "runs") -> list[F
         data: a folder of images; all of them are read.
         runs: the folder for runs.
     """
-    checks: list[Callable[[], Iterator[Finding]]] = [
-        _versions,
-        _threads,
-        _kernels,
-        _devices,
-        _memory,
-        lambda: _disk(Path(runs)),
-        lambda: _data(data),
-        _optional,
-    ]
-    return [finding for check in checks for finding in check()]
+    machine = (_versions(), _threads(), _kernels(), _devices(), _memory())
+    return list(itertools.chain(*machine, _disk(Path(runs)), _data(data), _optional()))
 
 
 def _versions() -> Iterator[Finding]:

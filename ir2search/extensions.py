@@ -4,10 +4,10 @@ A study file can name modules, ``modules = ["my_networks.py"]``. In a module, de
 `ir2search.register_backbone` register objects by name. Installed packages do the same with the
 entry point group ``ir2search.extensions``, whose entries are modules.
 
-**Trust.** A study file that a user gives to `ir2search run` runs the code of the modules it names,
-with all rights of this user. Read modules before you use them, as you would read a program. A run's
-folder has a copy of each module. The copy is run only if this user trusts its content: because a
-run of this user made it, or by `ir2search trust`. Study files without ``modules`` run no code.
+**Trust.** `ir2search run` runs the code of the modules that the study file names, with all rights
+of the user. Read modules before you use them, as you would read a program. A run's folder has a
+copy of each module. The copy is run only if the user has started the run or has called
+`ir2search trust`. Study files without ``modules`` run no code.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class UserModule:
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the source; of a line that imports it for an importable module."""
+        """The SHA-256 of the source, or, for an importable module, of a line that imports it."""
         return _sha256(f"import {self.name}\n" if self.source is None else self.source)
 
     def saved_as(self) -> str:
@@ -165,10 +165,10 @@ def load_modules(modules: tuple[UserModule, ...]) -> None:
 
 
 def trust_modules(modules: tuple[UserModule, ...]) -> bool:
-    """Trust the content of modules from now on, in whatever folder it is.
+    """Trust the content of modules from now on, in any folder.
 
     Returns:
-        Whether later processes trust it too: False where the user's file cannot be written.
+        Whether later processes trust it too; False if the user's file cannot be written.
     """
     return not modules or trust_code({module.sha256: module.name for module in modules})
 
@@ -177,7 +177,7 @@ def check_trusted(folder: Path, modules: tuple[UserModule, ...]) -> None:
     """Check that the user trusts the modules of a run.
 
     Raises:
-        RunError: the user does not; the message says how to.
+        RunError: the user does not trust them; the message says how to.
     """
     if names := _not_trusted(modules):
         raise RunError(_how_to_trust(folder, names))
@@ -185,16 +185,12 @@ def check_trusted(folder: Path, modules: tuple[UserModule, ...]) -> None:
 
 @contextmanager
 def with_modules(folder: Path, modules: tuple[UserModule, ...]) -> Iterator[None]:
-    """Do something with a run, with its modules loaded if the user trusts them.
+    """Load the modules of a run, if the user trusts them, before the body of the ``with`` runs.
 
-    If the user does not, it is tried without them, and a warning in the log says so.
-
-    Args:
-        folder: the run's.
-        modules: of the run's study.
+    If the user does not trust them, the body runs without them, and the log gets a warning.
 
     Raises:
-        RunError: it cannot be done without modules that the user does not trust.
+        RunError: the body fails without the modules that the user does not trust.
         StudyError: the code of a module fails.
     """
     names = _not_trusted(modules)
@@ -213,9 +209,9 @@ def read_modules_of_run(folder: Path, names: object = None) -> tuple[UserModule,
     """Read the modules of a run; do not run them.
 
     Args:
-        folder: the run's.
-        names: in its study file; read from there where left out. A folder without a study file has
-            none.
+        folder: the run's folder.
+        names: the modules in its study file; None to read them from there. A folder without a study
+            file has none.
 
     Raises:
         RunError: a file is not in the run's folder, has changed, or cannot be read.
@@ -304,7 +300,7 @@ def _names_of_run(folder: Path) -> object:
 
 
 def _is_inside(folder: Path, name: str) -> bool:
-    """Whether a name is that of a regular file in the modules of a run, not behind a link."""
+    """Whether a name is a regular file in the modules of a run, and not behind a link."""
     place = folder.resolve() / FOLDER
     try:
         file = (folder / name).resolve()

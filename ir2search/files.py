@@ -17,8 +17,8 @@ from filelock import FileLock, Timeout
 
 from ir2search.errors import RunError
 
-LARGEST_FILE = 64 << 20  # bytes of a JSON file, above which it is not read
-LARGEST_TOML = 256 << 10  # bytes of a study file
+LARGEST_FILE = 64 << 20  # largest size of a file to read, in bytes
+LARGEST_TOML = 256 << 10  # largest size of a study file, in bytes
 MOST_DOTS = 500  # in a line of a study file
 
 
@@ -77,12 +77,14 @@ def read_toml(file: Path) -> dict[str, Any]:
     """Read a TOML file, such as a study file.
 
     Raises:
-        OSError: the file is missing, too large, or no regular file.
+        OSError: the file is missing, too large or not a regular file.
         ValueError: it is not valid TOML.
     """
-    content = read_bytes(file, LARGEST_TOML).decode("utf-8-sig")  # editors may add a mark
+    content = read_bytes(file, LARGEST_TOML).decode(
+        "utf-8-sig"
+    )  # editors may add a byte order mark
     for number, line in enumerate(content.splitlines(), 1):
-        if line.count(".") > MOST_DOTS:  # tomllib spends gigabytes on keys of very many parts
+        if line.count(".") > MOST_DOTS:  # tomllib needs gigabytes for keys with very many parts
             raise ValueError(f"line {number} has more than {MOST_DOTS} dots")
     try:
         return tomllib.loads(content)
@@ -91,14 +93,10 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 
 def read_bytes(file: Path, limit: int = LARGEST_FILE) -> bytes:
-    """Read a regular file up to a size.
-
-    Args:
-        file: the file.
-        limit: the largest size, in bytes.
+    """Read a regular file of at most ``limit`` bytes.
 
     Raises:
-        OSError: the file is missing, larger, or no regular file: a pipe or a device.
+        OSError: the file is missing, larger, or not a regular file, such as a pipe or a device.
     """
     kind = file.stat()
     if not stat.S_ISREG(kind.st_mode):
@@ -133,9 +131,9 @@ def write_bytes(file: Path, content: bytes) -> None:
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """Write a file beside its place, and put it there when all of it is written.
+    """Write to a new file beside ``file``, then rename it to ``file``.
 
-    Each writer has a partial file of its own, so two writers never mix their parts. Permissions are
+    Each writer has its own partial file, so two writers never mix their parts. The permissions are
     those of a new file under the user's umask.
 
     Args:
@@ -160,15 +158,15 @@ def replacing(file: Path) -> Iterator[Path]:
 
 
 def protect(folder: Path) -> None:
-    """Refuse from now on to write into a folder through a symbolic link that leads out of it.
+    """Refuse from now on to write in a folder through a symbolic link that leads out of it.
 
-    The folder may come from somebody else. It may be a link itself.
+    Use it for folders that can come from other people. The folder itself may be a link.
     """
     _protected[folder.absolute()] = folder.resolve()
 
 
 def check_links(path: Path) -> None:
-    """Check that a path in a protected folder leads to a place in that folder.
+    """Check that a path in a protected folder does not lead out of it.
 
     Raises:
         RunError: a symbolic link leads out of the folder.
@@ -182,7 +180,7 @@ def check_links(path: Path) -> None:
             )
 
 
-_protected: dict[Path, Path] = {}  # absolute paths of protected folders, and where they are
+_protected: dict[Path, Path] = {}  # resolved paths of protected folders, by absolute path
 
 
 def _umask() -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 NOTHING = "-"
-LONGEST_NAME = 100  # characters of a name that are compared with known names
+LONGEST_NAME = 100  # characters of a name that are compared
 
 
 def percent(value: float | None) -> str:

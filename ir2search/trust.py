@@ -1,6 +1,6 @@
-"""What the user trusts: the code of studies' modules, and storages outside runs' folders.
+"""The code of modules and the storages that the user trusts.
 
-It is kept in the user's own state folder. So a run's folder from somebody else cannot contain it.
+They are listed in the user's state folder, so that another person's run cannot change the list.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any
 from ir2search.errors import RunError
 from ir2search.files import locked, read_json, write_json
 
-PATIENCE = 10.0  # seconds to wait for another process that adds to the file
+PATIENCE = 10.0  # seconds to wait for another process that writes the list
 
 _logger = logging.getLogger(__name__)
-_code: set[str] = set()  # what this process trusts, also where the file cannot be written
+_code: set[str] = set()  # trusted in this process, even if the list cannot be written
 _storages: set[tuple[str, str]] = set()
 _all_code = False
 
 
 def state_folder() -> Path:
-    """The user's folder for what must outlive a cache.
+    """The user's folder for files that are kept when caches are cleared.
 
     Returns:
         ``$XDG_STATE_HOME/ir2search``; without that variable ``~/.local/state/ir2search``.
@@ -33,11 +33,7 @@ def state_folder() -> Path:
 
 
 def trusts_code(digest: str) -> bool:
-    """Whether the user trusts code.
-
-    Args:
-        digest: the SHA-256 of the source, in hexadecimal digits.
-    """
+    """Whether the user trusts the code with this SHA-256, in hexadecimal digits."""
     return _all_code or digest in _code or digest in _read("code")
 
 
@@ -45,10 +41,10 @@ def trust_code(names: Mapping[str, str]) -> bool:
     """Trust code from now on.
 
     Args:
-        names: the name of each module by the SHA-256 of its source.
+        names: names of modules by the SHA-256 of their source.
 
     Returns:
-        Whether later processes trust it too: False where the user's file cannot be written.
+        Whether later processes trust it too; False if the list cannot be written.
     """
     _code.update(names)
     if all(digest in _read("code") for digest in names):
@@ -57,32 +53,23 @@ def trust_code(names: Mapping[str, str]) -> bool:
 
 
 def trust_all_code() -> None:
-    """Trust all code in this process, and do not remember it."""
+    """Trust all code in this process only."""
     global _all_code
     _all_code = True
 
 
 def trusts_storage(folder: Path, url: str) -> bool:
-    """Whether the user gave this storage for this run's folder.
-
-    Args:
-        folder: the run's.
-        url: of the storage, without a password.
-    """
+    """Whether the user trusts the storage with this URL, without a password, for a run's folder."""
     place = str(folder.resolve())
     urls = _read("storages").get(place, [])
     return (place, url) in _storages or (isinstance(urls, list) and url in urls)
 
 
 def trust_storage(folder: Path, url: str) -> bool:
-    """Trust a storage for a run's folder from now on.
-
-    Args:
-        folder: the run's.
-        url: of the storage, without a password.
+    """Trust the storage with this URL, without a password, for a run's folder from now on.
 
     Returns:
-        Whether later processes trust it too: False where the user's file cannot be written.
+        Whether later processes trust it too; False if the list cannot be written.
     """
     if trusts_storage(folder, url):
         return True
@@ -96,11 +83,11 @@ def _file() -> Path:
 
 
 def _read(kind: str) -> dict[str, Any]:
-    """What is kept of a kind, ``"code"`` or ``"storages"``; empty where nothing is kept."""
+    """One part of the list, ``"code"`` or ``"storages"``; empty if there is no list."""
     try:
         file = _file()
         known = read_json(file) if file.exists() else {}
-    except (OSError, RuntimeError):  # no home folder, or none that can be read
+    except (OSError, RuntimeError):  # the home folder is missing or cannot be read
         return {}
     kept = known.get(kind, {}) if isinstance(known, dict) else None
     if not isinstance(kept, dict):

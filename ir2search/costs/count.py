@@ -41,8 +41,7 @@ class LayerCost:
         bops: 1-bit multiply-accumulates.
         parameters: number of parameters.
         binary_parameters: number of parameters that take 1 bit.
-        memory_bytes: size of its parameters and buffers: 1 bit for a binary parameter, 32 bits for
-            all others.
+        memory_bytes: size of its parameters and buffers: 1 bit for a binary parameter, else 32.
         others: element operations that count as neither FLOPs nor BOPs, by kind.
     """
 
@@ -196,7 +195,7 @@ def _uninitialised(candidate: Candidate) -> TappedNetwork:
 
 
 def _rows(network: nn.Module, inputs: tuple[Tensor, ...], prefix: str = "") -> list[LayerCost]:
-    """Rows of the modules that run operations or have parameters of their own, in order."""
+    """Rows of the modules that have their own operations or parameters, in order."""
     analysis = FlopCountAnalysis(network, inputs).set_op_handle(**HANDLES)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     by_module = analysis.by_module_and_operator()

@@ -73,30 +73,22 @@ class TappedNetwork(nn.Module):
         self.apply(_initialise)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, classes) of ``images`` (N, C, H, W), normalised."""
+        """Logits (N, classes) of normalised images (N, C, H, W)."""
         return self.logits_and_features(images)[0]
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Last feature maps before fusion, (N, n, h, w), of ``images`` (N, C, H, W), normalised."""
+        """Last feature maps before fusion (N, n, h, w) of normalised images (N, C, H, W)."""
         return self.feature_maps(images)[1]
 
     def logits_and_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (N, classes) and last feature maps before fusion (N, n, h, w), in one pass.
-
-        Args:
-            images: (N, C, H, W), normalised.
-        """
+        """Logits (N, classes) and last maps before fusion (N, n, h, w) of normalised images."""
         taps, last = self.feature_maps(images)
         fused = self.recovery(last, *(taps[name] for name in self.tap_names))
         logits: Tensor = self.head(fused)
         return logits, last
 
     def feature_maps(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """All taps by name, each (N, c, H', W'), and the last maps before fusion (N, n, h, w).
-
-        Args:
-            images: (N, C, H, W), normalised.
-        """
+        """All taps by name, each (N, c, H', W'), and the last maps before fusion (N, n, h, w)."""
         maps: dict[str, Tensor] = {}
         x = images
         for name in self.layer_names:

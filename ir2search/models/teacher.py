@@ -33,12 +33,7 @@ class _Block(nn.Module):
 
 
 class StandardResNet(nn.Module):
-    """ResNet-18 or -34 in full precision.
-
-    Args:
-        depth: 18 or 34.
-        classes: number of classes.
-    """
+    """ResNet-18 or ResNet-34 in full precision."""
 
     def __init__(self, depth: int, classes: int) -> None:
         super().__init__()

@@ -14,9 +14,6 @@ class ShiftedPReLU(nn.Module):
     f(x) = x - gamma + zeta if x > gamma else beta (x - gamma) + zeta.
 
     Source: Liu et al., "ReActNet", ECCV 2020, eq. 6.
-
-    Args:
-        channels: number of channels of the feature maps.
     """
 
     def __init__(self, channels: int) -> None:

@@ -137,12 +137,7 @@ class BinaryConv2d(nn.Conv2d):
 
 
 def sharpen(network: nn.Module, progress: float) -> None:
-    """Set the sharpness of all tanh estimators of a network.
-
-    Args:
-        network: changed in place.
-        progress: share of the training that is done, from 0 to 1.
-    """
+    """Set the sharpness of all tanh estimators; ``progress`` is 0 to 1 over the training."""
     for module in network.modules():
         if isinstance(module, BinaryConv2d):
             module.sharpness = tanh_sharpness(progress)

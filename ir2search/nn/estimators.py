@@ -1,7 +1,7 @@
 """Sign functions with two values, and their surrogate gradients.
 
-``torch.sign`` has three values (``sign(0) = 0``), which do not fit in 1 bit. Here the forward pass
-of every estimator maps zero to +1:
+``torch.sign`` has three values (``sign(0) = 0``), which do not fit in 1 bit. Here every estimator
+maps zero to +1:
 
     q(x) = +1 if x >= 0 else -1
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ir2search.choices import Estimator
 
-TANH_SHARPNESS = (0.1, 10.0)  # in the first epoch and in the last
+TANH_SHARPNESS = (0.1, 10.0)  # at the start and at the end of training
 
 
 def sign(x: Tensor) -> Tensor:
@@ -87,9 +87,6 @@ def polynomial_sign(x: Tensor) -> Tensor:
     dq/dx = 2 + 2x on [-1, 0), 2 - 2x on [0, 1), 0 elsewhere, that is max(0, 2 - 2|x|).
 
     Source: Liu et al., "Bi-Real Net", ECCV 2018, eq. 6.
-
-    Args:
-        x: any shape, floating point.
     """
     return _PolynomialSign.apply(x)  # type: ignore[no-untyped-call]
 
@@ -101,9 +98,6 @@ def straight_through_sign(x: Tensor) -> Tensor:
     dq/dx = 1 if |x| <= 1 else 0.
 
     Source: Hubara et al., "Binarized Neural Networks", NeurIPS 2016, eq. 4.
-
-    Args:
-        x: any shape, floating point.
     """
     return _StraightThroughSign.apply(x)  # type: ignore[no-untyped-call]
 
@@ -112,37 +106,27 @@ def tanh_sign(x: Tensor, sharpness: float) -> Tensor:
     """Sign with the gradient of a tanh that becomes sharper during training.
 
     q(x) = +1 if x >= 0 else -1;
-    dq/dx = k t (1 - tanh(t x)^2), with t the sharpness and k = max(1 / t, 1).
+    dq/dx = k t (1 - tanh(t x)^2), with t the sharpness, see `tanh_sharpness`, k = max(1 / t, 1).
 
     Source: Qin et al., "IR-Net", CVPR 2020, eq. 9 (error decay estimator).
-
-    Args:
-        x: any shape, floating point.
-        sharpness: t, see `tanh_sharpness`.
     """
     return _TanhSign.apply(x, sharpness)  # type: ignore[no-untyped-call]
 
 
 def tanh_sharpness(progress: float) -> float:
-    """Sharpness t = 0.1 * 10^(2 progress): 0.1 at the start of training, 10 at its end.
+    """Sharpness t = 0.1 * 10^(2 progress), where progress is 0 to 1 over the training.
 
     Source: Qin et al., "IR-Net", CVPR 2020, eq. 11.
-
-    Args:
-        progress: share of the training that is done, from 0 to 1.
     """
     low, high = TANH_SHARPNESS
     return float(low * (high / low) ** progress)
 
 
 def standardised(w: Tensor) -> Tensor:
-    """Standardise the weights of each output to mean 0 and deviation 1: (w - mean) / std.
+    """Standardise weights (outputs, ...) to mean 0 and deviation 1 for each output.
 
     Both signs are then about equally frequent, which maximises the entropy of binary weights.
     Source: Qin et al., "IR-Net", CVPR 2020, eq. 6.
-
-    Args:
-        w: (outputs, ...) floating point.
     """
     return _Standardised.apply(w)  # type: ignore[no-untyped-call]
 

@@ -93,18 +93,10 @@ def binary_unit(
     activation: nn.Module | None,
     shortcut: Tensor | None,
 ) -> Tensor:
-    """Compute activation(norm(y) + shortcut) in training, where y is `sign_convolution`'s result.
+    """Compute activation(norm(sign_convolution(x, signs, settings)) + shortcut) in training mode.
 
-    Args:
-        x: (N, C, H, W), for which `is_fusable` is true.
-        signs: (outputs, C, k, k), each +1 or -1, with C k k at most `LARGEST_SUM`.
-        settings: stride, padding and estimator of the convolution.
-        norm: the BatchNorm, in training mode.
-        activation: the activation; None for none.
-        shortcut: (N, outputs, H', W'), can be ``x`` itself; None for nothing.
-
-    Returns:
-        (N, outputs, H', W').
+    The shortcut (N, outputs, H', W') can be ``x`` itself. None stands for no activation and for no
+    shortcut. Returns (N, outputs, H', W').
     """
     clip = isinstance(activation, nn.Hardtanh)
     is_residual = shortcut is x  # saves a gradient tensor
@@ -132,14 +124,12 @@ def normed(
     Returns:
         (N, C, H, W).
     """
-    clip = isinstance(activation, nn.Hardtanh)
-    result: Tensor
+    clip, result = False, y
     if norm.training and is_fusable(y):
+        clip = isinstance(activation, nn.Hardtanh)
         result = _Normed.apply(y, shortcut, norm.weight, norm.bias, norm, clip)  # type: ignore[no-untyped-call]
     else:
-        clip = False
-        result = norm(y)
-        result = result if shortcut is None else result + shortcut
+        result = norm(y) if shortcut is None else norm(y) + shortcut
     return result if clip or activation is None else activation(result)
 
 

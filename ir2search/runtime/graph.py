@@ -23,6 +23,7 @@ Tensors = Mapping[str, Array]
 
 LARGEST = 2**27  # elements of a value of one image, and of the weights of a convolution
 LARGEST_TOTAL = 2**30  # elements of all values of one image
+LARGEST_NUMBER = 2**20  # value of a parameter
 WINDOW_RULE = "its window is out of range"
 
 
@@ -170,15 +171,13 @@ def _node(
     _check(isinstance(op, str) and op in OPERATIONS, f"unknown operation {op!r:.40}")
     operation = OPERATIONS[op]
     _check(
-        isinstance(inputs, list | tuple)
-        and all(isinstance(i, int) and not isinstance(i, bool) for i in inputs)
-        and all(0 <= i < len(shapes) for i in inputs),
+        isinstance(inputs, list | tuple) and all(_is_index(i) and i < len(shapes) for i in inputs),
         "`inputs` must be indices of earlier values",
     )
     _check(operation.takes(len(inputs)), f"{op} cannot have {len(inputs)} inputs")
     _check(set(numbers) == set(operation.numbers), f"{op} has numbers {list(operation.numbers)}")
     for number, value in numbers.items():
-        _check(_is_number(value), f"`{number}` must be a number in range")
+        _check(_is_number(value), f"`{number}` must be a whole number from 0 to {LARGEST_NUMBER}")
     for role in tensors:
         _check(role in operation.tensors, f"{op} has no tensor {role!r:.40}")
     shape = operation.shape([shapes[i] for i in inputs], numbers, tensors)
@@ -197,7 +196,11 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 2**20
+    return _is_index(value) and value <= LARGEST_NUMBER
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 @dataclass(frozen=True)

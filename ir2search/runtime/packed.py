@@ -57,7 +57,7 @@ def pack(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
             if tensor is not None:
                 parts[_kind(tensor)].append(tensor.ravel())
         values = [node.numbers[name] for name in operation.numbers]
-        shapes = [_shape(tensor) for tensor in tensors] if node.tensors else []
+        shapes = [None if each is None else _shape(each) for each in tensors if node.tensors]
         row = [node.op, node.name, list(node.inputs), values, shapes]
         while row[-1] == []:
             row.pop()
@@ -71,9 +71,7 @@ def _kind(tensor: Array) -> str:
     return "bits" if tensor.dtype == np.uint8 else "numbers"
 
 
-def _shape(tensor: Array | None) -> list[int] | int | None:
-    if tensor is None:
-        return None
+def _shape(tensor: Array) -> list[int] | int:
     return tensor.size if _kind(tensor) == "bits" else list(tensor.shape)
 
 

@@ -18,9 +18,6 @@ def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float
         logits: s, (N, classes), of the student.
         teacher_logits: t, (N, classes).
         temperature: T, above 0.
-
-    Returns:
-        A scalar.
     """
     with torch.no_grad():
         targets = functional.softmax(teacher_logits / temperature, dim=1)

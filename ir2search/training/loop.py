@@ -256,7 +256,7 @@ class EpochRunner:
     def loss(
         self, images: Tensor, labels: Tensor, threshold: float
     ) -> tuple[Tensor, Tensor | float]:
-        """Compute the loss of a batch, and the share of its pixels that restriction set to 0.
+        """Compute the loss of a batch, and the share of pixels that the restriction set to 0.
 
         With a threshold, the loss is the mean of the losses on the original and the restricted
         images ("IR²Net", arXiv 2210.02637, section 3.2). The teacher sees the original images only.

@@ -39,7 +39,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 
 
 def check_values(weights: Mapping[str, Tensor], network: nn.Module, source: str) -> None:
-    """Check that weights are finite numbers of the kind that a network has.
+    """Check that weights are finite real numbers, and variances not negative.
 
     Args:
         weights: tensors by name; names that the network does not have are not checked.
@@ -47,7 +47,7 @@ def check_values(weights: Mapping[str, Tensor], network: nn.Module, source: str)
         source: name of the weights, for the error.
 
     Raises:
-        WeightsError: a tensor has NaN or infinite values, or whole numbers in place of real ones.
+        WeightsError: a tensor breaks a rule.
     """
     for name, own in network.state_dict().items():
         given = weights.get(name)

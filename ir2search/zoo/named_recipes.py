@@ -35,10 +35,10 @@ _SHORT_IMAGENET = replace(_SHORT_IMAGENET_FIRST, pretraining=_SHORT_IMAGENET_FIR
 
 
 def recipes() -> dict[str, Recipe]:
-    """All recipes by name: each preset's own, and a short one with ``-short`` after the name.
+    """All recipes by name: for each preset the paper's, and a short one named ``PRESET-short``.
 
     The paper distils ImageNet networks from a full-precision ResNet-34. Its weights are not
-    included: set ``distillation`` with a file of your own.
+    included: set ``distillation`` to a file of your own.
     """
     paper = {name: _PAPER.get(name, _IMAGENET) for name in presets()}
     short = {

@@ -62,7 +62,7 @@ def preset(
     Args:
         name: one of `presets`.
         num_classes: number of classes; None for the paper's.
-        image: (channels, height, width); None for the paper's.
+        image: (channels, height, width) of an image; None for the paper's.
 
     Raises:
         CandidateError: the name is unknown (the message has a suggestion), or the network cannot
@@ -78,8 +78,7 @@ def preset(
 def named_candidate(what: str) -> Candidate:
     """Get a candidate by the name of a preset, a ``candidate.json`` or a trial's folder.
 
-    If the run of the trial has modules that the user trusts, their code is run; see
-    `ir2search.extensions`.
+    Modules of the trial's run are run if the user trusts them; see `ir2search.extensions`.
 
     Raises:
         CandidateError: there is no such candidate.

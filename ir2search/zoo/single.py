@@ -153,7 +153,7 @@ def _check_folder(folder: Path) -> None:
     has_files = folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir())
     if has_files and not (folder / SETTINGS).exists():
         if (folder / ".lock").exists():
-            with locked(folder):  # fails while another process begins a training there
+            with locked(folder):  # fails while another process starts a training there
                 pass
         raise RunError(f"{folder}: has files but no {SETTINGS}; choose another folder")
 

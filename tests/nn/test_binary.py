@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ir2search.nn import Binarisation, BinaryConv2d, polynomial_sign, sign, straight_through_sign
+from ir2search.nn import Binarisation, BinaryConv2d
+from ir2search.nn.estimators import polynomial_sign, sign, straight_through_sign
 
 Sign = Callable[[Tensor], Tensor]
 SIGNS: list[Sign] = [sign, polynomial_sign, straight_through_sign]

@@ -9,14 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from ir2search.nn import (
-    Binarisation,
-    BinaryConv2d,
-    sharpen,
-    standardised,
-    tanh_sharpness,
-    tanh_sign,
-)
+from ir2search.nn import Binarisation, BinaryConv2d, sharpen
+from ir2search.nn.estimators import standardised, tanh_sharpness, tanh_sign
 
 
 @given(st.floats(-3, 3), st.floats(0.05, 20))
@@ -56,7 +50,7 @@ def test_sharpen_changes_every_convolution() -> None:
 
 
 @pytest.mark.parametrize("shape", [(4, 3, 3, 3), (2, 5)])
-def test_standardised_weights_and_their_gradient(shape: tuple[int, ...]) -> None:
+def test_standardised_weights_and_their_gradient_equal_the_formula(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     w = (3 + 2 * torch.randn(shape, dtype=torch.float64)).requires_grad_()
     upstream = torch.randn(shape, dtype=torch.float64)
@@ -71,7 +65,7 @@ def test_standardised_weights_and_their_gradient(shape: tuple[int, ...]) -> None
     torch.testing.assert_close(found, expected)
 
 
-def test_a_convolution_with_thresholds_and_standardised_weights() -> None:
+def test_thresholds_and_standardisation_are_applied_before_the_signs() -> None:
     torch.manual_seed(0)
     layer = BinaryConv2d(3, 4, binarisation=Binarisation(shift=True, standardise=True)).double()
     assert layer.threshold is not None

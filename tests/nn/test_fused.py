@@ -84,7 +84,11 @@ def test_convolution_and_gradients_equal_the_plain_ones(
     y.backward(gradient)
     z.backward(gradient.double())
     for mine, theirs in zip(ours, plain, strict=True):
-        assert relative(mine.grad, theirs.grad) < 1e-5
+        assert mine.grad is not None
+        assert theirs.grad is not None
+        error = (mine.grad.double() - theirs.grad).abs().max()
+        largest = theirs.grad.abs().max().clamp_min(1)  # sums of terms near 1 can cancel
+        assert error < 1e-5 * largest
 
 
 def spec(**values: Any) -> NetworkSpec:

@@ -69,7 +69,7 @@ def test_shapes_follow_from_the_operation(
         ("conv", WINDOW | {"outputs": 4, "groups": 1}, {}, "its tensor `weight` is missing"),
         ("cut", {"outputs": 5}, {}, "`outputs` must be at most the number of channels"),
         ("subsample", {"stride": 1, "before": 2, "outputs": 5}, {}, "must have room for its"),
-        ("cut", {"outputs": -1}, {}, "`outputs` must be a number in range"),
+        ("cut", {"outputs": -1}, {}, "`outputs` must be a whole number from 0"),
         ("linear", {"outputs": 2}, {}, "must read a flat value"),
         ("add", {}, {}, "add cannot have 1 inputs"),
         ("binary_conv", WINDOW | {"outputs": 4}, {"weight": np.zeros(18, np.uint8)}, "must read a"),

@@ -21,7 +21,7 @@ ROLES = {"hardtanh": (), "prelu": ("slope",), "rprelu": ("knee", "slope", "rise"
 
 @pytest.fixture(autouse=True, scope="module")
 def _threads_share_every_loop() -> Iterator[None]:
-    """However short it is."""
+    """Share loops among threads even if they are short."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(thread_pool, "LEAST_SECONDS", 0.0)
         yield
@@ -29,7 +29,7 @@ def _threads_share_every_loop() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Case:
-    """A convolution of images."""
+    """A random convolution and its images."""
 
     size: int
     stride: int
@@ -167,8 +167,10 @@ def test_a_binary_convolution_is_exact(case: Case) -> None:
 
 @settings(deadline=None)
 @given(cases(), st.sampled_from([None, *ROLES]), st.booleans())
-def test_the_steps_after_a_convolution(case: Case, activation: str | None, added: bool) -> None:
-    """Norm, shortcut, activation, and signs, which a second convolution reads."""
+def test_steps_after_a_convolution_equal_torch(
+    case: Case, activation: str | None, added: bool
+) -> None:
+    """The steps are norm, shortcut, activation and sign; a second convolution reads the signs."""
     nodes, weights = Nodes(case), case.signs()
     shortcut = nodes.real(0, weights) if added else 0
     value = nodes.norm(nodes.binary(0, weights, *case.window.values()))
@@ -181,10 +183,10 @@ def test_the_steps_after_a_convolution(case: Case, activation: str | None, added
 
 @settings(deadline=None)
 @given(cases(), st.sampled_from([None, *ROLES]), st.booleans())
-def test_a_pooled_convolution_of_which_only_signs_are_read(
+def test_max_pooling_before_a_sign_equals_torch(
     case: Case, activation: str | None, rising: bool
 ) -> None:
-    """Signs are pooled in place of numbers, unless an activation is not monotone."""
+    """The runtime pools signs instead of numbers, unless an activation is not monotone."""
     nodes = Nodes(case)
     value = nodes.binary(0, case.signs(), *case.window.values())
     pooled = functional.max_pool2d(nodes.made[value], 2, 2, ceil_mode=True)
@@ -200,7 +202,7 @@ def test_a_pooled_convolution_of_which_only_signs_are_read(
 
 @settings(deadline=None)
 @given(cases(), st.booleans())
-def test_a_convolution_of_numbers(case: Case, grouped: bool) -> None:
+def test_a_full_precision_convolution_equals_torch(case: Case, grouped: bool) -> None:
     nodes, groups = Nodes(case), case.channels if grouped else 1
     inputs = case.channels // groups
     nodes.real(0, torch.randn(case.outputs * groups, inputs, case.size, case.size), groups)
@@ -209,7 +211,7 @@ def test_a_convolution_of_numbers(case: Case, grouped: bool) -> None:
 
 @settings(deadline=None)
 @given(cases())
-def test_pooling_over_windows(case: Case) -> None:
+def test_pooling_over_windows_equals_torch(case: Case) -> None:
     images, padding = case.images(), min(case.padding, case.size // 2)
     if min(case.sides) + 2 * padding < case.size:
         return
@@ -226,7 +228,7 @@ def test_pooling_over_windows(case: Case) -> None:
 
 @settings(deadline=None)
 @given(cases(), st.tuples(st.integers(1, 11), st.integers(1, 11)))
-def test_adaptive_pooling(case: Case, sides: tuple[int, int]) -> None:
+def test_adaptive_pooling_equals_torch(case: Case, sides: tuple[int, int]) -> None:
     nodes = Nodes(case)
     wanted = functional.adaptive_avg_pool2d(nodes.images, sides)
     nodes.add("adaptive_pool", (0,), wanted, {"height": sides[0], "width": sides[1]})
@@ -235,7 +237,7 @@ def test_adaptive_pooling(case: Case, sides: tuple[int, int]) -> None:
 
 @settings(deadline=None)
 @given(cases(), st.integers(0, 5), st.integers(0, 5))
-def test_subsampled_and_joined_maps(case: Case, before: int, after: int) -> None:
+def test_subsampling_concatenation_and_cut_equal_torch(case: Case, before: int, after: int) -> None:
     """A map is subsampled, padded with zero channels, joined with itself, and cut."""
     nodes, wide = Nodes(case), before + case.channels + after
     small = nodes.images[:, :, :: case.stride, :: case.stride]

@@ -119,7 +119,7 @@ def with_node(number: int, place: int, value: Any) -> str:
         (with_node(1, 2, [0]), "must read a sign"),
         (with_node(1, 2, [-1]), "must be indices of earlier values"),
         (with_node(4, 3, [2**20, 2**20]), "would not fit in memory"),
-        (with_node(4, 3, [1e9, 1]), "must be a number in range"),
+        (with_node(4, 3, [1e9, 1]), "must be a whole number from 0 to"),
         (with_node(4, 3, [1]), r"node 4: adaptive_pool has numbers \['height', 'width'\]"),
         (with_node(6, 3, [2**20]), "must be 1048576 numbers"),
         (with_node(0, 0, "exec"), "unknown operation 'exec'"),

@@ -91,7 +91,7 @@ def stops_at(call: int) -> Callable[[], bool]:
 def test_an_interrupted_training_gives_the_uninterrupted_result(
     digits: ImageData, tmp_path: Path, optimizer: str, call: int
 ) -> None:
-    """An epoch has 17 steps: stops at the start, in the first epoch, and in the second."""
+    """An epoch has 17 steps: it stops at the start, in the first epoch and in the second."""
     recipe = replace(RECIPE, epochs=2, optimizer=optimizer)
     expected = run(digits, tmp_path / "whole", recipe)
     with pytest.raises(Interrupted):
@@ -157,7 +157,7 @@ def test_one_step_equals_the_papers(digits: ImageData, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("threshold", [0.0, 0.9])
 def test_a_step_on_another_device_never_waits_for_it(digits: ImageData, threshold: float) -> None:
-    """Tensors of the meta device have no values; code that reads one, and so waits, fails."""
+    """Tensors of the meta device have no values, so code that reads one (and would wait) fails."""
     network = build(SMALL).to("meta").train()
     split = digits.train
     runner = EpochRunner(
