@@ -103,7 +103,7 @@ def shared_backbone(
 
     Args:
         study: the study.
-        folder: the run's folder.
+        folder: of the run.
         candidate: the network to train.
         further_seed: 0 for the backbone of the search, k for that of the k-th further seed.
 

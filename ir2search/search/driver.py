@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from ir2search.costs import Cost, cost
+from ir2search.costs import cost
 from ir2search.errors import CandidateError, StudyError
 from ir2search.files import write_json
 from ir2search.runs.backbones import shared_backbone
@@ -200,7 +200,7 @@ class Driver:
         if (reason := self.ledger.why_dominated(priced.costs)) is not None:
             self.recorder.stop(trial, reason)
             return _Step.SKIPPED
-        return self._submit(trial, priced, cost(priced.candidate), promotion.level)
+        return self._submit(trial, priced, promotion.level)
 
     def _train_best(self) -> _Step:
         """If no trial reached the end, train the best one of the highest rung further."""
@@ -243,13 +243,13 @@ class Driver:
         """Start the training of a new trial, unless there is a reason not to train it."""
         candidate = self._new_candidate(trial)
         priced = None if candidate is None else self._priced(trial, candidate)
-        if candidate is None or priced is None:
+        if priced is None:
             return _Step.SKIPPED
-        price, folder = cost(candidate), trial_folder(self.folder, trial.number)
-        write_json(folder / CANDIDATE_FILE, candidate.as_dict())
-        write_json(folder / COST_FILE, price.as_dict())
+        folder = trial_folder(self.folder, trial.number)
+        write_json(folder / CANDIDATE_FILE, priced.candidate.as_dict())
+        write_json(folder / COST_FILE, cost(priced.candidate).as_dict())
         write_record(trial, Recorded(cost=dict(priced.costs)))
-        return self._submit(trial, priced, price, 0)
+        return self._submit(trial, priced, 0)
 
     def _new_candidate(self, trial: Trial) -> Candidate | None:
         """The candidate of a trial. If it has none, or no new one, end the trial, return None."""
@@ -284,7 +284,7 @@ class Driver:
             return None
         return PricedCandidate(trial.params, candidate, costs)
 
-    def _submit(self, trial: Trial, priced: PricedCandidate, price: Cost, level: int) -> _Step:
+    def _submit(self, trial: Trial, priced: PricedCandidate, level: int) -> _Step:
         """Train a trial to a rung; the last rung is the end of the training."""
         candidate, epochs = priced.candidate, self.ledger.progress.levels[level]
         self.locks.take(trial)
@@ -292,7 +292,7 @@ class Driver:
         self.ledger.start(trial.number, candidate.id)
         self.ledger.train(trial.number, priced)
         self.running[trial.number] = _Running(trial, level)
-        self.observer.on_trial(trial.number, candidate, price)
+        self.observer.on_trial(trial.number, candidate, cost(candidate))
         self.executor.submit(
             TrainingJob(
                 trial.number,

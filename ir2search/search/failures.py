@@ -29,13 +29,7 @@ def full_traceback(error: Exception) -> str:
 
 
 def record_failure(run: Path, folder: Path, reason: str, details: str | None) -> str:
-    """Keep the traceback of a failure as ``error.txt``, and log it.
-
-    Args:
-        run: the run's folder.
-        folder: the folder of the training, inside ``run``.
-        reason: why it failed.
-        details: the traceback, if there is one.
+    """Log a failure, and keep its traceback, if any, as ``error.txt`` in the training's folder.
 
     Returns:
         The reason, and the file's name if there is one.

@@ -116,15 +116,12 @@ def cost_names() -> list[str]:
 
 
 def costs_of(candidate: Candidate, price: Cost, names: Iterable[str]) -> dict[str, Any]:
-    """A candidate's counted costs, and its registered costs.
+    """A candidate's costs by column of the table of trials.
 
     Args:
         candidate: a network.
         price: its costs as `ir2search.costs.cost` counts them.
         names: names of objectives. Registered costs that are not among them are not computed.
-
-    Returns:
-        Costs by column of the table of trials.
 
     Raises:
         StudyError: a registered function failed, or did not return a finite number.

@@ -57,7 +57,7 @@ def forgotten() -> Iterator[None]:
     yield
     for each, (things, owners) in zip(registries, before, strict=True):
         each._entries, each._owners = things, owners
-    extensions._last.clear()
+    extensions._loaded.clear()
 
 
 @pytest.fixture

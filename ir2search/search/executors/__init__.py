@@ -3,7 +3,7 @@
 from ir2search.search.executors.base import Executor, ExecutorFactory, ExecutorSettings
 from ir2search.search.executors.context import TrainingContext, open_context
 from ir2search.search.executors.inline import InlineExecutor
-from ir2search.search.executors.job import JobResult, Listener, TrainingJob, run_job
+from ir2search.search.executors.job import JobResult, TrainingJob, run_job
 from ir2search.search.executors.processes import ProcessExecutor
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "ExecutorSettings",
     "InlineExecutor",
     "JobResult",
-    "Listener",
     "ProcessExecutor",
     "TrainingContext",
     "TrainingJob",

@@ -11,7 +11,8 @@ from typing import Protocol
 import torch
 
 from ir2search.search.executors.context import TrainingContext
-from ir2search.search.executors.job import JobResult, Listener, TrainingJob
+from ir2search.search.executors.job import JobResult, TrainingJob
+from ir2search.search.observer import RunObserver
 from ir2search.study.schema import Study
 
 
@@ -22,7 +23,7 @@ class Executor(Protocol):
     """
 
     def capacity(self) -> int:
-        """How many jobs can run at the same time; it may change while a study runs."""
+        """Number of jobs that can run at the same time; it may change while a study runs."""
 
     def submit(self, job: TrainingJob) -> None:
         """Start a job."""
@@ -30,7 +31,7 @@ class Executor(Protocol):
     def wait(self) -> list[JobResult]:
         """Wait a moment for jobs to end; return the results of those that did.
 
-        Meanwhile the listener is told of new epochs.
+        Meanwhile the observer is told of new epochs.
 
         Raises:
             OSError: a disk is full or read-only.
@@ -38,13 +39,13 @@ class Executor(Protocol):
         """
 
     def paused(self) -> AbstractContextManager[None]:
-        """A context in which no job uses this machine, where the executor can pause its jobs."""
+        """A context in which no job uses this machine, if the executor can pause its jobs."""
 
     def interrupt(self) -> None:
         """Ask all jobs to stop. `wait` then returns them without a result."""
 
     def close(self) -> None:
-        """Release everything; jobs that still run are given up."""
+        """Release everything, and give up jobs that still run."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class ExecutorSettings:
         folder: the run's folder.
         context: the recipe, the data and the teacher, as this process has opened them.
         devices: one device for each training that runs at the same time.
-        listener: told of steps and epochs.
+        observer: told of steps and epochs.
         should_stop: returns True once the user has asked to stop.
     """
 
@@ -64,7 +65,7 @@ class ExecutorSettings:
     folder: Path
     context: TrainingContext
     devices: list[torch.device]
-    listener: Listener
+    observer: RunObserver
     should_stop: Callable[[], bool]
 
 

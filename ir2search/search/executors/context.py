@@ -1,4 +1,4 @@
-"""What all trainings of a study share. Each process that trains opens its own."""
+"""The context of trainings. Each process that trains opens its own."""
 
 from __future__ import annotations
 
@@ -41,12 +41,9 @@ def open_context(study: Study, cache: Path, folder: Path | None = None) -> Train
     """Read a study's images and its teacher.
 
     Args:
-        study: the study; its ``data.path`` names the folder of images, if it reads one.
+        study: the study.
         cache: folder where decoded images are kept.
-        folder: folder of images, instead of ``data.path``.
-
-    Returns:
-        The context, ready for training.
+        folder: folder of images, instead of the study's ``data.path``.
 
     Raises:
         DataError: the images cannot be read.

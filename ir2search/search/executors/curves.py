@@ -7,18 +7,19 @@ from pathlib import Path
 
 from ir2search.files import read_json_lines
 from ir2search.runs.layout import CURVE
-from ir2search.search.executors.job import Listener, TrainingJob
+from ir2search.search.executors.job import TrainingJob
+from ir2search.search.observer import RunObserver
 from ir2search.training import EpochResult
 
 
 class CurveFollower:
-    """Tells a listener about epochs when they appear on disk.
+    """Tells an observer about epochs when they appear on disk.
 
     There is no pipe or queue between driver and worker: a killed worker could leave half a message.
     """
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, observer: RunObserver) -> None:
+        self._observer = observer
         self._sizes: dict[Path, int] = {}  # bytes of each curve when it was last read
 
     def follow(self, jobs: Iterable[TrainingJob]) -> None:
@@ -29,5 +30,5 @@ class CurveFollower:
             if size and size != self._sizes.get(file):
                 self._sizes[file] = size
                 newest = EpochResult(**read_json_lines(file)[-1])
-                self._listener.on_step(job.number, newest.epoch)
-                self._listener.on_epoch(job.number, newest)
+                self._observer.on_step(job.number, newest.epoch)
+                self._observer.on_epoch(job.number, newest)

@@ -30,7 +30,7 @@ class InlineExecutor:
     def wait(self) -> list[JobResult]:
         job, given = self._jobs.pop(0), self._settings
         device = given.devices[0]
-        return [run_job(job, given.context, device, given.listener, given.should_stop, self._train)]
+        return [run_job(job, given.context, device, given.observer, given.should_stop, self._train)]
 
     def paused(self) -> AbstractContextManager[None]:
         return nullcontext()  # nothing runs between two calls of `wait`

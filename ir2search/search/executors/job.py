@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -16,9 +15,9 @@ from ir2search.runs.backbones import SharedBackbone
 from ir2search.runs.layout import BEST
 from ir2search.search.executors.context import TrainingContext
 from ir2search.search.failures import failure_reason, full_traceback
+from ir2search.search.observer import RunObserver
 from ir2search.space import Candidate
 from ir2search.training import (
-    EpochResult,
     Interrupted,
     TrainingResult,
     accuracy,
@@ -76,35 +75,18 @@ class JobResult:
     remark: str | None = None
 
 
-class Listener(Protocol):
-    """Is told about the progress of jobs, by their trials' numbers."""
-
-    def on_step(self, number: int, progress: float) -> None:
-        """A training step begins after ``progress`` epochs."""
-
-    def on_epoch(self, number: int, result: EpochResult) -> None:
-        """An epoch is trained and saved."""
-
-
 def run_job(
     job: TrainingJob,
     context: TrainingContext,
     device: torch.device,
-    listener: Listener,
+    observer: RunObserver,
     should_stop: Callable[[], bool],
     train: Train = train,
 ) -> JobResult:
     """Run a job in this process. If its checkpoint is damaged, train again from the start.
 
-    An error in the training of this candidate is a failed job, not an exception.
-
-    Args:
-        job: what to train.
-        context: the recipe, the data and the teacher.
-        device: where to train.
-        listener: told of steps and epochs.
-        should_stop: asked before each step.
-        train: does the training; tests pass a function that replays a learning curve.
+    An error in the training of this candidate is a failed job, not an exception. The observer is
+    told of steps and epochs, and ``should_stop`` is called before each step.
 
     Raises:
         OSError: a disk is full or read-only.
@@ -115,10 +97,10 @@ def run_job(
         protect(job.folder)
         with locked(job.folder, PATIENCE):
             try:
-                return _run(job, context, device, listener, should_stop, train)
+                return _run(job, context, device, observer, should_stop, train)
             except CheckpointError as error:
                 discard_progress(job.folder)
-                again = _run(job, context, device, listener, should_stop, train)
+                again = _run(job, context, device, observer, should_stop, train)
                 return replace(again, remark=f"trained again from the start: {error}")
     except Interrupted:
         return JobResult(job)
@@ -140,7 +122,7 @@ def _run(
     job: TrainingJob,
     context: TrainingContext,
     device: torch.device,
-    listener: Listener,
+    observer: RunObserver,
     should_stop: Callable[[], bool],
     train: Train,
 ) -> JobResult:
@@ -150,7 +132,7 @@ def _run(
             context.data,
             device=device,
             teacher=context.teacher,
-            on_step=lambda progress: listener.on_step(job.number, 0.0),
+            on_step=lambda progress: observer.on_step(job.number, 0.0),
             should_stop=should_stop,
         )
     result = train(
@@ -163,8 +145,8 @@ def _run(
         until=job.until,
         device=device,
         teacher=context.teacher,
-        on_epoch=lambda epoch: listener.on_epoch(job.number, epoch),
-        on_step=lambda progress: listener.on_step(job.number, progress),
+        on_epoch=lambda epoch: observer.on_epoch(job.number, epoch),
+        on_step=lambda progress: observer.on_step(job.number, progress),
         should_stop=should_stop,
     )
     if not job.tested:

@@ -60,7 +60,7 @@ class ProcessExecutor:
 
     def __init__(self, settings: ExecutorSettings) -> None:
         devices = settings.devices
-        self._curves = CurveFollower(settings.listener)
+        self._curves = CurveFollower(settings.observer)
         self._stop = RawValue("b", 0)  # has no lock, which a killed worker could hold for ever
         self._pause = RawValue("b", 0)
         self._begin = (

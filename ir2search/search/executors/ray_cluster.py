@@ -56,7 +56,7 @@ class RayExecutor:
     def __init__(self, settings: ExecutorSettings, address: str) -> None:
         self._ray = ray = _connect(address)
         self._resources = settings.study.resources
-        self._curves = CurveFollower(settings.listener)
+        self._curves = CurveFollower(settings.observer)
         self._mark = (settings.folder / MARK).resolve()
         self._token = secrets.token_hex(8)
         write_text(self._mark, self._token)
@@ -225,25 +225,14 @@ def _check_reachable(address: str) -> None:
 
 @dataclass(frozen=True)
 class _Task:
-    """What a worker process gets.
+    """What a worker process gets."""
 
-    Attributes:
-        job: the job, with an absolute folder.
-        key: the trial's folder, as the driver names it.
-        context: reference to the `TrainingContext`.
-        exchange: handle of the `ExchangeActor`.
-        mark: the file that shows whether this node sees the run's folder.
-        token: the content of that file.
-        threads: number of threads to train on.
-        device: the kind of device to train on.
-    """
-
-    job: TrainingJob
-    key: str
-    context: Any
-    exchange: Any
-    mark: Path
-    token: str
+    job: TrainingJob  # with an absolute folder
+    key: str  # the trial's folder, as the driver names it
+    context: Any  # reference to the `TrainingContext`
+    exchange: Any  # handle of the `ExchangeActor`
+    mark: Path  # shows whether this node sees the run's folder
+    token: str  # content of that file
     threads: int
     device: str
 
@@ -277,7 +266,7 @@ def _run(task: _Task) -> JobResult:
             ray.get(task.exchange.store.remote(task.key, read_files(folder)))
 
         job = replace(task.job, folder=folder, start=_local_backbone(task))
-        return run_job(job, context, device, _SendingListener(send), should_stop)
+        return run_job(job, context, device, _SendingObserver(send), should_stop)
 
 
 def _local_backbone(task: _Task) -> Any:
@@ -289,7 +278,7 @@ def _local_backbone(task: _Task) -> Any:
     return replace(start, folder=Path(tempfile.gettempdir()) / name)
 
 
-class _SendingListener(RunObserver):
+class _SendingObserver(RunObserver):
     """Sends a training's files to the driver after each epoch."""
 
     def __init__(self, send: Callable[[], None]) -> None:

@@ -95,8 +95,8 @@ def expected_times(
 ) -> np.ndarray:
     """Estimate latencies from OPs, by the power law that fits the measured ones best.
 
-    With fewer than `ENOUGH_TIMES` measurements latencies are proportional to OPs; without any, the
-    result is the OPs.
+    With fewer than `ENOUGH_TIMES` measurements latencies are proportional to OPs. With none, the
+    OPs are returned.
 
     Args:
         known_ops: of measured candidates.
