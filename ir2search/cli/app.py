@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from ir2search import text
-from ir2search.cli import devices, machine, networks, studies
+from ir2search.cli import devices, networks, studies
 from ir2search.cli.failures import end_with, end_with_usage, show_warnings
 from ir2search.cli.options import Verbose
 from ir2search.errors import InputError
@@ -32,7 +32,7 @@ COMMANDS = (
     networks.analyze,
     devices.latency,
     devices.export,
-    machine.doctor,
+    devices.doctor,
 )
 
 

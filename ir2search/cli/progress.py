@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Self
 
 import moocore
 import pandas as pd
@@ -24,30 +25,41 @@ from ir2search.training import EpochResult, Recipe
 Values = dict[str, float]
 
 
-class RunProgress(RunObserver):
-    """A bar for the run and for each running trial, and a line for each trial that ends."""
+class _Bars:
+    """Bars that are shown inside a ``with`` block, and lines above them."""
 
     def __init__(self) -> None:
         self.progress = _progress()
-        self.trials = self.progress.add_task("reading images", total=None, note="")
-        self.running: dict[int, TaskID] = {}
-        self.study: Study | None = None
-        self.ended: list[Values | None] = []  # objectives of the trials that count
-        self.waiting: set[int] = set()
+        self.task = self.progress.add_task("reading images", total=None, note="")
 
-    def __enter__(self) -> RunProgress:
+    def __enter__(self) -> Self:
         self.progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
+    def _say(self, line: str) -> None:
+        """Print a line above the bars, without control sequences and without markup."""
+        self.progress.console.print(escape.terminal(line), soft_wrap=True)
+
+
+class RunProgress(_Bars, RunObserver):
+    """A bar for the run and for each running trial, and a line for each trial that ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.running: dict[int, TaskID] = {}
+        self.study: Study | None = None
+        self.ended: list[Values | None] = []  # objectives of the trials that count
+        self.waiting: set[int] = set()
+
     def on_start(self, study: Study, done: list[Values | None], waiting: list[int]) -> None:
         self.study, self.ended, self.waiting = study, list(done), set(waiting)
         if begun := self._begun():
             self._say(f"continuing after {begun} of {study.trials} trials")
         title = escape.terminal(f"{study.name}: trials")
-        self.progress.update(self.trials, description=title, total=study.trials)
+        self.progress.update(self.task, description=title, total=study.trials)
         self._show_trials()
 
     def on_trial(self, number: int, candidate: Candidate, price: Cost) -> None:
@@ -105,7 +117,7 @@ class RunProgress(RunObserver):
         if front := self._front():
             best = max(front, key=lambda values: values.get("accuracy", 0))
             note += f" · {len(front)} on the front, best {_described(best)}"
-        self.progress.update(self.trials, completed=self._begun(), note=note)
+        self.progress.update(self.task, completed=self._begun(), note=note)
 
     def _begun(self) -> int:
         return len(self.ended) + len(self.waiting)
@@ -119,23 +131,9 @@ class RunProgress(RunObserver):
         kept = moocore.is_nondominated(minimised(table, self.study))
         return list(itertools.compress(trained, kept))
 
-    def _say(self, line: str) -> None:
-        _say(self.progress, line)
 
-
-class TrainingProgress:
+class TrainingProgress(_Bars):
     """A bar for the training of one network, and a line for each epoch."""
-
-    def __init__(self) -> None:
-        self.progress = _progress()
-        self.task = self.progress.add_task("reading images", total=None, note="")
-
-    def __enter__(self) -> TrainingProgress:
-        self.progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
 
     def on_start(self, candidate: Candidate, recipe: Recipe) -> None:
         """The images are read, and the training starts."""
@@ -150,7 +148,7 @@ class TrainingProgress:
         """An epoch ended and its checkpoint is saved."""
         accuracy = text.percent(result.validation_accuracy)
         line = f"epoch {result.epoch}: {accuracy} · loss {result.loss:.3f} · {result.seconds:.1f} s"
-        _say(self.progress, line)
+        self._say(line)
 
 
 @contextmanager
@@ -170,11 +168,6 @@ def analysis_progress() -> Iterator[Callable[[str, int, int], None]]:
 def _described(values: Values) -> str:
     """Objectives as "97.9%, 163 k OPs"."""
     return ", ".join(OBJECTIVES[name].with_unit(value) for name, value in values.items())
-
-
-def _say(progress: Progress, line: str) -> None:
-    """Print a line above the bars, without control sequences and without markup."""
-    progress.console.print(escape.terminal(line), soft_wrap=True)
 
 
 def _progress() -> Progress:

@@ -52,11 +52,12 @@ def model_card(
     price = cost(candidate)
     full = 4 * price.parameters
     license_ = origin.license or "not stated; state one before you share the file"
+    size = " x ".join(map(str, candidate.image))
     parts = [
         f"# {markdown(origin.title)}",
         f"License: {markdown(license_)}",
         "## Data",
-        f"{markdown(origin.data)}: {data.classes} classes, images of {_size(candidate.image)}. "
+        f"{markdown(origin.data)}: {data.classes} classes, images of {size}. "
         f"The fingerprint of its images is `{data.fingerprint}`. Normalise pixels from 0 to 1, by "
         f"channel, with mean {_values(data.mean)} and standard deviation {_values(data.std)}.",
         "## Accuracy",
@@ -113,11 +114,6 @@ def _layers(price: Cost) -> str:
 
 def _shown(value: object) -> str:
     return markdown(text.names(value) if isinstance(value, list | tuple) else value)
-
-
-def _size(image: tuple[int, int, int]) -> str:
-    channels, height, width = image
-    return f"{channels} x {height} x {width}"
 
 
 def _values(values: Sequence[float]) -> str:

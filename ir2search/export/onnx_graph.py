@@ -34,15 +34,28 @@ def onnx_model(network: nn.Module, image: tuple[int, int, int]) -> onnx.ModelPro
         InputError: a layer cannot be exported.
         MissingExtraError: onnx is not installed.
     """
-    return _to_onnx(describe(network, image))
+    graph = describe(network, image)
+    package = require("onnx", extra="export")
+    helper = package.helper
+    found = _Model(graph, package)
+    for index, node in enumerate(graph.nodes):
+        found.add(index, node)
+    height, width, channels = graph.image
+    number = package.TensorProto.FLOAT
+    images = helper.make_tensor_value_info(INPUT, number, ["N", channels, height, width])
+    logits = helper.make_tensor_value_info(OUTPUT, number, ["N", graph.classes])
+    model: onnx.ModelProto = helper.make_model(
+        helper.make_graph(found.nodes, "ir2search", [images], [logits], found.constants),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="ir2search",
+    )
+    package.checker.check_model(model, full_check=True)
+    return model
 
 
 def onnx_run(model: bytes, threads: int = 1) -> Callable[[Array], Array]:
-    """A function that runs an ONNX model of `onnx_model` on the CPU with onnxruntime.
-
-    Args:
-        model: the bytes of the file.
-        threads: number of threads.
+    """Load an ONNX model of `onnx_model` into onnxruntime, on the CPU.
 
     Returns:
         A function from images (N, C, H, W) to logits (N, classes), both float32.
@@ -63,26 +76,6 @@ def onnx_run(model: bytes, threads: int = 1) -> Callable[[Array], Array]:
         return logits
 
     return run
-
-
-def _to_onnx(graph: Graph) -> onnx.ModelProto:
-    package = require("onnx", extra="export")
-    helper = package.helper
-    found = _Model(graph, package)
-    for index, node in enumerate(graph.nodes):
-        found.add(index, node)
-    height, width, channels = graph.image
-    number = package.TensorProto.FLOAT
-    images = helper.make_tensor_value_info(INPUT, number, ["N", channels, height, width])
-    logits = helper.make_tensor_value_info(OUTPUT, number, ["N", graph.classes])
-    model: onnx.ModelProto = helper.make_model(
-        helper.make_graph(found.nodes, "ir2search", [images], [logits], found.constants),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="ir2search",
-    )
-    package.checker.check_model(model, full_check=True)
-    return model
 
 
 class _Model:

@@ -438,12 +438,7 @@ def layer_maps(
 
 @torch.no_grad()
 def map_sizes(network: TappedNetwork, image: Sequence[int]) -> dict[str, int]:
-    """Bytes of the maps of every layer and tap for one image.
-
-    Args:
-        network: not changed.
-        image: (channels, height, width).
-    """
+    """Bytes of the maps of every layer and tap, for one image of (channels, height, width)."""
     device = next(network.parameters()).device
     with frozen(network):
         maps, _ = Chain(network).maps(torch.zeros(1, *image, device=device))
@@ -451,12 +446,9 @@ def map_sizes(network: TappedNetwork, image: Sequence[int]) -> dict[str, int]:
 
 
 def images_at_once(network: TappedNetwork, image: Sequence[int], memory: int) -> int:
-    """Largest number of images, at least one, that a pass can process within a memory limit.
+    """Largest number of images, at least one, that a pass can process within ``memory`` MiB.
 
-    Args:
-        network: not changed.
-        image: (channels, height, width).
-        memory: the limit in MiB.
+    Images have the shape (channels, height, width).
     """
     one = _COPIES * sum(map_sizes(network, image).values())
     return max(1, memory * 2**20 // one)

@@ -72,10 +72,8 @@ def channel_entropy(positive: Tensor) -> Tensor:
     """Entropy in bits of a sign that is +1 with probability p.
 
     H = -p log2 p - (1 - p) log2 (1 - p), from 0 (dead channel, always the same sign) to 1.
-    Source: Shannon, "A Mathematical Theory of Communication", 1948, section 6.
-
-    Args:
-        positive: p, of any shape.
+    Source: Shannon, "A Mathematical Theory of Communication", 1948, section 6. ``positive`` is p,
+    of any shape.
     """
     p = positive.double()
     q = 1 - p

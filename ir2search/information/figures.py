@@ -30,10 +30,7 @@ from ir2search.plots.style import depth_size, in_words
 def write_figures(table: pd.DataFrame, title: str, folder: Path) -> None:
     """Write every figure as .png, .svg and .pdf.
 
-    Args:
-        table: as `ir2search.information.measure` returns it, with the attention grid's pictures.
-        title: title of each figure.
-        folder: folder of the files.
+    The table is that of `ir2search.information.measure`, with the pictures of the attention grid.
     """
     for name, draw in FIGURES.items():
         save(partial(draw, table, escape.figure(title)), folder / name)

@@ -55,12 +55,5 @@ class Images:
 def first_images(
     data: ImageData, split: Split | StreamedSplit, count: int, device: torch.device = CPU
 ) -> Images:
-    """The first images of a split; all of them if it has fewer.
-
-    Args:
-        data: the data set.
-        split: ``data.train`` or ``data.validation``.
-        count: number of images.
-        device: device of the batches.
-    """
+    """The first images of ``data.train`` or ``data.validation``; all if there are fewer."""
     return Images(split.first(count).to(device), data.normalise)

@@ -65,13 +65,7 @@ class Bootstrap:
         return _estimate(float(measure(values.mean(axis=0))), measure(means))
 
     def gram_ratio(self, one: np.ndarray, other: np.ndarray, value: float) -> Estimate:
-        """Estimate of <K, L> / (|K| |L|) for two centred Gram matrices.
-
-        Args:
-            one: K, (N, N).
-            other: L, (N, N).
-            value: the value on the given images.
-        """
+        """Estimate of <K, L> / (|K| |L|) for two centred Gram matrices, (N, N); known ``value``."""
 
         def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
             return ((self.weights @ (a * b)) * self.weights).sum(axis=1)

@@ -1,4 +1,8 @@
-"""Measures as rows of one table, with their intervals over images."""
+"""Measures as rows of one table, with their intervals over images.
+
+In all functions, ``about`` has the first columns of the rows, and ``resampled`` the resampled
+images. Layers are in order of depth.
+"""
 
 from __future__ import annotations
 
@@ -55,11 +59,6 @@ def of_attributions(
 
     The completeness gap is mean |total - change| / mean |change|. It is 0 in a smooth network
     (completeness axiom: Sundararajan et al., ICML 2017, section 3).
-
-    Args:
-        about: the first columns of the rows.
-        layers: attributions to each layer, in order of depth.
-        resampled: the resampled images.
     """
     for layer, kept in zip(layers, kept_shares(layers), strict=True):
         here = about | {"layer": layer.layer}

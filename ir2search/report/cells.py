@@ -12,11 +12,7 @@ from ir2search.runs import json_rows
 
 
 def information_cells(layers: pd.DataFrame) -> pd.DataFrame:
-    """The information of each layer as text.
-
-    Args:
-        layers: as `ir2search.information.layers_table` gives it.
-    """
+    """The table of `ir2search.information.layers_table` as text."""
     rows = [
         {
             "layer": row["layer"],
@@ -34,11 +30,7 @@ def information_cells(layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def trust_cells(trust: pd.DataFrame) -> pd.DataFrame:
-    """Attribution methods and whether they are trusted, as text.
-
-    Args:
-        trust: as `ir2search.information.trust` gives it.
-    """
+    """The table of `ir2search.information.trust` as text."""
     rows = [
         {
             "method": row["method"].replace("_", " "),
@@ -54,12 +46,7 @@ def trust_cells(trust: pd.DataFrame) -> pd.DataFrame:
 def importance_cells(
     importances: Sequence[Mapping[str, Any]], labels: Mapping[str, str]
 ) -> pd.DataFrame:
-    """The importance of each parameter for each target, as text.
-
-    Args:
-        importances: ``parameter``, ``target`` and ``share`` of each.
-        labels: of the targets.
-    """
+    """The ``share`` of each ``parameter`` for each ``target``, as text; targets have labels."""
     found: dict[str, dict[str, str]] = {}
     for each in importances:
         row = found.setdefault(each["parameter"], {"parameter": each["parameter"]})
@@ -68,11 +55,7 @@ def importance_cells(
 
 
 def comparison_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """The comparison of two runs as text.
-
-    Args:
-        table: as `ir2search.report.comparison.comparison_table` gives it.
-    """
+    """The table of `comparison_table` as text."""
     rows = [
         {
             "run": row["run"],

@@ -80,12 +80,9 @@ def compare(one: Run | str | Path, other: Run | str | Path) -> Comparison:
 def coverage(one: np.ndarray, other: np.ndarray) -> float:
     """The share of members of ``other`` that a member of ``one`` weakly dominates.
 
-    Weakly dominates means: at least as good in every objective. This is the C-metric of Zitzler and
-    Thiele, "Multiobjective evolutionary algorithms", IEEE TEC 1999.
-
-    Args:
-        one: objectives to minimise, (members, objectives).
-        other: objectives to minimise, (members, objectives).
+    Weakly dominates means: at least as good in every objective. Both are objectives to minimise,
+    (members, objectives). This is the C-metric of Zitzler and Thiele, "Multiobjective evolutionary
+    algorithms", IEEE TEC 1999.
     """
     covered = (one[:, None, :] <= other[None, :, :]).all(axis=2).any(axis=0)
     return float(covered.mean())

@@ -24,8 +24,8 @@ def render(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) ->
 
     Args:
         template: a file in ``templates``.
-        values: of the template's variables.
-        view: what the page's script draws, in values that JSON can hold.
+        values: values of the template's variables.
+        view: the data that the page's script draws, as values for JSON.
 
     Raises:
         MissingExtraError: plotly or jinja2 is not installed.
@@ -94,5 +94,5 @@ def _plotly() -> str:
 
 @functools.cache
 def _packed_plotly() -> str:
-    """plotly.js in gzip and base64, 2 MB in place of 5; the browser unpacks it."""
+    """plotly.js in gzip and base64: 2 MB instead of 5 MB; the browser unpacks it."""
     return base64.b64encode(gzip.compress(_plotly().encode(), mtime=0)).decode()

@@ -15,12 +15,7 @@ from ir2search.runs import json_rows
 
 
 def write_tables(data: ReportData, target: Path) -> None:
-    """Write the tables ``trials`` and ``front`` in every format, and ``report.md``.
-
-    Args:
-        data: of the report.
-        target: the folder of the report.
-    """
+    """Write the tables ``trials`` and ``front`` in every format, and ``report.md``, to a folder."""
     for name, table in (("trials", data.trials), ("front", data.front)):
         with replacing(target / f"{name}.parquet") as partial:
             table.to_parquet(partial, index=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
@@ -15,20 +14,7 @@ from ir2search.study.schema import Study
 STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)  # round budgets are these, times powers of ten
 
 
-@dataclass(frozen=True)
-class Pick:
-    """A budget, and the most accurate network within it.
-
-    Attributes:
-        limit: the budget, a round number.
-        number: number of the network's trial.
-    """
-
-    limit: float
-    number: int
-
-
-def picks(front: pd.DataFrame, study: Study) -> list[Pick]:
+def picks(front: pd.DataFrame, study: Study) -> dict[int, float]:
     """The most accurate network for each round budget of the study's first cost.
 
     A network is listed once, with the smallest budget for which it is the most accurate one.
@@ -38,29 +24,30 @@ def picks(front: pd.DataFrame, study: Study) -> list[Pick]:
         study: the study, with its objectives.
 
     Returns:
-        By rising budget; empty for a study without the objective accuracy.
+        Budgets by the number of the trial, in rising order; empty for a study without the
+        objective accuracy.
     """
     if "accuracy" not in study.objectives or front.empty:
-        return []
+        return {}
     column = OBJECTIVES[_cost(study)].column
-    found: dict[int, Pick] = {}
+    found: dict[int, float] = {}
     for limit in _round_budgets(front[column].astype(float)):
         within = front[front[column] <= limit]
         best = int(within["number"].iloc[int(within["accuracy"].argmax())])
-        found.setdefault(best, Pick(limit, best))
-    return list(found.values())
+        found.setdefault(best, limit)
+    return found
 
 
 def budget_rows(front: pd.DataFrame, study: Study) -> list[dict[str, str]]:
     """`picks` as text: ``budget``, ``number``, ``accuracy``, ``test`` and ``cost`` of each."""
     rows = {row["number"]: row for row in json_rows(front)}
     found = []
-    for pick in picks(front, study):
-        row, objective = rows[pick.number], OBJECTIVES[_cost(study)]
+    for number, limit in picks(front, study).items():
+        row, objective = rows[number], OBJECTIVES[_cost(study)]
         found.append(
             {
-                "budget": objective.with_unit(pick.limit),
-                "number": str(pick.number),
+                "budget": objective.with_unit(limit),
+                "number": str(number),
                 "accuracy": accuracy_text(row["accuracy"], row["seed_accuracies"]),
                 "test": accuracy_text(row["test_accuracy"], row["seed_test_accuracies"]),
                 "cost": objective.with_unit(row[objective.column]),
@@ -70,12 +57,7 @@ def budget_rows(front: pd.DataFrame, study: Study) -> list[dict[str, str]]:
 
 
 def accuracy_text(accuracy: float | None, over_seeds: Sequence[float]) -> str:
-    """An accuracy as text: mean and standard deviation if there are several seeds.
-
-    Args:
-        accuracy: accuracy of the trial itself.
-        over_seeds: accuracies of all trainings, the trial's own included.
-    """
+    """A trial's accuracy as text; mean and standard deviation if it has several seeds."""
     return text.spread(over_seeds) if len(over_seeds) > 1 else text.percent(accuracy)
 
 
