@@ -56,7 +56,7 @@ def likeness(one: Maps, others: Iterable[Maps]) -> dict[str, float]:
     }
 
 
-def measured(
+def measure(
     run: ir.Run, trial: str, thresholds: list[float], seeds: int, count: int, data: Path | None
 ) -> pd.DataFrame:
     """A row for each threshold, seed and layer.
@@ -118,7 +118,7 @@ def answer(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def drawn(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Figure:
     """Similarity to the twin by threshold: a line for each layer, a dot for each seed."""
     figure = Figure(figsize=(5.2, 3.8))
     axis = figure.subplots()
@@ -149,7 +149,7 @@ def main() -> None:
     given = parser.parse_args()
     thresholds = [float(value) for value in given.thresholds.split(",")]
     run = ir.Run.open(given.run)
-    table = measured(run, given.trial, thresholds, given.seeds, given.images, given.data)
+    table = measure(run, given.trial, thresholds, given.seeds, given.images, given.data)
     print(f"trial {run.pick(given.trial)}, {given.seeds} seeds, at most {given.images} images")
     print(answer(table).round(3).to_string(index=False))
     twins = table[table["threshold"].isna() & (table["layer"] == "last")]["likeness"]
@@ -157,7 +157,7 @@ def main() -> None:
     if given.out:
         given.out.mkdir(parents=True, exist_ok=True)
         table.to_csv(given.out / "attention_shift.csv", index=False)
-        save(partial(drawn, table), given.out / "attention_shift")
+        save(partial(draw, table), given.out / "attention_shift")
 
 
 if __name__ == "__main__":

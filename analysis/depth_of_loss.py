@@ -63,7 +63,7 @@ def usable_bits(network: TappedNetwork, data: ImageData) -> dict[str, float]:
     return {one.layer: float(np.nanmean(one.bits)) for one in found}
 
 
-def measured(run: ir.Run, trial: str, seeds: int, data: Path | None) -> pd.DataFrame:
+def measure(run: ir.Run, trial: str, seeds: int, data: Path | None) -> pd.DataFrame:
     """A row for each network, seed and layer, with ``bits`` and ``loss`` in bits."""
     source = run.data(data)
     rows = []
@@ -121,7 +121,7 @@ def restored(table: pd.DataFrame) -> str:
     )
 
 
-def drawn(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Figure:
     """Bits over depth: a line for each network, a dot for each seed."""
     layers = in_order(table)
     figure = Figure(figsize=(6.4, 3.8))
@@ -148,14 +148,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     run = ir.Run.open(given.run)
-    table = measured(run, given.trial, given.seeds, given.data)
+    table = measure(run, given.trial, given.seeds, given.data)
     print(f"trial {run.pick(given.trial)}, {given.seeds} seeds")
     print(losses(table).to_string())
     print(restored(table))
     if given.out:
         given.out.mkdir(parents=True, exist_ok=True)
         table.to_csv(given.out / "depth_of_loss.csv", index=False)
-        save(partial(drawn, table), given.out / "depth_of_loss")
+        save(partial(draw, table), given.out / "depth_of_loss")
 
 
 if __name__ == "__main__":

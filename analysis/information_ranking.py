@@ -39,7 +39,7 @@ RESAMPLES = 500
 FINAL = "final accuracy"
 
 
-def as_built(candidate: Candidate, data: ImageData) -> TappedNetwork:
+def untrained_network(candidate: Candidate, data: ImageData) -> TappedNetwork:
     """An untrained network with BatchNorm statistics from training images."""
     torch.manual_seed(0)
     network = ir.build(candidate)
@@ -49,7 +49,7 @@ def as_built(candidate: Candidate, data: ImageData) -> TappedNetwork:
     return network.eval()
 
 
-def informed(network: TappedNetwork, data: ImageData, epochs: str) -> dict[str, float]:
+def measure_network(network: TappedNetwork, data: ImageData, epochs: str) -> dict[str, float]:
     """Usable information at the end and entropy of signs, in bits; ``epochs`` names the columns."""
     last = list(Chain(network).cuts)[-1]
     fitting = first_images(data, data.train, FITTING)
@@ -65,7 +65,7 @@ def informed(network: TappedNetwork, data: ImageData, epochs: str) -> dict[str, 
     }
 
 
-def measured(run: ir.Run, epochs: list[int], data: Path | None) -> pd.DataFrame:
+def measure(run: ir.Run, epochs: list[int], data: Path | None) -> pd.DataFrame:
     """A row for each trained trial: measures after some epochs, and the final accuracy."""
     source = run.data(data)
     test, table = source.read_test(), run.trials()
@@ -73,13 +73,13 @@ def measured(run: ir.Run, epochs: list[int], data: Path | None) -> pd.DataFrame:
     for number in table[table["state"] == "trained"]["number"]:
         candidate, curve = run.candidate(number), run.curve(number)
         row = {"trial": number, "ops": ir.cost(candidate).ops}
-        row |= informed(as_built(candidate, source), source, "0")
+        row |= measure_network(untrained_network(candidate, source), source, "0")
         for epoch in epochs:
             network = ir.train_variant(run, candidate, source, until=epoch, device="cpu")
-            row |= informed(network, source, str(epoch))
+            row |= measure_network(network, source, str(epoch))
             row[f"accuracy, {epoch}"] = max(point.validation_accuracy for point in curve[:epoch])
         final = run.network(number)
-        row |= informed(final, source, "all")
+        row |= measure_network(final, source, "all")
         row["accuracy, all"] = max(point.validation_accuracy for point in curve)
         rows.append(row | {FINAL: accuracy(final, source, test)})
     return pd.DataFrame(rows)
@@ -117,7 +117,7 @@ def answer(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def drawn(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Figure:
     """Final accuracy against each measure, a panel each."""
     names = [name for name in table.columns if name not in ("trial", FINAL)]
     figure = Figure(figsize=(9, 2.3 * -(-len(names) // 4)))
@@ -143,13 +143,13 @@ def main() -> None:
     run = ir.Run.open(given.run)
     longest = run.study.recipe.total_epochs
     epochs = [epoch for epoch in map(int, given.epochs.split(",")) if epoch < longest]
-    table = measured(run, epochs, given.data)
+    table = measure(run, epochs, given.data)
     print(f"{len(table)} trained trials; the most accurate is {run.pick('best')}")
     print(answer(table).round(2).to_string(index=False))
     if given.out:
         given.out.mkdir(parents=True, exist_ok=True)
         table.to_csv(given.out / "information_ranking.csv", index=False)
-        save(partial(drawn, table), given.out / "information_ranking")
+        save(partial(draw, table), given.out / "information_ranking")
 
 
 if __name__ == "__main__":

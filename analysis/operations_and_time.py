@@ -56,7 +56,7 @@ COSTS = {  # by name: the counts in a corrected cost; OPs are not fitted
 OPS, *_, CORRECTED = COSTS
 
 
-def drawn(count: int) -> Iterator[ir.Candidate]:
+def random_candidates(count: int) -> Iterator[ir.Candidate]:
     """Random networks of different architecture; the same ones in each call."""
     generator, met = random.Random(0), set()
     names = [name for name, (*_, share) in DRAWN.items() for _ in range(share)]
@@ -79,21 +79,21 @@ def drawn(count: int) -> Iterator[ir.Candidate]:
             return
 
 
-def of_run(run: ir.Run) -> Iterator[ir.Candidate]:
+def trained_candidates(run: ir.Run) -> Iterator[ir.Candidate]:
     """The networks that a run trained."""
     table = run.trials()
     for number in table[table["state"] == "trained"]["number"]:
         yield run.candidate(number)
 
 
-def measured(candidates: Iterable[ir.Candidate], cache: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def measure(candidates: Iterable[ir.Candidate], cache: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A row for each network, and a row for each of its sweeps, with times on this machine."""
     networks, sweeps = [], []
     for candidate in candidates:
         graph, price = candidate_graph(candidate), ir.cost(candidate)
         found = time_on_runtime(graph, cache=cache)
         timing = found.per_image
-        own = swept(graph, {row.name: row.flops + row.bops / 64 for row in price.rows})
+        own = sweep_times(graph, {row.name: row.flops + row.bops / 64 for row in price.rows})
         own["ms"] *= 1000 * timing.median / own["ms"].sum()  # the sweeps add up to the timing
         sweeps.append(own)
         networks.append(
@@ -120,7 +120,7 @@ def measured(candidates: Iterable[ir.Candidate], cache: Path) -> tuple[pd.DataFr
     return pd.DataFrame(networks), pd.concat(sweeps, ignore_index=True)
 
 
-def swept(graph: Graph, ops: dict[str, float]) -> pd.DataFrame:
+def sweep_times(graph: Graph, ops: dict[str, float]) -> pd.DataFrame:
     """Kind, OPs and milliseconds of each sweep of a network over its feature maps."""
     network = PackedNetwork(graph)
     images = np.random.default_rng(0).standard_normal((1, *network.image), dtype=np.float32)
@@ -131,21 +131,21 @@ def swept(graph: Graph, ops: dict[str, float]) -> pd.DataFrame:
     )
 
 
-def fitted(counts: np.ndarray, time: np.ndarray) -> np.ndarray:
+def fit_cost(counts: np.ndarray, time: np.ndarray) -> np.ndarray:
     """Time for one of each count, at least 0, by least squares on the relative error."""
     shares = counts / time[:, None]
     scale = np.maximum(shares.max(axis=0), 1e-300)
     return nnls(shares / scale, np.ones(len(time)))[0] / scale
 
 
-def predicted(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+def predict(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     """Predicted milliseconds of each network, by a fit to other networks (ten folds)."""
     counts, time = table[list(names or ["ops"])].to_numpy(float), table["ms"].to_numpy()
     folds = np.random.default_rng(0).permutation(len(table)) % min(FOLDS, len(table))
     found = np.zeros(len(table))
     for fold in np.unique(folds):
         mine = folds == fold
-        found[mine] = counts[mine] @ fitted(counts[~mine], time[~mine])
+        found[mine] = counts[mine] @ fit_cost(counts[~mine], time[~mine])
     return found
 
 
@@ -167,7 +167,7 @@ def interval(statistic: Callable[..., Any], *columns: np.ndarray) -> np.ndarray:
     return np.array([statistic(*columns), *np.nanquantile(spread, [0.025, 0.975], axis=0)])
 
 
-def misordered(cost: np.ndarray, table: pd.DataFrame) -> float:
+def misordered_share(cost: np.ndarray, table: pd.DataFrame) -> float:
     """Share of pairs with non-overlapping quartiles in which the cheaper network takes longer."""
     low, high, ms = (table[name].to_numpy() for name in ("low_ms", "high_ms", "ms"))
     faster = (high[:, None] < low) & (ms[:, None] < ms)
@@ -178,13 +178,13 @@ def answer(table: pd.DataFrame) -> pd.DataFrame:
     """How well each cost ranks networks that it was not fitted to, and its errors."""
     rows, time = [], table["ms"].to_numpy()
     for name, names in COSTS.items():
-        cost = predicted(table, names)
+        cost = predict(table, names)
         ranking = table["ops"].to_numpy() if not names else cost
         row = {"cost": name}
         for title, statistic in (("Spearman", spearman), ("Kendall", tau)):
             row[title], low, high = interval(statistic, ranking, time)
             row[f"{title} 95%"] = f"{low:.3f} to {high:.3f}"
-        row["pairs misordered"] = f"{100 * misordered(ranking, table):.1f}%"
+        row["pairs misordered"] = f"{100 * misordered_share(ranking, table):.1f}%"
         errors = np.abs(cost / time - 1)
         row["median error"] = f"{100 * np.median(errors):.0f}%"
         row["nine in ten within"] = f"{100 * np.quantile(errors, 0.9):.0f}%"
@@ -196,7 +196,7 @@ def coefficients(table: pd.DataFrame) -> pd.DataFrame:
     """The coefficients of each fitted cost and k, with intervals over networks."""
 
     def fit(counts: np.ndarray, time: np.ndarray) -> np.ndarray:
-        flop, bop, *_ = each = fitted(counts, time)
+        flop, bop, *_ = each = fit_cost(counts, time)
         return np.array([flop / bop if bop else np.nan, *(1e6 * each)])
 
     found = []
@@ -238,7 +238,7 @@ def failures(table: pd.DataFrame, cost: np.ndarray) -> pd.DataFrame:
     return shown.assign(times=ratios[list(chosen)]).round(3)
 
 
-def figure(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Figure:
     """Time against OPs and against the corrected cost, a colour for each family."""
     result = Figure(figsize=(7.0, 3.2))
     left, right = result.subplots(1, 2, sharey=True)
@@ -265,12 +265,16 @@ def main() -> None:
     parser.add_argument("--networks", type=int, default=80)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    candidates = of_run(ir.Run.open(given.run)) if given.run else drawn(given.networks)
+    candidates = (
+        trained_candidates(ir.Run.open(given.run))
+        if given.run
+        else random_candidates(given.networks)
+    )
     with TemporaryDirectory() as cache:
-        table, sweeps = measured(candidates, Path(cache))
+        table, sweeps = measure(candidates, Path(cache))
     parts = [name for name in table.columns if name.endswith("_ms")]
     table[parts] = table[parts].fillna(0.0)
-    table["expected_ms"] = predicted(table, COSTS[CORRECTED])
+    table["expected_ms"] = predict(table, COSTS[CORRECTED])
     noise = ((table["high_ms"] - table["low_ms"]) / table["ms"]).median()
     print(
         f"{len(table)} networks, {len(sweeps)} sweeps, on {this_machine().cpu}; "
@@ -283,7 +287,7 @@ def main() -> None:
         "coefficients of the corrected costs": coefficients(table),
         "by kind of sweep": by_kind(sweeps),
         "where OPs fail (column times: measured time over the expected time)": failures(
-            table, predicted(table, ())
+            table, predict(table, ())
         ),
         "where the corrected cost fails": failures(table, table["expected_ms"].to_numpy()),
     }
@@ -292,7 +296,7 @@ def main() -> None:
     if given.out:
         given.out.mkdir(parents=True, exist_ok=True)
         table.to_csv(given.out / "operations_and_time.csv", index=False)
-        save(partial(figure, table), given.out / "operations_and_time")
+        save(partial(draw, table), given.out / "operations_and_time")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ Printed for each: the FLOPs that recovery adds; usable information at the end of
 bits; the gain over the network without recovery, with a 95% interval over seeds (Welch); the gain
 for each thousand FLOPs, if the interval is above zero; and accuracy. "foreseen" is the gain of a
 probe that reads the maps of the tap in addition to the last maps of the network without recovery:
-it is known before any recovery is trained. --out also writes a table of all values and a figure.
+it is known before recovery is trained. --out also writes a table of all values and a figure.
 
     python analysis/tap_value.py runs/digits [--trial knee] [--seeds 3] [--data FOLDER]
         [--out FOLDER]
@@ -66,7 +66,7 @@ def bits(found: list[dict[str, np.ndarray]], known: list[np.ndarray], layers: li
     return float(np.nanmean(read.bits))
 
 
-def measured(run: ir.Run, trial: str, seeds: int, data: Path | None) -> pd.DataFrame:
+def measure(run: ir.Run, trial: str, seeds: int, data: Path | None) -> pd.DataFrame:
     """A row for each network and seed."""
     source = run.data(data)
     candidates = variants(run.candidate(run.pick(trial)))
@@ -125,7 +125,7 @@ def answer(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def drawn(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Figure:
     """Bits against the FLOPs that recovery adds; small dots are seeds."""
     figure = Figure(figsize=(5.2, 3.6))
     axis = figure.subplots()
@@ -149,13 +149,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     run = ir.Run.open(given.run)
-    table = measured(run, given.trial, given.seeds, given.data)
+    table = measure(run, given.trial, given.seeds, given.data)
     print(f"trial {run.pick(given.trial)}, {given.seeds} seeds")
     print(answer(table).round(3).to_string(index=False))
     if given.out:
         given.out.mkdir(parents=True, exist_ok=True)
         table.to_csv(given.out / "tap_value.csv", index=False)
-        save(partial(drawn, table), given.out / "tap_value")
+        save(partial(draw, table), given.out / "tap_value")
 
 
 if __name__ == "__main__":
