@@ -9,16 +9,22 @@ import platform
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ir2search import text
 from ir2search.errors import InputError
 
+if TYPE_CHECKING:
+    from ir2search.data import Split, StreamedSplit
+
 State = Literal["good", "slow", "wrong", "absent"]
+SHOWN_CLASSES = 20
+SHARED = 1e9  # bytes of shared memory that streaming on many cores can need
 DISK = 2e9  # bytes that a study of a hundred small networks can need
 OPTIONAL = {  # optional packages: what they are for, and the extra that installs them
     "plotly": ("`ir2search report`", "report"),
@@ -55,7 +61,7 @@ def examine(data: str | Path | None = None, runs: str | Path = "runs") -> list[F
         data: a folder of images; all of them are read.
         runs: the folder for runs.
     """
-    machine = (_versions(), _threads(), _kernels(), _devices(), _memory())
+    machine = (_versions(), _threads(), _kernels(), _devices(), _memory(), _shared_memory())
     return list(itertools.chain(*machine, _disk(Path(runs)), _data(data), _optional()))
 
 
@@ -143,22 +149,58 @@ def _disk(runs: Path) -> Iterator[Finding]:
 
 
 def _data(folder: str | Path | None) -> Iterator[Finding]:
-    from ir2search.data import DataConfig, load_data
-
     if folder is None:
         yield Finding("data", "good", "digits, which are included", "--data FOLDER checks your own")
         return
     with tempfile.TemporaryDirectory() as cache:
         try:
-            data = load_data(DataConfig(source="folder"), Path(folder), Path(cache), 0)
-            test = len(data.read_test())
+            yield from _images(Path(folder), Path(cache))
         except InputError as error:
             yield Finding("data", "wrong", str(error))
-            return
+
+
+def _images(folder: Path, cache: Path) -> Iterator[Finding]:
+    """What a data folder has: layout, splits, classes, and what is passed over."""
+    from ir2search.data import DataConfig, load_data
+    from ir2search.data.folder import find_source
+
+    source = find_source(folder)
+    for sentence in source.origin:
+        yield Finding("data", "good", sentence)
+    for sentence in source.passed_over:
+        yield Finding("data", "good", sentence, "move or remove what should be used otherwise")
+    data = load_data(DataConfig(source="folder"), folder, cache, 0)
+    train, test = _counts([data.train, data.validation]), _counts([data.read_test()])
     channels, height, width = data.image
-    counts = f"{len(data.train) + len(data.validation):,} training, {test:,} test"
+    counts = f"{sum(train.values()):,} training, {sum(test.values()):,} test"
     found = f"{counts} images of {channels} x {height} x {width}, {data.classes} classes"
     yield Finding("data", "good", found)
+    shares = [
+        f"{name} {train[label]:,} + {test[label]:,}" for label, name in enumerate(data.class_names)
+    ]
+    more = len(shares) - SHOWN_CLASSES
+    listed = ", ".join(shares[:SHOWN_CLASSES]) + (f", and {more:,} more" if more > 0 else "")
+    yield Finding("classes", "good", f"training + test images: {listed}")
+
+
+def _counts(splits: Sequence[Split | StreamedSplit]) -> Counter[int]:
+    """Number of images by label."""
+    return Counter(label for split in splits for label in split.labels.tolist())
+
+
+def _shared_memory() -> Iterator[Finding]:
+    """Check the space through which the workers of a streamed data set pass images."""
+    from ir2search.data.stream import shared_memory
+
+    free = shared_memory()
+    if free is None:
+        return
+    found = f"{text.size(free)} free"
+    if free < SHARED:
+        advice = "streamed images take a slower way: give a container more, docker --shm-size=2g"
+        yield Finding("shared memory", "slow", found, advice)
+    else:
+        yield Finding("shared memory", "good", found)
 
 
 def _optional() -> Iterator[Finding]:

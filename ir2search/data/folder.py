@@ -9,6 +9,7 @@ They are in the folder itself, or in one of its subfolders.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,7 +45,9 @@ def find_source(folder: Path, columns: Columns | None = None) -> FolderSource:
             f"{folder}: has {found.layout}, which have no columns; remove `image` and `label` "
             "from [data]"
         )
-    counts = ", ".join(f"{split} from {_place(files)}" for split, files in found.files.items())
+    counts = ", ".join(
+        f"{split} from {_place(files, folder)}" for split, files in found.files.items()
+    )
     return replace(found, origin=[f"{folder}: {found.layout}, {counts}", *found.origin])
 
 
@@ -83,8 +86,9 @@ def _look_below(folder: Path, columns: Columns) -> FolderSource:
     return next(iter(found.values()))
 
 
-def _place(files: list[Path]) -> str:
+def _place(files: list[Path], folder: Path) -> str:
     """Where the files of a split are, and how many."""
     if len(files) == 1:
-        return str(files[0])
-    return f"{len(files):,} files, {files[0]} the first"
+        return str(files[0].relative_to(folder))
+    shared = Path(os.path.commonpath([min(files), max(files)]))
+    return f"{len(files):,} files in {shared}"

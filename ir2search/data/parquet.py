@@ -37,7 +37,7 @@ from ir2search.data.pixels import MAX_BYTES, check_bytes
 from ir2search.errors import DataError
 
 ROWS = 256  # in each batch that is read
-BATCH_BYTES = 1_000_000_000  # upper limit of a batch, if each cell were as large as its row group
+BATCH_BYTES = 256_000_000  # upper limit of a batch, if each cell were as large as its row group
 EXPANSION = 15  # encoded images hardly compress; a large column that does would fill the memory
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "labels")
@@ -229,13 +229,15 @@ class _Table:
 
     def images(self) -> Iterator[bytes | str]:
         """Encoded images; the path where a table has no bytes."""
-        rows = self._batch_rows()
+        rows, total, stored = self._batch_rows(), 0, self.file.stat().st_size
         with _readable(self.file):
             for batch in self.reader.iter_batches(rows, columns=[self.columns.image]):
                 for cell in batch.column(0):
                     value = cell.as_py()
                     if isinstance(value, dict):
                         value = value.get("bytes") or value.get("path")
+                    total += len(value or b"")
+                    self._check_expansion(total, stored)
                     yield value or b""
 
     def _batch_rows(self) -> int:
@@ -246,15 +248,17 @@ class _Table:
             for index in range(group.num_columns):
                 column = group.column(index)
                 if column.path_in_schema.split(".")[0] == self.columns.image:
-                    size, stored = column.total_uncompressed_size, column.total_compressed_size
-                    if size > MAX_BYTES and size > EXPANSION * stored:
-                        raise DataError(
-                            f"{self.file}: column `{self.columns.image}` expands from "
-                            f"{text.size(stored)} to {text.size(size)}, as no images do; write "
-                            "encoded images into it"
-                        )
+                    size = column.total_uncompressed_size
+                    self._check_expansion(size, column.total_compressed_size)
                     largest = max(largest, size)
         return max(1, min(ROWS, BATCH_BYTES // largest))
+
+    def _check_expansion(self, size: int, stored: int) -> None:
+        if size > MAX_BYTES and size > EXPANSION * stored:
+            raise DataError(
+                f"{self.file}: column `{self.columns.image}` expands from {text.size(stored)} to "
+                f"{text.size(size)} or more, as no images do; write encoded images into it"
+            )
 
 
 def _open(file: Path, columns: Columns) -> _Table:
