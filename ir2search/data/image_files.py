@@ -175,11 +175,11 @@ def _passed_over(splits: dict[str, _Scan], unused: list[_Scan]) -> list[str]:
     for split in splits.values():
         if split.deeper:
             remarks.append(
-                f"{split.folder}: {split.deeper:,} images in deeper folders belong to the class of "
-                "the first folder"
+                f"{split.folder}: images in deeper folders belong to the class of the first folder "
+                f"({split.deeper:,})"
             )
         if split.skipped:
-            counts = ", ".join(f"{count:,} {what}" for what, count in split.skipped.items())
+            counts = ", ".join(f"{what} ({count:,})" for what, count in split.skipped.items())
             remarks.append(f"{split.folder}: skipped {counts}")
     train = splits["train"]
     return [*remarks, *(f"{split.folder}: is not used, {_why(split, train)}" for split in unused)]

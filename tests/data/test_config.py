@@ -16,3 +16,9 @@ def test_streaming_needs_a_folder_and_a_size(options: dict[str, Any]) -> None:
 def test_an_unknown_source_gets_a_suggestion() -> None:
     with pytest.raises(ValueError, match="no data source 'digit'; did you mean 'digits'"):
         DataConfig(source="digit")
+
+
+def test_columns_need_a_folder() -> None:
+    assert DataConfig(source="folder", label="fine_label").label == "fine_label"
+    with pytest.raises(ValueError, match="`image` and `label` name columns and need"):
+        DataConfig(label="fine_label")

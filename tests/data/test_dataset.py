@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from ir2search.data import DataConfig, ImageData, load_data
+from ir2search.data import DataConfig, ImageData, dataset, load_data
 from ir2search.errors import DataError
 
 Pictures = Any
@@ -121,3 +124,48 @@ def test_the_test_images_are_read_on_request(pictures: Pictures, tmp_path: Path)
     file.write_bytes(kept)
     found = data.read_test().images.permute(0, 2, 3, 1).numpy()
     np.testing.assert_array_equal(found, pictures.images["test"])
+
+
+def test_another_label_column_has_a_cache_and_a_fingerprint_of_its_own(
+    tmp_path: Path, pictures: Any
+) -> None:
+    cells = [pictures.png(np.full((4, 4, 3), shade, np.uint8)) for shade in range(8)]
+    for split in ("train", "test"):
+        table = pa.table({"image": cells, "fine": [0, 1, 2, 3] * 2, "label": [0, 1] * 4})
+        pq.write_table(table, tmp_path / f"{split}.parquet")
+    for stream in (False, True):
+        configs = [
+            DataConfig(source="folder", label=label, stream=stream, size=4)
+            for label in (None, "fine")
+        ]
+        coarse, fine = (load_data(config, tmp_path, tmp_path / "c", 0) for config in configs)
+        assert (coarse.classes, fine.classes) == (2, 4)
+        assert coarse.fingerprint != fine.fingerprint
+
+
+def test_decoded_images_of_an_older_reader_are_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures: Any
+) -> None:
+    folder = pictures.folders(tmp_path / "data")
+    for version in (1, 2):
+        monkeypatch.setattr(dataset, "READER", version)
+        load_data(DataConfig(source="folder"), folder, tmp_path / "cache", 0)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_what_is_read_is_said_once(
+    tmp_path: Path, pictures: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = pictures.folders(tmp_path / "data")
+    (folder / "train" / "cat" / "notes.txt").write_text("x")
+    with caplog.at_level(logging.INFO, "ir2search.data"):
+        for _ in range(2):
+            load_data(DataConfig(source="folder"), folder, tmp_path / "cache", 0)
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        (
+            "INFO",
+            f"{folder}: image files, train from 12 files in {folder / 'train'}, "
+            f"test from 6 files in {folder / 'test'}",
+        ),
+        ("WARNING", f"{folder / 'train'}: skipped '.txt' files (1)"),
+    ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from PIL import Image
 
 from ir2search.data.cifar import CLASSES
-from ir2search.data.folder import read_folder
+from ir2search.data.folder import find_source, read_folder
+from ir2search.data.listing import Columns
 from ir2search.errors import DataError
 
 Pictures = Any
@@ -118,3 +120,174 @@ def test_a_class_without_training_images_is_named(pictures: Pictures, tmp_path: 
     Image.new("RGB", (8, 8)).save(tmp_path / "test" / "yak" / "0.png")
     with pytest.raises(DataError, match="yak: the class has no training images"):
         read_folder(tmp_path, None)
+
+
+def picture(file: Path, shade: int = 0, side: int = 8) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (side, side), (shade,) * 3).save(file, "PNG")
+
+
+def two_splits(folder: Path, names: tuple[str, ...] = ("a", "b")) -> Path:
+    """One picture for each class in both splits; its shade is the place of the class."""
+    for split in ("train", "test"):
+        for shade, name in enumerate(names):
+            picture(folder / split / name / "0.png", shade)
+    return folder
+
+
+@pytest.mark.parametrize("train", ["train", "Train", "training"])
+@pytest.mark.parametrize("test", ["test", "Test", "val", "valid", "validation"])
+def test_splits_have_the_names_that_people_give_them(tmp_path: Path, train: str, test: str) -> None:
+    two_splits(tmp_path)
+    (tmp_path / "train").rename(tmp_path / train)
+    (tmp_path / "test").rename(tmp_path / test)
+    assert read_folder(tmp_path, None).class_names == ("a", "b")
+
+
+def test_two_folders_of_one_split_are_refused(tmp_path: Path) -> None:
+    two_splits(tmp_path)
+    picture(tmp_path / "Train" / "a" / "0.png")
+    if len(list(tmp_path.iterdir())) < 3:
+        pytest.skip("needs a file system that tells Train from train")
+    with pytest.raises(DataError, match="has both Train and train; remove or rename one"):
+        read_folder(tmp_path, None)
+
+
+def test_hidden_entries_are_no_images_and_no_classes(tmp_path: Path) -> None:
+    two_splits(tmp_path)
+    for name in ("train/.ipynb_checkpoints/0-checkpoint.png", "train/a/._0.png", ".git/x.png"):
+        picture(tmp_path / name)
+    (tmp_path / "train" / "a" / "Thumbs.db").write_bytes(b"x")
+    (tmp_path / "train" / ".DS_Store").write_bytes(b"x")
+    found = find_source(tmp_path)
+    assert found.passed_over == []
+    raw = found.read(None)
+    assert raw.class_names == ("a", "b")
+    assert len(raw.train_images) == 2
+
+
+def test_images_in_deeper_folders_are_used_and_others_are_counted(tmp_path: Path) -> None:
+    two_splits(tmp_path)
+    picture(tmp_path / "train" / "a" / "deep" / "deeper" / "1.png")
+    picture(tmp_path / "train" / "loose.png")
+    (tmp_path / "train" / "a" / "notes.txt").write_text("x")
+    (tmp_path / "train" / "b" / "1.psd").write_bytes(b"x")
+    (tmp_path / "train" / "empty").mkdir()
+    found = find_source(tmp_path)
+    place = tmp_path / "train"
+    assert found.passed_over == [
+        f"{place}: images in deeper folders belong to the class of the first folder (1)",
+        f"{place}: skipped '.txt' files (1), '.psd' files (1), folders without images (1), "
+        "files outside of the class folders (1)",
+    ]
+    assert found.read(None).train_labels.tolist() == [0, 0, 1]
+
+
+def test_a_link_to_a_folder_above_is_not_followed(tmp_path: Path) -> None:
+    two_splits(tmp_path)
+    (tmp_path / "train" / "a" / "loop").symlink_to(tmp_path / "train" / "a")
+    assert len(read_folder(tmp_path, None).train_images) == 2
+
+
+def test_an_unreadable_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    two_splits(tmp_path)
+    scandir = os.scandir
+
+    def refusing(path: Path) -> Any:
+        if str(path).endswith("train/b"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(DataError, match="b: the folder cannot be read: Permission denied; change"):
+        read_folder(tmp_path, None)
+
+
+def test_composed_and_decomposed_accents_are_one_class(tmp_path: Path) -> None:
+    two_splits(tmp_path, ("a", "caf\u00e9"))
+    picture(tmp_path / "train" / "cafe\u0301" / "1.png", 1)
+    raw = read_folder(tmp_path, None)
+    assert raw.class_names == ("a", "caf\u00e9")
+    assert raw.train_labels.tolist() == raw.train_images[:, 0, 0, 0].tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("name", [b"train/caf\xe9/0.png", b"train/a/caf\xe9.png"])
+def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path, name: bytes) -> None:
+    two_splits(tmp_path)
+    picture(Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)))
+    with pytest.raises(
+        DataError, match=r"the name 'caf\\udce9.*' is not UTF-8; rename it"
+    ) as error:
+        read_folder(tmp_path, None)
+    str(error.value).encode()
+
+
+def test_classes_that_are_numbers_are_in_the_order_of_numbers(tmp_path: Path) -> None:
+    names = tuple(str(number) for number in range(12))
+    raw = read_folder(two_splits(tmp_path, names), None)
+    assert raw.class_names == names
+    assert raw.test_labels.tolist() == raw.test_images[:, 0, 0, 0].tolist() == list(range(12))
+
+
+def test_classes_of_numbers_and_words_are_in_the_order_of_text(tmp_path: Path) -> None:
+    raw = read_folder(two_splits(tmp_path, ("10", "9", "x")), None)
+    assert raw.class_names == ("10", "9", "x")
+
+
+def test_tiny_imagenet_has_its_validation_classes_in_a_table(tmp_path: Path) -> None:
+    for shade, name in enumerate(("n01443537", "n01629819")):
+        for number in range(2):
+            picture(tmp_path / "train" / name / "images" / f"{name}_{number}.JPEG", shade)
+        (tmp_path / "train" / name / f"{name}_boxes.txt").write_text("0\t0\t9\t9\n")
+    lines = ["val_0.JPEG\tn01629819\t0\t0\t9\t9", "val_1.JPEG\tn01443537\t0\t0\t9\t9"]
+    for number, shade in enumerate((1, 0)):
+        picture(tmp_path / "val" / "images" / f"val_{number}.JPEG", shade)
+    picture(tmp_path / "test" / "images" / "test_0.JPEG")
+    (tmp_path / "val" / "val_annotations.txt").write_text("\n".join(lines))
+    found = find_source(tmp_path)
+    raw = found.read(None)
+    assert raw.class_names == ("n01443537", "n01629819")
+    assert raw.train_labels.tolist() == raw.train_images[:, 0, 0, 0].tolist() == [0, 0, 1, 1]
+    assert raw.test_labels.tolist() == raw.test_images[:, 0, 0, 0].tolist() == [0, 1]
+    assert found.passed_over[-1] == (
+        f"{tmp_path / 'test'}: is not used, its folders are not those of the training classes"
+    )
+
+
+def test_a_damaged_table_of_tiny_imagenet_is_named(tmp_path: Path) -> None:
+    two_splits(tmp_path)
+    (tmp_path / "test" / "val_annotations.txt").write_text("0.png a\n")
+    with pytest.raises(DataError, match=r"val_annotations\.txt: must have a file name and a class"):
+        read_folder(tmp_path, None)
+
+
+def test_images_may_lie_in_one_subfolder(tmp_path: Path) -> None:
+    two_splits(tmp_path / "data")
+    (tmp_path / "docs").mkdir()
+    assert len(read_folder(tmp_path, None).train_images) == 2
+    two_splits(tmp_path / "more")
+    with pytest.raises(DataError, match="several subfolders have images: data, more; give one"):
+        read_folder(tmp_path, None)
+
+
+@pytest.mark.parametrize("files", [("data_batch_1",), ("train", "test", "meta")])
+def test_the_pickles_of_torchvision_are_refused(tmp_path: Path, files: tuple[str, ...]) -> None:
+    for name in files:
+        place = tmp_path / "cifar-10-batches-py" / name
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(b"pickle")
+    with pytest.raises(DataError, match=r"cifar-10-batches-py: contains pickled .* or parquet"):
+        read_folder(tmp_path, None)
+
+
+def test_a_second_test_split_is_said_to_be_unused(tmp_path: Path) -> None:
+    two_splits(tmp_path)
+    picture(tmp_path / "val" / "a" / "0.png")
+    assert find_source(tmp_path).passed_over == [
+        f"{tmp_path / 'val'}: is not used, another folder is the split"
+    ]
+
+
+def test_columns_need_parquet_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has image files, which have no columns; remove `image`"):
+        read_folder(two_splits(tmp_path), None, Columns(label="fine_label"))

@@ -252,3 +252,35 @@ def test_a_study_on_streamed_images_is_reproducible(
     analysis = ir.analyze(tmp_path / "one" / "quick", images=8, data=folder, device="cpu")
     entropies = analysis.table[analysis.table["measure"] == "attribution entropy"]["value"]
     assert entropies.between(0, 6).all()
+
+
+def test_a_small_shared_memory_changes_no_batch(
+    big_pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks that do not fit in it come through a pipe; a worker would wait for ever otherwise."""
+    split = streamed(big_pictures, tmp_path / "cache").train
+
+    def images() -> torch.Tensor:
+        return torch.cat([images for images, _ in split.evaluation_batches(33)])
+
+    expected = images()
+    seen = []
+    as_tensor = torch.as_tensor
+    monkeypatch.setattr(torch, "as_tensor", lambda chunk: seen.append(chunk) or as_tensor(chunk))
+    monkeypatch.setattr(stream, "shared_memory", lambda: 10_000)
+    assert torch.equal(images(), expected)
+    assert all(isinstance(chunk, np.ndarray) for chunk in seen)
+    monkeypatch.setattr(stream, "shared_memory", lambda: None)
+    seen.clear()
+    assert torch.equal(images(), expected)
+    assert all(isinstance(chunk, torch.Tensor) for chunk in seen)
+
+
+@pytest.mark.parametrize(
+    ("free", "size", "fits"), [(64e6, 512, False), (64e6, 32, True), (2e9, 224, True)]
+)
+def test_chunks_take_a_quarter_of_the_shared_memory(
+    monkeypatch: pytest.MonkeyPatch, free: float, size: int, fits: bool
+) -> None:
+    monkeypatch.setattr(stream, "shared_memory", lambda: free)
+    assert stream._fits_shared_memory(2, size) is fits
