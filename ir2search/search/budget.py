@@ -32,22 +32,16 @@ def check_budget(problem: Problem) -> None:
 
 def _check_counted(problem: Problem) -> None:
     """Raise SpaceError unless the counted costs of some candidate are within the budget."""
-    study = problem.study
-    nearest: tuple[float, str, float] | None = None
+    study, nearest = problem.study, None
+    limits = {name: limit for name, limit in study.budget.items() if name != LATENCY}
     for candidate in _tried(problem):
         try:
             costs = problem.counted(candidate)
         except MemoryError:
             continue
-        counted = [
-            (costs[OBJECTIVES[name].column], name, limit)
-            for name, limit in study.budget.items()
-            if name != LATENCY
-        ]
-        excess = max(
-            ((value / limit, name, value) for value, name, limit in counted),
-            default=(0.0, "", 0.0),
-        )
+        values = {name: costs[OBJECTIVES[name].column] for name in limits}
+        excesses = [(value / limits[name], name, value) for name, value in values.items()]
+        excess = max(excesses, default=(0.0, "", 0.0))
         if excess[0] <= 1:
             return
         nearest = min(nearest or excess, excess)

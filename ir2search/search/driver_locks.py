@@ -2,9 +2,8 @@
 
 Drivers share the run's folder and take turns by a lock in it. In its turn, a driver reads what the
 others have done, decides what to train next, and marks those trials with its name. Each driver also
-holds a lock of its own as long as it lives. The operating system releases that lock when the
-process ends, however it ends, so the trials of a dead driver are free at once and no clock is
-needed.
+holds its own lock as long as it lives. The operating system releases that lock when the process
+ends, for whatever reason. The trials of a dead driver are therefore free at once.
 """
 
 from __future__ import annotations
@@ -60,12 +59,12 @@ class DriverLocks:
             write_record(trial, Recorded(driver=self.name))
 
     def release(self, trial: Trial) -> None:
-        """Leave a trial to any driver."""
+        """Remove this driver's mark from a trial."""
         if self.shared:
             write_record(trial, Recorded(driver=""))
 
     def is_free(self, driver: str | None) -> bool:
-        """Whether a trial of this driver can be taken: it has no driver, or that one has ended."""
+        """Whether a trial may be taken that is marked with this driver, or with none."""
         return not self.shared or not driver or not self._is_alive(driver)
 
     def _is_alive(self, name: str) -> bool:

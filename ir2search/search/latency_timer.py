@@ -58,7 +58,12 @@ class LatencyTimer:
 
     def known_costs(self, candidate: Candidate) -> Costs:
         """The latency of a candidate by column if it is in the cache, else nothing."""
-        found = self._cached(candidate) if self.is_used else None
+        if not self.is_used:
+            return {}
+        try:
+            found = cached_time(self._graph(candidate), self._setting, self._cache)
+        except CandidateError:
+            return {}
         return {} if found is None else latency_costs(found)
 
     def trial_costs(self, candidate: Candidate, folder: Path) -> Costs:
@@ -76,12 +81,6 @@ class LatencyTimer:
             found = self._time(candidate)
             write_json(folder / LATENCY_FILE, found.as_dict())
         return latency_costs(found)
-
-    def _cached(self, candidate: Candidate) -> RuntimeTime | None:
-        try:
-            return cached_time(self._graph(candidate), self._setting, self._cache)
-        except CandidateError:
-            return None
 
     def _time(self, candidate: Candidate) -> RuntimeTime:
         try:

@@ -46,7 +46,7 @@ def test_only_the_front_is_trained_from_further_seeds(
         assert row.seed_test_accuracies[0] == row.test_accuracy
         curves = tmp_path.glob(f"run/trials/{row.number}/seeds/*/curve.jsonl")
         first = {curve.read_text().split('"loss"')[1][:20] for curve in curves}
-        assert len(first) == 2, "each from a seed of its own"
+        assert len(first) == 2, "each seed gives another training"
     others = table[~table["number"].isin(front["number"]) & (table["state"] == "trained")]
     assert all(len(accuracies) == 1 for accuracies in others["seed_accuracies"])
     page = ir.write_report(tmp_path / "run").read_text()

@@ -91,7 +91,7 @@ def storage_errors(folder: Path, name: str | None = None) -> Iterator[None]:
         name: of the storage; by default the saved one.
 
     Raises:
-        RunError: in place of the storage's error.
+        RunError: instead of the storage's error.
     """
     try:
         yield
@@ -107,25 +107,17 @@ def storage_errors(folder: Path, name: str | None = None) -> Iterator[None]:
 
 
 def _storage_name(folder: Path, asked: str | None) -> str | None:
-    """The name of a run's storage.
+    """The name of a run's storage as the user gives it, or else as it is saved with the run.
 
-    Args:
-        folder: the run's.
-        asked: the name that the user gives, which may have a password.
-
-    Returns:
-        The name as asked for, or as saved with the run; None for SQLite in the folder of an older
-        run.
+    It is None for SQLite in the folder of an older run.
 
     Raises:
         RunError: the name is malformed, or the run was begun with another storage.
     """
     saved = _saved_name(folder)
-    if saved is None:
-        begun = (folder / SQLITE_FILE).exists() or (folder / JOURNAL_FILE).exists()
-        saved = None if (folder / SQLITE_FILE).exists() else JOURNAL
-    else:
-        begun = True
+    begun = saved is not None or any((folder / name).exists() for name in LOCAL.values())
+    if saved is None and not (folder / SQLITE_FILE).exists():
+        saved = JOURNAL
     if asked is None:
         return saved
     check_name(asked)

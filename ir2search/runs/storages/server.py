@@ -87,7 +87,7 @@ def is_rpc_error(error: BaseException | None) -> bool:
 
 
 def _patient(storage: BaseStorage) -> BaseStorage:
-    """The storage, with operations that are tried again while the database is away."""
+    """The storage, with operations that are repeated while the database is away."""
     tenacity = require("tenacity", extra="cluster")
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_may_pass),
@@ -120,11 +120,11 @@ def _attempt(
     except UpdateFinishedTrialError:
         if state.attempt_number == 1:
             raise
-        return True  # the attempt before succeeded, and only its answer was lost
+        return True  # the previous attempt succeeded, but its answer was lost
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Whether the database is only away: it restarts, or the network is down."""
+    """Whether an error may pass: the database restarts, or the network is down."""
     from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error

@@ -94,7 +94,7 @@ def test_three_drivers_share_a_study_and_one_of_them_is_killed(
     ir.run(parse_study(values, "a.toml"), tmp_path / "alone" / "quick", device="cpu")
     same(folder, tmp_path / "alone" / "quick")
     numbers = ended(said)
-    assert len(numbers) == len(set(numbers)), "none is trained twice to its end"
+    assert len(numbers) == len(set(numbers)), "no trial is trained twice to its end"
     assert len(numbers) in (5, 6), "the killed driver may not have reported one"
 
 
