@@ -1,7 +1,4 @@
-"""Text that is not ours, made safe for where it is shown.
-
-Terminal, Markdown, LaTeX, figures, CSV, XML: one function for each.
-"""
+"""Escape text of users and files for terminals, Markdown, LaTeX, figures, CSV and XML."""
 
 from __future__ import annotations
 
@@ -24,29 +21,25 @@ _IN_LATEX = str.maketrans(
         "`": r"\textasciigrave{}", "±": r"$\pm$",
     }
 )  # fmt: skip
-# at the start of a cell, or of what a spreadsheet takes as one, with the full-width forms of signs
+# a formula at the start of a cell or after ";", which can start a cell; \uff.. are full-width signs
 _FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@\uff0b\uff0d\uff1d\uff20]|\s*[\t\r\n])")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)")
 
 
 def one_line(value: object) -> str:
-    r"""A text in one line: characters that are not printable become escapes such as ``\x1b``.
+    r"""Replace characters that are not printable by escapes such as ``\x1b``.
 
-    This holds for control sequences of terminals, for line breaks, and for the signs that change
-    the direction of text. Printable characters of every language stay.
+    They are control sequences of terminals, line breaks, and marks that change the direction of
+    text. Printable characters of every language stay.
     """
     text = str(value)
     return text if text.isprintable() else "".join(map(_visible, text))
 
 
 def terminal(value: object, limit: int = SHOWN) -> str:
-    """A text for a terminal: in one line, and its middle cut out if it is long.
+    """Escape a text for a terminal, and cut out its middle if it has over ``limit`` characters.
 
     The end stays, because it often holds the advice of a message.
-
-    Args:
-        value: the text.
-        limit: the most characters to show.
     """
     text = str(value)
     if len(text) > limit:
@@ -56,43 +49,42 @@ def terminal(value: object, limit: int = SHOWN) -> str:
 
 
 def xml(text: str) -> str:
-    r"""A text without the characters that XML forbids; they become escapes such as ``\x1b``.
+    r"""Replace the characters that XML forbids by escapes such as ``\x1b``; markup stays.
 
-    The characters are control characters and halves of surrogate pairs (XML 1.0, section 2.2).
-    Markup stays.
+    They are control characters and halves of surrogate pairs (XML 1.0, section 2.2).
     """
     return _NOT_XML.sub(lambda found: _visible(found[0]), text)
 
 
 def markdown(value: object) -> str:
-    """A text as text in Markdown: no markup, no link, no HTML, no cell of a table ends in it."""
+    """Escape a text for Markdown: it has no markup, links or HTML, and ends no table cell."""
     text = _IN_MARKDOWN.sub(r"\\\g<0>", one_line(value).strip())
     block = _STARTS_A_BLOCK.match(text)
     return text if block is None else f"{block[1]}\\{text[block.end(1) :]}"
 
 
 def latex(value: object) -> str:
-    """A text as text in LaTeX: no command and no mathematics, except for the sign ±."""
+    """Escape a text for LaTeX: it has no commands and no mathematics except the sign ±."""
     return one_line(value).translate(_IN_LATEX)
 
 
 def figure(value: object) -> str:
-    """A text as text in a figure of matplotlib, which takes what is between two $ as TeX."""
+    """Escape a text for a figure of matplotlib, where two $ enclose TeX."""
     return one_line(value).replace("$", r"\$")
 
 
 def csv_table(table: pd.DataFrame) -> str:
-    """A table as CSV of which a spreadsheet runs no cell as a formula.
+    """A table as CSV in which a spreadsheet finds no formula.
 
-    A text that begins as a formula does gets an apostrophe before it (OWASP, "CSV Injection").
-    Numbers stay as they are.
+    A text that starts like a formula gets an apostrophe before it (OWASP, "CSV Injection"). Numbers
+    do not change.
     """
     safe = table.map(csv_cell).rename(columns=csv_cell)
     return safe.to_csv(index=False)
 
 
 def csv_cell(value: Any) -> Any:
-    """A cell of CSV that is no formula; numbers stay as they are."""
+    """Escape a cell of CSV, so that it is not a formula; numbers do not change."""
     if not isinstance(value, str | list | tuple | dict):
         return value
     text = str(value)

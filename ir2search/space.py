@@ -201,14 +201,7 @@ def build(candidate: Candidate) -> TappedNetwork:
         group_size=candidate.fusion_group_size,
         activation=lambda channels: make_activation(candidate.activation, channels),
     )
-    binarisation = Binarisation(
-        weights=candidate.weights,
-        activations=candidate.activations,
-        estimator=candidate.estimator,
-        weight_estimator=candidate.weight_estimator,
-        shift=candidate.shift,
-        standardise=candidate.standardise,
-    )
+    options = {field.name: getattr(candidate, field.name) for field in fields(Binarisation)}
     spec = NetworkSpec(
         depth=candidate.depth,
         channels=stem,
@@ -216,7 +209,7 @@ def build(candidate: Candidate) -> TappedNetwork:
         classes=candidate.classes,
         taps=candidate.taps,
         recovery=recovery,
-        binarisation=binarisation,
+        binarisation=Binarisation(**options),
         activation=candidate.activation,
     )
     return BUILDERS[candidate.backbone](spec)

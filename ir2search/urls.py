@@ -1,4 +1,4 @@
-"""URLs of databases: read by SQLAlchemy, and shown without what is secret."""
+"""Read URLs of databases with SQLAlchemy, and show them without secrets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
-# Settings in a URL's query that are known to hold no secret; all others are left out.
+# Settings in a URL's query that hold no secret; all others are left out.
 NOT_SECRET = frozenset(
     {
         "application_name", "charset", "connect_timeout", "driver", "host", "options", "port",
@@ -17,7 +17,7 @@ NOT_SECRET = frozenset(
 
 
 def parse_url(given: str) -> URL | None:
-    """Read a URL; None where it is malformed, so that no part of it can be told from a password."""
+    """Read a URL; None if it is malformed, because any part of it can then be a password."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -30,7 +30,7 @@ def parse_url(given: str) -> URL | None:
 
 
 def without_secrets(url: URL) -> URL:
-    """A URL without its password, and without settings that may hold one."""
+    """Remove the password of a URL, and the settings that may hold one."""
     from sqlalchemy.engine import URL
 
     query = {key: value for key, value in url.query.items() if key.lower() in NOT_SECRET}
@@ -38,10 +38,10 @@ def without_secrets(url: URL) -> URL:
 
 
 def recorded_argument(argument: str) -> str:
-    """An argument of a command line as it is recorded.
+    """Remove secrets from an argument of a command line.
 
-    Of a URL, the scheme, the host and the database are kept. What looks like a URL and cannot be
-    read becomes "...".
+    Only the scheme, the host and the database of a URL are kept. An argument that looks like a URL
+    and cannot be read becomes "...".
     """
     is_option = argument.startswith("--") and "=" in argument
     option, equals, value = argument.partition("=") if is_option else ("", "", argument)

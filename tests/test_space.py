@@ -210,7 +210,7 @@ def test_a_grid_holds_every_combination_once() -> None:
         space(threshold=Range(0.0, 1.0)).grid()
 
 
-def test_points_are_a_small_space_or_a_sample_of_a_large_one() -> None:
+def test_points_enumerate_a_small_space_and_sample_a_large_one() -> None:
     small = space(width=Choice((0.25, 0.5)), fusion_channels=Range(1, 5))
     drawn = list(small.points(random.Random(0), 10))
     assert sorted(map(str, drawn)) == sorted(map(str, small.grid()))
@@ -231,7 +231,7 @@ def test_a_space_takes_image_and_classes_from_the_data() -> None:
 
 @settings(deadline=None, max_examples=8)
 @given(st.data())
-def test_every_cost_is_least_at_a_corner(data: st.DataObject) -> None:
+def test_the_minimum_of_every_cost_is_at_a_corner(data: st.DataObject) -> None:
     """Brute force over small spaces: a corner has the minimum of each cost."""
     domains: dict[str, st.SearchStrategy[Choice | Range]] = {
         "width": st.sampled_from([Choice((0.25, 0.125)), Range(0.125, 0.25, step=0.0625)]),

@@ -52,7 +52,7 @@ class Unit:
 
     @property
     def makes(self) -> int:
-        """The value that it makes: as numbers if there are any, else as signs."""
+        """The value that it makes as numbers, or else as signs."""
         found = self.real if self.real is not None else self.signs
         assert found is not None
         return found

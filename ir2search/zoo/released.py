@@ -94,7 +94,7 @@ def load_released(name: str, state_dict: Mapping[str, Tensor]) -> TappedNetwork:
     own = network.state_dict()
     wanted = {_released_name(name, ours): ours for ours in own}
     shapes = {theirs: _shape(theirs, own[ours]) for theirs, ours in wanted.items()}
-    misshapen = [
+    wrong_shapes = [
         f"{key} {tuple(given[key].shape)} for {shapes[key]}"
         for key in wanted
         if key in given and tuple(given[key].shape) != shapes[key]
@@ -102,7 +102,7 @@ def load_released(name: str, state_dict: Mapping[str, Tensor]) -> TappedNetwork:
     faults = {
         "missing": [key for key in wanted if key not in given],
         "unknown": [key for key in given if key not in wanted],
-        "of another shape": misshapen,
+        "of another shape": wrong_shapes,
     }
     if any(faults.values()):
         listed = "; ".join(f"{what}: {_listed(keys)}" for what, keys in faults.items() if keys)

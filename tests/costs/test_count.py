@@ -110,7 +110,7 @@ def test_restriction_costs_nothing_at_inference(normalization: Any) -> None:
     assert ir.cost(Candidate(threshold=0.9, normalization=normalization)) == without
 
 
-def test_options_beyond_the_paper_cost_parameters_and_element_operations() -> None:
+def test_options_beyond_the_paper_add_parameters_and_element_operations() -> None:
     price, more = (
         ir.cost(Candidate(depth=8, **fields))
         for fields in ({}, {"shift": True, "activation": "rprelu", "standardise": True})

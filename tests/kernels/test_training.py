@@ -29,7 +29,7 @@ def test_without_a_compiler_there_are_no_kernels_and_one_warning(
     training.keep_memory()
 
 
-def test_a_compiler_that_fails_is_named_by_its_own_message(
+def test_the_warning_has_the_message_of_a_failing_compiler(
     cold: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiler = cold.parent / "compiler"

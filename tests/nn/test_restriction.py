@@ -99,9 +99,7 @@ def test_a_higher_threshold_keeps_a_subset_of_the_pixels(
 
 @settings(max_examples=25)
 @given(st.integers(0, 1000), st.floats(1e-3, 1e3), st.floats(0, 2))
-def test_the_scale_of_the_features_makes_no_difference(
-    seed: int, scale: float, threshold: float
-) -> None:
+def test_the_scale_of_the_features_has_no_effect(seed: int, scale: float, threshold: float) -> None:
     images, features = case(seed)
     scaled = restrict(images, features * scale, threshold)
     agreeing = (scaled == restrict(images, features, threshold)).double().mean()

@@ -47,7 +47,7 @@ def test_bits_are_read_back(case: tuple[Node, np.ndarray, tuple[int, int]]) -> N
 def test_borders_are_the_sums_of_inputs_equal_to_the_weights(
     case: tuple[Node, np.ndarray, tuple[int, int]],
 ) -> None:
-    """Where no sign differs, words outside the map are 0 and differ where the weights have ones."""
+    """Inputs equal the weights inside the map; outside they are 0 and differ from weights of 1."""
     node, weights, sides = case
     sums, classes = layout.borders(weights.astype(np.uint8), node, sides)
     rows, columns, outputs = node.shape
@@ -128,7 +128,7 @@ def test_adaptive_windows_are_those_of_torch(side: int, outputs: int) -> None:
     torch.testing.assert_close(torch.stack(means), expected)
 
 
-def test_groups_get_zeros_for_the_inputs_of_others() -> None:
+def test_weights_are_zero_for_inputs_of_other_groups() -> None:
     weights = np.ones((4, 1, 1, 1), np.float32)
     numbers = {"size": 1, "stride": 1, "padding": 0, "outputs": 4, "groups": 2}
     node = Node("conv", (0,), numbers, {"weight": weights}, (3, 3, 4), "conv")

@@ -20,7 +20,7 @@ def test_the_noise_is_the_distance_of_the_quartiles_over_the_median() -> None:
     assert TIMING.noise == pytest.approx(0.3)
 
 
-def test_timings_differ_where_their_quartiles_do_not_overlap() -> None:
+def test_timings_differ_if_their_quartiles_do_not_overlap() -> None:
     quiet, near, far = Timing(1.0, 0.9, 1.1, 9), Timing(1.15, 1.05, 1.3, 9), Timing(2, 1.9, 2.1, 9)
     assert not quiet.differs(near)
     assert not near.differs(quiet)

@@ -40,7 +40,7 @@ def test_the_loss_is_that_of_hinton_et_al() -> None:
         torch.testing.assert_close(found, -(p * q.log()).sum(dim=1).mean() * t * t)
 
 
-def test_a_certain_teacher_equals_a_label() -> None:
+def test_a_certain_teacher_gives_the_loss_of_a_label() -> None:
     student = torch.randn(6, 3)
     labels = torch.tensor([0, 1, 2, 0, 1, 2])
     certain = functional.one_hot(labels, 3).float() * 1e3
