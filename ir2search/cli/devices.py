@@ -93,8 +93,8 @@ def latency(
     ways: Annotated[
         str,
         typer.Option(
-            help="Ways to run it, separated by commas: runtime, onnxruntime, int8, torch (compiles "
-            "for a minute)."
+            help="Ways to run the network, separated by commas: runtime, onnxruntime, int8, torch "
+            "(compiles for a minute)."
         ),
     ] = "runtime,onnxruntime,int8,torch",
     layers: Annotated[

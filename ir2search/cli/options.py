@@ -103,7 +103,7 @@ Trust = Annotated[
     bool,
     typer.Option(
         "--trust",
-        help="Run the code of the run's modules this time; `ir2search trust` allows it for ever.",
+        help="Run the code of the run's modules once; `ir2search trust` allows it permanently.",
         callback=_trust_all_code,
         expose_value=False,
     ),

@@ -262,7 +262,7 @@ def trust(folder: Folder, as_json: Json = False, verbose: Verbose = False) -> No
     """Trust the modules of a run that somebody else made: commands then run their code.
 
     The code has all your rights, so read it first. You trust the content of the modules: if one
-    changes, commands do not run it. You need not trust your own runs.
+    changes, commands do not run it. Your own runs are always trusted.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""What a report shows of the information analyses in a run's folder."""
+"""Read the information analyses in a run's folder for the report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class AnalysisView:
     """The analysis of one trial.
 
     Attributes:
-        number: of the trial.
+        number: number of the trial.
         layers: the information of each layer as text, see `information_cells`.
         trust: attribution methods as text, see `trust_cells`.
         images: figures by name, as URLs for ``img`` elements.
