@@ -73,6 +73,7 @@ def open_sqlite(file: Path, writes: bool) -> BaseStorage:
             f"sqlite:///{file.name}",
             engine_kwargs={"creator": connect},
             skip_compatibility_check=not writes,
+            skip_table_creation=True,
         )
     except RuntimeError as error:
         reason, *_ = str(error).splitlines()
