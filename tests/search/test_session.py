@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from replay import ReplayExecutor
+from replay import ReplayExecutor, replaying
 from safetensors.torch import load_file
 
 import ir2search as ir
@@ -283,8 +283,13 @@ def test_a_trial_that_diverges_is_recorded_and_the_study_goes_on(
 def test_a_trial_that_runs_out_of_memory_is_recorded_and_the_study_goes_on(
     quick: dict[str, Any], tmp_path: Path
 ) -> None:
-    quick["space"] = {"depth": 8, "width": [0.125, 20000.0], "threshold": 0.0, "fusion": "none"}
-    start({**quick, "trials": 2}, tmp_path / "run", executor="local")
+    def too_large(candidate: ir.Candidate, seed: int, epochs: int) -> list[float]:
+        if candidate.width == 0.25:
+            torch.empty(2**50)
+        return [0.5] * epochs
+
+    quick["space"] = {"depth": 8, "width": [0.125, 0.25], "threshold": 0.0, "fusion": "none"}
+    start({**quick, "trials": 2}, tmp_path / "run", executor=replaying(curve=too_large))
     table = ir.trials(tmp_path / "run")
     failed = table[table["state"] == "failed"]
     assert len(failed) == 1
