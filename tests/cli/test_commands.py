@@ -146,7 +146,7 @@ def test_studies_lists_the_included_studies(ir2search: Command) -> None:
     table = ir2search("studies").stdout
     for study in listed:
         assert study["name"] in table
-        assert study["purpose"].split(":")[0] in table
+        assert study["purpose"] in " ".join(table.split())  # the column folds
 
 
 def test_a_trial_is_exported(ir2search: Command, finished_run: Path, tmp_path: Path) -> None:
