@@ -225,13 +225,18 @@ class _Table:
         check_count(str(self.file), self.reader.metadata.num_rows, "images", MAX_IMAGES)
         with _readable(self.file):
             column = self.reader.read(columns=[self.columns.label])[self.columns.label]
+        self._check_rows(len(column))
         return list(column.to_pylist())
 
     def images(self) -> Iterator[bytes | str]:
         """Encoded images; the path where a table has no bytes."""
-        rows, total, stored = self._batch_rows(), 0, self.file.stat().st_size
+        count, total, stored = 0, 0, self.file.stat().st_size
         with _readable(self.file):
-            for batch in self.reader.iter_batches(rows, columns=[self.columns.image]):
+            size = self._batch_rows()
+            for batch in self.reader.iter_batches(size, columns=[self.columns.image]):
+                count += len(batch)
+                if count > self.reader.metadata.num_rows:
+                    break
                 for cell in batch.column(0):
                     value = cell.as_py()
                     if isinstance(value, dict):
@@ -239,19 +244,24 @@ class _Table:
                     total += len(value or b"")
                     self._check_expansion(total, stored)
                     yield value or b""
+        self._check_rows(count)
+
+    def _check_rows(self, count: int) -> None:
+        if count != self.reader.metadata.num_rows:
+            raise DataError(
+                f"{self.file}: a column has {count:,} rows and the table "
+                f"{self.reader.metadata.num_rows:,}; the file is damaged: write it again"
+            )
 
     def _batch_rows(self) -> int:
         """Rows that are read at a time; a repeated cell is stored once, so sizes do not add up."""
-        largest = 1
-        for number in range(self.reader.metadata.num_row_groups):
-            group = self.reader.metadata.row_group(number)
-            for index in range(group.num_columns):
-                column = group.column(index)
-                if column.path_in_schema.split(".")[0] == self.columns.image:
-                    size = column.total_uncompressed_size
-                    self._check_expansion(size, column.total_compressed_size)
-                    largest = max(largest, size)
-        return max(1, min(ROWS, BATCH_BYTES // largest))
+        # not the sizes of single columns: on damaged files, pyarrow ends the process over those
+        groups = range(self.reader.metadata.num_row_groups)
+        largest = max(
+            (self.reader.metadata.row_group(n).total_byte_size for n in groups), default=1
+        )
+        self._check_expansion(largest, self.file.stat().st_size)
+        return max(1, min(ROWS, BATCH_BYTES // max(1, largest)))
 
     def _check_expansion(self, size: int, stored: int) -> None:
         if size > MAX_BYTES and size > EXPANSION * stored:
