@@ -98,9 +98,7 @@ def _kernels() -> Iterator[Finding]:
         yield Finding("CPU kernels", "good", "compiled for this CPU")
     else:
         reason = str(caught[-1].message) if caught else "they could not be compiled"
-        advice = (
-            "install a C++ compiler with OpenMP: training on a CPU is then several times faster"
-        )
+        advice = "install a C++ compiler with OpenMP: it makes training several times faster"
         yield Finding("CPU kernels", "slow", reason, advice)
 
 
@@ -160,7 +158,7 @@ def _data(folder: str | Path | None) -> Iterator[Finding]:
 
 
 def _images(folder: Path, cache: Path) -> Iterator[Finding]:
-    """What a data folder has: layout, splits, classes, and what is passed over."""
+    """Check the layout, splits and classes of a data folder, and name ignored files."""
     from ir2search.data import DataConfig, load_data
     from ir2search.data.folder import find_source
 
@@ -168,7 +166,7 @@ def _images(folder: Path, cache: Path) -> Iterator[Finding]:
     for sentence in source.origin:
         yield Finding("data", "good", sentence)
     for sentence in source.passed_over:
-        yield Finding("data", "good", sentence, "move or remove what should be used otherwise")
+        yield Finding("data", "good", sentence, "move what should be used; remove the rest")
     data = load_data(DataConfig(source="folder"), folder, cache, 0)
     train, test = _counts([data.train, data.validation]), _counts([data.read_test()])
     channels, height, width = data.image
@@ -197,7 +195,7 @@ def _shared_memory() -> Iterator[Finding]:
         return
     found = f"{text.size(free)} free"
     if free < SHARED:
-        advice = "streamed images take a slower way: give a container more, docker --shm-size=2g"
+        advice = "streaming is slower; give a container more memory: docker --shm-size=2g"
         yield Finding("shared memory", "slow", found, advice)
     else:
         yield Finding("shared memory", "good", found)

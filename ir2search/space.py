@@ -270,7 +270,7 @@ TAP = "tap_"  # each tap is a parameter tap_<name>, true or false
 class SearchSpace:
     """The candidates that a study can try: each field of a candidate is fixed or searched.
 
-    Parameters are the fields of `Candidate`, with ``tap_<name>`` for each tap in place of ``taps``.
+    Parameters are the fields of `Candidate`, but ``tap_<name>`` for each tap instead of ``taps``.
 
     Attributes:
         fixed: values by parameter. A parameter that is neither fixed nor searched has its default.

@@ -172,19 +172,17 @@ def _backbone_rows(candidate: Candidate, builder: Builder) -> tuple[LayerCost, .
 
 def _recovery_rows(candidate: Candidate, builder: Builder) -> list[LayerCost]:
     recovery = _uninitialised(candidate).get_submodule("recovery")
-    shapes = dict(_feature_shapes(candidate.backbone_only(), builder))
+    shapes = _feature_shapes(candidate.backbone_only(), builder)
     taps = [torch.zeros(shapes[name]) for name in candidate.taps]
     return _rows(recovery, (torch.zeros(shapes["last"]), *taps), "recovery")
 
 
 @functools.lru_cache(maxsize=256)
-def _feature_shapes(
-    candidate: Candidate, builder: Builder
-) -> tuple[tuple[str, tuple[int, ...]], ...]:
+def _feature_shapes(candidate: Candidate, builder: Builder) -> dict[str, tuple[int, ...]]:
     """Shapes of the maps that recovery takes, at batch 1."""
     with torch.no_grad():
         taps, last = _uninitialised(candidate).feature_maps(torch.zeros(1, *candidate.image))
-    return (*((name, tuple(tap.shape)) for name, tap in taps.items()), ("last", tuple(last.shape)))
+    return {name: tuple(maps.shape) for name, maps in (taps | {"last": last}).items()}
 
 
 def _uninitialised(candidate: Candidate) -> TappedNetwork:

@@ -15,7 +15,7 @@ class Family:
     Attributes:
         taps: names of the shallow feature maps that recovery can use, from shallow to deep.
         base_width: channels of the stem at width multiplier 1.
-        channel_factors: channels of each tap, then of the last feature maps, divided by the
+        channel_factors: channels of each tap and of the last feature maps, as multiples of the
             channels of the stem.
         min_side: smallest height and width of an image, in pixels.
         depth: the default depth.

@@ -28,7 +28,7 @@ class InformationRecovery(nn.Module):
     channels. s = ceil(n / m) is the smallest ratio that gives n channels.
 
     Args:
-        tap_channels: channels of each tap, in the order of `forward`'s arguments. With no tap,
+        tap_channels: channels of each tap, in the order of `forward`'s arguments. Without taps,
             `forward` returns the last maps unchanged.
         last_channels: n, channels of the last feature maps and of the result.
         fusion: ``"dense"`` or ``"compact"``.

@@ -133,7 +133,7 @@ class Recipe:
         return threshold
 
     def _groups(self, network: nn.Module) -> list[dict[str, Any]]:
-        """Parameter groups: the binarised weights are separate if their weight decay differs."""
+        """Parameter groups: binarised weights with their own weight decay form a second group."""
         from ir2search.nn import BinaryConv2d
 
         if self.binary_weight_decay is None:

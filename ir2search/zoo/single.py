@@ -1,4 +1,4 @@
-"""Train one network in a folder of its own.
+"""Train one network in its own folder.
 
 ::
 
