@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import secrets
 import stat
@@ -61,7 +62,7 @@ def read_json(file: Path) -> Any:
     Raises:
         RunError: the file is missing or damaged.
     """
-    return _parsed(file, json.loads)
+    return _parsed(file, parse_json)
 
 
 def read_json_lines(file: Path) -> list[Any]:
@@ -70,7 +71,19 @@ def read_json_lines(file: Path) -> list[Any]:
     Raises:
         RunError: the file is missing or damaged.
     """
-    return _parsed(file, lambda text: [json.loads(line) for line in text.splitlines()])
+    return _parsed(file, lambda text: [parse_json(line) for line in text.splitlines()])
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON, without the values that Python's parser adds to it.
+
+    Raises:
+        ValueError: it is not valid JSON, or has NaN, an infinity, or half of a surrogate pair.
+    """
+    value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    if "\\ud" in text or "\\uD" in text:
+        json.dumps(value, ensure_ascii=False).encode()  # fails on half of a surrogate pair
+    return value
 
 
 def read_toml(file: Path) -> dict[str, Any]:
@@ -104,6 +117,15 @@ def read_bytes(file: Path, limit: int = LARGEST_FILE) -> bytes:
     if kind.st_size > limit:
         raise OSError(errno.EFBIG, f"larger than {limit >> 10} KiB", str(file))
     return file.read_bytes()
+
+
+def _refuse(number: str) -> float:
+    raise ValueError(f"{number} is not a number of JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    return value if math.isfinite(value) else _refuse(number[:40])
 
 
 def _parsed(file: Path, parse: Callable[[str], Any]) -> Any:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from ir2search.errors import RunError
+
+Shape = TypeVar("Shape")
 
 RULES: Mapping[str, str] = {  # by pydantic's type of error; the context of the error fills the {}
     "greater_than": "must be above {gt:g}",
@@ -31,7 +38,27 @@ RULES: Mapping[str, str] = {  # by pydantic's type of error; the context of the 
     "dataclass_type": "must be a table",
     "is_instance_of": "must be a table",
     "mapping_type": "must be a table",
+    "dict_type": "must be a table",
 }
+
+
+def checked(value: object, shape: type[Shape], file: Path) -> Shape:
+    """A value of a run's file, if it has the expected type.
+
+    Args:
+        value: what the file holds.
+        shape: the type, with dataclasses for tables; their further keys are dropped.
+        file: for the message.
+
+    Raises:
+        RunError: the value has another type; the message names the file and the field.
+    """
+    try:
+        return TypeAdapter(shape).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "its value"
+        raise RunError(f"{file}: {field}: {rule_of(first)}; restore or remove the file") from None
 
 
 def rule_of(error: Mapping[str, Any]) -> str:

@@ -64,7 +64,7 @@ def _markdown(data: ReportData) -> str:
         table = _table(data.front)
         parts += ["## Front", _pipes(list(table.columns), table.to_numpy().tolist())]
     commands = dict.fromkeys(
-        escape.one_line(" ".join(session["command"])) for session in data.sessions
+        escape.one_line(" ".join(session.command)) for session in data.sessions
     )
     parts += ["## How to repeat this run", *(f"    {command}" for command in commands)]
     return "\n\n".join(parts) + "\n"

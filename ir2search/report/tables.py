@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import moocore
 import numpy as np
@@ -19,8 +19,34 @@ from ir2search.search.confirm import indistinguishable
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
 from ir2search.training import EpochResult
+from ir2search.validation import checked
 
 MAX_DETAILED = 400  # the page has curves and layers of the front and of 400 other trials
+
+
+@dataclass(frozen=True)
+class Session:
+    """The machine, the versions and the command of one session of a run."""
+
+    started: str
+    command: list[str]
+    python: str
+    platform: str
+    cpu: str
+    threads: int
+    device: str
+    gpu: str | None
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """The costs of one layer that the page shows."""
+
+    name: str
+    flops: int
+    bops: int
+    memory_bytes: float
 
 
 @dataclass(frozen=True)
@@ -50,9 +76,9 @@ class ReportData:
     best: Candidate | None
     detailed: list[int]
     curves: pd.DataFrame
-    layers: dict[int, list[dict[str, Any]]]
+    layers: dict[int, list[LayerCost]]
     backbones: list[list[EpochResult]]
-    sessions: list[dict[str, Any]]
+    sessions: list[Session]
 
 
 def report_data(run: Run) -> ReportData:
@@ -80,7 +106,7 @@ def report_data(run: Run) -> ReportData:
         curves=_curves(run, detailed),
         layers=_layers(run, detailed),
         backbones=backbone_curves(run.folder),
-        sessions=read_json(run.folder / ENVIRONMENT_FILE)["sessions"],
+        sessions=_sessions(run.folder / ENVIRONMENT_FILE),
     )
 
 
@@ -139,6 +165,24 @@ def _curves(run: Run, numbers: Iterable[int]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["number", "epoch", "accuracy"])
 
 
-def _layers(run: Run, numbers: Iterable[int]) -> dict[int, list[dict[str, Any]]]:
+def _layers(run: Run, numbers: Iterable[int]) -> dict[int, list[LayerCost]]:
     files = {number: run.folder_of(number) / COST_FILE for number in numbers}
-    return {number: read_json(file)["layers"] for number, file in files.items() if file.exists()}
+    return {
+        number: checked(read_json(file), _CostFile, file).layers
+        for number, file in files.items()
+        if file.exists()
+    }
+
+
+@dataclass(frozen=True)
+class _CostFile:
+    layers: list[LayerCost]
+
+
+@dataclass(frozen=True)
+class _EnvironmentFile:
+    sessions: list[Session]
+
+
+def _sessions(file: Path) -> list[Session]:
+    return checked(read_json(file), _EnvironmentFile, file).sessions

@@ -15,7 +15,7 @@ from ir2search.errors import CandidateError
 from ir2search.plots.pareto import by_accuracy
 from ir2search.report.comparison import Comparison
 from ir2search.report.parameters import parameter_effects, parameter_values
-from ir2search.report.tables import ReportData
+from ir2search.report.tables import LayerCost, ReportData
 from ir2search.runs import json_rows
 from ir2search.space import TAP, Candidate
 from ir2search.study.objectives import OBJECTIVES, further_columns
@@ -136,14 +136,13 @@ def _curves(data: ReportData) -> dict[str, list[float]]:
     }
 
 
-def _layers(layers: Mapping[int, Sequence[Mapping[str, Any]]]) -> dict[str, list[list[Any]]]:
+def _layers(layers: Mapping[int, Sequence[LayerCost]]) -> dict[str, list[list[Any]]]:
     """Name, FLOPs, BOPs and bytes of each layer that has any, by trial."""
-    names = ("flops", "bops", "memory_bytes")
     return {
         str(number): [
-            [row["name"], *(row[name] for name in names)]
+            [row.name, row.flops, row.bops, row.memory_bytes]
             for row in rows
-            if any(row[name] for name in names)
+            if row.flops or row.bops or row.memory_bytes
         ]
         for number, rows in layers.items()
     }

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from ir2search.data import ImageData
 from ir2search.errors import CheckpointError, RunError, TrainingDiverged
-from ir2search.files import locked, read_json_lines, write_json
+from ir2search.files import locked, write_json
+from ir2search.runs.curves import read_curve
 from ir2search.runs.layout import BACKBONES, BEST, CANDIDATE_FILE, CURVE, SEEDS
 from ir2search.seeds import derive_seed
 from ir2search.space import Candidate
@@ -125,7 +126,7 @@ def shared_backbone(
 def backbone_curves(folder: Path) -> list[list[EpochResult]]:
     """The learning curves of the backbones that a run's search started from."""
     files = sorted((folder / BACKBONES).glob(f"*/{CURVE}"))
-    return [[EpochResult(**row) for row in read_json_lines(file)] for file in files]
+    return [read_curve(file) for file in files]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ir2search.errors import RunError
-from ir2search.files import protect, read_json_lines
+from ir2search.files import protect
 from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, trial_folder
 from ir2search.runs.records import TrialRecord, trial_records
 from ir2search.runs.saved import saved_study
@@ -152,10 +152,9 @@ class Run:
 
     def curve(self, number: int) -> list[EpochResult]:
         """The learning curve of a trial; empty where its training was never started."""
-        from ir2search.training import EpochResult
+        from ir2search.runs.curves import read_curve
 
-        file = self.folder_of(number) / CURVE
-        return [EpochResult(**row) for row in read_json_lines(file)] if file.exists() else []
+        return read_curve(self.folder_of(number) / CURVE)
 
     def data(self, path: str | Path | None = None) -> ImageData:
         """The images of the run, split as the run split them.

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import moocore
 import numpy as np
 import pandas as pd
 
-from ir2search.files import read_json
+from ir2search.errors import RunError
+from ir2search.files import read_bytes, read_json
 from ir2search.runs.layout import CURVE, RESULT, SEEDS, TEST_FILE
 from ir2search.runs.records import TrialRecord
 from ir2search.space import Candidate
 from ir2search.study.objectives import OBJECTIVES, further_columns
 from ir2search.study.schema import Study
+from ir2search.validation import checked
 
 RECORDED = ("outcome", "duplicate_of", "candidate_id", "accuracy", "seconds", "best_epoch")
 COLUMNS = (
@@ -114,17 +117,36 @@ def _row(trial: TrialRecord) -> dict[str, Any]:
 def _from_files(folder: Path, accuracy: float | None) -> dict[str, Any]:
     """What a trial's files add, with the results of its further seeds."""
     names = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
-    test_accuracy = read_json(folder / TEST_FILE)["test_accuracy"] if TEST_FILE in names else None
-    results = [{"accuracy": accuracy, "test_accuracy": test_accuracy}]
+    own = _read_result(folder / TEST_FILE) if TEST_FILE in names else _Result()
+    seeds = []
     if SEEDS in names:
-        files = (folder / SEEDS).glob(f"*/{RESULT}")
-        results += map(read_json, sorted(files, key=lambda file: int(file.parent.name)))
+        files = [f for f in (folder / SEEDS).glob(f"*/{RESULT}") if f.parent.name.isdecimal()]
+        seeds = [_read_result(f) for f in sorted(files, key=lambda file: int(file.parent.name))]
     return {
-        "test_accuracy": test_accuracy,
-        "epochs": len((folder / CURVE).read_bytes().splitlines()) if CURVE in names else 0,
-        "seed_accuracies": _present(result["accuracy"] for result in results),
-        "seed_test_accuracies": _present(result["test_accuracy"] for result in results),
+        "test_accuracy": own.test_accuracy,
+        "epochs": _lines(folder / CURVE) if CURVE in names else 0,
+        "seed_accuracies": _present([accuracy, *(each.accuracy for each in seeds)]),
+        "seed_test_accuracies": _present(each.test_accuracy for each in (own, *seeds)),
     }
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What a file of a trial says about accuracy, on validation images and on test images."""
+
+    accuracy: float | None = None
+    test_accuracy: float | None = None
+
+
+def _read_result(file: Path) -> _Result:
+    return checked(read_json(file), _Result, file)
+
+
+def _lines(file: Path) -> int:
+    try:
+        return len(read_bytes(file).splitlines())
+    except OSError as error:
+        raise RunError(f"{file}: {error.strerror}; restore or remove it") from None
 
 
 def _present(values: Iterable[float | None]) -> list[float]:

@@ -32,7 +32,7 @@ def test_the_markdown_page_has_the_front_and_the_commands(data: ReportData, tmp_
     page = (tmp_path / "report.md").read_text()
     for number in data.front["number"]:
         assert f"\n| {number} | " in page
-    assert "    " + " ".join(data.sessions[0]["command"]) in page
+    assert "    " + " ".join(data.sessions[0].command) in page
 
 
 def test_csv_and_parquet_have_the_same_rows(data: ReportData, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def hostile(data: ReportData) -> ReportData:
     """Data of which every text that a run's folder can change is hostile."""
     front, trials = (table.assign(fusion=HOSTILE) for table in (data.front, data.trials))
     front["taps"] = [[HOSTILE]] * len(front)
-    sessions = [{**data.sessions[0], "command": ["ir2search", HOSTILE]}]
+    sessions = [replace(data.sessions[0], command=["ir2search", HOSTILE])]
     return replace(data, front=front, trials=trials, sessions=sessions)
 
 

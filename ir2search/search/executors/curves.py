@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ir2search.files import read_json_lines
+from ir2search.runs.curves import read_curve
 from ir2search.runs.layout import CURVE
 from ir2search.search.executors.job import TrainingJob
 from ir2search.search.observer import RunObserver
-from ir2search.training import EpochResult
 
 
 class CurveFollower:
@@ -29,6 +28,6 @@ class CurveFollower:
             size = file.stat().st_size if file.exists() else 0
             if size and size != self._sizes.get(file):
                 self._sizes[file] = size
-                newest = EpochResult(**read_json_lines(file)[-1])
+                newest = read_curve(file)[-1]
                 self._observer.on_step(job.number, newest.epoch)
                 self._observer.on_epoch(job.number, newest)
