@@ -75,6 +75,7 @@ PARSED_ONLY = {
     "a database": (
         "ir2search run my-study.toml --storage postgresql+psycopg://me@db/lab",
         "ir2search worker /shared/runs/my-study",
+        "ir2search status /shared/runs/my-study --storage postgresql+psycopg://me@db/lab",
     ),
     "Ctrl-C to end": ("ir2search dashboard runs/digits",),
     "four cores": ("ir2search run my-study.toml --workers 4",),
