@@ -67,24 +67,20 @@ def run(
 
     Args:
         study: the study, from `load_study`.
-        folder: the run's own folder; made if it does not exist. Decoded images are cached beside
-            it.
+        folder: the run's own folder. Decoded images are cached beside it.
         data: folder of images, if the study reads one.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, or several, such as ``"cuda:0,cuda:1"``.
         workers: number of trainings at the same time, each in its own process; by default one for
             each device.
         trials_per_device: number of trainings on each device, instead of ``workers``.
         executor: ``"local"`` trains on this machine, ``"ray"`` on a Ray cluster, where each
-            training takes what the study's ``[resources]`` say. Or a function that makes an
-            `Executor` of your own from `ExecutorSettings`.
+            training takes what the study's ``[resources]`` say; or a function that makes an
+            `Executor` from `ExecutorSettings`.
         address: the Ray cluster, ``"auto"`` or ``"HOST:PORT"``.
         storage: where trials are kept, a journal in the folder by default. Several drivers need the
             URL of a database, such as ``"postgresql+psycopg://USER@HOST/DATABASE"``, or of Optuna's
             proxy in front of it, ``"grpc://HOST:PORT"``.
         observer: is told what happens.
-
-    Returns:
-        The status of the run at its end.
 
     Raises:
         InputError: the study, the data, the folder, a device, the cluster or the storage cannot be

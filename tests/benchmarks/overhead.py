@@ -7,7 +7,7 @@ are most of TPE's proposals after some hundreds of trials. For each sampler it p
 milliseconds between two proposals (trainings to further rungs lie between them), over all trials
 and over the last tenth; then the seconds of `status` and of resuming, and the process's memory.
 
-    python tests/benchmarks/overhead.py [--trials 10000] [--samplers random tpe nsga2]
+    python tests/benchmarks/overhead.py [--trials 2000] [--samplers random tpe nsga2]
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def measure(sampler: str, trials: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--trials", type=int, default=2_000)
     parser.add_argument("--samplers", nargs="+", default=["random", "tpe", "nsga2"])
     options = parser.parse_args()
     for sampler in options.samplers:
