@@ -30,11 +30,6 @@ def _log_everything(verbose: bool) -> None:
         handler.setFormatter(_SafeFormatter("%(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.DEBUG)
-    else:  # at least which images are passed over
-        handler = logging.StreamHandler()
-        handler.setFormatter(_SafeFormatter("%(message)s"))
-        handler.setLevel(logging.WARNING)
-        logging.getLogger("ir2search.data").handlers = [handler]
 
 
 def _trust_all_code(trust: bool) -> None:

@@ -9,6 +9,8 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+from PIL import Image
+
 import ir2search as ir
 from ir2search.study import shipped_studies
 
@@ -74,3 +76,14 @@ def test_doctor_reports_data_that_cannot_be_read(ir2search: Command, tmp_path: P
     (data,) = [row for row in json.loads(done.stdout) if row["subject"] == "data"]
     assert data["state"] == "wrong"
     assert "empty" in data["found"]
+
+
+def test_what_is_passed_over_is_said_without_verbose(ir2search: Command, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for number in range(2):
+            file = tmp_path / "birds" / split / "a" / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8)).save(file)
+    (tmp_path / "birds" / "train" / "a" / "x.\x1b[31m").write_text("x")
+    done = ir2search("doctor", "--data", "birds")
+    assert done.stderr == "ir2search: birds/train: skipped '.\\x1b[31m' files (1)\n"

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from ir2search.data import pixels
@@ -171,3 +173,22 @@ def test_images_of_a_folder_may_have_several_formats(tmp_path: Path) -> None:
     found = read_folder(tmp_path, None)
     assert len(found.train_images) == 4
     assert (found.train_images == 99).all()
+
+
+@given(st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM"]), st.data())
+def test_any_damage_gives_an_image_or_one_sentence(kind: str, data: st.DataObject) -> None:
+    content = bytearray(encoded(Image.new("RGB", (5, 4), (1, 2, 3)), kind))
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    del content[data.draw(st.integers(0, len(content))) :]
+    for read in (
+        lambda: decode([("a.png", bytes(content))], 1, 6),
+        lambda: decode_crop(bytes(content), "a.png", 6, None, 1.0),
+    ):
+        message = "a.png: decoded"
+        try:
+            read()
+        except DataError as error:
+            message = str(error)
+        assert message.startswith("a.png: ")
+        assert "\n" not in message
