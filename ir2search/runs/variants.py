@@ -66,7 +66,9 @@ def train_variant(
     device = pick_device(device) if isinstance(device, str) else device
     folder = _folder(run.folder, candidate, further_seed)
     write_json(folder / CANDIDATE_FILE, candidate.as_dict())
-    backbone, start = _backbone(study, run.folder, candidate, further_seed), None
+    backbone, start = None, None
+    if study.warm_start is not None:
+        backbone = _backbone(study, run.folder, candidate, further_seed)
     teacher = load_teacher(study.recipe, data.image, data.classes)
     with deferred_interrupts() as should_stop:
         try:
