@@ -110,13 +110,23 @@ def load_progress(
 
 
 def discard_progress(folder: Path) -> None:
-    """Remove the checkpoints and the learning curve of a training."""
+    """Put aside the damaged checkpoints and the learning curve of a training, as ``*.damaged``."""
+    check_links(folder)
     for name in (LAST, BEST, CURVE):
-        check_links(folder)
-        (folder / name).unlink(missing_ok=True)
+        file = folder / name
+        if file.exists():
+            file.replace(file.with_name(f"{name}.damaged"))
 
 
 def _open(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+        PermissionError: this user may not read it, which says nothing about its content.
+    """
+    if file.exists():
+        file.open("rb").close()
     try:
         with safe_open(file, "pt") as stored:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118

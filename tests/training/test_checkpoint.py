@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from ir2search.errors import CheckpointError, RunError
 from ir2search.space import Candidate, build
 from ir2search.training import load_network
-from ir2search.training.checkpoint import load_fitting, save_network
+from ir2search.training.checkpoint import discard_progress, load_fitting, save_network
 
 SMALL = Candidate(depth=8, width=0.25, image=(1, 8, 8))
 
@@ -75,3 +75,26 @@ def test_whole_numbers_and_negative_variances_are_refused(tmp_path: Path) -> Non
     save_file({**weights, variance: -weights[variance]}, tmp_path / "a.safetensors")
     with pytest.raises(CheckpointError, match="running_var has negative variances"):
         load_network(SMALL, tmp_path / "a.safetensors")
+
+
+def test_damaged_files_are_put_aside(tmp_path: Path) -> None:
+    for name in ("last.safetensors", "best.safetensors", "curve.jsonl"):
+        (tmp_path / name).write_text("damaged")
+    discard_progress(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "best.safetensors.damaged", "curve.jsonl.damaged", "last.safetensors.damaged",
+    ]  # fmt: skip
+
+
+def test_a_file_that_may_not_be_read_is_not_taken_for_a_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.safetensors"
+    save_network(build(SMALL), file)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(PermissionError):
+        load_network(SMALL, file)
