@@ -17,9 +17,8 @@ from ir2search.urls import recorded_argument
 PACKAGES = ("ir2search", "torch", "optuna", "fvcore", "captum", "numpy", "pandas")
 
 
-def add_session(folder: Path, seed: int, device: torch.device) -> None:
-    """Add this session to ``environment.json``: machine, versions, device, seed, command."""
-    file = folder / "environment.json"
+def add_session(file: Path, seed: int, device: torch.device) -> None:
+    """Add this session to ``file``: machine, versions, device, seed, command."""
     sessions = read_json(file)["sessions"] if file.exists() else []
     sessions.append(
         {

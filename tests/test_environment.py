@@ -17,7 +17,7 @@ def test_each_session_is_recorded_without_passwords(
     secret = "postgresql://me:secret@host/db?password=secret&x=1"
     monkeypatch.setattr(sys, "argv", ["/bin/ir2search", "run", "digits", "--storage", secret])
     for seed in (1, 2):
-        add_session(tmp_path, seed, torch.device("cpu"))
+        add_session(tmp_path / "environment.json", seed, torch.device("cpu"))
     first, second = read_json(tmp_path / "environment.json")["sessions"]
     assert (first["seed"], second["seed"]) == (1, 2)
     assert first["command"][:3] == ["ir2search", "run", "digits"]

@@ -28,14 +28,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from ir2search.training.layout import BEST as BEST
+from ir2search.training.layout import CANDIDATE_FILE as CANDIDATE_FILE
+from ir2search.training.layout import COST_FILE as COST_FILE
 from ir2search.training.layout import CURVE as CURVE
+from ir2search.training.layout import ENVIRONMENT_FILE as ENVIRONMENT_FILE
+from ir2search.training.layout import TEST_FILE as TEST_FILE
 
 # beside the runs
 CACHE = ".cache"
 LATENCY_CACHE = "latency"  # in the cache: times of networks on the runtime
 # in a run's folder
 STUDY_FILE = "study.toml"
-ENVIRONMENT_FILE = "environment.json"
 STORAGE_FILE = "storage.json"
 JOURNAL_FILE = "study.journal"
 SQLITE_FILE = "study.db"
@@ -43,12 +46,11 @@ TRIALS = "trials"
 BACKBONES = "backbones"
 VARIANTS = "variants"
 REPORT = "report"
+DRIVERS = "drivers"  # a lock for each driver of a shared study
+DECIDING_LOCK, FINISHING_LOCK = ".turn", ".finish"  # of the drivers of a shared study
 # in a trial's folder
-CANDIDATE_FILE = "candidate.json"
-COST_FILE = "cost.json"
 LATENCY_FILE = "latency.json"
 ERROR_FILE = "error.txt"
-TEST_FILE = "test.json"
 SEEDS = "seeds"
 RESULT = "result.json"  # in the folder of a further seed
 INFORMATION = "information"

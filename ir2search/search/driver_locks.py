@@ -17,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from optuna.trial import Trial
 
+from ir2search.runs.layout import DECIDING_LOCK, DRIVERS, FINISHING_LOCK
 from ir2search.runs.records import Recorded, write_record
 
 
@@ -31,9 +32,9 @@ class DriverLocks:
     def __init__(self, folder: Path, *, shared: bool) -> None:
         self.shared = shared
         self.name = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
-        self._folder = folder / "drivers"
-        self._deciding = FileLock(folder / ".turn")
-        self._finishing = FileLock(folder / ".finish")
+        self._folder = folder / DRIVERS
+        self._deciding = FileLock(folder / DECIDING_LOCK)
+        self._finishing = FileLock(folder / FINISHING_LOCK)
         self._held = ExitStack()
 
     def __enter__(self) -> DriverLocks:

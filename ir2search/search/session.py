@@ -16,7 +16,7 @@ from ir2search.errors import RunError
 from ir2search.extensions import check_trusted
 from ir2search.files import locked, protect
 from ir2search.interrupts import deferred_interrupts
-from ir2search.runs.layout import CACHE
+from ir2search.runs.layout import CACHE, ENVIRONMENT_FILE
 from ir2search.runs.run import Run
 from ir2search.runs.saved import check_folder, saved_study, write_study
 from ir2search.runs.status import RunStatus, status
@@ -212,7 +212,7 @@ class _Session:
         storage.set_user_attr(IMAGES, self.context.data.fingerprint)
         if self.study.is_timed:
             check_machine(storage, self.folder)
-        add_session(self.folder, self.study.seed, self.devices[0])
+        add_session(self.folder / ENVIRONMENT_FILE, self.study.seed, self.devices[0])
         return storage
 
     def _drive(self, storage: RunStudy, should_stop: Callable[[], bool]) -> None:

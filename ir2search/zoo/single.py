@@ -23,13 +23,19 @@ from ir2search.errors import RunError
 from ir2search.files import locked, read_json, write_json
 from ir2search.space import Candidate
 from ir2search.training import EpochResult, accuracy, load_network, pick_device, train
-from ir2search.training.layout import BEST
+from ir2search.training.layout import (
+    BEST,
+    CANDIDATE_FILE,
+    COST_FILE,
+    ENVIRONMENT_FILE,
+    TEST_FILE,
+)
 from ir2search.training.recipe import Recipe
 from ir2search.zoo.named_recipes import named_recipe
 from ir2search.zoo.networks import named_candidate, presets
 from ir2search.zoo.teacher import load_teacher
 
-SETTINGS, TEST = "training.json", "test.json"
+SETTINGS = "training.json"
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ def train_network(
     teacher = load_teacher(chosen, candidate.image, candidate.classes)
     with locked(folder):
         _write_settings(folder, candidate, chosen, images, seed)
-        add_session(folder, seed, torch_device)
+        add_session(folder / ENVIRONMENT_FILE, seed, torch_device)
         on_start(candidate, chosen)
         result = train(
             candidate,
@@ -118,12 +124,12 @@ def train_network(
             on_step=on_step,
             should_stop=should_stop,
         )
-        if not (folder / TEST).exists():
+        if not (folder / TEST_FILE).exists():
             test = images.read_test().to(torch_device)
             network = load_network(candidate, folder / BEST).to(torch_device)
             score = accuracy(network, images, test)
-            write_json(folder / TEST, {"test_accuracy": score, "images": len(test)})
-        tested = read_json(folder / TEST)
+            write_json(folder / TEST_FILE, {"test_accuracy": score, "images": len(test)})
+        tested = read_json(folder / TEST_FILE)
     return TrainedNetwork(candidate, folder, result.best, tested["test_accuracy"], tested["images"])
 
 
@@ -166,8 +172,8 @@ def _write_settings(
     settings["recipe"] = asdict(recipe)
     file = folder / SETTINGS
     if not file.exists():
-        write_json(folder / "candidate.json", candidate.as_dict())
-        write_json(folder / "cost.json", cost(candidate).as_dict())
+        write_json(folder / CANDIDATE_FILE, candidate.as_dict())
+        write_json(folder / COST_FILE, cost(candidate).as_dict())
         write_json(file, settings)
         return
     flat = [{**values, **values.get("recipe", {})} for values in (settings, read_json(file))]

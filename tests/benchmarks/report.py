@@ -28,7 +28,7 @@ from playwright.sync_api import sync_playwright
 import ir2search as ir
 from ir2search.environment import add_session
 from ir2search.files import write_json, write_text
-from ir2search.runs.layout import CANDIDATE_FILE, COST_FILE, CURVE, trial_folder
+from ir2search.runs.layout import CANDIDATE_FILE, COST_FILE, CURVE, ENVIRONMENT_FILE, trial_folder
 from ir2search.runs.saved import write_study
 from ir2search.runs.storages import open_storage
 from ir2search.search.samplers.base import distributions
@@ -50,7 +50,7 @@ def make_run(folder: Path, trials: int) -> None:
     """Record a finished run with this number of trials."""
     study = parse_study({"name": "many", "trials": trials, "space": SPACE}, "many.toml")
     write_study(folder, study)
-    add_session(folder, study.seed, torch.device("cpu"))
+    add_session(folder / ENVIRONMENT_FILE, study.seed, torch.device("cpu"))
     storage = open_storage(folder, study, create=True)
     space, generator = study.space.with_data((1, 16, 16), 10), random.Random(0)
     for number, point in enumerate(space.points(generator, trials)):
