@@ -48,7 +48,7 @@ def attention(network: TappedNetwork, images: Tensor) -> Maps:
     return {name: ir.attention_map(maps) for name, maps in (taps | {"last": last}).items()}
 
 
-def likeness(one: Maps, others: Iterable[Maps]) -> dict[str, float]:
+def similarity(one: Maps, others: Iterable[Maps]) -> dict[str, float]:
     """Spearman's correlation over pixels by layer: the mean over images and over ``others``."""
     return {
         layer: float(np.mean([spearman(maps, other[layer]).nanmean() for other in others]))
@@ -72,9 +72,9 @@ def measure(
         for seed in range(seeds)
     ]
     rows = [
-        {"threshold": np.nan, "seed": seed, "layer": layer, "likeness": value}
+        {"threshold": np.nan, "seed": seed, "layer": layer, "similarity": value}
         for seed in range(seeds if seeds > 1 else 0)
-        for layer, value in likeness(twins[seed], twins[:seed] + twins[seed + 1 :]).items()
+        for layer, value in similarity(twins[seed], twins[:seed] + twins[seed + 1 :]).items()
     ]
     for threshold, seed in itertools.product([0.0, *thresholds], range(seeds)):
         variant = replace(candidate, threshold=threshold)
@@ -87,8 +87,8 @@ def measure(
             "blanked": float((shown == 0).all(dim=1).float().mean()) if threshold else 0.0,
             "accuracy": accuracy(network, source, source.validation),
         }
-        found = likeness(attention(network, images), twins)
-        rows += [about | {"layer": layer, "likeness": value} for layer, value in found.items()]
+        found = similarity(attention(network, images), twins)
+        rows += [about | {"layer": layer, "similarity": value} for layer, value in found.items()]
     return pd.DataFrame(rows)
 
 
@@ -96,10 +96,10 @@ def answer(table: pd.DataFrame) -> pd.DataFrame:
     """By threshold: the gain in similarity of the last attention, and its direction if clear."""
     last = table[table["layer"] == "last"].dropna(subset="threshold")
     by_threshold = dict(iter(last.groupby("threshold")))
-    unrestricted = by_threshold[0.0]["likeness"]
+    unrestricted = by_threshold[0.0]["similarity"]
     found = []
     for threshold, rows in by_threshold.items():
-        test = stats.ttest_ind(rows["likeness"], unrestricted, equal_var=False)
+        test = stats.ttest_ind(rows["similarity"], unrestricted, equal_var=False)
         low, high = test.confidence_interval() if len(rows) > 1 else (np.nan, np.nan)
         moved = "towards the twin" if low > 0 else "away from it" if high < 0 else "not shown"
         found.append(
@@ -108,8 +108,8 @@ def answer(table: pd.DataFrame) -> pd.DataFrame:
                 "blanked %": 100 * rows["blanked"].mean(),
                 "accuracy %": 100 * rows["accuracy"].mean(),
                 "sd": 100 * rows["accuracy"].std(),
-                "likeness": rows["likeness"].mean(),
-                "difference": rows["likeness"].mean() - unrestricted.mean(),
+                "similarity": rows["similarity"].mean(),
+                "difference": rows["similarity"].mean() - unrestricted.mean(),
                 "low": low,
                 "high": high,
                 "moved": "-" if threshold == 0 else moved,
@@ -124,11 +124,11 @@ def draw(table: pd.DataFrame) -> Figure:
     axis = figure.subplots()
     trained = table.dropna(subset="threshold")
     for number, (layer, rows) in enumerate(trained.groupby("layer", sort=False)):
-        mean = rows.groupby("threshold")["likeness"].mean()
+        mean = rows.groupby("threshold")["similarity"].mean()
         look = {"color": f"C{number}", "linestyle": ("-", "--", "-.", ":")[number % 4]}
         axis.plot(mean.index, mean, marker="osD^v"[number % 5], label=layer, **look)
-        axis.scatter(rows["threshold"], rows["likeness"], s=8, color=f"C{number}", alpha=0.6)
-    twins = table[table["threshold"].isna() & (table["layer"] == "last")]["likeness"]
+        axis.scatter(rows["threshold"], rows["similarity"], s=8, color=f"C{number}", alpha=0.6)
+    twins = table[table["threshold"].isna() & (table["layer"] == "last")]["similarity"]
     if len(twins):
         axis.axhline(twins.mean(), color="black", linewidth=1, label="two twins (last)")
     axis.set(xlabel="threshold λ", ylabel="Spearman with the twins' attention")
@@ -152,7 +152,7 @@ def main() -> None:
     table = measure(run, given.trial, thresholds, given.seeds, given.images, given.data)
     print(f"trial {run.pick(given.trial)}, {given.seeds} seeds, at most {given.images} images")
     print(answer(table).round(3).to_string(index=False))
-    twins = table[table["threshold"].isna() & (table["layer"] == "last")]["likeness"]
+    twins = table[table["threshold"].isna() & (table["layer"] == "last")]["similarity"]
     print(f"two twins of different seeds: {twins.mean():.3f}")
     if given.out:
         given.out.mkdir(parents=True, exist_ok=True)

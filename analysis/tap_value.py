@@ -5,7 +5,7 @@ several seeds with the run's recipe. If the trial has no recovery, a compact fus
 
 Printed for each: the FLOPs that recovery adds; usable information at the end of the network in
 bits; the gain over the network without recovery, with a 95% interval over seeds (Welch); the gain
-for each thousand FLOPs, if the interval is above zero; and accuracy. "foreseen" is the gain of a
+for each thousand FLOPs, if the interval is above zero; and accuracy. "predicted" is the gain of a
 probe that reads the maps of the tap in addition to the last maps of the network without recovery:
 it is known before recovery is trained. --out also writes a table of all values and a figure.
 
@@ -71,7 +71,7 @@ def measure(run: ir.Run, trial: str, seeds: int, data: Path | None) -> pd.DataFr
     source = run.data(data)
     candidates = variants(run.candidate(run.pick(trial)))
     plain, rows = ir.cost(candidates[NONE]).flops, []
-    foreseen: dict[tuple[str, int], float] = {}
+    predicted: dict[tuple[str, int], float] = {}
     for name, candidate in candidates.items():
         for seed in range(seeds):
             network = ir.train_variant(run, candidate, source, further_seed=seed, device="cpu")
@@ -81,14 +81,16 @@ def measure(run: ir.Run, trial: str, seeds: int, data: Path | None) -> pd.DataFr
             if name == NONE:
                 for other, tapped in candidates.items():
                     ends = [unit_at_end(list(found[0]), tap) for tap in tapped.taps]
-                    foreseen[other, seed] = bits(found, known, [last, *ends]) - own if ends else 0.0
+                    predicted[other, seed] = (
+                        bits(found, known, [last, *ends]) - own if ends else 0.0
+                    )
             rows.append(
                 {
                     "taps": name,
                     "seed": seed,
                     "flops": ir.cost(candidate).flops - plain,
                     "bits": own,
-                    "foreseen": foreseen[name, seed],
+                    "predicted": predicted[name, seed],
                     "accuracy": accuracy(network, source, source.validation),
                 }
             )
@@ -117,7 +119,7 @@ def answer(table: pd.DataFrame) -> pd.DataFrame:
                 "low": low,
                 "high": high,
                 "bits per 1000 FLOPs": 1000 * gain / flops if flops and low > 0 else np.nan,
-                "foreseen": rows["foreseen"].mean(),
+                "predicted": rows["predicted"].mean(),
                 "accuracy %": 100 * rows["accuracy"].mean(),
                 "sd": 100 * rows["accuracy"].std(),
             }

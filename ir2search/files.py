@@ -29,7 +29,22 @@ def cache_folder() -> Path:
     Returns:
         ``$XDG_CACHE_HOME/ir2search``; without that variable ``~/.cache/ir2search``.
     """
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "ir2search")
+    return _user_folder("XDG_CACHE_HOME", ".cache")
+
+
+def state_folder() -> Path:
+    """The user's folder for files that are kept when caches are cleared.
+
+    Returns:
+        ``$XDG_STATE_HOME/ir2search``; without that variable ``~/.local/state/ir2search``.
+    """
+    return _user_folder("XDG_STATE_HOME", ".local/state")
+
+
+def _user_folder(variable: str, default: str) -> Path:
+    given = Path(os.environ.get(variable, ""))
+    # The XDG specification says that relative paths are ignored.
+    return Path(given if given.is_absolute() else Path.home() / default, "ir2search")
 
 
 @contextmanager
@@ -196,10 +211,7 @@ def check_links(path: Path) -> None:
     absolute = path.absolute()
     for folder, real in _protected.items():
         if absolute.is_relative_to(folder) and not absolute.resolve().is_relative_to(real):
-            raise RunError(
-                f"{path}: a symbolic link leads out of {folder}, and nothing is written there; "
-                "remove the link"
-            )
+            raise RunError(f"{path}: a symbolic link leads out of {folder}; remove the link")
 
 
 _protected: dict[Path, Path] = {}  # resolved paths of protected folders, by absolute path

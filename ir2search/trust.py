@@ -6,13 +6,12 @@ They are listed in the user's state folder, so that another person's run cannot 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ir2search.errors import RunError
-from ir2search.files import locked, read_json, write_json
+from ir2search.files import locked, read_json, state_folder, write_json
 
 PATIENCE = 10.0  # seconds to wait for another process that writes the list
 
@@ -20,16 +19,6 @@ _logger = logging.getLogger(__name__)
 _code: set[str] = set()  # trusted in this process, even if the list cannot be written
 _storages: set[tuple[str, str]] = set()
 _all_code = False
-
-
-def state_folder() -> Path:
-    """The user's folder for files that are kept when caches are cleared.
-
-    Returns:
-        ``$XDG_STATE_HOME/ir2search``; without that variable ``~/.local/state/ir2search``.
-    """
-    given = Path(os.environ.get("XDG_STATE_HOME", ""))
-    return Path(given if given.is_absolute() else Path.home() / ".local" / "state", "ir2search")
 
 
 def trusts_code(digest: str) -> bool:

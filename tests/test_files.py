@@ -10,11 +10,13 @@ import pytest
 
 from ir2search.errors import RunError
 from ir2search.files import (
+    cache_folder,
     locked,
     protect,
     read_json,
     read_json_lines,
     replacing,
+    state_folder,
     write_json,
     write_text,
 )
@@ -103,7 +105,7 @@ def test_nothing_is_written_through_a_link_out_of_a_protected_folder(tmp_path: P
     (run / "report").symlink_to(outside)
     (run / "own").symlink_to(run / "inside")
     protect(run)
-    with pytest.raises(RunError, match=r"report: a symbolic link leads out of .*run, and nothing"):
+    with pytest.raises(RunError, match=r"report: a symbolic link leads out of .*; remove the link"):
         write_text(run / "report" / "index.html", "page")
     with pytest.raises(RunError, match="leads out of"):
         write_text(run / "report" / "figures" / "a.svg", "figure")
@@ -124,3 +126,14 @@ def test_only_regular_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:
     (tmp_path / "deep.json").write_text("[" * 100_000)
     with pytest.raises(RunError, match=r"deep\.json: cannot be read"):
         read_json(tmp_path / "deep.json")
+
+
+@pytest.mark.parametrize(
+    ("variable", "folder", "default"),
+    [("XDG_STATE_HOME", state_folder, ".local/state"), ("XDG_CACHE_HOME", cache_folder, ".cache")],
+)
+def test_a_relative_user_folder_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, variable: str, folder: Callable[[], Path], default: str
+) -> None:
+    monkeypatch.setenv(variable, "relative")
+    assert folder() == Path.home() / default / "ir2search"

@@ -6,7 +6,6 @@ import pytest
 
 from ir2search.errors import RunError
 from ir2search.trust import (
-    state_folder,
     trust_code,
     trust_storage,
     trusts_code,
@@ -60,8 +59,3 @@ def test_a_damaged_file_is_named(state: Path) -> None:
     (state / "trust.json").write_text("[]")
     with pytest.raises(RunError, match=r"trust\.json: damaged; remove it"):
         trusts_code("a" * 64)
-
-
-def test_a_relative_state_folder_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", "state")
-    assert state_folder() == Path.home() / ".local" / "state" / "ir2search"

@@ -90,17 +90,17 @@ def latency(
     batch: Annotated[
         str, typer.Option(help="Numbers of images per call, separated by commas.")
     ] = "1",
-    ways: Annotated[
+    runtimes: Annotated[
         str,
         typer.Option(
-            help="Ways to run the network, separated by commas: runtime, onnxruntime, int8, torch "
+            help="Runtimes, separated by commas: runtime, onnxruntime, int8, torch "
             "(compiles for a minute)."
         ),
     ] = "runtime,onnxruntime,int8,torch",
     layers: Annotated[
         bool, typer.Option("--layers", help="Also show the time of each layer on the runtime.")
     ] = False,
-    seconds: Annotated[float, typer.Option(min=0.01, help="Seconds to time each way.")] = 2.0,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Seconds to time each runtime.")] = 2.0,
     trust: Trust = False,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -114,8 +114,8 @@ def latency(
     \b
     Examples:
       ir2search latency cifar-resnet20
-      ir2search latency imagenet-resnet18-D --threads 1,2 --batch 1,32 --ways onnxruntime,int8
-      ir2search latency runs/digits/trials/3 --ways runtime,onnxruntime --layers
+      ir2search latency imagenet-resnet18-D --threads 1,2 --batch 1,32 --runtimes onnxruntime,int8
+      ir2search latency runs/digits/trials/3 --runtimes runtime,onnxruntime --layers
     """
     from ir2search.cli.show_devices import show_latency
     from ir2search.latency import latency as time_network
@@ -124,10 +124,10 @@ def latency(
         what,
         threads=_numbers(threads, "threads"),
         batches=_numbers(batch, "batch"),
-        ways=ways.split(","),
+        runtimes=runtimes.split(","),
         seconds=seconds,
-        on_step=lambda way, count, images: typer.echo(
-            escape.terminal(f"{way}: threads {count}, images {images}"), err=True
+        on_step=lambda runtime, count, images: typer.echo(
+            escape.terminal(f"{runtime}: threads {count}, images {images}"), err=True
         ),
     )
     show_latency(found, layers, as_json)

@@ -33,18 +33,18 @@ def show_exported(exported: Exported, as_json: bool) -> None:
 
 
 def show_latency(found: Latency, layers: bool, as_json: bool) -> None:
-    """Show the times of a network by way, threads and batch."""
+    """Show the times of a network by runtime, threads and batch."""
     if as_json:
         print_json(found.as_dict())
         return
-    columns = ("way", "threads", "batch", "median", "quartiles", "per image", "")
-    times = table(f"{found.name}: milliseconds per call", columns, words={"way", ""})
+    columns = ("runtime", "threads", "batch", "median", "quartiles", "per image", "")
+    times = table(f"{found.name}: milliseconds per call", columns, words={"runtime", ""})
     for row in found.rows:
         timing = row.timing
         low, median, high = (1000 * each for each in (timing.low, timing.median, timing.high))
-        is_fastest = row.way in found.fastest(row.threads, row.batch)
+        is_fastest = row.runtime in found.fastest(row.threads, row.batch)
         times.add_row(
-            row.way,
+            row.runtime,
             str(row.threads),
             str(row.batch),
             f"{median:.3f}",

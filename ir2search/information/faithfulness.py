@@ -121,8 +121,8 @@ def faithfulness(
         )
         sensitivity = functional.pad(sensitivity, (0, len(images) - len(first)), value=torch.nan)
         other = shuffled(network, seed)
-        likeness = spearman(order, ranking(other, explain(other, images)))
-    return Faithfulness(method, deletion, insertion, unfaithful, sensitivity, likeness)
+        similarity = spearman(order, ranking(other, explain(other, images)))
+    return Faithfulness(method, deletion, insertion, unfaithful, sensitivity, similarity)
 
 
 def random_order(network: TappedNetwork, images: Tensor, labels: Tensor, seed: int) -> Faithfulness:

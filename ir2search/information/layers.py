@@ -16,7 +16,7 @@ COLUMNS = {  # column of the table of layers: network and measure
     "plain_loss": (PLAIN, "information loss"),
     "attention_support": (BINARY, "effective support"),
     "twin_attention_support": (TWIN, "effective support"),
-    "attention_likeness": (BINARY, "Spearman with the twin"),
+    "attention_similarity": (BINARY, "Spearman with the twin"),
     "cka": (BINARY, "linear CKA with the twin"),
 }
 SIGN_COLUMNS = {
@@ -37,7 +37,7 @@ def layers_table(table: pd.DataFrame) -> pd.DataFrame:
       across the layer, in bits; the prefix ``twin_`` stands for the full-precision twin, and
       ``plain_`` for the network without recovery
     - ``attention_support``, the share of positions that hold 90% of the attention, also with
-      ``twin_``; ``attention_likeness``, Spearman's correlation with the twin's attention
+      ``twin_``; ``attention_similarity``, Spearman's correlation with the twin's attention
     - ``cka`` with the twin's maps, from 0 to 1
     - for the input signs of the layer's first convolution: ``sign_entropy`` in bits, and the shares
       ``dead_channels``, ``quantisation_error`` and ``flipped_signs``

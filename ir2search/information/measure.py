@@ -31,6 +31,8 @@ from ir2search.models.network import TappedNetwork
 
 BINARY, TWIN, PLAIN = "binary", "twin", "no recovery"
 TRIED = 64  # number of images for the tests of faithfulness
+# The second name is that of older runs.
+SHUFFLED = ("similarity after randomisation", "likeness after randomisation")
 ALIKE = 0.5  # a trusted method correlates less than this with the maps of shuffled weights
 
 
@@ -94,16 +96,16 @@ def trust(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row for each ``method``: ``faithfulness``, the difference to a random order, with its
-        ``low``; ``likeness`` to attributions of shuffled weights with its ``high``; ``trusted``.
+        ``low``; ``similarity`` to attributions of shuffled weights with its ``high``; ``trusted``.
     """
     by_method = table.dropna(subset="method").set_index("method")
     faithful = by_method[by_method["measure"] == "faithfulness beyond chance"]
-    alike = by_method[by_method["measure"] == "likeness after randomisation"]
+    alike = by_method[by_method["measure"].isin(SHUFFLED)]
     result = pd.DataFrame(
         {
             "faithfulness": faithful["value"],
             "low": faithful["low"],
-            "likeness": alike["value"],
+            "similarity": alike["value"],
             "high": alike["high"],
         }
     ).dropna()

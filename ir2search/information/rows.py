@@ -82,7 +82,7 @@ def of_both_attributions(
     shares = zip(kept_shares(own), kept_shares(twin), strict=True)
     for one, other, (kept, twin_kept) in zip(own, twin, shares, strict=True):
         here = about | {"layer": one.layer}
-        yield from _likeness(here, one.map, other.map, resampled)
+        yield from _similarity(here, one.map, other.map, resampled)
         if kept is not None and twin_kept is not None:
             yield row(here, "attribution loss", resampled.mean(twin_kept - kept))
 
@@ -106,7 +106,7 @@ def of_registered(about: Row, maps: Tensor, resampled: Bootstrap) -> Iterator[Ro
 
 def of_both_maps(about: Row, own: Tensor, twin: Tensor, resampled: Bootstrap) -> Iterator[Row]:
     """Measures of the difference between a layer's maps and the twin's."""
-    yield from _likeness(
+    yield from _similarity(
         about | {"method": ATTENTION}, attention_map(own), attention_map(twin), resampled
     )
     one, other = gram(own).cpu(), gram(twin).cpu()
@@ -168,7 +168,7 @@ def of_faithfulness(
     for name, values in (
         ("infidelity", found.infidelity),
         ("sensitivity", found.sensitivity),
-        ("likeness after randomisation", found.randomised),
+        ("similarity after randomisation", found.randomised),
     ):
         if values is not None:
             yield row(here, name, resampled.mean(*_numpy(values)))
@@ -198,7 +198,7 @@ def _of_maps(about: Row, maps: Tensor, resampled: Bootstrap) -> Iterator[Row]:
     yield row(about, "effective support", resampled.mean(*_numpy(effective_support(maps))))
 
 
-def _likeness(about: Row, own: Tensor, other: Tensor, resampled: Bootstrap) -> Iterator[Row]:
+def _similarity(about: Row, own: Tensor, other: Tensor, resampled: Bootstrap) -> Iterator[Row]:
     for name, alike in (("cosine", cosine), ("Spearman", spearman), ("SSIM", ssim)):
         yield row(about, f"{name} with the twin", resampled.mean(*_numpy(alike(own, other))))
 

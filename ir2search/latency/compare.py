@@ -21,24 +21,24 @@ from ir2search.space import Candidate, candidate_from_dict
 from ir2search.zoo import named_candidate
 
 MAX_VALUES = 2**28  # in a batch of images: 1 GiB
-RUNTIME = "runtime"  # this package's, at 1 bit
-WAYS = (RUNTIME, *OTHER_RUNTIMES)
+OWN_RUNTIME = "runtime"  # this package's, at 1 bit
+RUNTIMES = (OWN_RUNTIME, *OTHER_RUNTIMES)
 LAYER_CALLS = 15  # the time of a layer is their median
 OnStep = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class WayTime:
+class RuntimeTime:
     """The time of a network on one runtime.
 
     Attributes:
-        way: one of `WAYS`.
+        runtime: one of `RUNTIMES`.
         threads: number of threads.
         batch: images per call.
         timing: time of a call, in seconds.
     """
 
-    way: str
+    runtime: str
     threads: int
     batch: int
     timing: Timing
@@ -69,24 +69,29 @@ class Latency:
 
     Attributes:
         name: name of the network.
-        rows: times by way, threads and batch.
+        rows: times by runtime, threads and batch.
         layers: times by layer on the runtime; empty if the runtime was not timed.
     """
 
     name: str
-    rows: tuple[WayTime, ...]
+    rows: tuple[RuntimeTime, ...]
     layers: tuple[LayerTime, ...] = ()
 
     def fastest(self, threads: int, batch: int) -> list[str]:
-        """The fastest way, and each way that is as fast within the noise."""
+        """The fastest runtime, and each runtime that is as fast within the noise."""
         rows = [row for row in self.rows if (row.threads, row.batch) == (threads, batch)]
         best = min(rows, key=lambda row: row.timing.median)
-        return [row.way for row in rows if not row.timing.differs(best.timing)]
+        return [row.runtime for row in rows if not row.timing.differs(best.timing)]
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as values for JSON; times in seconds."""
         rows = [
-            {"way": row.way, "threads": row.threads, "batch": row.batch, **asdict(row.timing)}
+            {
+                "runtime": row.runtime,
+                "threads": row.threads,
+                "batch": row.batch,
+                **asdict(row.timing),
+            }
             for row in self.rows
         ]
         return {"name": self.name, "rows": rows, "layers": [asdict(row) for row in self.layers]}
@@ -97,9 +102,9 @@ def latency(
     *,
     threads: Sequence[int] = (1,),
     batches: Sequence[int] = (1,),
-    ways: Sequence[str] = WAYS,
+    runtimes: Sequence[str] = RUNTIMES,
     seconds: float = 2.0,
-    on_step: OnStep = lambda way, threads, batch: None,
+    on_step: OnStep = lambda runtime, threads, batch: None,
 ) -> Latency:
     """Time a network at 1 bit, and its float32 form on other runtimes, in one process.
 
@@ -114,31 +119,33 @@ def latency(
             file of `ir2search export`.
         threads: numbers of threads.
         batches: numbers of images per call.
-        ways: some of `WAYS`.
-        seconds: time to spend on each way, batch and number of threads.
-        on_step: called with way, threads and batch before a way is prepared.
+        runtimes: some of `RUNTIMES`.
+        seconds: time to spend on each runtime, batch and number of threads.
+        on_step: called with runtime, threads and batch before a runtime is prepared.
 
     Returns:
-        A row for each way, batch and number of threads.
+        A row for each runtime, batch and number of threads.
 
     Raises:
-        InputError: a network or way is unknown, or a number is below 1 or too large.
-        MissingExtraError: a package that a way needs is not installed.
+        InputError: a network or runtime is unknown, or a number is below 1 or too large.
+        MissingExtraError: a package that a runtime needs is not installed.
     """
-    _check(threads, batches, ways)
-    candidate, graph = _network(what, RUNTIME in ways)
+    _check(threads, batches, runtimes)
+    candidate, graph = _network(what, OWN_RUNTIME in runtimes)
     name = what if isinstance(what, str) else candidate.id
-    rows: list[WayTime] = []
+    rows: list[RuntimeTime] = []
     layers: list[LayerTime] = []
     for batch in batches:
         images = _images(candidate, batch)
         for count in threads:
             with _torch_threads(count):
-                calls = _calls(candidate, graph, images, count, ways, on_step)
+                calls = _calls(candidate, graph, images, count, runtimes, on_step)
                 found = time_in_turns(calls, seconds=seconds)
                 if graph is not None:
                     layers += _layer_times(graph, images, count)
-            rows += [WayTime(way, count, batch, timing) for way, timing in found.items()]
+            rows += [
+                RuntimeTime(runtime, count, batch, timing) for runtime, timing in found.items()
+            ]
     return Latency(name, tuple(rows), tuple(layers))
 
 
@@ -159,19 +166,19 @@ def _calls(
     graph: Graph | None,
     images: np.ndarray,
     threads: int,
-    ways: Sequence[str],
+    runtimes: Sequence[str],
     on_step: OnStep,
 ) -> dict[str, Callable[[], object]]:
-    network = float_twin(candidate) if set(ways) - {RUNTIME} else None
+    network = float_twin(candidate) if set(runtimes) - {OWN_RUNTIME} else None
     calls: dict[str, Callable[[], object]] = {}
-    for way in ways:
-        on_step(way, threads, len(images))
-        if graph is not None and way == RUNTIME:
+    for runtime in runtimes:
+        on_step(runtime, threads, len(images))
+        if graph is not None and runtime == OWN_RUNTIME:
             run: Forward = PackedNetwork(graph, threads).logits
         else:
             assert network is not None
-            run = OTHER_RUNTIMES[way](network, candidate.image, threads)
-        calls[way] = lambda run=run: run(images)  # type: ignore[misc]
+            run = OTHER_RUNTIMES[runtime](network, candidate.image, threads)
+        calls[runtime] = lambda run=run: run(images)  # type: ignore[misc]
     return calls
 
 
@@ -193,16 +200,18 @@ def _images(candidate: Candidate, batch: int) -> np.ndarray:
     return generator.standard_normal((batch, *candidate.image), dtype=np.float32)
 
 
-def _check(threads: Sequence[int], batches: Sequence[int], ways: Sequence[str]) -> None:
+def _check(threads: Sequence[int], batches: Sequence[int], runtimes: Sequence[str]) -> None:
     for name, numbers in (("threads", threads), ("batches", batches)):
         if not numbers or min(numbers) < 1:
             given = ", ".join(map(str, numbers)) or "none"
             raise InputError(f"`{name}` must be whole numbers of at least 1, but got {given}")
-    for way in ways:
-        if way not in WAYS:
-            raise InputError(f"`ways`: no way {way!r} to run a network; {text.suggest(way, WAYS)}")
-    if not ways:
-        raise InputError(f"`ways` must name at least one of {', '.join(WAYS)}")
+    for runtime in runtimes:
+        if runtime not in RUNTIMES:
+            raise InputError(
+                f"`runtimes`: unknown runtime {runtime!r}; {text.suggest(runtime, RUNTIMES)}"
+            )
+    if not runtimes:
+        raise InputError(f"`runtimes` must name at least one of {', '.join(RUNTIMES)}")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""Other ways to run a network on a CPU: onnxruntime in float32 and in 8 bits, compiled torch.
+"""Other runtimes on a CPU: onnxruntime in float32 and in 8 bits, compiled torch.
 
-Each way is a function of a network in evaluation mode, the (channels, height, width) of an image,
-and the number of threads. It returns a function from images to logits. The ways on onnxruntime
+Each is a function of a network in evaluation mode, the (channels, height, width) of an image,
+and the number of threads. It returns a function from images to logits. The runtimes on onnxruntime
 raise MissingExtraError if onnx or onnxruntime is not installed.
 """
 

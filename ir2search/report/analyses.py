@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ir2search.errors import RunError
-from ir2search.files import read_bytes
+from ir2search.files import check_links, read_bytes
 from ir2search.information import layers_table, trust
 from ir2search.information.figures import FIGURES
 from ir2search.report.cells import information_cells, trust_cells
@@ -42,7 +42,7 @@ def read_analyses(folder: Path) -> list[AnalysisView]:
     Raises:
         RunError: an analysis cannot be read, or is a link to a place outside the folder.
     """
-    return [_read(number, place, folder) for number, place in sorted(_finished(folder))]
+    return [_read(number, place) for number, place in sorted(_finished(folder))]
 
 
 def _finished(folder: Path) -> Iterator[tuple[int, Path]]:
@@ -52,12 +52,11 @@ def _finished(folder: Path) -> Iterator[tuple[int, Path]]:
             yield int(name), file.parent
 
 
-def _read(number: int, place: Path, folder: Path) -> AnalysisView:
+def _read(number: int, place: Path) -> AnalysisView:
     files = {name: place / f"{name}.svg" for name in FIGURES}
     table_file = place / "information.parquet"
     for file in (*files.values(), table_file):
-        if not file.resolve().is_relative_to(folder.resolve()):
-            raise RunError(f"{file}: a symbolic link leads out of {folder}; remove the link")
+        check_links(file)
     try:
         table = pd.read_parquet(io.BytesIO(read_bytes(table_file)))
         return AnalysisView(

@@ -21,7 +21,7 @@ def information_cells(layers: pd.DataFrame) -> pd.DataFrame:
             "without recovery": text.number(row["plain_information"]),
             "lost in the layer": text.difference(row["loss"], row["loss_low"], row["loss_high"]),
             "sign entropy": text.number(row["sign_entropy"]),
-            "attention similarity to the twin": text.number(row["attention_likeness"]),
+            "attention similarity to the twin": text.number(row["attention_similarity"]),
             "CKA": text.number(row["cka"]),
         }
         for row in json_rows(layers)
@@ -36,7 +36,7 @@ def trust_cells(trust: pd.DataFrame) -> pd.DataFrame:
             "method": row["method"].replace("_", " "),
             "trusted": "yes" if row["trusted"] else "no",
             "faithfulness (above a random order)": text.number(row["faithfulness"]),
-            "similarity after shuffling": text.number(row["likeness"]),
+            "similarity after shuffling": text.number(row["similarity"]),
         }
         for row in json_rows(trust)
     ]

@@ -46,6 +46,7 @@ TRIALS = "trials"
 BACKBONES = "backbones"
 VARIANTS = "variants"
 REPORT = "report"
+CLUSTER_MARK = ".cluster"  # a node of a Ray cluster that can read it sees the folder
 DRIVERS = "drivers"  # a lock for each driver of a shared study
 DECIDING_LOCK, FINISHING_LOCK = ".turn", ".finish"  # of the drivers of a shared study
 # in a trial's folder

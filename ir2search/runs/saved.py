@@ -19,11 +19,10 @@ from ir2search.extensions import (
     trust_modules,
     with_modules,
 )
-from ir2search.files import write_text
+from ir2search.files import state_folder, write_text
 from ir2search.runs.layout import STUDY_FILE
 from ir2search.study.schema import Study, parse_study, read_values
 from ir2search.study.serialise import definition, study_as_dict
-from ir2search.trust import state_folder
 
 
 def check_folder(folder: Path, study: Study) -> None:

@@ -28,7 +28,7 @@ from ir2search.runtime.steps import make_step
 CONVOLUTIONS = ((64, 56), (128, 28), (256, 14), (512, 7))  # channels and side, as in ResNet-18
 NETWORKS = (("cifar-resnet20", 1), ("imagenet-resnet18-D", 2))  # with threads
 FILES = ("cifar-resnet20", "cifar-resnet18", "cifar-vgg-small", "imagenet-resnet18-D")
-WAYS = ("runtime", "onnxruntime", "int8")
+RUNTIMES = ("runtime", "onnxruntime", "int8")
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
     for channels, side in CONVOLUTIONS:
         convolution(channels, side, given.seconds)
     for name, threads in NETWORKS:
-        network(name, threads, given.seconds, (*WAYS, "torch") if given.torch else WAYS)
+        network(name, threads, given.seconds, (*RUNTIMES, "torch") if given.torch else RUNTIMES)
     for name in FILES:
         size(name)
 
@@ -50,12 +50,13 @@ def convolution(channels: int, side: int, seconds: float) -> None:
     image = (channels, side, side)
     x = np.random.default_rng(0).standard_normal((1, *image), dtype=np.float32)
     head = nn.Sequential(layer, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 1))
-    ways: dict[str, Callable[[], object]] = {"runtime": binary_call(channels, side)}
+    runtimes: dict[str, Callable[[], object]] = {"runtime": binary_call(channels, side)}
     for name, make in (("onnxruntime", onnxruntime_float), ("int8", onnxruntime_int8)):
         run = make(head, image, 1)
-        ways[name] = lambda run=run: run(x)  # type: ignore[misc]
+        runtimes[name] = lambda run=run: run(x)  # type: ignore[misc]
     show(
-        f"3x3, {channels} channels, {side} x {side}, 1 thread", time_in_turns(ways, seconds=seconds)
+        f"3x3, {channels} channels, {side} x {side}, 1 thread",
+        time_in_turns(runtimes, seconds=seconds),
     )
 
 
@@ -73,17 +74,17 @@ def binary_call(channels: int, side: int) -> Callable[[], object]:
     return lambda: call.loop(0, call.count, *call.arguments)
 
 
-def network(name: str, threads: int, seconds: float, ways: tuple[str, ...]) -> None:
-    found = ir.latency(name, threads=[threads], ways=ways, seconds=seconds)
-    timings = {row.way: row.timing for row in found.rows}
+def network(name: str, threads: int, seconds: float, runtimes: tuple[str, ...]) -> None:
+    found = ir.latency(name, threads=[threads], runtimes=runtimes, seconds=seconds)
+    timings = {row.runtime: row.timing for row in found.rows}
     show(f"{name}, batch 1, {threads} threads", timings)
 
 
 def show(title: str, timings: dict[str, Timing]) -> None:
     own = timings["runtime"].median
     parts = [
-        f"{way} {1000 * timing.median:.3f} ms ({timing.median / own:.1f}x)"
-        for way, timing in timings.items()
+        f"{runtime} {1000 * timing.median:.3f} ms ({timing.median / own:.1f}x)"
+        for runtime, timing in timings.items()
     ]
     print(f"{title}: {', '.join(parts)}")
 

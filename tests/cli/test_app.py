@@ -39,7 +39,7 @@ WRONG = {  # a wrong input of each command, and what its sentence names
     "evaluate": (["--preset", "no", "--weights", "no", "--data", "no"], "no preset 'no'"),
     "analyze": (["nowhere"], "nowhere"),
     "export": (["nowhere"], "nowhere"),
-    "latency": (["cifar-resnet20", "--ways", "torhc"], "did you mean 'torch'?"),
+    "latency": (["cifar-resnet20", "--runtimes", "torhc"], "did you mean 'torch'?"),
     "doctor": (["--data"], "--data"),
     "trust": (["nowhere"], "nowhere"),
 }

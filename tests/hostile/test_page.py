@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 import ir2search as ir
 from ir2search.errors import RunError
+from ir2search.files import protect
 from ir2search.information.figures import FIGURES
 from ir2search.report.analyses import read_analyses
 
@@ -41,7 +42,7 @@ def write_analysis(folder: Path, name: str = HOSTILE) -> None:
     """An analysis with a layer and a method of a name, and with hostile figures."""
     folder.mkdir(parents=True)
     rows = [("attention", "effective support"), (name, "faithfulness beyond chance")]
-    rows.append((name, "likeness after randomisation"))
+    rows.append((name, "similarity after randomisation"))
     table = pd.DataFrame(rows, columns=["method", "measure"])
     table = table.assign(network="binary", layer=name, value=0.5, low=0.4, high=0.6)
     table.to_parquet(folder / "information.parquet")
@@ -187,6 +188,7 @@ def test_a_damaged_analysis_is_named_in_one_sentence(
     tmp_path: Path, name: str, damage: Callable[[Path], object]
 ) -> None:
     analysis = tmp_path / "trials" / "1" / "information"
+    protect(tmp_path)
     write_analysis(analysis, "stem")
     assert [each.number for each in read_analyses(tmp_path)] == [1]
     damage(analysis / name)

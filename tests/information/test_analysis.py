@@ -33,7 +33,7 @@ def test_an_analysis_writes_its_tables_and_figures(run_copy: Path) -> None:
     layers = pd.read_csv(found.folder / "layers.csv")
     units = [f"stage{stage}.{unit}" for stage in (1, 2, 3) for unit in (0, 1)]
     assert list(layers["layer"]) == ["input", "stem", *units, "recovery"]
-    wanted = ["information", "twin_information", "loss", "attention_likeness", "cka"]
+    wanted = ["information", "twin_information", "loss", "attention_similarity", "cka"]
     assert layers.loc[1:, wanted].notna().all(axis=None)
     assert layers.loc[layers["layer"].isin(units), "sign_entropy"].notna().all()
     for name in ("information", "channels", "flow", "faithfulness", "attention"):

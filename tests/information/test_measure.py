@@ -127,14 +127,14 @@ def test_only_chosen_layers_are_measured_and_each_step_is_reported(
     layers = set(table[table["method"] != "random order"]["layer"])
     assert layers == {"stem", "stage2.1", "recovery", "stage2.1.conv", "input"}
     of_input = table[table["layer"] == "input"]["measure"]
-    assert of_input.str.contains("AUC|curve|chance|fidelity|sensitivity|likeness").all()
+    assert of_input.str.contains("AUC|curve|chance|fidelity|sensitivity|similarity").all()
 
 
 def test_a_trusted_method_is_faithful_and_depends_on_the_weights() -> None:
     def rows(method: str, faithful: float, low: float, alike: float, high: float) -> list[Any]:
         beyond = {"measure": "faithfulness beyond chance", "value": faithful, "low": low}
-        likeness = {"measure": "likeness after randomisation", "value": alike, "high": high}
-        return [{"method": method, **beyond}, {"method": method, **likeness}]
+        similarity = {"measure": "similarity after randomisation", "value": alike, "high": high}
+        return [{"method": method, **beyond}, {"method": method, **similarity}]
 
     table = pd.DataFrame(
         [

@@ -7,7 +7,7 @@ from ir2search.report.cells import comparison_cells, importance_cells, informati
 
 def test_a_loss_whose_interval_contains_zero_is_none() -> None:
     row = {"layer": "stem", "information": 3.254, "twin_information": None, "cka": 1.0}
-    row |= {"plain_information": 3.0, "sign_entropy": None, "attention_likeness": 0.5}
+    row |= {"plain_information": 3.0, "sign_entropy": None, "attention_similarity": 0.5}
     layers = pd.DataFrame(
         [
             row | {"loss": 0.21, "loss_low": 0.1, "loss_high": 0.3},

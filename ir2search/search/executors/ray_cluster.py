@@ -25,6 +25,7 @@ from ir2search.data import Split, StreamedSplit
 from ir2search.errors import RunError
 from ir2search.extras import require
 from ir2search.files import write_bytes, write_text
+from ir2search.runs.layout import CLUSTER_MARK
 from ir2search.search.executors.base import ExecutorSettings
 from ir2search.search.executors.context import TrainingContext
 from ir2search.search.executors.curves import CurveFollower
@@ -35,7 +36,6 @@ from ir2search.training import EpochResult
 TICK = 0.3  # seconds between two checks of the tasks
 RETRIES = 20  # one training survives the loss of this many nodes
 ASK_EVERY = 1.0  # seconds between a task's requests whether to stop
-MARK = ".cluster"  # a file in the run's folder; a node that can read it sees the folder
 
 Files = dict[str, bytes]  # contents by path in a trial's folder
 
@@ -57,7 +57,7 @@ class RayExecutor:
         self._ray = ray = _connect(address)
         self._resources = settings.study.resources
         self._curves = CurveFollower(settings.observer)
-        self._mark = (settings.folder / MARK).resolve()
+        self._mark = (settings.folder / CLUSTER_MARK).resolve()
         self._token = secrets.token_hex(8)
         write_text(self._mark, self._token)
         here = ray.get_runtime_context().get_node_id()

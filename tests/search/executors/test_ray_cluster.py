@@ -10,6 +10,7 @@ import pytest
 
 import ir2search as ir
 from ir2search.errors import RunError
+from ir2search.runs.layout import CLUSTER_MARK
 from ir2search.search.executors import ExecutorSettings, ray_cluster
 from ir2search.study.schema import parse_study
 
@@ -80,7 +81,7 @@ def test_trainings_of_a_lost_node_continue_on_another(
     for row in ir.front(tmp_path / "run").itertuples():
         assert len(row.seed_test_accuracies) == 2
         assert (tmp_path / f"run/trials/{row.number}/best.safetensors").exists()
-    assert not (tmp_path / "run" / ray_cluster.MARK).exists()
+    assert not (tmp_path / "run" / CLUSTER_MARK).exists()
 
 
 @pytest.mark.parametrize(
