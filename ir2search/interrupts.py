@@ -10,6 +10,23 @@ from types import FrameType
 
 
 @contextmanager
+def blocked_signals(*numbers: signal.Signals) -> Iterator[None]:
+    """Processes that start in this context do not get these signals.
+
+    A terminal or a batch system sends a signal to a whole group of processes. Only the process
+    that decides what to do then should get it. Signals to this process wait until the context ends.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def deferred_interrupts() -> Iterator[Callable[[], bool]]:
     """Turn the first SIGINT or SIGTERM into a request to stop, so that it interrupts no write.
 

@@ -36,6 +36,7 @@ from ir2search.data.pixels import (
     turned,
 )
 from ir2search.errors import DataError
+from ir2search.interrupts import blocked_signals
 
 CPU = torch.device("cpu")
 CENTRE = 224 / 256  # share of the shorter side in evaluation, as usual for ImageNet
@@ -134,7 +135,8 @@ class StreamedSplit:
             prefetch_factor=PREFETCH if count else None,
             worker_init_fn=_prepare_worker,
         )
-        chunks = iter(loader)
+        with blocked_signals(signal.SIGINT, signal.SIGTERM):
+            chunks = iter(loader)
         pinned = self.device.type == "cuda"
         for rows in order:
             images = torch.empty((len(rows), *self.shape), dtype=torch.uint8, pin_memory=pinned)
@@ -243,5 +245,4 @@ def _identity(chunk: Any) -> Any:
 
 
 def _prepare_worker(worker: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.getLogger("ir2search.data").setLevel(logging.ERROR)  # workers start in each epoch

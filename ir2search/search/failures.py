@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import traceback
 from pathlib import Path
 
 from ir2search.errors import InputError, is_out_of_memory
 from ir2search.files import write_text
 from ir2search.runs.layout import ERROR_FILE
+
+_CODES = (
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOENT, errno.EACCES,
+    errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+)  # fmt: skip
+# Parts of messages of torch and CUDA, in lower case: a fault of this machine, not of the network.
+OF_THE_MACHINE = (
+    "dataloader worker", "shared memory", "can't start new thread", "cuda-capable device",
+    "cuda error", "ecc error", *(os.strerror(code).lower() for code in _CODES),
+)  # fmt: skip
 
 _logger = logging.getLogger(__name__)
 
@@ -21,6 +33,15 @@ def failure_reason(error: Exception) -> str:
     if isinstance(error, InputError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def is_of_machine(error: Exception) -> bool:
+    """Whether an error of torch is a fault of this machine, such as a full disk.
+
+    Torch raises a RuntimeError for most of them, so the message decides.
+    """
+    message = str(error).lower() if isinstance(error, RuntimeError) else ""
+    return not is_out_of_memory(error) and any(words in message for words in OF_THE_MACHINE)
 
 
 def full_traceback(error: Exception) -> str:

@@ -35,6 +35,7 @@ from ir2search.search.executors import (
     open_context,
 )
 from ir2search.search.executors.devices import worker_devices
+from ir2search.search.executors.processes import end_unguarded
 from ir2search.search.executors.ray_cluster import RayExecutor
 from ir2search.search.latency_timer import LatencyTimer, check_machine
 from ir2search.search.observer import RunObserver
@@ -87,6 +88,7 @@ def run(
             used; the message says why.
         KeyboardInterrupt: the user asked to stop. Only the epochs that were running are lost.
     """
+    end_unguarded()
     folder = Path(folder)
     devices = worker_devices(device, workers, trials_per_device)
     if executor == "ray" and (workers or trials_per_device):
@@ -145,6 +147,7 @@ def join(
         InputError: something else cannot be used; the message says why.
         KeyboardInterrupt: the user asked to stop. Only the epochs that were running are lost.
     """
+    end_unguarded()
     folder = Path(folder)
     devices = worker_devices(device, workers, trials_per_device)
     study = saved_study(folder)

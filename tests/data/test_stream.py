@@ -3,12 +3,14 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from hypothesis import given
@@ -284,3 +286,19 @@ def test_chunks_take_a_quarter_of_the_shared_memory(
 ) -> None:
     monkeypatch.setattr(stream, "shared_memory", lambda: free)
     assert stream._fits_shared_memory(2, size) is fits
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_processes_that_decode_get_no_signal_of_the_group(
+    big_pictures: Path, tmp_path: Path
+) -> None:
+    """A batch system sends SIGTERM to all processes; only the one that trains decides."""
+    split = streamed(big_pictures, tmp_path / "cache").train
+    batches = split.evaluation_batches(16)
+    first = next(batches)
+    helpers = psutil.Process().children()
+    assert helpers
+    for helper in helpers:
+        helper.send_signal(signal.SIGTERM)
+        helper.send_signal(signal.SIGINT)
+    assert sum(len(labels) for _, labels in (first, *batches)) == len(split)

@@ -8,13 +8,24 @@ from pathlib import Path
 
 import torch
 
-from ir2search.errors import CheckpointError, InputError, StudyError, TrainingDiverged
+from ir2search.errors import (
+    CheckpointError,
+    InputError,
+    RunError,
+    StudyError,
+    TrainingDiverged,
+    is_out_of_memory,
+)
 from ir2search.extensions import load_modules
 from ir2search.files import locked, protect
 from ir2search.runs.backbones import SharedBackbone
 from ir2search.runs.layout import BEST
 from ir2search.search.executors.context import TrainingContext
-from ir2search.search.failures import failure_reason, full_traceback
+from ir2search.search.failures import (
+    failure_reason,
+    full_traceback,
+    is_of_machine,
+)
 from ir2search.search.observer import RunObserver
 from ir2search.space import Candidate
 from ir2search.training import (
@@ -26,6 +37,7 @@ from ir2search.training import (
 )
 from ir2search.training.checkpoint import discard_progress
 
+ATTEMPTS = 3  # how often a training is tried that ends with an unexpected error
 PATIENCE = 120  # seconds; a worker whose driver was killed unlocks its trial's folder in that time
 
 Train = Callable[..., TrainingResult]  # with the arguments of `ir2search.train`
@@ -85,37 +97,65 @@ def run_job(
 ) -> JobResult:
     """Run a job in this process. If its checkpoint is damaged, train again from the start.
 
-    An error in the training of this candidate is a failed job, not an exception. The observer is
-    told of steps and epochs, and ``should_stop`` is called before each step.
+    An error in the training of this candidate is a failed job, not an exception. An unexpected
+    error may have come from elsewhere, so the training is tried again from its last checkpoint. The
+    observer is told of steps and epochs, and ``should_stop`` is called before each step.
 
     Raises:
         OSError: a disk is full or read-only.
         InputError: something is wrong that would make every job fail.
+        RunError: this machine failed `ATTEMPTS` times.
     """
     load_modules(context.modules)  # a node of a cluster has not loaded them yet
-    try:
-        protect(job.folder)
-        with locked(job.folder, PATIENCE):
-            try:
-                return _run(job, context, device, observer, should_stop, train)
-            except CheckpointError as error:
-                discard_progress(job.folder)
-                again = _run(job, context, device, observer, should_stop, train)
-                return replace(again, remark=f"trained again from the start: {error}")
-    except Interrupted:
-        return JobResult(job)
-    except TrainingDiverged as error:
-        return JobResult(job, failure=f"diverged: {error}")
-    except (OSError, InputError) as error:
-        if not isinstance(error, StudyError):
-            raise
-        return _failed(job, error)
-    except Exception as error:  # one bad candidate does not end the study
-        return _failed(job, error)
+    failed, is_machine = JobResult(job), False
+    for _ in range(ATTEMPTS):
+        try:
+            protect(job.folder)
+            with locked(job.folder, PATIENCE):
+                result = _run_once(job, context, device, observer, should_stop, train)
+            if failed.failure is None:
+                return result
+            return replace(result, remark=f"trained further after {failed.failure}")
+        except Interrupted:
+            return JobResult(job)
+        except TrainingDiverged as error:
+            return JobResult(job, failure=f"diverged: {error}")
+        except (OSError, InputError) as error:
+            if not isinstance(error, StudyError):
+                raise
+            return _failed(job, error)
+        except Exception as error:  # one bad candidate does not end the study
+            if should_stop():  # what stops this process may have stopped its helpers first
+                return JobResult(job)
+            failed, is_machine = _failed(job, error), is_of_machine(error)
+            if is_out_of_memory(error):
+                break
+    if is_machine:
+        raise RunError(
+            f"{job.folder}: {failed.failure}; solve that and run the same command again to continue"
+        )
+    return failed
 
 
 def _failed(job: TrainingJob, error: Exception) -> JobResult:
     return JobResult(job, failure=failure_reason(error), traceback=full_traceback(error))
+
+
+def _run_once(
+    job: TrainingJob,
+    context: TrainingContext,
+    device: torch.device,
+    observer: RunObserver,
+    should_stop: Callable[[], bool],
+    train: Train,
+) -> JobResult:
+    """Run a job. If its checkpoint is damaged, train again from the start."""
+    try:
+        return _run(job, context, device, observer, should_stop, train)
+    except CheckpointError as error:
+        discard_progress(job.folder)
+        again = _run(job, context, device, observer, should_stop, train)
+        return replace(again, remark=f"trained again from the start: {error}")
 
 
 def _run(

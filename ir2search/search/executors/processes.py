@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,13 +14,16 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, current_process, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ir2search.errors import RunError
+from ir2search.interrupts import blocked_signals
 from ir2search.runs.layout import CACHE
 from ir2search.search.executors.base import ExecutorSettings
 from ir2search.search.executors.context import TrainingContext, open_context
@@ -31,7 +35,15 @@ from ir2search.study.schema import Study
 TICK = 0.2  # seconds between two checks of the workers
 PAUSE = 0.005  # seconds between a paused worker's checks whether it may continue
 PATIENCE = 10.0  # seconds for workers to finish the step that they are in
-ATTEMPTS = 3  # a job fails when this many workers have died with it
+ATTEMPTS = 3  # a job fails when this many workers have died with it; the last trains it alone
+
+UNGUARDED = 78  # exit code of a worker that runs a script without a main guard
+# signals that a training may cause: the kernel lacks memory, or compiled code crashes
+OF_THE_JOB = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
+DIED = (
+    "its worker died {} times, for lack of memory or by a signal, the last time with no other "
+    "training beside it"
+)
 
 
 @dataclass
@@ -41,9 +53,12 @@ class _Worker:
     device: torch.device
     pool: ProcessPoolExecutor
     is_paused: Any  # a flag in memory that its process shares
+    is_ready: Any  # such a flag: its process has started
+    process: BaseProcess | None = None
     job: TrainingJob | None = None
     attempts: int = ATTEMPTS
     future: Future[JobResult] = field(default_factory=Future)
+    waits: bool = False  # its job waits until it can be trained alone
 
     @property
     def is_training(self) -> bool:
@@ -59,7 +74,9 @@ class ProcessExecutor:
     """
 
     def __init__(self, settings: ExecutorSettings) -> None:
+        _check_main()
         devices = settings.devices
+        self._should_stop = settings.should_stop
         self._curves = CurveFollower(settings.observer)
         self._stop = RawValue("b", 0)  # has no lock, which a killed worker could hold for ever
         self._pause = RawValue("b", 0)
@@ -70,14 +87,11 @@ class ProcessExecutor:
             self._stop,
             self._pause,
         )
-        flags = [RawValue("b", 0) for _ in devices]
-        self._workers = [
-            _Worker(device, self._new_pool(flag), flag)
-            for device, flag in zip(devices, flags, strict=True)
-        ]
+        self._workers = [self._new_worker(device) for device in devices]
 
     def capacity(self) -> int:
-        return len(self._workers)
+        busy = [worker for worker in self._workers if worker.job is not None]
+        return len(busy) if any(_is_alone(each) for each in busy) else len(self._workers)
 
     def submit(self, job: TrainingJob) -> None:
         worker = next(worker for worker in self._workers if worker.job is None)
@@ -85,7 +99,8 @@ class ProcessExecutor:
         self._start(worker)
 
     def wait(self) -> list[JobResult]:
-        busy = [worker for worker in self._workers if worker.job is not None]
+        self._start_alone()
+        busy = [worker for worker in self._workers if worker.job is not None and not worker.waits]
         concurrent.futures.wait(
             [worker.future for worker in busy],
             timeout=TICK,
@@ -115,53 +130,126 @@ class ProcessExecutor:
         for worker in self._workers:
             worker.pool.shutdown(wait=worker.job is None, cancel_futures=True)
 
-    def _new_pool(self, is_paused: Any) -> ProcessPoolExecutor:
-        is_paused.value = 0
+    def _new_worker(self, device: torch.device) -> _Worker:
+        is_paused, is_ready = RawValue("b", 0), RawValue("b", 0)
+        return _Worker(device, self._new_pool(is_paused, is_ready), is_paused, is_ready)
+
+    def _new_pool(self, is_paused: Any, is_ready: Any) -> ProcessPoolExecutor:
+        """A pool whose process starts with its first job."""
+        is_paused.value = is_ready.value = 0
         return ProcessPoolExecutor(
             1,
             mp_context=get_context("spawn"),
             initializer=_begin,
-            initargs=(*self._begin, is_paused),
+            initargs=(*self._begin, is_paused, is_ready),
         )
+
+    def _renew(self, worker: _Worker) -> None:
+        """End the worker's process; its next job starts another one."""
+        worker.pool.shutdown()
+        worker.pool = self._new_pool(worker.is_paused, worker.is_ready)
 
     def _start(self, worker: _Worker) -> None:
         assert worker.job is not None
-        with _interrupts_blocked():
+        before = active_children()
+        with blocked_signals(signal.SIGINT):  # only the driver handles Ctrl-C
             try:
                 worker.future = worker.pool.submit(_run, worker.job, worker.device)
             except BrokenProcessPool:  # its process was killed while it had no job
-                worker.pool = self._new_pool(worker.is_paused)
+                self._renew(worker)
                 worker.future = worker.pool.submit(_run, worker.job, worker.device)
+        started = [process for process in active_children() if process not in before]
+        worker.process = started[0] if started else worker.process
+
+    def _start_alone(self) -> None:
+        """If no other job is left, start one that waits to be trained alone."""
+        busy = [worker for worker in self._workers if worker.job is not None]
+        if busy and all(worker.waits for worker in busy):
+            for worker in self._workers:  # idle processes have the images in memory
+                self._renew(worker)
+            busy[0].waits = False
+            self._start(busy[0])
 
     def _result(self, worker: _Worker) -> JobResult | None:
-        """The result of a worker's job; None if its process died and a new one has the job."""
+        """The result of a worker's job; None if its process died and the job is tried again."""
         assert worker.job is not None
-        try:
-            result = worker.future.result()
-        except BrokenProcessPool:
-            worker.pool.shutdown()
-            worker.pool = self._new_pool(worker.is_paused)
-            worker.attempts -= 1
-            if worker.attempts and not self._stop.value:
-                self._start(worker)
+        if isinstance(worker.future.exception(), BrokenProcessPool):
+            if (failure := self._try_again(worker)) is None and not self._should_stop():
                 return None
-            reason = f"its worker died {ATTEMPTS} times, for lack of memory or by a signal"
-            result = JobResult(worker.job, failure=None if self._stop.value else reason)
+            result = JobResult(worker.job, failure=failure)
+        else:
+            result = worker.future.result()
         worker.job = None
         return result
 
+    def _try_again(self, worker: _Worker) -> str | None:
+        """Start the job of a worker again whose process died.
 
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Processes that start in this context ignore Ctrl-C: only the driver handles it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        Returns:
+            Why the job has failed, if it was tried often enough; None if it was not, or if the
+            user has asked to stop.
+
+        Raises:
+            RunError: the job is not the reason why the process died.
+        """
+        was_ready, code = worker.is_ready.value, _exit_code(worker)
+        self._renew(worker)
+        worker.attempts -= 1
+        if self._should_stop():
+            return None
+        if code == UNGUARDED:
+            raise RunError(
+                "worker processes run the script again when they start: put its call of "
+                '`ir2search.run` under `if __name__ == "__main__":`, or train with one worker'
+            )
+        if worker.attempts == 0:
+            if was_ready and -code in OF_THE_JOB:
+                return DIED.format(ATTEMPTS)
+            raise RunError(
+                f"worker processes end with exit code {code}, {ATTEMPTS} times with the same "
+                "trial; solve that, or train with one worker; the same command continues the run"
+            )
+        worker.waits = worker.attempts == 1
+        if not worker.waits:
+            self._start(worker)
+        return None
+
+
+def _exit_code(worker: _Worker) -> int:
+    """The exit code of a worker's process that died; of a signal, its negative number."""
+    assert worker.process is not None
+    worker.process.join()
+    return worker.process.exitcode or 0
+
+
+def _is_alone(worker: _Worker) -> bool:
+    """Whether a worker's job is trained alone, or waits for that."""
+    return worker.attempts == 1
+
+
+def end_unguarded() -> None:
+    """End this process if it is a worker that runs the user's script again.
+
+    Python does so before the worker starts. A script without a main guard then calls
+    `ir2search.run` in each worker. The driver knows the exit code.
+    """
+    if getattr(current_process(), "_inheriting", False):
+        sys.exit(UNGUARDED)
+
+
+def _check_main() -> None:
+    """Check that workers can run the user's script.
+
+    Raises:
+        RunError: the script comes from standard input.
+    """
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if file is not None and getattr(main, "__spec__", None) is None and not Path(file).exists():
+        raise RunError(
+            f"{file}: worker processes cannot read the script from there; save it as a file, or "
+            "train with one worker"
+        )
 
 
 def end_with_parent() -> None:
@@ -181,10 +269,13 @@ def end_with_parent() -> None:
 _given: dict[str, Any] = {}  # what the driver gave this worker process
 
 
-def _begin(study: Study, cache: Path, threads: int, stop: Any, pause: Any, is_paused: Any) -> None:
+def _begin(
+    study: Study, cache: Path, threads: int, stop: Any, pause: Any, is_paused: Any, is_ready: Any
+) -> None:
     torch.set_num_threads(threads)
     _given.update(study=study, cache=cache, stop=stop, pause=pause, is_paused=is_paused)
     end_with_parent()
+    is_ready.value = 1
 
 
 @cache

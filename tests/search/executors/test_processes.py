@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import psutil
@@ -17,12 +18,14 @@ import torch
 from replay import replaying
 
 import ir2search as ir
+from ir2search.errors import RunError
 from ir2search.search.executors import (
     ExecutorSettings,
     ProcessExecutor,
     TrainingContext,
     TrainingJob,
 )
+from ir2search.search.executors.processes import ATTEMPTS
 from ir2search.study.schema import parse_study
 from ir2search.training import EpochResult
 
@@ -139,6 +142,61 @@ def test_a_job_whose_workers_all_die_fails_and_the_study_goes_on(
     table = ir.trials(tmp_path / "run").query("state != 'duplicate'").set_index("state")
     assert sorted(table.index) == ["failed", "trained"]
     assert table.loc["failed", "outcome"].startswith("its worker died 2 times")
+
+
+@pytest.mark.slow
+def test_a_network_that_ends_its_worker_fails_after_it_was_trained_alone(
+    quick: dict[str, Any], write_study: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    quick["space"] = {"depth": 8, "width": [0.125, 0.25], "threshold": 0.0, "fusion": "none"}
+    file = write_study({**quick, "trials": 2, "modules": ["deadly.py"]})
+    ir.run(ir.load_study(str(file)), tmp_path / "run", device="cpu", workers=2)
+    table = ir.trials(tmp_path / "run").query("state != 'duplicate'").set_index("state")
+    assert sorted(table.index) == ["failed", "trained"]
+    assert table.loc["failed", "outcome"].startswith(f"its worker died {ATTEMPTS} times")
+
+
+DEADLY = """
+import os, signal
+from multiprocessing import parent_process
+from ir2search.training.loop import EpochRunner
+
+run = EpochRunner.run
+
+def run_or_die(runner, *arguments):
+    if runner.candidate.width == 0.25 and parent_process() is not None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return run(runner, *arguments)
+
+EpochRunner.run = run_or_die
+"""
+
+
+def test_workers_do_not_read_a_script_from_standard_input(
+    quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = ModuleType("__main__")
+    main.__file__ = "<stdin>"
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    with pytest.raises(RunError, match="^<stdin>: .*; save it as a file, or train with one worker"):
+        ir.run(parse_study(quick, "a.toml"), tmp_path / "run", device="cpu", workers=2)
+
+
+@pytest.mark.slow
+def test_a_script_without_a_main_guard_is_told_of_it_and_costs_no_candidate(
+    quick: dict[str, Any], write_study: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    write_study(quick)
+    script = tmp_path / "script.py"
+    call = 'ir.run(ir.load_study("quick.toml"), "run", workers=2, device="cpu")'
+    script.write_text(f"import ir2search as ir\n{call}\n")
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.count("Traceback") == 1, "of the script, not of its workers"
+    assert '`if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    assert ir.status(tmp_path / "run").counts["failed"] == 0
 
 
 class Epochs(ir.RunObserver):
