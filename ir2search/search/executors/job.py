@@ -110,20 +110,12 @@ def run_job(
     failed, is_machine = JobResult(job), False
     for _ in range(ATTEMPTS):
         try:
-            protect(job.folder)
-            with locked(job.folder, PATIENCE):
-                result = _run_once(job, context, device, observer, should_stop, train)
+            result = _attempt(job, context, device, observer, should_stop, train)
             if failed.failure is None:
                 return result
             return replace(result, remark=f"trained further after {failed.failure}")
-        except Interrupted:
-            return JobResult(job)
-        except TrainingDiverged as error:
-            return JobResult(job, failure=f"diverged: {error}")
-        except (OSError, InputError) as error:
-            if not isinstance(error, StudyError):
-                raise
-            return _failed(job, error)
+        except (OSError, InputError):
+            raise
         except Exception as error:  # one bad candidate does not end the study
             if should_stop():  # what stops this process may have stopped its helpers first
                 return JobResult(job)
@@ -137,11 +129,28 @@ def run_job(
     return failed
 
 
-def _failed(job: TrainingJob, error: Exception) -> JobResult:
-    return JobResult(job, failure=failure_reason(error), traceback=full_traceback(error))
+def _attempt(
+    job: TrainingJob,
+    context: TrainingContext,
+    device: torch.device,
+    observer: RunObserver,
+    should_stop: Callable[[], bool],
+    train: Train,
+) -> JobResult:
+    """Run a job once; what the candidate causes is a failed job."""
+    try:
+        protect(job.folder)
+        with locked(job.folder, PATIENCE):
+            return _run_whole(job, context, device, observer, should_stop, train)
+    except Interrupted:
+        return JobResult(job)
+    except TrainingDiverged as error:
+        return JobResult(job, failure=f"diverged: {error}")
+    except StudyError as error:
+        return _failed(job, error)
 
 
-def _run_once(
+def _run_whole(
     job: TrainingJob,
     context: TrainingContext,
     device: torch.device,
@@ -156,6 +165,10 @@ def _run_once(
         discard_progress(job.folder)
         again = _run(job, context, device, observer, should_stop, train)
         return replace(again, remark=f"trained again from the start: {error}")
+
+
+def _failed(job: TrainingJob, error: Exception) -> JobResult:
+    return JobResult(job, failure=failure_reason(error), traceback=full_traceback(error))
 
 
 def _run(

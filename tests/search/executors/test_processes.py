@@ -179,7 +179,9 @@ def test_workers_do_not_read_a_script_from_standard_input(
     main = ModuleType("__main__")
     main.__file__ = "<stdin>"
     monkeypatch.setitem(sys.modules, "__main__", main)
-    with pytest.raises(RunError, match="^<stdin>: .*; save it as a file, or train with one worker"):
+    with pytest.raises(
+        RunError, match=r"^<stdin>: .*; save it as a file, or train with one worker"
+    ):
         ir.run(parse_study(quick, "a.toml"), tmp_path / "run", device="cpu", workers=2)
 
 
