@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,43 +17,96 @@ EVALUATION_BATCH = 1024
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of training images: resized crop, then padding and crop, then mirroring.
+    """Random changes of training images: resized crop, padding and crop, mirroring, cutout.
 
     Attributes:
-        crop_padding: pixels of zero padding on each side, before a random crop to the original
-            size; 0 for no crop.
+        crop_padding: pixels of padding on each side, before a random crop to the original size; 0
+            for no crop.
         flip: whether each image is mirrored with probability 1/2.
         crop_area: smallest share of the image in a random resized crop, see `crop_box`; 1 for no
             such crop.
+        padding: ``"zeros"``, or ``"reflect"`` for the mirror image beyond the border.
+        alternating_flip: whether an image that is mirrored in one epoch is not in the next.
+        cutout: side in pixels of a square that is blanked in each image; 0 for none.
+        mirrored: (N,) bool, the images of the split that are mirrored; None for a random draw.
     """
 
     crop_padding: int = 4
     flip: bool = True
     crop_area: float = 1.0
+    padding: Literal["zeros", "reflect"] = "zeros"
+    alternating_flip: bool = False
+    cutout: int = 0
+    mirrored: Tensor | None = None
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Augment images (N, C, H, W) uint8; random numbers are drawn on the CPU."""
+    def in_epoch(self, epoch: int, count: int, seed: int) -> Augmentation:
+        """The augmentation of an epoch of a split.
+
+        Args:
+            epoch: number of epochs trained so far.
+            count: number of images in the split.
+            seed: of the images that an alternating flip mirrors in the first epoch.
+        """
+        if not (self.flip and self.alternating_flip):
+            return self
+        first = torch.rand(count, generator=torch.Generator().manual_seed(seed)) < 0.5
+        return replace(self, mirrored=first if epoch % 2 == 0 else ~first)
+
+    def __call__(self, images: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Augment images (n, C, H, W) uint8, which are ``rows`` (n,) of their split.
+
+        Random numbers are drawn on the CPU.
+        """
         if self.crop_area < 1:
             images = _cropped(images, torch.rand(len(images), 4, generator=generator), self)
-        return self.moved(images, generator)
+        return self.moved(images, rows, generator)
 
-    def moved(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Pad, crop and mirror images (N, C, H, W), without a resized crop."""
+    def moved(self, images: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Augment images (n, C, H, W), which are ``rows`` of their split, with no resized crop."""
         count, channels, height, width = images.shape
         device = images.device
         p = self.crop_padding
         top, left = torch.randint(0, 2 * p + 1, (2, count, 1), generator=generator)
         mirrored = torch.rand(count, 1, generator=generator) < (0.5 if self.flip else 0)
-        rows = top + torch.arange(height)
-        columns = torch.arange(width).expand(count, width)
-        columns = left + torch.where(mirrored, columns.flip(1), columns)
-        padded = functional.pad(images, (p, p, p, p))
-        return padded[
+        if self.mirrored is not None:
+            mirrored = self.mirrored[rows, None]
+        down = top + torch.arange(height)
+        across = torch.arange(width).expand(count, width)
+        across = left + torch.where(mirrored, across.flip(1), across)
+        if self.padding == "reflect":
+            down, across = _reflected(down - p, height), _reflected(across - p, width)
+        else:
+            images = functional.pad(images, (p, p, p, p))
+        images = images[
             torch.arange(count, device=device)[:, None, None, None],
             torch.arange(channels, device=device)[None, :, None, None],
-            to_device(rows, device)[:, None, :, None],
-            to_device(columns, device)[:, None, None, :],
+            to_device(down, device)[:, None, :, None],
+            to_device(across, device)[:, None, None, :],
         ]
+        return _cut(images, self.cutout, generator) if self.cutout else images
+
+
+def _reflected(places: Tensor, length: int) -> Tensor:
+    """Places on an axis of ``length`` pixels that is reflected at its first and last pixel."""
+    period = max(1, 2 * (length - 1))
+    places = places % period
+    return torch.minimum(places, period - places)
+
+
+def _cut(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """Fill a square of each image (n, C, H, W) uint8 with the batch's mean colour.
+
+    The mean is 0 after normalisation. Centres are uniform over the image, so that a square may be
+    partly outside.
+    """
+    inside = []
+    for length in images.shape[2:]:
+        first = torch.randint(0, length, (len(images), 1), generator=generator) - side // 2
+        places = torch.arange(length)
+        inside.append((places >= first) & (places < first + side))
+    mask = to_device(inside[0][:, None, :, None] & inside[1][:, None, None, :], images.device)
+    colour = images.float().mean(dim=(0, 2, 3), keepdim=True).round().to(images.dtype)
+    return torch.where(mask, colour, images)
 
 
 def crop_box(
@@ -146,7 +200,7 @@ class Split:
         """
         for chosen in epoch_order(len(self), size, generator):
             rows = to_device(chosen, self.images.device)
-            yield augmentation(self.images[rows], generator), self.labels[rows]
+            yield augmentation(self.images[rows], chosen, generator), self.labels[rows]
 
     def evaluation_batches(self, size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """Iterate over all images in order: images (n, C, H, W) uint8, labels (n,), n <= size."""

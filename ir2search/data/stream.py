@@ -108,8 +108,9 @@ class StreamedSplit:
         order = epoch_order(len(self), size, generator)
         area = augmentation.crop_area
         numbers = torch.rand(len(self), 4, generator=generator).numpy() if area < 1 else None
-        for images, labels in self._load(order, numbers, area):
-            yield augmentation.moved(images, generator), labels
+        loaded = self._load(order, numbers, area)
+        for rows, (images, labels) in zip(order, loaded, strict=True):
+            yield augmentation.moved(images, rows, generator), labels
 
     def evaluation_batches(self, size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """Iterate over all central crops in order: (n, 3, h, w) uint8, labels (n,), n <= size."""

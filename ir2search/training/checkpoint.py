@@ -61,22 +61,39 @@ def load_fitting(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def save_progress(
-    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, curve: list[dict[str, Any]]
+    folder: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    curve: list[dict[str, Any]],
+    averaged: nn.Module | None = None,
 ) -> None:
-    """Write everything that is needed to continue after the last epoch of the curve."""
+    """Write everything that is needed to continue after the last epoch of the curve.
+
+    Args:
+        folder: of the training.
+        network: its weights are written.
+        optimizer: its state is written.
+        curve: the rows of the learning curve.
+        averaged: has the averaged weights, if the training has them.
+    """
     write_text(folder / CURVE, "".join(json.dumps(row) + "\n" for row in curve))
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
             if isinstance(value, Tensor):
                 tensors[f"optimizer.{index}.{name}"] = value
+    if averaged is not None:
+        tensors |= {f"averaged.{name}": tensor for name, tensor in averaged.state_dict().items()}
     _save(tensors, folder / LAST, {"curve": json.dumps(curve)})
 
 
 def load_progress(
-    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer
+    folder: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    averaged: nn.Module | None = None,
 ) -> list[dict[str, Any]]:
-    """Load what `save_progress` wrote into a network and an optimiser.
+    """Load what `save_progress` wrote into a network, an optimiser and the averaged weights.
 
     Returns:
         The rows of the learning curve; none if there is no checkpoint yet.
@@ -89,16 +106,21 @@ def load_progress(
         return []
     tensors, metadata = _open(file)
     weights: dict[str, Tensor] = {}
+    averages: dict[str, Tensor] = {}
     states: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         owner, _, key = name.partition(".")
         if owner == "network":
             weights[key] = tensor
+        elif owner == "averaged":
+            averages[key] = tensor
         elif owner == "optimizer":
             index, _, part = key.partition(".")
             states.setdefault(int(index), {})[part] = tensor
     try:
         network.load_state_dict(weights)
+        if averaged is not None:
+            averaged.load_state_dict(averages)
         optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
         curve: list[dict[str, Any]] = json.loads(metadata["curve"])
     except (RuntimeError, KeyError, ValueError) as error:

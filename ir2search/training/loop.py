@@ -17,6 +17,7 @@ from ir2search.errors import InputError, TrainingDiverged
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import keep_memory, restrict, sharpen
 from ir2search.space import Candidate, build
+from ir2search.training.averaging import Averaged
 from ir2search.training.checkpoint import (
     load_fitting,
     load_network,
@@ -27,7 +28,9 @@ from ir2search.training.checkpoint import (
 from ir2search.training.device import pick_device
 from ir2search.training.distillation import distillation_loss
 from ir2search.training.evaluation import accuracy
+from ir2search.training.initialisation import initialise_stem
 from ir2search.training.layout import BEST
+from ir2search.training.optimizers import fix_norms, make_optimizer, set_rate
 from ir2search.training.recipe import Recipe
 from ir2search.training.statistics import RunningStatistics
 
@@ -152,7 +155,8 @@ class _Trainer:
             epochs_before = recipe.pretraining.total_epochs
         runner = self._runner(candidate, recipe, start)
         network, optimizer = runner.network, runner.optimizer
-        curve = [EpochResult(**row) for row in load_progress(folder, network, optimizer)]
+        average = None if runner.averaged is None else runner.averaged.model
+        curve = [EpochResult(**row) for row in load_progress(folder, network, optimizer, average)]
 
         def before_step(progress: float) -> None:
             self.on_step(epochs_before + progress)
@@ -163,8 +167,8 @@ class _Trainer:
         while len(curve) < last:
             curve.append(runner.run(len(curve), self.seed, before_step))
             if TrainingResult(tuple(curve)).best is curve[-1]:
-                save_network(network, folder / BEST)
-            save_progress(folder, network, optimizer, [asdict(row) for row in curve])
+                save_network(runner.evaluated, folder / BEST)
+            save_progress(folder, network, optimizer, [asdict(row) for row in curve], average)
             self.on_epoch(replace(curve[-1], epoch=epochs_before + len(curve)))
         return TrainingResult(tuple(curve))
 
@@ -174,12 +178,16 @@ class _Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             network = build(candidate)
+        initialise_stem(network, recipe.stem_start, self.data)
         load_fitting(network, start or {})
         network = network.to(self.device)
         teacher = None if self.teacher is None else self.teacher.to(self.device)
-        optimizer = recipe.make_optimizer(network)
+        optimizer = make_optimizer(recipe, network)
+        averaged = Averaged(network, recipe.ema) if recipe.ema else None
         splits = (self.data.train.to(self.device), self.data.validation.to(self.device))
-        return EpochRunner(candidate, recipe, self.data, *splits, network, optimizer, teacher)
+        return EpochRunner(
+            candidate, recipe, self.data, *splits, network, optimizer, teacher, averaged
+        )
 
 
 @dataclass(frozen=True)
@@ -195,6 +203,7 @@ class EpochRunner:
         network: the network, which each epoch changes.
         optimizer: the optimiser of the network's parameters.
         teacher: the teacher, if the recipe has a distillation.
+        averaged: the averaged weights, if the recipe has a moving average.
     """
 
     candidate: Candidate
@@ -205,6 +214,12 @@ class EpochRunner:
     network: TappedNetwork
     optimizer: torch.optim.Optimizer
     teacher: nn.Module | None
+    averaged: Averaged | None = None
+
+    @property
+    def evaluated(self) -> TappedNetwork:
+        """The network that is evaluated and kept: the averaged one, if there is one."""
+        return self.network if self.averaged is None else self.averaged.network
 
     def run(
         self, epoch: int, seed: int, before_step: Callable[[float], None] = lambda progress: None
@@ -228,26 +243,34 @@ class EpochRunner:
         steps = max(1, len(self.train) // recipe.batch_size)
         total_loss = torch.zeros((), device=self.train.device)
         total_restricted = torch.zeros_like(total_loss)
-        batches = self.train.batches(recipe.batch_size, recipe.augmentation, generator)
+        augmentation = recipe.augmentation.in_epoch(epoch, len(self.train), seed)
+        batches = self.train.batches(recipe.batch_size, augmentation, generator)
         for step, (images, labels) in enumerate(batches):
             progress = epoch + step / steps
             before_step(progress)
-            for group in self.optimizer.param_groups:
-                group["lr"] = recipe.rate(progress)
+            set_rate(self.optimizer, recipe.rate(progress))
             threshold = recipe.threshold(self.candidate.threshold, progress)
             loss, restricted = self.loss(self.data.normalise(images), labels, threshold)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
+            if recipe.fixed_norms:
+                fix_norms(self.network)
+            if self.averaged is not None:
+                self.averaged.update(self.network)
             total_loss += loss.detach()
             total_restricted += restricted
         mean_loss = float(total_loss) / steps
         if not math.isfinite(mean_loss):
             raise TrainingDiverged(f"the loss of epoch {epoch + 1} is not finite; lower the lr")
+        if self.averaged is not None:
+            batches = self.train.batches(recipe.batch_size, augmentation, generator)
+            normalised = (self.data.normalise(images) for images, _ in batches)
+            self.averaged.set_statistics(normalised, recipe.batch_size)
         return EpochResult(
             epoch=epoch + 1,
             loss=mean_loss,
-            validation_accuracy=accuracy(self.network, self.data, self.validation),
+            validation_accuracy=accuracy(self.evaluated, self.data, self.validation),
             restricted_share=float(total_restricted) / steps,
             lr=recipe.rate(progress),
             seconds=time.perf_counter() - start,

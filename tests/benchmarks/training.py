@@ -44,6 +44,7 @@ import ir2search as ir
 from ir2search.data import DataConfig, ImageData, Split
 from ir2search.nn import keep_memory, restrict
 from ir2search.training.loop import EpochRunner, train
+from ir2search.training.optimizers import make_optimizer
 from ir2search.zoo import preset
 
 CONSOLE = Console(width=110)
@@ -87,7 +88,7 @@ class OurStep:
 
     def __init__(self, candidate: ir.Candidate, device: torch.device) -> None:
         self.network = ir.build(candidate).to(device).train()
-        self.optimizer, self.threshold = RECIPE.make_optimizer(self.network), candidate.threshold
+        self.optimizer, self.threshold = make_optimizer(RECIPE, self.network), candidate.threshold
         nothing = torch.empty(0, device=device)
         split = Split(nothing, nothing)
         data = ImageData(split, split, (), (), (), "", lambda: split)

@@ -156,7 +156,8 @@ def test_both_implementations_of_a_crop_agree(tmp_path: Path) -> None:
     """The crop of a tensor and the crop of a decoded file are equal up to interpolation."""
     picture = np.asarray(Image.open(io.BytesIO(jpeg(64, 64))))
     images = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].repeat(6, 1, 1, 1)
-    found = Augmentation(0, False, 0.25)(images, torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    found = Augmentation(0, False, 0.25)(images, torch.arange(6), generator)
     numbers = torch.rand(6, 4, generator=torch.Generator().manual_seed(0)).numpy()
     for row in range(6):
         expected = decode_crop(jpeg(64, 64), "a", 64, numbers[row], 0.25).astype(int)

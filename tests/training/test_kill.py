@@ -16,6 +16,7 @@ from ir2search.space import Candidate, build
 from ir2search.training import Recipe, load_network
 from ir2search.training.checkpoint import load_progress
 from ir2search.training.layout import BEST, CURVE, LAST
+from ir2search.training.optimizers import make_optimizer
 from ir2search.zoo import TrainedNetwork, train_network
 
 KILLS = 50
@@ -47,7 +48,7 @@ def epochs_on_disk(folder: Path) -> int:
 
 def taken_up(folder: Path) -> tuple[torch.optim.Optimizer, list[dict[str, object]]]:
     network = build(TINY)
-    optimizer = RECIPE.make_optimizer(network)
+    optimizer = make_optimizer(RECIPE, network)
     return optimizer, load_progress(folder, network, optimizer)
 
 

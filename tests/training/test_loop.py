@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -23,6 +24,7 @@ from ir2search.training import (
 )
 from ir2search.training.checkpoint import load_progress
 from ir2search.training.loop import EpochRunner
+from ir2search.training.optimizers import make_optimizer
 
 RECIPE = Recipe(epochs=3, batch_size=64, optimizer="adamw", lr=0.02, crop_padding=1, flip=False)
 SMALL = Candidate(depth=8, width=0.25, threshold=0.9, image=(1, 8, 8))
@@ -101,6 +103,32 @@ def test_an_interrupted_training_gives_the_uninterrupted_result(
     assert_equal(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "sgd", "nesterov": True},
+        {"optimizer": "muon", "fixed_norms": True},
+        {"ema": 0.9},
+        {"flip": True, "alternating_flip": True, "cutout": 3, "padding": "reflect"},
+        {"stem_start": "whitened", "norm_bias_factor": 8.0, "norm_weight_decay": 0.0},
+        {"pretraining": Recipe(epochs=1, batch_size=64, ema=0.5)},
+    ],
+    ids=str,
+)
+def test_each_option_can_be_interrupted_and_changes_the_result(
+    digits: ImageData, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    recipe = replace(RECIPE, epochs=2, **options)
+    expected = run(digits, tmp_path / "whole", recipe)
+    with pytest.raises(Interrupted):
+        run(digits, tmp_path / "parts", recipe, should_stop=stops_at(25))
+    found = run(digits, tmp_path / "parts", recipe)
+    assert without_seconds(found) == without_seconds(expected)
+    assert_equal(tmp_path / "whole", tmp_path / "parts")
+    plain = run(digits, tmp_path / "plain", replace(RECIPE, epochs=2))
+    assert without_seconds(plain) != without_seconds(expected)
+
+
 def test_a_finished_training_is_not_repeated(digits: ImageData, tmp_path: Path) -> None:
     first = run(digits, tmp_path)
     assert run(digits, tmp_path, should_stop=lambda: True) == first
@@ -161,7 +189,7 @@ def test_a_step_on_another_device_never_waits_for_it(digits: ImageData, threshol
     network = build(SMALL).to("meta").train()
     split = digits.train
     runner = EpochRunner(
-        SMALL, RECIPE, digits, split, split, network, RECIPE.make_optimizer(network), None
+        SMALL, RECIPE, digits, split, split, network, make_optimizer(RECIPE, network), None
     )
     images, labels = (tensor[:64].to("meta") for tensor in (split.images, split.labels))
     loss, _ = runner.loss(digits.normalise(images), labels, threshold)
@@ -204,7 +232,7 @@ def test_training_does_not_change_torchs_random_state(digits: ImageData, tmp_pat
 def test_the_state_of_the_optimizer_is_restored(digits: ImageData, tmp_path: Path) -> None:
     run(digits, tmp_path)
     network = build(SMALL)
-    optimizer = RECIPE.make_optimizer(network)
+    optimizer = make_optimizer(RECIPE, network)
     curve = load_progress(tmp_path, network, optimizer)
     assert len(curve) == 3
     stored = weights(tmp_path)

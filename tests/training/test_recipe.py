@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from torch import nn
 from torch.optim import lr_scheduler
 
-import ir2search as ir
 from ir2search.training import Recipe
 
 
@@ -53,27 +52,6 @@ def test_the_rate_increases_to_lr_and_never_exceeds_it(
         assert recipe.rate(warmup) == pytest.approx(0.3)
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "expected"),
-    [
-        ("sgd", torch.optim.SGD, {"momentum": 0.8, "weight_decay": 0.01}),
-        ("adam", torch.optim.Adam, {"weight_decay": 0.01}),
-        ("adamw", torch.optim.AdamW, {"weight_decay": 0.01}),
-    ],
-)
-def test_an_optimizer_is_made_by_its_name(
-    name: Any, kind: type[torch.optim.Optimizer], expected: dict[str, float]
-) -> None:
-    network = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
-    recipe = Recipe(optimizer=name, lr=0.05, momentum=0.8, weight_decay=0.01)
-    optimizer = recipe.make_optimizer(network)
-    assert type(optimizer) is kind
-    (group,) = optimizer.param_groups
-    assert group["lr"] == 0.05
-    assert {key: group[key] for key in expected} == expected
-    assert len(group["params"]) == len(list(network.parameters()))
-
-
 def test_the_default_recipe_is_the_papers() -> None:
     recipe = Recipe()
     assert (recipe.epochs, recipe.batch_size, recipe.lr) == (500, 128, 0.11)
@@ -86,26 +64,16 @@ def test_the_default_recipe_is_the_papers() -> None:
         {"epochs": 0}, {"epochs": 2.5}, {"epochs": True}, {"batch_size": 1}, {"lr": 0},
         {"lr": float("inf")}, {"lr": "0.1"}, {"momentum": 1.0}, {"weight_decay": -1e-4},
         {"schedule": "step"}, {"warmup_epochs": -1}, {"label_smoothing": 1.0},
-        {"crop_padding": -1}, {"flip": "no"}, {"nesterov": True},
+        {"crop_padding": -1}, {"flip": "no"},
+        {"nesterov": True, "momentum": 0.0}, {"alternating_flip": True, "flip": False},
+        {"ema": 1.0}, {"cutout": -1}, {"padding": "edge"}, {"stem_start": "zeros"},
+        {"norm_bias_factor": 0},
     ],
     ids=str,
 )  # fmt: skip
 def test_a_wrong_value_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Recipe(**values)
-
-
-def test_binary_weights_can_have_their_own_weight_decay() -> None:
-    network = ir.build(ir.Candidate(depth=8, width=0.25))
-    recipe = Recipe(weight_decay=1e-5, binary_weight_decay=0.0)
-    others, binary = recipe.make_optimizer(network).param_groups
-    assert others["weight_decay"] == 1e-5
-    assert binary["weight_decay"] == 0.0
-    names = {id(parameter): name for name, parameter in network.named_parameters()}
-    assert {names[id(p)] for p in binary["params"]} == {
-        f"stage{stage}.{unit}.conv.weight" for stage in (1, 2, 3) for unit in (0, 1)
-    }
-    assert len(others["params"]) + len(binary["params"]) == len(names)
 
 
 @pytest.mark.parametrize(

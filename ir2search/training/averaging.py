@@ -1,0 +1,49 @@
+"""The moving average of a network's weights over the steps of its training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import cast
+
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
+
+from ir2search.models.network import TappedNetwork
+
+STATISTICS_IMAGES = 4096  # from which the BatchNorms of the averaged weights take their statistics
+
+
+class Averaged:
+    """A copy of a network with the exponential moving average of its latent weights.
+
+    After each step, w' = decay w' + (1 - decay) w (Polyak and Juditsky, 1992; Izmailov et al.,
+    "Averaging weights leads to wider optima", UAI 2018). Weights are averaged before their signs
+    are taken.
+
+    Args:
+        network: the network that is trained.
+        decay: from 0 to 1; the average is over about 1 / (1 - decay) steps.
+    """
+
+    def __init__(self, network: TappedNetwork, decay: float) -> None:
+        self.model = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+    @property
+    def network(self) -> TappedNetwork:
+        """The network with the averaged weights."""
+        return cast("TappedNetwork", self.model.module)
+
+    def update(self, network: nn.Module) -> None:
+        """Take the weights after a step into the average."""
+        self.model.update_parameters(network)
+
+    def set_statistics(self, batches: Iterable[Tensor], size: int) -> None:
+        """Compute the BatchNorms' statistics, which are those of other weights, from images.
+
+        Args:
+            batches: normalised training images (size, C, H, W); only the first are used.
+            size: number of images in a batch.
+        """
+        count = max(1, STATISTICS_IMAGES // size)
+        update_bn(islice(batches, count), self.network)
