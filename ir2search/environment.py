@@ -23,7 +23,7 @@ def add_session(file: Path, seed: int, device: torch.device) -> None:
     sessions.append(
         {
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "command": [Path(sys.argv[0]).name, *map(recorded_argument, sys.argv[1:])],
+            "command": [_program(), *map(recorded_argument, sys.argv[1:])],
             "seed": seed,
             "python": platform.python_version(),
             "platform": f"{platform.system()} {platform.machine()}",
@@ -36,3 +36,8 @@ def add_session(file: Path, seed: int, device: torch.device) -> None:
         }
     )
     write_json(file, {"sessions": sessions})
+
+
+def _program() -> str:
+    program = Path(sys.argv[0])
+    return f"python -m {program.parent.name}" if program.name == "__main__.py" else program.name

@@ -22,5 +22,9 @@ def test_each_session_is_recorded_without_passwords(
     assert (first["seed"], second["seed"]) == (1, 2)
     assert first["command"][:3] == ["ir2search", "run", "digits"]
     assert first["command"][4] == "postgresql://host/db"
+    monkeypatch.setattr(sys, "argv", ["/lib/ir2search/__main__.py", "run"])
+    add_session(tmp_path / "environment.json", 3, torch.device("cpu"))
+    third = read_json(tmp_path / "environment.json")["sessions"][2]
+    assert third["command"] == ["python -m ir2search", "run"]
     assert first["versions"]["torch"] == torch.__version__
     assert (first["device"], first["gpu"], first["cores"]) == ("cpu", None, os.cpu_count())
