@@ -14,6 +14,7 @@ from rich.table import Table
 
 from ir2search import text
 from ir2search.cli.show import bold, console, line, print_json, table
+from ir2search.errors import IR2SearchError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +29,20 @@ def show_status(status: RunStatus, as_json: bool) -> None:
         print_json(status.as_dict())
     else:
         console().print(_status(status))
+
+
+def check_trained(status: RunStatus) -> None:
+    """Check that some training has not failed.
+
+    Raises:
+        IR2SearchError: all have failed; the message gives the reason of the last one.
+    """
+    if status.is_in_vain:
+        number, reason = max(status.failures.items())
+        raise IR2SearchError(
+            f"{status.folder}: all {len(status.failures)} trainings failed; trial {number}: "
+            f"{reason}; mend that and run again with --retry-failed"
+        )
 
 
 def watch_status(run: Run | str | Path, as_json: bool) -> None:

@@ -83,6 +83,9 @@ def run(
         str, typer.Option(help="Address of the Ray cluster: auto, or HOST:PORT.")
     ] = "auto",
     storage: Storage = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Train the trials again that have failed.")
+    ] = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -90,19 +93,20 @@ def run(
 
     Candidates are trained on the training images and ranked on the validation images. The test
     images are read once, for the front, at the end. Ctrl-C stops the run after its files are
-    saved; run the same command again to continue.
+    saved; run the same command again to continue. If all trials fail, the exit code is 1.
 
     \b
     Examples:
       ir2search run digits
       ir2search run cifar10 --data cifar10/ --device cuda
       ir2search run my-study.toml --runs /scratch/runs --trials 100
+      ir2search run my-study.toml --retry-failed
       ir2search run my-study.toml --device cuda:0,cuda:1 --trials-per-device 4
       ir2search run my-study.toml --executor ray --address head:6379
       ir2search run my-study.toml --storage postgresql+psycopg://me@db/studies
     """
     from ir2search.cli.progress import RunProgress
-    from ir2search.cli.show_runs import show_status
+    from ir2search.cli.show_runs import check_trained, show_status
     from ir2search.search import run as run_study
     from ir2search.study import load_study
 
@@ -120,9 +124,11 @@ def run(
             executor=executor,
             address=address,
             storage=storage,
+            retry_failed=retry_failed,
             observer=progress,
         )
     show_status(result, as_json)
+    check_trained(result)
 
 
 def worker(
@@ -146,7 +152,7 @@ def worker(
       srun --ntasks 8 ir2search worker /shared/runs/my-study --device cuda
     """
     from ir2search.cli.progress import RunProgress
-    from ir2search.cli.show_runs import show_status
+    from ir2search.cli.show_runs import check_trained, show_status
     from ir2search.search import join
 
     with RunProgress() as progress:
@@ -160,6 +166,7 @@ def worker(
             observer=progress,
         )
     show_status(result, as_json)
+    check_trained(result)
 
 
 def status(

@@ -6,8 +6,8 @@ records is in the trial's user attributes, which are named like the fields of `R
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import optuna
@@ -45,6 +45,7 @@ class Recorded:
         outcome: how the trial ended, in words.
         driver: name of the driver that works on the trial; empty for none.
         target_epochs: epochs of the rung to which its training was last started.
+        retry_of: the number of the failed trial whose network this one trains again.
     """
 
     candidate_id: str | None = None
@@ -58,6 +59,7 @@ class Recorded:
     outcome: str | None = None
     driver: str | None = None
     target_epochs: int | None = None
+    retry_of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -125,13 +127,32 @@ def trial_record(trial: FrozenTrial) -> TrialRecord:
     return TrialRecord(trial.number, state, trial.params, values, recorded)
 
 
-def trial_records(trials: Iterable[FrozenTrial]) -> list[TrialRecord]:
-    """Read several trials, see `trial_record`."""
-    return [trial_record(trial) for trial in trials]
+def trial_records(trials: Sequence[FrozenTrial]) -> list[TrialRecord]:
+    """Read all trials of a study, see `trial_record`.
+
+    A failed trial that another one trains again is a duplicate of that one.
+    """
+    again, records = retries(trials), []
+    for trial in trials:
+        record = trial_record(trial)
+        if trial.number in again:
+            recorded = replace(record.recorded, duplicate_of=again[trial.number])
+            record = replace(record, state="duplicate", recorded=recorded)
+        records.append(record)
+    return records
+
+
+def retries(trials: Iterable[FrozenTrial]) -> dict[int, int]:
+    """By the number of each failed trial that is trained again: the trial that does so."""
+    asked = [trial for trial in trials if "retry_of" in trial.user_attrs]
+    found = ((read_record(trial).retry_of, trial.number) for trial in asked)
+    return {failed: number for failed, number in found if failed is not None}
 
 
 def state_of(state: TrialState, recorded: Recorded) -> State:
     """The state of a trial in this package's words, from Optuna's state and the record."""
+    if state == TrialState.FAIL and recorded.candidate_id is None:
+        return "turned down"  # its driver was killed before all its parameters were stored
     if recorded.duplicate_of is not None and state.is_finished():
         return "duplicate"
     if recorded.rungs is not None and state in (TrialState.PRUNED, TrialState.RUNNING):

@@ -28,6 +28,7 @@ class RunStatus:
         counts: number of trials in each `State`.
         front: the front so far, see `Run.front`.
         ended: why the run has ended; None while it goes on.
+        failures: why each failed trial did, by its number.
     """
 
     name: str
@@ -36,11 +37,18 @@ class RunStatus:
     counts: dict[str, int]
     front: pd.DataFrame
     ended: str | None
+    failures: dict[int, str]
 
     @property
     def has_ended(self) -> bool:
         """Whether the run has ended, and its front is tested."""
         return self.ended is not None
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Whether all trainings have failed."""
+        begun = sum(self.counts[state] for state in (*COUNTED, "unfinished"))
+        return 0 < begun == self.counts["failed"]
 
     def as_dict(self) -> dict[str, Any]:
         """The status in values that JSON can hold."""
@@ -71,7 +79,12 @@ def status(run: Run | str | Path) -> RunStatus:
     kept = [record for record in records if record.number in members]
     front = front_of(trials_table(kept, run.study, run.folder_of), run.study)
     ended = run.storage.user_attrs.get(ENDED) or _ended_before(run, counts, front)
-    return RunStatus(run.study.name, run.folder, run.study.trials, counts, front, ended)
+    failures = {
+        record.number: record.recorded.outcome or ""
+        for record in records
+        if record.state == "failed"
+    }
+    return RunStatus(run.study.name, run.folder, run.study.trials, counts, front, ended, failures)
 
 
 def watch(run: Run | str | Path, pause: float = 1.0) -> Iterator[RunStatus]:

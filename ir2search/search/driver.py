@@ -6,14 +6,21 @@ import time
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from ir2search.costs import cost
 from ir2search.errors import CandidateError, StudyError
 from ir2search.files import write_json
 from ir2search.runs.backbones import shared_backbone
 from ir2search.runs.layout import CANDIDATE_FILE, COST_FILE, trial_folder
-from ir2search.runs.records import Recorded, costs_of_record, read_record, state_of, write_record
+from ir2search.runs.records import (
+    Recorded,
+    costs_of_record,
+    read_record,
+    retries,
+    state_of,
+    write_record,
+)
 from ir2search.runs.status import ENDED
 from ir2search.runs.storages import RunStudy
 from ir2search.search.confirm import FinalTests
@@ -77,16 +84,22 @@ class Driver:
         self.end_reason: str | None = None  # why nothing more is proposed
         self.started_at = time.monotonic()
 
-    def run(self) -> None:
-        """Search to the end, then test the front, unless another driver still trains."""
-        self.resume()
+    def run(self, retry_failed: bool = False) -> None:
+        """Search to the end, then test the front, unless another driver still trains.
+
+        Args:
+            retry_failed: whether to train the trials again that have failed.
+        """
+        self.resume(retry_failed)
         self.search()
         if self._is_last():
             self._finish()
 
-    def resume(self) -> None:
+    def resume(self, retry_failed: bool = False) -> None:
         """Read what earlier sessions and other drivers did."""
         with self.locks.deciding():
+            if retry_failed:
+                self._ask_again()
             self._read()
             self.storage.set_user_attr(ENDED, "")
         self.observer.on_start(self.study, self.ledger.ended(), list(self.waiting_at_rung))
@@ -119,6 +132,21 @@ class Driver:
             self._receive()
         raise Interrupted
 
+    def _ask_again(self) -> None:
+        """Begin a new trial for each failed one. Optuna does not change a trial that has ended."""
+        trials = self.storage.get_trials(deepcopy=False)
+        again = retries(trials)
+        for trial in trials:
+            is_failed = state_of(trial.state, read_record(trial)) == "failed"
+            if is_failed and trial.number not in again:
+                new = create_trial(
+                    state=TrialState.RUNNING,
+                    params=trial.params,
+                    distributions=trial.distributions,
+                    user_attrs={"retry_of": trial.number},
+                )
+                self.storage.add_trial(new)
+
     def _read(self) -> None:
         """Read from the storage what earlier sessions and other drivers did."""
         trials = self.storage.get_trials(deepcopy=False)
@@ -127,6 +155,8 @@ class Driver:
         self.interrupted = {}
         self.ledger.running &= self.running.keys()
         results = []
+        for number in retries(trials).keys() - self.ledger.retried:
+            self.ledger.retry(number)
         for trial in trials:
             if trial.state == TrialState.WAITING or trial.number in self.running:
                 continue
@@ -135,7 +165,8 @@ class Driver:
                 self._take_over(trial)
         with errors_named(self.study.sampler):
             self.sampler.resume(results)
-        self.ledger.count([trial for trial in trials if self._is_proposed(trial)])
+        proposed = [trial for trial in trials if self._is_proposed(trial)]
+        self.ledger.count([each for each in proposed if "retry_of" not in each.user_attrs])
 
     def _take_over(self, trial: FrozenTrial) -> None:
         """Take an unfinished trial, unless another driver works on it."""
@@ -174,13 +205,34 @@ class Driver:
             return self._train_further(self.interrupted.pop(min(self.interrupted)))
         if (reason := self._limit()) is not None:
             return self._end_search(reason)
-        promotion = self.pruner.next(self.ledger.running)
-        if promotion is not None:
+        if (promotion := self._promoted()) is not None:
             return self._train_further(promotion)
         if self.end_reason is not None or len(self.ledger.started) >= self.study.trials:
             return self._train_best()
         trial = self._propose()
         return self._end_search(EXHAUSTED) if trial is None else self._evaluate(trial)
+
+    def _promoted(self) -> Promotion | None:
+        """The pruner's choice; None to begin a new trial.
+
+        Raises:
+            StudyError: a registered sampler's pruner fails, or its choice cannot be trained.
+        """
+        name, progress = self.study.sampler, self.ledger.progress
+        with errors_named(name):
+            promotion = self.pruner.next(self.ledger.running)
+        if promotion is None:
+            return None
+        number, level = promotion
+        if number not in self.waiting_at_rung:
+            reason = f"trial {number}, which does not wait at a rung"
+        elif not 0 < level < len(progress.levels) or progress.has(number, level):
+            reason = f"rung {level} for trial {number}, which cannot be trained to it"
+        else:
+            return promotion
+        raise StudyError(
+            f"sampler {name!r}: its pruner {type(self.pruner).__name__} chose {reason}"
+        )
 
     def _limit(self) -> str | None:
         """The limit of the study that is reached, in words, or None."""

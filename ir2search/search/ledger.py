@@ -43,6 +43,7 @@ class Ledger:
         running: numbers of the trials in training, by any driver.
         trial_of: number of the trial that stands for a candidate, by the candidate's id.
         outcomes: final state and values of each ended trial that stands for a candidate.
+        retried: numbers of failed trials that other trials train again.
         started: numbers of the trials whose training began. The study asks for this many.
         proposed: number of proposals. One that was interrupted before all its parameters were
             stored does not count: it is made again, from the same seed.
@@ -60,6 +61,7 @@ class Ledger:
         self.running: set[int] = set()
         self.trial_of: dict[str, int] = {}
         self.outcomes: dict[int, tuple[TrialState, list[float] | None]] = {}
+        self.retried: set[int] = set()
         self.started: set[int] = set()
         self.proposed = 0
         self.fruitless = 0
@@ -68,7 +70,7 @@ class Ledger:
 
     def read(self, trial: FrozenTrial) -> list[RungResult]:
         """Learn what the storage knows of a trial; return its results that are new."""
-        if trial.number in self.outcomes:
+        if trial.number in self.outcomes or trial.number in self.retried:
             return []
         recorded = read_record(trial)
         results = self._new_results(trial, recorded)
@@ -89,6 +91,13 @@ class Ledger:
         self.trial_of[candidate_id] = number
         self.started.add(number)
         self.fruitless = 0
+
+    def retry(self, number: int) -> None:
+        """Forget a failed trial that another one trains again."""
+        self.retried.add(number)
+        self.started.discard(number)
+        self.outcomes.pop(number, None)
+        self.trial_of = {key: trial for key, trial in self.trial_of.items() if trial != number}
 
     def train(self, number: int, candidate: PricedCandidate) -> None:
         """Note that a trial is in training."""

@@ -38,7 +38,7 @@ from ir2search.search.executors.devices import worker_devices
 from ir2search.search.executors.processes import end_unguarded
 from ir2search.search.executors.ray_cluster import RayExecutor
 from ir2search.search.latency_timer import LatencyTimer, check_machine
-from ir2search.search.observer import RunObserver
+from ir2search.search.observer import RunObserver, guarded
 from ir2search.search.problem import Problem
 from ir2search.study.schema import Study
 from ir2search.study.serialise import definition
@@ -58,6 +58,7 @@ def run(
     executor: Literal["local", "ray"] | ExecutorFactory = "local",
     address: str = "auto",
     storage: str | None = None,
+    retry_failed: bool = False,
     observer: RunObserver | None = None,
 ) -> RunStatus:
     """Run a study in a folder, or continue it, until all its trials are trained.
@@ -81,7 +82,9 @@ def run(
         storage: where trials are kept, a journal in the folder by default. Several drivers need the
             URL of a database, such as ``"postgresql+psycopg://USER@HOST/DATABASE"``, or of Optuna's
             proxy in front of it, ``"grpc://HOST:PORT"``.
-        observer: is told what happens.
+        retry_failed: whether to train the trials of earlier sessions again that have failed, from
+            the start and as new trials.
+        observer: is told what happens. If it fails, the run goes on.
 
     Raises:
         InputError: the study, the data, the folder, a device, the cluster or the storage cannot be
@@ -114,7 +117,8 @@ def run(
         make_executor=_factory(executor, address),
         storage=storage,
         shared=is_shared(folder, storage),
-        observer=observer or RunObserver(),
+        observer=guarded(observer or RunObserver()),
+        retry_failed=retry_failed,
     ).run(begin=True)
 
 
@@ -137,7 +141,7 @@ def join(
         workers: number of trainings at the same time, as for `run`.
         trials_per_device: number of trainings on each device, as for `run`.
         storage: the run's storage again, if its URL needs a password.
-        observer: is told what happens.
+        observer: is told what happens. If it fails, the run goes on.
 
     Returns:
         The status of the run at its end.
@@ -167,7 +171,7 @@ def join(
         make_executor=_local_executor,
         storage=storage,
         shared=True,
-        observer=observer or RunObserver(),
+        observer=guarded(observer or RunObserver()),
     ).run(begin=False)
 
 
@@ -183,6 +187,7 @@ class _Session:
     storage: str | None
     shared: bool
     observer: RunObserver
+    retry_failed: bool = False
 
     def run(self, begin: bool) -> RunStatus:
         """Work on the run to its end; if this session begins the run, write its study file."""
@@ -230,7 +235,7 @@ class _Session:
                 setup = DriverSetup(
                     folder, context, self.devices[0], executor, locks, observer, should_stop
                 )
-                Driver(Problem(self.study, space, timer), storage, setup).run()
+                Driver(Problem(self.study, space, timer), storage, setup).run(self.retry_failed)
         except Interrupted:
             raise KeyboardInterrupt from None
         finally:

@@ -74,3 +74,31 @@ def test_verbose_shows_log_messages(ir2search: Command, finished_run: Path, tmp_
     done = ir2search("report", folder, "-v")
     assert done.returncode == 0
     assert f"INFO ir2search.report.page: wrote {folder}" in done.stderr
+
+
+FAILING = """
+from ir2search.training.loop import EpochRunner
+
+def fail(runner, *_):
+    raise LookupError("no weights")
+
+EpochRunner.run = fail
+"""
+
+
+def test_a_run_whose_trials_all_fail_ends_with_exit_code_1_and_names_the_traceback(
+    ir2search: Command,
+    quick: dict[str, Any],
+    write_study: Callable[[dict[str, Any]], Path],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "failing.py").write_text(FAILING)
+    file = write_study({**quick, "trials": 2, "modules": ["failing.py"]})
+    done = ir2search("run", file, "--device", "cpu")
+    assert done.returncode == 1
+    number = max(int(each.parent.name) for each in tmp_path.glob("runs/quick/trials/*/error.txt"))
+    assert done.stderr.splitlines()[-1] == (
+        f"ir2search: runs/quick: all 2 trainings failed; trial {number}: LookupError: no weights; "
+        f"see trials/{number}/error.txt; mend that and run again with --retry-failed"
+    )
+    assert "0 of 2 candidates trained" in done.stdout

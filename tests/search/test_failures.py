@@ -4,8 +4,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
-from replay import replaying
+from replay import ReplayExecutor, computed_curve, replaying
 
 import ir2search as ir
 from ir2search.search.failures import failure_reason, record_failure
@@ -37,6 +38,99 @@ def test_a_trial_that_fails_keeps_its_traceback_and_the_study_goes_on(
     assert kept.endswith("IndexError: no weights\nof width 0.25\n")
     assert kept in caplog.text
     assert not (tmp_path / "run" / "trials" / str(table.loc["trained", "number"])).is_file()
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_failed_trials_can_be_asked_for_again(
+    quick: dict[str, Any], tmp_path: Path, sampler: str
+) -> None:
+    """The second network fails, which changes nothing of what is proposed and found."""
+    trained: list[str] = []
+
+    def broken_once(candidate: ir.Candidate, seed: int, epochs: int) -> list[float]:
+        trained.append(candidate.id)
+        if list(dict.fromkeys(trained))[1:2] == [candidate.id]:
+            raise IndexError("no weights")
+        return computed_curve(candidate, seed, epochs)
+
+    study, folder = (
+        parse_study({**quick, "trials": 3, "sampler": sampler}, "a.toml"),
+        tmp_path / "r",
+    )
+    ir.run(study, folder, device="cpu", executor=replaying(curve=broken_once))
+    assert ir.status(folder).counts["failed"] == 1
+    ir.run(study, folder, device="cpu", executor=ReplayExecutor)
+    assert ir.status(folder).counts["failed"] == 1, "nobody asked for it again"
+    for _ in range(2):
+        ir.run(study, folder, device="cpu", executor=ReplayExecutor, retry_failed=True)
+    ir.run(study, tmp_path / "whole", device="cpu", executor=ReplayExecutor)
+    table = ir.trials(folder)
+    first = table[table["outcome"].str.startswith("IndexError")]
+    assert list(first["state"]) == ["duplicate"]
+    assert list(first["duplicate_of"]) == [table["number"].iloc[-1]], "and it is asked for once"
+    columns = ["state", "accuracy", "test_accuracy"]
+    found, whole = (
+        each[each["state"] == "trained"].set_index("candidate_id")[columns]
+        for each in (table, ir.trials(tmp_path / "whole"))
+    )
+    pd.testing.assert_frame_equal(found.sort_index(), whole.sort_index())
+
+
+def test_a_trial_that_failed_at_a_rung_can_be_asked_for_again(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    trained: list[str] = []
+
+    def fails_at_its_end(candidate: ir.Candidate, seed: int, epochs: int) -> list[float]:
+        trained.append(candidate.id)
+        return computed_curve(candidate, seed, 1 if trained.count(candidate.id) > 1 else epochs)
+
+    quick |= {"trials": 4, "rungs": {"minimum": 1, "factor": 2}}
+    study, folder = parse_study(quick, "a.toml"), tmp_path / "run"
+    ir.run(study, folder, device="cpu", executor=replaying(curve=fails_at_its_end))
+    failed = ir.trials(folder).query("state == 'failed'")
+    assert len(failed) > 0
+    status = ir.run(study, folder, device="cpu", executor=ReplayExecutor, retry_failed=True)
+    assert status.counts["failed"] == status.counts["unfinished"] == 0
+    assert status.counts["trained"] + status.counts["stopped"] == 4
+    ended = ir.trials(folder).query("state in ['trained', 'stopped']")
+    assert set(failed["candidate_id"]) <= set(ended["candidate_id"])
+
+
+def test_a_trial_that_fails_again_stays_failed(quick: dict[str, Any], tmp_path: Path) -> None:
+    def fail(candidate: ir.Candidate, seed: int, epochs: int) -> list[float]:
+        raise IndexError("no weights")
+
+    study, folder = parse_study({**quick, "trials": 2}, "a.toml"), tmp_path / "run"
+    for _ in range(2):
+        status = ir.run(
+            study, folder, device="cpu", executor=replaying(curve=fail), retry_failed=True
+        )
+        assert status.counts["failed"] == 2
+        assert status.is_in_vain
+    assert sorted(status.failures) == list(ir.trials(folder)["number"])[-2:]
+    assert not ir.run(study, folder, executor=ReplayExecutor, retry_failed=True).is_in_vain
+
+
+class Failing(ir.RunObserver):
+    def on_step(self, number: int, progress: float) -> None:
+        raise ZeroDivisionError("of the observer")
+
+    def on_trial_end(self, *_: object) -> None:
+        raise ZeroDivisionError("of the observer")
+
+
+def test_an_observer_that_fails_is_logged_once_and_costs_no_trial(
+    quick: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = parse_study({**quick, "trials": 2}, "a.toml")
+    ir.run(study, tmp_path / "run", executor=ReplayExecutor, observer=Failing())
+    assert ir.status(tmp_path / "run").counts["trained"] == 2
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.split(" failed, and")[0] for line in said] == [
+        "Failing.on_step",
+        "Failing.on_trial_end",
+    ]
 
 
 def test_a_further_seed_that_fails_is_named(quick: dict[str, Any], tmp_path: Path) -> None:

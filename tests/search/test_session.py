@@ -138,7 +138,8 @@ def test_a_kill_during_a_proposal_changes_no_candidate(
     monkeypatch.undo()
     start(quick, tmp_path / "run")
     start(quick, tmp_path / "whole")
-    lost = ir.trials(tmp_path / "run").query("state == 'failed'")
+    assert ir.status(tmp_path / "run").counts["failed"] == 0
+    lost = ir.trials(tmp_path / "run").query("state == 'turned down'")
     assert list(lost["outcome"]) == ["interrupted before it was proposed"]
     found, whole = (
         ir.trials(tmp_path / name).query("state == 'trained'").set_index("candidate_id")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from replay import ReplayExecutor
 import ir2search as ir
 from ir2search.errors import SpaceError, StudyError
 from ir2search.search.ledger import RungResult
+from ir2search.search.pruners.base import Promotion, Pruner
 from ir2search.search.samplers.base import Point, Sampler
 from ir2search.search.samplers.registry import FACTORIES
 from ir2search.study.samplers import SAMPLERS
@@ -131,3 +133,43 @@ def test_a_search_ends_where_a_sampler_proposes_nothing(
     run = start(quick, tmp_path / "run", "nothing")
     assert run.trials().empty
     assert ir.status(run).ended == "the space holds no further candidate within the budget"
+
+
+@pytest.mark.parametrize("chosen", [(7, 1), (0, 0), (0, 2), (0, -1)])
+def test_a_pruner_that_chooses_what_cannot_be_trained_is_named(
+    quick: dict[str, Any], tmp_path: Path, chosen: tuple[int, int]
+) -> None:
+    class Odd:
+        def next(self, running: Collection[int]) -> Promotion | None:
+            return Promotion(*chosen) if is_first_trained else None
+
+    is_first_trained: list[int] = []
+
+    @ir.register_sampler("odd")
+    class Odder(Always):
+        point: Point = {}  # noqa: RUF012
+
+        def learn(self, result: RungResult) -> None:
+            is_first_trained.append(result.number)
+
+        def pruner(self) -> Pruner:
+            return Odd()
+
+    quick |= {"rungs": {"minimum": 1, "factor": 2}}
+    message = r"^sampler 'odd': its pruner Odd chose (trial 7, which does not wait|rung -?\d for)"
+    with pytest.raises(StudyError, match=message):
+        start(quick, tmp_path / "run", "odd")
+
+
+def test_a_pruner_that_fails_is_named(quick: dict[str, Any], tmp_path: Path) -> None:
+    class Broken:
+        def next(self, running: Collection[int]) -> Promotion | None:
+            raise ZeroDivisionError
+
+    @ir.register_sampler("broken")
+    class Breaking(Always):
+        def pruner(self) -> Pruner:
+            return Broken()
+
+    with pytest.raises(StudyError, match="sampler 'broken'"):
+        start({**quick, "rungs": {"minimum": 1, "factor": 2}}, tmp_path / "run", "broken")
