@@ -24,6 +24,8 @@ Tensors = Mapping[str, Array]
 LARGEST = 2**27  # elements of a value of one image, and of the weights of a convolution
 LARGEST_TOTAL = 2**30  # elements of all values of one image
 LARGEST_NUMBER = 2**20  # value of a parameter
+MOST_NODES = 10_000  # a ResNet of depth 1202 has 6,021
+MOST_READS = 50_000  # values that all nodes read
 WINDOW_RULE = "its window is out of range"
 
 
@@ -90,6 +92,7 @@ class GraphBuilder:
         self._shapes: list[Shape] = [(height, width, channels)]
         self._nodes: list[Node] = []
         self._elements = math.prod(image)
+        self._reads = 0
 
     def add(
         self,
@@ -118,6 +121,9 @@ class GraphBuilder:
             node = _node(op, inputs, name, numbers, tensors or {}, self._shapes)
             self._elements += math.prod(node.shape)
             _check(self._elements <= LARGEST_TOTAL, "the maps of one image would not fit in memory")
+            self._reads += len(node.inputs)
+            _check(self._reads <= MOST_READS, f"all nodes may read at most {MOST_READS:,} values")
+            _check(len(self._nodes) < MOST_NODES, f"there may be at most {MOST_NODES:,} nodes")
         except (_InvalidNode, KeyError, TypeError, ValueError, OverflowError) as error:
             raise WeightsError(f"node {len(self._nodes)}: {_reason(error)}") from None
         self._nodes.append(node)

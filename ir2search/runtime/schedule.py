@@ -91,6 +91,8 @@ def _pooled_signs(
     is exact if all steps between the pooling and the sign are monotone. Where they increase, the
     result is +1 if any sign of the window is +1; where they decrease, if all signs are +1.
     """
+    if graph.nodes[index].op != "binary_conv":
+        return None
     chain, follower = [index], _only(consumers[index + 1])
     while follower is not None and graph.nodes[follower].op in _MONOTONE:
         chain.append(follower)

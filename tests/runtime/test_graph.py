@@ -99,3 +99,14 @@ def test_an_image_is_three_whole_numbers() -> None:
     for image in ((3, 8), (0, 8, 8), (3, 8, 2**21)):
         with pytest.raises(WeightsError, match="`image` must be three whole numbers"):
             GraphBuilder(image)
+
+
+def test_the_number_of_nodes_and_of_values_they_read_is_limited() -> None:
+    builder = GraphBuilder((4, 7, 5))
+    with pytest.raises(WeightsError, match=r"node 10000: there may be at most 10,000 nodes"):
+        for _ in range(10_001):
+            builder.add("hardtanh", [0])
+    builder = GraphBuilder((1, 1, 1))
+    with pytest.raises(WeightsError, match=r"all nodes may read at most 50,000 values"):
+        for _ in range(60):
+            builder.add("concat", [0] * 1000)
