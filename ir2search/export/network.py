@@ -22,6 +22,7 @@ from ir2search.runtime import Graph, PackedNetwork, RuntimeTime, read_packed, wr
 from ir2search.runtime.graph import Array
 from ir2search.space import Candidate
 from ir2search.training.checkpoint import load_network, save_network
+from ir2search.training.weights import load_weights
 from ir2search.zoo import named_candidate
 
 Format = Literal["packed", "onnx", "safetensors"]
@@ -118,11 +119,11 @@ def export_weights(
     license: str | None = None,  # noqa: A002
     timer: Timer | None = None,
 ) -> Exported:
-    """Export a preset or a candidate with weights that `ir2search train` wrote.
+    """Export a preset or a candidate with weights from a file.
 
     Args:
         what: a preset, a ``candidate.json``, or a trial's folder.
-        weights: the file of its weights.
+        weights: the file of its weights: safetensors, or a torch checkpoint.
         file: path to write; the card has the same name with ``.md`` added.
         format: ``"packed"``, ``"onnx"`` or ``"safetensors"``.
         data: a folder of images; None for the digits of scikit-learn.
@@ -135,7 +136,7 @@ def export_weights(
         IR2SearchError: the file predicts differently from the network; it was removed.
     """
     candidate = named_candidate(what)
-    network = load_network(candidate, Path(weights))
+    network = load_weights(candidate, Path(weights))
     streamed = data is not None and candidate.backbone == "imagenet-resnet"
     config = DataConfig(
         source="digits" if data is None else "folder", size=candidate.image[1], stream=streamed

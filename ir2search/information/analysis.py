@@ -30,7 +30,8 @@ from ir2search.models.network import TappedNetwork
 from ir2search.runs import Run, train_variant
 from ir2search.runs.layout import CACHE
 from ir2search.space import Candidate
-from ir2search.training import load_network, pick_device
+from ir2search.training import pick_device
+from ir2search.training.weights import load_weights
 from ir2search.zoo import named_candidate
 
 REVISION = 1  # raise it if the same settings give other numbers: old caches become invalid
@@ -150,7 +151,7 @@ def analyze_weights(
 
     Args:
         what: a preset, a ``candidate.json``, or the folder of a trial.
-        weights: file of its weights, as `ir2search train` writes it.
+        weights: file of its weights: safetensors, or a torch checkpoint.
         out: folder for the results; created if needed.
         data: the folder of images; None for the digits that come with the package.
         twin_weights: weights of the same network without binarisation; None for no comparison.
@@ -169,9 +170,9 @@ def analyze_weights(
     config = DataConfig(source="folder" if data is not None else "digits", size=candidate.image[1])
     source = load_data(config, None if data is None else Path(data), out / CACHE, 0)
     source.check_fit(candidate, what)
-    networks = {BINARY: load_network(candidate, Path(weights))}
+    networks = {BINARY: load_weights(candidate, Path(weights))}
     if twin_weights is not None:
-        networks[TWIN] = load_network(candidate.twin(), Path(twin_weights))
+        networks[TWIN] = load_weights(candidate.twin(), Path(twin_weights))
     settings = settings_for(networks[BINARY], layers, methods, memory)
     _check_images(images, source)
     name = Path(what).name

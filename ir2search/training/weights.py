@@ -2,40 +2,150 @@
 
 from __future__ import annotations
 
+import pickle
+import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from ir2search.errors import WeightsError
+from ir2search.errors import WeightsError, is_out_of_memory
+from ir2search.models.network import TappedNetwork
+from ir2search.space import Candidate, build
+from ir2search.training.weights_file import SAVE, damaged, kind_of, not_only_tensors
+
+LISTED = 8  # names in an error message
+# keys under which checkpoints have the weights, the usual ones first
+KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params")
+DEEPEST = 3  # wrappers in each other
+COUNTER = "num_batches_tracked"  # of a BatchNorm; not used in evaluation, and often left out
+# what wrappers of torch put before and into names
+WRAPPERS = re.compile(r"(^|\.)(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)(?=\.)")
+
+
+def load_weights(candidate: Candidate, file: Path) -> TappedNetwork:
+    """Build the candidate's network with weights that somebody gives.
+
+    Args:
+        candidate: the network.
+        file: a ``.safetensors`` file or a torch checkpoint, see `read_weights`.
+
+    Returns:
+        The network on the CPU, in evaluation mode.
+
+    Raises:
+        WeightsError: the file cannot be read, or has another network's weights.
+    """
+    network = build(candidate)
+    put_weights(network, read_weights(file), str(file), "the candidate")
+    return network.eval()
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
     """Read tensors by name from a ``.safetensors`` file or a torch checkpoint.
 
-    A checkpoint is read without unpickling arbitrary objects.
+    A checkpoint is read without unpickling arbitrary objects. Its tensors may be under a key such
+    as ``state_dict``.
 
     Raises:
-        WeightsError: the file is missing or damaged, or has more than tensors and plain values.
+        WeightsError: the file is missing or damaged, is no file of weights, or has more than
+            tensors and plain values.
     """
     try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        found = torch.load(file, map_location="cpu", weights_only=True)
+        if kind_of(file) == "safetensors":
+            return _read_safetensors(file)
+        with file.open("rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of kinds of storage that torch will no longer have
+            found = torch.load(stream, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"{file}: no such file") from None
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        raise WeightsError(f"{file}: cannot be read as weights: {_first(error)}") from None
-    except Exception as error:  # torch.load raises many types, depending on the pickle's content
-        raise WeightsError(
-            f"{file}: contains more than tensors, and loading it could run code: {_first(error)}; "
-            "save only its state_dict"
-        ) from None
+    except OSError as error:
+        raise WeightsError(f"{file}: cannot be read: {error.strerror or error}") from None
+    except WeightsError:
+        raise
+    except pickle.UnpicklingError as error:  # torch's message recommends to load code
+        name = re.search(r"GLOBAL ([\w.]+)", str(error))
+        raise not_only_tensors(file, name and name[1]) from None
+    except Exception as error:  # torch.load raises many types, depending on the file's content
+        if is_out_of_memory(error):
+            raise WeightsError(f"{file}: its tensors do not fit in memory") from None
+        raise damaged(file) from None
     return unwrapped(found, str(file))
+
+
+def unwrapped(found: Any, source: str) -> dict[str, Tensor]:
+    """The tensors by name of a checkpoint, out of the dictionaries that they are in.
+
+    Args:
+        found: tensors by name, or a mapping that has them under a key such as ``"state_dict"``.
+        source: name of the weights, for the error.
+
+    Raises:
+        WeightsError: there are no such tensors, or a tensor is not a plain one.
+    """
+    weights = _state_dict(found, DEEPEST)
+    if weights is None:
+        raise WeightsError(f"{source}: has no state_dict, a mapping from names to tensors; {SAVE}")
+    for name, tensor in weights.items():
+        plain = tensor.layout is torch.strided and not (tensor.is_quantized or tensor.is_nested)
+        if not plain or tensor.device.type != "cpu":
+            raise WeightsError(f"{source}: {name} must be a plain tensor, without compression")
+    return {_without_wrappers(str(name)): tensor for name, tensor in weights.items()}
+
+
+def matched(
+    weights: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], source: str
+) -> dict[str, Tensor]:
+    """The tensors of a network by its names.
+
+    A prefix that all given names have is removed if the network does not have it. The counters of
+    BatchNorms may be missing.
+
+    Args:
+        weights: the given tensors.
+        shapes: shapes of the network's tensors by name.
+        source: the first words of the error.
+
+    Raises:
+        WeightsError: tensors are missing, unknown or have another shape; the message lists them.
+    """
+    given = _without_prefix(weights, shapes)
+    missing = [name for name in shapes if name not in given and not name.endswith(COUNTER)]
+    wrong = [
+        f"{name} {tuple(tensor.shape)} for {shapes[name]}"
+        for name, tensor in given.items()
+        if name in shapes and tuple(tensor.shape) != shapes[name]
+    ]
+    unknown = [name for name in given if name not in shapes]
+    faults = {"missing": missing, "unknown": unknown, "of another shape": wrong}
+    if any(faults.values()):
+        listed = "; ".join(f"{what}: {_listed(names)}" for what, names in faults.items() if names)
+        raise WeightsError(f"{source}: {listed}")
+    return given
+
+
+def put_weights(
+    network: nn.Module, weights: Mapping[str, Tensor], source: str, called: str
+) -> None:
+    """Load weights into a network, see `matched`.
+
+    Args:
+        network: the network.
+        weights: tensors by name.
+        source: name of the weights, for the error.
+        called: what the error calls the network.
+
+    Raises:
+        WeightsError: the weights are those of another network, or are not finite.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = matched(weights, shapes, f"{source}: not the weights of {called}")
+    check_values(found, network, source)
+    network.load_state_dict(found, strict=False)
 
 
 def check_values(weights: Mapping[str, Tensor], network: nn.Module, source: str) -> None:
@@ -61,21 +171,48 @@ def check_values(weights: Mapping[str, Tensor], network: nn.Module, source: str)
             raise WeightsError(f"{source}: {name} has negative variances")
 
 
-def unwrapped(found: Any, source: str) -> dict[str, Tensor]:
-    """Remove a checkpoint's wrapper ``state_dict``, and the prefix ``module.`` of its names.
-
-    Args:
-        found: tensors by name, or a mapping that has them under ``"state_dict"``.
-        source: name of the weights, for the error.
-
-    Raises:
-        WeightsError: a value is not a tensor.
-    """
-    inner = found.get("state_dict", found) if isinstance(found, Mapping) else found
-    if not isinstance(inner, Mapping) or not all(isinstance(v, Tensor) for v in inner.values()):
-        raise WeightsError(f"{source}: must be a state_dict, a mapping from names to tensors")
-    return {str(key).removeprefix("module."): value for key, value in inner.items()}
+def _read_safetensors(file: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(file, "pt") as stored:
+            if "graph" in (stored.metadata() or {}):
+                raise WeightsError(
+                    f"{file}: is a packed network, whose weights have 1 bit; give the weights it "
+                    "was exported from"
+                )
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except SafetensorError:
+        raise damaged(file) from None
+    return unwrapped(tensors, str(file))
 
 
-def _first(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+def _state_dict(found: Any, depth: int) -> Mapping[Any, Tensor] | None:
+    """The first mapping that has tensors only: this one, or one under a key of it."""
+    if not isinstance(found, Mapping) or not depth:
+        return None
+    if found and all(isinstance(value, Tensor) for value in found.values()):
+        return found
+    inner = (_state_dict(found[key], depth - 1) for key in KEYS if key in found)
+    return next((each for each in inner if each is not None), None)
+
+
+def _without_wrappers(name: str) -> str:
+    return WRAPPERS.sub("", name).removeprefix(".")
+
+
+def _without_prefix(
+    weights: Mapping[str, Tensor], known: Mapping[str, object]
+) -> dict[str, Tensor]:
+    """Names without the first parts that all have, such as ``module.``, until one is known."""
+    names = dict(weights)
+    while names and not names.keys() & known.keys():
+        parts = [name.partition(".") for name in names]
+        first = parts[0][0]
+        if not all(part == first and rest for part, _, rest in parts):
+            return dict(weights)
+        names = {rest: names[f"{first}.{rest}"] for _, _, rest in parts}
+    return names
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more

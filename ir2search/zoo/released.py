@@ -13,10 +13,9 @@ from pathlib import Path
 from torch import Tensor
 
 from ir2search.data import DataConfig, load_data
-from ir2search.errors import WeightsError
 from ir2search.models.network import TappedNetwork
 from ir2search.training import pick_device, topk_accuracy
-from ir2search.training.weights import check_values, read_weights, unwrapped
+from ir2search.training.weights import check_values, matched, read_weights, unwrapped
 from ir2search.zoo.networks import build_preset, preset
 
 
@@ -34,8 +33,6 @@ class Evaluation:
     top1: float
     top5: float
 
-
-LISTED = 8  # names in an error message
 
 # the authors' names, by patterns of our names
 _RECOVERY = {
@@ -79,8 +76,8 @@ def load_released(name: str, state_dict: Mapping[str, Tensor]) -> TappedNetwork:
 
     Args:
         name: name of the preset.
-        state_dict: tensors by the authors' names, with or without the prefix ``module.``, or a
-            checkpoint that has them under ``"state_dict"``.
+        state_dict: tensors by the authors' names, with or without a prefix such as ``module.``, or
+            a checkpoint that has them under a key such as ``"state_dict"``.
 
     Returns:
         The network, in evaluation mode.
@@ -90,26 +87,17 @@ def load_released(name: str, state_dict: Mapping[str, Tensor]) -> TappedNetwork:
         WeightsError: tensors are missing, unknown or have another shape; the message lists them.
     """
     network = build_preset(name)
-    given = unwrapped(state_dict, "the weights")
     own = network.state_dict()
     wanted = {_released_name(name, ours): ours for ours in own}
     shapes = {theirs: _shape(theirs, own[ours]) for theirs, ours in wanted.items()}
-    wrong_shapes = [
-        f"{key} {tuple(given[key].shape)} for {shapes[key]}"
-        for key in wanted
-        if key in given and tuple(given[key].shape) != shapes[key]
-    ]
-    faults = {
-        "missing": [key for key in wanted if key not in given],
-        "unknown": [key for key in given if key not in wanted],
-        "of another shape": wrong_shapes,
+    given = unwrapped(state_dict, "the weights")
+    found = matched(given, shapes, f"the weights are not those of {name}")
+    weights = {
+        wanted[theirs]: tensor.reshape(own[wanted[theirs]].shape)
+        for theirs, tensor in found.items()
     }
-    if any(faults.values()):
-        listed = "; ".join(f"{what}: {_listed(keys)}" for what, keys in faults.items() if keys)
-        raise WeightsError(f"the weights are not those of {name}: {listed}")
-    weights = {ours: given[theirs].view_as(own[ours]) for theirs, ours in wanted.items()}
     check_values(weights, network, "the weights")
-    network.load_state_dict(weights)
+    network.load_state_dict(weights, strict=False)  # without the counters of BatchNorms
     return network.eval()
 
 
@@ -164,8 +152,3 @@ def _unit(ours: str) -> str:
 def _shape(theirs: str, ours: Tensor) -> tuple[int, ...]:
     """The shape in the authors' file; binary weights of ImageNet networks are flat there."""
     return (ours.numel(), 1) if theirs.endswith("binary_conv.weights") else tuple(ours.shape)
-
-
-def _listed(keys: list[str]) -> str:
-    more = f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
-    return ", ".join(keys[:LISTED]) + more

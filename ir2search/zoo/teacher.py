@@ -6,11 +6,11 @@ from pathlib import Path
 
 from torch import nn
 
-from ir2search.errors import StudyError, WeightsError
+from ir2search.errors import StudyError
 from ir2search.models.teacher import StandardResNet
 from ir2search.space import build
 from ir2search.training.recipe import Distillation, Recipe
-from ir2search.training.weights import read_weights
+from ir2search.training.weights import put_weights, read_weights
 from ir2search.zoo.networks import preset
 
 STANDARD = {"resnet18": 18, "resnet34": 34}
@@ -53,9 +53,5 @@ def _load(distillation: Distillation, image: tuple[int, int, int], classes: int)
     else:
         teacher = build(preset(distillation.teacher, classes, image).twin())
     file = Path(distillation.weights)
-    try:
-        teacher.load_state_dict(read_weights(file))
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise WeightsError(f"{file}: not the weights of {distillation.teacher}: {reason}") from None
+    put_weights(teacher, read_weights(file), str(file), distillation.teacher)
     return teacher.eval().requires_grad_(False)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import ir2search as ir
-from ir2search.errors import CheckpointError, InputError
+from ir2search.errors import InputError, WeightsError
 from ir2search.information.analysis import analyze_trials, analyze_weights
 
 
@@ -77,7 +77,7 @@ def test_a_file_of_weights_is_analysed_without_a_run(run_copy: Path, tmp_path: P
     assert (tmp_path / "out" / "information.png").exists()
     assert found.layers["twin_information"].isna().all()
     assert found.layers["information"].notna().all()
-    with pytest.raises(CheckpointError, match="the weights do not fit the candidate"):
+    with pytest.raises(WeightsError, match="not the weights of the candidate"):
         analyze_weights(
             "cifar-resnet20", trial / "best.safetensors", tmp_path / "out",
             data=cifar_like(tmp_path), device="cpu",

@@ -101,12 +101,18 @@ def test_an_image_is_three_whole_numbers() -> None:
             GraphBuilder(image)
 
 
-def test_the_number_of_nodes_and_of_values_they_read_is_limited() -> None:
-    builder = GraphBuilder((4, 7, 5))
-    with pytest.raises(WeightsError, match=r"node 10000: there may be at most 10,000 nodes"):
-        for _ in range(10_001):
-            builder.add("hardtanh", [0])
+@pytest.mark.parametrize(
+    ("op", "reads", "count", "complaint"),
+    [
+        ("hardtanh", 1, 10_000, "node 10000: there may be at most 10,000 nodes"),
+        ("concat", 1000, 50, "node 50: all nodes may read at most 50,000 values"),
+    ],
+)
+def test_the_number_of_nodes_and_of_values_they_read_is_limited(
+    op: str, reads: int, count: int, complaint: str
+) -> None:
     builder = GraphBuilder((1, 1, 1))
-    with pytest.raises(WeightsError, match=r"all nodes may read at most 50,000 values"):
-        for _ in range(60):
-            builder.add("concat", [0] * 1000)
+    for _ in range(count):
+        builder.add(op, [0] * reads)
+    with pytest.raises(WeightsError, match=complaint):
+        builder.add(op, [0] * reads)

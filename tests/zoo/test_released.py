@@ -230,7 +230,7 @@ def test_missing_and_unknown_tensors_and_wrong_shapes_are_listed() -> None:
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(WeightsError, match=r"not those of cifar-resnet18: missing: .* more"):
         ir.load_released("cifar-resnet18", checkpoint("cifar-vgg-small"))
-    with pytest.raises(WeightsError, match="must be a state_dict"):
+    with pytest.raises(WeightsError, match="has no state_dict"):
         ir.load_released("cifar-resnet20", {"state_dict": 3})  # type: ignore[dict-item]
 
 
