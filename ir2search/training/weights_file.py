@@ -150,8 +150,8 @@ def _check_pickle(file: Path, content: bytes, count: int) -> None:
                 operations += 1
                 if operations > MOST_OPERATIONS:
                     raise _too_large(file, f"{MOST_OPERATIONS:,} operations")
-                if opcode.name == "GLOBAL" and not PLAIN.fullmatch(argument):
-                    raise not_only_tensors(file, argument.replace(" ", "."))
+                if opcode.name == "GLOBAL" and not PLAIN.fullmatch(str(argument)):
+                    raise not_only_tensors(file, str(argument).replace(" ", "."))
                 if sizes.follow(opcode, argument) > MOST_VALUES:
                     raise _too_large(file, f"{MOST_VALUES:,} values in a tuple")
     except (ValueError, IndexError):
