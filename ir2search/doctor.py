@@ -93,9 +93,9 @@ def _kernels() -> Iterator[Finding]:
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        compiled = kernels.library() is not None
-    if compiled:
-        yield Finding("CPU kernels", "good", "compiled for this CPU")
+        description = kernels.description()
+    if description:
+        yield Finding("CPU kernels", "good", f"compiled for this CPU: {description}")
     else:
         reason = str(caught[-1].message) if caught else "they could not be compiled"
         advice = "install a C++ compiler with OpenMP: it makes training several times faster"

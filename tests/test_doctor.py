@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from PIL import Image
@@ -22,12 +23,13 @@ def test_doctor_reports_this_machine_and_a_missing_compiler(
     assert not (tmp_path / "runs").exists()
     assert all(finding.state != "wrong" for finding in findings)
     assert found(findings, "ray").state == "good"
-    monkeypatch.setattr(native, "_compile", lambda: (_ for _ in ()).throw(OSError("no c++")))
-    native.library.cache_clear()
+    failing = Mock(side_effect=OSError("no c++"))
+    monkeypatch.setattr(native, "_compile", failing)
+    native._loaded.cache_clear()
     try:
         kernels = found(examine(runs=tmp_path), "CPU kernels")
     finally:
-        native.library.cache_clear()
+        native._loaded.cache_clear()
     assert kernels.state == "slow"
     assert "install a C++ compiler" in kernels.advice
     assert not recwarn.list

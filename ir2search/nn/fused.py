@@ -1,6 +1,6 @@
 """Fused operations for training on a CPU; elsewhere torch's own operations run.
 
-A convolution of signs needs no multiplication (see ``kernels/training.cpp``). Between two
+A convolution of signs needs no multiplication (see ``kernels/native``). Between two
 convolutions there are a sign, a BatchNorm, a sum and an activation. In torch each is a pass over
 feature maps that do not fit in a cache. Here one autograd Function makes as few passes as possible.
 For the backward pass it saves only what it cannot compute again.

@@ -1,22 +1,32 @@
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ir2search.errors import InputError
 from ir2search.kernels import training
 
 
 @pytest.fixture
 def cold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """An empty cache folder, and no library in this process."""
+    monkeypatch.delenv(training.VARIABLE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    training.library.cache_clear()
+    _forget()
     yield tmp_path / "ir2search"
-    training.library.cache_clear()
+    _forget()
+
+
+def _forget() -> None:
+    training._loaded.cache_clear()
+    training._of_environment.cache_clear()
 
 
 def test_without_a_compiler_there_are_no_kernels_and_one_warning(
@@ -50,7 +60,23 @@ def test_the_library_is_compiled_once_for_each_source_and_compiler(
         compiler.write_text('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho $0 > "$2"\n')
         compiler.chmod(0o755)
         monkeypatch.setenv("CXX", str(compiler))
-        file = training._compile()
-        assert training._compile() == file
+        file = training._compile("auto")
+        assert training._compile("auto") == file
         assert file.read_text().strip() == str(compiler)
     assert len(list(cold.glob("training-*.so"))) == 2
+
+
+def test_the_arithmetic_can_be_chosen_in_the_environment() -> None:
+    program = "from ir2search.kernels import training; print(training.description())"
+    environment = os.environ | {training.VARIABLE: "float32"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "in float32"
+
+
+def test_an_unknown_arithmetic_is_an_error_that_names_the_variable(
+    cold: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(training.VARIABLE, "float16")
+    with pytest.raises(InputError, match="IR2SEARCH_ARITHMETIC must be one of auto, float32, avx2"):
+        training.library()
