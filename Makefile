@@ -6,6 +6,7 @@ RUNS ?= runs
 SYSTEM ?= yes
 MOASHA := .venv-moasha
 OLDEST := .venv-oldest
+LOCKING := .venv-lock
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test unit docs lint oldest bench-training bench-agreement bench-streaming bench-search bench-warm-start \
@@ -45,19 +46,22 @@ browser:
 	fi; \
 	found >/dev/null || echo "No Chromium: the tests of the report in a browser (tests/report/test_browser.py) are skipped"
 
-# torch comes first, alone: what the other packages ask of it is then met.
-$(VENV)/.torch: constraints.txt
+# requirements/ has exact versions with hashes, which pip checks. torch comes after what it needs; the
+# last step then finds all that pyproject.toml asks for.
+$(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) $$(grep -E '^torch==' constraints.txt)
-	touch $@
 
 # What the README uses: a search, its analysis, its report.
-$(VENV)/.installed: $(VENV)/.torch pyproject.toml
-	$(PIP) --constraint constraints.txt --editable '.[report]'
+$(VENV)/.installed: $(BIN)/python requirements/demo.txt requirements/torch.txt pyproject.toml
+	$(PIP) --require-hashes --no-deps --requirement requirements/demo.txt
+	$(PIP) --requirement requirements/torch.txt
+	$(PIP) --no-build-isolation --editable '.[report]'
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml
-	$(PIP) --constraint constraints.txt --editable '.[dev]'
+$(VENV)/.installed-dev: $(BIN)/python requirements/dev.txt requirements/torch.txt pyproject.toml
+	$(PIP) --require-hashes --no-deps --requirement requirements/dev.txt
+	$(PIP) --requirement requirements/torch.txt
+	$(PIP) --no-build-isolation --editable '.[dev]'
 	touch $(VENV)/.installed $@
 
 # Optional: DATA=cifar10/ times whole epochs on CIFAR-10.
@@ -121,9 +125,15 @@ oldest:
 	$(OLDEST)/bin/ir2search export $(OLDEST)/runs/digits
 	$(OLDEST)/bin/ir2search report $(OLDEST)/runs/digits
 
-# Writes the versions of this environment to constraints.txt.
-lock: $(VENV)/.installed-dev
-	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > constraints.txt
+# Writes requirements/demo.txt and dev.txt: versions for all platforms, with the hashes of all their
+# files. Versions stay as they are where they can; `make lock UPGRADE=--upgrade` takes the newest.
+COMPILE = $(LOCKING)/bin/uv pip compile --quiet --universal --python-version 3.11.5 --generate-hashes \
+	--no-header --no-annotate --excludes requirements/torch.txt pyproject.toml requirements/further.in
+lock:
+	$(PYTHON) -m venv $(LOCKING)
+	$(LOCKING)/bin/python -m pip install --quiet uv
+	$(COMPILE) $(UPGRADE) --extra dev --output-file requirements/dev.txt
+	$(COMPILE) --extra report --constraint requirements/dev.txt --output-file requirements/demo.txt
 
 clean:
-	rm -rf $(VENV) $(MOASHA) $(OLDEST) runs
+	rm -rf $(VENV) $(MOASHA) $(OLDEST) $(LOCKING) runs
