@@ -27,6 +27,7 @@ Value = bool | int | float | str
 MAX_DEPTH, MAX_WIDTH, MAX_CLASSES = 1202, 64, 100_000
 MAX_CHANNELS, MAX_SIDE = 64, 4096  # of an image
 THRESHOLD_DIGITS = 6  # 0.3 and 3 * 0.1 = 0.30000000000000004 are the same threshold
+RECIPE_DIGITS = 12  # significant digits of a number of the recipe
 RELEASED_FUSION_RATIO = 4.0  # of the released ResNet-20 for CIFAR
 
 
@@ -61,6 +62,8 @@ class Candidate:
         activation: ``"hardtanh"``, ``"prelu"``, or ``"rprelu"`` with learned shifts (ReActNet).
         image: (channels, height, width) of an input image.
         classes: number of classes.
+        recipe: (name, value) of the recipe's fields that a study searches; they replace those of
+            the recipe that trains the network. Candidates that differ here are different.
 
     Raises:
         CandidateError: a value is out of range; the message gives the rule and the value.
@@ -85,6 +88,7 @@ class Candidate:
     activation: Activation = "hardtanh"
     image: tuple[int, int, int] = (3, 32, 32)
     classes: int = 10
+    recipe: tuple[tuple[str, Value], ...] = ()
 
     def __post_init__(self, fusion_ratio: float | None) -> None:
         family = _family(self.backbone)
@@ -95,6 +99,7 @@ class Candidate:
             "normalization": self.normalization if self.threshold else "map",
             "taps": tuple(name for name in family.taps if name in self.taps),
             "image": tuple(self.image),
+            "recipe": tuple(sorted((name, _rounded(value)) for name, value in self.recipe)),
         }
         canonical |= _canonical_fusion(self, family, fusion_ratio)
         if self.activations == "real":
@@ -115,14 +120,16 @@ class Candidate:
         return hashlib.sha256(fields_given.encode()).hexdigest()[:12]
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields by name, as values for JSON."""
+        """All fields by name, as values for JSON; the recipe only if it has values."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        return plain | {"taps": list(self.taps), "image": list(self.image)}
+        plain |= {"taps": list(self.taps), "image": list(self.image), "recipe": dict(self.recipe)}
+        return plain if self.recipe else {k: v for k, v in plain.items() if k != "recipe"}
 
     def differences(self) -> dict[str, Any]:
         """The fields whose value differs from the default candidate's, by name."""
         default = _DEFAULT.as_dict()
-        return {name: value for name, value in self.as_dict().items() if value != default[name]}
+        own = self.as_dict().items()
+        return {name: value for name, value in own if value != default.get(name)}
 
     def twin(self) -> Candidate:
         """The full-precision twin: the same network without binarisation."""
@@ -131,6 +138,10 @@ class Candidate:
     def without_recovery(self) -> Candidate:
         """The same network without recovery."""
         return replace(self, taps=())
+
+    def without_recipe(self) -> Candidate:
+        """The same network without values of the recipe."""
+        return replace(self, recipe=()) if self.recipe else self
 
     def backbone_only(self) -> Candidate:
         """The same network without recovery or restriction."""
@@ -152,8 +163,11 @@ def candidate_from_dict(values: Mapping[str, Any], source: str = "candidate") ->
     unknown = set(values) - {field.name for field in fields(Candidate)} - {"fusion_ratio"}
     if unknown:
         raise CandidateError(f"{source}: no field {sorted(unknown)[0]!r} in a candidate; remove it")
+    values = dict(values)
+    if isinstance(values.get("recipe"), Mapping):
+        values["recipe"] = list(values["recipe"].items())
     try:
-        return TypeAdapter(Candidate).validate_json(json.dumps(dict(values)), strict=True)
+        return TypeAdapter(Candidate).validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
@@ -264,13 +278,15 @@ class Range:
 
 Domain = Choice | Range
 TAP = "tap_"  # each tap is a parameter tap_<name>, true or false
+RECIPE = "recipe_"  # a searched field of the recipe is a parameter recipe_<name>
 
 
 @dataclass(frozen=True)
 class SearchSpace:
     """The candidates that a study can try: each field of a candidate is fixed or searched.
 
-    Parameters are the fields of `Candidate`, but ``tap_<name>`` for each tap instead of ``taps``.
+    Parameters are the fields of `Candidate`, but ``tap_<name>`` for each tap instead of ``taps``,
+    and ``recipe_<name>`` for each searched field of the recipe instead of ``recipe``.
 
     Attributes:
         fixed: values by parameter. A parameter that is neither fixed nor searched has its default.
@@ -285,10 +301,10 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         family = _family(str(self.fixed.get("backbone", _DEFAULT.backbone)))
-        known = {field.name for field in fields(Candidate)} - {"taps"} | {"fusion_ratio"}
+        known = {field.name for field in fields(Candidate)} - {"taps", "recipe"} | {"fusion_ratio"}
         known |= {TAP + name for name in family.taps}
         for name in [*self.fixed, *self.searched]:
-            if name not in known:
+            if name not in known and not name.startswith(RECIPE):
                 hint = text.suggest(_shown(name), sorted(map(_shown, known)))
                 raise SpaceError(f"{_shown(name)}: no such parameter; {hint}")
         if {"fusion_ratio", "fusion_channels"} <= {*self.fixed, *self.searched}:
@@ -296,7 +312,7 @@ class SearchSpace:
         for name, value in self.fixed.items():
             self._check_value(name, value)
         for name, domain in self.searched.items():
-            for value in (*_ends(domain), *(_values(domain) or ())[1:2]):
+            for value in (*ends(domain), *(_values(domain) or ())[1:2]):
                 self._check_value(name, value)
 
     def candidate(self, parameters: Mapping[str, Any]) -> Candidate:
@@ -306,10 +322,13 @@ class SearchSpace:
             CandidateError: no network has these values, for example because the group size does
                 not divide the fusion width.
         """
-        values = {**self.fixed, **parameters}
+        values = {n: v for n, v in {**self.fixed, **parameters}.items() if not n.startswith(RECIPE)}
+        recipe = [
+            (n.removeprefix(RECIPE), v) for n, v in parameters.items() if n.startswith(RECIPE)
+        ]
         family = FAMILIES[str(values.get("backbone", _DEFAULT.backbone))]
         taps = tuple(name for name in family.taps if values.pop(TAP + name, True))
-        return Candidate(**{"depth": family.depth, **values}, taps=taps)
+        return Candidate(**{"depth": family.depth, **values}, taps=taps, recipe=tuple(recipe))
 
     def with_data(self, image: tuple[int, int, int], classes: int) -> SearchSpace:
         """The same space for images (channels, height, width) in this number of classes."""
@@ -325,7 +344,9 @@ class SearchSpace:
         for name, domain in self.searched.items():
             values = _values(domain)
             if values is None:
-                raise SpaceError(f"{name}: a grid needs a list of values or a step in the range")
+                raise SpaceError(
+                    f"{_shown(name)}: a grid needs a list of values or a step in the range"
+                )
             axes.append(values)
         return (dict(zip(self.searched, point, strict=True)) for point in itertools.product(*axes))
 
@@ -352,18 +373,26 @@ class SearchSpace:
         """Iterate over the valid candidates whose parameters are all at an end of their domain.
 
         One of them has the minimum of each cost: costs increase with depth, width and taps, are
-        linear in the fusion width, and do not depend on the threshold.
+        linear in the fusion width, and do not depend on the threshold or the recipe.
         """
-        names = [name for name in self.searched if name != "threshold"]
-        axes = [_ends(self.searched[name]) for name in names]
+        names = self.with_costs()
+        axes = [ends(self.searched[name]) for name in names]
         for point in itertools.product(*axes):
             try:
                 yield self.candidate(dict(zip(names, point, strict=True)))
             except CandidateError:
                 continue
 
+    def with_costs(self) -> list[str]:
+        """Names of the searched parameters on which costs depend."""
+        return [
+            name for name in self.searched if name != "threshold" and not name.startswith(RECIPE)
+        ]
+
     def _check_value(self, name: str, value: Any) -> None:
         """Raise SpaceError if no network can have this value."""
+        if name.startswith(RECIPE):  # the study checks it
+            return
         if name.startswith(TAP):
             if not isinstance(value, bool):
                 raise SpaceError(f"{_shown(name)}: must be true or false, but got {value!r}")
@@ -387,10 +416,13 @@ class SearchSpace:
 
 def _shown(name: str) -> str:
     """A parameter's name in a study file: ``taps.stem`` for ``tap_stem``."""
+    if name.startswith(RECIPE):
+        return f"recipe.{name.removeprefix(RECIPE)}"
     return f"taps.{name.removeprefix(TAP)}" if name.startswith(TAP) else name
 
 
-def _ends(domain: Domain) -> tuple[Value, ...]:
+def ends(domain: Domain) -> tuple[Value, ...]:
+    """All values of a choice, or the smallest and the largest value of a range."""
     return domain.values if isinstance(domain, Choice) else (domain.low, domain.high)
 
 
@@ -407,6 +439,10 @@ def _draw(domain: Domain, generator: random.Random) -> Value:
     if domain.log:
         return math.exp(generator.uniform(math.log(domain.low), math.log(domain.high)))
     return generator.uniform(domain.low, domain.high)
+
+
+def _rounded(value: Value) -> Value:
+    return float(f"{value:.{RECIPE_DIGITS}g}") if isinstance(value, float) else value
 
 
 def _family(name: str) -> Family:

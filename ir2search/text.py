@@ -86,6 +86,10 @@ def network(row: Mapping[str, Any]) -> str:
     if row["fusion"] != "none":
         channels = f" (m = {row['fusion_channels']})" if row["fusion_channels"] else ""
         parts.append(f"{row['fusion']}{channels} of {names(row['taps'])}")
+    for name, value in row.items():  # searched values of the recipe
+        if name.startswith("recipe_") and value is not None:
+            shown = f"{value:g}" if isinstance(value, float) else value
+            parts.append(f"{name.removeprefix('recipe_').replace('_', ' ')} {shown}")
     return ", ".join(parts)
 
 

@@ -33,6 +33,7 @@ def candidates(draw: st.DrawFn) -> Candidate:
             activations=draw(st.sampled_from(["binary", "real"])),
             image=draw(st.sampled_from([(3, 32, 32), (1, 8, 8)])),
             classes=draw(st.integers(2, 11)),
+            recipe=draw(st.sampled_from([(), (("lr", 0.1), ("flip", True)), (("lr", 0.2),)])),
         )
     except CandidateError:
         assume(False)  # groups that do not divide the fusion width
@@ -71,8 +72,8 @@ def test_different_candidates_are_different_networks_or_trainings(
 ) -> None:
     """Candidates that are not equal differ in shapes, precisions or restriction."""
     assume(one != other)
-    trained_alike = (one.threshold, one.normalization) == (other.threshold, other.normalization)
-    if not trained_alike or one.image != other.image:
+    trainings = [(c.threshold, c.normalization, c.recipe) for c in (one, other)]
+    if trainings[0] != trainings[1] or one.image != other.image:
         return
     shapes = [
         [(name, tuple(p.shape)) for name, p in build(c).named_parameters()] for c in (one, other)

@@ -137,7 +137,8 @@ def cost(candidate: Candidate) -> Cost:
         MemoryError: the network does not fit in memory.
     """
     with _named_failures(candidate.backbone):
-        return _cost(replace(candidate, threshold=0.0), BUILDERS[candidate.backbone])
+        network = replace(candidate.without_recipe(), threshold=0.0)
+        return _cost(network, BUILDERS[candidate.backbone])
 
 
 @contextmanager

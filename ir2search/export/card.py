@@ -113,6 +113,8 @@ def _layers(price: Cost) -> str:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, dict):  # the recipe's own values
+        value = [f"{name} = {each}" for name, each in value.items()]
     return markdown(text.names(value) if isinstance(value, list | tuple) else value)
 
 

@@ -18,7 +18,7 @@ from ir2search.errors import RunError
 from ir2search.files import read_bytes, read_json
 from ir2search.runs.layout import CURVE, RESULT, SEEDS, TEST_FILE
 from ir2search.runs.records import TrialRecord
-from ir2search.space import Candidate
+from ir2search.space import RECIPE, Candidate
 from ir2search.study.objectives import OBJECTIVES, further_columns
 from ir2search.study.schema import Study
 from ir2search.validation import checked
@@ -62,6 +62,7 @@ def recorded_table(trials: Iterable[TrialRecord], study: Study) -> pd.DataFrame:
     """One row for each trial: only its record, without its files."""
     columns = [name for name in COLUMNS if name not in FROM_FILES]
     columns += further_columns(study.costs)
+    columns += [name for name in study.space.searched if name.startswith(RECIPE)]
     rows = [_row(trial) for trial in trials]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(WHOLE, "Int64"))
 
@@ -111,7 +112,9 @@ def _row(trial: TrialRecord) -> dict[str, Any]:
     recorded = trial.recorded
     row: dict[str, Any] = {"number": trial.number, "state": trial.state}
     row |= {name: getattr(recorded, name) for name in RECORDED}
-    return row | (recorded.cost or {}) | (recorded.candidate or {})
+    candidate = recorded.candidate or {}
+    recipe = {RECIPE + name: value for name, value in candidate.get("recipe", {}).items()}
+    return row | (recorded.cost or {}) | candidate | recipe
 
 
 def _from_files(folder: Path, accuracy: float | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +28,7 @@ from ir2search.files import read_toml
 from ir2search.space import SearchSpace
 from ir2search.study.messages import sentence_of
 from ir2search.study.objectives import LATENCY, OBJECTIVES, cost_names
+from ir2search.study.recipe_section import searched_as_dict, split_recipe
 from ir2search.study.samplers import SAMPLERS
 from ir2search.study.sections import Confirm, LatencySettings, Resources, Rungs, Stop, WarmStart
 from ir2search.study.shipped import shipped_studies
@@ -79,10 +80,11 @@ class Study(BaseModel):
         objectives: two or more of accuracy, ops, flops, bops, memory, latency, and the names that
             `register_objective` added.
         data: the images.
-        space: the candidates.
+        space: the candidates; with the recipe's fields that are searched.
         budget: upper limits of costs, by name; a candidate above one is not trained.
         latency: how the runtime runs a network to time it, if the study uses the latency.
-        recipe: how each candidate is trained; a study file may give a name for `named_recipe`.
+        recipe: how each candidate is trained; a study file may give a name for `named_recipe`. A
+            candidate's own values replace the recipe's in fields that are searched.
         warm_start: candidates with the same backbone start from one that is trained once. Without
             it each candidate is trained from scratch.
         rungs: the epochs at which candidates are compared and only the best go on. Without it
@@ -151,6 +153,16 @@ class Study(BaseModel):
                 raise ValueError(OBJECTIVES.missing(name))
         return tuple(value)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _searched_recipe(cls, values: Any) -> Any:
+        """Move the searched values of the recipe to the space."""
+        recipe, space = values.get("recipe"), values.get("space")
+        if not isinstance(recipe, Mapping) or not isinstance(space, Mapping):
+            return values
+        fixed, searched = split_recipe(recipe)
+        return {**values, "recipe": fixed, "space": {**space, **searched}}
+
     @field_validator("recipe", mode="before")
     @classmethod
     def _recipe(cls, value: Any) -> Any:
@@ -190,6 +202,10 @@ class Study(BaseModel):
     @field_serializer("space")
     def _written_space(self, space: SearchSpace) -> dict[str, Any]:
         return space_as_dict(space)
+
+    @field_serializer("recipe", mode="wrap")
+    def _written_recipe(self, recipe: Recipe, write: Callable[[Recipe], Any]) -> dict[str, Any]:
+        return {**write(recipe), **searched_as_dict(self.space)}
 
     @field_serializer("modules")
     def _written_modules(self, modules: tuple[UserModule, ...]) -> list[str]:
@@ -246,7 +262,9 @@ def parse_study(
     except ValidationError as error:
         raise StudyError(f"{source}: {sentence_of(error, Study)}") from None
     except (CandidateError, SpaceError) as error:
-        raise StudyError(f"{source}: [space] {error}") from None
+        field = str(error)
+        section = "recipe" if field.startswith("recipe.") else "space"
+        raise StudyError(f"{source}: [{section}] {field.removeprefix('recipe.')}") from None
     except StudyError as error:
         raise StudyError(f"{source}: {error}") from None
     study._source = source

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ir2search.errors import SpaceError
-from ir2search.space import TAP, Choice, Domain, Range, SearchSpace
+from ir2search.space import RECIPE, TAP, Choice, Domain, Range, SearchSpace
 
 MAX_VALUES = 10_000  # of one parameter
 
@@ -17,7 +17,8 @@ def parse_space(values: Mapping[str, Any]) -> SearchSpace:
     """The space of a ``[space]`` section.
 
     A single value is fixed, a list is a choice, and a table ``{ low, high, step, log }`` is a
-    range. ``taps`` is a table with one entry for each tap: true, false, or a list of both.
+    range. ``taps`` is a table with one entry for each tap: true, false, or a list of both. Domains
+    of the recipe's fields are already those of a `SearchSpace`, by ``recipe_<name>``.
 
     Raises:
         SpaceError: the section is malformed; the message names the key.
@@ -25,6 +26,8 @@ def parse_space(values: Mapping[str, Any]) -> SearchSpace:
     for name in ("image", "classes"):
         if name in values:
             raise SpaceError(f"{name}: comes from the data; remove it")
+    if "recipe" in values:
+        raise SpaceError("recipe: searched values of the recipe belong in [recipe]; move them")
     flat: dict[str, Any] = {name: value for name, value in values.items() if name != "taps"}
     taps = values.get("taps", {})
     if not isinstance(taps, Mapping):
@@ -33,27 +36,44 @@ def parse_space(values: Mapping[str, Any]) -> SearchSpace:
     fixed: dict[str, Any] = {}
     searched: dict[str, Domain] = {}
     for name, value in flat.items():
-        if isinstance(value, list):
-            searched[name] = _choice(name, value)
-        elif isinstance(value, Mapping):
-            searched[name] = _range(name, value)
-        else:
+        domain = value if isinstance(value, Choice | Range) else domain_of(name, value)
+        if domain is None:
             fixed[name] = value
+        else:
+            searched[name] = domain
     return SearchSpace(fixed, searched)
 
 
-def space_as_dict(space: SearchSpace) -> dict[str, Any]:
-    """A space as the values of a ``[space]`` section; `parse_space` reads them back."""
-    flat = {**space.fixed, **{name: _as_value(domain) for name, domain in space.searched.items()}}
-    values = {name: value for name, value in flat.items() if not name.startswith(TAP)}
-    taps = {name.removeprefix(TAP): v for name, v in flat.items() if name.startswith(TAP)}
-    return {**values, "taps": taps} if taps else values
+def domain_of(name: str, value: object) -> Domain | None:
+    """The domain that a value of a study file describes; None for a single value.
+
+    Raises:
+        SpaceError: the list or the range is malformed; the message names the key.
+    """
+    if isinstance(value, list):
+        return _choice(name, value)
+    return _range(name, value) if isinstance(value, Mapping) else None
 
 
-def _as_value(domain: Domain) -> list[Any] | dict[str, Any]:
+def value_of(domain: Domain) -> list[Any] | dict[str, Any]:
+    """A domain as a value of a study file; `domain_of` reads it back."""
     if isinstance(domain, Choice):
         return list(domain.values)
     return {name: value for name, value in asdict(domain).items() if value is not None}
+
+
+def space_as_dict(space: SearchSpace) -> dict[str, Any]:
+    """A space as the values of a ``[space]`` section, without the recipe's fields.
+
+    `parse_space` reads them back.
+    """
+    searched = {
+        n: value_of(domain) for n, domain in space.searched.items() if not n.startswith(RECIPE)
+    }
+    flat = {**space.fixed, **searched}
+    values = {name: value for name, value in flat.items() if not name.startswith(TAP)}
+    taps = {name.removeprefix(TAP): v for name, v in flat.items() if name.startswith(TAP)}
+    return {**values, "taps": taps} if taps else values
 
 
 def _choice(name: str, values: list[Any]) -> Choice:

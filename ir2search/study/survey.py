@@ -97,7 +97,7 @@ def _survey(study: Study, file: Path) -> StudySurvey:
 
 def _extremes(space: SearchSpace) -> Iterator[Candidate]:
     """Corners of the space: cheapest and dearest in `GROWING`, all ends of other parameters."""
-    names = [name for name in space.searched if name != "threshold"]
+    names = space.with_costs()
     for most in (False, True):
         axes = [_ends(space, name, most) for name in names]
         for point in itertools.product(*axes):

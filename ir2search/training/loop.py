@@ -98,7 +98,7 @@ def train(
     interrupted training that is continued therefore gives the same result as an uninterrupted one.
 
     Args:
-        candidate: the network.
+        candidate: the network; its own values of the recipe replace those of ``recipe``.
         recipe: the hyperparameters. Its pretraining is written to ``folder / "pretraining"``.
         data: the images; the validation split is evaluated after each epoch.
         folder: the folder for curve and checkpoints; created if it is missing.
@@ -115,14 +115,16 @@ def train(
         should_stop: called before each step; True interrupts the training.
 
     Raises:
-        InputError: the recipe has a distillation, and there is no teacher.
+        InputError: the recipe has a distillation, and there is no teacher; or the candidate has
+            a wrong value of the recipe.
         TrainingDiverged: a loss is not finite.
         Interrupted: ``should_stop`` returned True.
     """
     device = device or pick_device("auto")
     keep_memory()
     trainer = _Trainer(data, seed, device, teacher, on_epoch, on_step, should_stop)
-    return trainer.train(candidate, recipe, folder, start, until)
+    own = recipe.with_values(dict(candidate.recipe))
+    return trainer.train(candidate, own, folder, start, until)
 
 
 @dataclass(frozen=True)

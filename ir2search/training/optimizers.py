@@ -27,7 +27,7 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
             recipe.lr,
             recipe.momentum,
             weight_decay=recipe.weight_decay,
-            nesterov=recipe.nesterov,
+            nesterov=recipe.nesterov and recipe.momentum > 0,
             fused=True,
         )
     else:

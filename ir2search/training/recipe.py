@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, model_validator
+from pydantic import Field, StrictBool, ValidationError
 from pydantic.dataclasses import dataclass
+
+from ir2search import text
+from ir2search.errors import StudyError
+from ir2search.validation import options_of, rule_of
 
 if TYPE_CHECKING:
     from ir2search.data import Augmentation
+
+# candidates are compared after equal epochs, and share one teacher
+NOT_SEARCHED = ("epochs", "distillation", "pretraining")
 
 StemStart = Literal["kaiming", "dirac", "whitened"]
 
@@ -48,8 +57,8 @@ class Recipe:
         lr: highest learning rate.
         other_lr: highest learning rate of the parameters that Muon does not take.
         momentum: momentum of SGD and of Muon.
-        nesterov: whether SGD takes Nesterov's momentum (Sutskever et al., ICML 2013); Muon always
-            does.
+        nesterov: whether SGD's momentum is Nesterov's (Sutskever et al., ICML 2013); Muon's always
+            is.
         weight_decay: weight decay of all parameters.
         norm_weight_decay: weight decay of BatchNorms and biases; None for ``weight_decay`` (0 is
             advised by He et al., "Bag of tricks for image classification", CVPR 2019).
@@ -137,6 +146,29 @@ class Recipe:
             cutout=self.cutout,
         )
 
+    def with_values(self, values: Mapping[str, Any]) -> Recipe:
+        """The recipe with other values of some fields, such as those that a study searches.
+
+        Raises:
+            StudyError: there is no such field, the field cannot be searched, or a value is out of
+                range.
+        """
+        known = [name for name in Recipe.__dataclass_fields__ if name not in NOT_SEARCHED]
+        for name in values:
+            if name in NOT_SEARCHED:
+                raise StudyError(f"[recipe] {name}: must be the same for all candidates")
+            if name not in known:
+                hint = text.suggest(name, known)
+                raise StudyError(f"[recipe] {name}: there is no such key; {hint}")
+        try:
+            return replace(self, **values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field, value = first["loc"][0], first["input"]
+            hint = text.did_you_mean(value, options_of(first))
+            rule = rule_of(first)
+            raise StudyError(f"[recipe] {field}: {rule}, but got {value!r}{hint}") from None
+
     def rate(self, progress: float) -> float:
         """The learning rate after ``progress`` epochs, a number from 0 to `epochs`."""
         if progress < self.warmup_epochs:
@@ -161,11 +193,3 @@ class Recipe:
         if self.threshold_schedule == "annealed":
             return threshold * (1 + math.cos(math.pi * share)) / 2
         return threshold
-
-    @model_validator(mode="after")
-    def _values_agree(self) -> Self:
-        if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov: needs a momentum above 0, but momentum is 0")
-        if self.alternating_flip and not self.flip:
-            raise ValueError("alternating_flip: needs flip = true, but flip is false")
-        return self

@@ -100,7 +100,7 @@ def train_network(
     """
     folder, torch_device = Path(folder), pick_device(device)
     candidate = named_candidate(what)
-    chosen = _recipe(what, recipe, epochs)
+    chosen = _recipe(what, recipe, epochs).with_values(dict(candidate.recipe))
     images = _images(candidate, data, folder.parent / ".cache", seed)
     if what in presets():
         shape = (images.image[0], *candidate.image[1:])
@@ -176,7 +176,10 @@ def _write_settings(
         write_json(folder / COST_FILE, cost(candidate).as_dict())
         write_json(file, settings)
         return
-    flat = [{**values, **values.get("recipe", {})} for values in (settings, read_json(file))]
+    default = asdict(Recipe())  # of fields that an earlier version did not have
+    flat = [
+        {**default, **values, **values.get("recipe", {})} for values in (settings, read_json(file))
+    ]
     for name in [name for name in flat[0] if name != "recipe"]:
         new, old = (values.get(name) for values in flat)
         if new != old:

@@ -75,7 +75,11 @@ WRONG: list[tuple[Change, str, str]] = [
     ({"recipe": {"pretraining": {"epoch": 1}}}, "[recipe] pretraining.epoch", "'epochs'"),
     ({"recipe": {"distillation": {"teacher": "a"}}}, "[recipe] distillation.weights", "missing"),
     ({"recipe": {"optimizer": "adamww"}}, "[recipe] optimizer", "did you mean 'adamw'?"),
-    ({"recipe": {"optimizer": "lion"}}, "[recipe] optimizer", "one of sgd, adam, adamw, but got"),
+    (
+        {"recipe": {"optimizer": "lion"}},
+        "[recipe] optimizer",
+        "one of sgd, adam, adamw, muon, but got",
+    ),
     ({"data": {"source": "mnist"}}, "[data] source", "choose from digits, folder"),
     ({"data": {"size": 2}}, "[data] size", "at least 4"),
     ({"data": {"validation": 1.0}}, "[data] validation", "below 1"),

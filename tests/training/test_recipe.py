@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from torch import nn
 from torch.optim import lr_scheduler
 
+from ir2search.errors import StudyError
 from ir2search.training import Recipe
 
 
@@ -65,9 +66,8 @@ def test_the_default_recipe_is_the_papers() -> None:
         {"lr": float("inf")}, {"lr": "0.1"}, {"momentum": 1.0}, {"weight_decay": -1e-4},
         {"schedule": "step"}, {"warmup_epochs": -1}, {"label_smoothing": 1.0},
         {"crop_padding": -1}, {"flip": "no"},
-        {"nesterov": True, "momentum": 0.0}, {"alternating_flip": True, "flip": False},
-        {"ema": 1.0}, {"cutout": -1}, {"padding": "edge"}, {"stem_start": "zeros"},
-        {"norm_bias_factor": 0},
+        {"nesterov": 1}, {"alternating_flip": "yes"}, {"ema": 1.0}, {"cutout": -1},
+        {"padding": "edge"}, {"stem_start": "zeros"}, {"norm_bias_factor": 0},
     ],
     ids=str,
 )  # fmt: skip
@@ -88,3 +88,22 @@ def test_the_threshold_follows_its_schedule(schedule: Any, values: list[float]) 
     recipe = Recipe(epochs=8, threshold_schedule=schedule)
     found = [recipe.threshold(0.8, epoch) for epoch in (0, 2, 4, 6, 8)]
     assert found == pytest.approx(values)
+
+
+def test_other_values_replace_those_of_a_recipe() -> None:
+    recipe = Recipe(epochs=7).with_values({"lr": 0.3, "optimizer": "muon"})
+    assert recipe == Recipe(epochs=7, lr=0.3, optimizer="muon")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"lr": -1.0}, r"\[recipe\] lr: must be above 0, but got -1.0"),
+        ({"lrr": 0.1}, r"\[recipe\] lrr: there is no such key; did you mean 'lr'\?"),
+        ({"optimizer": "adamq"}, r"but got 'adamq'; did you mean 'adam"),
+        ({"epochs": 3}, r"\[recipe\] epochs: must be the same for all"),
+    ],
+)
+def test_values_that_cannot_be_searched_are_named(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(StudyError, match=message):
+        Recipe().with_values(values)

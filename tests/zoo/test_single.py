@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,30 @@ def test_the_folder_has_all_files_of_the_training(small: str, tmp_path: Path) ->
     assert accuracy(network, data, data.read_test()) == trained.test_accuracy
     assert trained.test_images == len(data.read_test()) == 360
     assert trained.as_dict()["best"]["epoch"] == trained.best.epoch
+
+
+def test_a_folder_of_a_version_with_fewer_options_is_continued(small: str, tmp_path: Path) -> None:
+    first = train_network(small, tmp_path / "a", recipe=RECIPE)
+    file = tmp_path / "a" / "training.json"
+    settings = json.loads(file.read_text())
+    del settings["recipe"]["ema"], settings["recipe"]["cutout"]
+    file.write_text(json.dumps(settings))
+    assert train_network(small, tmp_path / "a", recipe=RECIPE).best == first.best
+    with pytest.raises(RunError, match=r"ema was 0.0 and is now 0.5"):
+        train_network(small, tmp_path / "a", recipe=replace(RECIPE, ema=0.5))
+
+
+def test_a_candidates_own_recipe_is_used(tmp_path: Path) -> None:
+    file = tmp_path / "tuned.json"
+    file.write_text(json.dumps({**SMALL.as_dict(), "recipe": {"lr": 0.004, "epochs": 1}}))
+    with pytest.raises(StudyError, match=r"\[recipe\] epochs: must be the same for all"):
+        train_network(str(file), tmp_path / "a", recipe=RECIPE)
+    file.write_text(json.dumps({**SMALL.as_dict(), "recipe": {"lr": 0.004}}))
+    recipes = list[Recipe]()
+    train_network(
+        str(file), tmp_path / "b", recipe=RECIPE, on_start=lambda _, recipe: recipes.append(recipe)
+    )
+    assert recipes == [replace(RECIPE, lr=0.004)]
 
 
 def test_an_interrupted_training_can_be_continued(small: str, tmp_path: Path) -> None:

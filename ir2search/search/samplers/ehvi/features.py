@@ -10,8 +10,9 @@ from contextlib import contextmanager
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from ir2search.space import Candidate
+from ir2search.space import Candidate, Value
 
+LEAST_VALUE = 1e-8  # of the recipe: a weight decay of 0 has no logarithm
 BLAS = ThreadpoolController()
 
 
@@ -30,6 +31,7 @@ def features(candidates: Sequence[Candidate]) -> np.ndarray:
     """Candidates as numbers from 0 to 1, (candidates, features).
 
     Numbers are scaled by their range. Each other value of a field is a feature that is 0 or 1.
+    Numbers of the recipe, such as learning rates, are on a logarithmic scale.
     Features that are equal for all candidates are left out. Features come from the candidate's
     fields, not from the searched parameters, so that equal networks have equal features.
     """
@@ -58,12 +60,24 @@ def matern(distances: np.ndarray) -> np.ndarray:
 def _numbers(candidate: Candidate) -> Mapping[str, float]:
     numbers: dict[str, float] = {}
     for name, value in candidate.as_dict().items():
-        if isinstance(value, list | tuple):
+        if name == "recipe":
+            numbers |= _recipe_numbers(value)
+        elif isinstance(value, list | tuple):
             numbers |= {f"{name}={part}": 1.0 for part in value}
         elif isinstance(value, int | float):
             numbers[name] = float(value)
         else:
             numbers[f"{name}={value}"] = 1.0
+    return numbers
+
+
+def _recipe_numbers(values: Mapping[str, Value]) -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, str):
+            numbers[f"recipe {name}={value}"] = 1.0
+        else:
+            numbers[f"recipe {name}"] = math.log(max(float(value), LEAST_VALUE))
     return numbers
 
 
