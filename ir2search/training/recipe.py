@@ -31,8 +31,9 @@ class Distillation:
     """The ``[recipe.distillation]`` section of a study file.
 
     Attributes:
-        teacher: name of a preset, whose full-precision twin is the teacher, or ``"resnet18"`` or
-            ``"resnet34"``, the standard networks of torchvision and timm.
+        teacher: name of a preset, whose full-precision twin is the teacher; the ``candidate.json``
+            of a network that was trained here; or ``"resnet18"`` or ``"resnet34"``, the standard
+            networks of torchvision and timm.
         weights: file with the teacher's weights.
         temperature: T, which divides the logits of teacher and student.
         share: weight of the teacher's loss, from 0 to 1; the loss on the labels has the rest.

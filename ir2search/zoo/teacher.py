@@ -6,12 +6,12 @@ from pathlib import Path
 
 from torch import nn
 
-from ir2search.errors import StudyError
+from ir2search.errors import CandidateError, StudyError
 from ir2search.models.teacher import StandardResNet
 from ir2search.space import build
 from ir2search.training.recipe import Distillation, Recipe
 from ir2search.training.weights import put_weights, read_weights
-from ir2search.zoo.networks import preset
+from ir2search.zoo.networks import named_candidate, preset
 
 STANDARD = {"resnet18": 18, "resnet34": 34}
 
@@ -28,7 +28,7 @@ def load_teacher(recipe: Recipe, image: tuple[int, int, int], classes: int) -> n
         The teacher on the CPU, frozen, in evaluation mode; None if no stage distils.
 
     Raises:
-        CandidateError: the preset is unknown, or cannot take such images.
+        CandidateError: the preset or the file is unknown, or its network cannot take such images.
         StudyError: two stages of the recipe name different teachers.
         WeightsError: the file cannot be read, or holds another network's weights.
     """
@@ -48,10 +48,19 @@ def _distillations(recipe: Recipe) -> list[Distillation]:
 
 def _load(distillation: Distillation, image: tuple[int, int, int], classes: int) -> nn.Module:
     teacher: nn.Module
-    if distillation.teacher in STANDARD:
-        teacher = StandardResNet(STANDARD[distillation.teacher], classes)
+    name = distillation.teacher
+    if name in STANDARD:
+        teacher = StandardResNet(STANDARD[name], classes)
+    elif name.endswith(".json"):
+        candidate = named_candidate(name)
+        if (candidate.image, candidate.classes) != (image, classes):
+            raise CandidateError(
+                f"{name}: the teacher takes images {candidate.image} in {candidate.classes} "
+                f"classes, but the data has {image} in {classes}; name another teacher"
+            )
+        teacher = build(candidate)
     else:
-        teacher = build(preset(distillation.teacher, classes, image).twin())
+        teacher = build(preset(name, classes, image).twin())
     file = Path(distillation.weights)
-    put_weights(teacher, read_weights(file), str(file), distillation.teacher)
+    put_weights(teacher, read_weights(file), str(file), name)
     return teacher.eval().requires_grad_(False)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,21 @@ def test_the_teacher_is_the_presets_full_precision_twin(tmp_path: Path) -> None:
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
     x = torch.randn(2, 1, 8, 8)
     assert torch.equal(teacher(x), twin.eval()(x))
+
+
+def test_a_network_that_was_trained_here_is_a_teacher(tmp_path: Path) -> None:
+    candidate = ir.Candidate(depth=8, width=0.5, image=(1, 8, 8), classes=7)
+    file = tmp_path / "candidate.json"
+    file.write_text(json.dumps(candidate.as_dict()))
+    network = ir.build(candidate)
+    save_file(network.state_dict(), tmp_path / "best.safetensors")
+    distillation = Distillation(teacher=str(file), weights=str(tmp_path / "best.safetensors"))
+    teacher = load_teacher(Recipe(distillation=distillation), (1, 8, 8), 7)
+    assert teacher is not None
+    x = torch.randn(2, 1, 8, 8)
+    assert torch.equal(teacher(x), network.eval()(x))
+    with pytest.raises(CandidateError, match=r"candidate\.json: the teacher takes .* 7 classes"):
+        load_teacher(Recipe(distillation=distillation), (3, 32, 32), 10)
 
 
 def test_standard_resnets_load_by_their_name(tmp_path: Path) -> None:
