@@ -12,6 +12,10 @@ import logging
 
 import lazy_loader
 
+from .openmp import wait_passively
+
+wait_passively()  # before torch is loaded
+
 # Silent until the user of the library adds a handler of their own.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-import os
 import platform
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ir2search import text
 from ir2search.errors import InputError
+from ir2search.machine import cores, free_memory
 
 if TYPE_CHECKING:
     from ir2search.data import Split, StreamedSplit
@@ -73,16 +73,10 @@ def _versions() -> Iterator[Finding]:
 def _threads() -> Iterator[Finding]:
     import torch
 
-    from ir2search.data.stream import workers
-
-    cores, threads = workers(), torch.get_num_threads()
-    found = f"{threads} threads on {cores} cores"
-    if threads < cores:
-        advice = "unset OMP_NUM_THREADS, or train several networks at once with --workers"
-        yield Finding("threads", "slow", found, advice)
-    elif cores > 4:
-        advice = f"small networks leave cores idle: try --workers {cores // 2}"
-        yield Finding("threads", "slow", found, advice)
+    available, threads = cores(), torch.get_num_threads()
+    found = f"{threads} threads on {available} cores"
+    if threads < available:
+        yield Finding("threads", "slow", found, "unset OMP_NUM_THREADS")
     else:
         yield Finding("threads", "good", found)
 
@@ -120,12 +114,11 @@ def _devices() -> Iterator[Finding]:
 
 
 def _memory() -> Iterator[Finding]:
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not on Windows
+    free = free_memory()
+    if free is None:  # this system does not say it
         return
-    advice = "stream = true in [data] keeps images on disk" if total < 4e9 else ""
-    yield Finding("memory", "slow" if advice else "good", text.size(total), advice)
+    advice = "stream = true in [data] keeps images on disk" if free < 2e9 else ""
+    yield Finding("memory", "slow" if advice else "good", f"{text.size(free)} free", advice)
 
 
 def _disk(runs: Path) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import torch
 
 from ir2search.files import read_json, write_json
+from ir2search.machine import cores
 from ir2search.urls import recorded_argument
 
 PACKAGES = ("ir2search", "torch", "optuna", "fvcore", "captum", "numpy", "pandas")
@@ -28,7 +28,7 @@ def add_session(file: Path, seed: int, device: torch.device) -> None:
             "python": platform.python_version(),
             "platform": f"{platform.system()} {platform.machine()}",
             "cpu": torch.backends.cpu.get_cpu_capability(),
-            "cores": os.cpu_count(),
+            "cores": cores(),
             "threads": torch.get_num_threads(),
             "device": str(device),
             "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,

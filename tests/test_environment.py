@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import torch
 
 from ir2search.environment import add_session
 from ir2search.files import read_json
+from ir2search.machine import cores
 
 
 def test_each_session_is_recorded_without_passwords(
@@ -27,4 +27,4 @@ def test_each_session_is_recorded_without_passwords(
     third = read_json(tmp_path / "environment.json")["sessions"][2]
     assert third["command"] == ["python -m ir2search", "run"]
     assert first["versions"]["torch"] == torch.__version__
-    assert (first["device"], first["gpu"], first["cores"]) == ("cpu", None, os.cpu_count())
+    assert (first["device"], first["gpu"], first["cores"]) == ("cpu", None, cores())

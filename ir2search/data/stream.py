@@ -6,7 +6,6 @@ The main process draws all random numbers, so batches do not depend on the numbe
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import signal
 from collections.abc import Iterator, Sequence
@@ -37,6 +36,7 @@ from ir2search.data.pixels import (
 )
 from ir2search.errors import DataError
 from ir2search.interrupts import blocked_signals
+from ir2search.machine import cores
 
 CPU = torch.device("cpu")
 CENTRE = 224 / 256  # share of the shorter side in evaluation, as usual for ImageNet
@@ -127,7 +127,7 @@ class StreamedSplit:
             )
             for part in parts
         )
-        count = min(workers(), len(parts)) if len(parts) > 1 else 0
+        count = min(cores(), len(parts)) if len(parts) > 1 else 0
         loader: DataLoader[Tensor | np.ndarray | str] = DataLoader(
             _Decoder(self.source, self.size, _fits_shared_memory(count, self.size)),
             batch_sampler=jobs,  # type: ignore[arg-type]  # an iterable of the decoder's arguments
@@ -165,11 +165,6 @@ def _fits_shared_memory(count: int, size: int) -> bool:
 def shared_memory() -> int | None:
     """Free shared memory in bytes; None if this system does not limit it with /dev/shm."""
     return shutil.disk_usage(SHARED).free if SHARED.is_dir() else None
-
-
-def workers() -> int:
-    """Number of processes that decode: one for each core that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Decoder(Dataset[Tensor]):

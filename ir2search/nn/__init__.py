@@ -12,3 +12,4 @@ from ir2search.nn.fused import normed as normed
 from ir2search.nn.recovery import InformationRecovery as InformationRecovery
 from ir2search.nn.restriction import attention_map as attention_map
 from ir2search.nn.restriction import restrict as restrict
+from ir2search.nn.threads import kernels_on as kernels_on

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ir2search.choices import Estimator
 from ir2search.kernels.training import library
+from ir2search.nn.threads import kernel_threads
 
 _NUMBERS: dict[Estimator, int] = {"polynomial": 0, "straight-through": 1, "tanh": 2}
 LARGEST_SUM = 2**15 - 1  # of signs: the kernels add them in 16 bits
@@ -303,7 +304,7 @@ def _extent(x: Tensor) -> tuple[int, int, int]:
 
 
 def _call(kernel: str, *arguments: Tensor | array[int] | float | None) -> None:
-    """Run a kernel on all of torch's threads; tensors must be contiguous."""
+    """Run a kernel on its threads; tensors must be contiguous."""
     given = [
         argument.data_ptr()
         if isinstance(argument, Tensor)
@@ -312,4 +313,4 @@ def _call(kernel: str, *arguments: Tensor | array[int] | float | None) -> None:
         else argument
         for argument in arguments
     ]
-    getattr(library(), kernel)(*given, torch.get_num_threads())
+    getattr(library(), kernel)(*given, kernel_threads())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from torch.nn import functional
 from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import InputError, TrainingDiverged
 from ir2search.models.network import TappedNetwork
-from ir2search.nn import keep_memory, restrict, sharpen
+from ir2search.nn import keep_memory, kernels_on, restrict, sharpen
 from ir2search.space import Candidate, build
 from ir2search.training.averaging import Averaged
 from ir2search.training.checkpoint import (
@@ -33,6 +34,7 @@ from ir2search.training.layout import BEST
 from ir2search.training.optimizers import fix_norms, make_optimizer, set_rate
 from ir2search.training.recipe import Recipe
 from ir2search.training.statistics import RunningStatistics
+from ir2search.training.threads import best_threads
 
 
 class Interrupted(Exception):
@@ -166,12 +168,15 @@ class _Trainer:
                 raise Interrupted
 
         last = recipe.epochs if until is None else min(until, recipe.epochs)
-        while len(curve) < last:
-            curve.append(runner.run(len(curve), self.seed, before_step))
-            if TrainingResult(tuple(curve)).best is curve[-1]:
-                save_network(runner.evaluated, folder / BEST)
-            save_progress(folder, network, optimizer, [asdict(row) for row in curve], average)
-            self.on_epoch(replace(curve[-1], epoch=epochs_before + len(curve)))
+        if len(curve) >= last:
+            return TrainingResult(tuple(curve))
+        with best_threads(network, self.device, runner.trial_step):
+            while len(curve) < last:
+                curve.append(runner.run(len(curve), self.seed, before_step))
+                if TrainingResult(tuple(curve)).best is curve[-1]:
+                    save_network(runner.evaluated, folder / BEST)
+                save_progress(folder, network, optimizer, [asdict(row) for row in curve], average)
+                self.on_epoch(replace(curve[-1], epoch=epochs_before + len(curve)))
         return TrainingResult(tuple(curve))
 
     def _runner(
@@ -180,7 +185,8 @@ class _Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             network = build(candidate)
-        initialise_stem(network, recipe.stem_start, self.data)
+        with kernels_on(1):  # torch's sums depend on the number of threads
+            initialise_stem(network, recipe.stem_start, self.data)
         load_fitting(network, start or {})
         network = network.to(self.device)
         teacher = None if self.teacher is None else self.teacher.to(self.device)
@@ -277,6 +283,16 @@ class EpochRunner:
             lr=recipe.rate(progress),
             seconds=time.perf_counter() - start,
         )
+
+    def trial_step(self) -> None:
+        """Do the work of a step on a copy of the network, so that its time can be taken."""
+        count = min(self.recipe.batch_size, len(self.train))
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randn(count, *self.train.shape, generator=generator)
+        labels = torch.zeros(count, dtype=torch.int64)
+        copied = replace(self, network=copy.deepcopy(self.network).train())
+        loss, _ = copied.loss(images, labels, self.candidate.threshold)
+        loss.backward()
 
     def loss(
         self, images: Tensor, labels: Tensor, threshold: float

@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 
 from ir2search.data import Augmentation, DataConfig, ImageData, load_data
-from ir2search.data.stream import workers
+from ir2search.machine import cores
 
 SIZES = ((500, 375), (375, 500), (500, 333), (500, 500))  # the most frequent in ImageNet
 QUALITY = 100
@@ -93,7 +93,7 @@ def time_batches(name: str, batches: Iterator[tuple[torch.Tensor, torch.Tensor]]
             count += len(labels)
     rate = count / (time.perf_counter() - start)
     print(
-        f"{name}: {count:,} images, {rate:,.0f} images/s with {workers()} workers, "
+        f"{name}: {count:,} images, {rate:,.0f} images/s with {cores()} workers, "
         f"{memory_used.peak / 1e6:,.0f} MB at most ({before / 1e6:,.0f} MB before)",
         flush=True,
     )

@@ -87,9 +87,9 @@ def test_batches_do_not_depend_on_the_number_of_workers(
     def epoch(seed: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
         return list(split.batches(33, augmentation, torch.Generator().manual_seed(seed)))
 
-    monkeypatch.setattr(stream, "workers", lambda: 1)
+    monkeypatch.setattr(stream, "cores", lambda: 1)
     one = epoch(0)
-    monkeypatch.setattr(stream, "workers", lambda: 2)
+    monkeypatch.setattr(stream, "cores", lambda: 2)
     two, other = epoch(0), epoch(1)
     assert [len(labels) for _, labels in one] == [33, 33]
     for (images, labels), (same_images, same_labels) in zip(one, two, strict=True):

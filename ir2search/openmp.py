@@ -1,0 +1,48 @@
+"""How the threads of OpenMP wait for each other.
+
+torch and the kernels compute on threads that meet at barriers. Unless it is told otherwise, GCC's
+OpenMP lets a thread that waits there spin, which keeps its core busy. If another program needs that
+core, the thread that is waited for does not run, and a step of two threads takes several times
+longer than one of a single thread. A thread that sleeps costs little on a quiet machine.
+
+OpenMP reads its settings once, when torch is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from dataclasses import dataclass
+
+SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")  # a user may have set one
+
+
+def wait_passively() -> None:
+    """Let waiting threads sleep, here and in processes that start from here.
+
+    A setting of the user stays. If torch is already loaded, only new processes obey.
+    """
+    if not any(name in os.environ for name in SETTINGS):
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        _state.spins = "torch" in sys.modules
+
+
+def warn_of_spinning() -> None:
+    """Warn once if the threads of this process spin, and the user has not asked for that."""
+    if _state.spins:
+        _state.spins = False
+        warnings.warn(
+            "torch was imported before ir2search, so its threads keep their cores busy while they "
+            "wait, and training is slow beside other programs; import ir2search first, or set "
+            "OMP_WAIT_POLICY=PASSIVE before Python starts",
+            stacklevel=2,
+        )
+
+
+@dataclass
+class _State:
+    spins: bool = False  # whether there is something to warn of
+
+
+_state = _State()
