@@ -13,6 +13,7 @@ from torch.nn import functional
 
 SIDES = (3 / 4, 4 / 3)  # width divided by height of a random resized crop
 EVALUATION_BATCH = 1024
+FLIP_SEED = 2**40  # so that the first flips do not depend on the order of an epoch
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Augmentation:
         """
         if not (self.flip and self.alternating_flip):
             return self
-        first = torch.rand(count, generator=torch.Generator().manual_seed(seed)) < 0.5
+        generator = torch.Generator().manual_seed(seed + FLIP_SEED)
+        first = torch.rand(count, generator=generator) < 0.5
         return replace(self, mirrored=first if epoch % 2 == 0 else ~first)
 
     def __call__(self, images: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
