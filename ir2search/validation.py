@@ -25,7 +25,6 @@ RULES: Mapping[str, str] = {  # by pydantic's type of error; the context of the 
     "float_type": "must be a number",
     "float_parsing": "must be a number",
     "string_type": "must be text",
-    "string_pattern_mismatch": "must match the pattern {pattern}",
     "string_too_long": "must have at most {max_length} characters",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",

@@ -16,6 +16,7 @@ from ir2search.cli.options import (
     Trust,
     Verbose,
     Weights,
+    listed,
     opened,
 )
 
@@ -124,7 +125,7 @@ def latency(
         what,
         threads=_numbers(threads, "threads"),
         batches=_numbers(batch, "batch"),
-        runtimes=runtimes.split(","),
+        runtimes=listed(runtimes),
         seconds=seconds,
         on_step=lambda runtime, count, images: typer.echo(
             escape.terminal(f"{runtime}: threads {count}, images {images}"), err=True
@@ -161,7 +162,7 @@ def _numbers(given: str, option: str) -> list[int]:
     from ir2search.errors import InputError
 
     try:
-        return [int(number) for number in given.split(",")]
+        return [int(number) for number in listed(given)]
     except ValueError:
         raise InputError(
             f"--{option} must be whole numbers separated by commas, such as 1,2, but got {given!r}"

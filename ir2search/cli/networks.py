@@ -18,6 +18,7 @@ from ir2search.cli.options import (
     Trust,
     Verbose,
     Weights,
+    listed,
     opened,
 )
 
@@ -197,8 +198,8 @@ def analyze(
     asked: dict[str, Any] = {
         "data": data,
         "images": images,
-        "layers": layers and layers.split(","),
-        "methods": methods and methods.split(","),
+        "layers": layers and listed(layers),
+        "methods": methods and listed(methods),
         "memory": memory,
         "device": device,
     }

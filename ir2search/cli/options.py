@@ -48,6 +48,11 @@ def opened(folder: str | Path, storage: str | None) -> Run | str | Path:
     return Run.open(folder, storage)
 
 
+def listed(given: str) -> list[str]:
+    """The names in an option such as ``stem, stage1``."""
+    return [name.strip() for name in given.split(",")]
+
+
 Folder = Annotated[
     Path,
     typer.Argument(

@@ -261,7 +261,7 @@ def _streamed(source: _Source, config: DataConfig, cache: Path, seed: int) -> Im
         class_names=images.class_names,
         mean=mean,
         std=std,
-        fingerprint=_digest(source.listing, size, config.validation, seed),
+        fingerprint=_digest(READER, source.listing, size, config.validation, seed),
         read_test=lambda: StreamedSplit(test, torch.arange(len(test)), test.labels, size),
     )
 

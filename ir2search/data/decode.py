@@ -19,10 +19,8 @@ from ir2search.data.pixels import (
     MAX_PIXELS,
     no_pillow_warnings,
     open_image,
-    orientation,
     read_file,
-    to_rgb,
-    turned,
+    upright_rgb,
 )
 from ir2search.errors import DataError
 
@@ -111,7 +109,7 @@ def _pixels(row: Row, size: int | None, budget: _PixelBudget) -> np.ndarray:
     if encoded is None:
         encoded = read_file(Path(name))
     with open_image(encoded, name) as image, budget.use(image.width * image.height):
-        rgb = turned(to_rgb(image, name), orientation(image))
+        rgb = upright_rgb(image, name)
         if size is not None and rgb.size != (size, size):
             rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
         return np.asarray(rgb)

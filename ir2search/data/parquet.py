@@ -222,7 +222,13 @@ class _Table:
     class_names: list[str] | None
 
     def labels(self) -> list[int | None]:
-        check_count(str(self.file), self.reader.metadata.num_rows, "images", MAX_IMAGES)
+        rows, stored = self.reader.metadata.num_rows, self.file.stat().st_size
+        check_count(str(self.file), rows, "images", MAX_IMAGES)
+        if rows > stored:
+            raise DataError(
+                f"{self.file}: has {rows:,} rows in {stored:,} bytes, as no images do; write "
+                "encoded images into it"
+            )
         with _readable(self.file):
             column = self.reader.read(columns=[self.columns.label])[self.columns.label]
         self._check_rows(len(column))

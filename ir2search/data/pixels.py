@@ -82,23 +82,6 @@ def open_image(encoded: bytes, name: str) -> Iterator[Image.Image]:
         raise _damaged(name, reason) from None
 
 
-def to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """Convert an opened image to 8-bit RGB, see the table of this module; it is not turned.
-
-    Raises:
-        DataError: the mode has no defined conversion.
-    """
-    mode = image.mode
-    if mode.startswith("I;16") or (mode == "I" and image.format in DEEP_FORMATS):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if mode not in MODES:
-        raise DataError(
-            f"{name}: has pixels of mode {mode}, whose range is not defined; convert the image to "
-            "8 bits"
-        )
-    return _on_background(image) if image.has_transparency_data else image.convert("RGB")
-
-
 def orientation(image: Image.Image) -> int:
     """The value of the EXIF tag, from 1 (upright) to 8; 1 if the tag is missing or damaged."""
     if image.format == "PNG":  # the tag may come after the pixels
@@ -110,9 +93,15 @@ def orientation(image: Image.Image) -> int:
     return value if value in TURNS else 1
 
 
-def turned(image: Image.Image, value: int) -> Image.Image:
-    """Turn an image upright, from its `orientation`."""
-    return image.transpose(TURNS[value]) if value in TURNS else image
+def upright_rgb(image: Image.Image, name: str) -> Image.Image:
+    """Convert an opened image to 8-bit RGB, see the table of this module, and turn it upright.
+
+    Raises:
+        DataError: the mode has no defined conversion.
+    """
+    turn = orientation(image)
+    rgb = _to_rgb(image, name)
+    return rgb.transpose(TURNS[turn]) if turn in TURNS else rgb
 
 
 def read_file(path: Path) -> bytes:
@@ -146,6 +135,18 @@ def no_pillow_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\b")
         yield
+
+
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    mode = image.mode
+    if mode.startswith("I;16") or (mode == "I" and image.format in DEEP_FORMATS):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if mode not in MODES:
+        raise DataError(
+            f"{name}: has pixels of mode {mode}, whose range is not defined; convert the image to "
+            "8 bits"
+        )
+    return _on_background(image) if image.has_transparency_data else image.convert("RGB")
 
 
 def _on_background(image: Image.Image) -> Image.Image:

@@ -31,8 +31,7 @@ from ir2search.data.pixels import (
     no_pillow_warnings,
     open_image,
     orientation,
-    to_rgb,
-    turned,
+    upright_rgb,
 )
 from ir2search.errors import DataError
 from ir2search.interrupts import blocked_signals
@@ -137,19 +136,23 @@ class StreamedSplit:
             worker_init_fn=_prepare_worker,
         )
         with blocked_signals(signal.SIGINT, signal.SIGTERM):
-            chunks = iter(loader)
+            chunks: Iterator[Tensor | np.ndarray | str] = iter(loader)
         pinned = self.device.type == "cuda"
-        for rows in order:
-            images = torch.empty((len(rows), *self.shape), dtype=torch.uint8, pin_memory=pinned)
-            filled = 0
-            while filled < len(rows):
-                chunk = next(chunks)
-                if isinstance(chunk, str):
-                    raise DataError(chunk)
-                images[filled : filled + len(chunk)] = torch.as_tensor(chunk)
-                filled += len(chunk)
-            labels = to_device(self.labels[rows], self.device)
-            yield images.to(self.device, non_blocking=pinned), labels
+        try:
+            for rows in order:
+                images = torch.empty((len(rows), *self.shape), dtype=torch.uint8, pin_memory=pinned)
+                filled = 0
+                while filled < len(rows):
+                    chunk = next(chunks)
+                    if isinstance(chunk, str):
+                        raise DataError(chunk)
+                    images[filled : filled + len(chunk)] = torch.as_tensor(chunk)
+                    filled += len(chunk)
+                labels = to_device(self.labels[rows], self.device)
+                yield images.to(self.device, non_blocking=pinned), labels
+        finally:
+            # the traceback of an error would keep the workers, and the process waits for them
+            chunks = iter(())
 
 
 def _fits_shared_memory(count: int, size: int) -> bool:
@@ -219,7 +222,7 @@ def decode_crop(
         image.draft("RGB", (int(image.width / shrink), int(image.height / shrink)))
         scale = image.width / full
         box = (left * scale, top * scale, (left + across) * scale, (top + down) * scale)
-        rgb = turned(to_rgb(image, name), turn)
+        rgb = upright_rgb(image, name)
         return np.asarray(
             rgb.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -38,6 +39,8 @@ REVISION = 1  # raise it if the same settings give other numbers: old caches bec
 IMAGES = 256
 FITTING = 2000  # largest number of training images that probes are fitted to
 OnStep = Callable[[str, int, int], None]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -233,9 +236,8 @@ class _Subject:
 def _analyze(subject: _Subject, target: Path, cache: Path, on_step: OnStep) -> Analysis:
     """Measure or read the cache; then write tables and figures into ``target``."""
     file = cache / f"information-{subject.digest()}.parquet"
-    if file.exists():
-        table = pd.read_parquet(file)
-    else:
+    table = _cached(file)
+    if table is None:
         table = subject.measure(on_step)
         with replacing(file) as partial:
             table.to_parquet(partial)
@@ -246,6 +248,17 @@ def _analyze(subject: _Subject, target: Path, cache: Path, on_step: OnStep) -> A
     # last, because the report treats a folder with this file as a finished analysis
     write_text(target / "layers.csv", escape.csv_table(layers))
     return Analysis(subject.name, target, table, layers, trust(table))
+
+
+def _cached(file: Path) -> pd.DataFrame | None:
+    """The table of an earlier analysis; None if there is none, or its file is damaged."""
+    try:
+        return pd.read_parquet(file)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, LookupError, TypeError, NotImplementedError):
+        logger.warning("%s: cannot be read; the analysis is made again", file)
+        return None
 
 
 def _check_images(images: int, data: ImageData) -> None:

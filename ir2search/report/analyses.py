@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 
 from ir2search.errors import RunError
-from ir2search.files import check_links, read_bytes
+from ir2search.files import check_links
 from ir2search.information import layers_table, trust
 from ir2search.information.figures import FIGURES
+from ir2search.information.table_file import read_measures
 from ir2search.report.cells import information_cells, trust_cells
 from ir2search.report.html import image
 from ir2search.runs.layout import INFORMATION, TRIALS
@@ -58,7 +57,7 @@ def _read(number: int, place: Path) -> AnalysisView:
     for file in (*files.values(), table_file):
         check_links(file)
     try:
-        table = pd.read_parquet(io.BytesIO(read_bytes(table_file)))
+        table = read_measures(table_file)
         return AnalysisView(
             number=number,
             layers=information_cells(layers_table(table)),
@@ -67,7 +66,7 @@ def _read(number: int, place: Path) -> AnalysisView:
         )
     except OSError as error:
         raise RunError(f"{error.filename}: {error.strerror}; analyse the trial again") from None
-    except (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise RunError(
             f"{table_file}: not the table of an analysis ({error}); analyse the trial again"
         ) from None

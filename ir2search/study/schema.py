@@ -27,6 +27,7 @@ from ir2search.extensions import UserModule, load_modules, read_module
 from ir2search.files import read_toml
 from ir2search.space import SearchSpace
 from ir2search.study.messages import sentence_of
+from ir2search.study.names import checked_name, name_of
 from ir2search.study.objectives import LATENCY, OBJECTIVES, cost_names
 from ir2search.study.recipe_section import searched_as_dict, split_recipe
 from ir2search.study.samplers import SAMPLERS
@@ -36,7 +37,6 @@ from ir2search.study.space_section import parse_space, space_as_dict
 from ir2search.training import Recipe
 from ir2search.zoo import named_recipe
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a study and of its run's folder
 SUFFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
@@ -96,7 +96,7 @@ class Study(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    name: Annotated[str, Field(pattern=NAME, max_length=100)]
+    name: Annotated[str, AfterValidator(checked_name)]
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
     modules: tuple[UserModule, ...] = ()
     trials: Annotated[int, Field(strict=True, ge=1)] = 20
@@ -258,7 +258,7 @@ def parse_study(
         if modules is None:
             modules = _modules(values.get("modules", ()), Path(source).parent)
             load_modules(modules)
-        study = Study.model_validate({"name": Path(source).stem, **values, "modules": modules})
+        study = Study.model_validate({"name": name_of(Path(source)), **values, "modules": modules})
     except ValidationError as error:
         raise StudyError(f"{source}: {sentence_of(error, Study)}") from None
     except (CandidateError, SpaceError) as error:

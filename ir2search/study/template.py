@@ -8,7 +8,7 @@ from pathlib import Path
 import tomli_w
 
 from ir2search.errors import InputError
-from ir2search.study.schema import NAME
+from ir2search.study.names import checked_name, name_of
 from ir2search.study.shipped import TEMPLATE
 
 SOURCE = re.compile(r"^source = .*\n# path = .*\n", re.MULTILINE)
@@ -27,8 +27,10 @@ def write_template(file: str | Path, data: str | Path | None = None) -> None:
     file = Path(file)
     if file.exists():
         raise InputError(f"{file}: exists already; choose another name")
-    if not re.fullmatch(NAME, file.stem):
-        raise InputError(f"{file}: use only letters, digits, '.', '_' and '-' in the name")
+    try:
+        checked_name(name_of(file))
+    except ValueError as error:
+        raise InputError(f"{file}: its name {error}") from None
     if data is not None and not Path(data).is_dir():
         raise InputError(f"data {data}: there is no such folder")
     text = TEMPLATE.read_text(encoding="utf-8")

@@ -263,3 +263,11 @@ def test_class_names_nested_without_end_are_ignored(tmp_path: Path) -> None:
         made = made.replace_schema_metadata({"huggingface": "[" * 100_000})
         pq.write_table(made, tmp_path / f"{split}.parquet")
     assert read_folder(tmp_path, None).class_names == ("0", "1")
+
+
+def test_more_rows_than_bytes_are_refused(tmp_path: Path) -> None:
+    table(tmp_path / "test.parquet", [0, 1])
+    made = pa.table({"image": pa.array([b""] * 200_000, pa.binary()), "label": [0] * 200_000})
+    pq.write_table(made, tmp_path / "train.parquet", compression="zstd")
+    with pytest.raises(DataError, match=r"has 200,000 rows in [\d,]+ bytes, as no images do"):
+        read_folder(tmp_path, None)

@@ -18,7 +18,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ir2search as ir
-from ir2search.data import Augmentation, DataConfig, ImageData, StreamedSplit, load_data, stream
+from ir2search.data import (
+    Augmentation,
+    DataConfig,
+    ImageData,
+    StreamedSplit,
+    dataset,
+    load_data,
+    stream,
+)
 from ir2search.data.loader import Split, crop_box
 from ir2search.data.stream import decode_crop
 from ir2search.errors import DataError
@@ -303,3 +311,13 @@ def test_processes_that_decode_get_no_signal_of_the_group(
         helper.send_signal(signal.SIGTERM)
         helper.send_signal(signal.SIGINT)
     assert sum(len(labels) for _, labels in (first, *batches)) == len(split)
+
+
+def test_the_fingerprint_depends_on_how_images_are_read(
+    pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pictures.parquet(tmp_path / "data")
+    before = streamed(folder, tmp_path / "cache").fingerprint
+    assert streamed(folder, tmp_path / "other").fingerprint == before
+    monkeypatch.setattr(dataset, "READER", dataset.READER + 1)
+    assert streamed(folder, tmp_path / "cache").fingerprint != before

@@ -59,6 +59,12 @@ def test_the_same_analysis_is_read_from_the_cache(run_copy: Path) -> None:
     assert set(first.layers["layer"]) == {"stem", "stage3.0", "stage3.1"}
     ir.analyze(run_copy, **asked | {"images": 9}, on_step=lambda *step: told.append(step[0]))
     assert any("binary" in what for what in told), "another number of images is measured"
+    told.clear()
+    for file in (run_copy.parent / ".cache").glob("information-*.parquet"):
+        file.write_bytes(b"PAR1 damaged")
+    again = ir.analyze(run_copy, **asked, on_step=lambda *step: told.append(step[0]))
+    assert any("binary" in what for what in told), "a damaged file is measured again"
+    pd.testing.assert_frame_equal(first.layers, again.layers)
 
 
 @pytest.mark.usefixtures("no_figures")

@@ -49,7 +49,8 @@ WRONG: list[tuple[Change, str, str]] = [
     ({"trials": 1.5}, "trials", "must be a whole number, but got 1.5"),
     ({"trials": True}, "trials", "whole number"),
     ({"seed": -1}, "seed", "at least 0"),
-    ({"name": "../up"}, "name", "pattern"),
+    ({"name": "../up"}, "name", "letters from a to z, digits, dots, dashes and underscores"),
+    ({"name": "a" * 101}, "name", "at most 100 characters, but has 101"),
     ({"sampler": "bayes"}, "sampler", "no sampler 'bayes'; choose from ehvi, nsga2"),
     ({"sampler": "tpee"}, "sampler", "no sampler 'tpee'; did you mean 'tpe'?"),
     (

@@ -1,0 +1,83 @@
+"""Read the table of an analysis from a file that can come from somebody else."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ir2search.files import read_bytes
+from ir2search.information.rows import COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_ROWS = 1_000_000
+LARGEST_TABLE = 256_000_000  # bytes in memory
+BATCH = 65_536  # rows
+ARRAYS = ("array", "shape")  # the columns of the pictures
+
+
+def read_measures(file: Path) -> pd.DataFrame:
+    """Read ``information.parquet`` without its pictures.
+
+    A value that repeats is stored once, so a small file can hold a table that fills the memory. The
+    table is read in parts, and texts are counted before they are repeated.
+
+    Raises:
+        OSError: the file is missing, too large or not a regular file.
+        ValueError: it is not the table of an analysis, or the table is too large.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    content = io.BytesIO(read_bytes(file))
+    try:
+        schema = pq.read_schema(content)
+        names = [name for name in COLUMNS if name in schema.names and name not in ARRAYS]
+        texts = [name for name in names if _is_text(schema.field(name).type)]
+        reader = pq.ParquetFile(content, read_dictionary=texts)
+        _check_rows(reader.metadata.num_rows)
+        batches = []
+        for batch in reader.iter_batches(BATCH, columns=names):
+            batches.append(batch)
+            _check_rows(sum(map(len, batches)))
+            _check_size(sum(map(_size, batches)))
+    except (pa.ArrowException, UnicodeDecodeError, MemoryError) as error:
+        raise ValueError((str(error).splitlines() or ["it is damaged"])[0]) from None
+    table = pa.Table.from_batches(batches, reader.schema_arrow.empty_table().select(names).schema)
+    plain = [pa.string() if name in texts else table.schema.field(name).type for name in names]
+    table = table.cast(pa.schema(list(zip(names, plain, strict=True))))
+    return table.to_pandas(ignore_metadata=True)
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _size(batch: Any) -> int:
+    """Bytes of a batch after texts that are stored once are repeated, or more."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    total = 0
+    for column in batch.columns:
+        longest = 8
+        if pa.types.is_dictionary(column.type) and len(column.dictionary):
+            longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+        total += len(column) * longest
+    return total
+
+
+def _check_rows(count: int) -> None:
+    if count > MOST_ROWS:
+        raise ValueError(f"it has {count:,} rows, but may have {MOST_ROWS:,}")
+
+
+def _check_size(size: int) -> None:
+    if size > LARGEST_TABLE:
+        raise ValueError(f"it takes {size:,} bytes in memory, but may take {LARGEST_TABLE:,}")
