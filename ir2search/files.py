@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import re
 import secrets
 import stat
 import tomllib
@@ -16,6 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ir2search import escape
 from ir2search.errors import RunError
 
 LARGEST_FILE = 64 << 20  # largest size of a file to read, in bytes
@@ -156,8 +158,11 @@ def write_json(file: Path, value: object) -> None:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Write text; if the process is killed, the old file or the new one is left, never a part."""
-    write_bytes(file, text.encode())
+    """Write text; if the process is killed, the old file or the new one is left, never a part.
+
+    Characters that UTF-8 cannot encode, as in some names of files, are written as escapes.
+    """
+    write_bytes(file, escape.encodable(text).encode())
 
 
 def write_bytes(file: Path, content: bytes) -> None:
@@ -180,6 +185,8 @@ def replacing(file: Path) -> Iterator[Path]:
         The path to write to, with the same suffix.
 
     Raises:
+        OSError: the file cannot be written; also where a library in Rust, such as safetensors,
+            raises another error.
         RunError: a symbolic link leads out of a protected folder, see `protect`.
     """
     check_links(file.parent)
@@ -190,6 +197,12 @@ def replacing(file: Path) -> Iterator[Path]:
         yield partial
         partial.chmod(0o666 & ~_umask())  # some writers make files that only their owner can read
         partial.replace(file)
+    except Exception as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if isinstance(error, OSError) or number is None:
+            raise
+        code = int(number[1])
+        raise OSError(code, os.strerror(code), str(file)) from None
     finally:
         partial.unlink(missing_ok=True)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -56,7 +59,9 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # here, so that a closed pipe ends the command quietly
+            return result
         except (Exception, KeyboardInterrupt) as error:
             code = end_with(error)
             if code is None:
@@ -95,7 +100,9 @@ for _command in COMMANDS:
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command. Output to a stream that the caller has closed is dropped."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     show_warnings()
     app()
 

@@ -8,6 +8,7 @@ import platform
 import sys
 import time
 import traceback
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -70,7 +71,8 @@ class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         is_shown = logging.getLogger("ir2search").isEnabledFor(logging.DEBUG)  # with --verbose
         if record.levelno == logging.WARNING and not is_shown:
-            complain(record.getMessage())
+            with suppress(OSError):  # the terminal was closed; the command goes on
+                complain(record.getMessage())
 
 
 def show_warnings() -> None:
@@ -90,8 +92,8 @@ def _print_traceback(error: BaseException) -> None:
 
 
 def _described(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     first, *_ = str(error).splitlines() or [""]
     return f"unexpected {type(error).__name__}: {first}"
 
@@ -104,7 +106,7 @@ def _write_log(error: BaseException) -> Path | None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         lines = traceback.format_exception(error)
-        file.write_text(head + "".join(lines), encoding="utf-8")
+        file.write_text(escape.encodable(head + "".join(lines)), encoding="utf-8")
     except OSError:
         return None
     return file

@@ -10,6 +10,7 @@ import moocore
 import numpy as np
 import pandas as pd
 
+from ir2search.errors import RunError
 from ir2search.files import read_json
 from ir2search.runs import Run, front_of
 from ir2search.runs.backbones import backbone_curves
@@ -88,6 +89,8 @@ def report_data(run: Run) -> ReportData:
         RunError: the run has no trial yet, or one of its files is damaged.
     """
     study, trials = run.study, run.trials()
+    if trials.empty:
+        raise RunError(f"{run.folder}: the run has not started any trial yet; run it first")
     front = front_of(trials, study)
     position = knee(front, study) if len(front) else -1
     on_front = trials["number"].isin(front["number"])

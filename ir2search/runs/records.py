@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
+from ir2search import escape
 from ir2search.errors import RunError
 
 State = Literal["trained", "stopped", "failed", "turned down", "duplicate", "waiting", "unfinished"]
@@ -112,7 +113,14 @@ def write_record(trial: optuna.Trial, recorded: Recorded) -> None:
     for field in fields(Recorded):
         value = getattr(recorded, field.name)
         if value is not None:
-            trial.set_user_attr(field.name, value)
+            trial.set_user_attr(field.name, _encodable(value))
+
+
+def _encodable(value: Any) -> Any:
+    """A value that a database can encode, see `escape.encodable`."""
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(each) for key, each in value.items()}
+    return escape.encodable(value) if isinstance(value, str) else value
 
 
 def trial_record(trial: FrozenTrial) -> TrialRecord:

@@ -13,7 +13,7 @@ from ir2search.files import protect
 from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, trial_folder
 from ir2search.runs.records import TrialRecord, trial_records
 from ir2search.runs.saved import saved_study
-from ir2search.runs.storages import RunStudy, open_storage
+from ir2search.runs.storages import RunStudy, open_storage, storage_errors
 from ir2search.runs.tables import front_of, knee, trials_table
 from ir2search.space import Candidate, read_candidate
 from ir2search.study.schema import Study
@@ -81,7 +81,9 @@ class Run:
 
     def records(self) -> list[TrialRecord]:
         """All trials as they are recorded, ordered by number."""
-        return trial_records(self.storage.get_trials(deepcopy=False))
+        storage = self.storage
+        with storage_errors(self.folder, self._given_storage):
+            return trial_records(storage.get_trials(deepcopy=False))
 
     def trials(self) -> pd.DataFrame:
         """All trials, one in each row, ordered by number.

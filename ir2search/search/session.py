@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Literal
 
 import torch
 
+from ir2search import escape
 from ir2search.environment import add_session
 from ir2search.errors import RunError
 from ir2search.extensions import check_trusted
@@ -102,13 +104,15 @@ def run(
     if folder.parent.exists() and not folder.parent.is_dir():
         raise RunError(f"{folder.parent}: is not a folder; choose another folder for the run")
     path = Path(data) if data is not None else None
-    # The data is read before the folder is made: a wrong path then leaves nothing behind.
-    context = open_context(study, folder.parent / CACHE, path)
-    if path is not None:
-        study = _with_data(study, path)
-    space = study.space.with_data(context.data.image, context.data.classes)
-    check_budget(Problem(study, space, LatencyTimer(study, folder.parent)))
-    check_folder(folder, study)
+    _check_encodable(folder)
+    with _disk_errors(folder):
+        # The data is read before the folder is made: a wrong path then leaves nothing behind.
+        context = open_context(study, folder.parent / CACHE, path)
+        if path is not None:
+            study = _with_data(study, path)
+        space = study.space.with_data(context.data.image, context.data.classes)
+        check_budget(Problem(study, space, LatencyTimer(study, folder.parent)))
+        check_folder(folder, study)
     return _Session(
         study,
         folder,
@@ -163,10 +167,12 @@ def join(
         )
     if data is not None:
         study = _with_data(study, Path(data))
+    with _disk_errors(folder):
+        context = open_context(study, folder.parent / CACHE)
     return _Session(
         study,
         folder,
-        open_context(study, folder.parent / CACHE),
+        context,
         devices,
         make_executor=_local_executor,
         storage=storage,
@@ -192,14 +198,8 @@ class _Session:
     def run(self, begin: bool) -> RunStatus:
         """Work on the run to its end; if this session begins the run, write its study file."""
         protect(self.folder)
-        try:
-            with deferred_interrupts() as should_stop:
-                self._run(begin, should_stop)
-        except OSError as error:  # such as a full or read-only disk
-            place, reason = error.filename or self.folder, error.strerror or error
-            raise RunError(
-                f"{place}: {reason}; solve that and run the same command again to continue"
-            ) from None
+        with _disk_errors(self.folder), deferred_interrupts() as should_stop:
+            self._run(begin, should_stop)
         return status(Run.open(self.folder, self.storage))
 
     def _run(self, begin: bool, should_stop: Callable[[], bool]) -> None:
@@ -242,6 +242,19 @@ class _Session:
             executor.close()
 
 
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    """Turn an error of the operating system, such as a full disk, into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        lines = str(error).strip().splitlines()  # of a helper process: its traceback
+        place, reason = error.filename or folder, error.strerror or (lines or [repr(error)])[-1]
+        raise RunError(
+            f"{place}: {reason}; solve that and run the same command again to continue"
+        ) from None
+
+
 def _factory(executor: Literal["local", "ray"] | ExecutorFactory, address: str) -> ExecutorFactory:
     if executor == "ray":
         return partial(RayExecutor, address=address)
@@ -254,6 +267,21 @@ def _local_executor(settings: ExecutorSettings) -> Executor:
     return ProcessExecutor(settings)
 
 
+def _check_encodable(path: Path) -> None:
+    """Check that a path can be written to a file of the run.
+
+    Raises:
+        RunError: it is not UTF-8.
+    """
+    if escape.encodable(str(path)) != str(path):
+        raise RunError(f"{path}: the path is not UTF-8; rename the folder, or choose another one")
+
+
 def _with_data(study: Study, path: Path) -> Study:
-    """The study with its images in the folder ``path``."""
+    """The study with its images in the folder ``path``.
+
+    Raises:
+        RunError: the path is not UTF-8.
+    """
+    _check_encodable(path.resolve())
     return study.model_copy(update={"data": replace(study.data, path=str(path.resolve()))})

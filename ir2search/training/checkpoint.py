@@ -7,8 +7,6 @@ part of a file. No file is a pickle.
 from __future__ import annotations
 
 import json
-import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -161,12 +159,5 @@ def _open(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _save(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    try:
-        with replacing(file) as partial:
-            save_file(whole, partial, metadata)
-    except SafetensorError as error:
-        number = re.search(r"os error (\d+)", str(error))
-        if number is None:
-            raise
-        code = int(number[1])
-        raise OSError(code, os.strerror(code), str(file)) from None
+    with replacing(file) as partial:
+        save_file(whole, partial, metadata)

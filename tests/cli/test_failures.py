@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import ir2search as ir
+from ir2search.cli.app import main
 from ir2search.study import survey
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -102,3 +106,31 @@ def test_a_run_whose_trials_all_fail_ends_with_exit_code_1_and_names_the_traceba
         f"see trials/{number}/error.txt; mend that and run again with --retry-failed"
     )
     assert "0 of 2 candidates trained" in done.stdout
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize("closed", ["stdout", "stderr", "pipe"])
+def test_a_stream_that_the_caller_has_closed_costs_no_result_and_no_traceback(
+    forked: Callable[..., subprocess.CompletedProcess[str]],
+    quick: dict[str, Any],
+    write_study: Callable[[dict[str, Any]], Path],
+    tmp_path: Path,
+    closed: str,
+    as_json: bool,
+) -> None:
+    def work() -> None:
+        if closed == "pipe":
+            reader, writer = os.pipe()
+            os.close(reader)
+            os.dup2(writer, 1)
+        else:
+            setattr(sys, closed, None)
+        main()
+
+    file = write_study({**quick, "trials": 1})
+    command = ["ir2search", "run", str(file), *(["--json"] if as_json else [])]
+    done = forked(work, command)
+    assert done.returncode == (1 if closed == "pipe" else 0)
+    assert "Traceback" not in done.stderr
+    assert "unexpected" not in done.stderr
+    assert ir.status(tmp_path / "runs" / "quick").has_ended

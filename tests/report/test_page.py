@@ -154,3 +154,14 @@ def test_without_plotly_a_report_names_the_extra_to_install(
 def test_a_folder_without_a_run_is_named_with_the_runs_beside_it(finished_run: Path) -> None:
     with pytest.raises(RunError, match=r"quik: no run in this folder; did you mean 'quick'\?"):
         ir.write_report(finished_run.parent / "quik")
+
+
+def test_a_run_without_a_trial_has_no_report(quick: dict[str, Any], tmp_path: Path) -> None:
+    class Stop(ir.RunObserver):
+        def on_start(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ir.run(parse_study(quick, "a.toml"), tmp_path / "run", device="cpu", observer=Stop())
+    with pytest.raises(RunError, match="has not started any trial yet; run it first"):
+        ir.write_report(tmp_path / "run")

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas as pd
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from replay import ReplayExecutor
 
 import ir2search as ir
@@ -42,6 +46,38 @@ def test_a_full_disk_is_named_and_the_run_can_continue(
         for folder in (disk / "run", finished_run)
     )
     pd.testing.assert_frame_equal(one[columns], other[columns], check_dtype=False)
+
+
+@pytest.mark.parametrize("storage", ["journal", "sqlite"])
+def test_a_disk_that_is_full_at_the_first_write_of_the_storage_is_named(
+    quick: dict[str, Any], disk: Path, storage: str
+) -> None:
+    """The images are in the cache already."""
+    subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
+    study = parse_study({**quick, "trials": 1}, "a.toml")
+    ir.run(study, disk / "run", device="cpu", executor=ReplayExecutor)
+    if storage == "sqlite":
+        journal = JournalStorage(JournalFileBackend(str(disk / "run" / "study.journal")))
+        optuna.copy_study(
+            from_study_name="quick",
+            to_study_name="quick",
+            from_storage=journal,
+            to_storage=f"sqlite:///{disk}/run/study.db",
+        )
+        (disk / "run" / "study.journal").unlink()
+    else:
+        shutil.rmtree(disk / "run")
+    used = shutil.disk_usage(disk).used // 1024
+    subprocess.run(["mount", "-o", f"remount,size={used + 16}k", str(disk)], check=True)
+    more = parse_study({**quick, "trials": 3}, "a.toml")
+    with pytest.raises(RunError, match=r"disk.*(No space left|disk is full).*; \w+ that and run"):
+        ir.run(more, disk / "run", device="cpu", executor=ReplayExecutor)
+
+
+def test_a_disk_that_is_full_of_decoded_images_is_named(quick: dict[str, Any], disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,size=8k", str(disk)], check=True)
+    with pytest.raises(RunError, match=r"disk/\.cache/.*: No space left on device; \w+ that and"):
+        ir.run(parse_study(quick, "a.toml"), disk / "run", device="cpu")
 
 
 def test_a_run_on_a_read_only_disk_can_be_read(quick: dict[str, Any], disk: Path) -> None:

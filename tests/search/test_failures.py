@@ -6,9 +6,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 from replay import ReplayExecutor, computed_curve, replaying
 
 import ir2search as ir
+from ir2search.errors import RunError
 from ir2search.search.failures import failure_reason, record_failure
 from ir2search.study.schema import parse_study
 
@@ -171,4 +173,32 @@ def test_a_reason_is_one_line(error: Exception, reason: str) -> None:
 def test_a_failure_without_a_traceback_leaves_no_file(tmp_path: Path) -> None:
     folder = tmp_path / "trials" / "0"
     assert record_failure(tmp_path, folder, "diverged", None) == "diverged"
+    assert not folder.exists()
+
+
+def test_a_reason_with_a_name_that_is_not_utf8_is_kept(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    def fail(candidate: ir.Candidate, seed: int, epochs: int) -> list[float]:
+        raise LookupError("no file a\udcff.png")
+
+    study = parse_study({**quick, "trials": 1}, "a.toml")
+    status = ir.run(study, tmp_path / "run", executor=replaying(curve=fail))
+    (reason,) = status.failures.values()
+    assert reason == "LookupError: no file a\\udcff.png; see trials/0/error.txt"
+    assert "a\\udcff.png" in (tmp_path / "run/trials/0/error.txt").read_text()
+
+
+@pytest.mark.parametrize("which", ["folder", "data"])
+def test_a_path_that_is_not_utf8_is_refused(
+    quick: dict[str, Any], tmp_path: Path, which: str
+) -> None:
+    place = tmp_path / "a\udcff"
+    for index, kind in enumerate(["train/a", "train/b", "test/a", "test/b"] * 8):
+        (place / kind).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), index).save(place / kind / f"{index}.png")
+    quick["data"] = {"source": "folder", "size": 8, "validation": 0.25}
+    folder, data = (place / "run", None) if which == "folder" else (tmp_path / "run", place)
+    with pytest.raises(RunError, match="the path is not UTF-8; rename the folder"):
+        ir.run(parse_study(quick, "a.toml"), folder, data=data, executor=ReplayExecutor)
     assert not folder.exists()

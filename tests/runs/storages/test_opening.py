@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -273,3 +276,22 @@ def _answers(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_a_database_with_other_tables_is_named_when_it_is_read(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(finished_run, tmp_path / "quick")
+    journal = optuna.storages.journal.JournalFileBackend(str(folder / "study.journal"))
+    optuna.copy_study(
+        from_study_name="quick",
+        to_study_name="quick",
+        from_storage=optuna.storages.JournalStorage(journal),
+        to_storage=f"sqlite:///{folder}/study.db",
+    )
+    (folder / "study.journal").unlink()
+    assert ir.status(folder).counts["trained"] == 5
+    with contextlib.closing(sqlite3.connect(folder / "study.db")) as database:
+        database.execute("ALTER TABLE trials DROP COLUMN datetime_start")
+    with pytest.raises(RunError, match=r"study\.db: cannot be used .*: no such column: trials"):
+        ir.status(folder)
