@@ -1,4 +1,4 @@
-"""Recipes by name: the paper's recipe of each preset, and a short one for a CPU.
+"""Recipes by name: the paper's recipe of each preset, a short one for a CPU, and a fast one.
 
 Source of the paper's recipes: Xue et al., "IR²Net", arXiv 2210.02637, section 4.1, and the released
 code.
@@ -32,10 +32,25 @@ _PAPER = {
 _SHORT_CIFAR = Recipe(epochs=10, optimizer="adamw", lr=0.01, weight_decay=1e-4, warmup_epochs=0.5)
 _SHORT_IMAGENET_FIRST = replace(_SHORT_CIFAR, epochs=5, crop_padding=0, crop_area=0.08)
 _SHORT_IMAGENET = replace(_SHORT_IMAGENET_FIRST, pretraining=_SHORT_IMAGENET_FIRST)
+# Chosen on a small scale: the ResNet-20 at half its width, 8 epochs of 12,000 images of 16 x 16
+# pixels, accuracy on 4,000 others, one seed. Paper's SGD: 26.7%, AdamW at 0.01 30.0%, Muon at
+# 0.02 33.1%, at 0.05 35.6% (another seed: 35.7%), at 0.1 35.9%, at 0.05 with fixed norms 37.7%.
+_FAST_CIFAR = Recipe(
+    epochs=24,
+    batch_size=128,
+    optimizer="muon",
+    lr=0.05,
+    other_lr=0.01,
+    fixed_norms=True,
+    alternating_flip=True,
+)
 
 
 def recipes() -> dict[str, Recipe]:
     """All recipes by name: for each preset the paper's, and a short one named ``PRESET-short``.
+
+    ``cifar-fast`` is for CIFAR-10 in 24 epochs: Muon for the inner convolutions, whose latent
+    weights keep their norm, and AdamW for the other parameters.
 
     The paper distils ImageNet networks from a full-precision ResNet-34. Its weights are not
     included: set ``distillation`` to a file of your own.
@@ -44,7 +59,7 @@ def recipes() -> dict[str, Recipe]:
     short = {
         f"{name}-short": _SHORT_CIFAR if name in _PAPER else _SHORT_IMAGENET for name in presets()
     }
-    return paper | short
+    return paper | short | {"cifar-fast": _FAST_CIFAR}
 
 
 def named_recipe(name: str) -> Recipe:
