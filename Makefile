@@ -10,7 +10,7 @@ LOCKING := .venv-lock
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test unit docs lint oldest bench-training bench-agreement bench-streaming bench-search bench-warm-start \
-	bench-overhead bench-information bench-latency bench-report browser truth lock clean
+	bench-overhead bench-information bench-latency bench-report browser truth fuzz lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --trials 8 --workers 2 --runs $(RUNS)
@@ -95,6 +95,14 @@ bench-overhead: $(VENV)/.installed-dev
 bench-report: $(VENV)/.installed-dev browser
 	$(BIN)/python tests/benchmarks/report.py
 
+# Changes files that people may get from others, guided by the lines that each change reaches; SECONDS
+# for each of nine kinds. atheris has wheels for Linux only.
+SECONDS ?= 60
+FUZZED ?= study run packed best progress weights pickle parquet image
+fuzz: $(VENV)/.installed-dev
+	$(PIP) atheris==3.0.0
+	for kind in $(FUZZED); do $(BIN)/python tests/fuzzing/fuzz.py $$kind --seconds $(SECONDS) || exit; done
+
 # Compares samplers on recorded curves, tests/benchmarks/truth.parquet; `make truth` trains them again.
 bench-search: $(VENV)/.installed-dev $(MOASHA)/.tried
 	$(BIN)/python tests/benchmarks/search.py --moasha $(MOASHA)/bin/python
@@ -136,4 +144,4 @@ lock:
 	$(COMPILE) --extra report --constraint requirements/dev.txt --output-file requirements/demo.txt
 
 clean:
-	rm -rf $(VENV) $(MOASHA) $(OLDEST) $(LOCKING) runs
+	rm -rf $(VENV) $(MOASHA) $(OLDEST) $(LOCKING) .fuzz runs

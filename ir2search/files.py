@@ -97,7 +97,7 @@ def parse_json(text: str) -> Any:
     Raises:
         ValueError: it is not valid JSON, or has NaN, an infinity, or half of a surrogate pair.
     """
-    value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    value = json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_of_64_bits)
     if "\\ud" in text or "\\uD" in text:
         json.dumps(value, ensure_ascii=False).encode()  # fails on half of a surrogate pair
     return value
@@ -117,9 +117,11 @@ def read_toml(file: Path) -> dict[str, Any]:
         if line.count(".") > MOST_DOTS:  # tomllib needs gigabytes for keys with very many parts
             raise ValueError(f"line {number} has more than {MOST_DOTS} dots")
     try:
-        return tomllib.loads(content)
+        values = tomllib.loads(content)
+        _check_integers(values)
     except RecursionError as error:
         raise ValueError(str(error)) from None
+    return values
 
 
 def read_bytes(file: Path, limit: int = LARGEST_FILE) -> bytes:
@@ -143,6 +145,21 @@ def _refuse(number: str) -> float:
 def _finite(number: str) -> float:
     value = float(number)
     return value if math.isfinite(value) else _refuse(number[:40])
+
+
+def _of_64_bits(number: str) -> int:
+    if len(number) > 20 or not -(2**63) <= int(number) < 2**63:
+        raise ValueError(f"the integer {number[:40]} has more than 64 bits")
+    return int(number)
+
+
+def _check_integers(value: Any) -> None:
+    """Refuse integers that have more than 64 bits; Python cannot even print very long ones."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("an integer has more than 64 bits")
+    inner = value.values() if isinstance(value, dict) else value
+    for each in inner if isinstance(value, dict | list) else ():
+        _check_integers(each)
 
 
 def _parsed(file: Path, parse: Callable[[str], Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -10,7 +11,7 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from ir2search import text
 from ir2search.choices import Activation, Estimator, Fusion, Normalization, Precision
@@ -19,6 +20,8 @@ from ir2search.models.families import FAMILIES, Family
 from ir2search.validation import rule_of
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
     from ir2search.models.network import TappedNetwork
 
 Value = bool | int | float | str
@@ -158,7 +161,7 @@ def candidate_from_dict(values: Mapping[str, Any], source: str = "candidate") ->
     Raises:
         CandidateError: a field is unknown, or a value has a wrong type or is out of range.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     unknown = set(values) - {field.name for field in fields(Candidate)} - {"fusion_ratio"}
     if unknown:
@@ -167,7 +170,7 @@ def candidate_from_dict(values: Mapping[str, Any], source: str = "candidate") ->
     if isinstance(values.get("recipe"), Mapping):
         values["recipe"] = list(values["recipe"].items())
     try:
-        return TypeAdapter(Candidate).validate_json(json.dumps(values), strict=True)
+        return _adapter().validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
@@ -175,6 +178,21 @@ def candidate_from_dict(values: Mapping[str, Any], source: str = "candidate") ->
         raise CandidateError(f"{source}: {field}: {fault}") from None
     except CandidateError as error:
         raise CandidateError(f"{source}: {error}") from None
+
+
+def candidate_types() -> dict[str, Any]:
+    """The type of each value of `Candidate.as_dict`, by name."""
+    types = get_type_hints(Candidate)
+    return {field.name: types[field.name] for field in fields(Candidate)} | {
+        "recipe": dict[str, Value]
+    }
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[Candidate]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Candidate)
 
 
 def read_candidate(file: Path) -> Candidate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,11 +54,16 @@ def checked(value: object, shape: type[Shape], file: Path) -> Shape:
         RunError: the value has another type; the message names the file and the field.
     """
     try:
-        return TypeAdapter(shape).validate_python(value)
+        return _adapter(shape).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "its value"
         raise RunError(f"{file}: {field}: {rule_of(first)}; restore or remove the file") from None
+
+
+@functools.cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
 
 
 def rule_of(error: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, NoReturn
 import pandas as pd
 import pytest
 import tomli_w
+from hypothesis import settings
 from optuna.trial import TrialState
 
 # Each pytest worker has one core. Processes that tests start inherit this.
@@ -22,6 +23,8 @@ os.environ.setdefault("MPLBACKEND", "agg")
 # What the user trusts is kept there. Tests read and write a folder of their own.
 _STATE = tempfile.TemporaryDirectory(prefix="ir2search-state-")
 os.environ["XDG_STATE_HOME"] = _STATE.name
+
+settings.register_profile("thorough", max_examples=5000)  # by hand: --hypothesis-profile=thorough
 
 CIFAR10 = Path(__file__).parents[2] / "shared" / "data" / "cifar10"
 

@@ -43,7 +43,7 @@ def read_measures(file: Path) -> pd.DataFrame:
             batches.append(batch)
             _check_rows(sum(map(len, batches)))
             _check_size(sum(map(_size, batches)))
-    except (pa.ArrowException, UnicodeDecodeError, MemoryError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
         raise ValueError((str(error).splitlines() or ["it is damaged"])[0]) from None
     table = pa.Table.from_batches(batches, reader.schema_arrow.empty_table().select(names).schema)
     plain = [pa.string() if name in texts else table.schema.field(name).type for name in names]

@@ -6,21 +6,30 @@ records is in the trial's user attributes, which are named like the fields of `R
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.dataclasses import dataclass as validated
 
 from ir2search import escape
 from ir2search.errors import RunError
+from ir2search.space import candidate_types
+from ir2search.study.objectives import OBJECTIVES
+from ir2search.study.schema import Study
+from ir2search.validation import rule_of
 
 State = Literal["trained", "stopped", "failed", "turned down", "duplicate", "waiting", "unfinished"]
 # these count towards the number of trials that a study asks for
 COUNTED: tuple[State, ...] = ("trained", "stopped", "failed", "waiting")
+WHOLE_COSTS = ("flops", "bops", "parameters", "binary_parameters")
 STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "trained",
     TrialState.FAIL: "failed",
@@ -28,6 +37,29 @@ STATES: dict[TrialState, State] = {
     TrialState.RUNNING: "unfinished",
     TrialState.WAITING: "unfinished",
 }
+
+Whole = Annotated[int, Field(ge=0, lt=2**63)]
+CandidateFields = create_model(
+    "CandidateFields",
+    __config__=ConfigDict(extra="ignore", strict=True, allow_inf_nan=False),
+    **{name: (hint | None, None) for name, hint in candidate_types().items()},
+)
+
+
+def _checked_candidate(values: dict[str, Any]) -> dict[str, Any]:
+    CandidateFields.model_validate_json(json.dumps(values))
+    return values
+
+
+def _checked_costs(values: dict[str, Any]) -> dict[str, Any]:
+    for name, value in values.items():
+        if name == "others":  # operations by kind
+            continue
+        if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+            raise ValueError(f"{name} must be a finite number")
+        if name in WHOLE_COSTS and not (float(value).is_integer() and 0 <= value < 2**63):
+            raise ValueError(f"{name} must be a whole number")
+    return values
 
 
 @validated(frozen=True, kw_only=True, config=ConfigDict(extra="ignore", allow_inf_nan=False))
@@ -50,17 +82,17 @@ class Recorded:
     """
 
     candidate_id: str | None = None
-    candidate: dict[str, Any] | None = None
-    cost: dict[str, Any] | None = None
-    duplicate_of: int | None = None
-    rungs: dict[int, float] | None = None
+    candidate: Annotated[dict[str, Any], AfterValidator(_checked_candidate)] | None = None
+    cost: Annotated[dict[str, Any], AfterValidator(_checked_costs)] | None = None
+    duplicate_of: Whole | None = None
+    rungs: dict[Whole, float] | None = None
     accuracy: float | None = None
-    best_epoch: int | None = None
+    best_epoch: Whole | None = None
     seconds: float | None = None
     outcome: str | None = None
     driver: str | None = None
-    target_epochs: int | None = None
-    retry_of: int | None = None
+    target_epochs: Whole | None = None
+    retry_of: Whole | None = None
 
 
 @dataclass(frozen=True)
@@ -97,9 +129,18 @@ def read_record(trial: FrozenTrial | optuna.Trial) -> Recorded:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         raise RunError(
-            f"trial {trial.number}: {name} is damaged in the run's storage ({first['type']}); "
+            f"trial {trial.number}: {name} is damaged in the run's storage ({rule_of(first)}); "
             "put the storage back as it was"
         ) from None
+
+
+@contextmanager
+def errors_of(folder: Path) -> Iterator[None]:
+    """Name the run in errors about its records."""
+    try:
+        yield
+    except RunError as error:
+        raise RunError(f"{folder}: {error}") from None
 
 
 def costs_of_record(recorded: Recorded) -> dict[str, Any]:
@@ -135,10 +176,14 @@ def trial_record(trial: FrozenTrial) -> TrialRecord:
     return TrialRecord(trial.number, state, trial.params, values, recorded)
 
 
-def trial_records(trials: Sequence[FrozenTrial]) -> list[TrialRecord]:
+def trial_records(trials: Sequence[FrozenTrial], study: Study) -> list[TrialRecord]:
     """Read all trials of a study, see `trial_record`.
 
     A failed trial that another one trains again is a duplicate of that one.
+
+    Raises:
+        RunError: an attribute has a wrong type, or a trained trial lacks an objective. It would be
+            NaN in tables, and comparisons with NaN are always false.
     """
     again, records = retries(trials), []
     for trial in trials:
@@ -146,8 +191,21 @@ def trial_records(trials: Sequence[FrozenTrial]) -> list[TrialRecord]:
         if trial.number in again:
             recorded = replace(record.recorded, duplicate_of=again[trial.number])
             record = replace(record, state="duplicate", recorded=recorded)
+        _check_complete(record, study)
         records.append(record)
     return records
+
+
+def _check_complete(record: TrialRecord, study: Study) -> None:
+    if record.state != "trained":
+        return
+    known = {**(record.recorded.cost or {}), "accuracy": record.recorded.accuracy}
+    for name in ("accuracy", *(OBJECTIVES[each].column for each in study.objectives)):
+        if known.get(name) is None:
+            raise RunError(
+                f"trial {record.number}: is trained, but has no {name} in the run's storage; put "
+                "the storage back as it was"
+            )
 
 
 def retries(trials: Iterable[FrozenTrial]) -> dict[int, int]:

@@ -11,7 +11,7 @@ import pandas as pd
 from ir2search.errors import RunError
 from ir2search.files import protect
 from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, trial_folder
-from ir2search.runs.records import TrialRecord, trial_records
+from ir2search.runs.records import TrialRecord, errors_of, trial_records
 from ir2search.runs.saved import saved_study
 from ir2search.runs.storages import RunStudy, open_storage, storage_errors
 from ir2search.runs.tables import front_of, knee, trials_table
@@ -80,10 +80,16 @@ class Run:
         return open_storage(self.folder, self.study, self._given_storage)
 
     def records(self) -> list[TrialRecord]:
-        """All trials as they are recorded, ordered by number."""
+        """All trials as they are recorded, ordered by number.
+
+        Raises:
+            RunError: a record is damaged, or the storage cannot be read.
+        """
         storage = self.storage
         with storage_errors(self.folder, self._given_storage):
-            return trial_records(storage.get_trials(deepcopy=False))
+            trials = storage.get_trials(deepcopy=False)
+        with errors_of(self.folder):
+            return trial_records(trials, self.study)
 
     def trials(self) -> pd.DataFrame:
         """All trials, one in each row, ordered by number.

@@ -17,7 +17,7 @@ import pandas as pd
 from ir2search.errors import RunError
 from ir2search.files import read_bytes, read_json
 from ir2search.runs.layout import CURVE, RESULT, SEEDS, TEST_FILE
-from ir2search.runs.records import TrialRecord
+from ir2search.runs.records import WHOLE_COSTS, TrialRecord
 from ir2search.space import RECIPE, Candidate
 from ir2search.study.objectives import OBJECTIVES, further_columns
 from ir2search.study.schema import Study
@@ -34,7 +34,7 @@ COLUMNS = (
 FROM_FILES = ("test_accuracy", "epochs", "seed_accuracies", "seed_test_accuracies")
 # columns of whole numbers, which are empty for a trial without a network
 WHOLE = (
-    "duplicate_of", "flops", "bops", "parameters", "binary_parameters", "best_epoch",
+    "duplicate_of", *WHOLE_COSTS, "best_epoch",
     "depth", "fusion_channels", "fusion_group_size", "classes",
 )  # fmt: skip
 

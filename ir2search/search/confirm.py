@@ -70,7 +70,7 @@ class FinalTests:
 
     def _front(self) -> Members:
         trials = self.storage.get_trials(deepcopy=False)
-        table = recorded_table(trial_records(trials), self.study)
+        table = recorded_table(trial_records(trials, self.study), self.study)
         return [
             (int(number), self.space.candidate(trials[number].params))
             for number in front_of(table, self.study)["number"]
