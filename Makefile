@@ -101,7 +101,9 @@ SECONDS ?= 60
 FUZZED ?= study run packed best progress weights pickle parquet image
 fuzz: $(VENV)/.installed-dev
 	$(PIP) atheris==3.0.0
-	for kind in $(FUZZED); do $(BIN)/python tests/fuzzing/fuzz.py $$kind --seconds $(SECONDS) || exit; done
+	for kind in $(FUZZED); do \
+	  PYTHONPATH=tests $(BIN)/python tests/fuzzing/fuzz.py $$kind --seconds $(SECONDS) || exit; \
+	done
 
 # Compares samplers on recorded curves, tests/benchmarks/truth.parquet; `make truth` trains them again.
 bench-search: $(VENV)/.installed-dev $(MOASHA)/.tried

@@ -5,21 +5,29 @@ from __future__ import annotations
 import platform
 import sys
 import time
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ir2search.files import read_json, write_json
 from ir2search.machine import cores
 from ir2search.urls import recorded_argument
+from ir2search.validation import checked
 
 PACKAGES = ("ir2search", "torch", "optuna", "fvcore", "captum", "numpy", "pandas")
 
 
+@dataclass(frozen=True)
+class _Sessions:
+    sessions: list[dict[str, Any]]
+
+
 def add_session(file: Path, seed: int, device: torch.device) -> None:
     """Add this session to ``file``: machine, versions, device, seed, command."""
-    sessions = read_json(file)["sessions"] if file.exists() else []
+    sessions = checked(read_json(file), _Sessions, file).sessions if file.exists() else []
     sessions.append(
         {
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

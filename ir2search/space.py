@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 from ir2search import text
 from ir2search.choices import Activation, Estimator, Fusion, Normalization, Precision
 from ir2search.errors import CandidateError, SpaceError
+from ir2search.files import parse_json, read_bytes
 from ir2search.models.families import FAMILIES, Family
 from ir2search.validation import rule_of
 
@@ -202,10 +203,10 @@ def read_candidate(file: Path) -> Candidate:
         CandidateError: the file is missing, is not JSON, or has no valid candidate.
     """
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = parse_json(read_bytes(file).decode())
     except FileNotFoundError:
         raise CandidateError(f"{file}: no such file; name a candidate.json or a preset") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CandidateError(f"{file}: not a candidate in JSON: {error}") from None
     if not isinstance(values, dict):
         raise CandidateError(f"{file}: must be one JSON object with the fields of a candidate")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,16 +54,15 @@ def checked(value: object, shape: type[Shape], file: Path) -> Shape:
         RunError: the value has another type; the message names the file and the field.
     """
     try:
-        return _adapter(shape).validate_python(value)
+        found: Shape = _adapters(shape).validate_python(value)
+        return found
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "its value"
         raise RunError(f"{file}: {field}: {rule_of(first)}; restore or remove the file") from None
 
 
-@functools.cache
-def _adapter(shape: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(shape)
+_adapters: Callable[[Any], TypeAdapter[Any]] = functools.cache(TypeAdapter)
 
 
 def rule_of(error: Mapping[str, Any]) -> str:

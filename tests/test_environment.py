@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ir2search.environment import add_session
+from ir2search.errors import RunError
 from ir2search.files import read_json
 from ir2search.machine import cores
 
@@ -28,3 +29,12 @@ def test_each_session_is_recorded_without_passwords(
     assert third["command"] == ["python -m ir2search", "run"]
     assert first["versions"]["torch"] == torch.__version__
     assert (first["device"], first["gpu"], first["cores"]) == ("cpu", None, cores())
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"sessions": 3}', '{"sessions": [1]}'])
+def test_a_damaged_record_is_named(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "environment.json"
+    file.write_text(content)
+    with pytest.raises(RunError, match=r"environment\.json: .*; restore or remove the file"):
+        add_session(file, 1, torch.device("cpu"))
+    assert file.read_text() == content

@@ -15,6 +15,7 @@ from ir2search.files import (
     protect,
     read_json,
     read_json_lines,
+    read_toml,
     replacing,
     state_folder,
     write_json,
@@ -38,6 +39,16 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path, read: Callable[[Path
     (tmp_path / "a.json").write_text('{"cut": ')
     with pytest.raises(RunError, match=r"a\.json: cannot be read: .*; restore or remove it"):
         read(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 400, str(2**63), str(-(2**63) - 1)])
+def test_integers_have_at_most_64_bits(tmp_path: Path, number: str) -> None:
+    (tmp_path / "a.json").write_text(f'{{"a": [{number}]}}')
+    with pytest.raises(RunError, match="64 bits"):
+        read_json(tmp_path / "a.json")
+    (tmp_path / "a.toml").write_text(f"a = [{{ b = {number[:4000]} }}]")
+    with pytest.raises(ValueError, match="64 bits"):
+        read_toml(tmp_path / "a.toml")
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from filelock import FileLock
+from pydantic import Field
 
-from ir2search.files import write_json
+from ir2search.errors import InputError
+from ir2search.files import read_json, write_json
 from ir2search.latency.clock import time_in_turns
 from ir2search.latency.reference import reference_network
 from ir2search.runtime import (
@@ -26,6 +28,7 @@ from ir2search.runtime import (
     this_machine,
 )
 from ir2search.runtime.times import cached_file, time_key
+from ir2search.validation import checked
 
 SECONDS = 0.3  # for the network, and again for the reference, in each attempt
 ATTEMPTS = 3
@@ -99,13 +102,18 @@ def _first_seconds(setting: Setting, cache: Path) -> float:
     key = time_key(reference_network(), Setting(setting.threads))
     file = cache / f"{REFERENCE}-{key}.json"
     try:
-        return float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
-    except (OSError, ValueError, TypeError, KeyError):
+        return checked(read_json(file), _First, file).seconds
+    except InputError:
         calls = {REFERENCE: _reference_call(setting)}
         attempts = (time_in_turns(calls, seconds=SECONDS) for _ in range(FIRST))
         seconds = min(attempt[REFERENCE].median for attempt in attempts)
         write_json(file, {"seconds": seconds, **asdict(this_machine())})
         return seconds
+
+
+@dataclass(frozen=True)
+class _First:
+    seconds: Annotated[float, Field(gt=0)]
 
 
 def _reference_call(setting: Setting) -> Callable[[], object]:

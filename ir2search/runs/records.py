@@ -39,10 +39,11 @@ STATES: dict[TrialState, State] = {
 }
 
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
+_fields: dict[str, Any] = {name: (hint | None, None) for name, hint in candidate_types().items()}
 CandidateFields = create_model(
     "CandidateFields",
     __config__=ConfigDict(extra="ignore", strict=True, allow_inf_nan=False),
-    **{name: (hint | None, None) for name, hint in candidate_types().items()},
+    **_fields,
 )
 
 

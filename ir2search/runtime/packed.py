@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from ir2search.errors import WeightsError
-from ir2search.files import write_bytes
+from ir2search.files import parse_json, write_bytes
 from ir2search.runtime.graph import OPERATIONS, Array, Graph, GraphBuilder
 
 FORMAT, VERSION = "ir2search-packed", "3"
@@ -161,7 +161,7 @@ def read_about(file: Path) -> dict[str, Any]:
     """
     read_packed(file)
     with safe_open(file, "numpy") as stored:
-        about = json.loads((stored.metadata() or {}).get("about", "null"))
+        about = parse_json((stored.metadata() or {}).get("about", "null"))
     return about if isinstance(about, dict) else {}
 
 
@@ -179,7 +179,7 @@ def _read(file: Path) -> Graph:
             raise WeightsError(
                 f"its version is {metadata.get('version')!r:.20}, but must be {VERSION!r}"
             )
-        header = json.loads(metadata.get("graph", ""))
+        header = parse_json(metadata.get("graph", ""))
         if set(stored.keys()) != set(KINDS):
             raise WeightsError(f"must hold exactly the tensors {' and '.join(KINDS)}")
         arrays = {name: _array(stored, name) for name in KINDS}

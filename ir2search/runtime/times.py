@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ir2search.errors import InputError
+from ir2search.files import read_json
 from ir2search.runtime.graph import Graph
 from ir2search.runtime.machine import Machine, this_machine
+from ir2search.validation import checked
 
 
 @dataclass(frozen=True)
@@ -85,16 +87,12 @@ class RuntimeTime:
 def read_time(file: Path) -> RuntimeTime | None:
     """Read a file with `RuntimeTime.as_dict`; None if it is missing or damaged."""
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        return RuntimeTime(
-            Timing(**values["timing"]),
-            values["pace"],
-            Setting(**values["setting"]),
-            Machine.from_dict(values["machine"]),
-            values["attempts"],
-        )
-    except (OSError, ValueError, TypeError, KeyError):
+        values = read_json(file)
+        machine = asdict(Machine.from_dict(values["machine"]))
+        found = checked({**values, "machine": machine}, RuntimeTime, file)
+    except (InputError, TypeError, KeyError):
         return None
+    return found if found.timing.median > 0 and found.pace > 0 else None
 
 
 def cached_time(graph: Graph, setting: Setting, cache: Path) -> RuntimeTime | None:

@@ -16,12 +16,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ir2search.errors import CheckpointError, WeightsError
-from ir2search.files import check_links, replacing, write_text
+from ir2search.errors import CheckpointError, RunError, WeightsError
+from ir2search.files import check_links, parse_json, replacing, write_text
 from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate, build
 from ir2search.training.layout import BEST, CURVE, LAST
 from ir2search.training.weights import check_values
+from ir2search.validation import checked
 
 
 def save_network(network: nn.Module, file: Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -106,22 +107,22 @@ def load_progress(
     weights: dict[str, Tensor] = {}
     averages: dict[str, Tensor] = {}
     states: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        owner, _, key = name.partition(".")
-        if owner == "network":
-            weights[key] = tensor
-        elif owner == "averaged":
-            averages[key] = tensor
-        elif owner == "optimizer":
-            index, _, part = key.partition(".")
-            states.setdefault(int(index), {})[part] = tensor
     try:
+        for name, tensor in tensors.items():
+            owner, _, key = name.partition(".")
+            if owner == "network":
+                weights[key] = tensor
+            elif owner == "averaged":
+                averages[key] = tensor
+            elif owner == "optimizer":
+                index, _, part = key.partition(".")
+                states.setdefault(int(index), {})[part] = tensor
         network.load_state_dict(weights)
         if averaged is not None:
             averaged.load_state_dict(averages)
         optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
-        curve: list[dict[str, Any]] = json.loads(metadata["curve"])
-    except (RuntimeError, KeyError, ValueError) as error:
+        curve = checked(parse_json(metadata["curve"]), list[dict[str, Any]], file)
+    except (RuntimeError, KeyError, ValueError, RunError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(
             f"{file}: is the checkpoint of another training ({reason}); remove it to train again"

@@ -7,11 +7,16 @@ from collections.abc import Sequence
 import torch
 
 from ir2search.data import ImageData, Split, StreamedSplit
+from ir2search.errors import WeightsError
 from ir2search.models.network import TappedNetwork
 
 
 def accuracy(network: TappedNetwork, data: ImageData, split: Split | StreamedSplit) -> float:
-    """Top-1 accuracy on a split, from 0 to 1; network and split are on the same device."""
+    """Top-1 accuracy on a split, from 0 to 1; network and split are on the same device.
+
+    Raises:
+        WeightsError: a logit is NaN or infinite; a class cannot be chosen by comparing with NaN.
+    """
     return topk_accuracy(network, data, split, (1,))[0]
 
 
@@ -25,11 +30,19 @@ def topk_accuracy(
     """Top-k accuracies on a split, from 0 to 1, one for each k of ``counts``.
 
     Network and split are on the same device; the network is in evaluation mode afterwards.
+
+    Raises:
+        WeightsError: a logit is NaN or infinite.
     """
     network.eval()
     largest = min(max(counts), data.classes)
     hits = torch.zeros(largest, dtype=torch.int64, device=split.device)
+    finite = torch.ones((), dtype=torch.bool, device=split.device)
     for images, labels in split.evaluation_batches():
-        best = network(data.normalise(images)).topk(largest, dim=1).indices
+        logits = network(data.normalise(images))
+        finite &= logits.isfinite().all()
+        best = logits.topk(largest, dim=1).indices
         hits += (best == labels[:, None]).sum(dim=0)
+    if not finite:
+        raise WeightsError("the network gives logits that are NaN or infinite")
     return [int(hits[:count].sum()) / len(split) for count in counts]

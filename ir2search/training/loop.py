@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ir2search.data import ImageData, Split, StreamedSplit
-from ir2search.errors import InputError, TrainingDiverged
+from ir2search.errors import InputError, TrainingDiverged, WeightsError
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import keep_memory, kernels_on, restrict, sharpen
 from ir2search.space import Candidate, build
@@ -30,11 +30,12 @@ from ir2search.training.device import pick_device
 from ir2search.training.distillation import distillation_loss
 from ir2search.training.evaluation import accuracy
 from ir2search.training.initialisation import initialise_stem
-from ir2search.training.layout import BEST
+from ir2search.training.layout import BEST, LAST
 from ir2search.training.optimizers import fix_norms, make_optimizer, set_rate
 from ir2search.training.recipe import Recipe
 from ir2search.training.statistics import RunningStatistics
 from ir2search.training.threads import best_threads
+from ir2search.validation import checked
 
 
 class Interrupted(Exception):
@@ -160,7 +161,8 @@ class _Trainer:
         runner = self._runner(candidate, recipe, start)
         network, optimizer = runner.network, runner.optimizer
         average = None if runner.averaged is None else runner.averaged.model
-        curve = [EpochResult(**row) for row in load_progress(folder, network, optimizer, average)]
+        rows = load_progress(folder, network, optimizer, average)
+        curve = checked(rows, list[EpochResult], folder / LAST)
 
         def before_step(progress: float) -> None:
             self.on_step(epochs_before + progress)
@@ -242,7 +244,7 @@ class EpochRunner:
             before_step: called before each step with the number of epochs trained so far.
 
         Raises:
-            TrainingDiverged: the mean loss is not finite.
+            TrainingDiverged: the mean loss is not finite, or a logit of a validation image.
         """
         start, recipe = time.perf_counter(), self.recipe
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
@@ -275,10 +277,14 @@ class EpochRunner:
             batches = self.train.batches(recipe.batch_size, augmentation, generator)
             normalised = (self.data.normalise(images) for images, _ in batches)
             self.averaged.set_statistics(normalised, recipe.batch_size)
+        try:
+            validation_accuracy = accuracy(self.evaluated, self.data, self.validation)
+        except WeightsError as error:
+            raise TrainingDiverged(f"after epoch {epoch + 1} {error}; lower the lr") from None
         return EpochResult(
             epoch=epoch + 1,
             loss=mean_loss,
-            validation_accuracy=accuracy(self.evaluated, self.data, self.validation),
+            validation_accuracy=validation_accuracy,
             restricted_share=float(total_restricted) / steps,
             lr=recipe.rate(progress),
             seconds=time.perf_counter() - start,

@@ -31,6 +31,7 @@ from ir2search.training.layout import (
     TEST_FILE,
 )
 from ir2search.training.recipe import Recipe
+from ir2search.validation import checked
 from ir2search.zoo.named_recipes import named_recipe
 from ir2search.zoo.networks import named_candidate, presets
 from ir2search.zoo.teacher import load_teacher
@@ -129,8 +130,14 @@ def train_network(
             network = load_network(candidate, folder / BEST).to(torch_device)
             score = accuracy(network, images, test)
             write_json(folder / TEST_FILE, {"test_accuracy": score, "images": len(test)})
-        tested = read_json(folder / TEST_FILE)
-    return TrainedNetwork(candidate, folder, result.best, tested["test_accuracy"], tested["images"])
+        tested = checked(read_json(folder / TEST_FILE), _Tested, folder / TEST_FILE)
+    return TrainedNetwork(candidate, folder, result.best, tested.test_accuracy, tested.images)
+
+
+@dataclass(frozen=True)
+class _Tested:
+    test_accuracy: float
+    images: int
 
 
 def _recipe(what: str, recipe: str | Recipe | None, epochs: int | None) -> Recipe:
@@ -177,9 +184,9 @@ def _write_settings(
         write_json(file, settings)
         return
     default = asdict(Recipe())  # of fields that an earlier version did not have
-    flat = [
-        {**default, **values, **values.get("recipe", {})} for values in (settings, read_json(file))
-    ]
+    saved = checked(read_json(file), dict[str, Any], file)
+    checked(saved.get("recipe", {}), dict[str, Any], file)
+    flat = [{**default, **values, **values.get("recipe", {})} for values in (settings, saved)]
     for name in [name for name in flat[0] if name != "recipe"]:
         new, old = (values.get(name) for values in flat)
         if new != old:

@@ -1,9 +1,10 @@
 """Coverage-guided fuzzing of the readers with atheris: `make fuzz`, or one target by hand.
 
-`python tests/fuzzing/fuzz.py study --seconds 600` changes a study file, guided by the lines of this
-package that each change reaches. Inputs that reach new lines are kept in ``.fuzz/study``, where the
-next call begins. An input that ends in a traceback, or takes more than 20 s or 4 GB, ends the call
-with exit code 77, and is kept in ``.fuzz/findings``. Give its path after the target to run it alone.
+`PYTHONPATH=tests python tests/fuzzing/fuzz.py study --seconds 600` changes a study file, guided by
+the lines of this package that each change reaches. Inputs that reach new lines are kept in
+``.fuzz/study``, where the next call begins. An input that ends in a traceback, or takes more than
+20 s or 4 GB, ends the call with an error, and is kept in ``.fuzz/findings``. Give its path after
+the target to run it alone.
 """
 
 from __future__ import annotations
@@ -16,18 +17,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import atheris
-
-TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS.parent)]
-with atheris.instrument_imports(include=["ir2search", "tomllib", "json"]):
-    import ir2search.report.page
-    import readers
-import samples
 import tomli_w
 
-from ir2search.errors import InputError
+with atheris.instrument_imports(include=["ir2search", "tomllib", "json"]):
+    import readers
+    import samples
 
-FUZZ = TESTS.parent / ".fuzz"
+    from ir2search.errors import InputError
+
+FUZZ = Path(__file__).parents[2] / ".fuzz"
 READERS: dict[str, Callable[[Path], object]] = {
     "study": readers.read_study,
     "run": readers.read_run,

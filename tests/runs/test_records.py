@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+from typing import Any
+
 import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
 from ir2search.errors import RunError
-from ir2search.runs.records import Recorded, read_record, state_of, trial_record, write_record
+from ir2search.runs.records import (
+    Recorded,
+    read_record,
+    state_of,
+    trial_record,
+    trial_records,
+    write_record,
+)
+from ir2search.study.schema import parse_study
 
 
 def test_what_is_written_is_read() -> None:
@@ -31,12 +41,42 @@ def test_records_of_an_older_version_are_read() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("accuracy", "high"), ("rungs", [1]), ("cost", 7), ("accuracy", float("nan"))],
+    [
+        ("accuracy", "high"),
+        ("accuracy", float("nan")),
+        ("best_epoch", 10**400),
+        ("rungs", [1]),
+        ("cost", 7),
+        ("cost", {"ops": float("nan")}),
+        ("cost", {"ops": "many"}),
+        ("cost", {"ops": 10**400}),
+        ("cost", {"flops": 0.5}),
+        ("cost", {"flops": 2**63}),
+        ("candidate", {"depth": "8"}),
+        ("candidate", {"width": float("inf")}),
+    ],
 )
 def test_a_damaged_record_is_named(name: str, value: object) -> None:
     trial = create_trial(state=TrialState.RUNNING, user_attrs={name: value})
     with pytest.raises(RunError, match=rf"trial .*: {name}.* is damaged in the run's storage"):
         trial_record(trial)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "missing"),
+    [
+        ({"cost": {"ops": 5}}, "accuracy"),
+        ({"accuracy": 0.5}, "ops"),
+        ({"accuracy": 0.5, "cost": {"flops": 5}}, "ops"),
+    ],
+)
+def test_a_trained_trial_has_its_objectives(
+    quick: dict[str, Any], attributes: dict[str, Any], missing: str
+) -> None:
+    study = parse_study(quick, "quick.toml")
+    trial = create_trial(values=[0.5, 5.0], user_attrs=attributes)
+    with pytest.raises(RunError, match=f"is trained, but has no {missing} in the run's storage"):
+        trial_records([trial], study)
 
 
 def test_states_in_words() -> None:

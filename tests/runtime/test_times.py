@@ -46,6 +46,26 @@ def test_a_record_with_the_old_name_of_the_runtime_is_read(tmp_path: Path) -> No
     assert read_time(tmp_path / "latency.json") == TIME
 
 
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("timing", "median", float("nan")),
+        ("timing", "median", "fast"),
+        ("timing", "median", 0),
+        ("timing", "low", float("inf")),
+        ("machine", "cpu", 3),
+        ("setting", "threads", [1]),
+    ],
+)
+def test_a_time_with_a_wrong_value_is_not_used(
+    tmp_path: Path, part: str, name: str, value: object
+) -> None:
+    values = TIME.as_dict()
+    values[part][name] = value
+    write_json(tmp_path / "latency.json", values)
+    assert read_time(tmp_path / "latency.json") is None
+
+
 @pytest.mark.parametrize("content", ['{"timing": ', "[]", "{}", None])
 def test_a_damaged_or_missing_time_is_none(tmp_path: Path, content: str | None) -> None:
     if content is not None:

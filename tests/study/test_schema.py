@@ -165,3 +165,21 @@ def test_a_study_file_is_bounded(tmp_path: Path, content: str, message: str) -> 
 def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text("trials = 3\n[space]\ndepth = 8\n", encoding="utf-8-sig")
     assert load_study(tmp_path / "a.toml").trials == 3
+
+
+NUMBERS = [
+    ("budget", "ops"), ("budget", "memory"), ("data", "validation"), ("recipe", "lr"),
+    ("recipe", "weight_decay"), ("recipe", "warmup_epochs"), ("stop", "hours"),
+    ("resources", "cpus"), ("resources", "gpus"), ("space", "width"), ("space", "threshold"),
+    ("space", "fusion_ratio"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("section", "name"), NUMBERS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_number_that_is_not_finite_is_refused(
+    quick: dict[str, Any], section: str, name: str, value: float
+) -> None:
+    quick[section] = {**quick.get(section, {}), name: value}
+    with pytest.raises(StudyError, match=rf"\[{section}\] {name}"):
+        parse_study(quick, "quick.toml")

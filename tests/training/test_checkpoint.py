@@ -9,7 +9,12 @@ from safetensors.torch import save_file
 from ir2search.errors import CheckpointError, RunError
 from ir2search.space import Candidate, build
 from ir2search.training import load_network
-from ir2search.training.checkpoint import discard_progress, load_fitting, save_network
+from ir2search.training.checkpoint import (
+    discard_progress,
+    load_fitting,
+    load_progress,
+    save_network,
+)
 
 SMALL = Candidate(depth=8, width=0.25, image=(1, 8, 8))
 
@@ -98,3 +103,16 @@ def test_a_file_that_may_not_be_read_is_not_taken_for_a_damaged_one(
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(PermissionError):
         load_network(SMALL, file)
+
+
+@pytest.mark.parametrize(
+    ("name", "curve"),
+    [("optimizer.first.step", "[]"), ("optimizer.0.step", "[1]"), ("optimizer.0.step", "[" * 5000)],
+)
+def test_a_damaged_checkpoint_of_a_training_is_named(tmp_path: Path, name: str, curve: str) -> None:
+    network = build(SMALL)
+    optimizer = torch.optim.AdamW(network.parameters())
+    tensors = {f"network.{key}": tensor for key, tensor in network.state_dict().items()}
+    save_file(tensors | {name: torch.ones(1)}, tmp_path / "last.safetensors", {"curve": curve})
+    with pytest.raises(CheckpointError, match=r"last\.safetensors"):
+        load_progress(tmp_path, network, optimizer)

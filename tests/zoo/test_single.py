@@ -60,6 +60,19 @@ def test_a_folder_of_a_version_with_fewer_options_is_continued(small: str, tmp_p
         train_network(small, tmp_path / "a", recipe=replace(RECIPE, ema=0.5))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("training.json", "[]"), ("training.json", '{"recipe": 1}'), ("test.json", "{}")],
+)
+def test_a_damaged_file_of_a_training_is_named(
+    small: str, tmp_path: Path, name: str, content: str
+) -> None:
+    train_network(small, tmp_path / "a", recipe=RECIPE)
+    (tmp_path / "a" / name).write_text(content)
+    with pytest.raises(RunError, match=rf"{name}: .*; restore or remove the file"):
+        train_network(small, tmp_path / "a", recipe=RECIPE)
+
+
 def test_a_candidates_own_recipe_is_used(tmp_path: Path) -> None:
     file = tmp_path / "tuned.json"
     file.write_text(json.dumps({**SMALL.as_dict(), "recipe": {"lr": 0.004, "epochs": 1}}))

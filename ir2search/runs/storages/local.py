@@ -16,7 +16,10 @@ from ir2search.files import check_links
 PATIENCE = 300.0  # seconds to wait for a process that has locked the SQLite file
 
 # Optuna raises one of these for a line of a journal that it does not know
-_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
+_DAMAGED = (
+    ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError,
+    ArithmeticError,
+)  # fmt: skip
 
 
 def open_journal(file: Path, writes: bool) -> BaseStorage:

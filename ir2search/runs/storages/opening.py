@@ -13,6 +13,7 @@ import secrets
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
@@ -30,6 +31,7 @@ from ir2search.study.objectives import OBJECTIVES
 from ir2search.study.schema import Study
 from ir2search.trust import trust_storage, trusts_storage
 from ir2search.urls import parse_url
+from ir2search.validation import checked
 
 LOCAL = {None: SQLITE_FILE, JOURNAL: JOURNAL_FILE}  # files in the run's folder, by name
 
@@ -212,10 +214,12 @@ def _bind(opened: RunStudy, folder: Path, name: str, definition: str) -> None:
 
 
 def _token(file: Path) -> str:
-    token = read_json(file).get("run")
-    if not isinstance(token, str):
-        raise RunError(f"{file}: run must be a text; restore or remove the file")
-    return token
+    return checked(read_json(file), _StorageFile, file).run
+
+
+@dataclass(frozen=True)
+class _StorageFile:
+    run: str
 
 
 def _is_of_storage(error: Exception) -> bool:
