@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 	bench-overhead bench-information bench-latency bench-report browser truth fuzz lock clean
 
 demo: $(VENV)/.installed
-	$(BIN)/ir2search run digits --trials 8 --workers 2 --runs $(RUNS)
+	$(BIN)/ir2search run digits --trials 8 --runs $(RUNS)
 	$(BIN)/ir2search analyze $(RUNS)/digits --trial best --images 64
 	$(BIN)/ir2search report $(RUNS)/digits
 

@@ -83,7 +83,11 @@ Devices = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Number of candidates to train at once, each in its own process."),
+    typer.Option(
+        min=1,
+        help="Number of candidates to train at once, each in its own process. By default one for "
+        "each GPU; `run` without a GPU takes one for each core, up to `parallel` of the study.",
+    ),
 ]
 TrialsPerDevice = Annotated[
     int | None,

@@ -119,7 +119,7 @@ def run(
             runs / asked.name,
             data=data,
             device=device,
-            workers=workers,
+            workers="auto" if workers is None and trials_per_device is None else workers,
             trials_per_device=trials_per_device,
             executor=executor,
             address=address,

@@ -79,6 +79,7 @@ class Recorded:
         outcome: how the trial ended, in words.
         driver: name of the driver that works on the trial; empty for none.
         target_epochs: epochs of the rung to which its training was last started.
+        order: position of its latest training among the trainings of the run, from 0.
         retry_of: the number of the failed trial whose network this one trains again.
     """
 
@@ -93,6 +94,7 @@ class Recorded:
     outcome: str | None = None
     driver: str | None = None
     target_epochs: Whole | None = None
+    order: Whole | None = None
     retry_of: Whole | None = None
 
 

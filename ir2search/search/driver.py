@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -58,6 +59,21 @@ class _Running:
     level: int  # the rung that it is trained to
 
 
+@dataclass(frozen=True)
+class _Unfinished:
+    """A trial whose driver ended before it had a result.
+
+    Attributes:
+        trial: the trial.
+        order: position of its training among those of the run; infinite if it had not begun.
+        level: the rung that it was trained to; None if its training had not begun.
+    """
+
+    trial: Trial
+    order: float = math.inf
+    level: int | None = None
+
+
 class Driver:
     """One process's work on a study, alone or beside the drivers of other processes.
 
@@ -79,8 +95,7 @@ class Driver:
         self.running: dict[int, _Running] = {}  # trials in this driver's executor
         self.running_elsewhere: set[int] = set()  # trials of other drivers
         self.waiting_at_rung: dict[int, Trial] = {}
-        self.abandoned: dict[int, Trial] = {}  # their driver ended before a result
-        self.interrupted: dict[int, Promotion] = {}  # their driver ended between two rungs
+        self.unfinished: list[_Unfinished] = []  # of drivers that ended
         self.end_reason: str | None = None  # why nothing more is proposed
         self.started_at = time.monotonic()
 
@@ -102,7 +117,8 @@ class Driver:
                 self._ask_again()
             self._read()
             self.storage.set_user_attr(ENDED, "")
-        self.observer.on_start(self.study, self.ledger.ended(), list(self.waiting_at_rung))
+        cut = [each.trial.number for each in self.unfinished if each.level]
+        self.observer.on_start(self.study, self.ledger.ended(), [*self.waiting_at_rung, *cut])
 
     def search(self) -> None:
         """Propose and train candidates until the search ends.
@@ -151,8 +167,7 @@ class Driver:
         """Read from the storage what earlier sessions and other drivers did."""
         trials = self.storage.get_trials(deepcopy=False)
         self.ledger.queued = sum(trial.state == TrialState.WAITING for trial in trials)
-        self.waiting_at_rung, self.abandoned, self.running_elsewhere = {}, {}, set()
-        self.interrupted = {}
+        self.waiting_at_rung, self.unfinished, self.running_elsewhere = {}, [], set()
         self.ledger.running &= self.running.keys()
         results = []
         for number in retries(trials).keys() - self.ledger.retried:
@@ -181,15 +196,23 @@ class Driver:
         own = self.storage.live_trial(trial.number)
         if self.ledger.progress.has(trial.number, len(self.ledger.progress.levels) - 1):
             self.recorder.complete(own)  # its driver was killed before it could
+            return
+        level = self._level_in_training(trial.number, recorded)
+        if level is not None:
+            order = math.inf if recorded.order is None else recorded.order
+            self.unfinished.append(_Unfinished(own, order, level))
         elif state_of(trial.state, recorded) == "waiting":
             self.waiting_at_rung[trial.number] = own
-            levels = self.ledger.progress.levels
-            if recorded.target_epochs in levels:
-                level = levels.index(recorded.target_epochs)
-                if not self.ledger.progress.has(trial.number, level):
-                    self.interrupted[trial.number] = Promotion(trial.number, level)
         else:
-            self.abandoned[trial.number] = own
+            self.unfinished.append(_Unfinished(own))
+
+    def _level_in_training(self, number: int, recorded: Recorded) -> int | None:
+        """The rung to which an unfinished trial was being trained; None if it was not."""
+        progress = self.ledger.progress
+        if recorded.cost is None or recorded.target_epochs not in progress.levels:
+            return None
+        level = progress.levels.index(recorded.target_epochs)
+        return None if progress.has(number, level) else level
 
     def _fill(self) -> None:
         """Start trainings until the executor is full."""
@@ -198,11 +221,9 @@ class Driver:
                 return
 
     def _start_next(self) -> _Step:
-        """Start one training: of an abandoned trial, a waiting trial, or a new candidate."""
-        if self.abandoned:
-            return self._evaluate(self.abandoned.pop(min(self.abandoned)))
-        if self.interrupted:
-            return self._train_further(self.interrupted.pop(min(self.interrupted)))
+        """Start one training: of an unfinished trial, a waiting trial, or a new candidate."""
+        if self.unfinished:
+            return self._start_again()
         if (reason := self._limit()) is not None:
             return self._end_search(reason)
         if (promotion := self._promoted()) is not None:
@@ -211,6 +232,16 @@ class Driver:
             return self._train_best()
         trial = self._propose()
         return self._end_search(EXHAUSTED) if trial is None else self._evaluate(trial)
+
+    def _start_again(self) -> _Step:
+        """Train the unfinished trial whose training began first; nothing is decided again."""
+        first = min(self.unfinished, key=lambda each: each.order)
+        self.unfinished.remove(first)
+        if first.level is None:
+            return self._evaluate(first.trial)
+        recorded = read_record(first.trial)
+        priced = self.ledger.stored(first.trial, costs_of_record(recorded))
+        return self._submit(first.trial, priced, first.level, recorded.order)
 
     def _promoted(self) -> Promotion | None:
         """The pruner's choice; None to begin a new trial.
@@ -336,11 +367,23 @@ class Driver:
             return None
         return PricedCandidate(trial.params, candidate, costs)
 
-    def _submit(self, trial: Trial, priced: PricedCandidate, level: int) -> _Step:
-        """Train a trial to a rung; the last rung is the end of the training."""
+    def _submit(
+        self, trial: Trial, priced: PricedCandidate, level: int, order: int | None = None
+    ) -> _Step:
+        """Train a trial to a rung; the last rung is the end of the training.
+
+        Args:
+            trial: the trial.
+            priced: its candidate.
+            level: the rung, from 0.
+            order: the position of the training in the run; None for the next one.
+        """
         candidate, epochs = priced.candidate, self.ledger.progress.levels[level]
         self.locks.take(trial)
-        write_record(trial, Recorded(target_epochs=epochs))
+        if order is None:
+            order = self.ledger.trainings
+            self.ledger.trainings += 1
+        write_record(trial, Recorded(order=order, target_epochs=epochs))
         self.ledger.start(trial.number, candidate.id)
         self.ledger.train(trial.number, priced)
         self.running[trial.number] = _Running(trial, level)

@@ -49,6 +49,7 @@ class Ledger:
             stored does not count: it is made again, from the same seed.
         fruitless: number of proposals since the latest one that started a training.
         queued: number of points in the storage that are proposed next.
+        trainings: number of trainings that have begun; one to a further rung counts again.
         epochs_spent: epochs of all trials and of their shared backbones.
     """
 
@@ -66,6 +67,7 @@ class Ledger:
         self.proposed = 0
         self.fruitless = 0
         self.queued = 0
+        self.trainings = 0
         self.epochs_spent = 0
 
     def read(self, trial: FrozenTrial) -> list[RungResult]:
@@ -73,6 +75,8 @@ class Ledger:
         if trial.number in self.outcomes or trial.number in self.retried:
             return []
         recorded = read_record(trial)
+        if recorded.order is not None:
+            self.trainings = max(self.trainings, recorded.order + 1)
         results = self._new_results(trial, recorded)
         if state_of(trial.state, recorded) == "waiting" and recorded.candidate_id is not None:
             self.start(trial.number, recorded.candidate_id)

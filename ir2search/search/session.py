@@ -22,7 +22,14 @@ from ir2search.runs.layout import CACHE, ENVIRONMENT_FILE
 from ir2search.runs.run import Run
 from ir2search.runs.saved import check_folder, saved_study, write_study
 from ir2search.runs.status import RunStatus, status
-from ir2search.runs.storages import IMAGES, RunStudy, is_shared, open_storage, storage_errors
+from ir2search.runs.storages import (
+    IMAGES,
+    PARALLEL,
+    RunStudy,
+    is_shared,
+    open_storage,
+    storage_errors,
+)
 from ir2search.search.budget import check_budget
 from ir2search.search.driver import Driver
 from ir2search.search.driver_locks import DriverLocks
@@ -32,11 +39,12 @@ from ir2search.search.executors import (
     ExecutorFactory,
     ExecutorSettings,
     InlineExecutor,
+    OrderedExecutor,
     ProcessExecutor,
     TrainingContext,
     open_context,
 )
-from ir2search.search.executors.devices import worker_devices
+from ir2search.search.executors.devices import fitting_workers, worker_devices
 from ir2search.search.executors.processes import end_unguarded
 from ir2search.search.executors.ray_cluster import RayExecutor
 from ir2search.search.latency_timer import LatencyTimer, check_machine
@@ -55,7 +63,7 @@ def run(
     *,
     data: str | Path | None = None,
     device: str = "auto",
-    workers: int | None = None,
+    workers: int | Literal["auto"] | None = None,
     trials_per_device: int | None = None,
     executor: Literal["local", "ray"] | ExecutorFactory = "local",
     address: str = "auto",
@@ -75,7 +83,9 @@ def run(
         data: folder of images, if the study reads one.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, or several, such as ``"cuda:0,cuda:1"``.
         workers: number of trainings at the same time, each in its own process; by default one for
-            each device.
+            each device. ``"auto"``, the default of the command, is one for each core if networks
+            are trained on the CPU, as far as the study's ``parallel`` and the memory allow; a
+            script then needs a main guard. A number above ``parallel`` raises it for this run.
         trials_per_device: number of trainings on each device, instead of ``workers``.
         executor: ``"local"`` trains on this machine, ``"ray"`` on a Ray cluster, where each
             training takes what the study's ``[resources]`` say; or a function that makes an
@@ -95,8 +105,9 @@ def run(
     """
     end_unguarded()
     folder = Path(folder)
-    devices = worker_devices(device, workers, trials_per_device)
-    if executor == "ray" and (workers or trials_per_device):
+    number = None if workers == "auto" else workers
+    devices = worker_devices(device, number, trials_per_device)
+    if executor == "ray" and (number or trials_per_device):
         raise RunError(
             "workers and trials_per_device: do not apply to a Ray cluster, where [resources] in "
             "the study file says what one training takes; leave them out"
@@ -113,6 +124,10 @@ def run(
         space = study.space.with_data(context.data.image, context.data.classes)
         check_budget(Problem(study, space, LatencyTimer(study, folder.parent)))
         check_folder(folder, study)
+    shared = is_shared(folder, storage)
+    if workers == "auto" and executor == "local" and devices == [torch.device("cpu")]:
+        most = study.trials if shared else study.parallel
+        devices *= fitting_workers(study, context.data, most)
     return _Session(
         study,
         folder,
@@ -120,7 +135,7 @@ def run(
         devices,
         make_executor=_factory(executor, address),
         storage=storage,
-        shared=is_shared(folder, storage),
+        shared=shared,
         observer=guarded(observer or RunObserver()),
         retry_failed=retry_failed,
     ).run(begin=True)
@@ -225,8 +240,11 @@ class _Session:
 
     def _drive(self, storage: RunStudy, should_stop: Callable[[], bool]) -> None:
         folder, context, observer = self.folder, self.context, self.observer
+        parallel = None if self.shared else self._parallel(storage)
         executor = self.make_executor(
-            ExecutorSettings(self.study, folder, context, self.devices, observer, should_stop)
+            ExecutorSettings(
+                self.study, folder, context, self.devices, observer, should_stop, parallel
+            )
         )
         try:
             space = self.study.space.with_data(context.data.image, context.data.classes)
@@ -240,6 +258,15 @@ class _Session:
             raise KeyboardInterrupt from None
         finally:
             executor.close()
+
+    def _parallel(self, storage: RunStudy) -> int:
+        """The study's ``parallel``, or the largest number of workers that the run has had."""
+        recorded = storage.user_attrs.get(PARALLEL, self.study.parallel)
+        if not isinstance(recorded, int):
+            raise RunError(f"{self.folder}: {PARALLEL} is damaged in the run's storage")
+        parallel = max(1, recorded, len(self.devices))
+        storage.set_user_attr(PARALLEL, parallel)
+        return parallel
 
 
 @contextmanager
@@ -262,9 +289,10 @@ def _factory(executor: Literal["local", "ray"] | ExecutorFactory, address: str) 
 
 
 def _local_executor(settings: ExecutorSettings) -> Executor:
-    if len(settings.devices) == 1:
-        return InlineExecutor(settings)
-    return ProcessExecutor(settings)
+    """Train here; results come in the order of their trainings unless the run is shared."""
+    make = InlineExecutor if len(settings.devices) == 1 else ProcessExecutor
+    executor = make(settings)
+    return executor if settings.parallel is None else OrderedExecutor(executor, settings.parallel)
 
 
 def _check_encodable(path: Path) -> None:

@@ -76,6 +76,9 @@ class Study(BaseModel):
         seed: of all random numbers.
         modules: the study's own Python modules. Their code is run, see `ir2search.extensions`.
         trials: number of different candidates to train.
+        parallel: number of candidates in training at the same time, at most. The next one is chosen
+            when the earliest of them has its result, so that the number of workers and their speed
+            change no candidate. With fewer, each choice knows more results.
         sampler: name of the sampler that proposes candidates, one of `SAMPLERS`.
         objectives: two or more of accuracy, ops, flops, bops, memory, latency, and the names that
             `register_objective` added.
@@ -100,6 +103,7 @@ class Study(BaseModel):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
     modules: tuple[UserModule, ...] = ()
     trials: Annotated[int, Field(strict=True, ge=1)] = 20
+    parallel: Annotated[int, Field(strict=True, ge=1, le=1000)] = 4
     sampler: SamplerName = "tpe"
     objectives: tuple[str, ...] = ("accuracy", "ops")
     data: DataConfig = DataConfig()

@@ -74,6 +74,11 @@ def survey_presets() -> list[Preset]:
     ]
 
 
+def largest(space: SearchSpace) -> Candidate | None:
+    """One of the deepest and widest candidates of a space; None if its corners name no network."""
+    return next(_extremes(space, sizes=(True,)), None)
+
+
 def _survey(study: Study, file: Path) -> StudySurvey:
     comment = itertools.takewhile(
         lambda line: line.startswith("#"), file.read_text(encoding="utf-8").splitlines()
@@ -95,10 +100,10 @@ def _survey(study: Study, file: Path) -> StudySurvey:
     )
 
 
-def _extremes(space: SearchSpace) -> Iterator[Candidate]:
+def _extremes(space: SearchSpace, sizes: tuple[bool, ...] = (False, True)) -> Iterator[Candidate]:
     """Corners of the space: cheapest and dearest in `GROWING`, all ends of other parameters."""
     names = space.with_costs()
-    for most in (False, True):
+    for most in sizes:
         axes = [_ends(space, name, most) for name in names]
         for point in itertools.product(*axes):
             try:

@@ -7,7 +7,9 @@ from optuna.storages import BaseStorage
 
 from ir2search.errors import RunError
 
-IMAGES = "data"  # the attribute of the Optuna study: a digest of the images
+# attributes of the Optuna study
+IMAGES = "data"  # a digest of the images
+PARALLEL = "parallel"  # number of candidates in training at the same time, at most
 
 
 class RunStudy(optuna.Study):

@@ -4,6 +4,7 @@ from ir2search.search.executors.base import Executor, ExecutorFactory, ExecutorS
 from ir2search.search.executors.context import TrainingContext, open_context
 from ir2search.search.executors.inline import InlineExecutor
 from ir2search.search.executors.job import JobResult, TrainingJob, run_job
+from ir2search.search.executors.ordered import OrderedExecutor
 from ir2search.search.executors.processes import ProcessExecutor
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "ExecutorSettings",
     "InlineExecutor",
     "JobResult",
+    "OrderedExecutor",
     "ProcessExecutor",
     "TrainingContext",
     "TrainingJob",

@@ -59,6 +59,8 @@ class ExecutorSettings:
         devices: one device for each training that runs at the same time.
         observer: told of steps and epochs.
         should_stop: returns True once the user has asked to stop.
+        parallel: number of trainings without a result, at most, in a run whose results are in the
+            order of its trainings; None for results in the order in which they come.
     """
 
     study: Study
@@ -67,6 +69,7 @@ class ExecutorSettings:
     devices: list[torch.device]
     observer: RunObserver
     should_stop: Callable[[], bool]
+    parallel: int | None = None
 
 
 ExecutorFactory = Callable[[ExecutorSettings], Executor]

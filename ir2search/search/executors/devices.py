@@ -1,4 +1,4 @@
-"""The device of each worker."""
+"""The device of each worker, and how many workers this machine has room for."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ import itertools
 
 import torch
 
+from ir2search.costs import cost
+from ir2search.data import ImageData, Split
 from ir2search.errors import InputError
+from ir2search.machine import cores, free_memory
+from ir2search.study.schema import Study
+from ir2search.study.survey import largest
 from ir2search.training import pick_device
+
+PROCESS = 600e6  # bytes of a worker process with torch, without images and network
+VALUE = 25  # bytes that a training takes for each operation of a BatchNorm on an image
+PARAMETER = 20  # bytes: the parameter, its gradient, two moments of the optimiser, a copy
 
 
 def worker_devices(
@@ -36,3 +45,34 @@ def worker_devices(
     places = [pick_device(name.strip()) for name in devices.split(",")]
     count = workers or len(places) * (trials_per_device or 1)
     return list(itertools.islice(itertools.cycle(places), count))
+
+
+def fitting_workers(study: Study, data: ImageData, most: int) -> int:
+    """Number of workers that train on this machine's CPU: one for each core, if memory allows.
+
+    Args:
+        study: the study.
+        data: its images, which each worker has in memory if they are not streamed.
+        most: the result is not above this.
+
+    Returns:
+        At least 1.
+    """
+    room, need = free_memory(), memory_of_worker(study, data)
+    fitting = most if room is None else int(room // need)
+    return max(1, min(most, study.trials, cores(), fitting))
+
+
+def memory_of_worker(study: Study, data: ImageData) -> float:
+    """Estimate the memory that a worker takes at most, in bytes.
+
+    Measured for networks from 16 x 16 digits to ImageNet's ResNet-18, rounded up.
+    """
+    splits = [each for each in (data.train, data.validation) if isinstance(each, Split)]
+    images = 2 * sum(split.images.nbytes for split in splits)
+    candidate = largest(study.space.with_data(data.image, data.classes))
+    if candidate is None:
+        return PROCESS + images
+    price = cost(candidate)
+    maps = VALUE * price.others.get("batch_norm", 0) * study.recipe.batch_size
+    return PROCESS + images + maps + PARAMETER * price.parameters

@@ -24,6 +24,7 @@ import torch
 
 from ir2search.errors import RunError
 from ir2search.interrupts import blocked_signals
+from ir2search.machine import cores
 from ir2search.runs.layout import CACHE
 from ir2search.search.executors.base import ExecutorSettings
 from ir2search.search.executors.context import TrainingContext, open_context
@@ -83,7 +84,7 @@ class ProcessExecutor:
         self._begin = (
             settings.study,
             settings.folder.parent / CACHE,
-            max(1, torch.get_num_threads() // len(devices)),
+            max(1, min(torch.get_num_threads(), cores()) // len(devices)),
             self._stop,
             self._pause,
         )
