@@ -10,7 +10,7 @@ LOCKING := .venv-lock
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test unit docs lint oldest bench-training bench-agreement bench-streaming bench-search bench-warm-start \
-	bench-overhead bench-information bench-latency bench-report browser truth fuzz lock clean
+	bench-overhead bench-kills bench-information bench-latency bench-report browser truth fuzz lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --trials 8 --runs $(RUNS)
@@ -90,6 +90,10 @@ bench-latency: $(VENV)/.installed-dev
 # The cost of the search itself: time per trial without training.
 bench-overhead: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/overhead.py
+
+# Runs that are killed and interrupted at random moments end as undisturbed ones do. About 10 minutes.
+bench-kills: $(VENV)/.installed-dev
+	$(BIN)/python tests/benchmarks/kills.py
 
 # A report of 5,000 trials: time, size, and time to open it in Chromium.
 bench-report: $(VENV)/.installed-dev browser
