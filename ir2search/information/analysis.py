@@ -17,11 +17,11 @@ import torch
 
 from ir2search import escape
 from ir2search.data import DataConfig, ImageData, load_data
-from ir2search.errors import InputError
+from ir2search.errors import InputError, WeightsError
 from ir2search.files import replacing, write_text
 from ir2search.information.attributions import MEMORY, MethodName
 from ir2search.information.figures import write_figures
-from ir2search.information.images import first_images
+from ir2search.information.images import Images, first_images
 from ir2search.information.layers import layers_table
 from ir2search.information.measure import BINARY, PLAIN, TWIN, measure, steps, trust
 from ir2search.information.pictures import attention_pictures
@@ -38,6 +38,7 @@ from ir2search.zoo import named_candidate
 REVISION = 1  # raise it if the same settings give other numbers: old caches become invalid
 IMAGES = 256
 FITTING = 2000  # largest number of training images that probes are fitted to
+BATCH = 64  # images in a forward pass
 OnStep = Callable[[str, int, int], None]
 
 logger = logging.getLogger(__name__)
@@ -216,10 +217,20 @@ class _Subject:
         return digest.hexdigest()[:16]
 
     def measure(self, on_step: OnStep) -> pd.DataFrame:
-        """All measures and the pictures of the attention grid, as one table."""
+        """All measures and the pictures of the attention grid, as one table.
+
+        Raises:
+            WeightsError: a network gives logits that are NaN or infinite.
+        """
         device = next(self.networks[BINARY].parameters()).device
         images = first_images(self.data, self.data.validation, self.images, device)
         fitting = first_images(self.data, self.data.train, FITTING, device)
+        for name, network in self.networks.items():
+            if not _gives_finite_logits(network, images):
+                raise WeightsError(
+                    f"{self.name}: the {name} network gives logits that are NaN or infinite; train "
+                    "it again"
+                )
         total, counter = steps(self.networks, images, self.settings), itertools.count(1)
         on_step("measuring", 0, total)
         table = measure(
@@ -231,6 +242,11 @@ class _Subject:
         )
         pictures = pd.DataFrame(attention_pictures(self.networks, self.candidate, self.data))
         return pd.concat([table, pictures.reindex(columns=table.columns)], ignore_index=True)
+
+
+@torch.no_grad()
+def _gives_finite_logits(network: TappedNetwork, images: Images) -> bool:
+    return all(bool(network(batch).isfinite().all()) for batch, _ in images.batches(BATCH))
 
 
 def _analyze(subject: _Subject, target: Path, cache: Path, on_step: OnStep) -> Analysis:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import ir2search as ir
 from ir2search.errors import InputError, WeightsError
@@ -127,3 +128,14 @@ def test_an_interrupted_training_of_the_twin_continues(run_copy: Path) -> None:
 def test_a_number_of_images_out_of_range_is_an_error(run_copy: Path, images: int) -> None:
     with pytest.raises(InputError, match=r"images: must be from 1 to 287, .* but got"):
         ir.analyze(run_copy, images=images, device="cpu")
+
+
+def test_a_network_whose_logits_are_not_finite_is_refused(run_copy: Path) -> None:
+    number = ir.front(run_copy)["number"].iloc[0]
+    file = run_copy / "trials" / str(number) / "best.safetensors"
+    weights = load_file(file)
+    weights["head.linear.weight"].fill_(3e38)
+    save_file(weights, file)
+    with pytest.raises(WeightsError, match=rf"trial {number}: .* NaN or infinite"):
+        ir.analyze(run_copy, images=8, device="cpu")
+    assert not (file.parent / "information").exists()
