@@ -130,12 +130,21 @@ def read_bytes(file: Path, limit: int = LARGEST_FILE) -> bytes:
     Raises:
         OSError: the file is missing, larger, or not a regular file, such as a pipe or a device.
     """
-    kind = file.stat()
-    if not stat.S_ISREG(kind.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file", str(file))
-    if kind.st_size > limit:
-        raise OSError(errno.EFBIG, f"larger than {limit >> 10} KiB", str(file))
+    check_regular(file, limit)
     return file.read_bytes()
+
+
+def check_regular(file: Path, limit: int) -> None:
+    """Check that a file is a regular one of at most ``limit`` bytes; a pipe would block a reader.
+
+    Raises:
+        OSError: the file is missing, larger, or not a regular file, such as a pipe or a device.
+    """
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(file))
+    if status.st_size > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit >> 10} KiB", str(file))
 
 
 def _refuse(number: str) -> float:
@@ -204,9 +213,13 @@ def replacing(file: Path) -> Iterator[Path]:
     Raises:
         OSError: the file cannot be written; also where a library in Rust, such as safetensors,
             raises another error.
-        RunError: a symbolic link leads out of a protected folder, see `protect`.
+        RunError: a symbolic link leads out of a protected folder, see `protect`; or the path is
+            that of a folder, a device or a pipe.
     """
     check_links(file.parent)
+    if file.exists() and not file.is_file() and not file.is_symlink():
+        # the renaming would replace a device or a pipe
+        raise RunError(f"{file}: is not a regular file; choose another path to write to")
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{secrets.token_hex(4)}.{file.name}")
     try:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Value = bool | int | float | str
 
 # bounds that keep a wrong value from taking all memory
+LARGEST_CANDIDATE = 64 << 10  # bytes of a candidate.json
 MAX_DEPTH, MAX_WIDTH, MAX_CLASSES = 1202, 64, 100_000
 MAX_CHANNELS, MAX_SIDE = 64, 4096  # of an image
 THRESHOLD_DIGITS = 6  # 0.3 and 3 * 0.1 = 0.30000000000000004 are the same threshold
@@ -203,10 +204,12 @@ def read_candidate(file: Path) -> Candidate:
         CandidateError: the file is missing, is not JSON, or has no valid candidate.
     """
     try:
-        values = parse_json(read_bytes(file).decode())
+        values = parse_json(read_bytes(file, LARGEST_CANDIDATE).decode("utf-8"))
     except FileNotFoundError:
         raise CandidateError(f"{file}: no such file; name a candidate.json or a preset") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise CandidateError(f"{file}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
         raise CandidateError(f"{file}: not a candidate in JSON: {error}") from None
     if not isinstance(values, dict):
         raise CandidateError(f"{file}: must be one JSON object with the fields of a candidate")
@@ -282,7 +285,8 @@ class Range:
         """Number of values; None for a continuous range."""
         if self.step is None and not self.is_whole:
             return None
-        return math.floor((self.high - self.low) / self._step + 1e-9) + 1
+        steps = min((self.high - self.low) / self._step, 2**53)  # may be infinite
+        return math.floor(steps + 1e-9) + 1
 
     def values(self) -> tuple[Value, ...] | None:
         """All values; None for a continuous range."""

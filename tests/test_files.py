@@ -148,3 +148,11 @@ def test_a_relative_user_folder_is_not_used(
 ) -> None:
     monkeypatch.setenv(variable, "relative")
     assert folder() == Path.home() / default / "ir2search"
+
+
+def test_a_pipe_or_a_folder_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(RunError, match="is not a regular file; choose another path"):
+            write_text(place, "x")
+    assert (tmp_path / "pipe").is_fifo()

@@ -101,7 +101,9 @@ def latency(
     layers: Annotated[
         bool, typer.Option("--layers", help="Also show the time of each layer on the runtime.")
     ] = False,
-    seconds: Annotated[float, typer.Option(min=0.01, help="Seconds to time each runtime.")] = 2.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.01, max=3600, help="Seconds to time each runtime.")
+    ] = 2.0,
     trust: Trust = False,
     as_json: Json = False,
     verbose: Verbose = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import platform
@@ -15,11 +16,15 @@ from pathlib import Path
 import typer
 
 from ir2search import escape
-from ir2search.errors import InputError, IR2SearchError
+from ir2search.errors import InputError, IR2SearchError, is_out_of_memory
 from ir2search.files import cache_folder
 from ir2search.urls import recorded_argument
 
 FAILED, WRONG_INPUT, STOPPED = 1, 2, 130  # exit codes
+WRONG_PATH = (  # errors of the system about a path that the user gives
+    errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR,
+    errno.EPERM, errno.EROFS,
+)  # fmt: skip
 LONGEST = 1000  # characters of a sentence on standard error
 
 
@@ -44,6 +49,12 @@ def end_with(error: BaseException) -> int | None:
     if isinstance(error, IR2SearchError):
         complain(str(error))
         return WRONG_INPUT if isinstance(error, InputError) else FAILED
+    if isinstance(error, OSError) and error.filename and error.errno in WRONG_PATH:
+        complain(f"{_described(error)}; give another path, or change its permissions")
+        return WRONG_INPUT
+    if is_out_of_memory(error):
+        complain("there is not enough memory for this; close other programs, or give less")
+        return FAILED
     log = _write_log(error)
     complain(f"{_described(error)}; {f'the traceback is in {log}' if log else 'see --verbose'}")
     return FAILED

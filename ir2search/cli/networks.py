@@ -64,7 +64,8 @@ def train(
     what: Network,
     data: Data = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of each stage; overrides the recipe.")
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Epochs of each stage; overrides the recipe."),
     ] = None,
     recipe: Annotated[
         str | None,
@@ -76,7 +77,7 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Folder to write; by default runs/train-NAME.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the training.")] = 0,
     device: Device = "auto",
     trust: Trust = False,
     as_json: Json = False,

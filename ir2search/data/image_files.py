@@ -27,6 +27,7 @@ from ir2search.data.listing import (
 )
 from ir2search.data.pixels import SUFFIXES
 from ir2search.errors import DataError
+from ir2search.files import read_bytes
 
 ANNOTATIONS = "val_annotations.txt"
 SPLITS = (TRAIN_NAMES, TEST_NAMES)
@@ -124,7 +125,7 @@ def _add_annotated(found: _Scan, annotations: Path) -> None:
     """Read tiny-ImageNet's table: file name, class, and a box, separated by tabs."""
     classes = {}
     try:
-        for line in annotations.read_text(encoding="utf-8").splitlines():
+        for line in read_bytes(annotations).decode("utf-8").splitlines():
             name, label, *_ = line.split("\t")
             classes[name] = composed(label)
     except (OSError, ValueError):

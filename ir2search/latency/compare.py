@@ -21,6 +21,7 @@ from ir2search.space import Candidate, candidate_from_dict
 from ir2search.zoo import named_candidate
 
 MAX_VALUES = 2**28  # in a batch of images: 1 GiB
+MOST_THREADS = 1024
 OWN_RUNTIME = "runtime"  # this package's, at 1 bit
 RUNTIMES = (OWN_RUNTIME, *OTHER_RUNTIMES)
 LAYER_CALLS = 15  # the time of a layer is their median
@@ -205,6 +206,8 @@ def _check(threads: Sequence[int], batches: Sequence[int], runtimes: Sequence[st
         if not numbers or min(numbers) < 1:
             given = ", ".join(map(str, numbers)) or "none"
             raise InputError(f"`{name}` must be whole numbers of at least 1, but got {given}")
+    if max(threads) > MOST_THREADS:
+        raise InputError(f"`threads` must be at most {MOST_THREADS}, but got {max(threads)}")
     for runtime in runtimes:
         if runtime not in RUNTIMES:
             raise InputError(

@@ -129,7 +129,8 @@ class Run:
         if which in ("best", "knee"):
             front = front_of(table, self.study)
             return int(front["number"].iloc[0 if which == "best" else knee(front, self.study)])
-        if which.isdigit() and int(which) in set(trained["number"]):
+        is_number = which.isascii() and which.isdecimal() and len(which) < 10
+        if is_number and int(which) in set(trained["number"]):
             return int(which)
         known = ", ".join(str(number) for number in trained["number"])
         raise RunError(

@@ -25,10 +25,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from ir2search.errors import WeightsError
-from ir2search.files import parse_json, write_bytes
+from ir2search.files import check_regular, parse_json, write_bytes
 from ir2search.runtime.graph import OPERATIONS, Array, Graph, GraphBuilder
 
 FORMAT, VERSION = "ir2search-packed", "3"
+LARGEST_FILE = 2**30  # bytes
 LARGEST_HEADER = 2**24  # bytes
 LARGEST_SIDE = 2**31  # elements of a tensor along one axis
 KINDS = {"numbers": np.float32, "bits": np.uint8}
@@ -166,6 +167,7 @@ def read_about(file: Path) -> dict[str, Any]:
 
 
 def _read(file: Path) -> Graph:
+    check_regular(file, LARGEST_FILE)
     with file.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         header_bytes = int.from_bytes(stream.read(8), "little")

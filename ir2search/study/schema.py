@@ -102,7 +102,7 @@ class Study(BaseModel):
     name: Annotated[str, AfterValidator(checked_name)]
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
     modules: tuple[UserModule, ...] = ()
-    trials: Annotated[int, Field(strict=True, ge=1)] = 20
+    trials: Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)] = 20
     parallel: Annotated[int, Field(strict=True, ge=1, le=1000)] = 4
     sampler: SamplerName = "tpe"
     objectives: tuple[str, ...] = ("accuracy", "ops")

@@ -11,6 +11,7 @@ from ir2search.errors import SpaceError
 from ir2search.space import RECIPE, TAP, Choice, Domain, Range, SearchSpace
 
 MAX_VALUES = 10_000  # of one parameter
+LARGEST = 1e15  # number in a range
 
 
 def parse_space(values: Mapping[str, Any]) -> SearchSpace:
@@ -93,6 +94,8 @@ def _range(name: str, values: Mapping[str, Any]) -> Range:
             raise SpaceError(f"{name}: {key} must be a number, but got {number!r}")
         if not abs(number) < math.inf:
             raise SpaceError(f"{name}: {key} must be finite, but got {number}")
+        if abs(number) > LARGEST:
+            raise SpaceError(f"{name}: {key} must be from {-LARGEST:g} to {LARGEST:g}")
     if not isinstance(values.get("log", False), bool):
         raise SpaceError(f"{name}: log must be true or false, but got {values['log']!r}")
     domain = Range(**values)

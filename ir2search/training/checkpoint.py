@@ -17,12 +17,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ir2search.errors import CheckpointError, RunError, WeightsError
-from ir2search.files import check_links, parse_json, replacing, write_text
+from ir2search.files import check_links, check_regular, parse_json, replacing, write_text
 from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate, build
 from ir2search.training.layout import BEST, CURVE, LAST
 from ir2search.training.weights import check_values
 from ir2search.validation import checked
+
+LARGEST = 1 << 32  # bytes of a checkpoint
 
 
 def save_network(network: nn.Module, file: Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -146,12 +148,14 @@ def _open(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         CheckpointError: the file is missing or damaged.
         PermissionError: this user may not read it, which says nothing about its content.
     """
-    if file.exists():
-        file.open("rb").close()
     try:
+        check_regular(file, LARGEST)
+        file.open("rb").close()
         with safe_open(file, "pt") as stored:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
             return tensors, stored.metadata() or {}
+    except PermissionError:
+        raise
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{file}: cannot be read as a checkpoint ({error}); remove it to train again"

@@ -20,7 +20,7 @@ def pick_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.empty(1, device=device).tolist()  # a device without values, "meta", fails here
     except (RuntimeError, AssertionError) as error:
         kind = name.split(":")[0]
         if kind in TYPES:

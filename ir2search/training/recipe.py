@@ -101,8 +101,8 @@ class Recipe:
             with real-to-binary convolutions", ICLR 2020, section 4.1); None for none.
     """
 
-    epochs: Annotated[int, Field(strict=True, ge=1)] = 500
-    batch_size: Annotated[int, Field(strict=True, ge=2)] = 128
+    epochs: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 500
+    batch_size: Annotated[int, Field(strict=True, ge=2, le=1_000_000)] = 128
     optimizer: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
     lr: _AboveZero = 0.11
     other_lr: _AboveZero = 0.01

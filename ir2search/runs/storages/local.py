@@ -11,10 +11,11 @@ from optuna.storages import BaseStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from ir2search.errors import RunError
-from ir2search.files import check_links
+from ir2search.files import check_links, check_regular
 
 PATIENCE = 300.0  # seconds to wait for a process that has locked the SQLite file
 
+LARGEST_JOURNAL = 1 << 30  # bytes; a trial takes about 2 KB
 # Optuna raises one of these for a line of a journal that it does not know
 _DAMAGED = (
     ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError,
@@ -33,11 +34,14 @@ def open_journal(file: Path, writes: bool) -> BaseStorage:
         writes: whether this process writes to it.
 
     Raises:
-        RunError: the journal is damaged, or no regular file of the run's folder.
+        RunError: the journal is damaged, too large, or no regular file of the run's folder.
     """
     check_links(file)
-    if file.exists() and not file.is_file():
-        raise RunError(f"{file}: is not a regular file; put the journal back as it was")
+    if file.exists():
+        try:
+            check_regular(file, LARGEST_JOURNAL)
+        except OSError as error:
+            raise RunError(f"{file}: {error.strerror}; put the journal back as it was") from None
     lock = file.with_name(file.name + ".lock")
     if writes:
         lock.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from ir2search.training import pick_device
 PROCESS = 600e6  # bytes of a worker process with torch, without images and network
 VALUE = 25  # bytes that a training takes for each operation of a BatchNorm on an image
 PARAMETER = 20  # bytes: the parameter, its gradient, two moments of the optimiser, a copy
+MOST_WORKERS = 1024
 
 
 def worker_devices(
@@ -33,11 +34,11 @@ def worker_devices(
         One device for each worker; workers take the devices in turn.
 
     Raises:
-        InputError: a device is missing here, a number is below 1, or both numbers are given.
+        InputError: a device is missing here, a number is out of range, or both numbers are given.
     """
     for name, value in (("workers", workers), ("trials_per_device", trials_per_device)):
-        if value is not None and value < 1:
-            raise InputError(f"{name}: must be 1 or more, but got {value}")
+        if value is not None and not 1 <= value <= MOST_WORKERS:
+            raise InputError(f"{name}: must be from 1 to {MOST_WORKERS}, but got {value}")
     if workers is not None and trials_per_device is not None:
         raise InputError(
             "workers and trials_per_device: both say how many trainings run at once; give only one"

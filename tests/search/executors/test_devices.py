@@ -28,7 +28,7 @@ def test_workers_take_the_devices_in_turn() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("cpu", 0), "workers: must be 1 or more, but got 0"),
+        (("cpu", 0), "workers: must be from 1 to 1024, but got 0"),
         (("cpu", 2, 2), "workers and trials_per_device: both say .*; give only one"),
         (("cpu,cuda:99",), "device 'cuda:99' is not available .*; try cpu"),
         (("cpu,,cpu",), "device '' is not available .*; try cpu"),
