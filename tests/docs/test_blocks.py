@@ -48,7 +48,7 @@ INSTEAD = {
     "status runs/digits --watch": "status runs/digits --watch --json",
     "ir2search run my-study.toml": "ir2search run my-study.toml --trials 1",
     "ir2search run birds.toml": "ir2search run birds.toml --trials 1 --device cpu",
-    "resnet18-D --threads 1,2": "resnet18-D --ways onnxruntime --seconds 0.01",
+    "resnet18-D --threads 1,2": "resnet18-D --runtimes onnxruntime --seconds 0.01",
     "runs/other": "runs/digits",
     "runs/cifar10-laptop": "runs/digits",
 }
