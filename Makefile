@@ -9,7 +9,7 @@ OLDEST := .venv-oldest
 LOCKING := .venv-lock
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test unit docs lint oldest bench-training bench-agreement bench-streaming bench-search bench-warm-start \
+.PHONY: demo test unit docs lint oldest gpu bench-training bench-agreement bench-streaming bench-search bench-warm-start \
 	bench-overhead bench-kills bench-information bench-latency bench-report browser truth fuzz lock clean
 
 demo: $(VENV)/.installed
@@ -67,6 +67,10 @@ $(VENV)/.installed-dev: $(BIN)/python requirements/dev.txt requirements/torch.tx
 # Optional: DATA=cifar10/ times whole epochs on CIFAR-10.
 bench-training: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/training.py $(if $(DATA),--data $(DATA))
+
+# At most 8 minutes on a GPU. Optional: DATA=cifar10/ trains on CIFAR-10.
+gpu: $(VENV)/.installed-dev
+	$(BIN)/python tests/benchmarks/gpu.py $(if $(DATA),--data $(DATA))
 
 bench-agreement: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/agreement.py $(if $(DATA),--data $(DATA))

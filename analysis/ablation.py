@@ -62,7 +62,7 @@ def draw(table: pd.DataFrame, folder: Path) -> None:
     figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
     thresholds = sorted(table["threshold"].unique())
     for row in table.itertuples():
-        points = curve(row.run, row.trial)
+        points = curve(row.run, row.trial).dropna(subset="validation_accuracy")
         axis.plot(
             points["epoch"],
             100 * points["validation_accuracy"],

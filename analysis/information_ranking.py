@@ -77,10 +77,12 @@ def measure(run: ir.Run, epochs: list[int], data: Path | None) -> pd.DataFrame:
         for epoch in epochs:
             network = ir.train_variant(run, candidate, source, until=epoch, device="cpu")
             row |= measure_network(network, source, str(epoch))
-            row[f"accuracy, {epoch}"] = max(point.validation_accuracy for point in curve[:epoch])
+            row[f"accuracy, {epoch}"] = max(
+                point.validation_accuracy or 0 for point in curve[:epoch]
+            )
         final = run.network(number)
         row |= measure_network(final, source, "all")
-        row["accuracy, all"] = max(point.validation_accuracy for point in curve)
+        row["accuracy, all"] = max(point.validation_accuracy or 0 for point in curve)
         rows.append(row | {FINAL: accuracy(final, source, test)})
     return pd.DataFrame(rows)
 

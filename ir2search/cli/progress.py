@@ -73,8 +73,7 @@ class RunProgress(_Bars, RunObserver):
             self.progress.update(self.running[number], completed=progress)
 
     def on_epoch(self, number: int, result: EpochResult) -> None:
-        accuracy = text.percent(result.validation_accuracy)
-        note = f"{result.epoch} · {accuracy} · loss {result.loss:.2f}"
+        note = f"{result.epoch}{_accuracy(result)} · loss {result.loss:.2f}"
         if number in self.running:
             self.progress.update(self.running[number], note=note)
 
@@ -146,9 +145,15 @@ class TrainingProgress(_Bars):
 
     def on_epoch(self, result: EpochResult) -> None:
         """An epoch ended and its checkpoint is saved."""
-        accuracy = text.percent(result.validation_accuracy)
-        line = f"epoch {result.epoch}: {accuracy} · loss {result.loss:.3f} · {result.seconds:.1f} s"
+        accuracy, seconds = _accuracy(result), f"{result.seconds:.1f} s"
+        line = f"epoch {result.epoch}{accuracy} · loss {result.loss:.3f} · {seconds}"
         self._say(line)
+
+
+def _accuracy(result: EpochResult) -> str:
+    """The validation accuracy of an epoch, if it was validated."""
+    accuracy = result.validation_accuracy
+    return "" if accuracy is None else f" · {text.percent(accuracy)}"
 
 
 @contextmanager

@@ -72,6 +72,7 @@ def show_training(trained: TrainedNetwork, as_json: bool) -> None:
         print_json(trained.as_dict())
         return
     best = trained.best
+    assert best.validation_accuracy is not None
     say(
         f"{text.percent(best.validation_accuracy)} of the validation images at epoch {best.epoch}, "
         f"{text.percent(trained.test_accuracy)} of {trained.test_images:,} test images"

@@ -164,6 +164,7 @@ def _curves(run: Run, numbers: Iterable[int]) -> pd.DataFrame:
         (number, result.epoch, result.validation_accuracy)
         for number in numbers
         for result in run.curve(number)
+        if result.validation_accuracy is not None
     ]
     return pd.DataFrame(rows, columns=["number", "epoch", "accuracy"])
 

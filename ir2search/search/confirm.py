@@ -99,7 +99,7 @@ class FinalTests:
                 self.observer.on_remark(number, f"further seed {folder.name} failed: {reason}")
             if outcome.result is None or outcome.test_accuracy is None:
                 continue
-            found = outcome.result.best.validation_accuracy, outcome.test_accuracy
+            found = outcome.result.accuracy, outcome.test_accuracy
             write_json(
                 folder / RESULT, dict(zip(("accuracy", "test_accuracy"), found, strict=True))
             )

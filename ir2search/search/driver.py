@@ -423,7 +423,7 @@ class Driver:
             return
         self.waiting_at_rung[trial.number] = trial
         self.locks.release(trial)
-        self.observer.on_wait(trial.number, levels[level], result.best.validation_accuracy)
+        self.observer.on_wait(trial.number, levels[level], result.accuracy)
 
     def _is_last(self) -> bool:
         """Whether no other driver trains for this study."""

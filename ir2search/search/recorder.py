@@ -25,18 +25,18 @@ class TrialRecorder:
         best, rungs = result.best, None
         if self._study.rungs is not None:
             epochs = self._ledger.progress.levels[level]
-            rungs = (read_record(trial).rungs or {}) | {epochs: best.validation_accuracy}
+            rungs = (read_record(trial).rungs or {}) | {epochs: result.accuracy}
         write_record(
             trial,
             Recorded(
                 seconds=result.seconds,
                 best_epoch=best.epoch,
-                accuracy=best.validation_accuracy,
+                accuracy=result.accuracy,
                 rungs=rungs,
             ),
         )
         priced = self._ledger.candidates[trial.number]
-        return self._ledger.reach(trial.number, level, priced, best.validation_accuracy)
+        return self._ledger.reach(trial.number, level, priced, result.accuracy)
 
     def complete(self, trial: Trial) -> None:
         """End a trial that was trained to its end."""

@@ -1,8 +1,9 @@
-"""Choose a torch device by its name."""
+"""Choose a torch device by its name; the order of memory that it takes."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from ir2search import text
 from ir2search.errors import InputError
@@ -29,3 +30,10 @@ def pick_device(name: str) -> torch.device:
             reason, fix = "no such device", text.did_you_mean(kind, TYPES) or "; try cpu"
         raise InputError(f"device {name!r} is not available ({reason}){fix}") from None
     return device
+
+
+def channels_last(images: Tensor) -> Tensor:
+    """The images (N, C, H, W), on a GPU in the order of memory that its tensor cores take."""
+    if images.device.type != "cuda":
+        return images
+    return images.contiguous(memory_format=torch.channels_last)

@@ -26,13 +26,14 @@ from ir2search.training.checkpoint import (
     save_network,
     save_progress,
 )
-from ir2search.training.device import pick_device
+from ir2search.training.device import channels_last, pick_device
 from ir2search.training.distillation import distillation_loss
 from ir2search.training.evaluation import accuracy
 from ir2search.training.initialisation import initialise_stem
 from ir2search.training.layout import BEST, LAST
 from ir2search.training.optimizers import fix_norms, make_optimizer, set_rate
 from ir2search.training.recipe import Recipe
+from ir2search.training.sizes import check_sizes, shrunk
 from ir2search.training.statistics import RunningStatistics
 from ir2search.training.threads import best_threads
 from ir2search.validation import checked
@@ -49,7 +50,7 @@ class EpochResult:
     Attributes:
         epoch: number of epochs trained, from 1.
         loss: mean over the training steps.
-        validation_accuracy: top-1, from 0 to 1.
+        validation_accuracy: top-1, from 0 to 1; None if the recipe does not validate this epoch.
         restricted_share: mean share of pixels that restriction set to 0; 0 if it is off.
         lr: learning rate of the last step.
         seconds: time of the epoch, including validation.
@@ -57,7 +58,7 @@ class EpochResult:
 
     epoch: int
     loss: float
-    validation_accuracy: float
+    validation_accuracy: float | None
     restricted_share: float
     lr: float
     seconds: float
@@ -72,7 +73,15 @@ class TrainingResult:
     @property
     def best(self) -> EpochResult:
         """The epoch with the highest validation accuracy; the latest of equal ones."""
-        return max(self.curve, key=lambda row: (row.validation_accuracy, row.epoch))
+        validated = (row for row in self.curve if row.validation_accuracy is not None)
+        return max(validated, key=lambda row: (row.validation_accuracy, row.epoch))
+
+    @property
+    def accuracy(self) -> float:
+        """The highest validation accuracy, from 0 to 1."""
+        highest = self.best.validation_accuracy
+        assert highest is not None
+        return highest
 
     @property
     def seconds(self) -> float:
@@ -174,8 +183,9 @@ class _Trainer:
             return TrainingResult(tuple(curve))
         with best_threads(network, self.device, runner.trial_step):
             while len(curve) < last:
-                curve.append(runner.run(len(curve), self.seed, before_step))
-                if TrainingResult(tuple(curve)).best is curve[-1]:
+                validated = recipe.is_validated(len(curve) + 1, last)
+                curve.append(runner.run(len(curve), self.seed, before_step, validated=validated))
+                if validated and TrainingResult(tuple(curve)).best is curve[-1]:
                     save_network(runner.evaluated, folder / BEST)
                 save_progress(folder, network, optimizer, [asdict(row) for row in curve], average)
                 self.on_epoch(replace(curve[-1], epoch=epochs_before + len(curve)))
@@ -190,6 +200,7 @@ class _Trainer:
         with kernels_on(1):  # torch's sums depend on the number of threads
             initialise_stem(network, recipe.stem_start, self.data)
         load_fitting(network, start or {})
+        check_sizes(network, recipe, self.data.image)
         network = network.to(self.device)
         teacher = None if self.teacher is None else self.teacher.to(self.device)
         optimizer = make_optimizer(recipe, network)
@@ -232,7 +243,12 @@ class EpochRunner:
         return self.network if self.averaged is None else self.averaged.network
 
     def run(
-        self, epoch: int, seed: int, before_step: Callable[[float], None] = lambda progress: None
+        self,
+        epoch: int,
+        seed: int,
+        before_step: Callable[[float], None] = lambda progress: None,
+        *,
+        validated: bool = True,
     ) -> EpochResult:
         """Train for one epoch, then evaluate the validation split.
 
@@ -242,6 +258,7 @@ class EpochRunner:
             epoch: number of epochs trained so far.
             seed: seed of the whole training.
             before_step: called before each step with the number of epochs trained so far.
+            validated: whether to evaluate the validation split.
 
         Raises:
             TrainingDiverged: the mean loss is not finite, or a logit of a validation image.
@@ -260,7 +277,8 @@ class EpochRunner:
             before_step(progress)
             set_rate(self.optimizer, recipe.rate(progress))
             threshold = recipe.threshold(self.candidate.threshold, progress)
-            loss, restricted = self.loss(self.data.normalise(images), labels, threshold)
+            images = shrunk(self.data.normalise(images), recipe.side(epoch))
+            loss, restricted = self.loss(images, labels, threshold)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
@@ -277,18 +295,20 @@ class EpochRunner:
             batches = self.train.batches(recipe.batch_size, augmentation, generator)
             normalised = (self.data.normalise(images) for images, _ in batches)
             self.averaged.set_statistics(normalised, recipe.batch_size)
-        try:
-            validation_accuracy = accuracy(self.evaluated, self.data, self.validation)
-        except WeightsError as error:
-            raise TrainingDiverged(f"after epoch {epoch + 1} {error}; lower the lr") from None
         return EpochResult(
             epoch=epoch + 1,
             loss=mean_loss,
-            validation_accuracy=validation_accuracy,
+            validation_accuracy=self._validation_accuracy(epoch) if validated else None,
             restricted_share=float(total_restricted) / steps,
             lr=recipe.rate(progress),
             seconds=time.perf_counter() - start,
         )
+
+    def _validation_accuracy(self, epoch: int) -> float:
+        try:
+            return accuracy(self.evaluated, self.data, self.validation)
+        except WeightsError as error:
+            raise TrainingDiverged(f"after epoch {epoch + 1} {error}; lower the lr") from None
 
     def trial_step(self) -> None:
         """Do the work of a step on a copy of the network, so that its time can be taken."""
@@ -316,6 +336,7 @@ class EpochRunner:
             labels: (N,) int64.
             threshold: threshold of the restriction; 0 is off.
         """
+        images = channels_last(images)
         loss = self._criterion(images, labels)
         if threshold == 0:
             return loss(self.network(images)), 0.0

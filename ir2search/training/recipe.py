@@ -17,8 +17,8 @@ from ir2search.validation import options_of, rule_of
 if TYPE_CHECKING:
     from ir2search.data import Augmentation
 
-# candidates are compared after equal epochs, and share one teacher
-NOT_SEARCHED = ("epochs", "distillation", "pretraining")
+# candidates are compared after the same epochs, and share one teacher
+NOT_SEARCHED = ("epochs", "validate_every", "distillation", "pretraining")
 
 StemStart = Literal["kaiming", "dirac", "whitened"]
 
@@ -95,6 +95,11 @@ class Recipe:
         stem_start: initial weights of the first convolution: ``"kaiming"``; ``"dirac"``, copies of
             the input channels (Zagoruyko and Komodakis, "DiracNets", 2017); or ``"whitened"``,
             principal components of the images' patches (Jordan 2024, section 3.2).
+        first_side: share of the images' sides at which the training begins; they grow over the
+            first two thirds of the epochs to the whole. Smaller images make faster steps (Tan and
+            Le, "EfficientNetV2", ICML 2021, section 4); 1 for whole images from the beginning.
+        validate_every: the validation images are evaluated after every so many epochs, and at the
+            end. The weights that are kept are the best ones among these epochs.
         distillation: the teacher; None for none.
         pretraining: recipe of an earlier training with real weights, whose best weights start this
             one (stage 1 of two-stage training: Martinez et al., "Training binary neural networks
@@ -125,6 +130,8 @@ class Recipe:
     fixed_norms: StrictBool = False
     ema: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.0
     stem_start: StemStart = "kaiming"
+    first_side: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
+    validate_every: Annotated[int, Field(strict=True, ge=1)] = 1
     distillation: Distillation | None = None
     pretraining: Recipe | None = None
 
@@ -146,6 +153,15 @@ class Recipe:
             crop_area=self.crop_area,
             cutout=self.cutout,
         )
+
+    def side(self, epoch: int) -> float:
+        """The share of the images' sides in an epoch, from 0."""
+        growth = min(1.0, 1.5 * epoch / self.epochs)
+        return self.first_side + growth * (1 - self.first_side)
+
+    def is_validated(self, epoch: int, last: int) -> bool:
+        """Whether an epoch, from 1, is validated in a training that stops after epoch ``last``."""
+        return epoch % self.validate_every == 0 or epoch == last
 
     def with_values(self, values: Mapping[str, Any]) -> Recipe:
         """The recipe with other values of some fields, such as those that a study searches.

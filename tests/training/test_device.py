@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from ir2search.errors import InputError
+from ir2search.space import Candidate, build
 from ir2search.training import pick_device
+from ir2search.training.device import channels_last
 
 
 @pytest.mark.parametrize("name", ["toaster", "cuda:99", "meta:oops"])
@@ -20,3 +24,23 @@ def test_a_misspelt_device_gets_a_suggestion() -> None:
 
 def test_auto_finds_a_device() -> None:
     assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_on_a_cpu_the_order_of_memory_stays() -> None:
+    images = torch.randn(2, 3, 8, 8)
+    assert channels_last(images) is images
+
+
+def test_with_channels_last_the_gradient_is_the_same() -> None:
+    """What a GPU computes, on the CPU: torch's own operations, here in float64."""
+    torch.manual_seed(0)
+    network = build(Candidate(depth=8, width=0.5)).double().train()
+    images, labels = torch.randn(8, 3, 32, 32).double(), torch.arange(8)
+
+    def gradient(images: Tensor) -> Tensor:
+        network.zero_grad()
+        functional.cross_entropy(network(images), labels).backward()
+        return torch.cat([each.grad.flatten() for each in network.parameters()])  # type: ignore[union-attr]
+
+    last = images.contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(gradient(images), gradient(last), atol=1e-9)
