@@ -48,7 +48,7 @@ _SIGNATURES: dict[str, Sequence[type]] = {
     "ir2_convolve_backward": (*[_POINTER] * 6, _INT, _FLOAT, _INT),
     "ir2_norm": (*[_POINTER] * 6, *_MAPS, _FLOAT, _INT, _INT),
     "ir2_norm_backward": (*[_POINTER] * 9, *_MAPS, _INT, _INT),
-    "ir2_unit": (*[_POINTER] * 9, _FLOAT, _INT, _INT),
+    "ir2_unit": (*[_POINTER] * 10, _FLOAT, _INT, _INT),
     "ir2_unit_backward": (*[_POINTER] * 13, _INT, _INT, _INT, _FLOAT, _INT),
 }
 
@@ -65,12 +65,17 @@ def library() -> ctypes.CDLL | None:
     return _loaded(_forced or _of_environment())
 
 
+def is_bfloat16() -> bool:
+    """Whether the kernels round gradients to bfloat16."""
+    kernels = library()
+    return kernels is not None and bool(kernels.ir2_arithmetic())
+
+
 def description() -> str | None:
     """How the kernels compute on this CPU, in a few words; None without kernels."""
-    kernels = library()
-    if kernels is None:
+    if library() is None:
         return None
-    if kernels.ir2_arithmetic():
+    if is_bfloat16():
         return "forward by XOR and popcount, backward in bfloat16 (AVX-512)"
     return "in float32"
 
@@ -133,7 +138,7 @@ def _compile(arithmetic: Arithmetic) -> Path:
     if compiler is None:
         raise OSError("none of " + ", ".join(COMPILERS) + " is installed")
     flags = (*FLAGS, *_OF_ARITHMETIC[arithmetic])
-    sources = [file.read_text(encoding="utf-8") for file in sorted(SOURCES.iterdir())]
+    sources = [file.read_text(encoding="utf-8") for file in sorted(SOURCES.glob("*.[ch]*"))]
     parts = (sources, flags, compiler, platform.machine(), _cpu())
     key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
     file = cache_folder() / f"training-{key}.so"

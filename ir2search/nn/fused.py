@@ -8,6 +8,7 @@ For the backward pass it saves only what it cannot compute again.
 
 from __future__ import annotations
 
+import ctypes
 from array import array
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ir2search.choices import Estimator
-from ir2search.kernels.training import library
+from ir2search.kernels.training import is_bfloat16, library
 from ir2search.nn.threads import kernel_threads
 
 _NUMBERS: dict[Estimator, int] = {"polynomial": 0, "straight-through": 1, "tanh": 2}
@@ -193,25 +194,27 @@ class _Unit(torch.autograd.Function):
         added = x if is_residual else None if shortcut is None else shortcut.contiguous()
         y, out = (settings.result(x, signs, dtype) for dtype in (torch.int16, torch.float32))
         moments = torch.empty(3, len(signs))
+        inside = _unclipped_bits(out) if clip else None
         ctx.settings, ctx.shape = settings, settings.shape(x, signs)
         _call(
-            *("ir2_unit", x, signs, added, weight, bias, y, moments, out),
+            *("ir2_unit", x, signs, added, weight, bias, y, moments, out, inside),
             *(ctx.shape, norm.eps, clip),
         )
         _update_running(norm, moments, y)
-        ctx.save_for_backward(x, signs, weight, y, moments, out if clip else None)
-        ctx.clip, ctx.is_residual = clip, is_residual
+        saved = out if clip and not is_bfloat16() else inside
+        ctx.save_for_backward(x, signs, weight, y, moments, saved)
+        ctx.clip, ctx.is_residual, ctx.kernels = clip, is_residual, library()
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        x, signs, weight, y, moments, out = ctx.saved_tensors
+        x, signs, weight, y, moments, saved = ctx.saved_tensors
         gradient = gradients[0].contiguous()
         x_gradient, signs_gradient = _gradients(ctx, x, signs)
         shortcut_gradient = _shortcut_gradient(ctx, gradient, 2)
         weight_gradient, bias_gradient = torch.empty(2, len(weight))
         _call(
-            *("ir2_unit_backward", gradient, out, y, x, signs, weight, moments),
+            *("ir2_unit_backward", gradient, saved, y, x, signs, weight, moments),
             *(
                 shortcut_gradient if ctx.clip else None,
                 x_gradient,
@@ -220,6 +223,7 @@ class _Unit(torch.autograd.Function):
                 bias_gradient,
             ),
             *(ctx.shape, ctx.clip, ctx.is_residual, *ctx.settings.slope),
+            kernels=ctx.kernels,  # they know what is saved
         )
         return (
             x_gradient,
@@ -276,6 +280,12 @@ def _gradients(ctx: Any, x: Tensor, signs: Tensor) -> tuple[Tensor | None, Tenso
     return x_gradient, signs_gradient
 
 
+def _unclipped_bits(out: Tensor) -> Tensor:
+    """An uninitialised tensor for a bit for each value: (N, C, 16-bit words)."""
+    images, channels, plane = _extent(out)
+    return torch.empty(images, channels, -(-plane // 16), dtype=torch.int16)
+
+
 def _shortcut_gradient(ctx: Any, gradient: Tensor, argument: int) -> Tensor | None:
     """A tensor for the gradient of the shortcut; without clipping it is ``gradient`` itself."""
     if not ctx.needs_input_grad[argument]:
@@ -303,7 +313,11 @@ def _extent(x: Tensor) -> tuple[int, int, int]:
     return x.shape[0], x.shape[1], x[0, 0].numel()
 
 
-def _call(kernel: str, *arguments: Tensor | array[int] | float | None) -> None:
+def _call(
+    kernel: str,
+    *arguments: Tensor | array[int] | float | None,
+    kernels: ctypes.CDLL | None = None,
+) -> None:
     """Run a kernel on its threads; tensors must be contiguous."""
     given = [
         argument.data_ptr()
@@ -313,4 +327,4 @@ def _call(kernel: str, *arguments: Tensor | array[int] | float | None) -> None:
         else argument
         for argument in arguments
     ]
-    getattr(library(), kernel)(*given, kernel_threads())
+    getattr(kernels or library(), kernel)(*given, kernel_threads())

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ir2search.choices import Estimator
-from ir2search.kernels.training import Arithmetic, forced, library
+from ir2search.kernels.training import Arithmetic, forced, is_bfloat16, library
 from ir2search.models.network import NetworkSpec
 from ir2search.models.resnet import BasicBlock, BiRealUnit, ResidualUnit
 from ir2search.models.vgg import ConvBlock
@@ -49,9 +49,7 @@ def plain_sign(x: Tensor, estimator: Estimator, sharpness: float) -> Tensor:
 def rounding(arithmetic: Arithmetic) -> float:
     """The error of a gradient, relative to the norm of its terms; bfloat16 is rounded twice."""
     with forced(arithmetic):
-        kernels = library()
-        assert kernels is not None
-        return 1e-2 if kernels.ir2_arithmetic() else 1e-5
+        return 1e-2 if is_bfloat16() else 1e-5
 
 
 def relative(ours: Tensor | None, plain: Tensor | None) -> float:

@@ -4,115 +4,190 @@
 
 #include "bfloat16_input.h"
 #include "bfloat16_weights.h"
+#include "slope.h"
 
 namespace ir2::bfloat16 {
 
 constexpr int64_t IN_MEMORY = 1 << 23;  // bytes of separate sums of the gradient of the weights
-constexpr int64_t RANGE = 16;           // eights of outputs that one thread sums at a time
 
-// How the gradient of the weights is divided; it does not depend on the number of threads.
-struct Division {
-    int64_t splits, ranges, eights;  // of the images; of the outputs; outputs / 8
-
-    Division(const Shape &shape, int64_t weights)
-        : splits(16), eights(ceil_div(shape.outputs, WeightGradient::OUTPUTS)) {
-        ranges = ceil_div(eights, RANGE);
-        while (splits > 1 && splits * weights * 4 > IN_MEMORY) splits /= 2;
-        splits = std::min(splits, shape.images);
-    }
-    int64_t first(int64_t range) const { return eights * range / ranges; }
-};
-
-// signs_gradient = sum over images; outside: (images, outputs, taps)
-inline void weight_gradient(const uint16_t *gradients, const uint16_t *words, const float *outside,
-                            float *signs_gradient, const Shape &shape, int threads) {
-    const WeightGradient gradient(shape);
-    const SignMaps maps(shape);
-    const Fours fours(shape);
-    const int64_t each = gradient.sums_of_outputs(), taps = shape.taps();
-    const Division division(shape, ceil_div(shape.outputs, 8) * each);
-    thread_local std::vector<float> memory;
-    float *sums = aligned(memory, division.splits * division.eights * each);
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t part = 0; part < division.splits * division.ranges; ++part) {
-        const int64_t split = part / division.ranges, range = part % division.ranges;
-        const int64_t begin = shape.images * split / division.splits;
-        const int64_t end = shape.images * (split + 1) / division.splits;
-        const int64_t first = division.first(range), last = division.first(range + 1);
-        float *own = sums + (split * division.eights + first) * each;
-        std::fill(own, own + (last - first) * each, 0.f);
-        gradient.add(gradients + begin * shape.outputs * fours.values(),
-                     words + begin * maps.words(), end - begin, first, last, own);
-    }
+// Add the sums of the splits; outside: (splits, outputs, taps)
+inline void collect(const float *sums, const double *outside, int64_t splits,
+                    const WeightGradient &gradient, float *signs_gradient, const Shape &shape,
+                    int threads) {
+    const int64_t taps = shape.taps(), blocks = ceil_div(shape.inputs, 16);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t output = 0; output < shape.outputs; ++output) {
-        double padding[64];
-        for (int64_t start = 0; start < taps; start += 64) {
-            const int64_t count = std::min<int64_t>(64, taps - start);
-            std::fill(padding, padding + count, 0.0);
-            for (int64_t image = 0; image < shape.images; ++image)
-                for (int64_t tap = 0; tap < count; ++tap)
-                    padding[tap] += outside[(image * shape.outputs + output) * taps + start + tap];
-            for (int64_t block = 0; block < maps.blocks; ++block)
-                for (int64_t tap = 0; tap < count; ++tap) {
-                    const float *from = sums + output / 8 * each +
-                                        ((block * taps + start + tap) * 8 + output % 8) * 16;
-                    __m512 sum = _mm512_set1_ps(float(padding[tap]));
-                    for (int64_t split = 0; split < division.splits; ++split)
-                        sum = _mm512_add_ps(
-                            sum, _mm512_load_ps(from + split * division.eights * each));
-                    alignas(64) float values[16];
-                    _mm512_store_ps(values, sum);
-                    const int64_t inputs = std::min<int64_t>(16, shape.inputs - 16 * block);
-                    float *to = signs_gradient +
-                                (output * shape.inputs + 16 * block) * taps + start + tap;
-                    for (int64_t i = 0; i < inputs; ++i) to[i * taps] = values[i];
-                }
+        std::vector<float> padding(taps);
+        for (int64_t tap = 0; tap < taps; ++tap) {
+            double sum = 0;
+            for (int64_t split = 0; split < splits; ++split)
+                sum += outside[(split * shape.outputs + output) * taps + tap];
+            padding[tap] = float(sum);
+        }
+        for (int64_t block = 0; block < blocks; ++block) {
+            const int64_t inputs = std::min<int64_t>(16, shape.inputs - 16 * block);
+            float *to = signs_gradient + (output * shape.inputs + 16 * block) * taps;
+            for (int64_t tap = 0; tap < taps; ++tap) {
+                const float *from = sums + output / 8 * gradient.sums_of_outputs() +
+                                    ((block * taps + tap) * 8 + output % 8) * 16;
+                __m512 sum = _mm512_set1_ps(padding[tap]);
+                for (int64_t split = 0; split < splits; ++split)
+                    sum = _mm512_add_ps(sum, _mm512_load_ps(from + split * gradient.sums()));
+                alignas(64) float values[16];
+                _mm512_store_ps(values, sum);
+                for (int64_t i = 0; i < inputs; ++i) to[i * taps + tap] = values[i];
+            }
         }
     }
 }
 
+// The gradient of an image in both forms
+struct ImageGradient {
+    const PairedMaps &paired;
+    const Fours &fours;
+    uint32_t *pairs;
+    uint16_t *values;  // (outputs, fours), 0 where a row has no value
+
+    // value(output) has the gradient of an output: at(i, mask) are 16 positions
+    template <typename Value> void take(Value value, int64_t outputs, int64_t positions) const {
+        const int64_t last = outputs - 1;
+        for (int64_t pair = 0; pair < paired.pairs; ++pair) {
+            const int64_t first = 2 * pair, second = first + 1;
+            uint32_t *to = pairs + pair * paired.line;
+            if (first > last) {
+                std::fill(to, to + paired.line, 0u);
+                continue;
+            }
+            take_pair(value(first), value(std::min(second, last)), second <= last ? 0xffff : 0, to,
+                      values + first * fours.values(), values + second * fours.values(), positions);
+        }
+    }
+
+  private:
+    template <typename Map>
+    void take_pair(const Map first, const Map second, __mmask16 has_second, uint32_t *to,
+                   uint16_t *own, uint16_t *other, int64_t positions) const {
+        alignas(64) uint16_t near[32];
+        for (int i = 0; i < 32; ++i) near[i] = uint16_t(i / 2 + i % 2 * 16);
+        const __m512i order = _mm512_load_si512(near);
+        const bool is_flat = fours.columns % 4 == 0;
+        in_sixteens(positions, [=, fours = fours](int64_t p, __mmask16 kept) {
+            const __m512 a = _mm512_maskz_mov_ps(kept, first.at(p, kept));
+            const __m512 b = _mm512_maskz_mov_ps(has_second & kept, second.at(p, kept));
+            const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(b, a);
+            _mm512_storeu_si512(to + p, _mm512_permutexvar_epi16(order, both));
+            const __m256i low = _mm512_castsi512_si256(both);
+            const __m256i high = _mm512_extracti64x4_epi64(both, 1);
+            if (is_flat) {
+                _mm256_mask_storeu_epi16(own + p, kept, low);
+                _mm256_mask_storeu_epi16(other + p, has_second & kept, high);
+            } else {
+                fours.put(own, p, low);
+                if (has_second) fours.put(other, p, high);
+            }
+        });
+    }
+};
+
+// out = slope(x) * gradient + added, for the maps (channels, plane) of an image
+template <typename Added>
+void through_sign(const float *x, const float *gradient, Added added, float *out, int64_t channels,
+                  int64_t plane, const Slope &slope) {
+    const __m512 one = _mm512_set1_ps(1.f), two = _mm512_set1_ps(2.f);
+    auto polynomial = [=](__m512 values) {
+        const __m512 found = _mm512_fnmadd_ps(two, _mm512_abs_ps(values), two);
+        return _mm512_max_ps(_mm512_setzero_ps(), found);
+    };
+    auto straight_through = [=](__m512 values) {
+        return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(_mm512_abs_ps(values), one, _CMP_LE_OQ), one);
+    };
+    auto any = [=](__m512 values) {
+        alignas(64) float each[16], slopes[16], ones[16];
+        _mm512_store_ps(each, values);
+        _mm512_store_ps(ones, one);
+        slope.apply(each, ones, nullptr, slopes, 16, 1);
+        return _mm512_load_ps(slopes);
+    };
+    auto apply = [&](auto of) {
+        for (int64_t c = 0; c < channels; ++c) {
+            const auto more = added(c);
+            const float *from = x + c * plane, *parts = gradient + c * plane;
+            float *to = out + c * plane;
+            in_sixteens(plane, [=](int64_t i, __mmask16 kept) {
+                const __m512 slopes = of(_mm512_maskz_loadu_ps(kept, from + i));
+                const __m512 part = _mm512_maskz_loadu_ps(kept, parts + i);
+                _mm512_mask_storeu_ps(to + i, kept,
+                                      _mm512_fmadd_ps(slopes, part, more.at(i, kept)));
+            });
+        }
+    };
+    if (slope.estimator == POLYNOMIAL)
+        apply(polynomial);
+    else if (slope.estimator == STRAIGHT_THROUGH)
+        apply(straight_through);
+    else
+        apply(any);
+}
+
 // The gradients of the convolution's input and weights; null for a gradient that is not needed.
-// source(image, to) writes the gradient of the output of an image. added(image, to) returns a map
-// to add to the gradient of its input, or null.
-template <typename Source, typename Added>
-void convolution_backward(Source source, Added added, const float *signs, const float *x,
+// value(image, output) has the gradient of an output's map, and added(image, input) a gradient to add
+// to that of an input: at(i, mask) are the values at 16 positions. The images are divided into splits, whose
+// number does not depend on the number of threads.
+template <typename Value, typename Added>
+void convolution_backward(Value value, Added added, const float *signs, const float *x,
                           float *x_gradient, float *signs_gradient, const Shape &shape,
                           const Slope &slope, int threads) {
+    const int64_t positions = shape.rows() * shape.columns(), plane = shape.height * shape.width;
     const SignMaps maps(shape);
     const Fours fours(shape);
+    const PairedMaps paired(shape.outputs, positions);
     const Outside outside(shape);
-    const InputGradient of_input(signs, shape, slope);
-    const int64_t positions = shape.rows() * shape.columns();
-    const int64_t in_size = shape.inputs * shape.height * shape.width;
-    thread_local std::vector<uint16_t> gradient_memory, word_memory;
-    thread_local std::vector<float> outside_memory;
-    if (signs_gradient) {
-        gradient_memory.resize(shape.images * shape.outputs * fours.values());
-        word_memory.resize(shape.images * maps.words() + maps.slack());
-        outside_memory.resize(shape.images * shape.outputs * shape.taps());
-    }
-    uint16_t *gradients = gradient_memory.data(), *words = word_memory.data();
-    float *padding = outside_memory.data();
+    const InputGradient of_input(signs, shape);
+    const WeightGradient of_weights(shape);
+    int64_t splits = 16;
+    while (splits > 2 && splits * of_weights.sums() * 4 > IN_MEMORY) splits /= 2;
+    splits = std::min(splits, shape.images);
+    thread_local std::vector<float> sum_memory;
+    float *sums = signs_gradient ? aligned(sum_memory, splits * of_weights.sums()) : nullptr;
+    std::vector<double> padding(splits * shape.outputs * shape.taps(), 0.0);
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t image = 0; image < shape.images; ++image) {
-        thread_local std::vector<float> near, more;
-        near.resize(shape.outputs * positions);
-        more.resize(in_size);
-        source(image, near.data());
-        if (signs_gradient) {
-            for (int64_t output = 0; output < shape.outputs; ++output)
-                fours.take(near.data() + output * positions,
-                           gradients + (image * shape.outputs + output) * fours.values());
-            maps.take(x + image * in_size, words + image * maps.words());
-            outside.find(near.data(), padding + image * shape.outputs * shape.taps());
+    for (int64_t split = 0; split < splits; ++split) {
+        thread_local std::vector<uint32_t> pairs;
+        thread_local std::vector<uint16_t> values, words;
+        thread_local std::vector<float> result;
+        const int64_t begin = shape.images * split / splits;
+        const int64_t end = shape.images * (split + 1) / splits;
+        const int64_t most = std::min(of_weights.images(), end - begin);
+        const int64_t size = shape.outputs * fours.values();
+        pairs.resize(paired.count());
+        values.assign(most * size, 0);
+        words.resize(most * maps.words() + maps.slack());
+        result.resize(shape.inputs * plane + 16);
+        float *own = sums + split * of_weights.sums();
+        if (signs_gradient) std::fill(own, own + of_weights.sums(), 0.f);
+        for (int64_t first = begin; first < end; first += most) {
+            const int64_t count = std::min(most, end - first);
+            for (int64_t i = 0; i < count; ++i) {
+                const int64_t image = first + i, place = image * shape.inputs * plane;
+                const ImageGradient gradient{paired, fours, pairs.data(), values.data() + i * size};
+                auto of_image = [&](int64_t output) { return value(image, output); };
+                gradient.take(of_image, shape.outputs, positions);
+                if (signs_gradient) {
+                    maps.take(x + place, words.data() + i * maps.words());
+                    outside.add(gradient.values,
+                                padding.data() + split * shape.outputs * shape.taps());
+                }
+                if (!x_gradient) continue;
+                of_input.run(pairs.data(), result.data());
+                auto more = [&](int64_t input) { return added(image, input); };
+                through_sign(x + place, result.data(), more, x_gradient + place, shape.inputs,
+                             plane, slope);
+            }
+            if (signs_gradient) of_weights.add(values.data(), words.data(), count, own);
         }
-        if (x_gradient)
-            of_input.run(near.data(), x + image * in_size, added(image, more.data()),
-                         x_gradient + image * in_size);
     }
     if (signs_gradient)
-        weight_gradient(gradients, words, padding, signs_gradient, shape, threads);
+        collect(sums, padding.data(), splits, of_weights, signs_gradient, shape, threads);
 }
 
 }  // namespace ir2::bfloat16

@@ -1,9 +1,9 @@
-// The gradient of a convolution's input, through its sign.
+// The gradient of a convolution's input, before its sign.
 
 #pragma once
 
 #include "bfloat16_sums.h"
-#include "slope.h"
+#include "sign_maps.h"
 
 namespace ir2::bfloat16 {
 
@@ -35,32 +35,13 @@ inline void transpose(const float *from, int64_t from_step, float *to, int64_t t
 }
 
 // The gradient of an image with pairs of channels side by side: (channels / 2, positions)
-class PairedMaps {
-  public:
-    PairedMaps(int64_t channels, int64_t positions)
-        : channels(channels), positions(positions), pairs(4 * ceil_div(channels, 8)),
-          line(ceil_div(positions, 16) * 16) {}
+struct PairedMaps {
+    const int64_t pairs, line;
 
-    const int64_t channels, positions, pairs, line;
+    PairedMaps(int64_t channels, int64_t positions)
+        : pairs(4 * ceil_div(channels, 8)), line(ceil_div(positions, 16) * 16) {}
 
     int64_t count() const { return pairs * line; }
-
-    void take(const float *gradient, uint32_t *to) const {
-        alignas(64) uint16_t near[32];
-        for (int i = 0; i < 32; ++i) near[i] = uint16_t(i / 2 + i % 2 * 16);
-        const __m512i order = _mm512_load_si512(near);
-        for (int64_t pair = 0; pair < pairs; ++pair)
-            for (int64_t p = 0; p < positions; p += 16) {
-                const __mmask16 kept = positions - p >= 16 ? 0xffff : (1u << (positions - p)) - 1;
-                const float *from = gradient + 2 * pair * positions + p;
-                __m512 a = _mm512_maskz_loadu_ps(2 * pair < channels ? kept : 0, from);
-                __m512 b =
-                    _mm512_maskz_loadu_ps(2 * pair + 1 < channels ? kept : 0, from + positions);
-                __m512i both = (__m512i)_mm512_cvtne2ps_pbh(b, a);
-                _mm512_storeu_si512(to + pair * line + p,
-                                    _mm512_permutexvar_epi16(order, both));
-            }
-    }
 };
 
 // Each of the stride x stride positions of the input within a stride is a phase: its own set of
@@ -69,30 +50,27 @@ class PairedMaps {
 // A table has the sums of eight outputs at one position. Sixteen inputs are looked up at a time.
 class InputGradient {
   public:
-    InputGradient(const float *signs, const Shape &shape, const Slope &slope)
-        : shape(shape), slope(slope), paired(shape.outputs, shape.rows() * shape.columns()),
+    InputGradient(const float *signs, const Shape &shape)
+        : shape(shape), paired(shape.outputs, shape.rows() * shape.columns()),
           reach((shape.size - 1) / shape.stride), blocks(ceil_div(shape.inputs, 16)),
           groups(ceil_div(shape.outputs, 8)),
           down(ceil_div(shape.height + shape.padding, shape.stride)),
           across(ceil_div(shape.width + shape.padding, shape.stride)), pitch(across + reach),
-          height(std::clamp<int64_t>(32 / ceil_div(shape.width, shape.stride), 1, down)),
+          height(std::clamp<int64_t>(128 / ceil_div(shape.width, shape.stride), 1, down)),
           chunk(std::clamp<int64_t>(NEAR / ((height + reach) * pitch * TABLE * 2), 1, groups)) {
         find_phases();
         take_signs(signs);
     }
 
-    // For one image. gradient is (outputs, rows, columns); x, added (or null) and out have the
-    // shape of the input.
-    void run(const float *gradient, const float *x, const float *added, float *out) const {
-        thread_local std::vector<uint32_t> pair_memory;
+    // The gradient of the convolution's input, before its sign, for the gradient of one image;
+    // out: (inputs, height, width)
+    void run(const uint32_t *pairs, float *out) const {
         thread_local std::vector<uint16_t> table_memory;
-        pair_memory.resize(paired.count());
-        paired.take(gradient, pair_memory.data());
         uint16_t *tables = aligned(table_memory, groups * group_step());
         const int64_t start = shape.padding / shape.stride;
         for (int64_t top = start; top < down; top += height) {
-            make_tables(pair_memory.data(), tables, top, top == start);
-            for (const Phase &phase : phases) run_phase(phase, tables, x, added, out, top);
+            make_tables(pairs, tables, top, top == start);
+            for (const Phase &phase : phases) run_phase(phase, tables, out, top);
         }
     }
 
@@ -109,7 +87,6 @@ class InputGradient {
     static constexpr int64_t NEAR = 24000;  // bytes of tables that stay in the first-level cache
 
     const Shape shape;
-    const Slope slope;
     const PairedMaps paired;
     const int64_t reach, blocks, groups, down, across, pitch;
     const int64_t height, chunk;  // rows of a strip; groups at a time
@@ -142,24 +119,16 @@ class InputGradient {
     }
 
     void take_signs(const float *signs) {
-        const int64_t count = shape.taps() * blocks * groups * TABLE;
-        indices = aligned(memory, count);
+        indices = aligned(memory, shape.taps() * blocks * groups * TABLE);
+        const SignWeights words(signs, shape);
         uint16_t *index = indices;
         for (int64_t tap = 0; tap < shape.taps(); ++tap)
             for (int64_t block = 0; block < blocks; ++block)
-                for (int64_t group = 0; group < groups; ++group)
-                    for (int64_t i = 0; i < TABLE; ++i, ++index) {
-                        const int64_t input = 16 * block + i / 2, first = 8 * group + i % 2 * 4;
-                        uint16_t found = uint16_t(i % 2 * 16);
-                        if (input < shape.inputs)
-                            for (int64_t j = 0; j < std::min<int64_t>(4, shape.outputs - first);
-                                 ++j) {
-                                const float sign = signs[((first + j) * shape.inputs + input) *
-                                                             shape.taps() + tap];
-                                found |= uint16_t(uint16_t(sign > 0) << j);
-                            }
-                        *index = found;
-                    }
+                for (int64_t group = 0; group < groups; ++group, index += TABLE) {
+                    const uint16_t *eight = words.eight(group, tap, block);
+                    _mm512_store_si512(
+                        index, lookups(_mm_loadu_si128(reinterpret_cast<const __m128i *>(eight))));
+                }
     }
 
     // Tables of the rows that a strip reads; the first ones are the last of the strip before
@@ -171,23 +140,21 @@ class InputGradient {
             if (!is_first)
                 std::memmove(tables, tables + height * pitch * TABLE,
                              size_t(reach * pitch * TABLE) * sizeof(uint16_t));
-            const uint32_t *ab = pairs + 4 * group * paired.line, *cd = ab + paired.line;
-            const uint32_t *ef = cd + paired.line, *gh = ef + paired.line;
+            const uint32_t *four = pairs + 4 * group * paired.line;
             for (int64_t a = is_first ? 0 : reach; a < height + reach; ++a) {
                 const int64_t row = top + a - reach;
                 uint16_t *to = tables + a * pitch * TABLE;
                 for (int64_t b = 0; b < pitch; ++b, to += TABLE) {
                     const int64_t column = b - reach, p = row * columns + column;
                     const bool inside = row >= 0 && row < rows && column >= 0 && column < columns;
-                    _mm512_store_si512(to,
-                                       inside ? maker.make(ab[p], cd[p], ef[p], gh[p]) : zero);
+                    _mm512_store_si512(to, inside ? maker.make(four + p, paired.line) : zero);
                 }
             }
         }
     }
 
-    void run_phase(const Phase &phase, const uint16_t *tables, const float *x, const float *added,
-                   float *out, int64_t top) const {
+    // Write the sums of a strip to `out` (inputs, height, width)
+    void run_phase(const Phase &phase, const uint16_t *tables, float *out, int64_t top) const {
         const int64_t first = std::max(top, phase.top);
         const int64_t last = std::min(top + height, phase.bottom);
         if (first >= last) return;
@@ -209,7 +176,7 @@ class InputGradient {
             for (int64_t p = 0; p < line; p += 16)
                 transpose(sums + (block * line + p) * 16, 16, maps + p, line);
             for (int64_t i = 0; i < std::min<int64_t>(16, shape.inputs - 16 * block); ++i)
-                put(maps + i * line, x, added, out, 16 * block + i, phase, first, last);
+                put(maps + i * line, out, 16 * block + i, phase, first, last);
         }
     }
 
@@ -285,18 +252,17 @@ class InputGradient {
     }
 
     // Write the sums of one input, for a phase of a strip
-    void put(const float *sums, const float *x, const float *added, float *out, int64_t input,
-             const Phase &phase, int64_t first, int64_t last) const {
+    void put(const float *sums, float *out, int64_t input, const Phase &phase, int64_t first,
+             int64_t last) const {
         const int64_t stride = shape.stride, width = phase.width();
-        auto place = [&](int64_t a) {
-            return (input * shape.height + stride * a + phase.fy - shape.padding) * shape.width +
-                   stride * phase.left + phase.fx - shape.padding;
-        };
-        const int64_t whole = stride == 1 ? last - first : 1;  // rows without a gap
-        for (int64_t a = first; a < last; a += whole) {
-            const int64_t at = place(a);
-            slope.apply(x + at, sums + (a - first) * width, added ? added + at : nullptr, out + at,
-                        whole * width, stride);
+        for (int64_t a = first; a < last; ++a, sums += width) {
+            const int64_t row = stride * a + phase.fy - shape.padding;
+            float *to = out + (input * shape.height + row) * shape.width + stride * phase.left +
+                        phase.fx - shape.padding;
+            if (stride == 1)
+                std::copy(sums, sums + width, to);
+            else
+                for (int64_t i = 0; i < width; ++i) to[i * stride] = sums[i];
         }
     }
 };

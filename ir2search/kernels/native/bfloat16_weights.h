@@ -17,19 +17,13 @@ struct Fours {
 
     int64_t values() const { return 8 * pairs; }
 
-    void take(const float *map, uint16_t *to) const {
-        std::memset(to + 4 * count, 0, size_t(values() - 4 * count) * sizeof(uint16_t));
-        const int64_t whole = columns % 4 ? 1 : rows;  // rows without a gap
-        const int64_t width = whole * columns, wide = ceil_div(width, 4) * 4;
-        for (int64_t r = 0; r < rows; r += whole, map += width, to += wide)
-            for (int64_t c = 0; c < wide; c += 16) {
-                const int64_t left = std::clamp<int64_t>(width - c, 0, 16);
-                const __mmask16 inside = __mmask16((1u << left) - 1);
-                const __mmask16 kept =
-                    __mmask16((1u << std::clamp<int64_t>(wide - c, 0, 16)) - 1);
-                const __m512 part = _mm512_maskz_loadu_ps(inside, map + c);
-                _mm256_mask_storeu_epi16(to + c, kept, (__m256i)_mm512_cvtneps_pbh(part));
-            }
+    // Write 16 numbers of a map, from a position on
+    void put(uint16_t *to, int64_t position, __m256i numbers) const {
+        alignas(32) uint16_t each[16];
+        _mm256_store_si256(reinterpret_cast<__m256i *>(each), numbers);
+        const int64_t end = std::min<int64_t>(16, rows * columns - position);
+        for (int64_t i = 0; i < end; ++i)
+            to[(position + i) / columns * 4 * a_row + (position + i) % columns] = each[i];
     }
 };
 
@@ -51,20 +45,25 @@ class WeightGradient {
 
     int64_t sums_of_outputs() const { return blocks * shape.taps() * OUTPUTS * 16; }  // of OUTPUTS
 
-    // sums: (outputs / 8, blocks, taps, 8, 16 inputs) for outputs from 8 * first to 8 * last;
-    // gradients: (images, outputs, fours) and words: signs of images, from the first image on
-    void add(const uint16_t *gradients, const uint16_t *words, int64_t images, int64_t first,
-             int64_t last, float *sums) const {
-        thread_local std::vector<uint16_t> table_memory, index_memory;
+    int64_t eights() const { return ceil_div(shape.outputs, OUTPUTS); }
+    int64_t sums() const { return eights() * sums_of_outputs(); }
+
+    // Images whose fours fill a step
+    int64_t images() const { return ceil_div(PAIRS, fours.pairs); }
+
+    // sums: (outputs / 8, blocks, taps, 8, 16 inputs); gradients: (images, outputs, fours);
+    // words: signs of the images
+    void add(const uint16_t *gradients, const uint16_t *words, int64_t images, float *sums) const {
+                thread_local std::vector<uint16_t> table_memory, index_memory;
         const int64_t taps = shape.taps(), all = images * fours.pairs;
-        uint16_t *tables = aligned(table_memory, (last - first) * PAIRS * OUTPUTS * TABLE);
+        uint16_t *tables = aligned(table_memory, eights() * PAIRS * OUTPUTS * TABLE);
         uint16_t *indices = aligned(index_memory, taps * PAIRS * TABLE);
         for (int64_t start = 0; start < all; start += PAIRS) {
             const int64_t count = std::min(PAIRS, all - start);
-            make_tables(gradients, start, count, first, last, tables);
+            make_tables(gradients, start, count, tables);
             for (int64_t block = 0; block < blocks; ++block) {
                 find_indices(words, start, count, block, indices);
-                for (int64_t eight = 0; eight < last - first; ++eight) {
+                for (int64_t eight = 0; eight < eights(); ++eight) {
                     float *to = sums + (eight * blocks + block) * taps * OUTPUTS * 16;
                     const uint16_t *from = tables + eight * PAIRS * OUTPUTS * TABLE;
                     int64_t tap = 0;
@@ -80,7 +79,7 @@ class WeightGradient {
     }
 
   private:
-    static constexpr int64_t PAIRS = 16;  // at a time
+    static constexpr int64_t PAIRS = 32;  // at a time
     const Shape shape;
     const SignMaps maps;
     const Fours fours;
@@ -88,46 +87,49 @@ class WeightGradient {
     std::vector<int64_t> places;  // of the first sign of each four, for the first tap
 
     // tables: (outputs / 8, PAIRS, 8, TABLE)
-    void make_tables(const uint16_t *gradients, int64_t start, int64_t count, int64_t first,
-                     int64_t last, uint16_t *tables) const {
+    void make_tables(const uint16_t *gradients, int64_t start, int64_t count,
+                     uint16_t *tables) const {
         const TableMaker maker;
-        for (int64_t i = 0; i < count; ++i) {
+        for (int64_t i = 0; i < count;) {
             const int64_t image = (start + i) / fours.pairs, pair = (start + i) % fours.pairs;
-            for (int64_t output = OUTPUTS * first; output < OUTPUTS * last; ++output) {
-                const int64_t local = output - OUTPUTS * first;
-                uint16_t *to = tables + ((local / OUTPUTS * PAIRS + i) * OUTPUTS +
-                                         local % OUTPUTS) * TABLE;
-                uint32_t values[4] = {0, 0, 0, 0};
-                if (output < shape.outputs)
-                    std::memcpy(values,
-                                gradients + (image * shape.outputs + output) * fours.values() +
-                                    8 * pair,
-                                sizeof values);
-                _mm512_store_si512(to, maker.make(values[0], values[1], values[2], values[3]));
+            const int64_t here = std::min(count - i, fours.pairs - pair);  // pairs of this image
+            for (int64_t output = 0; output < OUTPUTS * eights(); ++output) {
+                uint16_t *to = tables + ((output / OUTPUTS * PAIRS + i) * OUTPUTS +
+                                         output % OUTPUTS) * TABLE;
+                const uint16_t *from =
+                    gradients + (image * shape.outputs + output) * fours.values() + 8 * pair;
+                for (int64_t k = 0; k < here; ++k, from += 8, to += OUTPUTS * TABLE)
+                    _mm512_store_si512(
+                        to, output < shape.outputs
+                                ? maker.make(reinterpret_cast<const AnyPair *>(from), 1)
+                                : _mm512_setzero_si512());
             }
+            i += here;
         }
     }
 
     // indices: (taps, PAIRS, TABLE)
     void find_indices(const uint16_t *words, int64_t start, int64_t count, int64_t block,
                       uint16_t *indices) const {
-        const int64_t stride = shape.stride;
         for (int64_t i = 0; i < count; ++i) {
             const int64_t image = (start + i) / fours.pairs, pair = (start + i) % fours.pairs;
             const uint16_t *plane = words + image * maps.words() + block * maps.plane();
-            for (int64_t tap = 0; tap < shape.taps(); ++tap) {
-                const uint16_t *at = plane + tap / shape.size * maps.pitch + tap % shape.size;
-                const uint16_t *a = at + places[2 * pair], *b = at + places[2 * pair + 1];
-                __m512i index = _mm512_set1_epi32(16 << 16);
-                for (int64_t j = 0; j < 4; ++j) {
-                    index = _mm512_mask_or_epi32(index, a[j * stride], index,
-                                                 _mm512_set1_epi32(1 << j));
-                    index = _mm512_mask_or_epi32(index, b[j * stride], index,
-                                                 _mm512_set1_epi32(1 << (16 + j)));
-                }
-                _mm512_store_si512(indices + (tap * PAIRS + i) * TABLE, index);
-            }
+            const uint16_t *a = plane + places[2 * pair], *b = plane + places[2 * pair + 1];
+            uint16_t *to = indices + i * TABLE;
+            for (int64_t dy = 0; dy < shape.size; ++dy, a += maps.pitch, b += maps.pitch)
+                for (int64_t dx = 0; dx < shape.size; ++dx, to += PAIRS * TABLE)
+                    _mm512_store_si512(to, lookups(_mm_set_epi64x(four(b + dx), four(a + dx))));
         }
+    }
+
+    // The words of four outputs
+    int64_t four(const uint16_t *word) const {
+        int64_t found = 0;
+        if (shape.stride == 1)
+            std::memcpy(&found, word, sizeof found);
+        else
+            for (int64_t i = 3; i >= 0; --i) found = found << 16 | word[i * shape.stride];
+        return found;
     }
 
     // sums (N taps, 8 outputs, 16 inputs) += the looked up sums of `count` pairs
@@ -157,41 +159,43 @@ class WeightGradient {
 class Outside {
   public:
     explicit Outside(const Shape &shape)
-        : shape(shape), high(misses(shape.rows(), shape.height)),
+        : shape(shape), fours(shape), high(misses(shape.rows(), shape.height)),
           wide(misses(shape.columns(), shape.width)) {}
 
-    // sums: (outputs, taps), from the gradient of one image
-    void find(const float *gradient, float *sums) const {
-        const int64_t size = shape.size, columns = shape.columns();
-        std::fill(sums, sums + shape.outputs * shape.taps(), 0.f);
+    // Add to sums (outputs, taps) those of the gradient of one image (outputs, fours)
+    void add(const uint16_t *gradient, double *sums) const {
         if (!shape.padding) return;
-        for (int64_t output = 0; output < shape.outputs; ++output, sums += shape.taps()) {
-            const float *map = gradient + output * shape.rows() * columns;
-            for (int64_t dy = 0; dy < size; ++dy) {
-                float sum = 0.f;
-                for (int64_t r : high[dy])
-#pragma omp simd reduction(+ : sum)
-                    for (int64_t c = 0; c < columns; ++c) sum += map[r * columns + c];
-                for (int64_t dx = 0; dx < size; ++dx) sums[dy * size + dx] += sum;
-            }
-            for (int64_t dx = 0; dx < size; ++dx) {
-                if (wide[dx].empty()) continue;
-                float sum = 0.f;
-                for (int64_t c : wide[dx])
-                    for (int64_t r = 0; r < shape.rows(); ++r) sum += map[r * columns + c];
-                for (int64_t dy = 0; dy < size; ++dy) {
+        const int64_t size = shape.size;
+        for (int64_t output = 0; output < shape.outputs;
+             ++output, sums += shape.taps(), gradient += fours.values())
+            for (int64_t tap = 0; tap < size; ++tap) {
+                float in_rows = 0.f, in_columns = 0.f;
+                for (int64_t r : high[tap])
+#pragma omp simd reduction(+ : in_rows)
+                    for (int64_t c = 0; c < 4 * fours.a_row; ++c) in_rows += at(gradient, r, c);
+                for (int64_t c : wide[tap])
+                    for (int64_t r = 0; r < fours.rows; ++r) in_columns += at(gradient, r, c);
+                for (int64_t other = 0; other < size; ++other) {
                     float both = 0.f;  // counted twice: in a row and in a column
-                    for (int64_t r : high[dy])
-                        for (int64_t c : wide[dx]) both += map[r * columns + c];
-                    sums[dy * size + dx] += sum - both;
+                    for (int64_t r : high[tap])
+                        for (int64_t c : wide[other]) both += at(gradient, r, c);
+                    sums[tap * size + other] += in_rows - both;
+                    sums[other * size + tap] += in_columns;
                 }
             }
-        }
     }
 
   private:
     const Shape shape;
+    const Fours fours;
     const std::vector<std::vector<int64_t>> high, wide;  // see misses
+
+    float at(const uint16_t *map, int64_t row, int64_t column) const {
+        const uint32_t bits = uint32_t(map[row * 4 * fours.a_row + column]) << 16;
+        float value;
+        std::memcpy(&value, &bits, sizeof value);
+        return value;
+    }
 
     // For each tap, the output positions whose input lies outside the image
     std::vector<std::vector<int64_t>> misses(int64_t places, int64_t length) const {

@@ -6,6 +6,18 @@
 
 namespace ir2::bfloat16 {
 
+// The mask of the first lanes of 16
+inline __mmask16 first_lanes(int64_t count) {
+    return count >= 16 ? 0xffff : __mmask16((1u << std::max<int64_t>(count, 0)) - 1);
+}
+
+// Call work(i, mask) for each 16 numbers of `count`
+template <typename Work> inline void in_sixteens(int64_t count, Work work) {
+    int64_t i = 0;
+    for (; i + 16 <= count; i += 16) work(i, __mmask16(0xffff));
+    if (i < count) work(i, first_lanes(count - i));
+}
+
 // The layout of an image's signs: a word has a bit for each of 16 channels at one position. Words
 // of a block of 16 channels form a plane (rows, pitch), which includes the padding, as 0.
 struct SignMaps {
@@ -33,7 +45,7 @@ struct SignMaps {
             const int64_t channels = std::min(CHANNELS, inputs - block * CHANNELS);
             const float *maps = x + block * CHANNELS * count;
             for (int64_t i = 0; i < count; i += 16) {
-                const __mmask16 kept = count - i >= 16 ? 0xffff : (1u << (count - i)) - 1;
+                const __mmask16 kept = first_lanes(count - i);
                 __m512i bits = _mm512_setzero_si512();
                 for (int64_t c = 0; c < channels; ++c) {
                     __m512 values = _mm512_maskz_loadu_ps(kept, maps + c * count + i);
@@ -46,6 +58,43 @@ struct SignMaps {
                 std::memcpy(to + (r + padding) * pitch + padding, flat + r * width,
                             size_t(width) * sizeof(uint16_t));
         }
+    }
+};
+
+// The signs of weights as bits: a word has a bit for each of 16 inputs, for one output and tap.
+class SignWeights {
+  public:
+    const int64_t taps, blocks;  // blocks of 16 inputs
+
+    SignWeights(const float *signs, const Shape &shape)
+        : taps(shape.taps()), blocks(ceil_div(shape.inputs, SignMaps::CHANNELS)),
+          words(ceil_div(shape.outputs, 8) * taps * blocks * 8, 0) {
+        const int64_t count = shape.inputs * taps;
+        std::vector<uint8_t> bits(count);
+        for (int64_t output = 0; output < shape.outputs; ++output, signs += count) {
+            for (int64_t i = 0; i < count; ++i) bits[i] = signs[i] > 0;
+            for (int64_t tap = 0; tap < taps; ++tap)
+                for (int64_t block = 0; block < blocks; ++block) {
+                    const int64_t first = block * SignMaps::CHANNELS;
+                    const int64_t last = std::min(first + SignMaps::CHANNELS, shape.inputs);
+                    uint32_t word = 0;
+                    for (int64_t input = last - 1; input >= first; --input)
+                        word = 2 * word + bits[input * taps + tap];
+                    words[place(output / 8, tap, block) + output % 8] = uint16_t(word);
+                }
+        }
+    }
+
+    // The words of eight outputs
+    const uint16_t *eight(int64_t group, int64_t tap, int64_t block) const {
+        return words.data() + place(group, tap, block);
+    }
+
+  private:
+    std::vector<uint16_t> words;  // (outputs / 8, taps, blocks, 8)
+
+    int64_t place(int64_t group, int64_t tap, int64_t block) const {
+        return ((group * taps + tap) * blocks + block) * 8;
     }
 };
 
@@ -69,9 +118,9 @@ class BitConvolution {
         thread_local std::vector<uint64_t> memory;
         memory.resize(maps.blocks * parts * shape.stride * plane + 64);
         fill(words, memory.data());
-        for (int64_t p = 0; p < positions; p += 16) {
-            const __mmask16 kept = positions - p >= 16 ? 0xffff : (1u << (positions - p)) - 1;
-            for (int64_t output = 0; output < shape.outputs; output += TOGETHER) {
+        for (int64_t output = 0; output < shape.outputs; output += TOGETHER)
+            for (int64_t p = 0; p < positions; p += 16) {
+                const __mmask16 kept = first_lanes(positions - p);
                 __m256i counts[TOGETHER];
                 count(memory.data() + p, weights.data() + output * terms(), counts);
                 for (int64_t i = 0; i < std::min(TOGETHER, shape.outputs - output); ++i) {
@@ -81,7 +130,6 @@ class BitConvolution {
                     write(output + i, p, _mm256_sub_epi16(most, twice), kept);
                 }
             }
-        }
     }
 
   private:
@@ -110,19 +158,17 @@ class BitConvolution {
                     places.push_back(((block * parts + part) * stride + dy % stride) * plane +
                                      dy / stride * shape.columns());
         weights.assign(ceil_div(shape.outputs, TOGETHER) * TOGETHER * terms(), 0);
-        for (int64_t output = 0; output < shape.outputs; ++output)
-            for (int64_t input = 0; input < shape.inputs; ++input)
-                for (int64_t dy = 0; dy < size; ++dy)
-                    for (int64_t dx = 0; dx < size; ++dx) {
-                        const float *at = signs + (output * shape.inputs + input) * size * size;
-                        const int64_t block = input / SignMaps::CHANNELS;
-                        const int64_t bit =
-                            dx * SignMaps::CHANNELS + input % SignMaps::CHANNELS;
-                        const int64_t term = (block * size + dy) * parts + bit / 64;
-                        weights[output / TOGETHER * TOGETHER * terms() + term * TOGETHER +
-                                output % TOGETHER] |= uint64_t(at[dy * size + dx] > 0)
-                                                      << bit % 64;
-                    }
+        const SignWeights words(signs, shape);
+        for (int64_t output = 0; output < shape.outputs; ++output) {
+            uint64_t *to = weights.data() + output / TOGETHER * TOGETHER * terms();
+            for (int64_t tap = 0; tap < shape.taps(); ++tap)
+                for (int64_t block = 0; block < maps.blocks; ++block) {
+                    const uint64_t word = words.eight(output / 8, tap, block)[output % 8];
+                    const int64_t bit = tap % size * SignMaps::CHANNELS;
+                    const int64_t term = (block * size + tap / size) * parts + bit / 64;
+                    to[term * TOGETHER + output % TOGETHER] |= word << bit % 64;
+                }
+        }
     }
 
     // The number of terms, plus the sum of the weights whose input is padding
@@ -130,20 +176,24 @@ class BitConvolution {
         const int64_t rows = shape.rows(), columns = shape.columns(), size = shape.size;
         base.assign(shape.outputs * positions, int16_t(shape.inputs * shape.taps()));
         if (!shape.padding) return;
+        std::vector<std::pair<int64_t, int64_t>> outside;  // positions and taps that read padding
+        for (int64_t r = 0; r < rows; ++r)
+            for (int64_t c = 0; c < columns; ++c)
+                for (int64_t tap = 0; tap < shape.taps(); ++tap) {
+                    const int64_t y = shape.stride * r + tap / size - shape.padding;
+                    const int64_t x = shape.stride * c + tap % size - shape.padding;
+                    if (y < 0 || y >= shape.height || x < 0 || x >= shape.width)
+                        outside.emplace_back(r * columns + c, tap);
+                }
         std::vector<int> sums(shape.taps());
         for (int64_t output = 0; output < shape.outputs; ++output) {
             std::fill(sums.begin(), sums.end(), 0);
             const float *of_output = signs + output * shape.inputs * shape.taps();
-            for (int64_t i = 0; i < shape.inputs * shape.taps(); ++i)
-                sums[i % shape.taps()] += of_output[i] > 0 ? 1 : -1;
-            for (int64_t r = 0; r < rows; ++r)
-                for (int64_t c = 0; c < columns; ++c)
-                    for (int64_t tap = 0; tap < shape.taps(); ++tap) {
-                        int64_t y = shape.stride * r + tap / size - shape.padding;
-                        int64_t x = shape.stride * c + tap % size - shape.padding;
-                        if (y < 0 || y >= shape.height || x < 0 || x >= shape.width)
-                            base[output * positions + r * columns + c] += int16_t(sums[tap]);
-                    }
+            for (int64_t input = 0; input < shape.inputs; ++input, of_output += shape.taps())
+                for (int64_t tap = 0; tap < shape.taps(); ++tap)
+                    sums[tap] += of_output[tap] > 0 ? 1 : -1;
+            for (const auto &[place, tap] : outside)
+                base[output * positions + place] += int16_t(sums[tap]);
         }
     }
 
@@ -204,17 +254,9 @@ class BitConvolution {
     }
 };
 
-inline void write_results(int16_t *to, __m256i values, __mmask16 kept) {
-    _mm256_mask_storeu_epi16(to, kept, values);
-}
-
-inline void write_results(float *to, __m256i values, __mmask16 kept) {
-    _mm512_mask_storeu_ps(to, kept, _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(values)));
-}
-
 // y = convolution of the signs of x with signs: (outputs, inputs, k, k), each +1 or -1
-template <typename Y>
-void convolve(const float *x, const float *signs, Y *y, const Shape &shape, int threads) {
+inline void convolve(const float *x, const float *signs, float *y, const Shape &shape,
+                     int threads) {
     const SignMaps maps(shape);
     const BitConvolution convolution(signs, shape);
     const int64_t positions = shape.rows() * shape.columns();
@@ -223,11 +265,12 @@ void convolve(const float *x, const float *signs, Y *y, const Shape &shape, int 
         thread_local std::vector<uint16_t> words;
         words.resize(maps.words() + maps.slack());
         maps.take(x + image * shape.inputs * shape.height * shape.width, words.data());
-        Y *to = y + image * shape.outputs * positions;
-        convolution.run(words.data(), [&](int64_t output, int64_t p, __m256i values,
-                                          __mmask16 kept) {
-            write_results(to + output * positions + p, values, kept);
-        });
+        float *to = y + image * shape.outputs * positions;
+        auto write = [&](int64_t output, int64_t p, __m256i values, __mmask16 kept) {
+            _mm512_mask_storeu_ps(to + output * positions + p, kept,
+                                  _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(values)));
+        };
+        convolution.run(words.data(), write);
     }
 }
 

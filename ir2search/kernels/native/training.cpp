@@ -9,25 +9,23 @@
 //
 // No sum depends on the number of threads.
 
-#include "common.h"
 #include "norm.h"
 #include "slope.h"
 
 #if defined(__AVX512BF16__) && defined(__AVX512VPOPCNTDQ__) && defined(__AVX512BW__) && \
-    defined(__AVX512VL__) && !defined(IR2_FLOAT32)
-#include "bfloat16_convolution.h"
-using ir2::bfloat16::convolution_backward;
-using ir2::bfloat16::convolve;
+    defined(__AVX512VL__) && defined(__GFNI__) && !defined(IR2_FLOAT32)
+#include "bfloat16_kernels.h"
 #define IR2_ARITHMETIC 1
+namespace arithmetic = ir2::bfloat16;
 #else
-#include "float32_convolution.h"
-using ir2::float32::convolution_backward;
-using ir2::float32::convolve;
+#include "float32_kernels.h"
 #define IR2_ARITHMETIC 0
+namespace arithmetic = ir2::float32;
 #endif
 
 #ifdef __GLIBC__
 #include <malloc.h>
+#include <sys/mman.h>
 #endif
 
 using namespace ir2;
@@ -55,31 +53,33 @@ extern "C" {
 int ir2_arithmetic() { return IR2_ARITHMETIC; }
 
 // Keep freed memory in the process: every layer allocates and frees feature maps, and page faults
-// for new memory took a tenth of a training step.
+// for new memory took a tenth of a training step. Large pages double the speed of reading them.
 void ir2_keep_memory() {
 #ifdef __GLIBC__
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
     mallopt(M_TRIM_THRESHOLD, (1u << 31) - 1);
+#ifdef MADV_HUGEPAGE
+    const size_t page = 1 << 21, reserved = size_t(1) << 29;  // no memory is used before a write
+    if (void *heap = std::malloc(reserved)) {
+        const uintptr_t start = (reinterpret_cast<uintptr_t>(heap) + page - 1) / page * page;
+        madvise(reinterpret_cast<void *>(start), reserved - page, MADV_HUGEPAGE);
+        std::free(heap);
+    }
+#endif
 #endif
 }
 
 void ir2_convolve(const float *x, const float *signs, float *y, const int64_t *shape,
                   int threads) {
-    convolve(x, signs, y, shape_of(shape), threads);
+    arithmetic::convolve(x, signs, y, shape_of(shape), threads);
 }
 
 // Pass null for gradients that are not needed.
 void ir2_convolve_backward(const float *gradient, const float *signs, const float *x,
-                           float *x_gradient, float *signs_gradient, const int64_t *numbers,
+                           float *x_gradient, float *signs_gradient, const int64_t *shape,
                            int estimator, float sharpness, int threads) {
-    Shape shape = shape_of(numbers);
-    const int64_t count = shape.outputs * shape.rows() * shape.columns();
-    auto source = [&](int64_t image, float *to) {
-        std::copy(gradient + image * count, gradient + (image + 1) * count, to);
-    };
-    auto added = [](int64_t, float *) -> const float * { return nullptr; };
-    convolution_backward(source, added, signs, x, x_gradient, signs_gradient, shape,
-                         {estimator, sharpness}, threads);
+    arithmetic::convolve_backward(gradient, signs, x, x_gradient, signs_gradient, shape_of(shape),
+                                  {estimator, sharpness}, threads);
 }
 
 void ir2_norm(const float *y, const float *shortcut, const float *weight, const float *bias,
@@ -106,35 +106,28 @@ void ir2_norm_backward(const float *gradient, const float *out, const float *y,
 }
 
 // A convolution of signs, a BatchNorm, a shortcut and a clipping. y is the convolution's output.
+// With bfloat16, `inside` gets the outputs that are not clipped, see mask_words.
 void ir2_unit(const float *x, const float *signs, const float *shortcut, const float *weight,
-              const float *bias, int16_t *y, float *moments, float *out, const int64_t *numbers,
-              float epsilon, int clip, int threads) {
-    Shape shape = shape_of(numbers);
-    convolve(x, signs, y, shape, threads);
-    norm_forward(y, shortcut, norm_of(weight, bias, moments, shape.outputs, epsilon), out,
-                 {shape.images, shape.outputs, shape.rows() * shape.columns()}, clip, threads);
+              const float *bias, int16_t *y, float *moments, float *out, uint16_t *inside,
+              const int64_t *numbers, float epsilon, int clip, int threads) {
+    const Shape shape = shape_of(numbers);
+    const Norm norm = norm_of(weight, bias, moments, shape.outputs, epsilon);
+    arithmetic::unit(x, signs, shortcut, norm, y, out, inside, shape, clip, threads);
 }
 
-// With `residual`, x is also the shortcut, and its gradient includes that of the shortcut. Without,
-// `inner` is the gradient of the shortcut. Pass null for gradients that are not needed.
-void ir2_unit_backward(const float *gradient, const float *out, const int16_t *y, const float *x,
+// `saved` is `inside` with bfloat16, otherwise `out`. With `residual`, x is also the shortcut, and
+// its gradient includes that of the shortcut. Without, `inner` is the gradient of the shortcut.
+// Pass null for gradients that are not needed.
+void ir2_unit_backward(const float *gradient, const void *saved, const int16_t *y, const float *x,
                        const float *signs, const float *weight, float *moments, float *inner,
                        float *x_gradient, float *signs_gradient, float *weight_gradient,
                        float *bias_gradient, const int64_t *numbers, int clip, int residual,
                        int estimator, float sharpness, int threads) {
-    Shape shape = shape_of(numbers);
-    Norm norm = norm_of(weight, nullptr, moments, shape.outputs, 0.f);
-    Maps maps{shape.images, shape.outputs, shape.rows() * shape.columns()};
-    NormBackward<int16_t> backward(gradient, out, y, norm, maps, clip);
-    backward.find_sums(weight_gradient, bias_gradient, threads);
-    auto source = [&](int64_t image, float *to) {
-        if (inner) backward.inner(image, inner + image * maps.channels * maps.plane);
-        backward.write(image, to);
-    };
-    auto added = [&](int64_t image, float *to) -> const float * {
-        return residual ? backward.inner(image, to) : nullptr;
-    };
-    convolution_backward(source, added, signs, x, x_gradient, signs_gradient, shape,
-                         {estimator, sharpness}, threads);
+    const Shape shape = shape_of(numbers);
+    const Norm norm = norm_of(weight, nullptr, moments, shape.outputs, 0.f);
+    using Saved = std::conditional_t<IR2_ARITHMETIC == 1, uint16_t, float>;
+    arithmetic::unit_backward(gradient, static_cast<const Saved *>(saved), y, x, signs, norm, inner,
+                              x_gradient, signs_gradient, weight_gradient, bias_gradient, shape,
+                              clip, residual, {estimator, sharpness}, threads);
 }
 }

@@ -1,0 +1,78 @@
+// The kernels for processors with AVX-512: forward with bits, backward in bfloat16.
+
+#pragma once
+
+#include "bfloat16_convolution.h"
+#include "bfloat16_norm.h"
+
+namespace ir2::bfloat16 {
+
+struct Nothing {
+    __m512 at(int64_t, __mmask16) const { return _mm512_setzero_ps(); }
+};
+
+inline void convolve_backward(const float *gradient, const float *signs, const float *x,
+                              float *x_gradient, float *signs_gradient, const Shape &shape,
+                              const Slope &slope, int threads) {
+    const int64_t positions = shape.rows() * shape.columns();
+    auto value = [&](int64_t image, int64_t output) {
+        return InnerGradient{gradient + (image * shape.outputs + output) * positions, nullptr};
+    };
+    auto added = [](int64_t, int64_t) { return Nothing(); };
+    convolution_backward(value, added, signs, x, x_gradient, signs_gradient, shape, slope, threads);
+}
+
+inline void unit(const float *x, const float *signs, const float *shortcut, const Norm &norm,
+                 int16_t *y, float *out, uint16_t *inside, const Shape &shape, bool clip,
+                 int threads) {
+    const SignMaps signs_of(shape);
+    const BitConvolution convolution(signs, shape);
+    const Maps maps{shape.images, shape.outputs, shape.rows() * shape.columns()};
+    std::vector<Totals> totals(maps.images * maps.channels);
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t image = 0; image < shape.images; ++image) {
+        thread_local std::vector<uint16_t> words;
+        words.resize(signs_of.words() + signs_of.slack());
+        signs_of.take(x + image * shape.inputs * shape.height * shape.width, words.data());
+        int16_t *to = y + image * maps.channels * maps.plane;
+        auto write = [&](int64_t output, int64_t p, __m256i values, __mmask16 kept) {
+            _mm256_mask_storeu_epi16(to + output * maps.plane + p, kept, values);
+        };
+        convolution.run(words.data(), write);
+        for (int64_t c = 0; c < maps.channels; ++c)
+            totals[image * maps.channels + c].add(to + c * maps.plane, maps.plane);
+    }
+    set_moments(totals, norm, maps);
+    apply_norm(y, shortcut, norm, out, inside, maps, clip, threads);
+}
+
+inline void unit_backward(const float *gradient, const uint16_t *inside, const int16_t *y,
+                          const float *x, const float *signs, const Norm &norm, float *inner,
+                          float *x_gradient, float *signs_gradient, float *weight_gradient,
+                          float *bias_gradient, const Shape &shape, bool clip, bool residual,
+                          const Slope &slope, int threads) {
+    const Maps maps{shape.images, shape.outputs, shape.rows() * shape.columns()};
+    UnitNormBackward backward(gradient, inside, y, norm, maps, clip);
+    backward.find_sums(weight_gradient, bias_gradient, threads);
+    auto value = [&](int64_t image, int64_t output) {
+        if (inner) {
+            const InnerGradient of_map = backward.inner(image, output);
+            float *to = inner + (image * maps.channels + output) * maps.plane;
+            in_sixteens(maps.plane, [=](int64_t i, __mmask16 kept) {
+                _mm512_mask_storeu_ps(to + i, kept, of_map.at(i, kept));
+            });
+        }
+        return backward.of_output(image, output);
+    };
+    if (residual) {
+        auto added = [&](int64_t image, int64_t c) { return backward.inner(image, c); };
+        convolution_backward(value, added, signs, x, x_gradient, signs_gradient, shape, slope,
+                             threads);
+    } else {
+        auto added = [](int64_t, int64_t) { return Nothing(); };
+        convolution_backward(value, added, signs, x, x_gradient, signs_gradient, shape, slope,
+                             threads);
+    }
+}
+
+}  // namespace ir2::bfloat16

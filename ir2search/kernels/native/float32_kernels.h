@@ -1,0 +1,48 @@
+// The kernels for any processor, in float32.
+
+#pragma once
+
+#include "float32_convolution.h"
+#include "norm.h"
+
+namespace ir2::float32 {
+
+inline void convolve_backward(const float *gradient, const float *signs, const float *x,
+                              float *x_gradient, float *signs_gradient, const Shape &shape,
+                              const Slope &slope, int threads) {
+    const int64_t count = shape.outputs * shape.rows() * shape.columns();
+    auto source = [&](int64_t image, float *to) {
+        std::copy(gradient + image * count, gradient + (image + 1) * count, to);
+    };
+    auto added = [](int64_t, float *) -> const float * { return nullptr; };
+    convolution_backward(source, added, signs, x, x_gradient, signs_gradient, shape, slope,
+                         threads);
+}
+
+inline void unit(const float *x, const float *signs, const float *shortcut, const Norm &norm,
+                 int16_t *y, float *out, uint16_t *, const Shape &shape, bool clip, int threads) {
+    convolve(x, signs, y, shape, threads);
+    norm_forward(y, shortcut, norm, out,
+                 {shape.images, shape.outputs, shape.rows() * shape.columns()}, clip, threads);
+}
+
+inline void unit_backward(const float *gradient, const float *out, const int16_t *y,
+                          const float *x, const float *signs, const Norm &norm, float *inner,
+                          float *x_gradient, float *signs_gradient, float *weight_gradient,
+                          float *bias_gradient, const Shape &shape, bool clip, bool residual,
+                          const Slope &slope, int threads) {
+    const Maps maps{shape.images, shape.outputs, shape.rows() * shape.columns()};
+    NormBackward<int16_t> backward(gradient, out, y, norm, maps, clip);
+    backward.find_sums(weight_gradient, bias_gradient, threads);
+    auto source = [&](int64_t image, float *to) {
+        if (inner) backward.inner(image, inner + image * maps.channels * maps.plane);
+        backward.write(image, to);
+    };
+    auto added = [&](int64_t image, float *to) -> const float * {
+        return residual ? backward.inner(image, to) : nullptr;
+    };
+    convolution_backward(source, added, signs, x, x_gradient, signs_gradient, shape, slope,
+                         threads);
+}
+
+}  // namespace ir2::float32
