@@ -64,9 +64,10 @@ $(VENV)/.installed-dev: $(BIN)/python requirements/dev.txt requirements/torch.tx
 	$(PIP) --no-build-isolation --editable '.[dev]'
 	touch $(VENV)/.installed $@
 
-# Optional: DATA=cifar10/ times whole epochs on CIFAR-10.
+# Steps against the reference's, then beside a busy core. Optional: DATA=cifar10/ times whole epochs on CIFAR-10.
 bench-training: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/training.py $(if $(DATA),--data $(DATA))
+	$(BIN)/python tests/benchmarks/waiting.py
 
 # At most 8 minutes on a GPU. Optional: DATA=cifar10/ trains on CIFAR-10.
 gpu: $(VENV)/.installed-dev
