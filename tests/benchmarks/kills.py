@@ -24,6 +24,7 @@ import itertools
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -197,17 +198,22 @@ class _Tried:
             print(f"{self.case.name}, try {number}, {what.name} to the {whom}: {fault}", flush=True)
 
     def _disturbed(self, folder: Path, what: signal.Signals, whom: str) -> list[str]:
-        """Run the study to its end; return the faults of the runs."""
-        planned, before = self.generator.randint(1, 3), self.found.signals
+        """Run the study to its end, with one to three signals; return the faults of the runs."""
+        planned, sent = self.generator.randint(1, 3), 0
         while True:
-            is_disturbed = self.found.signals - before < planned
-            delay = self.generator.uniform(0, self._duration) if is_disturbed else None
+            delay = self.generator.uniform(0, self._duration) if sent < planned else None
+            start = time.monotonic()
             code = _run(partial(_work, self.case, self._study, folder), delay, what, whom)
-            if code == 0:
+            if code == 0 and sent == 0:  # it ended before the signal: begin again
+                self._duration = time.monotonic() - start
+                shutil.rmtree(folder)
+            elif code == 0:
                 return []
-            if code not in (INTERRUPTED, -what) or not is_disturbed:
+            elif code in (INTERRUPTED, -what) and delay is not None:
+                sent += 1
+                self.found.signals += 1
+            else:
                 return [f"a run ends with {code}"]
-            self.found.signals += 1
 
 
 def _differences(one: Path, whole: pd.DataFrame, other: Path) -> list[str]:
