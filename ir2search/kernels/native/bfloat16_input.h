@@ -56,7 +56,7 @@ class InputGradient {
           groups(ceil_div(shape.outputs, 8)),
           down(ceil_div(shape.height + shape.padding, shape.stride)),
           across(ceil_div(shape.width + shape.padding, shape.stride)), pitch(across + reach),
-          height(std::clamp<int64_t>(128 / ceil_div(shape.width, shape.stride), 1, down)),
+          height(std::clamp<int64_t>(64 / ceil_div(shape.width, shape.stride), 1, down)),
           chunk(std::clamp<int64_t>(NEAR / ((height + reach) * pitch * TABLE * 2), 1, groups)) {
         find_phases();
         take_signs(signs);
@@ -84,7 +84,7 @@ class InputGradient {
         std::vector<Tap> taps;
         int64_t width() const { return right - left; }
     };
-    static constexpr int64_t NEAR = 24000;  // bytes of tables that stay in the first-level cache
+    static constexpr int64_t NEAR = 64000;  // bytes of tables that stay in the second-level cache
 
     const Shape shape;
     const PairedMaps paired;
