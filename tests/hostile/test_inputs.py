@@ -1,6 +1,6 @@
 """Hostile study files, networks, weights, images, runs and options: one sentence each, in bounds.
 
-Each command runs with 4 GB of address space, and is ended after 20 seconds.
+Each command may take 4 GB of address space more than its process has, and 20 seconds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ CASES = all_cases(TRIAL)
 def within_limits() -> None:
     from ir2search.cli.app import main
 
-    resource.setrlimit(resource.RLIMIT_AS, (SPACE, SPACE))
+    # What the tests' process has already is a part of the fork's address space.
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + SPACE
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(SECONDS)
     main()
