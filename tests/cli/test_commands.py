@@ -108,7 +108,7 @@ def test_train_trains_one_network_and_continues_it(
     command = ("train", finished_run / "trials" / "0", "--epochs", "2", "--out", "own")
     done = ir2search(*command)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^epoch 2: \d+\.\d% · loss", done.stderr, re.MULTILINE)
+    assert re.search(r"^epoch 2 · \d+\.\d% · loss", done.stderr, re.MULTILINE)
     assert re.search(r"^\d+\.\d% of the validation images at epoch [12], ", done.stdout)
     again = ir2search(*command, "--json")
     assert json.loads(again.stdout)["test_images"] == 360

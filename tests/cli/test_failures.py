@@ -83,7 +83,7 @@ def test_verbose_shows_log_messages(ir2search: Command, finished_run: Path, tmp_
 FAILING = """
 from ir2search.training.loop import EpochRunner
 
-def fail(runner, *_):
+def fail(runner, *_, **__):
     raise LookupError("no weights")
 
 EpochRunner.run = fail

@@ -41,7 +41,7 @@ expect_error("onnx", lambda: ir.export_trial(folder, "best", "onnx"))
 expect_error("onnx_model", lambda: ir.onnx_model(ir.build(tiny).eval(), tiny.image))
 expect_error("load_packed", lambda: ir.load_packed(packed))
 for way in {tuple(OTHER_RUNTIMES)[:2]!r} + ("runtime",):
-    expect_error(way, lambda: ir.latency(tiny, ways=[way], seconds=0.01))
+    expect_error(way, lambda: ir.latency(tiny, runtimes=[way], seconds=0.01))
 print(json.dumps(said))
 """
 
