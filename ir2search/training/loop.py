@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -38,6 +40,8 @@ from ir2search.training.statistics import RunningStatistics
 from ir2search.training.threads import best_threads
 from ir2search.validation import checked
 
+Share = Annotated[float, Field(ge=0, le=1)]  # checked when a curve is read
+
 
 class Interrupted(Exception):
     """Training was asked to stop; its last complete epoch is on disk."""
@@ -58,8 +62,8 @@ class EpochResult:
 
     epoch: int
     loss: float
-    validation_accuracy: float | None
-    restricted_share: float
+    validation_accuracy: Share | None
+    restricted_share: Share
     lr: float
     seconds: float
 

@@ -42,10 +42,10 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Candidate, int, dict[st
     epochs: list[tuple[Candidate, int, dict[str, Tensor]]] = []
     genuine = EpochRunner.run
 
-    def run(runner: EpochRunner, number: int, *rest: Any) -> EpochResult:
+    def run(runner: EpochRunner, number: int, *rest: Any, **named: Any) -> EpochResult:
         weights = {name: tensor.clone() for name, tensor in runner.network.state_dict().items()}
         epochs.append((runner.candidate, number, weights))
-        return genuine(runner, number, *rest)
+        return genuine(runner, number, *rest, **named)
 
     monkeypatch.setattr(EpochRunner, "run", run)
     return epochs
@@ -145,7 +145,7 @@ def test_each_further_seed_has_a_backbone_of_its_own(
 def test_the_epochs_of_backbones_count_towards_the_limit(
     values: dict[str, Any], tmp_path: Path
 ) -> None:
-    limited = {**values, "stop": {"epochs": 5}}
+    limited = {**values, "parallel": 1, "stop": {"epochs": 5}}
     for _ in range(2):
         status = ir.run(parse_study(limited, "a.toml"), tmp_path / "run", device="cpu")
         assert status.counts["trained"] == 1, "3 epochs of its backbone and 2 of its own"
