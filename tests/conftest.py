@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 
 # Each pytest worker has one core. Processes that tests start inherit this.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # some tests import torch first
 os.environ.setdefault("MPLBACKEND", "agg")
 # What the user trusts is kept there. Tests read and write a folder of their own.
 _STATE = tempfile.TemporaryDirectory(prefix="ir2search-state-")

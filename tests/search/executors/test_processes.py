@@ -164,10 +164,10 @@ from ir2search.training.loop import EpochRunner
 
 run = EpochRunner.run
 
-def run_or_die(runner, *arguments):
+def run_or_die(runner, *arguments, **options):
     if runner.candidate.width == 0.25 and parent_process() is not None:
         os.kill(os.getpid(), signal.SIGKILL)
-    return run(runner, *arguments)
+    return run(runner, *arguments, **options)
 
 EpochRunner.run = run_or_die
 """
