@@ -48,14 +48,6 @@ def terminal(value: object, limit: int = SHOWN) -> str:
     return one_line(text)
 
 
-def encodable(text: str) -> str:
-    r"""Replace halves of surrogate pairs by escapes such as ``\udcff``; UTF-8 cannot encode them.
-
-    Python puts them in the names of files that are not UTF-8.
-    """
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def xml(text: str) -> str:
     r"""Replace the characters that XML forbids by escapes such as ``\x1b``; markup stays.
 

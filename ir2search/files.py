@@ -17,7 +17,6 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ir2search import escape
 from ir2search.errors import RunError
 
 LARGEST_FILE = 64 << 20  # largest size of a file to read, in bytes
@@ -183,12 +182,20 @@ def write_json(file: Path, value: object) -> None:
     write_text(file, json.dumps(value, indent=2) + "\n")
 
 
+def encodable(text: str) -> str:
+    r"""Replace halves of surrogate pairs by escapes such as ``\udcff``; UTF-8 cannot encode them.
+
+    Python puts them in the names of files that are not UTF-8.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def write_text(file: Path, text: str) -> None:
     """Write text; if the process is killed, the old file or the new one is left, never a part.
 
     Characters that UTF-8 cannot encode, as in some names of files, are written as escapes.
     """
-    write_bytes(file, escape.encodable(text).encode())
+    write_bytes(file, encodable(text).encode())
 
 
 def write_bytes(file: Path, content: bytes) -> None:

@@ -17,7 +17,7 @@ import typer
 
 from ir2search import escape
 from ir2search.errors import InputError, IR2SearchError, is_out_of_memory
-from ir2search.files import cache_folder
+from ir2search.files import cache_folder, encodable
 from ir2search.urls import recorded_argument
 
 FAILED, WRONG_INPUT, STOPPED = 1, 2, 130  # exit codes
@@ -117,7 +117,7 @@ def _write_log(error: BaseException) -> Path | None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         lines = traceback.format_exception(error)
-        file.write_text(escape.encodable(head + "".join(lines)), encoding="utf-8")
+        file.write_text(encodable(head + "".join(lines)), encoding="utf-8")
     except OSError:
         return None
     return file

@@ -19,8 +19,8 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.dataclasses import dataclass as validated
 
-from ir2search import escape
 from ir2search.errors import RunError
+from ir2search.files import encodable
 from ir2search.space import candidate_types
 from ir2search.study.objectives import OBJECTIVES
 from ir2search.study.schema import Study
@@ -161,10 +161,10 @@ def write_record(trial: optuna.Trial, recorded: Recorded) -> None:
 
 
 def _encodable(value: Any) -> Any:
-    """A value that a database can encode, see `escape.encodable`."""
+    """A value that a database can encode, see `files.encodable`."""
     if isinstance(value, dict):
         return {_encodable(key): _encodable(each) for key, each in value.items()}
-    return escape.encodable(value) if isinstance(value, str) else value
+    return encodable(value) if isinstance(value, str) else value
 
 
 def trial_record(trial: FrozenTrial) -> TrialRecord:

@@ -8,9 +8,8 @@ import os
 import traceback
 from pathlib import Path
 
-from ir2search import escape
 from ir2search.errors import InputError, is_out_of_memory
-from ir2search.files import write_text
+from ir2search.files import encodable, write_text
 from ir2search.runs.layout import ERROR_FILE
 
 _CODES = (
@@ -28,7 +27,7 @@ _logger = logging.getLogger(__name__)
 
 def failure_reason(error: Exception) -> str:
     """Why a trial fails with this error, in one line."""
-    text = escape.encodable(str(error)).splitlines()[0] if str(error) else ""
+    text = encodable(str(error)).splitlines()[0] if str(error) else ""
     if is_out_of_memory(error):
         return text if text.startswith("out of memory") else f"out of memory: {text}"
     if isinstance(error, InputError):
@@ -47,7 +46,7 @@ def is_of_machine(error: Exception) -> bool:
 
 def full_traceback(error: Exception) -> str:
     """The traceback of an error and of its causes, in characters that UTF-8 has."""
-    return escape.encodable("".join(traceback.format_exception(error)))
+    return encodable("".join(traceback.format_exception(error)))
 
 
 def record_failure(run: Path, folder: Path, reason: str, details: str | None) -> str:

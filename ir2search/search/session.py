@@ -12,11 +12,10 @@ from typing import Literal
 
 import torch
 
-from ir2search import escape
 from ir2search.environment import add_session
 from ir2search.errors import RunError
 from ir2search.extensions import check_trusted
-from ir2search.files import locked, protect
+from ir2search.files import encodable, locked, protect
 from ir2search.interrupts import deferred_interrupts
 from ir2search.runs.layout import CACHE, ENVIRONMENT_FILE
 from ir2search.runs.run import Run
@@ -301,7 +300,7 @@ def _check_encodable(path: Path) -> None:
     Raises:
         RunError: it is not UTF-8.
     """
-    if escape.encodable(str(path)) != str(path):
+    if encodable(str(path)) != str(path):
         raise RunError(f"{path}: the path is not UTF-8; rename the folder, or choose another one")
 
 
