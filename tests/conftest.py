@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import atexit
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,8 +24,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # some tests import torch first
 os.environ.setdefault("MPLBACKEND", "agg")
 # What the user trusts is kept there. Tests read and write a folder of their own.
-_STATE = tempfile.TemporaryDirectory(prefix="ir2search-state-")
-os.environ["XDG_STATE_HOME"] = _STATE.name
+_STATE = tempfile.mkdtemp(prefix="ir2search-state-")
+atexit.register(shutil.rmtree, _STATE, ignore_errors=True)
+os.environ["XDG_STATE_HOME"] = _STATE
 
 settings.register_profile("thorough", max_examples=5000)  # by hand: --hypothesis-profile=thorough
 
