@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,11 +22,7 @@ from ir2search.files import locked, protect
 from ir2search.runs.backbones import SharedBackbone
 from ir2search.runs.layout import BEST
 from ir2search.search.executors.context import TrainingContext
-from ir2search.search.failures import (
-    failure_reason,
-    full_traceback,
-    is_of_machine,
-)
+from ir2search.search.failures import failure_reason, full_traceback, is_of_machine
 from ir2search.search.observer import RunObserver
 from ir2search.space import Candidate
 from ir2search.training import (
@@ -107,10 +104,11 @@ def run_job(
         RunError: this machine failed `ATTEMPTS` times.
     """
     load_modules(context.modules)  # a node of a cluster has not loaded them yet
+    once = partial(_run, job, context, device, observer, should_stop, train)
     failed, is_machine = JobResult(job), False
     for _ in range(ATTEMPTS):
         try:
-            result = _attempt(job, context, device, observer, should_stop, train)
+            result = _attempt(job, once)
             if failed.failure is None:
                 return result
             return replace(result, remark=f"trained further after {failed.failure}")
@@ -129,19 +127,12 @@ def run_job(
     return failed
 
 
-def _attempt(
-    job: TrainingJob,
-    context: TrainingContext,
-    device: torch.device,
-    observer: RunObserver,
-    should_stop: Callable[[], bool],
-    train: Train,
-) -> JobResult:
-    """Run a job once; what the candidate causes is a failed job."""
+def _attempt(job: TrainingJob, once: Callable[[], JobResult]) -> JobResult:
+    """Run a job by ``once``; what the candidate causes is a failed job."""
     try:
         protect(job.folder)
         with locked(job.folder, PATIENCE):
-            return _run_whole(job, context, device, observer, should_stop, train)
+            return _run_whole(job, once)
     except Interrupted:
         return JobResult(job)
     except TrainingDiverged as error:
@@ -150,20 +141,13 @@ def _attempt(
         return _failed(job, error)
 
 
-def _run_whole(
-    job: TrainingJob,
-    context: TrainingContext,
-    device: torch.device,
-    observer: RunObserver,
-    should_stop: Callable[[], bool],
-    train: Train,
-) -> JobResult:
-    """Run a job. If its checkpoint is damaged, train again from the start."""
+def _run_whole(job: TrainingJob, once: Callable[[], JobResult]) -> JobResult:
+    """Run a job by ``once``. If its checkpoint is damaged, train again from the start."""
     try:
-        return _run(job, context, device, observer, should_stop, train)
+        return once()
     except CheckpointError as error:
         discard_progress(job.folder)
-        again = _run(job, context, device, observer, should_stop, train)
+        again = once()
         return replace(again, remark=f"trained again from the start: {error}")
 
 
