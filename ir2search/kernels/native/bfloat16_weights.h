@@ -159,8 +159,8 @@ class WeightGradient {
 class Outside {
   public:
     explicit Outside(const Shape &shape)
-        : shape(shape), fours(shape), high(misses(shape.rows(), shape.height)),
-          wide(misses(shape.columns(), shape.width)) {}
+        : shape(shape), fours(shape), high(shape.misses(shape.rows(), shape.height)),
+          wide(shape.misses(shape.columns(), shape.width)) {}
 
     // Add to sums (outputs, taps) those of the gradient of one image (outputs, fours)
     void add(const uint16_t *gradient, double *sums) const {
@@ -195,17 +195,6 @@ class Outside {
         float value;
         std::memcpy(&value, &bits, sizeof value);
         return value;
-    }
-
-    // For each tap, the output positions whose input lies outside the image
-    std::vector<std::vector<int64_t>> misses(int64_t places, int64_t length) const {
-        std::vector<std::vector<int64_t>> result(shape.size);
-        for (int64_t tap = 0; tap < shape.size; ++tap)
-            for (int64_t place = 0; place < places; ++place) {
-                int64_t at = shape.stride * place + tap - shape.padding;
-                if (at < 0 || at >= length) result[tap].push_back(place);
-            }
-        return result;
     }
 };
 

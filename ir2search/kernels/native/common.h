@@ -42,6 +42,17 @@ struct Shape {  // of a convolution from (images, inputs, height, width)
     int64_t rows() const { return (height + 2 * padding - size) / stride + 1; }
     int64_t columns() const { return (width + 2 * padding - size) / stride + 1; }
     int64_t taps() const { return size * size; }
+
+    // For each tap along an axis, the output positions whose input lies outside the image
+    std::vector<std::vector<int64_t>> misses(int64_t places, int64_t length) const {
+        std::vector<std::vector<int64_t>> result(size);
+        for (int64_t tap = 0; tap < size; ++tap)
+            for (int64_t place = 0; place < places; ++place) {
+                int64_t at = stride * place + tap - padding;
+                if (at < 0 || at >= length) result[tap].push_back(place);
+            }
+        return result;
+    }
 };
 
 // Resize a vector; returns its first address at the start of a cache line

@@ -93,7 +93,8 @@ class WeightGradient {
         : shape(shape), segments(segments_of(shape.rows(), shape.columns())),
           width(shape.outputs > 2 * L ? 4 * L : 2 * L), across(ceil_div(shape.outputs, width)),
           outside(size_t(shape.taps() * shape.outputs), 0.0),
-          high(misses(shape.rows(), shape.height)), wide(misses(shape.columns(), shape.width)) {
+          high(shape.misses(shape.rows(), shape.height)),
+          wide(shape.misses(shape.columns(), shape.width)) {
         int64_t count = across * shape.inputs * shape.taps() * width;
         sums = aligned(memory, count);
         std::fill(sums, sums + count, 0.f);
@@ -232,17 +233,6 @@ class WeightGradient {
         if (outputs < wide || columns < whole) std::fill(values, values + whole * wide, 0.f);
         for (int64_t o = 0; o < outputs; ++o)
             for (int64_t c = 0; c < columns; ++c) values[c * wide + o] = from[o * plane() + c];
-    }
-
-    // For each tap, the output positions whose input lies outside the image
-    std::vector<std::vector<int64_t>> misses(int64_t places, int64_t length) const {
-        std::vector<std::vector<int64_t>> result(shape.size);
-        for (int64_t tap = 0; tap < shape.size; ++tap)
-            for (int64_t place = 0; place < places; ++place) {
-                int64_t at = shape.stride * place + tap - shape.padding;
-                if (at < 0 || at >= length) result[tap].push_back(place);
-            }
-        return result;
     }
 
     // Padding is 0, but its bits count as -1: add the difference for each tap. The positions whose
