@@ -98,7 +98,7 @@ bench-overhead: $(VENV)/.installed-dev
 
 # Runs that are killed and interrupted at random moments end as undisturbed ones do. About 10 minutes.
 bench-kills: $(VENV)/.installed-dev
-	$(BIN)/python tests/benchmarks/kills.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/kills.py
 
 # A report of 5,000 trials: time, size, and time to open it in Chromium.
 bench-report: $(VENV)/.installed-dev browser
