@@ -6,13 +6,15 @@ import functools
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from ir2search.errors import RunError
 
 Shape = TypeVar("Shape")
+
+Share = Annotated[float, Field(ge=0, le=1)]  # for example an accuracy
 
 RULES: Mapping[str, str] = {  # by pydantic's type of error; the context of the error fills the {}
     "greater_than": "must be above {gt:g}",

@@ -24,7 +24,7 @@ from ir2search.files import encodable
 from ir2search.space import candidate_types
 from ir2search.study.objectives import OBJECTIVES
 from ir2search.study.schema import Study
-from ir2search.validation import rule_of
+from ir2search.validation import Share, rule_of
 
 State = Literal["trained", "stopped", "failed", "turned down", "duplicate", "waiting", "unfinished"]
 # these count towards the number of trials that a study asks for
@@ -87,10 +87,10 @@ class Recorded:
     candidate: Annotated[dict[str, Any], AfterValidator(_checked_candidate)] | None = None
     cost: Annotated[dict[str, Any], AfterValidator(_checked_costs)] | None = None
     duplicate_of: Whole | None = None
-    rungs: dict[Whole, float] | None = None
-    accuracy: float | None = None
+    rungs: dict[Whole, Share] | None = None
+    accuracy: Share | None = None
     best_epoch: Whole | None = None
-    seconds: float | None = None
+    seconds: Annotated[float, Field(ge=0)] | None = None
     outcome: str | None = None
     driver: str | None = None
     target_epochs: Whole | None = None

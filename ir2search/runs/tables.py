@@ -21,7 +21,7 @@ from ir2search.runs.records import WHOLE_COSTS, TrialRecord
 from ir2search.space import RECIPE, Candidate
 from ir2search.study.objectives import OBJECTIVES, further_columns
 from ir2search.study.schema import Study
-from ir2search.validation import checked
+from ir2search.validation import Share, checked
 
 RECORDED = ("outcome", "duplicate_of", "candidate_id", "accuracy", "seconds", "best_epoch")
 COLUMNS = (
@@ -137,8 +137,8 @@ def _from_files(folder: Path, accuracy: float | None) -> dict[str, Any]:
 class _Result:
     """What a file of a trial says about accuracy, on validation images and on test images."""
 
-    accuracy: float | None = None
-    test_accuracy: float | None = None
+    accuracy: Share | None = None
+    test_accuracy: Share | None = None
 
 
 def _read_result(file: Path) -> _Result:

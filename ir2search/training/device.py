@@ -21,6 +21,8 @@ def pick_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
+        if device.type == "cpu" and device.index:  # torch takes any number
+            raise RuntimeError("all cores are the device cpu")
         torch.empty(1, device=device).tolist()  # a device without values, "meta", fails here
     except (RuntimeError, AssertionError) as error:
         kind = name.split(":")[0]

@@ -8,10 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -38,9 +36,7 @@ from ir2search.training.recipe import Recipe
 from ir2search.training.sizes import check_sizes, shrunk
 from ir2search.training.statistics import RunningStatistics
 from ir2search.training.threads import best_threads
-from ir2search.validation import checked
-
-Share = Annotated[float, Field(ge=0, le=1)]  # checked when a curve is read
+from ir2search.validation import Share, checked
 
 
 class Interrupted(Exception):

@@ -44,8 +44,11 @@ def test_records_of_an_older_version_are_read() -> None:
     [
         ("accuracy", "high"),
         ("accuracy", float("nan")),
+        ("accuracy", 1.5),
+        ("seconds", -1.0),
         ("best_epoch", 10**400),
         ("rungs", [1]),
+        ("rungs", {1: 97.5}),
         ("cost", 7),
         ("cost", {"ops": float("nan")}),
         ("cost", {"ops": "many"}),

@@ -11,7 +11,7 @@ from ir2search.training import pick_device
 from ir2search.training.device import channels_last
 
 
-@pytest.mark.parametrize("name", ["toaster", "cuda:99", "meta:oops"])
+@pytest.mark.parametrize("name", ["toaster", "cuda:99", "cpu:1", "meta:oops"])
 def test_an_unavailable_device_is_named(name: str) -> None:
     with pytest.raises(InputError, match=f"device '{name}' is not available .*; try cpu"):
         pick_device(name)
