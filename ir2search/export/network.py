@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -57,8 +57,9 @@ class Exported:
 
     def as_dict(self) -> dict[str, Any]:
         """All fields except the origin, as values for JSON."""
-        values = {name: value for name, value in vars(self).items() if name != "origin"}
-        return values | {"file": str(self.file), "card": str(self.card)}
+        values = vars(self) | {"file": str(self.file), "card": str(self.card)}
+        del values["origin"]
+        return values
 
 
 def export(
@@ -92,8 +93,8 @@ def export(
         MissingExtraError: a package that the format needs is not installed.
         IR2SearchError: the file predicts differently from the network; it was removed.
     """
-    if format not in get_args(Format):
-        known = ", ".join(get_args(Format))
+    if format not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
         raise InputError(f"format: must be one of {known}, but got {format!r}")
     data.check_fit(candidate, "the network")
     file, network = Path(file), network.eval()
@@ -125,7 +126,7 @@ def export_weights(
         what: a preset, a ``candidate.json``, or a trial's folder.
         weights: the file of its weights: safetensors, or a torch checkpoint.
         file: path to write; the card has the same name with ``.md`` added.
-        format: ``"packed"``, ``"onnx"`` or ``"safetensors"``.
+        format: ``"packed"``, ``"onnx"`` or ``"safetensors"``, see `ir2search.export`.
         data: a folder of images; None for the digits of scikit-learn.
         license: license of the weights, for the model card.
         timer: times a packed file for the model card, see `export`.
@@ -166,7 +167,7 @@ def _compare(
         logits = run(images.numpy())
         if not (np.isfinite(expected).all() and np.isfinite(logits).all()):
             raise IR2SearchError(
-                "the network gives logits that are not finite; nothing was written"
+                "the network gives logits that are NaN or infinite; nothing was written"
             )
         largest = max(largest, float(np.abs(expected - logits).max()))
         wrong += int((expected.argmax(axis=1) != logits.argmax(axis=1)).sum())

@@ -29,8 +29,8 @@ OnStep = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class RuntimeTime:
-    """The time of a network on one runtime.
+class LatencyRow:
+    """The time of a network on one runtime, with one number of threads and images.
 
     Attributes:
         runtime: one of `RUNTIMES`.
@@ -66,7 +66,7 @@ class LayerTime:
 
 @dataclass(frozen=True)
 class Latency:
-    """The times of one network, all measured alternately in one process.
+    """The times of one network, which took turns in one process.
 
     Attributes:
         name: name of the network.
@@ -75,7 +75,7 @@ class Latency:
     """
 
     name: str
-    rows: tuple[RuntimeTime, ...]
+    rows: tuple[LatencyRow, ...]
     layers: tuple[LayerTime, ...] = ()
 
     def fastest(self, threads: int, batch: int) -> list[str]:
@@ -86,16 +86,10 @@ class Latency:
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as values for JSON; times in seconds."""
-        rows = [
-            {
-                "runtime": row.runtime,
-                "threads": row.threads,
-                "batch": row.batch,
-                **asdict(row.timing),
-            }
-            for row in self.rows
-        ]
-        return {"name": self.name, "rows": rows, "layers": [asdict(row) for row in self.layers]}
+        values = asdict(self)
+        for row in values["rows"]:
+            row.update(row.pop("timing"))
+        return values
 
 
 def latency(
@@ -134,7 +128,7 @@ def latency(
     _check(threads, batches, runtimes)
     candidate, graph = _network(what, OWN_RUNTIME in runtimes)
     name = what if isinstance(what, str) else candidate.id
-    rows: list[RuntimeTime] = []
+    rows: list[LatencyRow] = []
     layers: list[LayerTime] = []
     for batch in batches:
         images = _images(candidate, batch)
@@ -144,9 +138,7 @@ def latency(
                 found = time_in_turns(calls, seconds=seconds)
                 if graph is not None:
                     layers += _layer_times(graph, images, count)
-            rows += [
-                RuntimeTime(runtime, count, batch, timing) for runtime, timing in found.items()
-            ]
+            rows += [LatencyRow(runtime, count, batch, timing) for runtime, timing in found.items()]
     return Latency(name, tuple(rows), tuple(layers))
 
 

@@ -17,11 +17,9 @@ def on_grid(timing: Timing) -> float:
     it does not depend on which other networks were timed.
 
     The step is the first of 2%, 4%, 8%, ... that is at least the noise: the distance between the
-    quartiles, divided by the median. Each of these grids has every second point of the next finer
-    one, so quiet and noisy times have common points. The result is within half a step of the
-    median. Two times with the same step stay apart if their medians are at least a step apart. Two
-    times that overlap can still be rounded to neighbouring points, if the middle between the
-    points lies between their medians; every total order has this effect.
+    quartiles, divided by the median. Each grid has every second point of the next finer one, so
+    quiet and noisy times have common points. Two times that overlap can still be rounded to
+    neighbouring points; every total order has this effect.
 
     Args:
         timing: time of a call, in seconds.

@@ -35,7 +35,7 @@ ATTEMPTS = 3
 NOISY = 0.05  # noise above which the network is timed again
 NETWORK, REFERENCE = "network", "reference"
 ONE_THREAD = Setting()  # and one image
-FIRST = 5  # attempts to time the reference alone; the fastest one counts
+FIRST_ATTEMPTS = 5  # to time the reference alone; the fastest one counts
 
 Pause = Callable[[], AbstractContextManager[object]]
 
@@ -86,7 +86,7 @@ def _lock_file() -> Path:
 
 
 def _time(graph: Graph, setting: Setting) -> tuple[Timing, float, int]:
-    """Time of a call, seconds of the reference in the same turns, number of attempts."""
+    """The time of a call, the seconds of the reference in the same turns, and the attempts."""
     calls = {NETWORK: _call(graph, setting), REFERENCE: _reference_call(setting)}
     found: list[dict[str, Timing]] = []
     while not found or (
@@ -105,7 +105,7 @@ def _first_seconds(setting: Setting, cache: Path) -> float:
         return checked(read_json(file), _First, file).seconds
     except InputError:
         calls = {REFERENCE: _reference_call(setting)}
-        attempts = (time_in_turns(calls, seconds=SECONDS) for _ in range(FIRST))
+        attempts = (time_in_turns(calls, seconds=SECONDS) for _ in range(FIRST_ATTEMPTS))
         seconds = min(attempt[REFERENCE].median for attempt in attempts)
         write_json(file, {"seconds": seconds, **asdict(this_machine())})
         return seconds

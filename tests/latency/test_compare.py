@@ -12,7 +12,7 @@ import torch
 
 import ir2search as ir
 from ir2search.errors import InputError
-from ir2search.latency import Latency, RuntimeTime
+from ir2search.latency import Latency, LatencyRow
 from ir2search.runtime import Timing
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -38,7 +38,7 @@ def test_a_wider_network_takes_longer() -> None:
 
 def test_a_time_within_the_noise_of_the_fastest_counts_as_fastest() -> None:
     timings = {"a": Timing(1, 0.9, 1.1, 9), "b": Timing(1.1, 1.05, 1.3, 9), "c": Timing(2, 2, 2, 9)}
-    rows = tuple(RuntimeTime(runtime, 1, 1, timing) for runtime, timing in timings.items())
+    rows = tuple(LatencyRow(runtime, 1, 1, timing) for runtime, timing in timings.items())
     assert Latency("any", rows).fastest(1, 1) == ["a", "b"]
 
 
