@@ -130,7 +130,7 @@ $(MOASHA)/.tried:
 
 # The oldest versions that pyproject.toml allows, with the quick tests. Needs Python 3.11 and, where
 # pip's index has torch with CUDA only, some gigabytes. Old packages raise deprecation warnings.
-QUICK := tests/nn tests/models tests/costs tests/study tests/runs/test_run.py tests/test_space.py tests/test_package.py \
+QUICK := tests/nn tests/models tests/costs tests/study tests/runs/test_run.py tests/space tests/test_package.py \
 	tests/cli/test_imports.py
 oldest:
 	$(PYTHON) -m venv $(OLDEST)

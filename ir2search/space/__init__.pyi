@@ -1,0 +1,13 @@
+from .building import build as build
+from .candidate import Candidate as Candidate
+from .candidate import candidate_from_dict as candidate_from_dict
+from .candidate import candidate_types as candidate_types
+from .candidate import read_candidate as read_candidate
+from .domains import Choice as Choice
+from .domains import Domain as Domain
+from .domains import Range as Range
+from .domains import Value as Value
+from .domains import ends as ends
+from .search_space import RECIPE as RECIPE
+from .search_space import TAP as TAP
+from .search_space import SearchSpace as SearchSpace

@@ -1,0 +1,47 @@
+"""From a candidate to its network."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from ir2search.models.families import FAMILIES
+from ir2search.space.candidate import Candidate
+
+if TYPE_CHECKING:
+    from ir2search.models.network import TappedNetwork
+
+
+def build(candidate: Candidate) -> TappedNetwork:
+    """Build the candidate's network, initialised from torch's global random state.
+
+    Its ``forward`` maps normalised images (N, C, H, W) to logits (N, classes); its
+    ``forward_features`` returns the last feature maps before fusion, (N, n, h, w).
+    """
+    from ir2search.models.build import BUILDERS
+    from ir2search.models.network import NetworkSpec
+    from ir2search.nn import Binarisation, InformationRecovery, make_activation
+
+    family = FAMILIES[candidate.backbone]
+    stem = family.stem_channels(candidate.width)
+    factors = dict(zip(family.taps, family.channel_factors, strict=False))
+    recovery = InformationRecovery(
+        [stem * factors[name] for name in candidate.taps],
+        family.last_channels(candidate.width),
+        fusion="dense" if candidate.fusion == "dense" else "compact",
+        channels=candidate.fusion_channels,
+        group_size=candidate.fusion_group_size,
+        activation=lambda channels: make_activation(candidate.activation, channels),
+    )
+    options = {field.name: getattr(candidate, field.name) for field in fields(Binarisation)}
+    spec = NetworkSpec(
+        depth=candidate.depth,
+        channels=stem,
+        image=candidate.image,
+        classes=candidate.classes,
+        taps=candidate.taps,
+        recovery=recovery,
+        binarisation=Binarisation(**options),
+        activation=candidate.activation,
+    )
+    return BUILDERS[candidate.backbone](spec)

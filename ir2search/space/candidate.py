@@ -1,0 +1,212 @@
+"""`Candidate`: a complete description of one network."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import InitVar, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from ir2search.choices import Activation, Estimator, Fusion, Normalization, Precision
+from ir2search.errors import CandidateError
+from ir2search.files import parse_json, read_bytes
+from ir2search.space.domains import Value
+from ir2search.space.rules import canonical_fusion, check, family_of
+from ir2search.validation import rule_of
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+LARGEST_CANDIDATE = 64 << 10  # bytes of a candidate.json
+THRESHOLD_DIGITS = 6  # 0.3 and 3 * 0.1 = 0.30000000000000004 are the same threshold
+RECIPE_DIGITS = 12  # significant digits of a number of the recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A complete description of one network; equal candidates describe equal networks.
+
+    The default is the paper's ResNet-20 for CIFAR-10. Values are stored in a canonical form. A
+    fusion ratio becomes a fusion width. A compact fusion as wide as the last maps becomes dense.
+    Without taps, ``fusion`` becomes ``"none"``. The width multiplier becomes the exact ratio of the
+    rounded channels. Values without effect get their default: the normalisation without a
+    restriction, and the estimator of real weights or activations.
+
+    Attributes:
+        backbone: name of a family of networks.
+        depth: number of layers of the backbone, as its family counts them.
+        width: multiplier of all channels of the backbone.
+        taps: names of the shallow feature maps that recovery uses, from shallow to deep.
+        fusion: ``"dense"``, ``"compact"``, or ``"none"`` for no recovery.
+        fusion_channels: m, width of the compact fusion in channels.
+        fusion_ratio: s, an alternative to m: m = ceil(n / s), with n the channels of the last maps.
+        fusion_group_size: input channels in each group of the cheap convolution; 1 is depthwise.
+        threshold: threshold of the restriction in training (lambda of the paper); 0 is off.
+        normalization: normalisation of the attention map in the restriction.
+        weights: ``"binary"`` or ``"real"``: weights of the backbone's inner convolutions.
+        activations: ``"binary"`` or ``"real"``: inputs of these convolutions.
+        estimator: surrogate gradient of the sign of activations: ``"polynomial"`` (Bi-Real Net),
+            ``"straight-through"``, or ``"tanh"``, which becomes sharper during training (IR-Net).
+        weight_estimator: surrogate gradient of the sign of weights, with the same choices.
+        shift: learn a threshold for each channel before the sign (ReActNet).
+        standardise: standardise the weights before their sign (IR-Net).
+        activation: ``"hardtanh"``, ``"prelu"``, or ``"rprelu"`` with learned shifts (ReActNet).
+        image: (channels, height, width) of an input image.
+        classes: number of classes.
+        recipe: (name, value) of the recipe's fields that a study searches; they replace those of
+            the recipe that trains the network. Candidates that differ here are different.
+
+    Raises:
+        CandidateError: a value is out of range; the message gives the rule and the value.
+    """
+
+    backbone: str = "cifar-resnet"
+    depth: int = 20
+    width: float = 1.0
+    taps: tuple[str, ...] = ("stem", "stage1", "stage2")
+    fusion: Fusion = "compact"
+    fusion_channels: int | None = None
+    fusion_ratio: InitVar[float | None] = None
+    fusion_group_size: int = 1
+    threshold: float = 0.15
+    normalization: Normalization = "map"
+    weights: Precision = "binary"
+    activations: Precision = "binary"
+    estimator: Estimator = "polynomial"
+    weight_estimator: Estimator = "straight-through"
+    shift: bool = False
+    standardise: bool = False
+    activation: Activation = "hardtanh"
+    image: tuple[int, int, int] = (3, 32, 32)
+    classes: int = 10
+    recipe: tuple[tuple[str, Value], ...] = ()
+
+    def __post_init__(self, fusion_ratio: float | None) -> None:
+        family = family_of(self.backbone)
+        check(self, family)
+        canonical: dict[str, Any] = {
+            "width": family.stem_channels(self.width) / family.base_width,
+            "threshold": round(float(self.threshold), THRESHOLD_DIGITS),
+            "normalization": self.normalization if self.threshold else "map",
+            "taps": tuple(name for name in family.taps if name in self.taps),
+            "image": tuple(self.image),
+            "recipe": tuple(sorted((name, _rounded(value)) for name, value in self.recipe)),
+        }
+        canonical |= canonical_fusion(self, family, fusion_ratio)
+        if self.activations == "real":
+            canonical |= {"estimator": "polynomial", "shift": False}
+        if self.weights == "real":
+            canonical |= {"weight_estimator": "straight-through", "standardise": False}
+        for name, value in canonical.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits, the same for equal candidates on every machine.
+
+        The id depends only on the fields that differ from the default. A new field that is off by
+        default therefore does not change the ids of older candidates.
+        """
+        fields_given = json.dumps(self.differences(), sort_keys=True)
+        return hashlib.sha256(fields_given.encode()).hexdigest()[:12]
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields by name, as values for JSON; the recipe only if it has values."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain |= {"taps": list(self.taps), "image": list(self.image), "recipe": dict(self.recipe)}
+        return plain if self.recipe else {k: v for k, v in plain.items() if k != "recipe"}
+
+    def differences(self) -> dict[str, Any]:
+        """The fields whose value differs from the default candidate's, by name."""
+        default = DEFAULT.as_dict()
+        own = self.as_dict().items()
+        return {name: value for name, value in own if value != default.get(name)}
+
+    def twin(self) -> Candidate:
+        """The full-precision twin: the same network without binarisation."""
+        return replace(self, weights="real", activations="real")
+
+    def without_recovery(self) -> Candidate:
+        """The same network without recovery."""
+        return replace(self, taps=())
+
+    def without_recipe(self) -> Candidate:
+        """The same network without values of the recipe."""
+        return replace(self, recipe=()) if self.recipe else self
+
+    def backbone_only(self) -> Candidate:
+        """The same network without recovery or restriction."""
+        return replace(self.without_recovery(), threshold=0.0)
+
+
+def candidate_from_dict(values: Mapping[str, Any], source: str = "candidate") -> Candidate:
+    """Make a candidate from the values of `Candidate.as_dict`.
+
+    Args:
+        values: fields by name; missing fields get their default.
+        source: the name of the values in errors, for example a file.
+
+    Raises:
+        CandidateError: a field is unknown, or a value has a wrong type or is out of range.
+    """
+    from pydantic import ValidationError
+
+    unknown = set(values) - {field.name for field in fields(Candidate)} - {"fusion_ratio"}
+    if unknown:
+        raise CandidateError(f"{source}: no field {sorted(unknown)[0]!r} in a candidate; remove it")
+    values = dict(values)
+    if isinstance(values.get("recipe"), Mapping):
+        values["recipe"] = list(values["recipe"].items())
+    try:
+        return _adapter().validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        fault = f"{rule_of(first)}, but got {first['input']!r}"
+        raise CandidateError(f"{source}: {field}: {fault}") from None
+    except CandidateError as error:
+        raise CandidateError(f"{source}: {error}") from None
+
+
+def candidate_types() -> dict[str, Any]:
+    """The type of each value of `Candidate.as_dict`, by name."""
+    types = get_type_hints(Candidate)
+    return {field.name: types[field.name] for field in fields(Candidate)} | {
+        "recipe": dict[str, Value]
+    }
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[Candidate]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Candidate)
+
+
+def read_candidate(file: Path) -> Candidate:
+    """Read a candidate from a ``candidate.json``.
+
+    Raises:
+        CandidateError: the file is missing, is not JSON, or has no valid candidate.
+    """
+    try:
+        values = parse_json(read_bytes(file, LARGEST_CANDIDATE).decode("utf-8"))
+    except FileNotFoundError:
+        raise CandidateError(f"{file}: no such file; name a candidate.json or a preset") from None
+    except OSError as error:
+        raise CandidateError(f"{file}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise CandidateError(f"{file}: not a candidate in JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise CandidateError(f"{file}: must be one JSON object with the fields of a candidate")
+    return candidate_from_dict(values, str(file))
+
+
+def _rounded(value: Value) -> Value:
+    return float(f"{value:.{RECIPE_DIGITS}g}") if isinstance(value, float) else value
+
+
+DEFAULT = Candidate()

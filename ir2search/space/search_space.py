@@ -1,0 +1,160 @@
+"""`SearchSpace`: the candidates that a study can try."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from ir2search import text
+from ir2search.errors import CandidateError, SpaceError
+from ir2search.models.families import FAMILIES
+from ir2search.space.candidate import DEFAULT, Candidate, candidate_from_dict
+from ir2search.space.domains import Domain, Value, draw, ends, values_of
+from ir2search.space.rules import family_of
+
+TAP = "tap_"  # each tap is a parameter tap_<name>, true or false
+RECIPE = "recipe_"  # a searched field of the recipe is a parameter recipe_<name>
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The candidates that a study can try: each field of a candidate is fixed or searched.
+
+    Parameters are the fields of `Candidate`, but ``tap_<name>`` for each tap instead of ``taps``,
+    and ``recipe_<name>`` for each searched field of the recipe instead of ``recipe``.
+
+    Attributes:
+        fixed: values by parameter. A parameter that is neither fixed nor searched has its default.
+        searched: domains by parameter.
+
+    Raises:
+        SpaceError: a parameter is unknown, or no network can have a value of its domain.
+    """
+
+    fixed: Mapping[str, Any]
+    searched: Mapping[str, Domain]
+
+    def __post_init__(self) -> None:
+        family = family_of(str(self.fixed.get("backbone", DEFAULT.backbone)))
+        known = {field.name for field in fields(Candidate)} - {"taps", "recipe"} | {"fusion_ratio"}
+        known |= {TAP + name for name in family.taps}
+        for name in [*self.fixed, *self.searched]:
+            if name not in known and not name.startswith(RECIPE):
+                hint = text.suggest(_shown(name), sorted(map(_shown, known)))
+                raise SpaceError(f"{_shown(name)}: no such parameter; {hint}")
+        if {"fusion_ratio", "fusion_channels"} <= {*self.fixed, *self.searched}:
+            raise SpaceError("fusion_ratio: give it or fusion_channels, not both")
+        for name, value in self.fixed.items():
+            self._check_value(name, value)
+        for name, domain in self.searched.items():
+            for value in (*ends(domain), *(values_of(domain) or ())[1:2]):
+                self._check_value(name, value)
+
+    def candidate(self, parameters: Mapping[str, Any]) -> Candidate:
+        """Make the candidate with these values of the searched parameters.
+
+        Raises:
+            CandidateError: no network has these values, for example because the group size does
+                not divide the fusion width.
+        """
+        values = {n: v for n, v in {**self.fixed, **parameters}.items() if not n.startswith(RECIPE)}
+        recipe = [
+            (n.removeprefix(RECIPE), v) for n, v in parameters.items() if n.startswith(RECIPE)
+        ]
+        family = FAMILIES[str(values.get("backbone", DEFAULT.backbone))]
+        taps = tuple(name for name in family.taps if values.pop(TAP + name, True))
+        return Candidate(**{"depth": family.depth, **values}, taps=taps, recipe=tuple(recipe))
+
+    def with_data(self, image: tuple[int, int, int], classes: int) -> SearchSpace:
+        """The same space for images (channels, height, width) in this number of classes."""
+        return replace(self, fixed={**self.fixed, "image": image, "classes": classes})
+
+    def grid(self) -> Iterator[dict[str, Value]]:
+        """Iterate over all combinations of the searched values.
+
+        Raises:
+            SpaceError: a searched parameter is continuous.
+        """
+        axes: list[tuple[Value, ...]] = []
+        for name, domain in self.searched.items():
+            values = values_of(domain)
+            if values is None:
+                raise SpaceError(
+                    f"{_shown(name)}: a grid needs a list of values or a step in the range"
+                )
+            axes.append(values)
+        return (dict(zip(self.searched, point, strict=True)) for point in itertools.product(*axes))
+
+    @property
+    def size(self) -> float:
+        """Number of combinations of the searched values; infinite with a continuous parameter."""
+        values = map(values_of, self.searched.values())
+        return math.prod(math.inf if options is None else len(options) for options in values)
+
+    def points(self, generator: random.Random, draws: int) -> Iterator[dict[str, Value]]:
+        """Iterate over random values of the searched parameters.
+
+        A space with at most ``draws`` combinations gives each of them once, in random order. A
+        larger one gives ``draws`` independent draws.
+        """
+        if self.size <= draws:
+            points = list(self.grid())
+            yield from generator.sample(points, len(points))
+            return
+        for _ in range(draws):
+            yield {name: draw(domain, generator) for name, domain in self.searched.items()}
+
+    def corners(self) -> Iterator[Candidate]:
+        """Iterate over the valid candidates whose parameters are all at an end of their domain.
+
+        One of them has the minimum of each cost: costs increase with depth, width and taps, are
+        linear in the fusion width, and do not depend on the threshold or the recipe.
+        """
+        names = self.with_costs()
+        axes = [ends(self.searched[name]) for name in names]
+        for point in itertools.product(*axes):
+            try:
+                yield self.candidate(dict(zip(names, point, strict=True)))
+            except CandidateError:
+                continue
+
+    def with_costs(self) -> list[str]:
+        """Names of the searched parameters on which costs depend."""
+        return [
+            name for name in self.searched if name != "threshold" and not name.startswith(RECIPE)
+        ]
+
+    def _check_value(self, name: str, value: Any) -> None:
+        """Raise SpaceError if no network can have this value."""
+        if name.startswith(RECIPE):  # the study checks it
+            return
+        if name.startswith(TAP):
+            if not isinstance(value, bool):
+                raise SpaceError(f"{_shown(name)}: must be true or false, but got {value!r}")
+            return
+        backbone = str(self.fixed.get("backbone", DEFAULT.backbone))
+        family = family_of(backbone)
+        values = {
+            "backbone": backbone,
+            "depth": family.depth,
+            "taps": family.taps,
+            "image": (1, family.min_side, family.min_side),
+            name: value,
+        }
+        if name == "fusion_group_size":  # the default fusion width may not be divisible by it
+            values["fusion"] = "dense"
+        try:
+            candidate_from_dict(values, "space")
+        except CandidateError as error:
+            raise SpaceError(str(error).removeprefix("space: ")) from None
+
+
+def _shown(name: str) -> str:
+    """A parameter's name in a study file: ``taps.stem`` for ``tap_stem``."""
+    if name.startswith(RECIPE):
+        return f"recipe.{name.removeprefix(RECIPE)}"
+    return f"taps.{name.removeprefix(TAP)}" if name.startswith(TAP) else name

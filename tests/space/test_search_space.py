@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ir2search as ir
+from ir2search.errors import CandidateError, SpaceError
+from ir2search.space import Choice, Range, SearchSpace
+
+
+def space(**searched: Choice | Range) -> SearchSpace:
+    return SearchSpace({"depth": 8, "image": (1, 8, 8)}, searched)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "searched", "message"),
+    [
+        ({"dept": 8}, {}, "dept: no such parameter; did you mean 'depth'"),
+        ({}, {"tap_stage7": Choice((True,))}, "taps.stage7: no such parameter"),
+        ({"taps": ("stem",)}, {}, "taps: no such parameter"),
+        ({"fusion_ratio": 2}, {"fusion_channels": Range(2, 4)}, "not both"),
+        ({"backbone": "alexnet"}, {}, "backbone: must be one of"),
+        ({}, {"depth": Range(8, 9)}, "depth: must be 6 n"),
+        ({}, {"depth": Range(8, 20, step=4)}, "depth: must be 6 n"),
+        ({}, {"fusion_channels": Range(1, 3, step=0.5)}, "fusion_channels: must be"),
+        ({}, {"threshold": Range(-1.0, 1.0)}, "threshold: must be at least 0"),
+        ({}, {"tap_stem": Choice((0, 1))}, "taps.stem: must be true or false, but got 0"),
+    ],
+)
+def test_a_malformed_space_is_refused(
+    fixed: dict[str, Any], searched: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((SpaceError, CandidateError), match=message):
+        SearchSpace(fixed, searched)
+
+
+def test_a_grid_holds_every_combination_once() -> None:
+    searched = space(
+        width=Choice((0.25, 0.5)),
+        threshold=Range(0.0, 0.3, step=0.1),
+        fusion_channels=Range(1, 3),
+        tap_stem=Choice((True, False)),
+    )
+    points = list(searched.grid())
+    assert len(points) == 2 * 4 * 3 * 2
+    assert len({tuple(point.values()) for point in points}) == len(points)
+    assert {searched.candidate(point).threshold for point in points} == {0.0, 0.1, 0.2, 0.3}
+    with pytest.raises(SpaceError, match="threshold: a grid needs"):
+        space(threshold=Range(0.0, 1.0)).grid()
+
+
+def test_points_enumerate_a_small_space_and_sample_a_large_one() -> None:
+    small = space(width=Choice((0.25, 0.5)), fusion_channels=Range(1, 5))
+    drawn = list(small.points(random.Random(0), 10))
+    assert sorted(map(str, drawn)) == sorted(map(str, small.grid()))
+    assert drawn != list(small.grid()), "in random order"
+    assert small.size == len(drawn)
+    large = space(width=Range(0.25, 1.0, log=True), threshold=Range(0.0, 1.0))
+    sample = list(large.points(random.Random(0), 50))
+    assert len(sample) == 50
+    assert large.size == math.inf
+    assert all(0.25 <= float(point["width"]) <= 1 for point in sample)
+    assert sample == list(large.points(random.Random(0), 50))
+
+
+def test_a_space_takes_image_and_classes_from_the_data() -> None:
+    found = space(width=Choice((0.5,))).with_data((2, 12, 12), 7).candidate({"width": 0.5})
+    assert (found.image, found.classes, found.width, found.depth) == ((2, 12, 12), 7, 0.5, 8)
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.data())
+def test_the_minimum_of_every_cost_is_at_a_corner(data: st.DataObject) -> None:
+    """Brute force over small spaces: a corner has the minimum of each cost."""
+    domains: dict[str, st.SearchStrategy[Choice | Range]] = {
+        "width": st.sampled_from([Choice((0.25, 0.125)), Range(0.125, 0.25, step=0.0625)]),
+        "depth": st.just(Range(8, 14, step=6)),
+        "threshold": st.just(Choice((0.0, 0.5))),
+        "fusion": st.sampled_from([Choice(("dense", "compact")), Choice(("compact", "none"))]),
+        "fusion_channels": st.sampled_from([Range(1, 6), Range(2, 9, step=3)]),
+        "tap_stem": st.just(Choice((True, False))),
+        "tap_stage2": st.just(Choice((False, True))),
+    }
+    chosen = data.draw(st.lists(st.sampled_from(sorted(domains)), unique=True, min_size=1))
+    searched = SearchSpace(
+        {"image": (1, 8, 8), "width": 0.25} if "width" not in chosen else {"image": (1, 8, 8)},
+        {name: data.draw(domains[name]) for name in chosen},
+    )
+    everything = [ir.cost(searched.candidate(point)) for point in searched.grid()]
+    corners = [ir.cost(candidate) for candidate in searched.corners()]
+    for name in ("ops", "flops", "bops", "memory_bytes"):
+        least = min(getattr(price, name) for price in everything)
+        assert min(getattr(price, name) for price in corners) == least
