@@ -156,9 +156,9 @@ def _images(folder: Path, cache: Path) -> Iterator[Finding]:
     from ir2search.data.folder import find_source
 
     source = find_source(folder)
-    for sentence in source.origin:
+    for sentence in source.notes:
         yield Finding("data", "good", sentence)
-    for sentence in source.passed_over:
+    for sentence in source.warnings:
         yield Finding("data", "good", sentence, "move what should be used; remove the rest")
     data = load_data(DataConfig(source="folder"), folder, cache, 0)
     train, test = _counts([data.train, data.validation]), _counts([data.read_test()])

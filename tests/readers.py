@@ -15,7 +15,9 @@ import torch
 
 from ir2search import Candidate, load_packed
 from ir2search.cli.show_runs import show_status
-from ir2search.data.folder import read_folder
+from ir2search.data import LabelledImages
+from ir2search.data.folder import find_source
+from ir2search.data.listing import Columns
 from ir2search.errors import InputError
 from ir2search.report.analyses import read_analyses
 from ir2search.report.tables import report_data
@@ -86,3 +88,8 @@ def read_packed_file(file: Path) -> None:
 def read_images(folder: Path) -> None:
     """A folder of images in any layout."""
     read_folder(folder, 8)
+
+
+def read_folder(folder: Path, size: int | None, columns: Columns | None = None) -> LabelledImages:
+    """The images of a folder, resized to ``size``."""
+    return find_source(folder, columns).read(size)

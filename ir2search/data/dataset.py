@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,11 +76,7 @@ class ImageData:
         return (images.float() / 255 - mean) / std
 
     def check_fit(self, candidate: Candidate, name: str) -> None:
-        """Check that a network takes these images and has these classes.
-
-        Args:
-            candidate: the network.
-            name: what the error calls it.
+        """Check that a network, called ``name``, takes these images and has these classes.
 
         Raises:
             DataError: the images have another size, or the number of classes differs.
@@ -135,7 +131,7 @@ class _Source:
     """A source, and its identity for the names of files in the cache.
 
     Attributes:
-        name: what errors call it.
+        name: its name in errors.
         key: a digest of the files' folder, names, sizes and times.
         size: size of all files in bytes.
         listing: a digest of names and sizes only, the same on every machine.
@@ -158,9 +154,9 @@ def _digits(config: DataConfig) -> _Source:
 def _source(folder: Path, config: DataConfig) -> _Source:
     columns = Columns(config.image, config.label)
     found = find_source(folder, columns)
-    for level, remarks in ((logging.INFO, found.origin), (logging.WARNING, found.passed_over)):
-        for remark in remarks:
-            _say(level, remark)
+    for level, sentences in ((logging.INFO, found.notes), (logging.WARNING, found.warnings)):
+        for sentence in sentences:
+            _log_once(level, sentence)
     files = [*found.files["train"], *found.files["test"]]
     stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
     times = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
@@ -176,9 +172,9 @@ def _source(folder: Path, config: DataConfig) -> _Source:
     )
 
 
-@functools.cache  # once in a process: a search reads its data several times
-def _say(level: int, remark: str) -> None:
-    logger.log(level, "%s", remark)
+@functools.cache  # a search reads its data several times
+def _log_once(level: int, sentence: str) -> None:
+    logger.log(level, "%s", sentence)
 
 
 def _resident(source: _Source, config: DataConfig, cache: Path, seed: int) -> ImageData:
@@ -199,13 +195,11 @@ def _resident(source: _Source, config: DataConfig, cache: Path, seed: int) -> Im
 def _registered(config: DataConfig, folder: Path | None, seed: int) -> ImageData:
     """A data set from a registered function, all in memory."""
     found = read_registered(config.source, folder, config.size)
-    content = hashlib.sha256()
-    for tensor in found.tensors().values():
-        content.update(tensor.contiguous().numpy().tobytes())
+    content = _content(found.tensors().values())
     images, labels = found.train_images.contiguous(), found.train_labels.long()
     test = Split(found.test_images.contiguous(), found.test_labels.long())
     names = tuple(found.class_names)
-    return _split(images, labels, names, content.hexdigest(), config, seed, read_test=lambda: test)
+    return _split(images, labels, names, content, config, seed, read_test=lambda: test)
 
 
 def _split(
@@ -268,12 +262,18 @@ def _streamed(source: _Source, config: DataConfig, cache: Path, seed: int) -> Im
 
 def _store(found: LabelledImages, file: Path) -> None:
     tensors = {name: tensor.contiguous() for name, tensor in found.tensors().items()}
-    content = hashlib.sha256()
-    for name in sorted(tensors):
-        content.update(tensors[name].numpy().tobytes())
+    content = _content(tensors[name] for name in sorted(tensors))
     names = json.dumps(found.class_names)
     with replacing(file) as partial:
-        save_file(tensors, partial, {"class_names": names, "content": content.hexdigest()})
+        save_file(tensors, partial, {"class_names": names, "content": content})
+
+
+def _content(tensors: Iterable[Tensor]) -> str:
+    """A digest of the values of tensors."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _is_whole(file: Path) -> bool:

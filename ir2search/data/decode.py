@@ -62,11 +62,7 @@ def decode(rows: Iterable[Row], count: int, size: int | None) -> Tensor:
 
 
 def check_memory(size: int, what: str) -> None:
-    """Check that data fits in this machine's memory.
-
-    Args:
-        size: size of the data in bytes.
-        what: name of the data, for the error.
+    """Check that data of ``size`` bytes, called ``what``, fits in this machine's memory.
 
     Raises:
         DataError: the data is larger than the memory.
@@ -81,13 +77,7 @@ def check_memory(size: int, what: str) -> None:
 def checked_labels(
     labels: Sequence[int | None], classes: int, name: str, first: int = 0
 ) -> list[int]:
-    """Labels counted from 0.
-
-    Args:
-        labels: label of each row.
-        classes: number of classes.
-        name: name of the table, for the error.
-        first: label of the first class.
+    """Labels of the rows of the table ``name``, counted from 0 instead of from ``first``.
 
     Raises:
         DataError: a label is missing, or not from ``first`` to ``first + classes - 1``.

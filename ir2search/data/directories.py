@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ir2search.errors import DataError
@@ -17,16 +19,11 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
     Raises:
         DataError: the directory cannot be read, or a name in it is not UTF-8.
     """
-    try:
-        with os.scandir(folder) as found:
-            listed = sorted(found, key=lambda entry: entry.name)
-    except OSError as error:
-        raise DataError(
-            f"{folder}: the folder cannot be read: {error.strerror}; change its permissions"
-        ) from None
+    with _readable(folder), os.scandir(folder) as found:
+        listed = sorted(found, key=lambda entry: entry.name)
     kept = [entry for entry in listed if not is_hidden(entry.name)]
     for entry in kept:
-        if not _is_utf8(entry.name):
+        if entry.name.encode("utf-8", "ignore").decode("utf-8") != entry.name:
             raise DataError(f"{folder}: the name {entry.name!r} is not UTF-8; rename it")
     return kept
 
@@ -38,18 +35,14 @@ def is_hidden(name: str) -> bool:
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
     """Whether an entry is a directory, or a link to one."""
-    try:
+    with _readable(entry.path):
         return entry.is_dir()
-    except OSError as error:
-        raise DataError(f"{entry.path}: cannot be read: {error.strerror}") from None
 
 
 def is_regular(entry: os.DirEntry[str]) -> bool:
     """Whether an entry is a regular file, or a link to one."""
-    try:
+    with _readable(entry.path):
         return entry.is_file()
-    except OSError as error:
-        raise DataError(f"{entry.path}: cannot be read: {error.strerror}") from None
 
 
 def folders(place: Path) -> list[Path]:
@@ -79,9 +72,11 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _is_utf8(name: str) -> bool:
+@contextmanager
+def _readable(path: object) -> Iterator[None]:
     try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read: {error.strerror}; change its permissions, or remove it"
+        ) from None

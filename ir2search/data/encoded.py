@@ -84,14 +84,10 @@ def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
 def write_index(
     file: Path, rows: Iterable[Row], labels: list[int], class_names: list[str], in_files: bool
 ) -> None:
-    """Write the index of a split, a few hundred images at a time.
+    """Write the index of a split, see `EncodedImages`, a few hundred images at a time.
 
-    Args:
-        file: the index; an existing file is replaced after all images are written.
-        rows: the images.
-        labels: label of each image.
-        class_names: names of the classes, in the order of the labels.
-        in_files: whether the images are files of their own, so that their bytes are not written.
+    If the images are ``in_files`` of their own, only their paths are written. An existing index is
+    replaced after all images are written.
     """
     import pyarrow as pa
 

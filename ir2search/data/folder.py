@@ -19,16 +19,13 @@ from ir2search.data.directories import entries, folders
 from ir2search.data.image_files import find_image_files
 from ir2search.data.listing import Columns, FolderSource
 from ir2search.data.parquet import find_parquet
-from ir2search.data.sources import LabelledImages
 from ir2search.errors import DataError
 
 
 def find_source(folder: Path, columns: Columns | None = None) -> FolderSource:
     """Find the images of a data folder, without decoding them.
 
-    Args:
-        folder: the data folder.
-        columns: names of the columns, if the folder has parquet files.
+    ``columns`` are names of columns of parquet files; other layouts have none.
 
     Raises:
         DataError: the folder is missing, empty, cannot be read, or has an unknown layout; or a
@@ -48,22 +45,7 @@ def find_source(folder: Path, columns: Columns | None = None) -> FolderSource:
     counts = ", ".join(
         f"{split} from {_place(files, folder)}" for split, files in found.files.items()
     )
-    return replace(found, origin=[f"{folder}: {found.layout}, {counts}", *found.origin])
-
-
-def read_folder(folder: Path, size: int | None, columns: Columns | None = None) -> LabelledImages:
-    """Read all images of a data folder.
-
-    Args:
-        folder: the data folder.
-        size: side in pixels to which images are resized; None keeps their size.
-        columns: names of the columns, if the folder has parquet files.
-
-    Raises:
-        DataError: the folder has no images, see `find_source`; or a file is corrupt, or does not
-            match the others.
-    """
-    return find_source(folder, columns).read(size)
+    return replace(found, notes=[f"{folder}: {found.layout}, {counts}", *found.notes])
 
 
 def _look(place: Path, columns: Columns) -> FolderSource | None:

@@ -34,13 +34,7 @@ SPLITS = (TRAIN_NAMES, TEST_NAMES)
 
 
 def find_image_files(place: Path) -> FolderSource | None:
-    """Look for folders of splits that have folders of classes.
-
-    Args:
-        place: the folder to look in.
-
-    Returns:
-        What was found; None if no split has an image.
+    """Look in a folder for splits with folders of classes; None if no split has an image.
 
     Raises:
         DataError: a split is missing, a folder cannot be read, or a class has no training images.
@@ -64,7 +58,7 @@ def find_image_files(place: Path) -> FolderSource | None:
             )
     splits = {"train": train, "test": test}
     unused = [scan for names in SPLITS for scan in scans[names] if scan not in (train, test)]
-    return _source(splits, class_names, _passed_over(splits, unused))
+    return _source(splits, class_names, _warnings(splits, unused))
 
 
 @dataclass(eq=False)
@@ -146,9 +140,7 @@ def _in_order(classes: set[str]) -> list[str]:
     return sorted(classes)
 
 
-def _source(
-    splits: dict[str, _Scan], class_names: list[str], passed_over: list[str]
-) -> FolderSource:
+def _source(splits: dict[str, _Scan], class_names: list[str], warnings: list[str]) -> FolderSource:
     number = {name: label for label, name in enumerate(class_names)}
     for split in splits.values():
         split.images.sort(key=lambda image: (number[image[0]], image[1]))
@@ -162,7 +154,7 @@ def _source(
 
     files = {name: [path for _, path in split.images] for name, split in splits.items()}
     return FolderSource(
-        "image files", files, [], passed_over, lambda size: listing().read(size), listing
+        "image files", files, [], warnings, lambda size: listing().read(size), listing
     )
 
 
@@ -171,19 +163,19 @@ def _rows(split: _Scan) -> Iterator[Row]:
         yield str(path.absolute()), None
 
 
-def _passed_over(splits: dict[str, _Scan], unused: list[_Scan]) -> list[str]:
-    remarks = []
+def _warnings(splits: dict[str, _Scan], unused: list[_Scan]) -> list[str]:
+    warnings = []
     for split in splits.values():
         if split.deeper:
-            remarks.append(
+            warnings.append(
                 f"{split.folder}: images in deeper folders belong to the class of the first folder "
                 f"({split.deeper:,})"
             )
         if split.skipped:
             counts = ", ".join(f"{what} ({count:,})" for what, count in split.skipped.items())
-            remarks.append(f"{split.folder}: skipped {counts}")
+            warnings.append(f"{split.folder}: skipped {counts}")
     train = splits["train"]
-    return [*remarks, *(f"{split.folder}: is not used, {_why(split, train)}" for split in unused)]
+    return [*warnings, *(f"{split.folder}: is not used, {_why(split, train)}" for split in unused)]
 
 
 def _why(split: _Scan, train: _Scan) -> str:

@@ -57,10 +57,7 @@ class Listing:
     in_files: bool
 
     def read(self, size: int | None) -> LabelledImages:
-        """Decode all images.
-
-        Args:
-            size: side in pixels to which images are resized; None keeps their size.
+        """Decode all images, resized to ``size`` pixels a side; None keeps their size.
 
         Raises:
             DataError: an image cannot be decoded, or has another size than the first one.
@@ -72,11 +69,7 @@ class Listing:
         return LabelledImages(**tensors, class_names=tuple(self.class_names))
 
     def index(self, targets: dict[str, Path]) -> None:
-        """Write an index of the images of each split, see `EncodedImages`.
-
-        Args:
-            targets: the file to write for ``"train"`` and for ``"test"``.
-        """
+        """Write the index of each split, see `EncodedImages`, to its file in ``targets``."""
         for split, part in self.parts.items():
             write_index(targets[split], part.rows(), part.labels, self.class_names, self.in_files)
 
@@ -88,16 +81,16 @@ class FolderSource:
     Attributes:
         layout: the layout in words, ``"parquet files"``.
         files: the files of ``"train"`` and ``"test"``, in the order in which they are read.
-        origin: what is read from where, one sentence each.
-        passed_over: what is not used, or used in a way that may surprise, one sentence each.
+        notes: what is read from where, one sentence each.
+        warnings: what is not used, or used in an unusual way, one sentence each.
         read: reads all images, with the size in pixels to which they are resized.
         listing: lists the images, to stream them; None if the layout cannot be streamed.
     """
 
     layout: str
     files: dict[str, list[Path]]
-    origin: list[str]
-    passed_over: list[str]
+    notes: list[str]
+    warnings: list[str]
     read: Callable[[int | None], LabelledImages]
     listing: Callable[[], Listing] | None = None
 

@@ -41,12 +41,9 @@ class Augmentation:
     mirrored: Tensor | None = None
 
     def in_epoch(self, epoch: int, count: int, seed: int) -> Augmentation:
-        """The augmentation of an epoch of a split.
+        """The augmentation after ``epoch`` epochs of a split of ``count`` images.
 
-        Args:
-            epoch: number of epochs trained so far.
-            count: number of images in the split.
-            seed: of the images that an alternating flip mirrors in the first epoch.
+        The seed chooses the images that an alternating flip mirrors in the first epoch.
         """
         if not (self.flip and self.alternating_flip):
             return self

@@ -44,14 +44,7 @@ LABEL_COLUMNS = ("label", "labels")
 
 
 def find_parquet(place: Path, columns: Columns) -> FolderSource | None:
-    """Look for parquet files in a folder.
-
-    Args:
-        place: the folder to look in.
-        columns: names of the columns.
-
-    Returns:
-        What was found; None if the folder has no parquet file of a split.
+    """Look in a folder for the parquet files of splits; None if there are none.
 
     Raises:
         DataError: a split is missing, or no test split has labels; or a table lacks a column.
@@ -75,8 +68,8 @@ def find_parquet(place: Path, columns: Columns) -> FolderSource | None:
     return FolderSource(
         layout="parquet files",
         files=files,
-        origin=[f"images are in the column `{columns.image}`, labels in `{columns.label}`"],
-        passed_over=_passed_over(tests, chosen),
+        notes=[f"images are in the column `{columns.image}`, labels in `{columns.label}`"],
+        warnings=_warnings(tests, chosen),
         listing=listing,
         read=lambda size: listing().read(size),
     )
@@ -116,14 +109,17 @@ def _have_labels(files: list[Path], columns: Columns) -> bool:
     return not labels or any(label is not None and label != -1 for label in labels)
 
 
-def _passed_over(tests: dict[str, list[Path]], chosen: str) -> list[str]:
-    remarks = []
+def _warnings(tests: dict[str, list[Path]], chosen: str) -> list[str]:
+    """Name the test splits that are not used: those before the chosen one have no labels."""
+    warnings, why = [], "it has no labels; "
     for name, files in tests.items():
-        if name != chosen:
-            before = list(tests).index(name) < list(tests).index(chosen)
-            why = f"it has no labels; `{chosen}` is" if before else f"`{chosen}` is"
-            remarks.append(f"{files[0]}: the split `{name}` is not used: {why} the test split")
-    return remarks
+        if name == chosen:
+            why = ""
+        else:
+            warnings.append(
+                f"{files[0]}: the split `{name}` is not used: {why}`{chosen}` is the test split"
+            )
+    return warnings
 
 
 def _listing(splits: dict[str, list[Path]], columns: Columns) -> Listing:
@@ -214,7 +210,7 @@ def _rows(files: list[Path], columns: Columns) -> Iterator[Row]:
 
 @dataclass(frozen=True)
 class _Table:
-    """An opened table; its columns have names, and its classes if the metadata has them."""
+    """An open table, the names of its columns, and the names of its classes if it has them."""
 
     file: Path
     reader: Any

@@ -55,15 +55,11 @@ logger = logging.getLogger("ir2search.data")
 
 @contextmanager
 def open_image(encoded: bytes, name: str) -> Iterator[Image.Image]:
-    """Open an image; its pixels are decoded later.
-
-    Args:
-        encoded: the bytes of the file.
-        name: name of the image, for errors.
+    """Open the bytes of an image, called ``name``; its pixels are decoded later.
 
     Raises:
-        DataError: the image has more than `MAX_PIXELS`, an unknown format, or is damaged. Also for
-            what Pillow raises in the body of the ``with`` statement.
+        DataError: the image has more than `MAX_PIXELS`, an unknown format, or is damaged. Errors of
+            Pillow in the body of the ``with`` statement become DataErrors too.
     """
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
@@ -77,7 +73,7 @@ def open_image(encoded: bytes, name: str) -> Iterator[Image.Image]:
         raise _too_large(int(found[0]) if found else MAX_PIXELS, name) from None
     except UnidentifiedImageError:
         raise _damaged(name, f"its format is none of {', '.join(FORMATS)}") from None
-    except Exception as error:  # the decoders raise many types for damaged files
+    except Exception as error:  # decoders raise errors of many types
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise _damaged(name, reason) from None
 
@@ -154,14 +150,14 @@ def _on_background(image: Image.Image) -> Image.Image:
     low, _ = rgba.getchannel("A").getextrema()
     if low == 255:
         return rgba.convert("RGB")
-    _say_transparent()
+    _warn_of_transparency()
     result = Image.new("RGB", image.size, BACKGROUND)
     result.paste(rgba, mask=rgba)
     return result
 
 
-@functools.cache  # once in a process
-def _say_transparent() -> None:
+@functools.cache  # warn once
+def _warn_of_transparency() -> None:
     logger.warning("some images are transparent: they are shown on white")
 
 

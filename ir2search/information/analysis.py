@@ -35,7 +35,7 @@ from ir2search.training import pick_device
 from ir2search.training.weights import load_weights
 from ir2search.zoo import named_candidate
 
-REVISION = 1  # raise it if the same settings give other numbers: old caches become invalid
+REVISION = 1  # raise it if the same settings give other numbers, so that caches are not used
 IMAGES = 256
 FITTING = 2000  # largest number of training images that probes are fitted to
 BATCH = 64  # images in a forward pass
@@ -108,9 +108,9 @@ def analyze(
     networks = {BINARY: network}
     for name, other in _others(candidate).items():
         networks[name] = train_variant(
-            run, other, source, device=where, on_epoch=partial(_tell_epoch, on_step, name)
+            run, other, source, device=where, on_epoch=partial(_report_epoch, on_step, name)
         )
-    subject = _Subject(
+    request = _Request(
         name=f"trial {number}",
         title=f"{run.study.name}, trial {number}",
         candidate=candidate,
@@ -119,7 +119,7 @@ def analyze(
         images=images,
         settings=settings,
     )
-    return _analyze(subject, run.folder_of(number) / "information", run.cache, on_step)
+    return _analyze(request, run.folder_of(number) / "information", run.cache, on_step)
 
 
 def analyze_trials(run: Run | str | Path, which: str = "best", **arguments: Any) -> list[Analysis]:
@@ -169,7 +169,7 @@ def analyze_weights(
     Raises:
         InputError: one of the arguments is wrong.
     """
-    out, where = Path(out), pick_device(device)
+    out, name, where = Path(out), Path(what).name, pick_device(device)
     candidate = named_candidate(what)
     config = DataConfig(source="folder" if data is not None else "digits", size=candidate.image[1])
     source = load_data(config, None if data is None else Path(data), out / CACHE, 0)
@@ -179,8 +179,7 @@ def analyze_weights(
         networks[TWIN] = load_weights(candidate.twin(), Path(twin_weights))
     settings = settings_for(networks[BINARY], layers, methods, memory)
     _check_images(images, source)
-    name = Path(what).name
-    subject = _Subject(
+    request = _Request(
         name=name,
         title=name,
         candidate=candidate,
@@ -189,11 +188,11 @@ def analyze_weights(
         images=images,
         settings=settings,
     )
-    return _analyze(subject, out, out / CACHE, on_step)
+    return _analyze(request, out, out / CACHE, on_step)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Subject:
+class _Request:
     """A network to analyze, and everything that its measures depend on."""
 
     name: str
@@ -249,21 +248,21 @@ def _gives_finite_logits(network: TappedNetwork, images: Images) -> bool:
     return all(bool(network(batch).isfinite().all()) for batch, _ in images.batches(BATCH))
 
 
-def _analyze(subject: _Subject, target: Path, cache: Path, on_step: OnStep) -> Analysis:
+def _analyze(request: _Request, target: Path, cache: Path, on_step: OnStep) -> Analysis:
     """Measure or read the cache; then write tables and figures into ``target``."""
-    file = cache / f"information-{subject.digest()}.parquet"
+    file = cache / f"information-{request.digest()}.parquet"
     table = _cached(file)
     if table is None:
-        table = subject.measure(on_step)
+        table = request.measure(on_step)
         with replacing(file) as partial:
             table.to_parquet(partial)
     with replacing(target / "information.parquet") as partial:
         table.to_parquet(partial)
-    write_figures(table, f"{subject.title} ({subject.images} images)", target)
+    write_figures(table, f"{request.title} ({request.images} images)", target)
     layers = layers_table(table)
     # last, because the report treats a folder with this file as a finished analysis
     write_text(target / "layers.csv", escape.csv_table(layers))
-    return Analysis(subject.name, target, table, layers, trust(table))
+    return Analysis(request.name, target, table, layers, trust(table))
 
 
 def _cached(file: Path) -> pd.DataFrame | None:
@@ -303,7 +302,7 @@ def _on_device(
     return placed
 
 
-def _tell_epoch(on_step: OnStep, name: str, what: str, done: int, total: int) -> None:
-    """Tell ``on_step`` the progress of the training of the twin or the plain network."""
+def _report_epoch(on_step: OnStep, name: str, what: str, done: int, total: int) -> None:
+    """Call ``on_step`` during the training of the twin or of the network without recovery."""
     called = {TWIN: "the twin", PLAIN: "the network without recovery"}[name]
     on_step(f"training {called}" + ("'s backbone" if what == "backbone" else ""), done, total)

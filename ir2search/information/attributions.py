@@ -111,7 +111,9 @@ class Subject:
         wanted = [maps[name] for name in self.needed]
         return dict(zip(self.needed, _gradients(self.target(logits), wanted), strict=True))
 
-    def of(self, method: MethodName, cut: Cut, values: Mapping[str, Tensor]) -> LayerAttribution:
+    def attribution(
+        self, method: MethodName, cut: Cut, values: Mapping[str, Tensor]
+    ) -> LayerAttribution:
         """Attributions over a cut, from the signed attributions of its layer and taps."""
         own, *others = (values[name].detach().double() for name in cut.names)
         axes = (1, 2, 3)
@@ -184,17 +186,9 @@ def attribute_batches(
     keep: Callable[[LayerAttribution], LayerAttribution] = lambda found: found,
     on_layer: Callable[[str], None] = lambda name: None,
 ) -> list[LayerAttribution]:
-    """Do the same as `attribute`, for images in batches.
+    """`attribute` for batches of images (n, C, H, W), normalised, and labels (n,).
 
-    Args:
-        network: trained; on the device of the images.
-        batches: images (n, C, H, W) float, normalised, and labels (n,) int64.
-        methods: attribution methods.
-        layers: names of layers, see `Chain`; None for all.
-        at_once: largest number of images in one pass; no batch is larger.
-        steps: points of the quadrature along a path.
-        keep: maps the attributions of one batch to what is kept in memory, see `summed`.
-        on_layer: called with ``"method layer"`` when a batch is done.
+    A pass takes ``at_once`` images at most, and no batch has more.
 
     Raises:
         InputError: a method does not apply to the network.
@@ -233,7 +227,9 @@ def integrated_gradients(subject: Subject) -> Iterator[LayerAttribution]:
             n_steps=subject.steps,
             internal_batch_size=max(subject.at_once, len(subject.images)),
         )
-        yield subject.of("integrated_gradients", cut, dict(zip(cut.names, found, strict=True)))
+        yield subject.attribution(
+            "integrated_gradients", cut, dict(zip(cut.names, found, strict=True))
+        )
 
 
 def conductance(subject: Subject) -> Iterator[LayerAttribution]:
@@ -261,7 +257,7 @@ def conductance(subject: Subject) -> Iterator[LayerAttribution]:
                     total[name] += (value - before[name][0]) * before[name][1]
                 before[name] = value, slope
     for cut in subject.cuts:
-        yield subject.of("conductance", cut, total)
+        yield subject.attribution("conductance", cut, total)
 
 
 def gradient_x_activation(subject: Subject) -> Iterator[LayerAttribution]:
@@ -272,7 +268,7 @@ def gradient_x_activation(subject: Subject) -> Iterator[LayerAttribution]:
     """
     for cut in subject.cuts:
         values = {name: subject.gradients[name] * subject.maps[name] for name in cut.names}
-        yield subject.of("gradient_x_activation", cut, values)
+        yield subject.attribution("gradient_x_activation", cut, values)
 
 
 def grad_cam(subject: Subject) -> Iterator[LayerAttribution]:
@@ -286,7 +282,7 @@ def grad_cam(subject: Subject) -> Iterator[LayerAttribution]:
             name: subject.gradients[name].mean(dim=(2, 3), keepdim=True) * subject.maps[name]
             for name in cut.names
         }
-        found = subject.of("grad_cam", cut, values)
+        found = subject.attribution("grad_cam", cut, values)
         summed = values[cut.name].double().sum(dim=1).clamp_min(0)
         yield replace(found, map=summed)
 
@@ -310,7 +306,7 @@ def deeplift(subject: Subject) -> Iterator[LayerAttribution]:
         for name, multiplier in zip(subject.needed, found, strict=True)
     }
     for cut in subject.cuts:
-        yield subject.of("deeplift", cut, values)
+        yield subject.attribution("deeplift", cut, values)
 
 
 @torch.no_grad()
@@ -340,7 +336,7 @@ def feature_ablation(subject: Subject) -> Iterator[LayerAttribution]:
             name: value / _sizes(mask)
             for name, value, mask in zip(cut.names, found, masks, strict=True)
         }
-        yield subject.of("feature_ablation", cut, values)
+        yield subject.attribution("feature_ablation", cut, values)
 
 
 @torch.no_grad()
@@ -372,7 +368,7 @@ def occlusion(subject: Subject) -> Iterator[LayerAttribution]:
         )
         values = dict.fromkeys(cut.names, torch.zeros_like(subject.images))
         values[cut.name] = found / (channels * window[0] * window[1])
-        yield subject.of("occlusion", cut, values)
+        yield subject.attribution("occlusion", cut, values)
 
 
 METHODS: dict[MethodName, Callable[[Subject], Iterator[LayerAttribution]]] = {
@@ -420,13 +416,9 @@ def layer_maps(
     layers: Iterable[str],
     keep: Callable[[Tensor], Tensor] = lambda maps: maps,
 ) -> dict[str, Tensor]:
-    """The maps of layers, (N, c, h, w), by name.
+    """The maps of layers, (N, c, h, w), by name, for batches of normalised images (n, C, H, W).
 
-    Args:
-        network: trained; not changed.
-        batches: images (n, C, H, W) float, normalised, on the network's device.
-        layers: names of layers, see `Chain`.
-        keep: maps a layer's maps of one batch, (n, c, h, w), to what is returned instead.
+    ``keep`` converts a layer's maps of one batch, (n, c, h, w), to what is returned instead.
     """
     chain, layers, parts = Chain(network), list(layers), []
     with frozen(network):
@@ -446,10 +438,7 @@ def map_sizes(network: TappedNetwork, image: Sequence[int]) -> dict[str, int]:
 
 
 def images_at_once(network: TappedNetwork, image: Sequence[int], memory: int) -> int:
-    """Largest number of images, at least one, that a pass can process within ``memory`` MiB.
-
-    Images have the shape (channels, height, width).
-    """
+    """Largest number of images (channels, height, width) in a pass within ``memory`` MiB, or 1."""
     one = _COPIES * sum(map_sizes(network, image).values())
     return max(1, memory * 2**20 // one)
 

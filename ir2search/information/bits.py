@@ -50,10 +50,7 @@ class SignBits:
 def sign_bits(network: TappedNetwork, batches: Iterable[Tensor], seed: int) -> list[SignBits]:
     """Measure the input signs of every binary convolution; empty for a network without signs.
 
-    Args:
-        network: trained; not changed.
-        batches: images (n, C, H, W) float, normalised, on the network's device.
-        seed: seed of the noise.
+    Batches are normalised images (n, C, H, W) on the network's device; ``seed`` is for the noise.
     """
     layers = sign_layers(network)
     if not layers:
@@ -99,7 +96,7 @@ def scaled_error(exact: Tensor, binary: Tensor) -> Tensor:
 
 
 def _noise(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Noise for a batch; it is drawn image by image, so that it does not depend on batch sizes."""
+    """Noise for a batch, drawn image by image, so that it does not depend on the batch size."""
     drawn = [torch.randn(images.shape[1:], generator=generator) for _ in range(len(images))]
     return NOISE * torch.stack(drawn).to(images.device)
 

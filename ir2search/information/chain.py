@@ -70,15 +70,15 @@ class Chain:
     def maps(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The maps of every layer and tap, (N, c, h, w), by name, and the logits."""
         maps = {INPUT: images}
-        logits = self._go_on(INPUT, maps)
+        logits = self._run_after(INPUT, maps)
         return maps, logits
 
     def after(self, cut: Cut) -> After:
         """The part of the network after a cut, a function from the cut's maps to the logits."""
         return After(self, cut)
 
-    def _go_on(self, name: str, maps: dict[str, Tensor]) -> Tensor:
-        """Run the layers after a layer. ``maps`` has the maps of its cut; later maps are added."""
+    def _run_after(self, name: str, maps: dict[str, Tensor]) -> Tensor:
+        """Run the layers after a layer, from the maps of its cut; add their maps to ``maps``."""
         network, names = self.network, list(self.units)
         x = maps[name]
         if name == RECOVERY:
@@ -110,7 +110,9 @@ class After(nn.Module):
     def forward(self, *maps: Tensor) -> Tensor:
         """Logits (N, classes) from the cut's maps, in the order of `Cut.names`."""
         with torch.enable_grad():  # selects differentiable kernels, also for a caller in no_grad
-            return self._chain._go_on(self._cut.name, dict(zip(self._cut.names, maps, strict=True)))
+            return self._chain._run_after(
+                self._cut.name, dict(zip(self._cut.names, maps, strict=True))
+            )
 
 
 def sign_layers(network: nn.Module) -> dict[str, BinaryConv2d]:

@@ -1,9 +1,10 @@
-"""Tests of whether an attribution method can be trusted on a network.
+"""Test whether an attribution method can be trusted on a network.
 
-Gradients through a sign are surrogates, so each method is tested on the network itself. Does the
-logit depend on the pixels with the highest attributions (deletion, insertion, infidelity)? Do
-similar images have similar attributions (sensitivity)? Do attributions depend on the weights
-(randomisation)?
+Gradients through a sign are surrogates, so each method is tested on the network itself:
+
+- deletion, insertion, infidelity: the logit depends on the pixels with the highest attributions;
+- sensitivity: similar images have similar attributions;
+- randomisation: attributions depend on the weights.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How much a measure would change with other images: bootstrap intervals over images."""
+"""Bootstrap intervals: how much a measure would change with other images."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ class Bootstrap:
             value = float(np.sum(upper) / np.sum(lower))
         return _estimate(value, spread)
 
-    def of(self, values: np.ndarray, measure: Callable[[np.ndarray], np.ndarray]) -> Estimate:
-        """Estimate of a function, (..., C) to (...), of the mean over images of (N, C) values."""
+    def of_mean(self, values: np.ndarray, measure: Callable[[np.ndarray], np.ndarray]) -> Estimate:
+        """Estimate of ``measure``, (..., C) to (...), at the mean over images of (N, C) values."""
         means = self.weights @ values
         return _estimate(float(measure(values.mean(axis=0))), measure(means))
 
     def gram_ratio(self, one: np.ndarray, other: np.ndarray, value: float) -> Estimate:
-        """Estimate of <K, L> / (|K| |L|) for two centred Gram matrices, (N, N); known ``value``."""
+        """Estimate of <K, L> / (|K| |L|), which is ``value``, for centred Gram matrices (N, N)."""
 
         def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
             return ((self.weights @ (a * b)) * self.weights).sum(axis=1)

@@ -95,11 +95,8 @@ def channel_entropies(table: pd.DataFrame) -> pd.DataFrame:
 def attribution_flow(table: pd.DataFrame, method: str) -> pd.DataFrame:
     """The flow of a method's attribution: a row for each layer, see `ir2search.plots.flow`.
 
-    The columns ``kept``, ``moved`` and ``bypassing`` add up to 1.
-
-    Args:
-        table: as `ir2search.information.measure` returns it.
-        method: attribution method.
+    The columns ``kept``, ``moved`` and ``bypassing`` add up to 1. The table is that of
+    `ir2search.information.measure`.
     """
     bypassing = by_layer(table, BINARY, "bypass share", method)["value"]
     kept = by_layer(table, BINARY, "kept share", method)["value"].reindex(bypassing.index)

@@ -30,10 +30,10 @@ from ir2search.information.settings import Settings
 from ir2search.models.network import TappedNetwork
 
 BINARY, TWIN, PLAIN = "binary", "twin", "no recovery"
-TRIED = 64  # number of images for the tests of faithfulness
-# The second name is that of older runs.
+TESTED_IMAGES = 64  # for the tests of faithfulness
+# the second name is in the tables of older runs
 SHUFFLED = ("similarity after randomisation", "likeness after randomisation")
-ALIKE = 0.5  # a trusted method correlates less than this with the maps of shuffled weights
+MOST_SIMILAR = 0.5  # correlation of a trusted method with the maps of shuffled weights
 
 
 def measure(
@@ -72,7 +72,7 @@ def measure(
 
 
 def steps(networks: Mapping[str, TappedNetwork], images: Images, settings: Settings) -> int:
-    """Number of times that `measure` calls ``on_step``."""
+    """How often `measure` calls ``on_step``."""
     layers = {name: len(settings.layers_of(network)) for name, network in networks.items()}
     methods = len(settings.methods_for(networks[BINARY]))
     attributed = sum(
@@ -100,16 +100,16 @@ def trust(table: pd.DataFrame) -> pd.DataFrame:
     """
     by_method = table.dropna(subset="method").set_index("method")
     faithful = by_method[by_method["measure"] == "faithfulness beyond chance"]
-    alike = by_method[by_method["measure"].isin(SHUFFLED)]
+    shuffled = by_method[by_method["measure"].isin(SHUFFLED)]
     result = pd.DataFrame(
         {
             "faithfulness": faithful["value"],
             "low": faithful["low"],
-            "similarity": alike["value"],
-            "high": alike["high"],
+            "similarity": shuffled["value"],
+            "high": shuffled["high"],
         }
     ).dropna()
-    result["trusted"] = (result["low"] > 0) & (result["high"] < ALIKE)
+    result["trusted"] = (result["low"] > 0) & (result["high"] < MOST_SIMILAR)
     return result.sort_values(["trusted", "faithfulness"], ascending=False).reset_index()
 
 
@@ -143,10 +143,10 @@ class _Measurement:
 
     def faithfulness(self) -> Iterator[Row]:
         network, settings = self.networks[BINARY], self.settings
-        images, labels = self.images.first(TRIED).whole()
+        images, labels = self.images.first(TESTED_IMAGES).whole()
         resampled = Bootstrap(len(labels), settings.seed)
-        by_chance = random_order(network, images, labels, settings.seed)
-        yield from rows.of_faithfulness({"network": BINARY}, by_chance, by_chance, resampled)
+        at_random = random_order(network, images, labels, settings.seed)
+        yield from rows.of_faithfulness({"network": BINARY}, at_random, at_random, resampled)
         for method in settings.methods_for(network):
             found = faithfulness(
                 network,
@@ -158,7 +158,7 @@ class _Measurement:
                 memory=settings.memory,
             )
             about = self._about(BINARY, method)
-            yield from rows.of_faithfulness(about, found, by_chance, resampled)
+            yield from rows.of_faithfulness(about, found, at_random, resampled)
             self.on_step(f"faithfulness of {method}")
 
     def maps(self) -> Iterator[Row]:

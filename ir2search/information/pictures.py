@@ -29,11 +29,6 @@ def attention_pictures(
     For one image of each of the first classes: the image, the restricted image, the attention of
     each layer that can be tapped and of the last layer, and the twin's attention of the last layer.
 
-    Args:
-        networks: ``"binary"``, and ``"twin"`` if there is one.
-        candidate: describes the binary network.
-        data: the pictures show its validation images.
-
     Returns:
         Rows with the pictures as arrays: images (h, w, 3) from 0 to 1, with blanked pixels in
         orange; attention (h, w).

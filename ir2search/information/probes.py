@@ -54,11 +54,7 @@ def pooled_features(
 ) -> dict[str, np.ndarray]:
     """The maps of each layer, averaged to at most 4 x 4 positions, (N, features), by name.
 
-    Args:
-        network: trained; not changed.
-        images: on the network's device.
-        layers: names of layers, see `Chain`.
-        memory: limit for activations, in MiB.
+    Activations take ``memory`` MiB at most.
     """
     at_once = images_at_once(network, images.shape, memory)
     batches = (some for some, _ in images.batches(at_once))

@@ -129,15 +129,15 @@ def of_signs(about: Row, found: SignBits, resampled: Bootstrap) -> Iterator[Row]
     def saturated(shares: np.ndarray) -> np.ndarray:
         return (shares > SATURATED).mean(axis=-1)
 
-    yield row(here, "sign entropy", resampled.of(positive, entropy))
-    yield row(here, "dead channels", resampled.of(positive, constant))
-    yield row(here, "saturated channels", resampled.of(clipped, saturated))
+    yield row(here, "sign entropy", resampled.of_mean(positive, entropy))
+    yield row(here, "dead channels", resampled.of_mean(positive, constant))
+    yield row(here, "saturated channels", resampled.of_mean(clipped, saturated))
     yield row(here, "flipped signs", resampled.mean(*_numpy(found.flipped)))
     yield row(here, "quantisation error", resampled.mean(*_numpy(found.input_error)))
     yield row(here, "quantisation error after", resampled.mean(*_numpy(found.output_error)))
     by_channel = channel_entropy(found.positive.double().mean(dim=0))
     for channel, value in enumerate(by_channel.tolist()):
-        yield row(here | {"item": channel}, "channel entropy", _exactly(value))
+        yield row(here | {"item": channel}, "channel entropy", _without_interval(value))
 
 
 def of_probes(about: Row, probes: Sequence[Probe], resampled: Bootstrap) -> Iterator[Row]:
@@ -146,7 +146,7 @@ def of_probes(about: Row, probes: Sequence[Probe], resampled: Bootstrap) -> Iter
         here = about | {"layer": found.layer}
         yield row(here, "usable information", resampled.mean(found.bits.mean(axis=0)))
         for number, bits in enumerate(found.bits):
-            value = _exactly(float(np.nanmean(bits)))
+            value = _without_interval(float(np.nanmean(bits)))
             yield row(here | {"item": number}, "usable information by seed", value)
     for before, after in itertools.pairwise(probes):
         lost = (before.bits - after.bits).mean(axis=0)
@@ -154,17 +154,17 @@ def of_probes(about: Row, probes: Sequence[Probe], resampled: Bootstrap) -> Iter
 
 
 def of_faithfulness(
-    about: Row, found: Faithfulness, by_chance: Faithfulness, resampled: Bootstrap
+    about: Row, found: Faithfulness, at_random: Faithfulness, resampled: Bootstrap
 ) -> Iterator[Row]:
     """Measures of the faithfulness of a method's attributions to pixels."""
     here = about | {"layer": "input", "method": found.method}
     yield row(here, "deletion AUC", resampled.mean(*_numpy(found.deletion.mean(dim=1))))
     yield row(here, "insertion AUC", resampled.mean(*_numpy(found.insertion.mean(dim=1))))
-    beyond = (found.insertion - found.deletion) - (by_chance.insertion - by_chance.deletion)
+    beyond = (found.insertion - found.deletion) - (at_random.insertion - at_random.deletion)
     yield row(here, "faithfulness beyond chance", resampled.mean(*_numpy(beyond.mean(dim=1))))
     for name in ("deletion", "insertion"):
         for step, value in enumerate(getattr(found, name).mean(dim=0).tolist()):
-            yield row(here | {"item": step}, f"{name} curve", _exactly(value))
+            yield row(here | {"item": step}, f"{name} curve", _without_interval(value))
     for name, values in (
         ("infidelity", found.infidelity),
         ("sensitivity", found.sensitivity),
@@ -178,7 +178,7 @@ def picture(about: Row, name: str, values: np.ndarray) -> Row:
     """A row that holds a picture, (h, w) or (h, w, 3)."""
     flat = np.asarray(values, dtype=np.float32)
     drawn = {"array": flat.flatten().tolist(), "shape": list(flat.shape)}
-    return row(about, f"{PICTURE}{name}", _exactly(np.nan)) | drawn
+    return row(about, f"{PICTURE}{name}", _without_interval(np.nan)) | drawn
 
 
 def row(about: Row, measured: str, estimate: Estimate) -> Row:
@@ -199,11 +199,11 @@ def _of_maps(about: Row, maps: Tensor, resampled: Bootstrap) -> Iterator[Row]:
 
 
 def _similarity(about: Row, own: Tensor, other: Tensor, resampled: Bootstrap) -> Iterator[Row]:
-    for name, alike in (("cosine", cosine), ("Spearman", spearman), ("SSIM", ssim)):
-        yield row(about, f"{name} with the twin", resampled.mean(*_numpy(alike(own, other))))
+    for name, similarity in (("cosine", cosine), ("Spearman", spearman), ("SSIM", ssim)):
+        yield row(about, f"{name} with the twin", resampled.mean(*_numpy(similarity(own, other))))
 
 
-def _exactly(value: float) -> Estimate:
+def _without_interval(value: float) -> Estimate:
     return Estimate(value, np.nan, np.nan)
 
 

@@ -26,7 +26,7 @@ class Machine:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Machine:
-        """The inverse of ``dataclasses.asdict``; older records call the runtime ``engine``.
+        """The inverse of ``dataclasses.asdict``; in older records, ``engine`` is the runtime.
 
         Raises:
             KeyError: a value is missing.

@@ -70,7 +70,7 @@ class PackedNetwork:
             (N, classes) float32.
 
         Raises:
-            DataError: the images are of another shape or dtype, or hold NaN or infinity.
+            DataError: the images have another shape or dtype, or contain NaN or infinity.
         """
         self._read(images)
         for call in self._calls:
@@ -78,13 +78,10 @@ class PackedNetwork:
         return self._logits.copy()
 
     def seconds_by_unit(self, images: Array) -> list[float]:
-        """Run the network once; return the seconds of each of its ``units``.
-
-        Args:
-            images: (N, C, H, W) float32, N at least 1.
+        """Run the network on images as `logits` does; return the seconds of each of its ``units``.
 
         Raises:
-            DataError: the images are of another shape or dtype, or hold NaN or infinity.
+            DataError: the images have another shape or dtype, or contain NaN or infinity.
         """
         self._read(images)
         seconds = []

@@ -18,7 +18,7 @@ LARGEST_TABLE = 2**24  # sums times channels; above this size, no limits are com
 # estimated seconds of a block of outputs: for a word of signs, for a number, for all later steps
 SECONDS_WORD, SECONDS_NUMBER, SECONDS_BLOCK = 1e-9, 3e-10, 5e-9
 
-Maps = Mapping[int, Array]
+Maps = Mapping[int, Array]  # flat maps, by the index of their value
 Loop = Callable[..., object]
 Numbers = dict[int, int]
 Arrays = dict[int, Array]
@@ -52,7 +52,7 @@ Step = Callable[[int, Maps], Call]
 
 
 def make_step(graph: Graph, unit: Unit) -> Step:
-    """Make a function that takes a batch size and flat maps by value, and returns a unit's call."""
+    """Make a unit's step: a function from a batch size and the maps to a call."""
     if unit.kind == "pointwise":
         if unit.sign is not None and unit.signs is None:
             return _signs_as_numbers(graph, unit)
@@ -182,15 +182,10 @@ def _geometry(source: Shape, shape: Shape) -> Numbers:
 def _step(
     loop: Loop, shape: Shape, numbers: Numbers, arrays: Arrays, values: Numbers, each: float
 ) -> Step:
-    """A step that calls a loop for each position of a map.
+    """A step that calls a compiled loop for each position of an output map.
 
-    Args:
-        loop: the compiled loop.
-        shape: shape of the output map.
-        numbers: entries of the frame, by place.
-        arrays: arrays whose address is in the frame, by place.
-        values: values whose map has its address in the frame, by place.
-        each: estimated seconds for a position.
+    The frame gets ``numbers`` as they are, and the addresses of ``arrays`` and of the maps of
+    ``values``; all are given by place. ``each`` estimates the seconds for a position.
     """
 
     def step(batch: int, maps: Maps) -> Call:

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from ir2search.models.network import TappedNetwork
 
-STATISTICS_IMAGES = 4096  # from which the BatchNorms of the averaged weights take their statistics
+STATISTICS_IMAGES = 4096  # images that give the statistics of the BatchNorms
 
 
 class Averaged:
@@ -35,11 +35,11 @@ class Averaged:
         return cast("TappedNetwork", self.model.module)
 
     def update(self, network: nn.Module) -> None:
-        """Take the weights after a step into the average."""
+        """Add the weights after a step to the average."""
         self.model.update_parameters(network)
 
     def set_statistics(self, batches: Iterable[Tensor], size: int) -> None:
-        """Compute the BatchNorms' statistics, which are those of other weights, from images.
+        """Compute the BatchNorms' statistics for the averaged weights.
 
         Args:
             batches: normalised training images (size, C, H, W); only the first are used.

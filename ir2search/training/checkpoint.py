@@ -7,6 +7,7 @@ part of a file. No file is a pickle.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -70,12 +71,7 @@ def save_progress(
 ) -> None:
     """Write everything that is needed to continue after the last epoch of the curve.
 
-    Args:
-        folder: of the training.
-        network: its weights are written.
-        optimizer: its state is written.
-        curve: the rows of the learning curve.
-        averaged: has the averaged weights, if the training has them.
+    ``averaged`` has the averaged weights, if the training averages them.
     """
     write_text(folder / CURVE, "".join(json.dumps(row) + "\n" for row in curve))
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
@@ -106,23 +102,19 @@ def load_progress(
     if not file.exists():
         return []
     tensors, metadata = _open(file)
-    weights: dict[str, Tensor] = {}
-    averages: dict[str, Tensor] = {}
-    states: dict[int, dict[str, Tensor]] = {}
+    parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    states: dict[int, dict[str, Tensor]] = defaultdict(dict)
     try:
         for name, tensor in tensors.items():
             owner, _, key = name.partition(".")
-            if owner == "network":
-                weights[key] = tensor
-            elif owner == "averaged":
-                averages[key] = tensor
-            elif owner == "optimizer":
-                index, _, part = key.partition(".")
-                states.setdefault(int(index), {})[part] = tensor
-        network.load_state_dict(weights)
+            parts[owner][key] = tensor
+        for name, tensor in parts["optimizer"].items():
+            index, _, key = name.partition(".")
+            states[int(index)][key] = tensor
+        network.load_state_dict(parts["network"])
         if averaged is not None:
-            averaged.load_state_dict(averages)
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+            averaged.load_state_dict(parts["averaged"])
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": dict(states)})
         curve = checked(parse_json(metadata["curve"]), list[dict[str, Any]], file)
     except (RuntimeError, KeyError, ValueError, RunError) as error:
         reason = str(error).splitlines()[-1].strip()
@@ -133,7 +125,7 @@ def load_progress(
 
 
 def discard_progress(folder: Path) -> None:
-    """Put aside the damaged checkpoints and the learning curve of a training, as ``*.damaged``."""
+    """Rename the damaged checkpoints and the learning curve of a training to ``*.damaged``."""
     check_links(folder)
     for name in (LAST, BEST, CURVE):
         file = folder / name

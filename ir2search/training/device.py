@@ -1,4 +1,4 @@
-"""Choose a torch device by its name; the order of memory that it takes."""
+"""Choose a torch device by its name, and order images in memory as it prefers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         if device.type == "cpu" and device.index:  # torch takes any number
             raise RuntimeError("all cores are the device cpu")
-        torch.empty(1, device=device).tolist()  # a device without values, "meta", fails here
+        torch.empty(1, device=device).tolist()  # fails on "meta", which stores no values
     except (RuntimeError, AssertionError) as error:
         kind = name.split(":")[0]
         if kind in TYPES:
@@ -35,7 +35,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def channels_last(images: Tensor) -> Tensor:
-    """The images (N, C, H, W), on a GPU in the order of memory that its tensor cores take."""
+    """The images (N, C, H, W); on a GPU, their channels are last in memory, for tensor cores."""
     if images.device.type != "cuda":
         return images
     return images.contiguous(memory_format=torch.channels_last)

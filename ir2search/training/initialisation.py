@@ -25,10 +25,7 @@ def initialise_stem(network: nn.Module, start: StemStart, data: ImageData) -> No
       in 3.29 seconds on a single GPU", 2024, section 3.2). Channels beyond the number of components
       keep their random weights. Negative copies, which the paper adds, would have the same signs.
 
-    Args:
-        network: the network, on any device.
-        start: one of the three.
-        data: its first training images are used.
+    Principal components are taken from the first training images of ``data``.
     """
     stem = next((each for each in network.modules() if isinstance(each, nn.Conv2d)), None)
     if stem is None or start == "kaiming":

@@ -311,7 +311,7 @@ class EpochRunner:
             raise TrainingDiverged(f"after epoch {epoch + 1} {error}; lower the lr") from None
 
     def trial_step(self) -> None:
-        """Do the work of a step on a copy of the network, so that its time can be taken."""
+        """Do the work of one step on a copy of the network, to measure its time."""
         count = min(self.recipe.batch_size, len(self.train))
         generator = torch.Generator().manual_seed(0)
         images = torch.randn(count, *self.train.shape, generator=generator)

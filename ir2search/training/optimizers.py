@@ -166,13 +166,9 @@ def _muon(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
 def _groups(
     recipe: Recipe, network: nn.Module, parameters: Iterable[Tensor], factor: float = 1.0
 ) -> list[Group]:
-    """The parameters in groups of equal options, in order.
+    """Some of the network's parameters in groups of equal options, in order.
 
-    Args:
-        recipe: has the weight decays, and the factor of the rate of BatchNorms' biases.
-        network: tells the role of each parameter.
-        parameters: some of the network's parameters.
-        factor: of their learning rates.
+    ``factor`` multiplies their learning rates.
     """
     own: dict[Tensor, Group] = {parameter: {} for parameter in network.parameters()}
     if recipe.binary_weight_decay is not None:

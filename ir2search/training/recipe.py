@@ -17,7 +17,7 @@ from ir2search.validation import options_of, rule_of
 if TYPE_CHECKING:
     from ir2search.data import Augmentation
 
-# candidates are compared after the same epochs, and share one teacher
+# all candidates are trained for the same epochs, with the same teacher
 NOT_SEARCHED = ("epochs", "validate_every", "distillation", "pretraining")
 
 StemStart = Literal["kaiming", "dirac", "whitened"]
@@ -63,15 +63,15 @@ class Recipe:
         weight_decay: weight decay of all parameters.
         norm_weight_decay: weight decay of BatchNorms and biases; None for ``weight_decay`` (0 is
             advised by He et al., "Bag of tricks for image classification", CVPR 2019).
-        norm_bias_factor: the BatchNorms' biases have this many times the learning rate (Jordan,
-            "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024, section 3.4).
+        norm_bias_factor: factor of the learning rate of the BatchNorms' biases (Jordan, "94% on
+            CIFAR-10 in 3.29 seconds on a single GPU", 2024, section 3.4).
         schedule: the learning rate after the warm-up: ``"cosine"`` or ``"linear"`` from ``lr`` to
             0, or ``"constant"``.
         warmup_epochs: number of epochs in which the rate increases linearly from 0; may be a
             fraction.
         label_smoothing: label smoothing of the cross-entropy.
         crop_padding: pixels of padding before the random crop; 0 for no crop.
-        padding: what is around the images: ``"zeros"``, or ``"reflect"`` for their mirror image
+        padding: values of the padding: ``"zeros"``, or ``"reflect"`` for the mirror image
             (Jordan 2024).
         flip: whether each image is mirrored with probability 1/2.
         alternating_flip: whether, with ``flip``, only the first epoch is random, and then each
@@ -98,8 +98,8 @@ class Recipe:
         first_side: share of the images' sides at which the training begins; they grow over the
             first two thirds of the epochs to the whole. Smaller images make faster steps (Tan and
             Le, "EfficientNetV2", ICML 2021, section 4); 1 for whole images from the beginning.
-        validate_every: the validation images are evaluated after every so many epochs, and at the
-            end. The weights that are kept are the best ones among these epochs.
+        validate_every: number of epochs from one validation to the next; the last epoch is always
+            validated. The best weights of the validated epochs are kept.
         distillation: the teacher; None for none.
         pretraining: recipe of an earlier training with real weights, whose best weights start this
             one (stage 1 of two-stage training: Martinez et al., "Training binary neural networks

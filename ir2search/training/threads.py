@@ -1,7 +1,7 @@
-"""How many threads a training on a CPU uses: one, or all, whichever is faster on this machine now.
+"""Choose the number of threads of a training on a CPU: one or all, whichever is faster now.
 
 The numbers of a training do not depend on the choice, see `ir2search.nn.threads`. Convolutions that
-the kernels do not compute, such as those of real weights, stay on all of torch's threads.
+the kernels do not compute, such as those of real weights, always use all of torch's threads.
 """
 
 from __future__ import annotations
@@ -26,12 +26,9 @@ LONGEST = 2.0  # seconds after which no further round begins
 def best_threads(
     network: nn.Module, device: torch.device, step: Callable[[], object]
 ) -> AbstractContextManager[None]:
-    """A context in which a training runs on the best number of threads.
+    """A context in which a training runs on the fastest number of threads.
 
-    Args:
-        network: the network to train.
-        device: where it is trained.
-        step: makes a step as the training does, but changes nothing.
+    ``step`` does the work of one training step, but changes nothing.
     """
     if device.type != "cpu" or library() is None or not _is_binary(network):
         return nullcontext()

@@ -21,18 +21,14 @@ from ir2search.training.weights_file import SAVE, damaged, kind_of, not_only_ten
 LISTED = 8  # names in an error message
 # keys under which checkpoints have the weights, the usual ones first
 KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params")
-DEEPEST = 3  # wrappers in each other
+DEEPEST = 3  # dictionaries in each other
 COUNTER = "num_batches_tracked"  # of a BatchNorm; not used in evaluation, and often left out
-# what wrappers of torch put before and into names
+# parts that torch's wrappers add to names
 WRAPPERS = re.compile(r"(^|\.)(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)(?=\.)")
 
 
 def load_weights(candidate: Candidate, file: Path) -> TappedNetwork:
-    """Build the candidate's network with weights that somebody gives.
-
-    Args:
-        candidate: the network.
-        file: a ``.safetensors`` file or a torch checkpoint, see `read_weights`.
+    """Build the candidate's network with weights of another program, see `read_weights`.
 
     Returns:
         The network on the CPU, in evaluation mode.
@@ -59,7 +55,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         if kind_of(file) == "safetensors":
             return _read_safetensors(file)
         with file.open("rb") as stream, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of kinds of storage that torch will no longer have
+            warnings.simplefilter("ignore")  # torch warns of storages that it will drop
             found = torch.load(stream, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"{file}: no such file") from None
@@ -67,10 +63,10 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{file}: cannot be read: {error.strerror or error}") from None
     except WeightsError:
         raise
-    except pickle.UnpicklingError as error:  # torch's message recommends to load code
+    except pickle.UnpicklingError as error:  # torch's own message advises to load the code
         name = re.search(r"GLOBAL ([\w.]+)", str(error))
         raise not_only_tensors(file, name and name[1]) from None
-    except Exception as error:  # torch.load raises many types, depending on the file's content
+    except Exception as error:  # torch.load raises errors of many types for damaged files
         if is_out_of_memory(error):
             raise WeightsError(f"{file}: its tensors do not fit in memory") from None
         raise damaged(file) from None
@@ -78,7 +74,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 
 
 def unwrapped(found: Any, source: str) -> dict[str, Tensor]:
-    """The tensors by name of a checkpoint, out of the dictionaries that they are in.
+    """The tensors of a checkpoint by name, without the dictionaries around them.
 
     Args:
         found: tensors by name, or a mapping that has them under a key such as ``"state_dict"``.
@@ -100,13 +96,13 @@ def unwrapped(found: Any, source: str) -> dict[str, Tensor]:
 def matched(
     weights: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], source: str
 ) -> dict[str, Tensor]:
-    """The tensors of a network by its names.
+    """The given tensors, under the names that they have in the network.
 
     A prefix that all given names have is removed if the network does not have it. The counters of
     BatchNorms may be missing.
 
     Args:
-        weights: the given tensors.
+        weights: the given tensors by name.
         shapes: shapes of the network's tensors by name.
         source: the first words of the error.
 
@@ -131,13 +127,9 @@ def matched(
 def put_weights(
     network: nn.Module, weights: Mapping[str, Tensor], source: str, called: str
 ) -> None:
-    """Load weights into a network, see `matched`.
+    """Load weights into a network; their names may have a prefix, see `matched`.
 
-    Args:
-        network: the network.
-        weights: tensors by name.
-        source: name of the weights, for the error.
-        called: what the error calls the network.
+    Errors call the weights ``source`` and the network ``called``.
 
     Raises:
         WeightsError: the weights are those of another network, or are not finite.
@@ -149,12 +141,9 @@ def put_weights(
 
 
 def check_values(weights: Mapping[str, Tensor], network: nn.Module, source: str) -> None:
-    """Check that weights are finite real numbers, and variances not negative.
+    """Check that weights are finite real numbers, and that no variance is negative.
 
-    Args:
-        weights: tensors by name; names that the network does not have are not checked.
-        network: the network that will get them.
-        source: name of the weights, for the error.
+    Only tensors that the network has are checked. Errors call the weights ``source``.
 
     Raises:
         WeightsError: a tensor breaks a rule.

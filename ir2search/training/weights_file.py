@@ -1,7 +1,7 @@
-"""What a file is that somebody gives as weights, from its content and not from its name.
+"""Recognise a file of weights by its content, not by its name.
 
-A torch checkpoint is a pickle. torch unpickles it without running code, but slowly, so its
-operations are counted before that.
+A torch checkpoint is a pickle. torch unpickles it without running code. That can take very long, so
+the operations of the pickle are counted first.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LARGEST_HEADER = 16 << 20  # bytes of the names in a safetensors file, or of a p
 MOST_OPERATIONS = 500_000  # of a pickle; a tensor takes about 32
 MOST_VALUES = 2_000  # in a tuple of a pickle, with the tuples in it
 HEAD = 4096  # bytes that are enough to know a file's kind
-LEGACY = b"l\xfc\x9cF\xf9 j\xa8P\x19"  # torch's number at the start of files before version 1.6
+LEGACY = b"l\xfc\x9cF\xf9 j\xa8P\x19"  # torch before version 1.6 begins files with this number
 LEGACY_PICKLES = 5  # number, version, system, the object, and the names of its storages
 
 UNPACK = "unpack it and give the weights in it"
@@ -45,7 +45,7 @@ OTHERS = (  # first bytes, what such a file is, and what to do
     (b"%PDF", "a PDF document", SAVE),
     (b"\x7fELF", "a program", SAVE),
 )
-# what the pickle of a state_dict names, as module and name; torch checks the names of its own
+# objects in the pickle of a state_dict, as module and name; torch checks those of its own modules
 PLAIN = re.compile(
     r"torch(\.\S+)? \S+|collections (OrderedDict|Counter)|_codecs encode"
     r"|(__builtin__|builtins) (set|complex)"
@@ -56,7 +56,7 @@ Kind = Literal["safetensors", "torch"]
 
 
 def kind_of(file: Path) -> Kind:
-    """Whether a file is in safetensors format or a torch checkpoint; it is not unpickled.
+    """Tell a file in safetensors format from a torch checkpoint, without unpickling it.
 
     Raises:
         OSError: the file cannot be read.
@@ -88,7 +88,7 @@ def kind_of(file: Path) -> Kind:
 
 
 def _other(head: bytes) -> str:
-    """What a file without weights is, and what to do."""
+    """Describe a file without weights, and say what to do."""
     for start, what, advice in OTHERS:
         if head.startswith(start):
             return f"{what}, not weights; {advice}"
@@ -161,8 +161,8 @@ def _check_pickle(file: Path, content: bytes, count: int) -> None:
 class _Sizes:
     """Follows the stack of a pickle, and counts the values in each tuple.
 
-    A tuple can have another one many times. To hash such a tuple would take hours, or recurse until
-    the process ends.
+    A tuple can contain another tuple many times. Hashing such a tuple can take hours, or recurse
+    until the process crashes.
     """
 
     def __init__(self) -> None:
@@ -208,7 +208,7 @@ def not_only_tensors(file: Path, name: str | None) -> WeightsError:
 
 
 def damaged(file: Path) -> WeightsError:
-    """The error for a file that begins like weights but cannot be read."""
+    """The error for a file that begins as weights do but cannot be read."""
     return WeightsError(f"{file}: is damaged or cut short; get the file again")
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from readers import read_folder
 
 from ir2search.data.cifar import CLASSES
-from ir2search.data.folder import find_source, read_folder
+from ir2search.data.folder import find_source
 from ir2search.data.listing import Columns
 from ir2search.errors import DataError
 
@@ -160,7 +161,7 @@ def test_hidden_entries_are_no_images_and_no_classes(tmp_path: Path) -> None:
     (tmp_path / "train" / "a" / "Thumbs.db").write_bytes(b"x")
     (tmp_path / "train" / ".DS_Store").write_bytes(b"x")
     found = find_source(tmp_path)
-    assert found.passed_over == []
+    assert found.warnings == []
     raw = found.read(None)
     assert raw.class_names == ("a", "b")
     assert len(raw.train_images) == 2
@@ -175,7 +176,7 @@ def test_images_in_deeper_folders_are_used_and_others_are_counted(tmp_path: Path
     (tmp_path / "train" / "empty").mkdir()
     found = find_source(tmp_path)
     place = tmp_path / "train"
-    assert found.passed_over == [
+    assert found.warnings == [
         f"{place}: images in deeper folders belong to the class of the first folder (1)",
         f"{place}: skipped '.txt' files (1), '.psd' files (1), folders without images (1), "
         "files outside of the class folders (1)",
@@ -199,7 +200,7 @@ def test_an_unreadable_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.Mo
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refusing)
-    with pytest.raises(DataError, match="b: the folder cannot be read: Permission denied; change"):
+    with pytest.raises(DataError, match="b: cannot be read: Permission denied; change"):
         read_folder(tmp_path, None)
 
 
@@ -249,7 +250,7 @@ def test_tiny_imagenet_has_its_validation_classes_in_a_table(tmp_path: Path) -> 
     assert raw.class_names == ("n01443537", "n01629819")
     assert raw.train_labels.tolist() == raw.train_images[:, 0, 0, 0].tolist() == [0, 0, 1, 1]
     assert raw.test_labels.tolist() == raw.test_images[:, 0, 0, 0].tolist() == [0, 1]
-    assert found.passed_over[-1] == (
+    assert found.warnings[-1] == (
         f"{tmp_path / 'test'}: is not used, its folders are not those of the training classes"
     )
 
@@ -283,7 +284,7 @@ def test_the_pickles_of_torchvision_are_refused(tmp_path: Path, files: tuple[str
 def test_a_second_test_split_is_said_to_be_unused(tmp_path: Path) -> None:
     two_splits(tmp_path)
     picture(tmp_path / "val" / "a" / "0.png")
-    assert find_source(tmp_path).passed_over == [
+    assert find_source(tmp_path).warnings == [
         f"{tmp_path / 'val'}: is not used, another folder is the split"
     ]
 

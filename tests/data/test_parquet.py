@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from readers import read_folder
 
 from ir2search.data import parquet
-from ir2search.data.folder import find_source, read_folder
+from ir2search.data.folder import find_source
 from ir2search.data.listing import Columns
 from ir2search.errors import DataError
 
@@ -190,7 +191,7 @@ def test_a_test_split_without_labels_is_passed_over(tmp_path: Path, labels: Any)
     else:
         table(test, labels)
     found = find_source(tmp_path)
-    assert found.passed_over == [
+    assert found.warnings == [
         f"{test}: the split `test` is not used: it has no labels; `validation` is the test split"
     ]
     assert found.read(None).test_labels.tolist() == [1, 0, 0]
@@ -213,7 +214,7 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no column `fine`, only image, fine_label"):
         read_folder(tmp_path, None, Columns(label="fine"))
     columns = Columns("image", "fine_label")
-    assert find_source(tmp_path, columns).origin == [
+    assert find_source(tmp_path, columns).notes == [
         f"{tmp_path}: parquet files, train from train.parquet, test from test.parquet",
         "images are in the column `image`, labels in `fine_label`",
     ]

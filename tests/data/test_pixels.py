@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from readers import read_folder
 
 from ir2search.data import pixels
 from ir2search.data.decode import decode
-from ir2search.data.folder import read_folder
 from ir2search.data.stream import decode_crop
 from ir2search.errors import DataError
 

@@ -48,7 +48,7 @@ def test_a_ratio_is_a_ratio_of_sums() -> None:
 
 def test_a_measure_of_means_is_computed_for_each_draw() -> None:
     shares = np.random.default_rng(1).random((50, 4))
-    found = Bootstrap(50, 0).of(shares, lambda p: (p * p).sum(axis=-1))
+    found = Bootstrap(50, 0).of_mean(shares, lambda p: (p * p).sum(axis=-1))
     assert found.value == pytest.approx((shares.mean(axis=0) ** 2).sum())
     assert found.low < found.value < found.high
 
