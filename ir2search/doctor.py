@@ -115,7 +115,7 @@ def _devices() -> Iterator[Finding]:
 
 def _memory() -> Iterator[Finding]:
     free = free_memory()
-    if free is None:  # this system does not say it
+    if free is None:
         return
     advice = "stream = true in [data] keeps images on disk" if free < 2e9 else ""
     yield Finding("memory", "slow" if advice else "good", f"{text.size(free)} free", advice)

@@ -261,10 +261,7 @@ def check_copies(folder: Path) -> None:
 
 @contextmanager
 def user_code(what: str) -> Iterator[None]:
-    """Run user code, and report an exception in it as one sentence.
-
-    Args:
-        what: name of the code, the first words of the sentence.
+    """Run user code, and report an exception in it as a sentence that begins with ``what``.
 
     Raises:
         StudyError: the code raised an exception.
@@ -376,7 +373,7 @@ def _sha256(source: str) -> str:
 
 
 def _line(error: BaseException, module: UserModule) -> str:
-    """The words "in line N" for the line that raised an exception; empty if it is unknown."""
+    """The words " in line N" for the line that raised an exception; empty if it is unknown."""
     line = error.lineno if isinstance(error, SyntaxError) else None
     trace = error.__traceback__
     while trace is not None:

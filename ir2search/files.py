@@ -25,20 +25,12 @@ MOST_DOTS = 500  # in a line of a study file
 
 
 def cache_folder() -> Path:
-    """The user's folder for compiled kernels and logs.
-
-    Returns:
-        ``$XDG_CACHE_HOME/ir2search``; without that variable ``~/.cache/ir2search``.
-    """
+    """For kernels and logs: ``$XDG_CACHE_HOME/ir2search``, by default ``~/.cache/ir2search``."""
     return _user_folder("XDG_CACHE_HOME", ".cache")
 
 
 def state_folder() -> Path:
-    """The user's folder for files that are kept when caches are cleared.
-
-    Returns:
-        ``$XDG_STATE_HOME/ir2search``; without that variable ``~/.local/state/ir2search``.
-    """
+    """For what is kept: ``$XDG_STATE_HOME/ir2search``, by default ``~/.local/state/ir2search``."""
     return _user_folder("XDG_STATE_HOME", ".local/state")
 
 
@@ -52,12 +44,8 @@ def _user_folder(variable: str, default: str) -> Path:
 def locked(folder: Path, patience: float = 0) -> Iterator[None]:
     """Lock a folder against other processes; create it if it is missing.
 
-    Args:
-        folder: the folder.
-        patience: seconds to wait while another process has the lock.
-
     Raises:
-        RunError: another process still has the lock.
+        RunError: another process has had the lock for ``patience`` seconds.
     """
     check_links(folder / ".lock")
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,9 +97,7 @@ def read_toml(file: Path) -> dict[str, Any]:
         OSError: the file is missing, too large or not a regular file.
         ValueError: it is not valid TOML.
     """
-    content = read_bytes(file, LARGEST_TOML).decode(
-        "utf-8-sig"
-    )  # editors may add a byte order mark
+    content = read_bytes(file, LARGEST_TOML).decode("utf-8-sig")  # without a byte order mark
     for number, line in enumerate(content.splitlines(), 1):
         if line.count(".") > MOST_DOTS:  # tomllib needs gigabytes for keys with very many parts
             raise ValueError(f"line {number} has more than {MOST_DOTS} dots")
@@ -208,18 +194,15 @@ def write_bytes(file: Path, content: bytes) -> None:
 def replacing(file: Path) -> Iterator[Path]:
     """Write to a new file beside ``file``, then rename it to ``file``.
 
-    Each writer has its own partial file, so two writers never mix their parts. The permissions are
-    those of a new file under the user's umask.
-
-    Args:
-        file: the file; its folder is created if it is missing.
+    Each writer has its own partial file, so two writers never mix their parts. The folder is
+    created if it is missing. The permissions are those of a new file under the user's umask.
 
     Yields:
         The path to write to, with the same suffix.
 
     Raises:
-        OSError: the file cannot be written; also where a library in Rust, such as safetensors,
-            raises another error.
+        OSError: the file cannot be written. Other errors of libraries in Rust, such as safetensors,
+            become OSErrors.
         RunError: a symbolic link leads out of a protected folder, see `protect`; or the path is
             that of a folder, a device or a pipe.
     """

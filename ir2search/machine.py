@@ -1,7 +1,7 @@
-"""What this process may use of the machine: cores and memory.
+"""The cores and the memory that this process may use.
 
 A container or a batch system limits both through control groups of the Linux kernel, in version 1
-or 2. The limit of each group from the own one up to the root holds.
+or 2. The limits of the process's own group and of all groups above it apply.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ UNLIMITED = 1 << 60  # bytes; version 1 writes a number of this size for no limi
 
 
 def cores() -> int:
-    """Number of cores that this process may use: as affinity and the container's quota allow."""
+    """Number of cores that affinity and the container's quota allow this process."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, int(min([allowed or 1, *_quotas()])))
 
 
 def free_memory() -> int | None:
-    """Bytes of memory that new processes can take; None if this system does not say it."""
+    """Bytes of memory that new processes can take; None if this system does not report it."""
     known = [*_free_in_groups(), *_free_in_system()]
     return max(0, min(known)) if known else None
 
 
 def _quotas() -> Iterator[float]:
-    """The cores of each limited group, a fraction."""
+    """The cores of each limited group; they can be fractions."""
     for folder in _groups("cpu"):
         quota, _, period = _text(folder / "cpu.max").partition(" ")
         if not period:
@@ -38,7 +38,7 @@ def _quotas() -> Iterator[float]:
 
 
 def _free_in_groups() -> Iterator[int]:
-    """What each limited group has left. Its cache of files is given up when memory is needed."""
+    """Free bytes of each limited group, with its cache of files, which the kernel can free."""
     for folder in _groups("memory"):
         for limit, used in (
             ("memory.max", "memory.current"),

@@ -45,12 +45,9 @@ RULES: Mapping[str, str] = {  # by pydantic's type of error; the context of the 
 
 
 def checked(value: object, shape: type[Shape], file: Path) -> Shape:
-    """A value of a run's file, if it has the expected type.
+    """Check the type of a value from a run's file; tables become dataclasses.
 
-    Args:
-        value: what the file holds.
-        shape: the type, with dataclasses for tables; their further keys are dropped.
-        file: for the message.
+    Keys that a dataclass does not have are dropped.
 
     Raises:
         RunError: the value has another type; the message names the file and the field.
