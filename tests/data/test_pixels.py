@@ -66,7 +66,7 @@ def test_transparent_pixels_are_shown_on_white_and_said_once(
         content, expected = encoded(palette, transparency=1), [60, 255, 60]
     else:
         content, expected = encoded(image.convert(mode)), [60, 255, 216]
-    pixels._say_transparent.cache_clear()
+    pixels._warn_of_transparency.cache_clear()
     with caplog.at_level(logging.WARNING):
         assert rgb(content)[0, :, 0].tolist() == expected
         rgb(content)
