@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from captum.attr import FeatureAblation, IntegratedGradients, Occlusion
@@ -33,6 +33,7 @@ MethodName = Literal[
     "feature_ablation",
     "occlusion",
 ]
+Part = TypeVar("Part", bound=Any)  # a dataclass with tensors
 STEPS = 32  # points along the path from the baseline to the image
 GRID = 3  # feature ablation divides a map into 3 x 3 parts
 MEMORY = 2048  # MiB
@@ -205,7 +206,7 @@ def attribute_batches(
                 for attribution in METHODS[method](subject):
                     found[-1].append(keep(attribution))
                     on_layer(f"{method} {attribution.layer}")
-    return [_joined(pieces) for pieces in zip(*found, strict=True)]
+    return [joined(pieces) for pieces in zip(*found, strict=True)]
 
 
 def summed(found: LayerAttribution) -> LayerAttribution:
@@ -478,8 +479,9 @@ def _sizes(mask: Tensor) -> Tensor:
     return torch.bincount(mask.flatten())[mask]
 
 
-def _joined(parts: tuple[LayerAttribution, ...]) -> LayerAttribution:
-    first = parts[0]
-    fields = ("own", "map", "bypassing", "total", "change")
-    joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in fields}
-    return LayerAttribution(first.layer, first.method, **joined)
+def joined(parts: Sequence[Part]) -> Part:
+    """Join a dataclass of several batches: concatenate its tensors."""
+    tensors = {name for name, value in vars(parts[0]).items() if isinstance(value, Tensor)}
+    return replace(
+        parts[0], **{name: torch.cat([getattr(part, name) for part in parts]) for name in tensors}
+    )

@@ -15,7 +15,7 @@ from captum.attr import LayerActivation
 from torch import Tensor
 from torch.nn import functional
 
-from ir2search.information.attributions import frozen
+from ir2search.information.attributions import frozen, joined
 from ir2search.information.chain import sign_layers
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import BinaryConv2d, sign
@@ -62,7 +62,7 @@ def sign_bits(network: TappedNetwork, batches: Iterable[Tensor], seed: int) -> l
             noisy = images + _noise(images, generator)
             inputs = [_inputs(network, list(layers.values()), some) for some in (images, noisy)]
             parts.append([_bits(*found) for found in zip(layers.items(), *inputs, strict=True)])
-    return [_joined(part) for part in zip(*parts, strict=True)]
+    return [joined(part) for part in zip(*parts, strict=True)]
 
 
 def channel_entropy(positive: Tensor) -> Tensor:
@@ -122,9 +122,3 @@ def _bits(layer: tuple[str, BinaryConv2d], x: Tensor, noisy: Tensor) -> SignBits
         input_error=scaled_error(x, signs),
         output_error=scaled_error(convolve(x), convolve(signs)),
     )
-
-
-def _joined(parts: tuple[SignBits, ...]) -> SignBits:
-    names = ("positive", "clipped", "flipped", "input_error", "output_error")
-    joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
-    return SignBits(parts[0].layer, **joined)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,10 @@ def latency(
         images = _images(candidate, batch)
         for count in threads:
             with _torch_threads(count):
-                calls = _calls(candidate, graph, images, count, runtimes, on_step)
+                calls = {}
+                for runtime in runtimes:
+                    on_step(runtime, count, batch)
+                    calls[runtime] = partial(_forward(runtime, candidate, graph, count), images)
                 found = time_in_turns(calls, seconds=seconds)
                 if graph is not None:
                     layers += _layer_times(graph, images, count)
@@ -154,25 +158,11 @@ def _network(what: str | Candidate, with_graph: bool) -> tuple[Candidate, Graph 
     return candidate, candidate_graph(candidate) if with_graph else None
 
 
-def _calls(
-    candidate: Candidate,
-    graph: Graph | None,
-    images: np.ndarray,
-    threads: int,
-    runtimes: Sequence[str],
-    on_step: OnStep,
-) -> dict[str, Callable[[], object]]:
-    network = float_twin(candidate) if set(runtimes) - {OWN_RUNTIME} else None
-    calls: dict[str, Callable[[], object]] = {}
-    for runtime in runtimes:
-        on_step(runtime, threads, len(images))
-        if graph is not None and runtime == OWN_RUNTIME:
-            run: Forward = PackedNetwork(graph, threads).logits
-        else:
-            assert network is not None
-            run = OTHER_RUNTIMES[runtime](network, candidate.image, threads)
-        calls[runtime] = lambda run=run: run(images)  # type: ignore[misc]
-    return calls
+def _forward(runtime: str, candidate: Candidate, graph: Graph | None, threads: int) -> Forward:
+    """The network on this package's runtime, or its float32 form on another one."""
+    if runtime == OWN_RUNTIME and graph is not None:
+        return PackedNetwork(graph, threads).logits
+    return OTHER_RUNTIMES[runtime](float_twin(candidate), candidate.image, threads)
 
 
 def _layer_times(graph: Graph, images: np.ndarray, threads: int) -> list[LayerTime]:

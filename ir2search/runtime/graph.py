@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,7 @@ class Graph:
         """Shape of a value."""
         return self.nodes[value - 1].shape if value else self.image
 
+    @cached_property
     def consumers(self) -> list[list[int]]:
         """For each value, the indices of the nodes that read it; no node reads the logits."""
         found: list[list[int]] = [[] for _ in range(len(self.nodes) + 1)]
@@ -149,7 +151,7 @@ class GraphBuilder:
 
 def _check_signs(graph: Graph) -> None:
     """Check that binary convolutions read signs, which no other operation reads."""
-    for index, consumers in enumerate(graph.consumers()):
+    for index, consumers in enumerate(graph.consumers):
         binary = [graph.nodes[consumer].op == "binary_conv" for consumer in consumers]
         is_sign = index > 0 and graph.nodes[index - 1].op == "sign"
         if any(binary) and not (is_sign and all(binary)):

@@ -5,7 +5,6 @@ A convolution, its norm, shortcut, activation and sign form one unit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ir2search.runtime.graph import Graph, Node
@@ -71,20 +70,17 @@ class Unit:
 
 def make_schedule(graph: Graph) -> tuple[Unit, ...]:
     """Put each node of a graph into one unit; the units are in an order that can be run."""
-    consumers = graph.consumers()
     done: set[int] = set()
     units = []
     for index in range(len(graph.nodes)):
         if index not in done:
-            found, nodes = _pooled_signs(graph, index, consumers) or _unit(graph, index, consumers)
+            found, nodes = _pooled_signs(graph, index) or _unit(graph, index)
             units += found
             done |= nodes
     return tuple(units)
 
 
-def _pooled_signs(
-    graph: Graph, index: int, consumers: Sequence[Sequence[int]]
-) -> tuple[list[Unit], set[int]] | None:
+def _pooled_signs(graph: Graph, index: int) -> tuple[list[Unit], set[int]] | None:
     """Pool signs instead of numbers: a binary convolution, max-pooling, and steps up to a sign.
 
     None if the node does not start such a sequence, or if its numbers are read too. Pooling signs
@@ -93,13 +89,13 @@ def _pooled_signs(
     """
     if graph.nodes[index].op != "binary_conv":
         return None
-    chain, follower = [index], _only(consumers[index + 1])
+    chain, follower = [index], _only_consumer(graph, index + 1)
     while follower is not None and graph.nodes[follower].op in _MONOTONE:
         chain.append(follower)
-        follower = _only(consumers[follower + 1])
+        follower = _only_consumer(graph, follower + 1)
     nodes = [graph.nodes[each] for each in chain]
     ops = tuple(node.op for node in nodes)
-    if ops not in _POOLED or not _is_read_as_bits(graph, chain[-1], consumers):
+    if ops not in _POOLED or not _is_read_as_bits(graph, chain[-1]):
         return None
     conv, pool, norm, *activation, sign = nodes
     if any((node.tensors["slope"] < 0).any() for node in activation if "slope" in node.tensors):
@@ -116,27 +112,22 @@ def _pooled_signs(
     return [first, Unit(pool, convolved, norm=norm, signs=pooled)], set(chain)
 
 
-def _unit(
-    graph: Graph, index: int, consumers: Sequence[Sequence[int]]
-) -> tuple[list[Unit], set[int]]:
+def _unit(graph: Graph, index: int) -> tuple[list[Unit], set[int]]:
     """The unit that starts with a node, and the nodes in it."""
     node = graph.nodes[index]
     if node.op == "sign":
-        if _is_read_as_bits(graph, index, consumers):
+        if _is_read_as_bits(graph, index):
             return [Unit(None, node.inputs[0], sign=node, signs=index + 1)], {index}
         return [Unit(None, node.inputs[0], sign=node, real=index + 1)], {index}
     is_head = node.op in ("conv", "binary_conv")
     if not is_head and not _stage(node.op):
         return [Unit(node, node.inputs[0], real=index + 1)], {index}
-    parts, shortcut, value = _steps(graph, index, is_head, consumers)
+    parts, shortcut, value = _steps(graph, index, is_head)
     nodes = {*parts.values(), *([index] if is_head else [])}
-    signs = (
-        each
-        for each in consumers[value]
-        if graph.nodes[each].op == "sign" and _is_read_as_bits(graph, each, consumers)
-    )
-    sign = next(signs, None)
-    others = [each for each in consumers[value] if each != sign]
+    readers = graph.consumers[value]
+    signs = [each for each in readers if graph.nodes[each].op == "sign"]
+    sign = next((each for each in signs if _is_read_as_bits(graph, each)), None)
+    others = [each for each in readers if each != sign]
     unit = Unit(
         node if is_head else None,
         node.inputs[0],
@@ -150,12 +141,10 @@ def _unit(
     return [unit], nodes if sign is None else nodes | {sign}
 
 
-def _steps(
-    graph: Graph, index: int, is_head: bool, consumers: Sequence[Sequence[int]]
-) -> tuple[dict[int, int], int | None, int]:
+def _steps(graph: Graph, index: int, is_head: bool) -> tuple[dict[int, int], int | None, int]:
     """The steps of a unit: nodes by stage, the value of the shortcut, and the value they make."""
     value = index + 1 if is_head else graph.nodes[index].inputs[0]
-    following: int | None = _only(consumers[value]) if is_head else index
+    following: int | None = _only_consumer(graph, value) if is_head else index
     parts: dict[int, int] = {}
     shortcut = None
     while following is not None:
@@ -169,7 +158,7 @@ def _steps(
                 break
             shortcut = other
         parts[stage], value = following, following + 1
-        following = _only(consumers[value])
+        following = _only_consumer(graph, value)
     return parts, shortcut, value
 
 
@@ -178,10 +167,12 @@ def _stage(op: str) -> int:
     return ACTIVATION if op in ACTIVATIONS else {"norm": NORM, "add": ADD}.get(op, 0)
 
 
-def _only(consumers: Sequence[int]) -> int | None:
+def _only_consumer(graph: Graph, value: int) -> int | None:
+    """The node that reads a value; None if several nodes read it, or none."""
+    consumers = graph.consumers[value]
     return consumers[0] if len(consumers) == 1 else None
 
 
-def _is_read_as_bits(graph: Graph, sign: int, consumers: Sequence[Sequence[int]]) -> bool:
+def _is_read_as_bits(graph: Graph, sign: int) -> bool:
     """Whether only binary convolutions read these signs."""
-    return all(graph.nodes[each].op == "binary_conv" for each in consumers[sign + 1])
+    return all(graph.nodes[each].op == "binary_conv" for each in graph.consumers[sign + 1])

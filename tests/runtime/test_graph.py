@@ -52,7 +52,7 @@ def test_shapes_follow_from_the_operation(
     assert graph.shape(0) == (7, 5, 4)
     assert graph.shape(1) == graph.nodes[0].shape == shape
     assert graph.classes == 2
-    assert graph.consumers() == [[0], [1], [2], [3], []]
+    assert graph.consumers == [[0], [1], [2], [3], []]
 
 
 @pytest.mark.parametrize(
