@@ -45,11 +45,11 @@ _SIGNATURES: dict[str, Sequence[type]] = {
     "ir2_arithmetic": (),
     "ir2_keep_memory": (),
     "ir2_convolve": (*[_POINTER] * 4, _INT),
-    "ir2_convolve_backward": (*[_POINTER] * 6, _INT, _FLOAT, _INT),
+    "ir2_convolve_backward": (*[_POINTER] * 6, _INT, _INT, _FLOAT, _INT),
     "ir2_norm": (*[_POINTER] * 6, *_MAPS, _FLOAT, _INT, _INT),
     "ir2_norm_backward": (*[_POINTER] * 9, *_MAPS, _INT, _INT),
     "ir2_unit": (*[_POINTER] * 10, _FLOAT, _INT, _INT),
-    "ir2_unit_backward": (*[_POINTER] * 13, _INT, _INT, _INT, _FLOAT, _INT),
+    "ir2_unit_backward": (*[_POINTER] * 13, _INT, _INT, _INT, _INT, _FLOAT, _INT),
 }
 
 

@@ -84,12 +84,12 @@ class BinaryConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Convolve ``input`` (N, in_channels, H, W) to (N, out_channels, H', W')."""
-        x, w = self.shifted(input), self.signs()
+        x = self.shifted(input)
         if self._is_fused(x):
-            return sign_convolution(x, w, self._sign_convolution())
+            return sign_convolution(x, self._latent(), self._sign_convolution())
         if self.binarisation.activations == "binary":
             x = ESTIMATORS[self.binarisation.estimator](x, self.sharpness)
-        return functional.conv2d(x, w, None, self.stride, self.padding)
+        return functional.conv2d(x, self.signs(), None, self.stride, self.padding)
 
     def normed(
         self,
@@ -112,7 +112,7 @@ class BinaryConv2d(nn.Conv2d):
         shifted = self.shifted(x)
         if norm.training and self._is_fused(shifted):
             settings = self._sign_convolution()
-            return binary_unit(shifted, self.signs(), settings, norm, activation, shortcut)
+            return binary_unit(shifted, self._latent(), settings, norm, activation, shortcut)
         return normed(self(x), norm, activation, shortcut)
 
     def shifted(self, x: Tensor) -> Tensor:
@@ -121,19 +121,26 @@ class BinaryConv2d(nn.Conv2d):
 
     def signs(self) -> Tensor:
         """The signs of the weights; the weights themselves if they are real."""
-        settings, w = self.binarisation, self.weight
-        if settings.weights == "real":
-            return w
-        w = standardised(w) if settings.standardise else w
-        return ESTIMATORS[settings.weight_estimator](w, self.sharpness)
+        if self.binarisation.weights == "real":
+            return self.weight
+        return ESTIMATORS[self.binarisation.weight_estimator](self._latent(), self.sharpness)
+
+    def _latent(self) -> Tensor:
+        """The weights before their signs."""
+        return standardised(self.weight) if self.binarisation.standardise else self.weight
 
     def _is_fused(self, x: Tensor) -> bool:
         fits = self.weight[0].numel() <= LARGEST_SUM
         return self.is_binary and fits and is_fusable(x)
 
     def _sign_convolution(self) -> SignConvolution:
-        stride, padding = self.stride[0], int(self.padding[0])
-        return SignConvolution(stride, padding, self.binarisation.estimator, self.sharpness)
+        return SignConvolution(
+            self.stride[0],
+            int(self.padding[0]),
+            self.binarisation.estimator,
+            self.binarisation.weight_estimator,
+            self.sharpness,
+        )
 
 
 def sharpen(network: nn.Module, progress: float) -> None:

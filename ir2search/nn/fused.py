@@ -26,35 +26,37 @@ LARGEST_SUM = 2**15 - 1  # of signs: the kernels add them in 16 bits
 
 @dataclass(frozen=True)
 class SignConvolution:
-    """The settings of a convolution of an input's signs with weights of +1 and -1.
+    """The settings of a convolution of an input's signs with the signs of latent weights.
 
     Attributes:
         stride: step between outputs, in pixels.
         padding: zeros around the signs, in pixels; less than the side of the kernel.
         estimator: surrogate gradient of the input's signs.
+        weight_estimator: surrogate gradient of the weights' signs.
         sharpness: sharpness of the tanh estimator.
     """
 
     stride: int
     padding: int
     estimator: Estimator
+    weight_estimator: Estimator
     sharpness: float
 
-    def shape(self, x: Tensor, signs: Tensor) -> array[int]:
+    def shape(self, x: Tensor, latent: Tensor) -> array[int]:
         """Sizes, stride and padding in the form that the kernels take."""
-        outputs, _, size, _ = signs.shape
+        outputs, _, size, _ = latent.shape
         return array("q", (*x.shape, outputs, size, self.stride, self.padding))
 
-    def result(self, x: Tensor, signs: Tensor, dtype: torch.dtype) -> Tensor:
+    def result(self, x: Tensor, latent: Tensor, dtype: torch.dtype) -> Tensor:
         """An uninitialised tensor for the outputs (N, outputs, H', W')."""
-        outputs, _, size, _ = signs.shape
+        outputs, _, size, _ = latent.shape
         sides = [(side + 2 * self.padding - size) // self.stride + 1 for side in x.shape[2:]]
         return torch.empty(len(x), outputs, *sides, dtype=dtype)
 
     @property
-    def slope(self) -> tuple[int, float]:
-        """Number and sharpness of the estimator, in the form that the kernels take."""
-        return _NUMBERS[self.estimator], self.sharpness
+    def slopes(self) -> tuple[int, int, float]:
+        """Numbers and sharpness of the estimators, in the form that the kernels take."""
+        return _NUMBERS[self.estimator], _NUMBERS[self.weight_estimator], self.sharpness
 
 
 def is_fusable(x: Tensor) -> bool:
@@ -72,30 +74,30 @@ def is_fusable(x: Tensor) -> bool:
     )
 
 
-def sign_convolution(x: Tensor, signs: Tensor, settings: SignConvolution) -> Tensor:
-    """Convolve the signs of ``x`` with ``signs``.
+def sign_convolution(x: Tensor, latent: Tensor, settings: SignConvolution) -> Tensor:
+    """Convolve the signs of ``x`` with those of ``latent``.
 
     Args:
         x: (N, C, H, W), for which `is_fusable` is true.
-        signs: (outputs, C, k, k), each +1 or -1, with C k k at most `LARGEST_SUM`.
-        settings: stride, padding and estimator.
+        latent: weights (outputs, C, k, k) before their signs, with C k k at most `LARGEST_SUM`.
+        settings: stride, padding and estimators.
 
     Returns:
         (N, outputs, H', W'), whole numbers in float32.
     """
-    result: Tensor = _Convolved.apply(x, signs, settings)  # type: ignore[no-untyped-call]
+    result: Tensor = _Convolved.apply(x, latent, settings)  # type: ignore[no-untyped-call]
     return result
 
 
 def binary_unit(
     x: Tensor,
-    signs: Tensor,
+    latent: Tensor,
     settings: SignConvolution,
     norm: nn.BatchNorm2d,
     activation: nn.Module | None,
     shortcut: Tensor | None,
 ) -> Tensor:
-    """Compute activation(norm(sign_convolution(x, signs, settings)) + shortcut) in training mode.
+    """Compute activation(norm(sign_convolution(x, latent, settings)) + shortcut) in training mode.
 
     The shortcut (N, outputs, H', W') can be ``x`` itself. None stands for no activation and for no
     shortcut. Returns (N, outputs, H', W').
@@ -103,7 +105,7 @@ def binary_unit(
     clip = isinstance(activation, nn.Hardtanh)
     is_residual = shortcut is x  # saves a gradient tensor
     result: Tensor = _Unit.apply(  # type: ignore[no-untyped-call]
-        *(x, signs, None if is_residual else shortcut),
+        *(x, latent, None if is_residual else shortcut),
         *(norm.weight, norm.bias, norm, settings, clip, is_residual),
     )
     return result if clip or activation is None else activation(result)
@@ -150,30 +152,30 @@ class Normed(nn.Sequential):
 
 class _Convolved(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, signs: Tensor, settings: SignConvolution) -> Tensor:
-        x, signs = x.contiguous(), signs.contiguous()
-        y = settings.result(x, signs, torch.float32)
-        ctx.save_for_backward(x, signs)
-        ctx.settings, ctx.shape = settings, settings.shape(x, signs)
-        _call("ir2_convolve", x, signs, y, ctx.shape)
+    def forward(ctx: Any, x: Tensor, latent: Tensor, settings: SignConvolution) -> Tensor:
+        x, latent = x.contiguous(), latent.contiguous()
+        y = settings.result(x, latent, torch.float32)
+        ctx.save_for_backward(x, latent)
+        ctx.settings, ctx.shape = settings, settings.shape(x, latent)
+        _call("ir2_convolve", x, latent, y, ctx.shape)
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        x, signs = ctx.saved_tensors
-        x_gradient, signs_gradient = _gradients(ctx, x, signs)
+        x, latent = ctx.saved_tensors
+        x_gradient, latent_gradient = _gradients(ctx, x, latent)
         gradient = gradients[0].contiguous()
         _call(
             "ir2_convolve_backward",
             gradient,
-            signs,
+            latent,
             x,
             x_gradient,
-            signs_gradient,
+            latent_gradient,
             ctx.shape,
-            *ctx.settings.slope,
+            *ctx.settings.slopes,
         )
-        return x_gradient, signs_gradient, None
+        return x_gradient, latent_gradient, None
 
 
 class _Unit(torch.autograd.Function):
@@ -181,7 +183,7 @@ class _Unit(torch.autograd.Function):
     def forward(
         ctx: Any,
         x: Tensor,
-        signs: Tensor,
+        latent: Tensor,
         shortcut: Tensor | None,
         weight: Tensor,
         bias: Tensor,
@@ -190,44 +192,44 @@ class _Unit(torch.autograd.Function):
         clip: bool,
         is_residual: bool,
     ) -> Tensor:
-        x, signs = x.contiguous(), signs.contiguous()
+        x, latent = x.contiguous(), latent.contiguous()
         added = x if is_residual else None if shortcut is None else shortcut.contiguous()
-        y, out = (settings.result(x, signs, dtype) for dtype in (torch.int16, torch.float32))
-        moments = torch.empty(3, len(signs))
+        y, out = (settings.result(x, latent, dtype) for dtype in (torch.int16, torch.float32))
+        moments = torch.empty(3, len(latent))
         inside = _unclipped_bits(out) if clip else None
-        ctx.settings, ctx.shape = settings, settings.shape(x, signs)
+        ctx.settings, ctx.shape = settings, settings.shape(x, latent)
         _call(
-            *("ir2_unit", x, signs, added, weight, bias, y, moments, out, inside),
+            *("ir2_unit", x, latent, added, weight, bias, y, moments, out, inside),
             *(ctx.shape, norm.eps, clip),
         )
         _update_running(norm, moments, y)
         saved = out if clip and not is_bfloat16() else inside
-        ctx.save_for_backward(x, signs, weight, y, moments, saved)
+        ctx.save_for_backward(x, latent, weight, y, moments, saved)
         ctx.clip, ctx.is_residual, ctx.kernels = clip, is_residual, library()
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        x, signs, weight, y, moments, saved = ctx.saved_tensors
+        x, latent, weight, y, moments, saved = ctx.saved_tensors
         gradient = gradients[0].contiguous()
-        x_gradient, signs_gradient = _gradients(ctx, x, signs)
+        x_gradient, latent_gradient = _gradients(ctx, x, latent)
         shortcut_gradient = _shortcut_gradient(ctx, gradient, 2)
         weight_gradient, bias_gradient = torch.empty(2, len(weight))
         _call(
-            *("ir2_unit_backward", gradient, saved, y, x, signs, weight, moments),
+            *("ir2_unit_backward", gradient, saved, y, x, latent, weight, moments),
             *(
                 shortcut_gradient if ctx.clip else None,
                 x_gradient,
-                signs_gradient,
+                latent_gradient,
                 weight_gradient,
                 bias_gradient,
             ),
-            *(ctx.shape, ctx.clip, ctx.is_residual, *ctx.settings.slope),
+            *(ctx.shape, ctx.clip, ctx.is_residual, *ctx.settings.slopes),
             kernels=ctx.kernels,  # they know what is saved
         )
         return (
             x_gradient,
-            signs_gradient,
+            latent_gradient,
             shortcut_gradient,
             weight_gradient,
             bias_gradient,
@@ -273,11 +275,11 @@ class _Normed(torch.autograd.Function):
         return y_gradient, shortcut_gradient, weight_gradient, bias_gradient, None, None
 
 
-def _gradients(ctx: Any, x: Tensor, signs: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """Uninitialised tensors for the gradients of ``x`` and ``signs``; None if it is not needed."""
+def _gradients(ctx: Any, x: Tensor, latent: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """Uninitialised tensors for the gradients of ``x`` and ``latent``; None if it is not needed."""
     x_gradient = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-    signs_gradient = torch.empty_like(signs) if ctx.needs_input_grad[1] else None
-    return x_gradient, signs_gradient
+    latent_gradient = torch.empty_like(latent) if ctx.needs_input_grad[1] else None
+    return x_gradient, latent_gradient
 
 
 def _unclipped_bits(out: Tensor) -> Tensor:

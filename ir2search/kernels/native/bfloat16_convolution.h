@@ -10,34 +10,27 @@ namespace ir2::bfloat16 {
 
 constexpr int64_t IN_MEMORY = 1 << 23;  // bytes of separate sums of the gradient of the weights
 
-// Add the sums of the splits; outside: (splits, outputs, taps)
+// Write the gradient of the latent weights: the sums of all splits through the sign's slope;
+// outside: (splits, outputs, taps)
 inline void collect(const float *sums, const double *outside, int64_t splits,
-                    const WeightGradient &gradient, float *signs_gradient, const Shape &shape,
-                    int threads) {
-    const int64_t taps = shape.taps(), blocks = ceil_div(shape.inputs, 16);
+                    const WeightGradient &of_weights, const SignConvolution &convolution,
+                    float *gradient, int threads) {
+    const Shape &shape = convolution.shape;
+    const int64_t taps = shape.taps(), row = shape.inputs * taps;
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t output = 0; output < shape.outputs; ++output) {
-        std::vector<float> padding(taps);
-        for (int64_t tap = 0; tap < taps; ++tap) {
+    for (int64_t first = 0; first < shape.outputs; first += WeightGradient::OUTPUTS) {
+        const int64_t outputs = std::min(WeightGradient::OUTPUTS, shape.outputs - first);
+        std::vector<float> padding(outputs * taps);
+        for (int64_t i = 0; i < outputs * taps; ++i) {
             double sum = 0;
             for (int64_t split = 0; split < splits; ++split)
-                sum += outside[(split * shape.outputs + output) * taps + tap];
-            padding[tap] = float(sum);
+                sum += outside[(split * shape.outputs + first) * taps + i];
+            padding[i] = float(sum);
         }
-        for (int64_t block = 0; block < blocks; ++block) {
-            const int64_t inputs = std::min<int64_t>(16, shape.inputs - 16 * block);
-            float *to = signs_gradient + (output * shape.inputs + 16 * block) * taps;
-            for (int64_t tap = 0; tap < taps; ++tap) {
-                const float *from = sums + output / 8 * gradient.sums_of_outputs() +
-                                    ((block * taps + tap) * 8 + output % 8) * 16;
-                __m512 sum = _mm512_set1_ps(padding[tap]);
-                for (int64_t split = 0; split < splits; ++split)
-                    sum = _mm512_add_ps(sum, _mm512_load_ps(from + split * gradient.sums()));
-                alignas(64) float values[16];
-                _mm512_store_ps(values, sum);
-                for (int64_t i = 0; i < inputs; ++i) to[i * taps + tap] = values[i];
-            }
-        }
+        float *to = gradient + first * row;
+        of_weights.read(sums, splits, first, outputs, padding.data(), to);
+        convolution.of_latent.apply(convolution.latent + first * row, to, nullptr, to,
+                                    outputs * row, 1);
     }
 }
 
@@ -129,32 +122,32 @@ void through_sign(const float *x, const float *gradient, Added added, float *out
         apply(any);
 }
 
-// The gradients of the convolution's input and weights; null for a gradient that is not needed.
-// value(image, output) has the gradient of an output's map, and added(image, input) a gradient to add
-// to that of an input: at(i, mask) are the values at 16 positions. The images are divided into splits, whose
-// number does not depend on the number of threads.
+// The gradients of a convolution. value(image, output) has the gradient of an output's map, and
+// added(image, input) a gradient to add to that of an input: at(i, mask) are the values at 16
+// positions. The images are divided into splits, whose number does not depend on the number of
+// threads.
 template <typename Value, typename Added>
-void convolution_backward(Value value, Added added, const float *signs, const float *x,
-                          float *x_gradient, float *signs_gradient, const Shape &shape,
-                          const Slope &slope, int threads) {
+void convolution_backward(Value value, Added added, const SignConvolution &convolution,
+                          const Gradients &gradients, int threads) {
+    const Shape &shape = convolution.shape;
     const int64_t positions = shape.rows() * shape.columns(), plane = shape.height * shape.width;
     const SignMaps maps(shape);
     const Fours fours(shape);
     const PairedMaps paired(shape.outputs, positions);
     const Outside outside(shape);
-    const InputGradient of_input(signs, shape);
+    const InputGradient of_input(SignWeights(convolution.latent, shape, threads), shape);
     const WeightGradient of_weights(shape);
     int64_t splits = 16;
     while (splits > 2 && splits * of_weights.sums() * 4 > IN_MEMORY) splits /= 2;
     splits = std::min(splits, shape.images);
     thread_local std::vector<float> sum_memory;
-    float *sums = signs_gradient ? aligned(sum_memory, splits * of_weights.sums()) : nullptr;
+    float *sums = gradients.latent ? aligned(sum_memory, splits * of_weights.sums()) : nullptr;
     std::vector<double> padding(splits * shape.outputs * shape.taps(), 0.0);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t split = 0; split < splits; ++split) {
         thread_local std::vector<uint32_t> pairs;
         thread_local std::vector<uint16_t> values, words;
-        thread_local std::vector<float> result;
+        thread_local std::vector<float> result, border;
         const int64_t begin = shape.images * split / splits;
         const int64_t end = shape.images * (split + 1) / splits;
         const int64_t most = std::min(of_weights.images(), end - begin);
@@ -163,8 +156,8 @@ void convolution_backward(Value value, Added added, const float *signs, const fl
         values.assign(most * size, 0);
         words.resize(most * maps.words() + maps.slack());
         result.resize(shape.inputs * plane + 16);
+        border.assign(outside.values(), 0.f);
         float *own = sums + split * of_weights.sums();
-        if (signs_gradient) std::fill(own, own + of_weights.sums(), 0.f);
         for (int64_t first = begin; first < end; first += most) {
             const int64_t count = std::min(most, end - first);
             for (int64_t i = 0; i < count; ++i) {
@@ -172,22 +165,23 @@ void convolution_backward(Value value, Added added, const float *signs, const fl
                 const ImageGradient gradient{paired, fours, pairs.data(), values.data() + i * size};
                 auto of_image = [&](int64_t output) { return value(image, output); };
                 gradient.take(of_image, shape.outputs, positions);
-                if (signs_gradient) {
-                    maps.take(x + place, words.data() + i * maps.words());
-                    outside.add(gradient.values,
-                                padding.data() + split * shape.outputs * shape.taps());
+                if (gradients.latent) {
+                    maps.take(convolution.x + place, words.data() + i * maps.words());
+                    outside.add(gradient.values, border.data());
                 }
-                if (!x_gradient) continue;
+                if (!gradients.x) continue;
                 of_input.run(pairs.data(), result.data());
                 auto more = [&](int64_t input) { return added(image, input); };
-                through_sign(x + place, result.data(), more, x_gradient + place, shape.inputs,
-                             plane, slope);
+                through_sign(convolution.x + place, result.data(), more, gradients.x + place,
+                             shape.inputs, plane, convolution.of_x);
             }
-            if (signs_gradient) of_weights.add(values.data(), words.data(), count, own);
+            if (gradients.latent)
+                of_weights.add(values.data(), words.data(), count, first == begin, own);
         }
+        outside.find(border.data(), padding.data() + split * shape.outputs * shape.taps());
     }
-    if (signs_gradient)
-        collect(sums, padding.data(), splits, of_weights, signs_gradient, shape, threads);
+    if (gradients.latent)
+        collect(sums, padding.data(), splits, of_weights, convolution, gradients.latent, threads);
 }
 
 }  // namespace ir2::bfloat16

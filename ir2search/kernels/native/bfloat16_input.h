@@ -50,7 +50,7 @@ struct PairedMaps {
 // A table has the sums of eight outputs at one position. Sixteen inputs are looked up at a time.
 class InputGradient {
   public:
-    InputGradient(const float *signs, const Shape &shape)
+    InputGradient(const SignWeights &signs, const Shape &shape)
         : shape(shape), paired(shape.outputs, shape.rows() * shape.columns()),
           reach((shape.size - 1) / shape.stride), blocks(ceil_div(shape.inputs, 16)),
           groups(ceil_div(shape.outputs, 8)),
@@ -118,14 +118,13 @@ class InputGradient {
             }
     }
 
-    void take_signs(const float *signs) {
+    void take_signs(const SignWeights &signs) {
         indices = aligned(memory, shape.taps() * blocks * groups * TABLE);
-        const SignWeights words(signs, shape);
         uint16_t *index = indices;
         for (int64_t tap = 0; tap < shape.taps(); ++tap)
             for (int64_t block = 0; block < blocks; ++block)
                 for (int64_t group = 0; group < groups; ++group, index += TABLE) {
-                    const uint16_t *eight = words.eight(group, tap, block);
+                    const uint16_t *eight = signs.eight(group, tap, block);
                     _mm512_store_si512(
                         index, lookups(_mm_loadu_si128(reinterpret_cast<const __m128i *>(eight))));
                 }

@@ -11,22 +11,22 @@ struct Nothing {
     __m512 at(int64_t, __mmask16) const { return _mm512_setzero_ps(); }
 };
 
-inline void convolve_backward(const float *gradient, const float *signs, const float *x,
-                              float *x_gradient, float *signs_gradient, const Shape &shape,
-                              const Slope &slope, int threads) {
+inline void convolve_backward(const float *gradient, const SignConvolution &convolution,
+                              const Gradients &gradients, int threads) {
+    const Shape &shape = convolution.shape;
     const int64_t positions = shape.rows() * shape.columns();
     auto value = [&](int64_t image, int64_t output) {
         return InnerGradient{gradient + (image * shape.outputs + output) * positions, nullptr};
     };
     auto added = [](int64_t, int64_t) { return Nothing(); };
-    convolution_backward(value, added, signs, x, x_gradient, signs_gradient, shape, slope, threads);
+    convolution_backward(value, added, convolution, gradients, threads);
 }
 
-inline void unit(const float *x, const float *signs, const float *shortcut, const Norm &norm,
+inline void unit(const float *x, const float *latent, const float *shortcut, const Norm &norm,
                  int16_t *y, float *out, uint16_t *inside, const Shape &shape, bool clip,
                  int threads) {
     const SignMaps signs_of(shape);
-    const BitConvolution convolution(signs, shape);
+    const BitConvolution convolution(SignWeights(latent, shape, threads), shape);
     const Maps maps{shape.images, shape.outputs, shape.rows() * shape.columns()};
     std::vector<Totals> totals(maps.images * maps.channels);
 #pragma omp parallel for num_threads(threads) schedule(static)
@@ -47,10 +47,10 @@ inline void unit(const float *x, const float *signs, const float *shortcut, cons
 }
 
 inline void unit_backward(const float *gradient, const uint16_t *inside, const int16_t *y,
-                          const float *x, const float *signs, const Norm &norm, float *inner,
-                          float *x_gradient, float *signs_gradient, float *weight_gradient,
-                          float *bias_gradient, const Shape &shape, bool clip, bool residual,
-                          const Slope &slope, int threads) {
+                          const SignConvolution &convolution, const Norm &norm, float *inner,
+                          const Gradients &gradients, float *weight_gradient, float *bias_gradient,
+                          bool clip, bool residual, int threads) {
+    const Shape &shape = convolution.shape;
     const Maps maps{shape.images, shape.outputs, shape.rows() * shape.columns()};
     UnitNormBackward backward(gradient, inside, y, norm, maps, clip);
     backward.find_sums(weight_gradient, bias_gradient, threads);
@@ -66,12 +66,10 @@ inline void unit_backward(const float *gradient, const uint16_t *inside, const i
     };
     if (residual) {
         auto added = [&](int64_t image, int64_t c) { return backward.inner(image, c); };
-        convolution_backward(value, added, signs, x, x_gradient, signs_gradient, shape, slope,
-                             threads);
+        convolution_backward(value, added, convolution, gradients, threads);
     } else {
         auto added = [](int64_t, int64_t) { return Nothing(); };
-        convolution_backward(value, added, signs, x, x_gradient, signs_gradient, shape, slope,
-                             threads);
+        convolution_backward(value, added, convolution, gradients, threads);
     }
 }
 

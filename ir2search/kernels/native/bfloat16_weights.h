@@ -51,10 +51,11 @@ class WeightGradient {
     // Images whose fours fill a step
     int64_t images() const { return ceil_div(PAIRS, fours.pairs); }
 
-    // sums: (outputs / 8, blocks, taps, 8, 16 inputs); gradients: (images, outputs, fours);
-    // words: signs of the images
-    void add(const uint16_t *gradients, const uint16_t *words, int64_t images, float *sums) const {
-                thread_local std::vector<uint16_t> table_memory, index_memory;
+    // sums: (outputs / 8, blocks, 8, taps, 16 inputs); gradients: (images, outputs, fours);
+    // words: signs of the images; is_first: there are no sums yet
+    void add(const uint16_t *gradients, const uint16_t *words, int64_t images, bool is_first,
+             float *sums) const {
+        thread_local std::vector<uint16_t> table_memory, index_memory;
         const int64_t taps = shape.taps(), all = images * fours.pairs;
         uint16_t *tables = aligned(table_memory, eights() * PAIRS * OUTPUTS * TABLE);
         uint16_t *indices = aligned(index_memory, taps * PAIRS * TABLE);
@@ -69,11 +70,31 @@ class WeightGradient {
                     int64_t tap = 0;
                     for (; tap + 3 <= taps; tap += 3)
                         add_taps<3>(from, indices + tap * PAIRS * TABLE, count,
-                                    to + tap * OUTPUTS * 16);
+                                    is_first && start == 0, to + tap * 16);
                     for (; tap < taps; ++tap)
                         add_taps<1>(from, indices + tap * PAIRS * TABLE, count,
-                                    to + tap * OUTPUTS * 16);
+                                    is_first && start == 0, to + tap * 16);
                 }
+            }
+        }
+    }
+
+    // Write the gradients of `outputs` outputs from `first` on, (outputs, inputs, taps): the sums
+    // of all splits, and a value to add for each output and tap
+    void read(const float *sums, int64_t splits, int64_t first, int64_t outputs,
+              const float *added, float *gradient) const {
+        const int64_t taps = shape.taps();
+        const float *from = sums + first / OUTPUTS * sums_of_outputs();
+        for (int64_t block = 0; block < blocks; ++block, from += OUTPUTS * taps * 16) {
+            const int64_t inputs = std::min<int64_t>(16, shape.inputs - 16 * block);
+            for (int64_t i = 0; i < outputs * taps; ++i) {
+                __m512 sum = _mm512_set1_ps(added[i]);
+                for (int64_t split = 0; split < splits; ++split)
+                    sum = _mm512_add_ps(sum, _mm512_load_ps(from + split * this->sums() + 16 * i));
+                alignas(64) float values[16];
+                _mm512_store_ps(values, sum);
+                float *to = gradient + (i / taps * shape.inputs + 16 * block) * taps + i % taps;
+                for (int64_t input = 0; input < inputs; ++input) to[input * taps] = values[input];
             }
         }
     }
@@ -132,14 +153,16 @@ class WeightGradient {
         return found;
     }
 
-    // sums (N taps, 8 outputs, 16 inputs) += the looked up sums of `count` pairs
+    // sums (8 outputs, taps, 16 inputs) += the looked up sums of `count` pairs, for N taps
     template <int N>
-    static void add_taps(const uint16_t *tables, const uint16_t *indices, int64_t count,
-                         float *sums) {
+    void add_taps(const uint16_t *tables, const uint16_t *indices, int64_t count,
+                  bool is_first, float *sums) const {
+        const int64_t step = shape.taps() * 16;
         __m512 acc[N][OUTPUTS];
         for (int n = 0; n < N; ++n)
             for (int i = 0; i < OUTPUTS; ++i)
-                acc[n][i] = _mm512_load_ps(sums + (n * OUTPUTS + i) * 16);
+                acc[n][i] = is_first ? _mm512_setzero_ps()
+                                     : _mm512_load_ps(sums + i * step + n * 16);
         for (int64_t pair = 0; pair < count; ++pair) {
             __m512i index[N];
             for (int n = 0; n < N; ++n)
@@ -151,51 +174,53 @@ class WeightGradient {
         }
         for (int n = 0; n < N; ++n)
             for (int i = 0; i < OUTPUTS; ++i)
-                _mm512_store_ps(sums + (n * OUTPUTS + i) * 16, acc[n][i]);
+                _mm512_store_ps(sums + i * step + n * 16, acc[n][i]);
     }
 };
 
-// For each tap, the sum of the gradient at the outputs whose input is padding.
+// For each tap, the sum of the gradient at the outputs whose input is padding. The maps of images
+// are added first, and then their borders.
 class Outside {
   public:
     explicit Outside(const Shape &shape)
         : shape(shape), fours(shape), high(shape.misses(shape.rows(), shape.height)),
           wide(shape.misses(shape.columns(), shape.width)) {}
 
-    // Add to sums (outputs, taps) those of the gradient of one image (outputs, fours)
-    void add(const uint16_t *gradient, double *sums) const {
+    int64_t values() const { return shape.padding ? shape.outputs * fours.values() : 0; }
+
+    // Add the gradient of an image (outputs, fours) to the sum of maps
+    void add(const uint16_t *gradient, float *maps) const {
+        in_sixteens(values(), [=](int64_t i, __mmask16 kept) {
+            const __m256i numbers = _mm256_maskz_loadu_epi16(kept, gradient + i);
+            const __m512i floats = _mm512_slli_epi32(_mm512_cvtepu16_epi32(numbers), 16);
+            _mm512_mask_storeu_ps(maps + i, kept,
+                                  _mm512_add_ps(_mm512_maskz_loadu_ps(kept, maps + i),
+                                                _mm512_castsi512_ps(floats)));
+        });
+    }
+
+    // Write the sums for each output and tap
+    void find(const float *maps, double *sums) const {
         if (!shape.padding) return;
-        const int64_t size = shape.size;
-        for (int64_t output = 0; output < shape.outputs;
-             ++output, sums += shape.taps(), gradient += fours.values())
-            for (int64_t tap = 0; tap < size; ++tap) {
-                float in_rows = 0.f, in_columns = 0.f;
-                for (int64_t r : high[tap])
-#pragma omp simd reduction(+ : in_rows)
-                    for (int64_t c = 0; c < 4 * fours.a_row; ++c) in_rows += at(gradient, r, c);
-                for (int64_t c : wide[tap])
-                    for (int64_t r = 0; r < fours.rows; ++r) in_columns += at(gradient, r, c);
-                for (int64_t other = 0; other < size; ++other) {
-                    float both = 0.f;  // counted twice: in a row and in a column
-                    for (int64_t r : high[tap])
-                        for (int64_t c : wide[other]) both += at(gradient, r, c);
-                    sums[tap * size + other] += in_rows - both;
-                    sums[other * size + tap] += in_columns;
+        const int64_t size = shape.size, line = 4 * fours.a_row;
+        for (int64_t output = 0; output < shape.outputs; ++output, maps += fours.values())
+            for (int64_t dy = 0; dy < size; ++dy)
+                for (int64_t dx = 0; dx < size; ++dx) {
+                    double sum = 0;
+                    for (int64_t r : high[dy])
+                        for (int64_t c = 0; c < shape.columns(); ++c) sum += maps[r * line + c];
+                    for (int64_t c : wide[dx]) {
+                        for (int64_t r = 0; r < shape.rows(); ++r) sum += maps[r * line + c];
+                        for (int64_t r : high[dy]) sum -= maps[r * line + c];  // in both
+                    }
+                    *sums++ = sum;
                 }
-            }
     }
 
   private:
     const Shape shape;
     const Fours fours;
     const std::vector<std::vector<int64_t>> high, wide;  // see misses
-
-    float at(const uint16_t *map, int64_t row, int64_t column) const {
-        const uint32_t bits = uint32_t(map[row * 4 * fours.a_row + column]) << 16;
-        float value;
-        std::memcpy(&value, &bits, sizeof value);
-        return value;
-    }
 };
 
 }  // namespace ir2::bfloat16

@@ -7,30 +7,29 @@
 
 namespace ir2::float32 {
 
-inline void convolve_backward(const float *gradient, const float *signs, const float *x,
-                              float *x_gradient, float *signs_gradient, const Shape &shape,
-                              const Slope &slope, int threads) {
+inline void convolve_backward(const float *gradient, const SignConvolution &convolution,
+                              const Gradients &gradients, int threads) {
+    const Shape &shape = convolution.shape;
     const int64_t count = shape.outputs * shape.rows() * shape.columns();
     auto source = [&](int64_t image, float *to) {
         std::copy(gradient + image * count, gradient + (image + 1) * count, to);
     };
     auto added = [](int64_t, float *) -> const float * { return nullptr; };
-    convolution_backward(source, added, signs, x, x_gradient, signs_gradient, shape, slope,
-                         threads);
+    convolution_backward(source, added, convolution, gradients, threads);
 }
 
-inline void unit(const float *x, const float *signs, const float *shortcut, const Norm &norm,
+inline void unit(const float *x, const float *latent, const float *shortcut, const Norm &norm,
                  int16_t *y, float *out, uint16_t *, const Shape &shape, bool clip, int threads) {
-    convolve(x, signs, y, shape, threads);
+    convolve(x, latent, y, shape, threads);
     norm_forward(y, shortcut, norm, out,
                  {shape.images, shape.outputs, shape.rows() * shape.columns()}, clip, threads);
 }
 
 inline void unit_backward(const float *gradient, const float *out, const int16_t *y,
-                          const float *x, const float *signs, const Norm &norm, float *inner,
-                          float *x_gradient, float *signs_gradient, float *weight_gradient,
-                          float *bias_gradient, const Shape &shape, bool clip, bool residual,
-                          const Slope &slope, int threads) {
+                          const SignConvolution &convolution, const Norm &norm, float *inner,
+                          const Gradients &gradients, float *weight_gradient, float *bias_gradient,
+                          bool clip, bool residual, int threads) {
+    const Shape &shape = convolution.shape;
     const Maps maps{shape.images, shape.outputs, shape.rows() * shape.columns()};
     NormBackward<int16_t> backward(gradient, out, y, norm, maps, clip);
     backward.find_sums(weight_gradient, bias_gradient, threads);
@@ -41,8 +40,7 @@ inline void unit_backward(const float *gradient, const float *out, const int16_t
     auto added = [&](int64_t image, float *to) -> const float * {
         return residual ? backward.inner(image, to) : nullptr;
     };
-    convolution_backward(source, added, signs, x, x_gradient, signs_gradient, shape, slope,
-                         threads);
+    convolution_backward(source, added, convolution, gradients, threads);
 }
 
 }  // namespace ir2::float32

@@ -184,9 +184,9 @@ int64_t rows_a_strip(int64_t rows, int64_t pitch) {
     return ceil_div(rows, ceil_div(rows, most));
 }
 
-// y = convolution of the signs of x with signs: (outputs, inputs, k, k), each +1 or -1
+// y = convolution of the signs of x with those of latent weights (outputs, inputs, k, k)
 template <typename Y>
-void convolve(const float *x, const float *signs, Y *y, const Shape &shape, int threads) {
+void convolve(const float *x, const float *latent, Y *y, const Shape &shape, int threads) {
     using T = int16_t;
     const int64_t stride = shape.stride, size = shape.size, padding = shape.padding;
     const int64_t rows = shape.rows(), columns = shape.columns();
@@ -208,7 +208,7 @@ void convolve(const float *x, const float *signs, Y *y, const Shape &shape, int 
             sum.phases[0].push_back({place, dy * size + dx});
         }
     sum.prepare([&](int64_t output, int64_t input, int64_t tap) {
-        return signs[(output * shape.inputs + input) * size * size + tap] > 0;
+        return latent[(output * shape.inputs + input) * size * size + tap] >= 0.f;
     });
     const int64_t strips = ceil_div(rows, height);
 #pragma omp parallel for num_threads(threads) schedule(static)
@@ -257,7 +257,7 @@ void convolve(const float *x, const float *signs, Y *y, const Shape &shape, int 
 // stride x stride positions of x within a stride is a phase: its own set of taps reaches it.
 class InputGradient {
   public:
-    InputGradient(const float *signs, const Shape &shape, const Slope &slope)
+    InputGradient(const float *latent, const Shape &shape, const Slope &slope)
         : shape(shape), slope(slope), reach((shape.size - 1) / shape.stride),
           // a row of the padded input is stride * a + phase; `down` is the number of values of a
           down(ceil_div(shape.height + shape.padding, shape.stride)),
@@ -283,7 +283,7 @@ class InputGradient {
                 sum.phases.push_back(taps);
             }
         sum.prepare([&](int64_t input, int64_t output, int64_t tap) {
-            return signs[(output * shape.inputs + input) * size * size + tap] > 0;
+            return latent[(output * shape.inputs + input) * size * size + tap] >= 0.f;
         });
     }
 

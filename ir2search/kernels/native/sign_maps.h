@@ -61,28 +61,58 @@ struct SignMaps {
     }
 };
 
+// Picks the bits of a tap out of those of a block of 16 inputs, (16, taps), in parts of 64.
+class TapBits {
+  public:
+    const int64_t taps, parts;
+
+    explicit TapBits(int64_t taps)
+        : taps(taps), parts(ceil_div(SignMaps::CHANNELS * taps, 64)), masks(taps * parts, 0) {
+        for (int64_t bit = 0; bit < SignMaps::CHANNELS * taps; ++bit)
+            masks[bit % taps * parts + bit / 64] |= uint64_t(1) << bit % 64;
+    }
+
+    uint16_t word(const std::vector<uint64_t> &bits, int64_t tap) const {
+        uint64_t found = 0;
+        for (int64_t part = parts - 1; part >= 0; --part) {
+            const uint64_t mask = masks[tap * parts + part];
+            found = found << __builtin_popcountll(mask) | _pext_u64(bits[part], mask);
+        }
+        return uint16_t(found);
+    }
+
+  private:
+    std::vector<uint64_t> masks;  // (taps, parts)
+};
+
 // The signs of weights as bits: a word has a bit for each of 16 inputs, for one output and tap.
 class SignWeights {
   public:
     const int64_t taps, blocks;  // blocks of 16 inputs
 
-    SignWeights(const float *signs, const Shape &shape)
+    SignWeights(const float *latent, const Shape &shape, int threads)
         : taps(shape.taps()), blocks(ceil_div(shape.inputs, SignMaps::CHANNELS)),
           words(ceil_div(shape.outputs, 8) * taps * blocks * 8, 0) {
-        const int64_t count = shape.inputs * taps;
-        std::vector<uint8_t> bits(count);
-        for (int64_t output = 0; output < shape.outputs; ++output, signs += count) {
-            for (int64_t i = 0; i < count; ++i) bits[i] = signs[i] > 0;
-            for (int64_t tap = 0; tap < taps; ++tap)
-                for (int64_t block = 0; block < blocks; ++block) {
-                    const int64_t first = block * SignMaps::CHANNELS;
-                    const int64_t last = std::min(first + SignMaps::CHANNELS, shape.inputs);
-                    uint32_t word = 0;
-                    for (int64_t input = last - 1; input >= first; --input)
-                        word = 2 * word + bits[input * taps + tap];
-                    words[place(output / 8, tap, block) + output % 8] = uint16_t(word);
-                }
+        const TapBits of_taps(taps);
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (int64_t output = 0; output < shape.outputs; ++output) {
+            std::vector<uint64_t> bits(of_taps.parts);
+            for (int64_t block = 0; block < blocks; ++block) {
+                const int64_t input = block * SignMaps::CHANNELS;
+                const int64_t inputs = std::min(SignMaps::CHANNELS, shape.inputs - input);
+                take_bits(latent + (output * shape.inputs + input) * taps, inputs * taps, bits);
+                for (int64_t tap = 0; tap < taps; ++tap)
+                    words[place(output / 8, tap, block) + output % 8] = of_taps.word(bits, tap);
+            }
         }
+    }
+
+    // The sum of the signs of an output's weights at a tap; `inputs` are all of the convolution's
+    int64_t sum(int64_t output, int64_t tap, int64_t inputs) const {
+        int64_t ones = 0;
+        for (int64_t block = 0; block < blocks; ++block)
+            ones += __builtin_popcount(eight(output / 8, tap, block)[output % 8]);
+        return 2 * ones - inputs;
     }
 
     // The words of eight outputs
@@ -92,6 +122,17 @@ class SignWeights {
 
   private:
     std::vector<uint16_t> words;  // (outputs / 8, taps, blocks, 8)
+
+    // Bits of `count` neighbouring weights, 0 beyond them
+    static void take_bits(const float *latent, int64_t count, std::vector<uint64_t> &bits) {
+        std::fill(bits.begin(), bits.end(), 0);
+        in_sixteens(count, [&](int64_t i, __mmask16 kept) {
+            const __m512 values = _mm512_maskz_loadu_ps(kept, latent + i);
+            const uint64_t found =
+                _mm512_mask_cmp_ps_mask(kept, values, _mm512_setzero_ps(), _CMP_GE_OQ);
+            bits[i / 64] |= found << i % 64;
+        });
+    }
 
     int64_t place(int64_t group, int64_t tap, int64_t block) const {
         return ((group * taps + tap) * blocks + block) * 8;
@@ -105,7 +146,7 @@ class SignWeights {
 // -1 in this; `base` has the difference from 0.
 class BitConvolution {
   public:
-    BitConvolution(const float *signs, const Shape &shape)
+    BitConvolution(const SignWeights &signs, const Shape &shape)
         : shape(shape), maps(shape), positions(shape.rows() * shape.columns()),
           parts(ceil_div(SignMaps::CHANNELS * shape.size, 64)),
           plane(ceil_div(maps.rows, shape.stride) * shape.columns()) {
@@ -150,7 +191,7 @@ class BitConvolution {
         return bits >= 64 ? ~uint64_t(0) : (uint64_t(1) << bits) - 1;
     }
 
-    void take_weights(const float *signs) {
+    void take_weights(const SignWeights &signs) {
         const int64_t size = shape.size, stride = shape.stride;
         for (int64_t block = 0; block < maps.blocks; ++block)
             for (int64_t dy = 0; dy < size; ++dy)
@@ -158,12 +199,11 @@ class BitConvolution {
                     places.push_back(((block * parts + part) * stride + dy % stride) * plane +
                                      dy / stride * shape.columns());
         weights.assign(ceil_div(shape.outputs, TOGETHER) * TOGETHER * terms(), 0);
-        const SignWeights words(signs, shape);
         for (int64_t output = 0; output < shape.outputs; ++output) {
             uint64_t *to = weights.data() + output / TOGETHER * TOGETHER * terms();
             for (int64_t tap = 0; tap < shape.taps(); ++tap)
                 for (int64_t block = 0; block < maps.blocks; ++block) {
-                    const uint64_t word = words.eight(output / 8, tap, block)[output % 8];
+                    const uint64_t word = signs.eight(output / 8, tap, block)[output % 8];
                     const int64_t bit = tap % size * SignMaps::CHANNELS;
                     const int64_t term = (block * size + tap / size) * parts + bit / 64;
                     to[term * TOGETHER + output % TOGETHER] |= word << bit % 64;
@@ -172,7 +212,7 @@ class BitConvolution {
     }
 
     // The number of terms, plus the sum of the weights whose input is padding
-    void find_base(const float *signs) {
+    void find_base(const SignWeights &signs) {
         const int64_t rows = shape.rows(), columns = shape.columns(), size = shape.size;
         base.assign(shape.outputs * positions, int16_t(shape.inputs * shape.taps()));
         if (!shape.padding) return;
@@ -185,15 +225,11 @@ class BitConvolution {
                     if (y < 0 || y >= shape.height || x < 0 || x >= shape.width)
                         outside.emplace_back(r * columns + c, tap);
                 }
-        std::vector<int> sums(shape.taps());
+        std::vector<int16_t> sums(shape.taps());
         for (int64_t output = 0; output < shape.outputs; ++output) {
-            std::fill(sums.begin(), sums.end(), 0);
-            const float *of_output = signs + output * shape.inputs * shape.taps();
-            for (int64_t input = 0; input < shape.inputs; ++input, of_output += shape.taps())
-                for (int64_t tap = 0; tap < shape.taps(); ++tap)
-                    sums[tap] += of_output[tap] > 0 ? 1 : -1;
-            for (const auto &[place, tap] : outside)
-                base[output * positions + place] += int16_t(sums[tap]);
+            for (int64_t tap = 0; tap < shape.taps(); ++tap)
+                sums[tap] = int16_t(signs.sum(output, tap, shape.inputs));
+            for (const auto &[place, tap] : outside) base[output * positions + place] += sums[tap];
         }
     }
 
@@ -254,11 +290,11 @@ class BitConvolution {
     }
 };
 
-// y = convolution of the signs of x with signs: (outputs, inputs, k, k), each +1 or -1
-inline void convolve(const float *x, const float *signs, float *y, const Shape &shape,
+// y = convolution of the signs of x with those of latent weights (outputs, inputs, k, k)
+inline void convolve(const float *x, const float *latent, float *y, const Shape &shape,
                      int threads) {
     const SignMaps maps(shape);
-    const BitConvolution convolution(signs, shape);
+    const BitConvolution convolution(SignWeights(latent, shape, threads), shape);
     const int64_t positions = shape.rows() * shape.columns();
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t image = 0; image < shape.images; ++image) {

@@ -47,4 +47,15 @@ struct Slope {  // surrogate gradient of the sign
     }
 };
 
+// A convolution of the signs of x with those of latent weights (outputs, inputs, k, k)
+struct SignConvolution {
+    const float *x, *latent;
+    const Shape shape;
+    const Slope of_x, of_latent;
+};
+
+struct Gradients {  // of a SignConvolution's arguments; null for one that is not needed
+    float *x, *latent;
+};
+
 }  // namespace ir2

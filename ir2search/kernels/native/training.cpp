@@ -47,6 +47,7 @@ Norm norm_of(const float *weight, const float *bias, float *moments, int64_t cha
 }  // namespace
 
 // Shapes of convolutions are (images, inputs, height, width, outputs, size, stride, padding).
+// `latent` are the latent weights of a convolution, of which it takes the signs.
 extern "C" {
 
 // 1 if gradients are rounded to bfloat16, 0 if all is in float32
@@ -69,17 +70,18 @@ void ir2_keep_memory() {
 #endif
 }
 
-void ir2_convolve(const float *x, const float *signs, float *y, const int64_t *shape,
+void ir2_convolve(const float *x, const float *latent, float *y, const int64_t *shape,
                   int threads) {
-    arithmetic::convolve(x, signs, y, shape_of(shape), threads);
+    arithmetic::convolve(x, latent, y, shape_of(shape), threads);
 }
 
 // Pass null for gradients that are not needed.
-void ir2_convolve_backward(const float *gradient, const float *signs, const float *x,
-                           float *x_gradient, float *signs_gradient, const int64_t *shape,
-                           int estimator, float sharpness, int threads) {
-    arithmetic::convolve_backward(gradient, signs, x, x_gradient, signs_gradient, shape_of(shape),
-                                  {estimator, sharpness}, threads);
+void ir2_convolve_backward(const float *gradient, const float *latent, const float *x,
+                           float *x_gradient, float *latent_gradient, const int64_t *shape,
+                           int estimator, int latent_estimator, float sharpness, int threads) {
+    const SignConvolution convolution{
+        x, latent, shape_of(shape), {estimator, sharpness}, {latent_estimator, sharpness}};
+    arithmetic::convolve_backward(gradient, convolution, {x_gradient, latent_gradient}, threads);
 }
 
 void ir2_norm(const float *y, const float *shortcut, const float *weight, const float *bias,
@@ -107,27 +109,28 @@ void ir2_norm_backward(const float *gradient, const float *out, const float *y,
 
 // A convolution of signs, a BatchNorm, a shortcut and a clipping. y is the convolution's output.
 // With bfloat16, `inside` gets the outputs that are not clipped, see mask_words.
-void ir2_unit(const float *x, const float *signs, const float *shortcut, const float *weight,
+void ir2_unit(const float *x, const float *latent, const float *shortcut, const float *weight,
               const float *bias, int16_t *y, float *moments, float *out, uint16_t *inside,
               const int64_t *numbers, float epsilon, int clip, int threads) {
     const Shape shape = shape_of(numbers);
     const Norm norm = norm_of(weight, bias, moments, shape.outputs, epsilon);
-    arithmetic::unit(x, signs, shortcut, norm, y, out, inside, shape, clip, threads);
+    arithmetic::unit(x, latent, shortcut, norm, y, out, inside, shape, clip, threads);
 }
 
 // `saved` is `inside` with bfloat16, otherwise `out`. With `residual`, x is also the shortcut, and
 // its gradient includes that of the shortcut. Without, `inner` is the gradient of the shortcut.
 // Pass null for gradients that are not needed.
 void ir2_unit_backward(const float *gradient, const void *saved, const int16_t *y, const float *x,
-                       const float *signs, const float *weight, float *moments, float *inner,
-                       float *x_gradient, float *signs_gradient, float *weight_gradient,
-                       float *bias_gradient, const int64_t *numbers, int clip, int residual,
-                       int estimator, float sharpness, int threads) {
-    const Shape shape = shape_of(numbers);
-    const Norm norm = norm_of(weight, nullptr, moments, shape.outputs, 0.f);
+                       const float *latent, const float *weight, float *moments, float *inner,
+                       float *x_gradient, float *latent_gradient, float *weight_gradient,
+                       float *bias_gradient, const int64_t *shape, int clip, int residual,
+                       int estimator, int latent_estimator, float sharpness, int threads) {
+    const SignConvolution convolution{
+        x, latent, shape_of(shape), {estimator, sharpness}, {latent_estimator, sharpness}};
+    const Norm norm = norm_of(weight, nullptr, moments, convolution.shape.outputs, 0.f);
     using Saved = std::conditional_t<IR2_ARITHMETIC == 1, uint16_t, float>;
-    arithmetic::unit_backward(gradient, static_cast<const Saved *>(saved), y, x, signs, norm, inner,
-                              x_gradient, signs_gradient, weight_gradient, bias_gradient, shape,
-                              clip, residual, {estimator, sharpness}, threads);
+    arithmetic::unit_backward(gradient, static_cast<const Saved *>(saved), y, convolution, norm,
+                              inner, {x_gradient, latent_gradient}, weight_gradient, bias_gradient,
+                              clip, residual, threads);
 }
 }
