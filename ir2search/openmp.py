@@ -13,9 +13,10 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from dataclasses import dataclass
 
 SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")  # a user may have set one
+
+_spins = False  # whether torch was loaded before this package could change its setting
 
 
 def wait_passively() -> None:
@@ -23,26 +24,20 @@ def wait_passively() -> None:
 
     A setting of the user stays. If torch is already loaded, only new processes obey.
     """
+    global _spins
     if not any(name in os.environ for name in SETTINGS):
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-        _state.spins = "torch" in sys.modules
+        _spins = "torch" in sys.modules
 
 
 def warn_of_spinning() -> None:
     """Warn once if the threads of this process spin, and the user has not asked for that."""
-    if _state.spins:
-        _state.spins = False
+    global _spins
+    if _spins:
+        _spins = False
         warnings.warn(
             "torch was imported before ir2search, so its threads keep their cores busy while they "
             "wait, and training is slow beside other programs; import ir2search first, or set "
             "OMP_WAIT_POLICY=PASSIVE before Python starts",
             stacklevel=2,
         )
-
-
-@dataclass
-class _State:
-    spins: bool = False  # whether there is something to warn of
-
-
-_state = _State()

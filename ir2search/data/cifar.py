@@ -69,6 +69,6 @@ def _records(file: Path) -> np.ndarray:
     if len(content) == 0 or len(content) % RECORD:
         raise DataError(
             f"{file}: {len(content)} bytes are not a multiple of a record's {RECORD} bytes; "
-            "the file is truncated or is not a CIFAR-10 batch"
+            "the file is truncated or is not a CIFAR-10 batch: replace it"
         )
     return content.reshape(-1, RECORD)

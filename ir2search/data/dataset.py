@@ -293,7 +293,7 @@ def _stratified(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor
         if len(members) < 2:
             raise DataError(
                 f"data: class {int(label)} has {len(members)} training image; "
-                "a validation split needs at least 2 of each class"
+                "a validation split needs at least 2 of each class: add some, or remove the class"
             )
         members = members[torch.randperm(len(members), generator=generator)]
         count = min(max(1, round(share * len(members))), len(members) - 1)

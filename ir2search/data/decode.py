@@ -87,7 +87,7 @@ def checked_labels(
         if label is None or not first <= label < first + classes:
             raise DataError(
                 f"{name}: row {row}: the label must be from {first} to {first + classes - 1}, "
-                f"but is {label}"
+                f"but is {label}; correct it"
             )
         checked.append(label - first)
     return checked

@@ -281,13 +281,16 @@ def _open(file: Path, columns: Columns) -> _Table:
     images = _column(file, schema.names, "image", columns.image, IMAGE_COLUMNS)
     labels = _column(file, schema.names, "label", columns.label, LABEL_COLUMNS)
     if not pa.types.is_integer(schema.field(labels).type):
-        raise DataError(f"{file}: column `{labels}` must hold whole numbers")
+        raise DataError(
+            f"{file}: column `{labels}` must hold whole numbers; set `label` in [data] to another"
+        )
     kind = schema.field(images).type
     if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
         kind = kind.field("bytes").type
     if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
         raise DataError(
-            f"{file}: column `{images}` must hold encoded images (bytes), but holds {kind}"
+            f"{file}: column `{images}` must hold encoded images (bytes), but holds {kind}; set "
+            "`image` in [data] to another"
         )
     return _Table(file, reader, Columns(images, labels), _class_names(schema, labels))
 
@@ -322,7 +325,9 @@ def _readable(file: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"{file}: cannot be read as a parquet file ({reason})") from None
+        raise DataError(
+            f"{file}: cannot be read as a parquet file ({reason}); replace or remove it"
+        ) from None
 
 
 def _class_names(schema: Any, column: str) -> list[str] | None:

@@ -167,7 +167,8 @@ def _compare(
         logits = run(images.numpy())
         if not (np.isfinite(expected).all() and np.isfinite(logits).all()):
             raise IR2SearchError(
-                "the network gives logits that are NaN or infinite; nothing was written"
+                "the network gives logits that are NaN or infinite, so nothing was written; train "
+                "it again"
             )
         largest = max(largest, float(np.abs(expected - logits).max()))
         wrong += int((expected.argmax(axis=1) != logits.argmax(axis=1)).sum())

@@ -51,7 +51,9 @@ def load_network(candidate: Candidate, file: Path) -> TappedNetwork:
         raise CheckpointError(str(error)) from None
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise CheckpointError(f"{file}: the weights do not fit the candidate: {reason}") from None
+        raise CheckpointError(
+            f"{file}: the weights do not fit the candidate ({reason}); give those of this network"
+        ) from None
     return network.eval()
 
 

@@ -89,7 +89,7 @@ def unwrapped(found: Any, source: str) -> dict[str, Tensor]:
     for name, tensor in weights.items():
         plain = tensor.layout is torch.strided and not (tensor.is_quantized or tensor.is_nested)
         if not plain or tensor.device.type != "cpu":
-            raise WeightsError(f"{source}: {name} must be a plain tensor, without compression")
+            raise WeightsError(f"{source}: {name} must be a plain tensor; {SAVE}")
     return {_without_wrappers(str(name)): tensor for name, tensor in weights.items()}
 
 
@@ -155,9 +155,11 @@ def check_values(weights: Mapping[str, Tensor], network: nn.Module, source: str)
         if not given.is_floating_point():
             raise WeightsError(f"{source}: {name} must have real numbers, but has {given.dtype}")
         if not given.isfinite().all():
-            raise WeightsError(f"{source}: {name} has values that are NaN or infinite")
+            raise WeightsError(
+                f"{source}: {name} has values that are NaN or infinite; give other weights"
+            )
         if name.endswith("running_var") and (given < 0).any():
-            raise WeightsError(f"{source}: {name} has negative variances")
+            raise WeightsError(f"{source}: {name} has negative variances; give other weights")
 
 
 def _read_safetensors(file: Path) -> dict[str, Tensor]:
