@@ -21,7 +21,7 @@ from ir2search.files import cache_folder, encodable
 from ir2search.urls import recorded_argument
 
 FAILED, WRONG_INPUT, STOPPED = 1, 2, 130  # exit codes
-WRONG_PATH = (  # errors of the system about a path that the user gives
+WRONG_PATH = (  # errors of the operating system that a path of the user can cause
     errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR,
     errno.EPERM, errno.EROFS,
 )  # fmt: skip
@@ -53,7 +53,7 @@ def end_with(error: BaseException) -> int | None:
         complain(f"{_described(error)}; give another path, or change its permissions")
         return WRONG_INPUT
     if is_out_of_memory(error):
-        complain("there is not enough memory for this; close other programs, or give less")
+        complain("there is not enough memory; close other programs, or use fewer workers or images")
         return FAILED
     log = _write_log(error)
     complain(f"{_described(error)}; {f'the traceback is in {log}' if log else 'see --verbose'}")

@@ -51,7 +51,7 @@ class RunProgress(_Bars, RunObserver):
         super().__init__()
         self.running: dict[int, TaskID] = {}
         self.study: Study | None = None
-        self.ended: list[Values | None] = []  # objectives of the trials that count
+        self.ended: list[Values | None] = []  # objectives of the ended trials that count
         self.waiting: set[int] = set()
 
     def on_start(self, study: Study, done: list[Values | None], waiting: list[int]) -> None:
@@ -146,8 +146,7 @@ class TrainingProgress(_Bars):
     def on_epoch(self, result: EpochResult) -> None:
         """An epoch ended and its checkpoint is saved."""
         accuracy, seconds = _accuracy(result), f"{result.seconds:.1f} s"
-        line = f"epoch {result.epoch}{accuracy} · loss {result.loss:.3f} · {seconds}"
-        self._say(line)
+        self._say(f"epoch {result.epoch}{accuracy} · loss {result.loss:.3f} · {seconds}")
 
 
 def _accuracy(result: EpochResult) -> str:

@@ -93,20 +93,20 @@ def show_analyses(analyses: Sequence[Analysis], as_json: bool) -> None:
     """Show the information analyses of networks."""
     from ir2search.runs import json_rows
 
-    if not as_json:
-        for analysis in analyses:
-            _show_analysis(analysis)
+    if as_json:
+        found = [
+            {
+                "network": analysis.name,
+                "folder": str(analysis.folder),
+                "layers": json_rows(analysis.layers),
+                "methods": json_rows(analysis.trust),
+            }
+            for analysis in analyses
+        ]
+        print_json({"analyses": found})
         return
-    found = [
-        {
-            "network": analysis.name,
-            "folder": str(analysis.folder),
-            "layers": json_rows(analysis.layers),
-            "methods": json_rows(analysis.trust),
-        }
-        for analysis in analyses
-    ]
-    print_json({"analyses": found})
+    for analysis in analyses:
+        _show_analysis(analysis)
 
 
 def _show_analysis(analysis: Analysis) -> None:

@@ -32,12 +32,8 @@ def show_status(status: RunStatus, as_json: bool) -> None:
 
 
 def check_trained(status: RunStatus) -> None:
-    """Check that some training has not failed.
-
-    Raises:
-        IR2SearchError: all have failed; the message gives the reason of the last one.
-    """
-    if status.is_in_vain:
+    """Raise IR2SearchError with the latest reason if all trainings of a run have failed."""
+    if status.all_failed:
         number, reason = max(status.failures.items())
         raise IR2SearchError(
             f"{status.folder}: all {len(status.failures)} trainings failed; trial {number}: "

@@ -24,7 +24,7 @@ from ir2search.plots.channel_entropy import channels, channels_size
 from ir2search.plots.depth import information_panels
 from ir2search.plots.pictures import attention, grid_shape, grid_size
 from ir2search.plots.saving import save
-from ir2search.plots.style import depth_size, in_words
+from ir2search.plots.style import depth_size, method_label
 
 
 def write_figures(table: pd.DataFrame, title: str, folder: Path) -> None:
@@ -54,7 +54,7 @@ def flow_figure(table: pd.DataFrame, title: str) -> Figure:
     method = str(trust(table)["method"].iloc[0])
     shares = attribution_flow(table, method)
     figure = Figure(figsize=depth_size(len(shares), 3.6))
-    flow(shares, ax=figure.subplots()).set_title(f"{title}\n{in_words(method)}")
+    flow(shares, ax=figure.subplots()).set_title(f"{title}\n{method_label(method)}")
     return figure
 
 

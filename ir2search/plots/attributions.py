@@ -16,8 +16,8 @@ from ir2search.plots.style import (
     YELLOW,
     axes_or_new,
     depth_size,
-    in_words,
-    name_layers,
+    label_layers,
+    method_label,
     new_axes,
 )
 
@@ -50,7 +50,7 @@ def flow(shares: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for band, (_, _, hatch) in zip(bands, BANDS.values(), strict=True):
         band.set_hatch(hatch)
         band.set_edgecolor("white")
-    name_layers(ax, shares.index)
+    label_layers(ax, shares.index)
     ax.set(ylim=(0, 1), xlim=(0, max(1, len(shares) - 1)), ylabel="attribution")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.35), ncols=3)
@@ -77,7 +77,7 @@ def faithfulness(curves: pd.DataFrame, *, axes: Sequence[Axes] | None = None) ->
                 rows["probability"],
                 color=BLACK if is_random else PALETTE[(number - 1) % len(PALETTE)],
                 linestyle=":" if is_random else DASHES[number % 3],
-                label=in_words(str(method)),
+                label=method_label(str(method)),
             )
         ax.set(xlabel=label, title=name)
         ax.xaxis.set_major_formatter(PercentFormatter(1.0))

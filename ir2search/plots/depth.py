@@ -24,9 +24,9 @@ from ir2search.plots.style import (
     PALETTE,
     axes_or_new,
     depth_size,
-    in_words,
+    label_layers,
     legend_above,
-    name_layers,
+    method_label,
 )
 
 LOOKS = {  # colour, dash, marker and label of each network; lines also differ in grey
@@ -75,7 +75,7 @@ def information_loss(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         _draw_bars(ax, layers, network, places, width)
     ax.axhline(0, color=BLACK, lw=0.8)
     ax.set_ylabel("lost in the layer (bits;\nhollow: may be zero)")
-    name_layers(ax, layers["layer"])
+    label_layers(ax, layers["layer"])
     legend_above(ax, [Patch(color=LOOKS[name][0], label=LOOKS[name][3]) for name in shown])
     return ax
 
@@ -97,7 +97,7 @@ def signs(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
                 label=label,
             )  # fmt: skip
     ax.set(ylabel="signs", ylim=(0, 1.05))
-    name_layers(ax, layers["layer"])
+    label_layers(ax, layers["layer"])
     legend_above(ax)
     return ax
 
@@ -134,11 +134,11 @@ def completeness(gaps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             marker=MARKERS[number % len(MARKERS)],
             ms=4,
             color=PALETTE[number % len(PALETTE)],
-            label=in_words(str(method)),
+            label=method_label(str(method)),
         )
     ax.set_yscale("log")
     ax.set_ylabel("completeness\ngap")
-    name_layers(ax, gaps.index)
+    label_layers(ax, gaps.index)
     legend_above(ax)
     return ax
 
@@ -182,7 +182,7 @@ def _draw_lines(ax: Axes, layers: pd.DataFrame, measure: str) -> None:
         value, low, high = (layers[f"{network}{measure}{end}"] for end in ("", "_low", "_high"))
         ax.plot(places, value, dash, marker=marker, ms=4, color=colour, label=label)
         ax.fill_between(places, low, high, color=colour, alpha=0.18, lw=0)
-    name_layers(ax, layers["layer"])
+    label_layers(ax, layers["layer"])
 
 
 def _draw_bars(

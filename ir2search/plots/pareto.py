@@ -18,7 +18,7 @@ from ir2search.study.objectives import OBJECTIVES
 if TYPE_CHECKING:
     from ir2search.runs import Run
 
-NAMED = 12  # members of a larger front are drawn without their numbers
+MAX_NUMBERED = 12  # members of a larger front are drawn without their numbers
 LOOKS = ((BLUE, MARKERS[0]), (ORANGE, MARKERS[1]))
 
 
@@ -45,7 +45,7 @@ def front(
     if isinstance(data, pd.DataFrame):
         front, names = data, ["accuracy", "ops"]
     else:
-        (front, trials), names = _of_run(data), by_accuracy(data.study.objectives)
+        (front, trials), names = _front_and_trials(data), accuracy_first(data.study.objectives)
     ax = axes_or_new(ax, (7.0, 4.6))
     _draw_front(ax, front, trials, x or names[1], y or names[0])
     ax.legend(loc="best").set_in_layout(False)
@@ -66,7 +66,7 @@ def front_panels(
             vertical axes.
         width: width of the figure, in inches.
     """
-    y, *costs = by_accuracy(objectives)
+    y, *costs = accuracy_first(objectives)
     across = min(len(costs), 2) if width > 5 else 1
     down = -(-len(costs) // across)
     figure = Figure(figsize=(width, down * (0.62 * width / across + 0.3)))
@@ -101,18 +101,18 @@ def fronts(
         costs, values = members[across.column], members[up.column]
         ax.step(costs, values, where="post", color=colour, alpha=0.5)
         ax.scatter(costs, values, c=colour, marker=marker, label=escape.figure(name))
-    _name_axes(ax, x, y)
+    _label_axes(ax, x, y)
     _count_axis(ax, *(front[across.column] for front in fronts.values()))
     ax.legend(loc="best").set_in_layout(False)
     return ax
 
 
-def by_accuracy(objectives: Sequence[str]) -> list[str]:
+def accuracy_first(objectives: Sequence[str]) -> list[str]:
     """Names of objectives; accuracy is first if it is one of them."""
     return sorted(objectives, key=lambda name: name != "accuracy")
 
 
-def _of_run(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _front_and_trials(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The front of a run, with its knee, and all of its trials."""
     front = run.front()
     knee = run.pick("knee") if len(front) else None
@@ -141,9 +141,9 @@ def _draw_front(ax: Axes, front: pd.DataFrame, trials: pd.DataFrame | None, x: s
             knee[across], knee[up], s=150, facecolors="none", edgecolors=ORANGE, linewidths=2,
             label="knee",
         )  # fmt: skip
-    if len(members) <= NAMED and column_width(ax) > 3.4:
+    if len(members) <= MAX_NUMBERED and column_width(ax) > 3.4:
         _number_members(ax, members, across, up)
-    _name_axes(ax, x, y)
+    _label_axes(ax, x, y)
     if y == "accuracy":
         ax.set_ylabel("accuracy")  # on validation and on test images
     _count_axis(ax, members[across], others[across])
@@ -171,7 +171,7 @@ def _number_members(ax: Axes, members: pd.DataFrame, across: str, up: str) -> No
         name.set_in_layout(False)
 
 
-def _name_axes(ax: Axes, x: str, y: str) -> None:
+def _label_axes(ax: Axes, x: str, y: str) -> None:
     ax.set_xlabel(OBJECTIVES[x].label)
     ax.set_ylabel(OBJECTIVES[y].label)
     if y == "accuracy":

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ir2search.plots.style import BLUE, GREY, axes_or_new
 
-NAMED = 12  # there is no legend for more curves in colour
+MAX_LABELLED = 12  # more curves in colour have no legend
 
 
 def hypervolume(trials: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -50,6 +50,6 @@ def curves(curves: pd.DataFrame, members: Sequence[int] = (), *, ax: Axes | None
     ax.set(xlabel="epoch", ylabel="validation accuracy")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if 0 < len(members) <= NAMED:
+    if 0 < len(members) <= MAX_LABELLED:
         ax.legend(fontsize=8, ncols=2, loc="lower right").set_in_layout(False)
     return ax

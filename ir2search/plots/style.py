@@ -1,4 +1,4 @@
-"""What all figures share: the style sheet, colours, and helpers for axes."""
+"""The style sheet, the colours, and functions for axes that all figures use."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def depth_size(layers: int, height: float) -> tuple[float, float]:
     return max(6.4, 0.5 * layers + 2), height
 
 
-def name_layers(ax: Axes, layers: Iterable[Any]) -> None:
+def label_layers(ax: Axes, layers: Iterable[Any]) -> None:
     """Label the horizontal axis with the names of layers."""
     names = [escape.figure(layer) for layer in layers]
     ax.set_xticks(range(len(names)), names, rotation=45, ha="right")
@@ -72,6 +72,6 @@ def legend_above(ax: Axes, handles: Sequence[Artist] | None = None) -> Legend:
     return ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8, **given)
 
 
-def in_words(name: str) -> str:
-    """The name of a method in words: "grad cam" for "grad_cam"."""
+def method_label(name: str) -> str:
+    """The name of a method for a legend: "grad cam" for "grad_cam"."""
     return escape.figure(name.replace("_", " "))

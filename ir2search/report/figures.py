@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
-from ir2search.plots.pareto import by_accuracy, front_panels, fronts
+from ir2search.plots.pareto import accuracy_first, front_panels, fronts
 from ir2search.plots.progress import curves, hypervolume
 from ir2search.report.comparison import Comparison
 from ir2search.report.tables import ReportData
@@ -33,7 +33,7 @@ def curves_figure(data: ReportData, width: float) -> Figure:
 
 def fronts_figure(comparison: Comparison, width: float) -> Figure:
     """The fronts of two runs: accuracy, or the first objective, against the first cost."""
-    y, x, *_ = by_accuracy(list(comparison.reference))
+    y, x, *_ = accuracy_first(list(comparison.reference))
     figure = Figure(figsize=(width, 0.62 * width + 0.3))
     named = dict(zip(comparison.names, comparison.fronts, strict=True))
     fronts(named, x=x, y=y, ax=figure.subplots())

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 def write_report(run: Run | str | Path) -> Path:
-    """Write the folder ``report`` of a run with page, tables and figures, and return the page.
+    """Write the folder ``report`` of a run: page, tables and figures. Return the page's path.
 
     Files: ``index.html`` (one file, works offline), ``report.md``, ``trials`` as parquet and CSV,
     ``front`` as CSV, parquet and LaTeX (booktabs), and in ``figures`` each figure for one and for
@@ -51,11 +51,9 @@ def write_report(run: Run | str | Path) -> Path:
     for name, draw in FIGURES.items():
         save_widths(functools.partial(draw, data), target / "figures" / name)
     write_tables(data, target)
-    images = {name: image(target / "figures" / f"{name}.svg") for name in FIGURES}
     view = page_view(data)
-    values = _page_values(data, view["parameters"])
-    values |= {
-        "images": images,
+    values = _page_values(data, view["parameters"]) | {
+        "images": {name: image(target / "figures" / f"{name}.svg") for name in FIGURES},
         "analyses": read_analyses(run.folder),
         "parameters": view["parameters"],
     }
@@ -66,7 +64,7 @@ def write_report(run: Run | str | Path) -> Path:
 
 
 def write_comparison(one: Run | str | Path, other: Run | str | Path) -> Path:
-    """Write a comparison of two fronts into the first run's ``report``, and return the page.
+    """Write a comparison of two fronts into the first run's ``report``. Return the page's path.
 
     Files: ``compare-NAME.html``, ``.csv`` and the figure as PNG, SVG and PDF; NAME is the name of
     the other run's folder.

@@ -66,8 +66,8 @@ class ParameterEffects:
     """The effects of the searched parameters; empty if fewer than 10 trials are trained.
 
     Attributes:
-        importances: importance of each parameter for each target.
-        dependences: dependence of each target on each parameter.
+        importances: of each parameter for each target.
+        dependences: of each target on each parameter.
         explained: by target, the share of the variance that a random forest explains on held-out
             trials (R²). If it is near 0 or below, importances and dependences are noise.
     """

@@ -14,7 +14,7 @@ from ir2search.study.schema import Study
 STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)  # round budgets are these, times powers of ten
 
 
-def picks(front: pd.DataFrame, study: Study) -> dict[int, float]:
+def best_by_budget(front: pd.DataFrame, study: Study) -> dict[int, float]:
     """The most accurate network for each round budget of the study's first cost.
 
     A network is listed once, with the smallest budget for which it is the most accurate one.
@@ -39,10 +39,10 @@ def picks(front: pd.DataFrame, study: Study) -> dict[int, float]:
 
 
 def budget_rows(front: pd.DataFrame, study: Study) -> list[dict[str, str]]:
-    """`picks` as text: ``budget``, ``number``, ``accuracy``, ``test`` and ``cost`` of each."""
+    """`best_by_budget` as text: ``budget``, ``number``, ``accuracy``, ``test`` and ``cost``."""
     rows = {row["number"]: row for row in json_rows(front)}
     found = []
-    for number, limit in picks(front, study).items():
+    for number, limit in best_by_budget(front, study).items():
         row, objective = rows[number], OBJECTIVES[_cost(study)]
         found.append(
             {

@@ -130,9 +130,8 @@ def reference_point(values: np.ndarray, study: Study) -> np.ndarray:
 def hypervolumes(trials: pd.DataFrame, study: Study) -> list[float]:
     """Hypervolume of the front after each trial, as a share of a box.
 
-    The box reaches from zero error and zero cost to `reference_point`. Each objective is divided by
-    that point first. The hypervolume (Zitzler and Thiele, "Multiobjective optimization using
-    evolutionary algorithms", PPSN 1998) never falls from one trial to the next.
+    The box reaches from zero error and zero cost to `reference_point` (Zitzler and Thiele,
+    "Multiobjective optimization using evolutionary algorithms", PPSN 1998).
     """
     trained = (trials["state"] == "trained").to_numpy()
     if not trained.any():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,9 +12,14 @@ import pandas as pd
 from ir2search import text
 from ir2search.costs import cost
 from ir2search.errors import CandidateError
-from ir2search.plots.pareto import by_accuracy
+from ir2search.plots.pareto import accuracy_first
 from ir2search.report.comparison import Comparison
-from ir2search.report.parameters import parameter_effects, parameter_values
+from ir2search.report.parameters import (
+    Dependence,
+    Importance,
+    parameter_effects,
+    parameter_values,
+)
 from ir2search.report.tables import LayerCost, ReportData
 from ir2search.runs import json_rows
 from ir2search.space import TAP, Candidate
@@ -68,7 +73,7 @@ def comparison_view(comparison: Comparison) -> dict[str, Any]:
 def _axes(objectives: Sequence[str]) -> dict[str, Any]:
     """The columns that an axis can show, and the two columns at the start."""
     columns = AXES | further_columns(objectives)
-    vertical, horizontal, *_ = by_accuracy(objectives)
+    vertical, horizontal, *_ = accuracy_first(objectives)
     return {
         "axes": [{"column": column, "label": label} for column, label in columns.items()],
         "x": OBJECTIVES[horizontal].column,
@@ -151,13 +156,13 @@ def _layers(layers: Mapping[int, Sequence[LayerCost]]) -> dict[str, list[list[An
 def _parameters(data: ReportData) -> dict[str, Any]:
     """Importances and dependences of the searched parameters."""
     found = parameter_effects(data.trials, data.study.space, data.study.seed)
+
+    def rows(effects: Iterable[Importance | Dependence]) -> list[dict[str, Any]]:
+        return [asdict(each) | {"parameter": _shown(each.parameter)} for each in effects]
+
     return {
-        "importances": [
-            asdict(each) | {"parameter": _shown(each.parameter)} for each in found.importances
-        ],
-        "dependences": [
-            asdict(each) | {"parameter": _shown(each.parameter)} for each in found.dependences
-        ],
+        "importances": rows(found.importances),
+        "dependences": rows(found.dependences),
         "explained": dict(found.explained),
     }
 

@@ -22,7 +22,7 @@ from ir2search.data import ImageData
 from ir2search.errors import CheckpointError, RunError, TrainingDiverged
 from ir2search.files import locked, write_json
 from ir2search.runs.curves import read_curve
-from ir2search.runs.layout import BACKBONES, BEST, CANDIDATE_FILE, CURVE, SEEDS
+from ir2search.runs.layout import BACKBONES, BEST, CANDIDATE_FILE, CURVE, seed_folder
 from ir2search.seeds import derive_seed
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
@@ -114,11 +114,10 @@ def shared_backbone(
     if study.warm_start is None:
         return None
     backbone = candidate.backbone_only()
-    own = folder.resolve() / BACKBONES / backbone.id
     return SharedBackbone(
         candidate=backbone,
         recipe=replace(study.recipe, epochs=study.warm_start.epochs),
-        folder=own / SEEDS / str(further_seed) if further_seed else own,
+        folder=seed_folder(folder.resolve() / BACKBONES / backbone.id, further_seed),
         seed=derive_seed(study.seed, "backbone", backbone.id, further_seed),
     )
 

@@ -61,3 +61,8 @@ EXPORT = "export"
 def trial_folder(folder: Path, number: int) -> Path:
     """The folder of a trial."""
     return folder / TRIALS / str(number)
+
+
+def seed_folder(folder: Path, further_seed: int) -> Path:
+    """The folder of a training from a further seed; ``folder`` has the training from seed 0."""
+    return folder / SEEDS / str(further_seed) if further_seed else folder

@@ -65,7 +65,7 @@ def _checked_costs(values: dict[str, Any]) -> dict[str, Any]:
 
 @validated(frozen=True, kw_only=True, config=ConfigDict(extra="ignore", allow_inf_nan=False))
 class Recorded:
-    """A trial's user attributes; None for what is not known (yet).
+    """A trial's user attributes; None for what is not known.
 
     Attributes:
         candidate_id: id of the network.
@@ -146,12 +146,6 @@ def errors_of(folder: Path) -> Iterator[None]:
         raise RunError(f"{folder}: {error}") from None
 
 
-def costs_of_record(recorded: Recorded) -> dict[str, Any]:
-    """The costs of a trial whose training was started."""
-    assert recorded.cost is not None, "costs are recorded before the training"
-    return recorded.cost
-
-
 def write_record(trial: optuna.Trial, recorded: Recorded) -> None:
     """Write the fields that are not None; the others stay as they are."""
     for field in fields(Recorded):
@@ -182,7 +176,7 @@ def trial_record(trial: FrozenTrial) -> TrialRecord:
 def trial_records(trials: Sequence[FrozenTrial], study: Study) -> list[TrialRecord]:
     """Read all trials of a study, see `trial_record`.
 
-    A failed trial that another one trains again is a duplicate of that one.
+    A failed trial that another trial trains again becomes a duplicate of that trial.
 
     Raises:
         RunError: an attribute has a wrong type, or a trained trial lacks an objective. It would be
@@ -212,7 +206,7 @@ def _check_complete(record: TrialRecord, study: Study) -> None:
 
 
 def retries(trials: Iterable[FrozenTrial]) -> dict[int, int]:
-    """By the number of each failed trial that is trained again: the trial that does so."""
+    """Failed trials that are trained again, and the trials that do so: numbers by number."""
     asked = [trial for trial in trials if "retry_of" in trial.user_attrs]
     found = ((read_record(trial).retry_of, trial.number) for trial in asked)
     return {failed: number for failed, number in found if failed is not None}

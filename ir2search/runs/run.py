@@ -48,9 +48,9 @@ class Run:
         """Open the run in a folder.
 
         Args:
-            folder: the run's.
-            storage: where its trials are, if they are on a server; only needed if the URL has a
-                password, or if this user has not given it for this folder before.
+            folder: the run's folder.
+            storage: URL of the server that has its trials; only needed if the URL has a password,
+                or if this user has not given it for this folder before.
 
         Raises:
             RunError: there is no run in the folder, a module in it has changed, or the study needs
@@ -62,7 +62,7 @@ class Run:
 
     @classmethod
     def of(cls, run: Run | str | Path) -> Run:
-        """A run that is open already, or the run in a folder."""
+        """An open run as it is, or the run in a folder."""
         return run if isinstance(run, Run) else cls.open(run)
 
     @property
@@ -160,7 +160,7 @@ class Run:
         return load_network(self.candidate(number), self.folder_of(number) / BEST)
 
     def curve(self, number: int) -> list[EpochResult]:
-        """The learning curve of a trial; empty where its training was never started."""
+        """The learning curve of a trial; empty if its training was never started."""
         from ir2search.runs.curves import read_curve
 
         return read_curve(self.folder_of(number) / CURVE)

@@ -52,44 +52,40 @@ def write_study(folder: Path, study: Study) -> None:
 
 
 def saved_study(folder: Path) -> Study:
-    """Read the study that a run's folder was made by.
+    """Read the study of the run in a folder.
 
     Raises:
         RunError: there is no run in the folder, a module in it has changed, or the study needs a
             module that the user does not trust.
         StudyError: the file is not valid.
     """
-    if not (folder / STUDY_FILE).is_file():
-        raise _no_run(folder)
-    values = read_values(folder / STUDY_FILE)
-    modules = read_modules_of_run(folder, values.get("modules", ()))
+    values, modules = _read(folder)
     with with_modules(folder, modules):
         return parse_study(values, str(folder / STUDY_FILE), modules)
 
 
 def trust_run(folder: Path) -> tuple[UserModule, ...]:
-    """Trust the modules of a run from now on; they are not run.
-
-    Returns:
-        The modules.
+    """Trust the modules of a run from now on, and return them; their code is not run.
 
     Raises:
         RunError: there is no run in the folder, a module cannot be read, or the user's file of
             what is trusted cannot be written.
     """
-    if not (folder / STUDY_FILE).is_file():
-        raise _no_run(folder)
-    values = read_values(folder / STUDY_FILE)
-    modules = read_modules_of_run(folder, values.get("modules", ()))
+    _, modules = _read(folder)
     if not trust_modules(modules):
         raise RunError(f"{state_folder()}: cannot be written, so nothing is remembered there")
     return modules
 
 
-def _no_run(folder: Path) -> RunError:
-    near = sorted(path.parent.name for path in folder.parent.glob(f"*/{STUDY_FILE}"))
-    hint = text.suggest(folder.name, near) if near else "start one with `ir2search run STUDY`"
-    return RunError(f"{folder}: no run in this folder; {hint}")
+def _read(folder: Path) -> tuple[dict[str, Any], tuple[UserModule, ...]]:
+    """The values of a run's study file, and the modules that it names."""
+    file = folder / STUDY_FILE
+    if not file.is_file():
+        near = sorted(path.parent.name for path in folder.parent.glob(f"*/{STUDY_FILE}"))
+        hint = text.suggest(folder.name, near) if near else "start one with `ir2search run STUDY`"
+        raise RunError(f"{folder}: no run in this folder; {hint}")
+    values = read_values(file)
+    return values, read_modules_of_run(folder, values.get("modules", ()))
 
 
 def _check_same(study: Study, saved: Study, folder: Path) -> None:

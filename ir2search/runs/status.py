@@ -12,9 +12,8 @@ import pandas as pd
 
 from ir2search.runs.records import COUNTED, State
 from ir2search.runs.run import Run
+from ir2search.runs.storages import ENDED
 from ir2search.runs.tables import front_of, json_rows, recorded_table, trials_table
-
-ENDED = "ended"  # the attribute of the Optuna study: why the run has ended; empty while it goes on
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class RunStatus:
         counts: number of trials in each `State`.
         front: the front so far, see `Run.front`.
         ended: why the run has ended; None while it goes on.
-        failures: why each failed trial did, by its number.
+        failures: the reason why each failed trial failed, by its number.
     """
 
     name: str
@@ -45,7 +44,7 @@ class RunStatus:
         return self.ended is not None
 
     @property
-    def is_in_vain(self) -> bool:
+    def all_failed(self) -> bool:
         """Whether all trainings have failed."""
         begun = sum(self.counts[state] for state in (*COUNTED, "unfinished"))
         return 0 < begun == self.counts["failed"]
@@ -92,7 +91,7 @@ def watch(run: Run | str | Path, pause: float = 1.0) -> Iterator[RunStatus]:
 
     Args:
         run: a run, or its folder.
-        pause: least number of seconds between two reads; reads that are slow are made less often.
+        pause: seconds between two reads; after a slow read the pause is longer.
 
     Raises:
         RunError: there is no run.
@@ -111,7 +110,7 @@ def watch(run: Run | str | Path, pause: float = 1.0) -> Iterator[RunStatus]:
 
 
 def _ended_before(run: Run, counts: dict[str, int], front: pd.DataFrame) -> str | None:
-    """Why an older run, which did not record it, has ended."""
+    """Why a run has ended that was made by a version which did not record it."""
     if ENDED in run.storage.user_attrs:
         return None
     begun = sum(counts[state] for state in COUNTED)

@@ -19,16 +19,13 @@ from ir2search.data import ImageData
 from ir2search.files import write_json
 from ir2search.interrupts import deferred_interrupts
 from ir2search.models.network import TappedNetwork
-from ir2search.runs.backbones import SharedBackbone, shared_backbone
-from ir2search.runs.layout import BEST, CANDIDATE_FILE, SEEDS, VARIANTS
+from ir2search.runs.backbones import shared_backbone
+from ir2search.runs.layout import BEST, CANDIDATE_FILE, VARIANTS, seed_folder
 from ir2search.runs.run import Run
-from ir2search.seeds import derive_seed
+from ir2search.seeds import training_seed
 from ir2search.space import Candidate
-from ir2search.study.schema import Study
 from ir2search.training import Interrupted, load_network, pick_device, train
 from ir2search.zoo import load_teacher
-
-OnEpoch = Callable[[str, int, int], None]
 
 
 def train_variant(
@@ -39,7 +36,7 @@ def train_variant(
     further_seed: int = 0,
     until: int | None = None,
     device: str | torch.device = "auto",
-    on_epoch: OnEpoch = lambda what, done, total: None,
+    on_epoch: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> TappedNetwork:
     """Train a candidate by a run's recipe, or load it if it is trained already.
 
@@ -64,11 +61,12 @@ def train_variant(
     run = Run.of(run)
     study = run.study
     device = pick_device(device) if isinstance(device, str) else device
-    folder = _folder(run.folder, candidate, further_seed)
+    folder = seed_folder(run.folder / VARIANTS / candidate.id, further_seed)
     write_json(folder / CANDIDATE_FILE, candidate.as_dict())
-    backbone, start = None, None
-    if study.warm_start is not None:
-        backbone = _backbone(study, run.folder, candidate, further_seed)
+    backbone, start = shared_backbone(study, run.folder, candidate, further_seed), None
+    if backbone is not None and not (backbone.folder / BEST).exists():
+        # its epochs do not count as the run's
+        backbone = replace(backbone, folder=folder / "backbone")
     teacher = load_teacher(study.recipe, data.image, data.classes)
     with deferred_interrupts() as should_stop:
         try:
@@ -86,7 +84,7 @@ def train_variant(
                 study.recipe,
                 data,
                 folder,
-                seed=_seed(study, candidate, further_seed),
+                seed=training_seed(study.seed, candidate.id, further_seed),
                 start=start,
                 until=until,
                 device=device,
@@ -97,24 +95,3 @@ def train_variant(
         except Interrupted:
             raise KeyboardInterrupt from None
     return load_network(candidate, folder / BEST)
-
-
-def _folder(run: Path, candidate: Candidate, further_seed: int) -> Path:
-    own = run / VARIANTS / candidate.id
-    return own / SEEDS / str(further_seed) if further_seed else own
-
-
-def _seed(study: Study, candidate: Candidate, further_seed: int) -> int:
-    if further_seed:
-        return derive_seed(study.seed, "confirm", candidate.id, further_seed)
-    return derive_seed(study.seed, "train", candidate.id)
-
-
-def _backbone(
-    study: Study, run: Path, candidate: Candidate, further_seed: int
-) -> SharedBackbone | None:
-    """The run's backbone if it is trained, else one whose epochs do not count as the run's."""
-    backbone = shared_backbone(study, run, candidate, further_seed)
-    if backbone is None or (backbone.folder / BEST).exists():
-        return backbone
-    return replace(backbone, folder=_folder(run, candidate, further_seed) / "backbone")

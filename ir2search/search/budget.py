@@ -47,7 +47,7 @@ def _check_counted(problem: Problem) -> None:
         nearest = min(nearest or excess, excess)
     if nearest is None:
         raise SpaceError(
-            f"{study.source}: [space] no combination of its values names a network; widen it"
+            f"{study.source}: [space] no combination of its values gives a network; widen it"
         )
     _, name, value = nearest
     raise SpaceError(

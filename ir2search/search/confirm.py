@@ -9,15 +9,14 @@ import pandas as pd
 
 from ir2search.files import write_json
 from ir2search.runs.backbones import shared_backbone
-from ir2search.runs.layout import BEST, RESULT, SEEDS, TEST_FILE, trial_folder
+from ir2search.runs.layout import BEST, RESULT, TEST_FILE, seed_folder, trial_folder
 from ir2search.runs.records import trial_records
 from ir2search.runs.storages import RunStudy
 from ir2search.runs.tables import front_of, recorded_table
-from ir2search.search.driver_setup import DriverSetup
-from ir2search.search.executors import JobResult, TrainingJob
+from ir2search.search.executors import Executor, ExecutorSettings, JobResult, TrainingJob
 from ir2search.search.failures import record_failure
 from ir2search.search.problem import Problem
-from ir2search.seeds import derive_seed
+from ir2search.seeds import training_seed
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
 from ir2search.training import Interrupted, accuracy, load_network
@@ -53,9 +52,11 @@ def indistinguishable(front: pd.DataFrame) -> list[list[int]]:
 class FinalTests:
     """Tests the front, and trains it from further seeds if the study asks for that."""
 
-    def __init__(self, problem: Problem, storage: RunStudy, setup: DriverSetup) -> None:
+    def __init__(
+        self, problem: Problem, storage: RunStudy, settings: ExecutorSettings, executor: Executor
+    ) -> None:
         self.study, self.space, self.storage = problem.study, problem.space, storage
-        self.setup, self.executor, self.observer = setup, setup.executor, setup.observer
+        self.settings, self.executor, self.observer = settings, executor, settings.observer
 
     def run(self) -> None:
         """Do what has not been done yet.
@@ -66,7 +67,7 @@ class FinalTests:
         front = self._front()
         self._test(front)
         if self.study.confirm is not None:
-            self._confirm(_further_seeds(self.study, self.setup.folder, front))
+            self._confirm(_further_seeds(self.study, self.settings.folder, front))
 
     def _front(self) -> Members:
         trials = self.storage.get_trials(deepcopy=False)
@@ -78,9 +79,9 @@ class FinalTests:
 
     def _test(self, front: Members) -> None:
         """Measure each front member on the test set, once."""
-        context, device = self.setup.context, self.setup.device
+        context, device = self.settings.context, self.settings.devices[0]
         for number, candidate in front:
-            folder = trial_folder(self.setup.folder, number)
+            folder = trial_folder(self.settings.folder, number)
             if (folder / TEST_FILE).exists():
                 continue
             test = context.test.to(device)
@@ -95,7 +96,7 @@ class FinalTests:
             number, folder = outcome.job.number, outcome.job.folder
             if outcome.failure is not None:
                 details = outcome.traceback
-                reason = record_failure(self.setup.folder, folder, outcome.failure, details)
+                reason = record_failure(self.settings.folder, folder, outcome.failure, details)
                 self.observer.on_remark(number, f"further seed {folder.name} failed: {reason}")
             if outcome.result is None or outcome.test_accuracy is None:
                 continue
@@ -109,7 +110,7 @@ class FinalTests:
         """Run jobs, as many at a time as the executor takes."""
         todo, running = list(jobs), 0
         while todo or running:
-            if self.setup.should_stop():
+            if self.settings.should_stop():
                 self.executor.interrupt()
                 todo.clear()
             while todo and running < self.executor.capacity():
@@ -118,7 +119,7 @@ class FinalTests:
             outcomes = self.executor.wait() if running else []
             running -= len(outcomes)
             yield from outcomes
-        if self.setup.should_stop():
+        if self.settings.should_stop():
             raise Interrupted
 
 
@@ -127,9 +128,9 @@ def _further_seeds(study: Study, folder: Path, front: Members) -> Iterator[Train
     assert study.confirm is not None
     for number, candidate in front:
         for seed in range(1, study.confirm.seeds + 1):
-            own = trial_folder(folder, number) / SEEDS / str(seed)
+            own = seed_folder(trial_folder(folder, number), seed)
             if not (own / RESULT).exists():
-                derived = derive_seed(study.seed, "confirm", candidate.id, seed)
+                derived = training_seed(study.seed, candidate.id, seed)
                 start = shared_backbone(study, folder, candidate, further_seed=seed)
                 yield TrainingJob(number, candidate, own, seed=derived, start=start, tested=True)
 

@@ -35,9 +35,9 @@ class _Server(ThreadingMixIn, WSGIServer):
 def serve(run: Run | str | Path, host: str, port: int, *, on_ready: Callable[[str], None]) -> None:
     """Serve the dashboard of a run until Ctrl-C.
 
-    A page of another site could send requests to it from the user's browser. So the dashboard
-    answers only requests that name this machine as their host, and changes nothing for a page of
-    another origin.
+    A page of another site could forge requests in the user's browser. So the dashboard answers
+    only requests that name this machine as their host, and a page of another origin can change
+    nothing.
 
     Args:
         run: a run, or its folder.
@@ -65,16 +65,15 @@ def serve(run: Run | str | Path, host: str, port: int, *, on_ready: Callable[[st
 
 
 class _OwnRequests:
-    """A WSGI application that refuses what pages of other sites may send to another one.
+    """A WSGI application that passes requests on to the dashboard, unless they are forged.
 
     Args:
-        page: the application.
+        page: the dashboard.
         host: the address that the server listens on.
     """
 
     def __init__(self, page: WSGIApplication, host: str) -> None:
-        self._page = page
-        self._host = host
+        self._page, self._host = page, host
         self._names = {"localhost", host.lower()}
         if not self._is_local(host):
             self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
@@ -89,9 +88,9 @@ class _OwnRequests:
         return self._page(request, respond)
 
     def _is_own(self, host: str) -> bool:
-        """Whether a request is meant for this machine.
+        """Whether the host that a request names is this machine.
 
-        A site can give its own name this machine's address, but it cannot be called by a number.
+        Another site's name can lead to this machine's address, but that name is not a number.
         """
         try:
             name = urlsplit(f"//{host}").hostname

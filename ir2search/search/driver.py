@@ -16,17 +16,15 @@ from ir2search.runs.backbones import shared_backbone
 from ir2search.runs.layout import CANDIDATE_FILE, COST_FILE, trial_folder
 from ir2search.runs.records import (
     Recorded,
-    costs_of_record,
     read_record,
     retries,
     state_of,
     write_record,
 )
-from ir2search.runs.status import ENDED
-from ir2search.runs.storages import RunStudy
+from ir2search.runs.storages import ENDED, RunStudy
 from ir2search.search.confirm import FinalTests
-from ir2search.search.driver_setup import DriverSetup
-from ir2search.search.executors import TrainingJob
+from ir2search.search.driver_locks import DriverLocks
+from ir2search.search.executors import Executor, ExecutorSettings, TrainingJob
 from ir2search.search.failures import failure_reason, full_traceback
 from ir2search.search.ledger import Ledger
 from ir2search.search.limits import limit_reached
@@ -36,12 +34,12 @@ from ir2search.search.pruners.halving import best_waiting
 from ir2search.search.recorder import TrialRecorder
 from ir2search.search.samplers.base import Point
 from ir2search.search.samplers.registry import check_point, errors_named, make_sampler
-from ir2search.seeds import derive_seed
+from ir2search.seeds import training_seed
 from ir2search.space import Candidate
 from ir2search.training import Interrupted, TrainingResult
 
 EXHAUSTED = "the space holds no further candidate within the budget"
-FRUITLESS = 2  # after this many proposals without a training, a new point is drawn at random
+MAX_UNTRAINED = 2  # after this many proposals without a training, a new point is random
 POLL = 0.5  # seconds between two reads of what other drivers did
 
 
@@ -61,7 +59,7 @@ class _Running:
 
 @dataclass(frozen=True)
 class _Unfinished:
-    """A trial whose driver ended before it had a result.
+    """A trial that a driver left without a result when it ended.
 
     Attributes:
         trial: the trial.
@@ -80,16 +78,25 @@ class Driver:
     Args:
         problem: the study, its space, and what candidates cost.
         storage: of the trials.
-        setup: what the driver works with.
+        settings: the folder, the images, the observer and the device on which the front is tested.
+        executor: trains the candidates.
+        locks: tell which driver works on which trial.
     """
 
-    def __init__(self, problem: Problem, storage: RunStudy, setup: DriverSetup) -> None:
-        self.problem, self.storage, self.setup = problem, storage, setup
+    def __init__(
+        self,
+        problem: Problem,
+        storage: RunStudy,
+        settings: ExecutorSettings,
+        executor: Executor,
+        locks: DriverLocks,
+    ) -> None:
+        self.problem, self.storage, self.settings = problem, storage, settings
         self.study, self.space = problem.study, problem.space
-        self.folder, self.executor, self.locks = setup.folder, setup.executor, setup.locks
-        self.observer, self.should_stop = setup.observer, setup.should_stop
+        self.folder, self.executor, self.locks = settings.folder, executor, locks
+        self.observer, self.should_stop = settings.observer, settings.should_stop
         self.ledger = Ledger(self.study, self.space)
-        self.recorder = TrialRecorder(self.study, storage, self.ledger, setup)
+        self.recorder = TrialRecorder(storage, self.ledger, settings)
         self.sampler = make_sampler(problem, self.ledger)
         self.pruner = self.sampler.pruner()
         self.running: dict[int, _Running] = {}  # trials in this driver's executor
@@ -103,7 +110,7 @@ class Driver:
         """Search to the end, then test the front, unless another driver still trains.
 
         Args:
-            retry_failed: whether to train the trials again that have failed.
+            retry_failed: whether to train failed trials again.
         """
         self.resume(retry_failed)
         self.search()
@@ -114,11 +121,12 @@ class Driver:
         """Read what earlier sessions and other drivers did."""
         with self.locks.deciding():
             if retry_failed:
-                self._ask_again()
+                self._retry_failed()
             self._read()
             self.storage.set_user_attr(ENDED, "")
-        cut = [each.trial.number for each in self.unfinished if each.level]
-        self.observer.on_start(self.study, self.ledger.ended(), [*self.waiting_at_rung, *cut])
+        interrupted = [each.trial.number for each in self.unfinished if each.level]
+        waiting = [*self.waiting_at_rung, *interrupted]
+        self.observer.on_start(self.study, self.ledger.ended(), waiting)
 
     def search(self) -> None:
         """Propose and train candidates until the search ends.
@@ -148,13 +156,13 @@ class Driver:
             self._receive()
         raise Interrupted
 
-    def _ask_again(self) -> None:
+    def _retry_failed(self) -> None:
         """Begin a new trial for each failed one. Optuna does not change a trial that has ended."""
         trials = self.storage.get_trials(deepcopy=False)
-        again = retries(trials)
+        retried = retries(trials)
         for trial in trials:
             is_failed = state_of(trial.state, read_record(trial)) == "failed"
-            if is_failed and trial.number not in again:
+            if is_failed and trial.number not in retried:
                 new = create_trial(
                     state=TrialState.RUNNING,
                     params=trial.params,
@@ -191,11 +199,11 @@ class Driver:
             if recorded.candidate_id is not None:
                 self.ledger.start(trial.number, recorded.candidate_id)
             if recorded.cost is not None:
-                self.ledger.train(trial.number, self.ledger.stored(trial, recorded.cost))
+                self.ledger.train(trial.number, self.ledger.stored(trial, recorded))
             return
         own = self.storage.live_trial(trial.number)
         if self.ledger.progress.has(trial.number, len(self.ledger.progress.levels) - 1):
-            self.recorder.complete(own)  # its driver was killed before it could
+            self.recorder.complete(own)  # its driver was killed before it did so
             return
         level = self._level_in_training(trial.number, recorded)
         if level is not None:
@@ -223,7 +231,7 @@ class Driver:
     def _start_next(self) -> _Step:
         """Start one training: of an unfinished trial, a waiting trial, or a new candidate."""
         if self.unfinished:
-            return self._start_again()
+            return self._continue_first()
         if (reason := self._limit()) is not None:
             return self._end_search(reason)
         if (promotion := self._promoted()) is not None:
@@ -233,14 +241,14 @@ class Driver:
         trial = self._propose()
         return self._end_search(EXHAUSTED) if trial is None else self._evaluate(trial)
 
-    def _start_again(self) -> _Step:
-        """Train the unfinished trial whose training began first; nothing is decided again."""
+    def _continue_first(self) -> _Step:
+        """Continue the unfinished trial whose training began first."""
         first = min(self.unfinished, key=lambda each: each.order)
         self.unfinished.remove(first)
         if first.level is None:
             return self._evaluate(first.trial)
         recorded = read_record(first.trial)
-        priced = self.ledger.stored(first.trial, costs_of_record(recorded))
+        priced = self.ledger.stored(first.trial, recorded)
         return self._submit(first.trial, priced, first.level, recorded.order)
 
     def _promoted(self) -> Promotion | None:
@@ -279,7 +287,7 @@ class Driver:
     def _train_further(self, promotion: Promotion) -> _Step:
         """Train a waiting trial to its next rung, or stop it if it is dominated now."""
         trial = self.waiting_at_rung.pop(promotion.number)
-        priced = self.ledger.stored(trial, costs_of_record(read_record(trial)))
+        priced = self.ledger.stored(trial, read_record(trial))
         if (reason := self.ledger.why_dominated(priced.costs)) is not None:
             self.recorder.stop(trial, reason)
             return _Step.SKIPPED
@@ -304,14 +312,14 @@ class Driver:
                 self.storage.enqueue_trial(dict(point))
         self.storage.sampler = self.sampler.optuna_sampler(number)
         self.ledger.proposed += 1
-        self.ledger.fruitless += 1
+        self.ledger.untrained += 1
         return self.storage.ask(self.sampler.distributions)
 
     def _next_point(self, number: int) -> Point | None:
-        """The sampler's next point; a random new one after `FRUITLESS` proposals."""
+        """The sampler's next point; a random new one after `MAX_UNTRAINED` proposals."""
         name = self.study.sampler
         with errors_named(name):
-            if self.ledger.fruitless >= FRUITLESS:
+            if self.ledger.untrained >= MAX_UNTRAINED:
                 return next(self.sampler.new_points(number), None)
             point = self.sampler.propose(number)
         if point:
@@ -319,7 +327,7 @@ class Driver:
         return point
 
     def _is_proposed(self, trial: Trial | FrozenTrial) -> bool:
-        """Whether all parameters of a trial are stored: a driver may be killed before."""
+        """Whether all parameters of a trial are stored; a killed driver may have stored a few."""
         return trial.params.keys() == self.space.searched.keys()
 
     def _evaluate(self, trial: Trial) -> _Step:
@@ -335,14 +343,14 @@ class Driver:
         return self._submit(trial, priced, 0)
 
     def _new_candidate(self, trial: Trial) -> Candidate | None:
-        """The candidate of a trial. If it has none, or no new one, end the trial, return None."""
+        """The new candidate of a trial; if there is none, end the trial and return None."""
         if not self._is_proposed(trial):
             self.recorder.interrupted(trial)
             return None
         try:
             candidate = self.space.candidate(trial.params)
         except CandidateError as error:
-            self.recorder.reject(trial, f"names no network: {error}")
+            self.recorder.reject(trial, f"not a network: {error}")
             return None
         write_record(trial, Recorded(candidate_id=candidate.id, candidate=candidate.as_dict()))
         original = self.ledger.trial_of.get(candidate.id, trial.number)
@@ -393,7 +401,7 @@ class Driver:
                 trial.number,
                 candidate,
                 trial_folder(self.folder, trial.number),
-                seed=derive_seed(self.study.seed, "train", candidate.id),
+                seed=training_seed(self.study.seed, candidate.id),
                 start=shared_backbone(self.study, self.folder, candidate),
                 until=epochs,
             )
@@ -443,5 +451,5 @@ class Driver:
                     trial = self.waiting_at_rung[number]
                     self.recorder.stop(trial, "others of its rung went on")
                 self.waiting_at_rung.clear()
-            FinalTests(self.problem, self.storage, self.setup).run()
+            FinalTests(self.problem, self.storage, self.settings, self.executor).run()
             self.storage.set_user_attr(ENDED, self.end_reason or "all candidates are trained")

@@ -14,6 +14,7 @@ from ir2search.files import write_json
 from ir2search.latency import on_grid, time_on_runtime
 from ir2search.latency.timing import Pause
 from ir2search.runs.layout import CACHE, LATENCY_CACHE, LATENCY_FILE
+from ir2search.runs.storages import MACHINE
 from ir2search.runtime import Machine, RuntimeTime, Setting, cached_time, read_time, this_machine
 from ir2search.space import Candidate
 from ir2search.study.objectives import HIGH, LATENCY, LOW, MEDIAN, OBJECTIVES
@@ -21,8 +22,6 @@ from ir2search.study.schema import Study
 
 if TYPE_CHECKING:
     import optuna
-
-MACHINE = "machine"  # an attribute of the Optuna study: the machine that it is timed on
 
 Costs = dict[str, float]
 
@@ -35,7 +34,7 @@ class LatencyTimer:
     Args:
         study: the study.
         runs: the folder of all runs.
-        paused: a context in which no training disturbs the timing; see `Executor.paused`.
+        paused: gives a context in which no training disturbs the timing.
 
     Attributes:
         is_used: whether the study uses the latency.
@@ -69,7 +68,8 @@ class LatencyTimer:
     def trial_costs(self, candidate: Candidate, folder: Path) -> Costs:
         """The latency of a trial's candidate by column.
 
-        It is written into the trial's folder, so that a trial keeps the time that it was ranked by.
+        The latency is written into the trial's folder. A trial keeps the time by which it was
+        ranked.
 
         Raises:
             StudyError: the runtime cannot run the network.

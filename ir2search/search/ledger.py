@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from ir2search.runs.records import Recorded, costs_of_record, read_record, state_of
+from ir2search.runs.records import Recorded, read_record, state_of
 from ir2search.search.problem import PricedCandidate
 from ir2search.search.pruners.progress import Progress
 from ir2search.space import SearchSpace
@@ -24,8 +24,8 @@ class RungResult:
         number: of the trial.
         level: of the rung, from 0.
         candidate: the trial's network, with its parameters and costs.
-        values: the objectives in the study's order, each to be minimised: of accuracy, the error
-            1 - accuracy.
+        values: the objectives in the study's order, each to be minimised; the error 1 - accuracy
+            in place of the accuracy.
     """
 
     number: int
@@ -46,10 +46,10 @@ class Ledger:
         retried: numbers of failed trials that other trials train again.
         started: numbers of the trials whose training began. The study asks for this many.
         proposed: number of proposals. One that was interrupted before all its parameters were
-            stored does not count: it is made again, from the same seed.
-        fruitless: number of proposals since the latest one that started a training.
+            stored does not count: it is repeated from the same seed.
+        untrained: number of proposals since the latest one that started a training.
         queued: number of points in the storage that are proposed next.
-        trainings: number of trainings that have begun; one to a further rung counts again.
+        trainings: number of trainings that have begun; each further rung counts as one.
         epochs_spent: epochs of all trials and of their shared backbones.
     """
 
@@ -65,7 +65,7 @@ class Ledger:
         self.retried: set[int] = set()
         self.started: set[int] = set()
         self.proposed = 0
-        self.fruitless = 0
+        self.untrained = 0
         self.queued = 0
         self.trainings = 0
         self.epochs_spent = 0
@@ -88,13 +88,13 @@ class Ledger:
         """Count proposals: all trials in the storage that have all their parameters."""
         self.proposed = len(proposed)
         last = max(self.started, default=-1)
-        self.fruitless = sum(trial.number > last for trial in proposed)
+        self.untrained = sum(trial.number > last for trial in proposed)
 
     def start(self, number: int, candidate_id: str) -> None:
         """Note that the training of a trial has begun."""
         self.trial_of[candidate_id] = number
         self.started.add(number)
-        self.fruitless = 0
+        self.untrained = 0
 
     def retry(self, number: int) -> None:
         """Forget a failed trial that another one trains again."""
@@ -144,7 +144,7 @@ class Ledger:
         }
 
     def minimised(self, costs: Mapping[str, Any], accuracy: float) -> tuple[float, ...]:
-        """The same as `values`, but in the study's order and each to be minimised."""
+        """The objectives of a candidate in the study's order, each to be minimised."""
         values = self.values(costs, accuracy)
         return tuple(1 - value if name == "accuracy" else value for name, value in values.items())
 
@@ -170,9 +170,10 @@ class Ledger:
             if number in self.started
         ]
 
-    def stored(self, trial: FrozenTrial | Trial, costs: Mapping[str, Any]) -> PricedCandidate:
-        """The candidate of a trial in the storage, with the costs that are recorded."""
-        return PricedCandidate(trial.params, self._space.candidate(trial.params), costs)
+    def stored(self, trial: FrozenTrial | Trial, recorded: Recorded) -> PricedCandidate:
+        """The candidate of a trial whose training was started, with the recorded costs."""
+        assert recorded.cost is not None, "costs are recorded before the training"
+        return PricedCandidate(trial.params, self._space.candidate(trial.params), recorded.cost)
 
     def _new_results(self, trial: FrozenTrial, recorded: Recorded) -> list[RungResult]:
         if recorded.duplicate_of is not None:
@@ -184,5 +185,5 @@ class Ledger:
         new = {level: v for level, v in new.items() if not self.progress.has(trial.number, level)}
         if not new:
             return []
-        priced = self.stored(trial, costs_of_record(recorded))
+        priced = self.stored(trial, recorded)
         return [self.reach(trial.number, level, priced, best) for level, best in new.items()]

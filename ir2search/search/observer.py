@@ -53,7 +53,7 @@ class RunObserver:
         Args:
             number: the trial's number.
             state: how it ended.
-            outcome: why it ended so, in words.
+            outcome: the reason, in words.
             values: its objectives by name; None unless it was trained to its end.
         """
 
@@ -71,9 +71,9 @@ class RunObserver:
 
 
 def guarded(observer: RunObserver) -> RunObserver:
-    """An observer that passes on what it is told, and does not fail when the given one does.
+    """An observer that calls the given one and goes on if it raises an exception.
 
-    The first exception in each method is logged. KeyboardInterrupt passes.
+    The first exception in each method is logged. KeyboardInterrupt is not caught.
     """
     result = RunObserver()
     for name in dir(RunObserver):

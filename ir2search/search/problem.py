@@ -47,7 +47,7 @@ class Problem:
         """The candidate of these parameters with its counted costs.
 
         Raises:
-            CandidateError: the parameters name no network.
+            CandidateError: the parameters are not those of a network.
             StudyError: a cost cannot be counted, or a registered cost function failed.
             MemoryError: the network does not fit in memory.
         """
@@ -66,7 +66,7 @@ class Problem:
     def is_affordable(self, candidate: Candidate) -> bool:
         """Whether a candidate is within the budget, as far as its costs are known.
 
-        If its costs cannot be counted it is affordable. As a trial it then fails with the reason.
+        True if its costs cannot be counted: as a trial, the candidate then fails with the reason.
         """
         if not self.study.budget:
             return True

@@ -5,44 +5,43 @@ from __future__ import annotations
 from optuna.trial import Trial, TrialState
 
 from ir2search.runs.layout import trial_folder
-from ir2search.runs.records import Recorded, costs_of_record, read_record, state_of, write_record
+from ir2search.runs.records import Recorded, read_record, state_of, write_record
 from ir2search.runs.storages import RunStudy
-from ir2search.search.driver_setup import DriverSetup
+from ir2search.search.executors import ExecutorSettings
 from ir2search.search.failures import record_failure
 from ir2search.search.ledger import Ledger, RungResult
-from ir2search.study.schema import Study
 from ir2search.training import TrainingResult
 
 
 class TrialRecorder:
     """Records results of trials, and ends trials."""
 
-    def __init__(self, study: Study, storage: RunStudy, ledger: Ledger, setup: DriverSetup) -> None:
-        self._study, self._storage, self._ledger, self._setup = study, storage, ledger, setup
+    def __init__(self, storage: RunStudy, ledger: Ledger, settings: ExecutorSettings) -> None:
+        self._storage, self._ledger, self._study = storage, ledger, settings.study
+        self._folder, self._observer = settings.folder, settings.observer
 
     def reach(self, trial: Trial, level: int, result: TrainingResult) -> RungResult:
         """Record what a trial has reached at a rung; levels count from 0."""
-        best, rungs = result.best, None
+        rungs = None
         if self._study.rungs is not None:
             epochs = self._ledger.progress.levels[level]
             rungs = (read_record(trial).rungs or {}) | {epochs: result.accuracy}
-        write_record(
-            trial,
-            Recorded(
-                seconds=result.seconds,
-                best_epoch=best.epoch,
-                accuracy=result.accuracy,
-                rungs=rungs,
-            ),
+        reached = Recorded(
+            seconds=result.seconds,
+            best_epoch=result.best.epoch,
+            accuracy=result.accuracy,
+            rungs=rungs,
         )
+        write_record(trial, reached)
         priced = self._ledger.candidates[trial.number]
         return self._ledger.reach(trial.number, level, priced, result.accuracy)
 
     def complete(self, trial: Trial) -> None:
         """End a trial that was trained to its end."""
         recorded = read_record(trial)
+        assert recorded.cost is not None
         assert recorded.accuracy is not None
-        values = self._ledger.values(costs_of_record(recorded), recorded.accuracy)
+        values = self._ledger.values(recorded.cost, recorded.accuracy)
         self._end(trial, TrialState.COMPLETE, "trained", list(values.values()))
 
     def stop(self, trial: Trial, reason: str) -> None:
@@ -67,8 +66,8 @@ class TrialRecorder:
 
     def fail(self, trial: Trial, reason: str, details: str | None) -> None:
         """End a trial that failed, with the reason in one line and the traceback if any."""
-        run = self._setup.folder
-        outcome = record_failure(run, trial_folder(run, trial.number), reason, details)
+        folder = trial_folder(self._folder, trial.number)
+        outcome = record_failure(self._folder, folder, reason, details)
         self._end(trial, TrialState.FAIL, outcome)
 
     def _end(
@@ -77,6 +76,6 @@ class TrialRecorder:
         write_record(trial, Recorded(outcome=outcome))
         recorded = read_record(self._storage.tell(trial, values, state))
         self._ledger.end(trial.number, recorded, state, values)
-        self._setup.observer.on_trial_end(
+        self._observer.on_trial_end(
             trial.number, state_of(state, recorded), outcome, self._ledger.named(values)
         )

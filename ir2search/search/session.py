@@ -32,7 +32,6 @@ from ir2search.runs.storages import (
 from ir2search.search.budget import check_budget
 from ir2search.search.driver import Driver
 from ir2search.search.driver_locks import DriverLocks
-from ir2search.search.driver_setup import DriverSetup
 from ir2search.search.executors import (
     Executor,
     ExecutorFactory,
@@ -44,7 +43,7 @@ from ir2search.search.executors import (
     open_context,
 )
 from ir2search.search.executors.devices import fitting_workers, worker_devices
-from ir2search.search.executors.processes import end_unguarded
+from ir2search.search.executors.processes import exit_without_main_guard
 from ir2search.search.executors.ray_cluster import RayExecutor
 from ir2search.search.latency_timer import LatencyTimer, check_machine
 from ir2search.search.observer import RunObserver, guarded
@@ -53,7 +52,7 @@ from ir2search.study.schema import Study
 from ir2search.study.serialise import definition
 from ir2search.training import Interrupted
 
-PATIENCE = 60.0  # seconds to wait while other drivers open the same study
+LOCK_TIMEOUT = 60.0  # seconds to wait while other drivers open the same study
 
 
 def run(
@@ -82,9 +81,9 @@ def run(
         data: folder of images, if the study reads one.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, or several, such as ``"cuda:0,cuda:1"``.
         workers: number of trainings at the same time, each in its own process; by default one for
-            each device. ``"auto"``, the default of the command, is one for each core if networks
-            are trained on the CPU, as far as the study's ``parallel`` and the memory allow; a
-            script then needs a main guard. A number above ``parallel`` raises it for this run.
+            each device. ``"auto"``: if networks are trained on the CPU, one for each core, limited
+            by the study's ``parallel`` and by the memory; a script then needs a main guard. A
+            number above ``parallel`` raises it for this run.
         trials_per_device: number of trainings on each device, instead of ``workers``.
         executor: ``"local"`` trains on this machine, ``"ray"`` on a Ray cluster, where each
             training takes what the study's ``[resources]`` say; or a function that makes an
@@ -93,8 +92,8 @@ def run(
         storage: where trials are kept, a journal in the folder by default. Several drivers need the
             URL of a database, such as ``"postgresql+psycopg://USER@HOST/DATABASE"``, or of Optuna's
             proxy in front of it, ``"grpc://HOST:PORT"``.
-        retry_failed: whether to train the trials of earlier sessions again that have failed, from
-            the start and as new trials.
+        retry_failed: whether to train the failed trials of earlier sessions again, from the start
+            and as new trials.
         observer: is told what happens. If it fails, the run goes on.
 
     Raises:
@@ -102,7 +101,7 @@ def run(
             used; the message says why.
         KeyboardInterrupt: the user asked to stop. Only the epochs that were running are lost.
     """
-    end_unguarded()
+    exit_without_main_guard()
     folder = Path(folder)
     number = None if workers == "auto" else workers
     devices = worker_devices(device, number, trials_per_device)
@@ -169,7 +168,7 @@ def join(
         InputError: something else cannot be used; the message says why.
         KeyboardInterrupt: the user asked to stop. Only the epochs that were running are lost.
     """
-    end_unguarded()
+    exit_without_main_guard()
     folder = Path(folder)
     devices = worker_devices(device, workers, trials_per_device)
     study = saved_study(folder)
@@ -218,7 +217,7 @@ class _Session:
 
     def _run(self, begin: bool, should_stop: Callable[[], bool]) -> None:
         if self.shared:
-            with locked(self.folder, PATIENCE):
+            with locked(self.folder, LOCK_TIMEOUT):
                 storage = self._open(begin)
             self._drive(storage, should_stop)
         else:
@@ -228,8 +227,10 @@ class _Session:
     def _open(self, begin: bool) -> RunStudy:
         if begin:
             write_study(self.folder, self.study)
-        made = json.dumps(definition(self.study), sort_keys=True)
-        storage = open_storage(self.folder, self.study, self.storage, definition=made, create=True)
+        values = json.dumps(definition(self.study), sort_keys=True)
+        storage = open_storage(
+            self.folder, self.study, self.storage, definition=values, create=True
+        )
         storage.check_images(self.context.data.fingerprint)
         storage.set_user_attr(IMAGES, self.context.data.fingerprint)
         if self.study.is_timed:
@@ -238,21 +239,23 @@ class _Session:
         return storage
 
     def _drive(self, storage: RunStudy, should_stop: Callable[[], bool]) -> None:
-        folder, context, observer = self.folder, self.context, self.observer
-        parallel = None if self.shared else self._parallel(storage)
-        executor = self.make_executor(
-            ExecutorSettings(
-                self.study, folder, context, self.devices, observer, should_stop, parallel
-            )
+        settings = ExecutorSettings(
+            study=self.study,
+            folder=self.folder,
+            context=self.context,
+            devices=self.devices,
+            observer=self.observer,
+            should_stop=should_stop,
+            parallel=None if self.shared else self._parallel(storage),
         )
+        executor = self.make_executor(settings)
         try:
-            space = self.study.space.with_data(context.data.image, context.data.classes)
-            timer = LatencyTimer(self.study, folder.parent, executor.paused)
-            with DriverLocks(folder, shared=self.shared) as locks, storage_errors(folder):
-                setup = DriverSetup(
-                    folder, context, self.devices[0], executor, locks, observer, should_stop
-                )
-                Driver(Problem(self.study, space, timer), storage, setup).run(self.retry_failed)
+            data = self.context.data
+            space = self.study.space.with_data(data.image, data.classes)
+            timer = LatencyTimer(self.study, self.folder.parent, executor.paused)
+            problem = Problem(self.study, space, timer)
+            with DriverLocks(self.folder, shared=self.shared) as locks, storage_errors(self.folder):
+                Driver(problem, storage, settings, executor, locks).run(self.retry_failed)
         except Interrupted:
             raise KeyboardInterrupt from None
         finally:
@@ -274,7 +277,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        lines = str(error).strip().splitlines()  # of a helper process: its traceback
+        lines = str(error).strip().splitlines()  # the traceback, if it comes from a worker process
         place, reason = error.filename or folder, error.strerror or (lines or [repr(error)])[-1]
         raise RunError(
             f"{place}: {reason}; solve that and run the same command again to continue"
@@ -295,20 +298,12 @@ def _local_executor(settings: ExecutorSettings) -> Executor:
 
 
 def _check_encodable(path: Path) -> None:
-    """Check that a path can be written to a file of the run.
-
-    Raises:
-        RunError: it is not UTF-8.
-    """
+    """Raise RunError if a path is not UTF-8 and so cannot be written to a file of the run."""
     if encodable(str(path)) != str(path):
         raise RunError(f"{path}: the path is not UTF-8; rename the folder, or choose another one")
 
 
 def _with_data(study: Study, path: Path) -> Study:
-    """The study with its images in the folder ``path``.
-
-    Raises:
-        RunError: the path is not UTF-8.
-    """
+    """The study with its images in the folder ``path``; RunError if that is not UTF-8."""
     _check_encodable(path.resolve())
     return study.model_copy(update={"data": replace(study.data, path=str(path.resolve()))})

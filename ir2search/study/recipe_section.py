@@ -25,8 +25,8 @@ def split_recipe(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, D
         names of parameters of a `SearchSpace`.
 
     Raises:
-        StudyError: a list or a range is malformed, a field cannot be searched, or no training can
-            have a value of its domain.
+        StudyError: a list or a range is malformed, a field cannot be searched, or a value of its
+            domain is not valid.
     """
     fixed, searched = dict(values), {}
     for name, value in values.items():

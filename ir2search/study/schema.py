@@ -76,18 +76,18 @@ class Study(BaseModel):
         seed: of all random numbers.
         modules: the study's own Python modules. Their code is run, see `ir2search.extensions`.
         trials: number of different candidates to train.
-        parallel: number of candidates in training at the same time, at most. The next one is chosen
-            when the earliest of them has its result, so that the number of workers and their speed
-            change no candidate. With fewer, each choice knows more results.
+        parallel: the largest number of candidates in training at the same time. The next one is
+            chosen when the earliest of them has its result, so the number of workers and their
+            speed change no candidate. With fewer, each choice is based on more results.
         sampler: name of the sampler that proposes candidates, one of `SAMPLERS`.
         objectives: two or more of accuracy, ops, flops, bops, memory, latency, and the names that
             `register_objective` added.
         data: the images.
-        space: the candidates; with the recipe's fields that are searched.
+        space: the candidates, including the searched fields of the recipe.
         budget: upper limits of costs, by name; a candidate above one is not trained.
         latency: how the runtime runs a network to time it, if the study uses the latency.
-        recipe: how each candidate is trained; a study file may give a name for `named_recipe`. A
-            candidate's own values replace the recipe's in fields that are searched.
+        recipe: how each candidate is trained; a study file may give a name for `named_recipe`.
+            Searched fields have the candidate's own values.
         warm_start: candidates with the same backbone start from one that is trained once. Without
             it each candidate is trained from scratch.
         rungs: the epochs at which candidates are compared and only the best go on. Without it
@@ -252,8 +252,8 @@ def parse_study(
     Args:
         values: the content of the file.
         source: the file, for error messages. The modules that the study names are beside it.
-        modules: the modules that the study names, if they are read already; their code is then not
-            run by this function.
+        modules: the modules that the study names, if they are read already; this function then
+            does not run their code.
 
     Raises:
         StudyError: a key, a type or a value is wrong.

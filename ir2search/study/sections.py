@@ -40,7 +40,7 @@ class Stop:
 
     Attributes:
         hours: wall-clock time of one session.
-        epochs: trained in all sessions together, with those of shared backbones.
+        epochs: of all trials and shared backbones together, in all sessions.
         stale_trials: number of successive candidates that did not join the front.
     """
 

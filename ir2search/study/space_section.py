@@ -18,8 +18,8 @@ def parse_space(values: Mapping[str, Any]) -> SearchSpace:
     """The space of a ``[space]`` section.
 
     A single value is fixed, a list is a choice, and a table ``{ low, high, step, log }`` is a
-    range. ``taps`` is a table with one entry for each tap: true, false, or a list of both. Domains
-    of the recipe's fields are already those of a `SearchSpace`, by ``recipe_<name>``.
+    range. ``taps`` is a table with one entry for each tap: true, false, or a list of both. Searched
+    fields of the recipe are domains already, with names such as ``recipe_lr``.
 
     Raises:
         SpaceError: the section is malformed; the message names the key.

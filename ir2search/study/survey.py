@@ -29,8 +29,8 @@ class StudySurvey:
         data: the images that it uses, in words.
         trials: number of candidates that it trains.
         epochs: of all trials together, if no trial is stopped early.
-        least_ops: OPs for one image of the cheapest network within the budget; None if there is no
-            such network among the corners of the space.
+        least_ops: OPs for one image of the cheapest network within the budget, among the corners
+            of the space; None if there is none.
         most_ops: OPs of the most expensive one.
     """
 
@@ -75,7 +75,7 @@ def survey_presets() -> list[Preset]:
 
 
 def largest(space: SearchSpace) -> Candidate | None:
-    """One of the deepest and widest candidates of a space; None if its corners name no network."""
+    """One of the deepest and widest candidates of a space; None if no corner is a network."""
     return next(_extremes(space, sizes=(True,)), None)
 
 
@@ -101,7 +101,7 @@ def _survey(study: Study, file: Path) -> StudySurvey:
 
 
 def _extremes(space: SearchSpace, sizes: tuple[bool, ...] = (False, True)) -> Iterator[Candidate]:
-    """Corners of the space: cheapest and dearest in `GROWING`, all ends of other parameters."""
+    """Corners of the space: the least and the most of `GROWING`, all ends of other parameters."""
     names = space.with_costs()
     for most in sizes:
         axes = [_ends(space, name, most) for name in names]

@@ -36,7 +36,6 @@ from ir2search.runs.saved import write_study
 from ir2search.runs.storages import open_storage
 from ir2search.search.driver import Driver
 from ir2search.search.driver_locks import DriverLocks
-from ir2search.search.driver_setup import DriverSetup
 from ir2search.search.executors import ExecutorSettings, TrainingContext
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.observer import RunObserver
@@ -88,19 +87,14 @@ def drive(study: ir.Study, folder: Path, table: Table, recorded: int) -> tuple[f
     start = time.perf_counter()
     write_study(folder, study)
     context, observer = TrainingContext(study.recipe, data, None), RunObserver()
-    settings = ExecutorSettings(study, folder, context, [CPU], observer, lambda: False)
-    setup = DriverSetup(
-        folder,
-        context,
-        CPU,
-        ReplayExecutor(settings, curve=table.curve, weights=False),
-        DriverLocks(folder, shared=False),
-        observer,
-        lambda: driver.ledger.proposed >= recorded,
+    settings = ExecutorSettings(
+        study, folder, context, [CPU], observer, lambda: driver.ledger.proposed >= recorded
     )
+    executor = ReplayExecutor(settings, curve=table.curve, weights=False)
     space = study.space.with_data(data.image, data.classes)
     problem = Problem(study, space, LatencyTimer(study, folder.parent))
-    driver = TimedDriver(problem, open_storage(folder, study, create=True), setup)
+    storage, locks = open_storage(folder, study, create=True), DriverLocks(folder, shared=False)
+    driver = TimedDriver(problem, storage, settings, executor, locks)
     driver.resume()
     seconds = time.perf_counter() - start
     with (

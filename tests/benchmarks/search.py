@@ -60,8 +60,12 @@ import ir2search as ir
 from ir2search.runs.storages import RunStudy
 from ir2search.search.driver import Driver
 from ir2search.search.driver_locks import DriverLocks
-from ir2search.search.driver_setup import DriverSetup
-from ir2search.search.executors import JobResult, TrainingContext, TrainingJob
+from ir2search.search.executors import (
+    ExecutorSettings,
+    JobResult,
+    TrainingContext,
+    TrainingJob,
+)
 from ir2search.search.executors.processes import end_with_parent
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.observer import RunObserver
@@ -279,19 +283,20 @@ class Ours:
             optuna.create_study(
                 storage=backend, study_name=study.name, directions=["maximize", "minimize"]
             )
-            setup = DriverSetup(
+            settings = ExecutorSettings(
+                study,
                 Path(name),
                 TrainingContext(study.recipe, None, None),  # no image is read
-                torch.device("cpu"),
-                executor,
-                DriverLocks(Path(name), shared=False),
+                [torch.device("cpu")],
                 RunObserver(),
                 lambda: executor.trace.is_done,
             )
             problem = Problem(study, study.space, LatencyTimer(study, Path(name)))
+            storage = RunStudy(study.name, backend)
+            locks = DriverLocks(Path(name), shared=False)
             with contextlib.suppress(Interrupted):
                 # not `run`, which also tests the front: there are no weights
-                Driver(problem, RunStudy(study.name, backend), setup).search()
+                Driver(problem, storage, settings, executor, locks).search()
         return executor.trace
 
 

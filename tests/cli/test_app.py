@@ -19,8 +19,7 @@ import typer.main
 
 from ir2search.cli.app import app
 from ir2search.runs.saved import saved_study
-from ir2search.runs.status import ENDED
-from ir2search.runs.storages import open_storage
+from ir2search.runs.storages import ENDED, open_storage
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]

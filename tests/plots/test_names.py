@@ -8,15 +8,15 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.figure import Figure
 
-from ir2search.plots.style import in_words, name_layers
+from ir2search.plots.style import label_layers, method_label
 
 
 @pytest.mark.parametrize("name", [r"$\nothing$", "$", "a\x1b\x00--b", "\ud800"])
 def test_names_with_tex_or_control_characters_make_a_valid_figure(name: str) -> None:
     figure = Figure()
     ax = figure.subplots()
-    name_layers(ax, [name])
-    ax.set_title(in_words(name))
+    label_layers(ax, [name])
+    ax.set_title(method_label(name))
     svg = io.BytesIO()
     figure.savefig(svg, format="svg")
     ElementTree.fromstring(svg.getvalue())

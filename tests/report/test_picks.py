@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ir2search as ir
-from ir2search.report.picks import picks
+from ir2search.report.picks import best_by_budget
 from ir2search.study.schema import Study, parse_study
 
 VALUES: dict[str, Any] = {"space": {"depth": [8, 14]}}
@@ -31,12 +31,12 @@ def study() -> Study:
 
 
 def test_a_member_has_the_smallest_round_budget_for_which_it_is_best(study: Study) -> None:
-    found = picks(front_of((0.9, 1.2e6), (0.8, 0.9e6), (0.7, 30e3)), study)
+    found = best_by_budget(front_of((0.9, 1.2e6), (0.8, 0.9e6), (0.7, 30e3)), study)
     assert list(found.items()) == [(2, 30e3), (1, 1e6), (0, 1.5e6)]
 
 
 def test_of_two_members_with_the_same_round_budget_the_better_one_is_listed(study: Study) -> None:
-    found = picks(front_of((0.9, 1.2e6), (0.8, 1.1e6)), study)
+    found = best_by_budget(front_of((0.9, 1.2e6), (0.8, 1.1e6)), study)
     assert found == {0: 1.5e6}
 
 
@@ -53,7 +53,7 @@ def test_no_member_within_a_budget_is_better_than_the_pick(
     members: list[tuple[float, float]],
 ) -> None:
     front = front_of(*members)
-    found = picks(front, parse_study(VALUES, "a.toml"))
+    found = best_by_budget(front, parse_study(VALUES, "a.toml"))
     for number, limit in found.items():
         accuracy, ops = members[number]
         assert ops <= limit
@@ -63,7 +63,7 @@ def test_no_member_within_a_budget_is_better_than_the_pick(
 
 def test_without_the_objective_accuracy_nothing_is_picked() -> None:
     study = parse_study({**VALUES, "objectives": ["ops", "memory"]}, "a.toml")
-    assert picks(front_of((0.5, 1.0)), study) == {}
+    assert best_by_budget(front_of((0.5, 1.0)), study) == {}
 
 
 def test_a_report_lists_the_picks(finished_run: Path, tmp_path: Path) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 import ir2search as ir
 from ir2search.runs import watch
 from ir2search.runs.saved import saved_study
-from ir2search.runs.status import ENDED
-from ir2search.runs.storages import open_storage
+from ir2search.runs.storages import ENDED, open_storage
 
 
 def copy_that_ended(run: Path, target: Path, ended: str) -> Path:

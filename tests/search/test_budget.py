@@ -39,5 +39,5 @@ def test_of_several_budgets_the_one_that_is_exceeded_most_is_named(
 
 def test_a_space_that_names_no_network_is_named(quick: dict[str, Any], tmp_path: Path) -> None:
     quick["space"] = {"depth": 8, "fusion": "compact", "fusion_group_size": [977]}
-    with pytest.raises(SpaceError, match=r"\[space\] no combination of its values names a network"):
+    with pytest.raises(SpaceError, match=r"\[space\] no combination of its values gives a network"):
         check(quick, tmp_path)

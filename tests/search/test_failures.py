@@ -109,9 +109,9 @@ def test_a_trial_that_fails_again_stays_failed(quick: dict[str, Any], tmp_path: 
             study, folder, device="cpu", executor=replaying(curve=fail), retry_failed=True
         )
         assert status.counts["failed"] == 2
-        assert status.is_in_vain
+        assert status.all_failed
     assert sorted(status.failures) == list(ir.trials(folder)["number"])[-2:]
-    assert not ir.run(study, folder, executor=ReplayExecutor, retry_failed=True).is_in_vain
+    assert not ir.run(study, folder, executor=ReplayExecutor, retry_failed=True).all_failed
 
 
 class Failing(ir.RunObserver):

@@ -20,8 +20,9 @@ import ir2search as ir
 from ir2search.errors import RunError, SpaceError, StudyError
 from ir2search.files import read_json
 from ir2search.latency import on_grid, time_on_runtime
+from ir2search.runs.storages import MACHINE
 from ir2search.runtime import Machine, Timing, this_machine
-from ir2search.search.latency_timer import MACHINE, LatencyTimer, check_machine
+from ir2search.search.latency_timer import LatencyTimer, check_machine
 from ir2search.study.schema import parse_study
 
 MODULE = importlib.import_module("ir2search.latency.timing")

@@ -79,7 +79,7 @@ def test_a_candidate_that_was_not_trained_stands_for_itself_but_does_not_count(
     assert ledger.started == set()
 
 
-def test_proposals_since_the_latest_training_are_fruitless(study: Study) -> None:
+def test_proposals_since_the_latest_training_are_counted(study: Study) -> None:
     ledger = Ledger(study, study.space)
     trials = [
         stored(study, 0, 0.125, TrialState.FAIL),
@@ -90,9 +90,9 @@ def test_proposals_since_the_latest_training_are_fruitless(study: Study) -> None
         ledger.read(trial)
     ledger.count(trials)
     assert ledger.proposed == 3
-    assert ledger.fruitless == 2
+    assert ledger.untrained == 2
     ledger.start(3, "another")
-    assert ledger.fruitless == 0
+    assert ledger.untrained == 0
 
 
 def test_a_shared_backbone_is_counted_once(quick: dict[str, Any]) -> None:

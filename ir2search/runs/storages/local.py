@@ -13,10 +13,9 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from ir2search.errors import RunError
 from ir2search.files import check_links, check_regular
 
-PATIENCE = 300.0  # seconds to wait for a process that has locked the SQLite file
-
+LOCK_TIMEOUT = 300.0  # seconds to wait for a process that has locked the SQLite file
 LARGEST_JOURNAL = 1 << 30  # bytes; a trial takes about 2 KB
-# Optuna raises one of these for a line of a journal that it does not know
+# what Optuna raises for a line of a journal that it cannot read
 _DAMAGED = (
     ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError,
     ArithmeticError,
@@ -73,7 +72,7 @@ def open_sqlite(file: Path, writes: bool) -> BaseStorage:
     place = f"{file.absolute().as_uri()}?mode=rw"
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(place, timeout=PATIENCE, uri=True, check_same_thread=False)
+        return sqlite3.connect(place, timeout=LOCK_TIMEOUT, uri=True, check_same_thread=False)
 
     try:
         database = optuna.storages.RDBStorage(

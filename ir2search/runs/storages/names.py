@@ -15,7 +15,10 @@ GRPC = "grpc"  # scheme of a URL
 
 
 def without_password(name: str) -> str:
-    """A storage's name as it may be shown and saved."""
+    """A storage's name as it may be shown and saved.
+
+    A malformed URL may hold a password anywhere: "that was given" stands for it in messages.
+    """
     if name == JOURNAL:
         return name
     url = parse_url(name)

@@ -26,7 +26,7 @@ from ir2search.runs.layout import JOURNAL_FILE, SQLITE_FILE, STORAGE_FILE
 from ir2search.runs.storages.local import open_journal, open_sqlite
 from ir2search.runs.storages.names import JOURNAL, check_name, is_proxy, without_password
 from ir2search.runs.storages.server import is_rpc_error, open_proxy, open_server
-from ir2search.runs.storages.study import RunStudy
+from ir2search.runs.storages.study import DEFINITION, RUN, RunStudy
 from ir2search.study.objectives import OBJECTIVES
 from ir2search.study.schema import Study
 from ir2search.trust import trust_storage, trusts_storage
@@ -86,15 +86,7 @@ def is_shared(folder: Path, url: str | None = None) -> bool:
 
 @contextmanager
 def storage_errors(folder: Path, name: str | None = None) -> Iterator[None]:
-    """Turn what a storage raises into one sentence.
-
-    Args:
-        folder: of the run.
-        name: of the storage; by default the saved one.
-
-    Raises:
-        RunError: instead of the storage's error.
-    """
+    """Turn the errors of a storage into a RunError; ``name`` is by default the saved one."""
     try:
         yield
     except Exception as error:
@@ -109,9 +101,9 @@ def storage_errors(folder: Path, name: str | None = None) -> Iterator[None]:
 
 
 def _storage_name(folder: Path, asked: str | None) -> str | None:
-    """The name of a run's storage as the user gives it, or else as it is saved with the run.
+    """The storage's name that the user gave, or else the saved one.
 
-    It is None for SQLite in the folder of an older run.
+    None stands for an SQLite file in the folder of an older run.
 
     Raises:
         RunError: the name is malformed, or the run was begun with another storage.
@@ -135,7 +127,7 @@ def _saved_name(folder: Path) -> str | None:
     """The name in ``storage.json``, without secrets; None without such a file.
 
     Raises:
-        RunError: the file is damaged, or no storage has such a name.
+        RunError: the file is damaged, or the name is malformed.
     """
     file = folder / STORAGE_FILE
     if not file.exists():
@@ -152,11 +144,7 @@ def _saved_name(folder: Path) -> str | None:
 
 
 def _check_trusted(folder: Path, name: str, is_given: bool) -> None:
-    """Check that the user gave a storage outside the folder, now or before.
-
-    Raises:
-        RunError: only the folder names it.
-    """
+    """Raise RunError if the user never gave this storage and only the folder names it."""
     shown = without_password(name)
     if is_given:
         trust_storage(folder, shown)
@@ -201,16 +189,16 @@ def _bind(opened: RunStudy, folder: Path, name: str, definition: str) -> None:
     token, attributes = _token(file), opened.user_attrs
     found = f"{name}: has a study {opened.study_name!r}"
     hint = "name the study otherwise, or use another database"
-    if "run" not in attributes and opened.get_trials(deepcopy=False):
+    if RUN not in attributes and opened.get_trials(deepcopy=False):
         raise RunError(f"{found} that was not begun by `ir2search run`; {hint}")
-    if attributes.get("run", token) != token:
+    if attributes.get(RUN, token) != token:
         raise RunError(f"{found} of another run's folder; {hint}")
-    asked, made = json.loads(definition), json.loads(attributes.get("definition", definition))
+    asked, made = json.loads(definition), json.loads(attributes.get(DEFINITION, definition))
     for key in asked.keys() | made.keys():
         if asked.get(key) != made.get(key):
             raise RunError(f"{found} with another {key}; {hint}")
-    opened.set_user_attr("run", token)
-    opened.set_user_attr("definition", definition)
+    opened.set_user_attr(RUN, token)
+    opened.set_user_attr(DEFINITION, definition)
 
 
 def _token(file: Path) -> str:

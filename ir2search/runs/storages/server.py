@@ -1,6 +1,6 @@
 """Storages that several drivers share: a database server, or Optuna's gRPC proxy in front of one.
 
-Each operation waits for a server that is away to come back.
+While the server cannot be reached, each operation is repeated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
     from tenacity import RetryCallState, Retrying
 
-PATIENCE = 300.0  # seconds to wait for a database that is away
+RETRY_TIMEOUT = 300.0  # seconds for which a failed operation is repeated
 CONNECT_TIMEOUT = 10  # seconds
 
 
@@ -30,7 +30,7 @@ def open_server(url: URL) -> BaseStorage:
     """Connect to a database server.
 
     Raises:
-        MissingExtraError: the driver of such a database is not installed.
+        MissingExtraError: the driver for this kind of database is not installed.
         RunError: the database has tables of another version of Optuna, or its driver does not know
             a setting of the URL.
     """
@@ -53,7 +53,7 @@ def open_server(url: URL) -> BaseStorage:
             f"{shown}: cannot be used as the study's storage: {reason}; use another database"
         ) from None
     weakref.finalize(database, database.engine.dispose)  # connections would stay open
-    return _patient(optuna.storages.get_storage(database))
+    return _with_retries(optuna.storages.get_storage(database))
 
 
 def open_proxy(url: URL) -> BaseStorage:
@@ -78,7 +78,7 @@ def open_proxy(url: URL) -> BaseStorage:
                 f"{url.render_as_string()}: no storage proxy answers there; start one first"
             ) from None
         raise
-    return _patient(proxy)
+    return _with_retries(proxy)
 
 
 def is_rpc_error(error: BaseException | None) -> bool:
@@ -86,20 +86,20 @@ def is_rpc_error(error: BaseException | None) -> bool:
     return any(kind.__name__ == "RpcError" for kind in type(error).__mro__)
 
 
-def _patient(storage: BaseStorage) -> BaseStorage:
-    """The storage, with operations that are repeated while the database is away."""
+def _with_retries(storage: BaseStorage) -> BaseStorage:
+    """The storage, with operations that are repeated while the database cannot be reached."""
     tenacity = require("tenacity", extra="cluster")
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(_may_pass),
+        retry=tenacity.retry_if_exception(_is_temporary),
         wait=tenacity.wait_exponential(multiplier=0.2, max=5),
-        stop=tenacity.stop_after_delay(PATIENCE),
+        stop=tenacity.stop_after_delay(RETRY_TIMEOUT),
         before_sleep=lambda state: storage.remove_session(),  # its transaction is lost
         reraise=True,
     )
     names = [name for name in dir(BaseStorage) if not name.startswith("_")]
     methods = {name: _retried(retrying, getattr(storage, name)) for name in names}
-    patient: BaseStorage = type("PatientStorage", (BaseStorage,), methods)()
-    return patient
+    retried: BaseStorage = type("RetryingStorage", (BaseStorage,), methods)()
+    return retried
 
 
 def _retried(retrying: Retrying, operation: Callable[..., Any]) -> Any:
@@ -123,8 +123,8 @@ def _attempt(
         return True  # the previous attempt succeeded, but its answer was lost
 
 
-def _may_pass(error: BaseException) -> bool:
-    """Whether an error may pass: the database restarts, or the network is down."""
+def _is_temporary(error: BaseException) -> bool:
+    """Whether an error may be temporary: the database restarts, or the network is down."""
     from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error

@@ -8,8 +8,12 @@ from optuna.storages import BaseStorage
 from ir2search.errors import RunError
 
 # attributes of the Optuna study
+RUN = "run"  # binds a shared storage to the run's folder
+DEFINITION = "definition"  # what the trials in a shared storage depend on
 IMAGES = "data"  # a digest of the images
+MACHINE = "machine"  # the machine that latencies are measured on
 PARALLEL = "parallel"  # number of candidates in training at the same time, at most
+ENDED = "ended"  # why the run has ended; empty while it goes on
 
 
 class RunStudy(optuna.Study):

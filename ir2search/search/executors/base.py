@@ -29,9 +29,9 @@ class Executor(Protocol):
         """Start a job."""
 
     def wait(self) -> list[JobResult]:
-        """Wait a moment for jobs to end; return the results of those that did.
+        """Wait a moment for jobs to end, and return the results of those that have ended.
 
-        Meanwhile the observer is told of new epochs.
+        The observer is told of new epochs meanwhile.
 
         Raises:
             OSError: a disk is full or read-only.
@@ -50,7 +50,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class ExecutorSettings:
-    """What an executor is made from.
+    """What an executor is made from, and what the driver that uses it works with.
 
     Attributes:
         study: the study whose candidates are trained.
@@ -59,8 +59,8 @@ class ExecutorSettings:
         devices: one device for each training that runs at the same time.
         observer: told of steps and epochs.
         should_stop: returns True once the user has asked to stop.
-        parallel: number of trainings without a result, at most, in a run whose results are in the
-            order of its trainings; None for results in the order in which they come.
+        parallel: the largest number of trainings without a result, if results are returned in the
+            order of submission; None if results are returned as they come.
     """
 
     study: Study

@@ -34,8 +34,8 @@ from ir2search.training import (
 )
 from ir2search.training.checkpoint import discard_progress
 
-ATTEMPTS = 3  # how often a training is tried that ends with an unexpected error
-PATIENCE = 120  # seconds; a worker whose driver was killed unlocks its trial's folder in that time
+ATTEMPTS = 3  # a training that ends with an unexpected error is tried this many times
+LOCK_TIMEOUT = 120  # seconds in which a worker whose driver was killed unlocks its trial's folder
 
 Train = Callable[..., TrainingResult]  # with the arguments of `ir2search.train`
 
@@ -95,7 +95,7 @@ def run_job(
     """Run a job in this process. If its checkpoint is damaged, train again from the start.
 
     An error in the training of this candidate is a failed job, not an exception. An unexpected
-    error may have come from elsewhere, so the training is tried again from its last checkpoint. The
+    error may have another cause, so the training is tried again from its last checkpoint. The
     observer is told of steps and epochs, and ``should_stop`` is called before each step.
 
     Raises:
@@ -115,7 +115,7 @@ def run_job(
         except (OSError, InputError):
             raise
         except Exception as error:  # one bad candidate does not end the study
-            if should_stop():  # what stops this process may have stopped its helpers first
+            if should_stop():  # the same signal may have ended the processes that load images
                 return JobResult(job)
             failed, is_machine = _failed(job, error), is_of_machine(error)
             if is_out_of_memory(error):
@@ -128,10 +128,10 @@ def run_job(
 
 
 def _attempt(job: TrainingJob, once: Callable[[], JobResult]) -> JobResult:
-    """Run a job by ``once``; what the candidate causes is a failed job."""
+    """Run a job by ``once``; an error that the candidate causes is a failed job."""
     try:
         protect(job.folder)
-        with locked(job.folder, PATIENCE):
+        with locked(job.folder, LOCK_TIMEOUT):
             return _run_whole(job, once)
     except Interrupted:
         return JobResult(job)

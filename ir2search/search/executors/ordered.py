@@ -11,14 +11,14 @@ from ir2search.search.executors.job import JobResult, TrainingJob
 
 
 class OrderedExecutor:
-    """Returns one result at a time, of the earliest training without a result; see `Executor`.
+    """Returns one result at a time, always that of the earliest submitted job; see `Executor`.
 
-    A driver decides from the results that it has. With this executor it has the same results at
-    each decision, however long trainings take and however many run at the same time.
+    A driver's decisions depend on the results that it has. With this executor it has the same
+    results at each decision, however long trainings take and however many run at the same time.
 
     Args:
         executor: trains.
-        most: number of jobs that are submitted and have not returned.
+        most: the largest number of jobs that are submitted and have not returned.
     """
 
     def __init__(self, executor: Executor, most: int) -> None:
@@ -71,9 +71,9 @@ class OrderedExecutor:
             self._start()
 
     def _stopped(self) -> list[JobResult]:
-        """All jobs that do not run now, without results, which could be out of turn.
+        """End all jobs that do not run now, without results, which could be out of order.
 
-        When the run continues, a training that has ended returns its result from its checkpoint.
+        When the run continues, a completed training returns its result from its checkpoint.
         """
         ended = [*self._results, *(job.folder for job in self._queued)]
         stopped = [job for job in self._submitted if job.folder in ended]

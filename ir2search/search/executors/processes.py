@@ -35,10 +35,9 @@ from ir2search.study.schema import Study
 
 TICK = 0.2  # seconds between two checks of the workers
 PAUSE = 0.005  # seconds between a paused worker's checks whether it may continue
-PATIENCE = 10.0  # seconds for workers to finish the step that they are in
+STEP_TIMEOUT = 10.0  # seconds for workers to finish the step that they are in
 ATTEMPTS = 3  # a job fails when this many workers have died with it; the last trains it alone
-
-UNGUARDED = 78  # exit code of a worker that runs a script without a main guard
+NO_MAIN_GUARD = 78  # exit code of a worker that runs a script without a main guard
 # signals that a training may cause: the kernel lacks memory, or compiled code crashes
 OF_THE_JOB = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 DIED = (
@@ -53,8 +52,8 @@ class _Worker:
 
     device: torch.device
     pool: ProcessPoolExecutor
-    is_paused: Any  # a flag in memory that its process shares
-    is_ready: Any  # such a flag: its process has started
+    is_paused: Any  # shared flag: its process waits between two steps
+    is_ready: Any  # shared flag: its process has started
     process: BaseProcess | None = None
     job: TrainingJob | None = None
     attempts: int = ATTEMPTS
@@ -81,7 +80,7 @@ class ProcessExecutor:
         self._curves = CurveFollower(settings.observer)
         self._stop = RawValue("b", 0)  # has no lock, which a killed worker could hold for ever
         self._pause = RawValue("b", 0)
-        self._begin = (
+        self._initargs = (
             settings.study,
             settings.folder.parent / CACHE,
             max(1, min(torch.get_num_threads(), cores()) // len(devices)),
@@ -116,7 +115,7 @@ class ProcessExecutor:
         """Workers pause between two training steps; other work of theirs goes on."""
         self._pause.value = 1
         try:
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + STEP_TIMEOUT
             while any(each.is_training for each in self._workers) and time.monotonic() < deadline:
                 time.sleep(PAUSE)
             yield
@@ -141,8 +140,8 @@ class ProcessExecutor:
         return ProcessPoolExecutor(
             1,
             mp_context=get_context("spawn"),
-            initializer=_begin,
-            initargs=(*self._begin, is_paused, is_ready),
+            initializer=_initialise,
+            initargs=(*self._initargs, is_paused, is_ready),
         )
 
     def _renew(self, worker: _Worker) -> None:
@@ -184,21 +183,21 @@ class ProcessExecutor:
         return result
 
     def _try_again(self, worker: _Worker) -> str | None:
-        """Start the job of a worker again whose process died.
+        """Start a job again after its worker's process died.
 
         Returns:
-            Why the job has failed, if it was tried often enough; None if it was not, or if the
-            user has asked to stop.
+            Why the job failed, after its last attempt; None before that, or if the user has asked
+            to stop.
 
         Raises:
-            RunError: the job is not the reason why the process died.
+            RunError: the process did not die because of the job.
         """
         was_ready, code = worker.is_ready.value, _exit_code(worker)
         self._renew(worker)
         worker.attempts -= 1
         if self._should_stop():
             return None
-        if code == UNGUARDED:
+        if code == NO_MAIN_GUARD:
             raise RunError(
                 "worker processes run the script again when they start: put its call of "
                 '`ir2search.run` under `if __name__ == "__main__":`, or train with one worker'
@@ -217,7 +216,7 @@ class ProcessExecutor:
 
 
 def _exit_code(worker: _Worker) -> int:
-    """The exit code of a worker's process that died; of a signal, its negative number."""
+    """The exit code of a worker's dead process: after a signal, minus the signal's number."""
     assert worker.process is not None
     worker.process.join()
     return worker.process.exitcode or 0
@@ -228,14 +227,14 @@ def _is_alone(worker: _Worker) -> bool:
     return worker.attempts == 1
 
 
-def end_unguarded() -> None:
-    """End this process if it is a worker that runs the user's script again.
+def exit_without_main_guard() -> None:
+    """End this process if it is a worker that runs a script without a main guard.
 
-    Python does so before the worker starts. A script without a main guard then calls
-    `ir2search.run` in each worker. The driver knows the exit code.
+    Python runs the user's script again in each worker before the worker starts. Without a main
+    guard the script then calls `ir2search.run`. The driver knows the exit code.
     """
     if getattr(current_process(), "_inheriting", False):
-        sys.exit(UNGUARDED)
+        sys.exit(NO_MAIN_GUARD)
 
 
 def _check_main() -> None:
@@ -254,7 +253,7 @@ def _check_main() -> None:
 
 
 def end_with_parent() -> None:
-    """End this process as soon as its parent ends. This leaves no partial file under its name."""
+    """End this process as soon as its parent ends. Files are never left half written."""
     parent = parent_process()
     assert parent is not None
 
@@ -267,10 +266,10 @@ def end_with_parent() -> None:
 
 # What follows runs in a worker process.
 
-_given: dict[str, Any] = {}  # what the driver gave this worker process
+_given: dict[str, Any] = {}  # values from the driver, by name
 
 
-def _begin(
+def _initialise(
     study: Study, cache: Path, threads: int, stop: Any, pause: Any, is_paused: Any, is_ready: Any
 ) -> None:
     torch.set_num_threads(threads)

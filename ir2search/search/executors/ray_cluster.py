@@ -2,7 +2,7 @@
 
 When a node is lost, Ray runs its tasks again on another node, where they continue from the last
 checkpoint. A node that sees the run's folder reads and writes the checkpoints there. For a node
-that does not, the files travel through an actor beside the driver after each epoch.
+that does not, an actor on the driver's node carries the files after each epoch.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class RayExecutor:
         self._token = secrets.token_hex(8)
         write_text(self._mark, self._token)
         here = ray.get_runtime_context().get_node_id()
-        beside = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
-        actor = ray.remote(ExchangeActor).options(num_cpus=0, scheduling_strategy=beside)
+        on_node = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
+        actor = ray.remote(ExchangeActor).options(num_cpus=0, scheduling_strategy=on_node)
         self._exchange = actor.remote()
         context = settings.context
         self._context = ray.put(_with_test_images(context) if settings.study.confirm else context)
@@ -130,7 +130,7 @@ class RayExecutor:
 
 
 class ExchangeActor:
-    """Runs beside the driver; carries files to and from nodes that do not see the run's folder."""
+    """Carries files to and from nodes that do not see the run's folder; on the driver's node."""
 
     def __init__(self) -> None:
         self._files: dict[str, Files] = {}
@@ -254,7 +254,7 @@ def _run(task: _Task) -> JobResult:
     if task.context not in _contexts:
         _contexts[task.context] = ray.get(task.context)
     context, device = _contexts[task.context], torch.device(task.device)
-    should_stop = _asked_rarely(lambda: bool(ray.get(task.exchange.is_stopping.remote())))
+    should_stop = _throttled(lambda: bool(ray.get(task.exchange.is_stopping.remote())))
     if task.sees_folder():
         return run_job(task.job, context, device, RunObserver(), should_stop)
     with tempfile.TemporaryDirectory() as place:
@@ -288,8 +288,8 @@ class _SendingObserver(RunObserver):
         self._send()
 
 
-def _asked_rarely(question: Callable[[], bool]) -> Callable[[], bool]:
-    """A function that asks at most every `ASK_EVERY` seconds, and repeats the last answer."""
+def _throttled(question: Callable[[], bool]) -> Callable[[], bool]:
+    """A function that asks at most once in `ASK_EVERY` seconds, else repeats the last answer."""
     asked, answer = 0.0, False
 
     def ask() -> bool:

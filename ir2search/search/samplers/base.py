@@ -95,7 +95,7 @@ class Sampler(ABC):
 
     @cached_property
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Optuna's distributions of the searched parameters, by name."""
+        """The function `distributions` of the study's space, computed once."""
         return distributions(self.space)
 
 

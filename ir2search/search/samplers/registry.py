@@ -81,7 +81,7 @@ def make_sampler(problem: Problem, ledger: Ledger) -> Sampler:
 
 
 def errors_named(name: str) -> AbstractContextManager[None]:
-    """A context that turns an exception in a user's sampler into one sentence."""
+    """A context that names a user's sampler in the exceptions that it raises."""
     return user_code(f"sampler {name!r}") if name in FACTORIES.added() else nullcontext()
 
 

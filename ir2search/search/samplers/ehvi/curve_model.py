@@ -19,7 +19,7 @@ from ir2search.space import Candidate
 
 COMMON_VARIANCE = 10.0  # variance of the start and of the slope of the shared line
 SEED_VARIANCE = 0.02  # variance between seeds
-BEND_LENGTH = 0.3  # length scale of departures from a line, in scaled times from 0 to 1
+DEPARTURE_LENGTH = 0.3  # length scale of departures from a line, in scaled times from 0 to 1
 NOISES = (0.002, 0.01, 0.03)
 
 
@@ -28,14 +28,14 @@ class Shape:
     """Hyperparameters of the kernel; its part over the costs has variance 1.
 
     Attributes:
-        reach: length scale over the costs, which range from 0 to 1.
-        share: variance of the part over the features, which range from 0 to 1.
-        bends: variance of a curve's departure from a line.
+        cost_length: length scale over the costs, which range from 0 to 1.
+        feature_variance: variance of the part over the features, which range from 0 to 1.
+        departure_variance: variance of a curve's departure from a line.
     """
 
-    reach: float
-    share: float
-    bends: float
+    cost_length: float
+    feature_variance: float
+    departure_variance: float
 
 
 SHAPES = tuple(itertools.starmap(Shape, itertools.product((0.5, 1.5), (0.02, 0.1), (0.02, 0.06))))
@@ -46,13 +46,13 @@ class Points:
     """Points on learning curves.
 
     Attributes:
-        who: (points), the training that a point belongs to.
+        training: (points), number of the training that a point belongs to.
         costs: (points, costs), from 0 to 1.
         features: (points, features), from 0 to 1.
         times: (points), logarithms of epochs, from 0 to 1.
     """
 
-    who: np.ndarray
+    training: np.ndarray
     costs: np.ndarray
     features: np.ndarray
     times: np.ndarray
@@ -76,18 +76,18 @@ class CurveModel:
     def __init__(self, known: Points, errors: np.ndarray, like: CurveModel | None = None) -> None:
         values = _log_odds(errors)
         self._known, self._mean = known, float(values.mean())
-        values, near, count = values - self._mean, _near(known, known), len(values) + 1
+        values, parts, count = values - self._mean, _kernel_parts(known, known), len(values) + 1
         best, self._shape, self._noise, self._scale = -math.inf, SHAPES[0], NOISES[0], 1.0
         for shape in SHAPES if like is None else (like._shape,):
-            kernel = _kernel(shape, near)
+            kernel = _kernel(shape, parts)
             for noise in NOISES if like is None else (like._noise,):
-                root = np.linalg.cholesky(kernel + noise * np.eye(len(kernel)))
-                white = solve_triangular(root, values, lower=True, check_finite=False)
-                scale = float((white @ white + PRIOR_SQUARE) / count)
-                likelihood = -2 * float(np.log(np.diag(root)).sum()) - count * math.log(scale)
+                cholesky = np.linalg.cholesky(kernel + noise * np.eye(len(kernel)))
+                whitened = solve_triangular(cholesky, values, lower=True, check_finite=False)
+                scale = float((whitened @ whitened + PRIOR_SQUARE) / count)
+                likelihood = -2 * float(np.log(np.diag(cholesky)).sum()) - count * math.log(scale)
                 if likelihood > best:
                     best, self._shape, self._noise, self._scale = likelihood, shape, noise, scale
-                    self._root, self._white = root, white
+                    self._cholesky, self._whitened = cholesky, whitened
         if like is not None:
             self._scale = like._scale
 
@@ -97,14 +97,14 @@ class CurveModel:
         Returns:
             Means and standard deviations, (points) each.
         """
-        near = _kernel(self._shape, _near(points, self._known))
-        white = solve_triangular(self._root, near.T, lower=True, check_finite=False)
+        near = _kernel(self._shape, _kernel_parts(points, self._known))
+        whitened = solve_triangular(self._cholesky, near.T, lower=True, check_finite=False)
         squares = points.times**2
-        own = COMMON_VARIANCE * (1 + squares) + 2 * self._shape.bends
-        own += (1 + self._shape.share + SEED_VARIANCE) * (1 + squares)
-        variances = own - np.sum(white**2, axis=0)
+        prior = COMMON_VARIANCE * (1 + squares) + 2 * self._shape.departure_variance
+        prior += (1 + self._shape.feature_variance + SEED_VARIANCE) * (1 + squares)
+        variances = prior - np.sum(whitened**2, axis=0)
         deviations = np.sqrt(self._scale * (np.maximum(variances, 0) + self._noise))
-        return self._mean + self._white @ white, deviations
+        return self._mean + self._whitened @ whitened, deviations
 
 
 @on_one_thread()
@@ -113,8 +113,8 @@ def gains_per_epoch(
     costs: np.ndarray,
     errors: np.ndarray,
     levels: Sequence[int],
-    closed: np.ndarray,
-    towards: np.ndarray,
+    excluded: np.ndarray,
+    target_levels: np.ndarray,
 ) -> np.ndarray:
     """The hypervolume that each candidate is expected to add for each epoch of training.
 
@@ -125,27 +125,27 @@ def gains_per_epoch(
         costs: (candidates, costs).
         errors: (candidates, levels), NaN at rungs that were not reached; at least one is not NaN.
         levels: epochs of each rung.
-        closed: (candidates), true for candidates that may not be chosen.
-        towards: (candidates), the level to which a candidate is being trained, -1 for none. The
-            error expected there is treated as measured, so that several workers choose different
-            candidates (Ginsbourger, Le Riche and Carraro, "Kriging is well-suited to parallelize
-            optimization", 2010, section 3.2).
+        excluded: (candidates), true for candidates that may not be chosen.
+        target_levels: (candidates), the level to which a candidate is being trained, -1 for none.
+            The error expected there is treated as measured, so that several workers choose
+            different candidates (Ginsbourger, Le Riche and Carraro, "Kriging is well-suited to
+            parallelize optimization", 2010, section 3.2).
 
     Returns:
         (candidates), hypervolumes per epoch; minus infinity for those that may not be chosen.
     """
     costs, numbers = log_scaled(costs), features(candidates)
     times = np.log(levels) / math.log(max(*levels, 2))
-    who, at = (places.ravel() for places in np.indices(errors.shape))
+    training, at = (places.ravel() for places in np.indices(errors.shape))
 
     def points(chosen: np.ndarray) -> Points:
-        rows = who[chosen]
+        rows = training[chosen]
         return Points(rows, costs[rows], numbers[rows], times[at[chosen]])
 
     measured = np.isfinite(errors.ravel())
     model = CurveModel(points(measured), errors.ravel()[measured])
-    if (towards >= 0).any():
-        errors, awaited = errors.copy(), np.arange(len(levels)) == towards[:, None]
+    if (target_levels >= 0).any():
+        errors, awaited = errors.copy(), np.arange(len(levels)) == target_levels[:, None]
         errors[awaited] = _errors(model.predict(points(awaited.ravel()))[0])
         measured = np.isfinite(errors.ravel())
         model = CurveModel(points(measured), errors.ravel()[measured], like=model)
@@ -153,21 +153,23 @@ def gains_per_epoch(
     final = _errors(means).reshape(errors.shape)[:, -1]
     least, worst = min(final.min(), np.nanmin(errors)), final.max()
     spread = max(worst - least, LEAST_ERROR)
-    front = np.column_stack([(errors.ravel()[measured] - least) / spread, costs[who[measured]]])
+    front = np.column_stack(
+        [(errors.ravel()[measured] - least) / spread, costs[training[measured]]]
+    )
     front = front[front[:, 0] < MARGIN]
     front = front[moocore.is_nondominated(front)] if len(front) else front
     possible = _errors(means[:, None] + deviations[:, None] * QUANTILES)
-    ahead = (np.isnan(errors) & ~closed[:, None]).ravel()
-    gains = mean_gains(front, costs[who[ahead]], (possible[ahead] - least) / spread)
+    unreached = (np.isnan(errors) & ~excluded[:, None]).ravel()
+    gains = mean_gains(front, costs[training[unreached]], (possible[unreached] - least) / spread)
     reached = np.where(measured.reshape(errors.shape), levels, 0).max(axis=1)
     rates = np.full(errors.size, -np.inf)
-    rates[ahead] = gains / (np.asarray(levels)[at[ahead]] - reached[who[ahead]])
+    rates[unreached] = gains / (np.asarray(levels)[at[unreached]] - reached[training[unreached]])
     return rates.reshape(errors.shape).max(axis=1)
 
 
 @dataclass(frozen=True)
-class _Near:
-    """How near points are to other points, and trainings to other trainings.
+class _KernelParts:
+    """The parts of a kernel between points and other points.
 
     Attributes:
         costs: (trainings, trainings), distances in the costs.
@@ -175,7 +177,7 @@ class _Near:
         same: (trainings, trainings), whether both are one training.
         at: indices that expand (trainings, trainings) to (points, points).
         lines: (points, points), kernel of lines.
-        bends: (points, points), kernel of departures from lines.
+        departures: (points, points), kernel of departures from lines.
     """
 
     costs: np.ndarray
@@ -183,30 +185,32 @@ class _Near:
     same: np.ndarray
     at: tuple[np.ndarray, ...]
     lines: np.ndarray
-    bends: np.ndarray
+    departures: np.ndarray
 
 
-def _near(one: Points, other: Points) -> _Near:
+def _kernel_parts(one: Points, other: Points) -> _KernelParts:
     """The part of the kernel that does not depend on the shape."""
     (names, first, rows), (others, second, columns) = (
-        np.unique(points.who, return_index=True, return_inverse=True) for points in (one, other)
+        np.unique(points.training, return_index=True, return_inverse=True)
+        for points in (one, other)
     )
     same, at = names[:, None] == others, np.ix_(rows, columns)
-    bends = matern(np.abs(one.times[:, None] - other.times) / BEND_LENGTH)
-    return _Near(
+    departures = matern(np.abs(one.times[:, None] - other.times) / DEPARTURE_LENGTH)
+    return _KernelParts(
         cdist(one.costs[first], other.costs[second]),
         matern(cdist(one.features[first], other.features[second]) / FEATURE_LENGTH),
         same,
         at,
         1 + one.times[:, None] * other.times,
-        bends * (1 + same[at]),
+        departures * (1 + same[at]),
     )
 
 
-def _kernel(shape: Shape, near: _Near) -> np.ndarray:
-    apart = matern(near.costs / shape.reach) + SEED_VARIANCE * near.same
-    apart = apart + shape.share * near.features
-    return (COMMON_VARIANCE + apart[near.at]) * near.lines + shape.bends * near.bends
+def _kernel(shape: Shape, parts: _KernelParts) -> np.ndarray:
+    own = matern(parts.costs / shape.cost_length) + SEED_VARIANCE * parts.same
+    own = own + shape.feature_variance * parts.features
+    lines = (COMMON_VARIANCE + own[parts.at]) * parts.lines
+    return lines + shape.departure_variance * parts.departures
 
 
 def _log_odds(errors: np.ndarray) -> np.ndarray:

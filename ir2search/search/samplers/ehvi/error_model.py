@@ -21,12 +21,12 @@ class Shape:
     """Hyperparameters of the kernel; its part over the costs has variance 1.
 
     Attributes:
-        reach: length scale over the costs, which range from 0 to 1.
-        share: variance of the part over the features, which range from 0 to 1.
+        cost_length: length scale over the costs, which range from 0 to 1.
+        feature_variance: variance of the part over the features, which range from 0 to 1.
     """
 
-    reach: float
-    share: float
+    cost_length: float
+    feature_variance: float
 
 
 SHAPES = tuple(itertools.starmap(Shape, itertools.product((0.5, 1.5), (0.03, 0.1, 0.3))))
@@ -72,7 +72,7 @@ class ErrorModel:
         fit = self._fit
         near = _kernel(fit.shape, cdist(costs, self._costs), cdist(features, self._features))
         means = self._mean + near @ fit.weights
-        variances = 1 + fit.shape.share - np.sum((near @ fit.whitening) ** 2, axis=1)
+        variances = 1 + fit.shape.feature_variance - np.sum((near @ fit.whitening) ** 2, axis=1)
         return means, np.sqrt(fit.scale * (np.maximum(variances, 0) + fit.noise))
 
 
@@ -165,15 +165,17 @@ class _Fit:
 def _fits(shape: Shape, kernel: np.ndarray, values: np.ndarray) -> Iterator[_Fit]:
     """One fit for each noise, at the most likely scale (Rasmussen and Williams, 2006, 5.8)."""
     spectrum, vectors = np.linalg.eigh(kernel)
-    turned, count = vectors.T @ values, len(values) + 1
+    rotated, count = vectors.T @ values, len(values) + 1
     for noise in NOISES:
         variances = np.maximum(spectrum, 0) + noise
-        scale = float((np.sum(turned**2 / variances) + PRIOR_SQUARE) / count)
+        scale = float((np.sum(rotated**2 / variances) + PRIOR_SQUARE) / count)
         likelihood = -float(np.sum(np.log(variances)) + count * math.log(scale))
-        weights = vectors @ (turned / variances)
+        weights = vectors @ (rotated / variances)
         yield _Fit(shape, noise, scale, likelihood, weights, vectors / np.sqrt(variances))
 
 
 def _kernel(shape: Shape, costs: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Covariances, from distances in the costs and in the features."""
-    return matern(costs / shape.reach) + shape.share * matern(features / FEATURE_LENGTH)
+    return matern(costs / shape.cost_length) + shape.feature_variance * matern(
+        features / FEATURE_LENGTH
+    )

@@ -20,8 +20,7 @@ BLAS = ThreadpoolController()
 def on_one_thread() -> Iterator[None]:
     """Limit linear algebra to one thread.
 
-    While networks are trained, or in a container with few cores, several threads can take a
-    hundred times as long for small matrices.
+    For small matrices several threads can take a hundred times as long, if cores are busy or few.
     """
     with BLAS.limit(limits=1, user_api="blas"):
         yield
@@ -30,10 +29,10 @@ def on_one_thread() -> Iterator[None]:
 def features(candidates: Sequence[Candidate]) -> np.ndarray:
     """Candidates as numbers from 0 to 1, (candidates, features).
 
-    Numbers are scaled by their range. Each other value of a field is a feature that is 0 or 1.
-    Numbers of the recipe, such as learning rates, are on a logarithmic scale.
-    Features that are equal for all candidates are left out. Features come from the candidate's
-    fields, not from the searched parameters, so that equal networks have equal features.
+    Numbers are scaled by their range; those of the recipe, such as learning rates, by the range of
+    their logarithms. Each other value of a field is a feature that is 0 or 1. Features that are
+    equal for all candidates are left out. They come from the candidate's fields, not from the
+    searched parameters, so that equal networks have equal features.
     """
     rows = [_numbers(candidate) for candidate in candidates]
     names = sorted(set().union(*rows))

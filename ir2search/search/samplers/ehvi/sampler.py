@@ -30,7 +30,7 @@ def make_ehvi(problem: Problem, ledger: Ledger) -> EhviSampler:
 class EhviSampler(Sampler):
     """Proposes the candidate that is expected to add most hypervolume at its known costs.
 
-    Before enough trials are trained, candidates are spread over the costs.
+    The first candidates are spread over the costs.
     """
 
     enough: ClassVar[int] = 3  # fully trained trials before it uses its model
@@ -55,7 +55,7 @@ class EhviSampler(Sampler):
         self._pool.add_latency(result.number, result.candidate)
 
     def gains(self, pool: Sequence[PricedCandidate], costs: np.ndarray) -> np.ndarray:
-        """The expected hypervolume of each candidate of a pool, from costs (pool, costs)."""
+        """The hypervolume that each candidate of a pool is expected to add; costs (pool, costs)."""
         known = self.known()
         return expected_gains(
             [each.candidate for each in pool],
@@ -99,7 +99,7 @@ class EhviSampler(Sampler):
     def _best_of_timed(
         self, pool: list[PricedCandidate], costs: np.ndarray, places: Sequence[int]
     ) -> Point:
-        """Time the candidates of a pool at some places, and choose the best by these times."""
+        """Time the candidates at some places of a pool, and return the best one's point."""
         timed = []
         for place in places:
             try:
@@ -118,11 +118,10 @@ class EhviSampler(Sampler):
 class FreezeThawSampler(EhviSampler):
     """`ehvi` with rungs: it also decides which trials are trained further.
 
-    A model predicts how each learning curve goes on. The next training is that of a new candidate
-    or of one that waits at a rung: the one with the most expected hypervolume per epoch. It is
-    trained to its next rung, and then all are compared again (Swersky, Snoek and Adams,
-    "Freeze-thaw Bayesian optimization", 2014). For the front, a network that was trained only to a
-    rung counts as well.
+    A model predicts how each learning curve goes on. Of the new candidates and those that wait at
+    a rung, the one that is expected to add most hypervolume per epoch is trained to its next rung.
+    Then all are compared again (Swersky, Snoek and Adams, "Freeze-thaw Bayesian optimization",
+    2014). The front includes results at rungs.
     """
 
     enough: ClassVar[int] = 1
@@ -131,15 +130,15 @@ class FreezeThawSampler(EhviSampler):
         return self
 
     def gains(self, pool: Sequence[PricedCandidate], costs: np.ndarray) -> np.ndarray:
-        """The expected hypervolume per epoch of each candidate of a pool."""
+        """The hypervolume per epoch that each candidate of a pool is expected to add."""
         return self._rates(pool, costs, waiting=())[len(self.known_trials()) :]
 
     def next(self, running: Collection[int]) -> Promotion | None:
         """The trial to train further now, or None to begin a new one.
 
-        The first trial is trained to its end at once, to show how learning curves go on; meanwhile
-        other workers begin new trials. When all trials have begun, those on the front are trained
-        to their end.
+        The first trial is trained to its end at once, as an example of a learning curve; other
+        workers begin new trials meanwhile. When all trials have begun, those on the front are
+        trained to their end.
         """
         progress = self.ledger.progress
         waiting = [number for number in progress.waiting() if number not in running]
@@ -177,16 +176,16 @@ class FreezeThawSampler(EhviSampler):
         total = len(trials) + len(pool)
         errors = np.full((total, len(levels)), np.nan)
         errors[: len(trials)] = self.errors()
-        closed, towards = np.zeros(total, dtype=bool), np.full(total, -1)
+        excluded, target_levels = np.zeros(total, dtype=bool), np.full(total, -1)
         for row, number in enumerate(trials):
-            closed[row] = number not in waiting
+            excluded[row] = number not in waiting
             if number in self.ledger.running:
-                towards[row] = max(self.ledger.progress.curve(number), default=-1) + 1
+                target_levels[row] = max(self.ledger.progress.curve(number), default=-1) + 1
         return gains_per_epoch(
             [each.candidate for each in [*known, *pool]],
             np.vstack([self.costs(known), costs]),
             errors,
             levels,
-            closed,
-            towards,
+            excluded,
+            target_levels,
         )

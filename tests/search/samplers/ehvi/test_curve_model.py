@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ir2search.search.samplers.ehvi.curve_model import (
-    BEND_LENGTH,
     COMMON_VARIANCE,
+    DEPARTURE_LENGTH,
     SEED_VARIANCE,
     CurveModel,
     Points,
@@ -25,27 +25,28 @@ def measured(*curves: list[float]) -> np.ndarray:
 
 def rates(
     errors: np.ndarray,
-    closed: tuple[int, ...] = (),
+    excluded: tuple[int, ...] = (),
     widths: np.ndarray = WIDTHS,
-    towards: dict[int, int] | None = None,
+    target_levels: dict[int, int] | None = None,
 ) -> np.ndarray:
     candidates = [Candidate(width=width) for width in widths]
-    shut = np.isin(np.arange(len(candidates)), closed)
-    levels = np.array([(towards or {}).get(row, -1) for row in range(len(candidates))])
+    is_excluded = np.isin(np.arange(len(candidates)), excluded)
+    levels = np.array([(target_levels or {}).get(row, -1) for row in range(len(candidates))])
     costs = 1e6 * widths[:, None] ** 2
-    return gains_per_epoch(candidates, costs, errors, LEVELS, shut, levels)
+    return gains_per_epoch(candidates, costs, errors, LEVELS, is_excluded, levels)
 
 
-def chosen(errors: np.ndarray, closed: tuple[int, ...] = (), widths: np.ndarray = WIDTHS) -> int:
-    return int(rates(errors, closed, widths).argmax())
+def chosen(errors: np.ndarray, excluded: tuple[int, ...] = (), widths: np.ndarray = WIDTHS) -> int:
+    return int(rates(errors, excluded, widths).argmax())
 
 
 def test_the_model_is_a_gaussian_process_of_lines_over_the_logarithm_of_epochs() -> None:
     """Against the textbook formula, with the shape that the model chose."""
     generator = np.random.default_rng(0)
-    who = np.repeat(np.arange(5), 3)
-    costs, numbers = generator.random((5, 1))[who], generator.integers(0, 2, (5, 2))[who] * 1.0
-    points = Points(who, costs, numbers, np.tile([0.3, 0.7, 1.0], 5))
+    training = np.repeat(np.arange(5), 3)
+    costs = generator.random((5, 1))[training]
+    numbers = generator.integers(0, 2, (5, 2))[training] * 1.0
+    points = Points(training, costs, numbers, np.tile([0.3, 0.7, 1.0], 5))
     odds = 1 - 3 * points.times - costs[:, 0] + 0.05 * generator.normal(size=15)
     model = CurveModel(points, 1 / (1 + np.exp(-odds)))
     shape = model._shape
@@ -55,15 +56,15 @@ def test_the_model_is_a_gaussian_process_of_lines_over_the_logarithm_of_epochs()
         return float((1 + r + r**2 / 3) * np.exp(-r))
 
     def kernel(i: int, one: Points, j: int, other: Points) -> float:
-        same = float(one.who[i] == other.who[j])
-        apart = (
-            matern(abs(one.costs[i, 0] - other.costs[j, 0]) / shape.reach) + SEED_VARIANCE * same
-        )
+        same = float(one.training[i] == other.training[j])
+        own = matern(abs(one.costs[i, 0] - other.costs[j, 0]) / shape.cost_length)
+        own += SEED_VARIANCE * same
         far = float(np.linalg.norm(one.features[i] - other.features[j]))
-        apart += shape.share * matern(far / FEATURE_LENGTH)
-        bends = shape.bends * matern(abs(one.times[i] - other.times[j]) / BEND_LENGTH)
+        own += shape.feature_variance * matern(far / FEATURE_LENGTH)
+        departure = matern(abs(one.times[i] - other.times[j]) / DEPARTURE_LENGTH)
+        departure *= shape.departure_variance
         line = 1 + one.times[i] * other.times[j]
-        return float((COMMON_VARIANCE + apart) * line + bends * (1 + same))
+        return float((COMMON_VARIANCE + own) * line + departure * (1 + same))
 
     new = Points(np.array([7]), np.array([[0.4]]), np.array([[1.0, 0.0]]), np.array([0.9]))
     between = np.array([[kernel(i, points, j, points) for j in range(15)] for i in range(15)])
@@ -84,10 +85,10 @@ def test_of_two_waiting_candidates_the_better_one_goes_on() -> None:
         assert chosen(measured(*curves), widths=widths) == better
 
 
-def test_closed_and_completed_candidates_are_not_chosen() -> None:
+def test_excluded_and_completed_candidates_are_not_chosen() -> None:
     errors = measured([0.7, 0.4, 0.2], [0.3], [], [])
-    assert chosen(errors, closed=(1, 2)) == 3
-    assert chosen(errors, closed=(2, 3)) == 1
+    assert chosen(errors, excluded=(1, 2)) == 3
+    assert chosen(errors, excluded=(2, 3)) == 1
 
 
 def test_a_new_candidate_is_preferred_to_a_poor_one() -> None:

@@ -71,8 +71,8 @@ def test_the_model_is_a_gaussian_process_of_costs_and_features() -> None:
     def kernel(one: tuple[float, np.ndarray], other: tuple[float, np.ndarray]) -> float:
         parts = []
         for distance, length, variance in (
-            (abs(one[0] - other[0]), fit.shape.reach, 1.0),
-            (float(np.linalg.norm(one[1] - other[1])), 2.0, fit.shape.share),
+            (abs(one[0] - other[0]), fit.shape.cost_length, 1.0),
+            (float(np.linalg.norm(one[1] - other[1])), 2.0, fit.shape.feature_variance),
         ):
             r = np.sqrt(5) * distance / length
             parts.append(variance * (1 + r + r**2 / 3) * np.exp(-r))
@@ -84,7 +84,7 @@ def test_the_model_is_a_gaussian_process_of_costs_and_features() -> None:
     near = np.array([kernel(new, a) for a in known])
     values = np.log(errors)
     expected = values.mean() + near @ np.linalg.solve(between, values - values.mean())
-    variance = 1 + fit.shape.share + fit.noise - near @ np.linalg.solve(between, near)
+    variance = 1 + fit.shape.feature_variance + fit.noise - near @ np.linalg.solve(between, near)
     mean, deviation = model.predict(np.array([[0.3]]), new[1][None])
     assert mean[0] == pytest.approx(expected)
     assert deviation[0] == pytest.approx(np.sqrt(fit.scale * variance))
