@@ -19,11 +19,12 @@ from ir2search import escape
 from ir2search.data import DataConfig, ImageData, load_data
 from ir2search.errors import InputError, WeightsError
 from ir2search.files import replacing, write_text
-from ir2search.information.attributions import MEMORY, MethodName
+from ir2search.information.attributions import MethodName
 from ir2search.information.figures import write_figures
 from ir2search.information.images import Images, first_images
 from ir2search.information.layers import layers_table
 from ir2search.information.measure import BINARY, PLAIN, TWIN, measure, steps, trust
+from ir2search.information.passes import MEMORY
 from ir2search.information.pictures import attention_pictures
 from ir2search.information.registered import MEASURES
 from ir2search.information.settings import Settings, settings_for

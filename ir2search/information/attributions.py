@@ -8,11 +8,10 @@ follows the cut. The difference is the completeness gap.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import torch
 from captum.attr import FeatureAblation, IntegratedGradients, Occlusion
@@ -21,6 +20,7 @@ from torch.nn import functional
 
 from ir2search.errors import InputError
 from ir2search.information.chain import Chain, Cut, sign_layers
+from ir2search.information.passes import MEMORY, frozen, images_at_once, joined
 from ir2search.information.rescale import can_rescale, rescaled
 from ir2search.models.network import TappedNetwork
 
@@ -33,11 +33,8 @@ MethodName = Literal[
     "feature_ablation",
     "occlusion",
 ]
-Part = TypeVar("Part", bound=Any)  # a dataclass with tensors
 STEPS = 32  # points along the path from the baseline to the image
 GRID = 3  # feature ablation divides a map into 3 x 3 parts
-MEMORY = 2048  # MiB
-_COPIES = 18  # a pass holds up to 18 copies of an image's maps: DeepLIFT, with baselines
 
 
 @dataclass(frozen=True)
@@ -410,56 +407,6 @@ def check_applicable(methods: Iterable[MethodName], network: TappedNetwork) -> N
             raise InputError(f"methods: {method!r} does not apply to this network: {reason}")
 
 
-@torch.no_grad()
-def layer_maps(
-    network: TappedNetwork,
-    batches: Iterable[Tensor],
-    layers: Iterable[str],
-    keep: Callable[[Tensor], Tensor] = lambda maps: maps,
-) -> dict[str, Tensor]:
-    """The maps of layers, (N, c, h, w), by name, for batches of normalised images (n, C, H, W).
-
-    ``keep`` converts a layer's maps of one batch, (n, c, h, w), to what is returned instead.
-    """
-    chain, layers, parts = Chain(network), list(layers), []
-    with frozen(network):
-        for images in batches:
-            maps, _ = chain.maps(images)
-            parts.append({name: keep(maps[name]) for name in layers})
-    return {name: torch.cat([part[name] for part in parts]) for name in layers}
-
-
-@torch.no_grad()
-def map_sizes(network: TappedNetwork, image: Sequence[int]) -> dict[str, int]:
-    """Bytes of the maps of every layer and tap, for one image of (channels, height, width)."""
-    device = next(network.parameters()).device
-    with frozen(network):
-        maps, _ = Chain(network).maps(torch.zeros(1, *image, device=device))
-    return {name: values.nbytes for name, values in maps.items()}
-
-
-def images_at_once(network: TappedNetwork, image: Sequence[int], memory: int) -> int:
-    """Largest number of images (channels, height, width) in a pass within ``memory`` MiB, or 1."""
-    one = _COPIES * sum(map_sizes(network, image).values())
-    return max(1, memory * 2**20 // one)
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Set evaluation mode and switch off gradients of parameters; restore both afterwards."""
-    training = network.training
-    wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    network.eval()
-    for parameter in wanted:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in wanted:
-            parameter.requires_grad_(True)
-        network.train(training)
-
-
 def _gradients(explained: Tensor, maps: list[Tensor]) -> tuple[Tensor, ...]:
     return torch.autograd.grad(explained.sum(), maps)
 
@@ -477,11 +424,3 @@ def _parts(maps: Tensor) -> Tensor:
 def _sizes(mask: Tensor) -> Tensor:
     """The number of elements in the part that each element belongs to."""
     return torch.bincount(mask.flatten())[mask]
-
-
-def joined(parts: Sequence[Part]) -> Part:
-    """Join a dataclass of several batches: concatenate its tensors."""
-    tensors = {name for name, value in vars(parts[0]).items() if isinstance(value, Tensor)}
-    return replace(
-        parts[0], **{name: torch.cat([getattr(part, name) for part in parts]) for name in tensors}
-    )

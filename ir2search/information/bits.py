@@ -15,8 +15,8 @@ from captum.attr import LayerActivation
 from torch import Tensor
 from torch.nn import functional
 
-from ir2search.information.attributions import frozen, joined
 from ir2search.information.chain import sign_layers
+from ir2search.information.passes import frozen, joined
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import BinaryConv2d, sign
 

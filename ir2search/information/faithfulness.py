@@ -18,9 +18,10 @@ from captum.metrics import infidelity, sensitivity_max
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ir2search.information.attributions import LayerAttribution, MethodName, attribute, frozen
+from ir2search.information.attributions import LayerAttribution, MethodName, attribute
 from ir2search.information.chain import INPUT, RECOVERY, Chain
 from ir2search.information.map_measures import spearman
+from ir2search.information.passes import frozen
 from ir2search.models.network import TappedNetwork
 from ir2search.plots.attributions import RANDOM_ORDER
 

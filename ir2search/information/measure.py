@@ -14,9 +14,6 @@ from ir2search.information.attributions import (
     LayerAttribution,
     MethodName,
     attribute_batches,
-    images_at_once,
-    layer_maps,
-    map_sizes,
     summed,
     surrogate,
 )
@@ -24,6 +21,7 @@ from ir2search.information.bits import sign_bits
 from ir2search.information.faithfulness import faithfulness, random_order
 from ir2search.information.images import Images
 from ir2search.information.intervals import Bootstrap
+from ir2search.information.passes import images_at_once, layer_maps, map_sizes
 from ir2search.information.probes import Probe, pooled_features, probe
 from ir2search.information.rows import Row
 from ir2search.information.settings import Settings

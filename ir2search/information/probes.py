@@ -24,8 +24,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn import functional
 
-from ir2search.information.attributions import images_at_once, layer_maps
 from ir2search.information.images import Images
+from ir2search.information.passes import images_at_once, layer_maps
 from ir2search.models.network import TappedNetwork
 
 GRID = 4  # maps are averaged to at most 4 x 4 positions

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from ir2search import text
 from ir2search.errors import InputError
 from ir2search.information.attributions import (
-    MEMORY,
     METHODS,
     STEPS,
     MethodName,
@@ -16,6 +15,7 @@ from ir2search.information.attributions import (
     inapplicable,
 )
 from ir2search.information.chain import Chain
+from ir2search.information.passes import MEMORY
 from ir2search.models.network import TappedNetwork
 
 

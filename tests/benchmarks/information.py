@@ -31,10 +31,11 @@ from rich.table import Table
 from torch import Tensor
 
 from ir2search.data import Split
-from ir2search.information.attributions import STEPS, MethodName, _parts, _sizes, attribute, frozen
+from ir2search.information.attributions import STEPS, MethodName, _parts, _sizes, attribute
 from ir2search.information.chain import INPUT, Chain
 from ir2search.information.images import Images
 from ir2search.information.measure import BINARY, PLAIN, TWIN, measure
+from ir2search.information.passes import frozen
 from ir2search.information.settings import Settings
 from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate, build

@@ -25,9 +25,9 @@ from ir2search.information.attributions import (
     LayerAttribution,
     MethodName,
     attribute,
-    images_at_once,
     surrogate,
 )
+from ir2search.information.passes import images_at_once
 from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate
 from ir2search.zoo import build_preset
