@@ -86,6 +86,7 @@ def test_streamed_images_equal_those_in_memory(
         assert torch.equal(mine.take(chosen)[0], other.images[chosen])
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on one core
 def test_batches_do_not_depend_on_the_number_of_workers(
     big_pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,7 +27,6 @@ from ir2search.information.attributions import (
     attribute,
     surrogate,
 )
-from ir2search.information.passes import images_at_once
 from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate
 from ir2search.zoo import build_preset
@@ -154,14 +153,6 @@ def test_the_memory_limit_changes_no_attribution(
     for one, other in zip(whole, attribute(network, *batch, (method,)), strict=True):
         torch.testing.assert_close(one.own, other.own, rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(one.total, other.total, rtol=1e-3, atol=1e-3)
-
-
-def test_less_memory_takes_fewer_images_at_once(small: Small, untrained: Make) -> None:
-    network = untrained(small())
-    assert images_at_once(network, IMAGE, 64) == pytest.approx(
-        2 * images_at_once(network, IMAGE, 32), abs=1
-    )
-    assert images_at_once(build_preset("cifar-resnet18").eval(), (3, 32, 32), 1) == 1
 
 
 PEAK = """
