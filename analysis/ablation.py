@@ -1,6 +1,6 @@
 """Do restriction and recovery help?
 
-Printed for each trained network of the runs: its accuracy on validation and test images, the share
+Prints for each trained network of the runs: its accuracy on validation and test images, the share
 of pixels that restriction blanked in the last epoch, and its cost. --out also writes ablation.csv,
 curves.csv with the learning curves, and a figure. With one seed, a difference may be chance:
 networks whose threshold blanks nothing differ only in their seeds and show this spread.

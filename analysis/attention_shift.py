@@ -5,7 +5,7 @@ each from several seeds with the run's recipe. Their attention maps on the same 
 are compared, for the last feature maps, which restriction uses, and for each layer that can be
 tapped.
 
-Printed for each threshold: the share of pixels blanked, accuracy, Spearman's correlation with the
+Prints for each threshold: the share of pixels blanked, accuracy, Spearman's correlation with the
 attention of the twins, and the difference of this correlation to the network without restriction,
 with a 95% interval over seeds (Welch). If the interval includes zero, there may be no difference.
 Restriction cannot reach more than the similarity of two twins. --out also writes a table of all

@@ -5,7 +5,7 @@ several seeds with the run's recipe. If the trial has no recovery, a compact one
 added. Probes measure the usable information about the label in every layer, in bits, see
 `ir2search.information.probes`, and its loss across each layer.
 
-Printed for each layer: bits, and the loss with its 95% interval over seeds (Student), or "none" if
+Prints for each layer: bits, and the loss with its 95% interval over seeds (Student), or "none" if
 the interval includes zero; then the bits that recovery restores at the end of the network (Welch).
 --out also writes a table of all values and a figure.
 

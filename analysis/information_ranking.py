@@ -6,7 +6,7 @@ information at the end of the network and the mean entropy of its signs: untrain
 first and the third epoch. Both are compared with the final accuracy on test images, and so are two
 numbers that are known anyway: operations, and validation accuracy after the same number of epochs.
 
-Printed for each: Kendall's tau with a 95% bootstrap interval over trials, and partial tau given the
+Prints for each: Kendall's tau with a 95% bootstrap interval over trials, and partial tau given the
 operations (Kendall 1942). --out also writes a table of all values and a figure.
 
     python analysis/information_ranking.py runs/digits [--epochs 1,3] [--data FOLDER] [--out FOLDER]

@@ -58,7 +58,7 @@ OPS, *_, CORRECTED = COSTS
 
 def random_candidates(count: int) -> Iterator[ir.Candidate]:
     """Random networks of different architecture; the same ones in each call."""
-    generator, met = random.Random(0), set()
+    generator, found = random.Random(0), set()
     names = [name for name, (*_, share) in DRAWN.items() for _ in range(share)]
     for name in itertools.islice(itertools.cycle(names), 20 * count):
         depths, widths, _ = DRAWN[name]
@@ -72,10 +72,10 @@ def random_candidates(count: int) -> Iterator[ir.Candidate]:
             activation=generator.choice(("hardtanh", "prelu", "rprelu")),
         )
         digest = architecture(candidate_graph(candidate))
-        if digest not in met:
-            met.add(digest)
+        if digest not in found:
+            found.add(digest)
             yield candidate
-        if len(met) == count:
+        if len(found) == count:
             return
 
 
@@ -144,8 +144,8 @@ def predict(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     folds = np.random.default_rng(0).permutation(len(table)) % min(FOLDS, len(table))
     found = np.zeros(len(table))
     for fold in np.unique(folds):
-        mine = folds == fold
-        found[mine] = counts[mine] @ fit_cost(counts[~mine], time[~mine])
+        held_out = folds == fold
+        found[held_out] = counts[held_out] @ fit_cost(counts[~held_out], time[~held_out])
     return found
 
 

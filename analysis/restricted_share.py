@@ -2,7 +2,7 @@
 
 Restriction keeps a pixel if its attention is above the threshold times the mean attention. The
 blanked share depends on the last feature maps, so the same threshold blanks little on one network
-and much on another. Printed for each network on the front of a run: the share of validation pixels
+and much on another. Prints for each network on the front of a run: the share of validation pixels
 that each threshold blanks.
 
     python analysis/restricted_share.py runs/digits [--data FOLDER]

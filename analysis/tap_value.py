@@ -3,7 +3,7 @@
 A trial's backbone is trained without recovery, with each tap alone, and with all taps, each from
 several seeds with the run's recipe. If the trial has no recovery, a compact fusion is added.
 
-Printed for each: the FLOPs that recovery adds; usable information at the end of the network in
+Prints for each: the FLOPs that recovery adds; usable information at the end of the network in
 bits; the gain over the network without recovery, with a 95% interval over seeds (Welch); the gain
 for each thousand FLOPs, if the interval is above zero; and accuracy. "predicted" is the gain of a
 probe that reads the maps of the tap in addition to the last maps of the network without recovery:

@@ -43,11 +43,9 @@ class Comparison:
 
 
 def compare(one: Run | str | Path, other: Run | str | Path) -> Comparison:
-    """Compare the fronts of two runs on validation images.
+    """Compare the fronts of two runs, given by themselves or their folders.
 
-    Args:
-        one: a run, or its folder.
-        other: a run, or its folder.
+    Accuracies are those on the validation images.
 
     Raises:
         RunError: a run does not exist or has no trained trial, or the runs differ in their

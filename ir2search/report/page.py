@@ -36,9 +36,6 @@ def write_report(run: Run | str | Path) -> Path:
     ``front`` as CSV, parquet and LaTeX (booktabs), and in ``figures`` each figure for one and for
     two columns of a paper as PNG, SVG and PDF.
 
-    Args:
-        run: a run, or its folder.
-
     Raises:
         RunError: there is no run, or it has no trial yet.
         MissingExtraError: plotly or jinja2 is not installed.
@@ -68,10 +65,6 @@ def write_comparison(one: Run | str | Path, other: Run | str | Path) -> Path:
 
     Files: ``compare-NAME.html``, ``.csv`` and the figure as PNG, SVG and PDF; NAME is the name of
     the other run's folder.
-
-    Args:
-        one: a run, or its folder.
-        other: a run, or its folder.
 
     Raises:
         RunError: the runs cannot be compared, see `compare`.

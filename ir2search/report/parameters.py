@@ -80,10 +80,8 @@ class ParameterEffects:
 def parameter_effects(trials: pd.DataFrame, space: SearchSpace, seed: int) -> ParameterEffects:
     """Estimate the effect of each searched parameter from the trained trials.
 
-    Args:
-        trials: all trials as `ir2search.trials` returns them.
-        space: search space of the study.
-        seed: seed of the random forests and of the sample of trials.
+    ``trials`` are those of `ir2search.trials`. ``seed`` is that of the random forests and of the
+    sample of trials.
     """
     trained = trials[trials["state"] == "trained"]
     if len(trained) < MIN_TRIALS or not space.searched:

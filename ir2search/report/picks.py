@@ -19,13 +19,9 @@ def best_by_budget(front: pd.DataFrame, study: Study) -> dict[int, float]:
 
     A network is listed once, with the smallest budget for which it is the most accurate one.
 
-    Args:
-        front: the front as `ir2search.front` returns it.
-        study: the study, with its objectives.
-
     Returns:
-        Budgets by the number of the trial, in rising order; empty for a study without the
-        objective accuracy.
+        Budgets by number of the trial, in rising order; empty for a study without the objective
+        accuracy.
     """
     if "accuracy" not in study.objectives or front.empty:
         return {}

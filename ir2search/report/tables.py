@@ -116,12 +116,8 @@ def report_data(run: Run) -> ReportData:
 def reference_point(values: np.ndarray, study: Study) -> np.ndarray:
     """The reference point of the hypervolume: an error of 1, and 1.1 times the largest cost.
 
-    Args:
-        values: objectives of trained networks to minimise, (networks, objectives).
-        study: the study, with its objectives.
-
-    Returns:
-        One value for each objective, above 0.
+    ``values`` are the objectives of networks to minimise, (networks, objectives). The result is
+    above 0 for each objective.
     """
     is_error = [name == "accuracy" for name in study.objectives]
     return np.where(is_error, 1.0, np.maximum(1.1 * values.max(axis=0), 1e-12))

@@ -58,13 +58,10 @@ class SharedBackbone:
         on_step: Callable[[float], None] = lambda progress: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> dict[str, Tensor]:
-        """The weights after the best epoch; the backbone is trained first if it is new.
+        """Weights and buffers after the best epoch, by name; trains the backbone if it is new.
 
         While another process trains it, this one waits. If a checkpoint is damaged, the training
         starts again. The arguments are those of `ir2search.train`.
-
-        Returns:
-            Weights and buffers by name.
 
         Raises:
             TrainingDiverged: a loss was not finite.
@@ -100,16 +97,9 @@ class SharedBackbone:
 def shared_backbone(
     study: Study, folder: Path, candidate: Candidate, further_seed: int = 0
 ) -> SharedBackbone | None:
-    """The backbone that a candidate's training starts from.
+    """The backbone that a candidate's training starts from; None if it starts from scratch.
 
-    Args:
-        study: the study.
-        folder: of the run.
-        candidate: the network to train.
-        further_seed: 0 for the backbone of the search, k for that of the k-th further seed.
-
-    Returns:
-        The backbone; None if candidates are trained from scratch.
+    ``folder`` is the run's. ``further_seed`` is 0 for the search, k for the k-th further seed.
     """
     if study.warm_start is None:
         return None

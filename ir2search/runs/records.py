@@ -1,7 +1,7 @@
 """The record of a trial: one schema for everything that reads or writes it.
 
 Optuna keeps a trial's number, state, parameters and values. Everything else that this package
-records is in the trial's user attributes, which are named like the fields of `Recorded`.
+records is in the trial's user attributes, which are named like the fields of `TrialAttributes`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _checked_costs(values: dict[str, Any]) -> dict[str, Any]:
 
 
 @validated(frozen=True, kw_only=True, config=ConfigDict(extra="ignore", allow_inf_nan=False))
-class Recorded:
+class TrialAttributes:
     """A trial's user attributes; None for what is not known.
 
     Attributes:
@@ -107,27 +107,27 @@ class TrialRecord:
         state: in this package's words.
         parameters: values of the searched parameters by name.
         values: of the objectives in the study's order; None for a trial that did not finish.
-        recorded: its user attributes.
+        attributes: its user attributes.
     """
 
     number: int
     state: State
     parameters: Mapping[str, Any]
     values: tuple[float, ...] | None
-    recorded: Recorded
+    attributes: TrialAttributes
 
 
-_recorded = TypeAdapter(Recorded)
+_attributes = TypeAdapter(TrialAttributes)
 
 
-def read_record(trial: FrozenTrial | optuna.Trial) -> Recorded:
+def read_attributes(trial: FrozenTrial | optuna.Trial) -> TrialAttributes:
     """The user attributes of a trial.
 
     Raises:
         RunError: an attribute has a wrong type; the message names the trial and the attribute.
     """
     try:
-        return _recorded.validate_python(trial.user_attrs)
+        return _attributes.validate_python(trial.user_attrs)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
@@ -146,9 +146,9 @@ def errors_of(folder: Path) -> Iterator[None]:
         raise RunError(f"{folder}: {error}") from None
 
 
-def write_record(trial: optuna.Trial, recorded: Recorded) -> None:
+def write_attributes(trial: optuna.Trial, recorded: TrialAttributes) -> None:
     """Write the fields that are not None; the others stay as they are."""
-    for field in fields(Recorded):
+    for field in fields(TrialAttributes):
         value = getattr(recorded, field.name)
         if value is not None:
             trial.set_user_attr(field.name, _encodable(value))
@@ -167,7 +167,7 @@ def trial_record(trial: FrozenTrial) -> TrialRecord:
     Raises:
         RunError: an attribute has a wrong type.
     """
-    recorded = read_record(trial)
+    recorded = read_attributes(trial)
     values = None if trial.values is None else tuple(trial.values)
     state = state_of(trial.state, recorded)
     return TrialRecord(trial.number, state, trial.params, values, recorded)
@@ -186,8 +186,8 @@ def trial_records(trials: Sequence[FrozenTrial], study: Study) -> list[TrialReco
     for trial in trials:
         record = trial_record(trial)
         if trial.number in again:
-            recorded = replace(record.recorded, duplicate_of=again[trial.number])
-            record = replace(record, state="duplicate", recorded=recorded)
+            attributes = replace(record.attributes, duplicate_of=again[trial.number])
+            record = replace(record, state="duplicate", attributes=attributes)
         _check_complete(record, study)
         records.append(record)
     return records
@@ -196,7 +196,7 @@ def trial_records(trials: Sequence[FrozenTrial], study: Study) -> list[TrialReco
 def _check_complete(record: TrialRecord, study: Study) -> None:
     if record.state != "trained":
         return
-    known = {**(record.recorded.cost or {}), "accuracy": record.recorded.accuracy}
+    known = {**(record.attributes.cost or {}), "accuracy": record.attributes.accuracy}
     for name in ("accuracy", *(OBJECTIVES[each].column for each in study.objectives)):
         if known.get(name) is None:
             raise RunError(
@@ -208,11 +208,11 @@ def _check_complete(record: TrialRecord, study: Study) -> None:
 def retries(trials: Iterable[FrozenTrial]) -> dict[int, int]:
     """Failed trials that are trained again, and the trials that do so: numbers by number."""
     asked = [trial for trial in trials if "retry_of" in trial.user_attrs]
-    found = ((read_record(trial).retry_of, trial.number) for trial in asked)
+    found = ((read_attributes(trial).retry_of, trial.number) for trial in asked)
     return {failed: number for failed, number in found if failed is not None}
 
 
-def state_of(state: TrialState, recorded: Recorded) -> State:
+def state_of(state: TrialState, recorded: TrialAttributes) -> State:
     """The state of a trial in this package's words, from Optuna's state and the record."""
     if state == TrialState.FAIL and recorded.candidate_id is None:
         return "turned down"  # its driver was killed before all its parameters were stored

@@ -187,10 +187,7 @@ class Run:
 
 
 def trials(run: Run | str | Path) -> pd.DataFrame:
-    """All trials of a run, one in each row; see `Run.trials` for the columns.
-
-    Args:
-        run: a run, or its folder.
+    """All trials of a run, given by itself or its folder; `Run.trials` describes the columns.
 
     Raises:
         RunError: there is no run.
@@ -199,10 +196,7 @@ def trials(run: Run | str | Path) -> pd.DataFrame:
 
 
 def front(run: Run | str | Path) -> pd.DataFrame:
-    """The front of a run, best accuracy first; see `Run.front`.
-
-    Args:
-        run: a run, or its folder.
+    """The front of a run, given by itself or its folder, best accuracy first.
 
     Raises:
         RunError: there is no run.
@@ -211,11 +205,7 @@ def front(run: Run | str | Path) -> pd.DataFrame:
 
 
 def run_data(run: Run | str | Path, data: str | Path | None = None) -> ImageData:
-    """The images of a run, split as the run split them; see `Run.data`.
-
-    Args:
-        run: a run, or its folder.
-        data: the folder of images, if it has moved.
+    """The images of a run, split as the run split them; ``data`` is their folder if it has moved.
 
     Raises:
         RunError: there is no run, or it was made on other images.

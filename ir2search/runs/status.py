@@ -62,10 +62,7 @@ class RunStatus:
 
 
 def status(run: Run | str | Path) -> RunStatus:
-    """How far a run is.
-
-    Args:
-        run: a run, or its folder.
+    """How far a run is, given by itself or its folder.
 
     Raises:
         RunError: there is no run.
@@ -79,7 +76,7 @@ def status(run: Run | str | Path) -> RunStatus:
     front = front_of(trials_table(kept, run.study, run.folder_of), run.study)
     ended = run.storage.user_attrs.get(ENDED) or _ended_before(run, counts, front)
     failures = {
-        record.number: record.recorded.outcome or ""
+        record.number: record.attributes.outcome or ""
         for record in records
         if record.state == "failed"
     }

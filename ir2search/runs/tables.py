@@ -42,12 +42,10 @@ WHOLE = (
 def trials_table(
     trials: Iterable[TrialRecord], study: Study, folder_of: Callable[[int], Path]
 ) -> pd.DataFrame:
-    """One row for each trial: its record, and what its files add. `Run.trials` has the columns.
+    """One row for each trial: its record, and what its files add.
 
-    Args:
-        trials: in the order of the rows.
-        study: its objectives may add columns.
-        folder_of: gives the folder of a trial by its number.
+    `Run.trials` describes the columns; the study's objectives may add some. ``folder_of`` gives the
+    folder of a trial by its number.
     """
     table = recorded_table(trials, study)
     pairs = zip(table["number"], table["accuracy"], strict=True)
@@ -103,13 +101,13 @@ def knee(front: pd.DataFrame, study: Study) -> int:
 
 
 def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """A table's rows in values that JSON can hold, None for what is missing."""
+    """A table's rows in values that JSON can hold; None for missing values."""
     rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
     return rows
 
 
 def _row(trial: TrialRecord) -> dict[str, Any]:
-    recorded = trial.recorded
+    recorded = trial.attributes
     row: dict[str, Any] = {"number": trial.number, "state": trial.state}
     row |= {name: getattr(recorded, name) for name in RECORDED}
     candidate = recorded.candidate or {}

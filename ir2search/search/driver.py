@@ -15,11 +15,11 @@ from ir2search.files import write_json
 from ir2search.runs.backbones import shared_backbone
 from ir2search.runs.layout import CANDIDATE_FILE, COST_FILE, trial_folder
 from ir2search.runs.records import (
-    Recorded,
-    read_record,
+    TrialAttributes,
+    read_attributes,
     retries,
     state_of,
-    write_record,
+    write_attributes,
 )
 from ir2search.runs.storages import ENDED, RunStudy
 from ir2search.search.confirm import FinalTests
@@ -62,7 +62,7 @@ class _Unfinished:
     """A trial that a driver left without a result when it ended.
 
     Attributes:
-        trial: the trial.
+        trial: as the storage has it.
         order: position of its training among those of the run; infinite if it had not begun.
         level: the rung that it was trained to; None if its training had not begun.
     """
@@ -107,11 +107,7 @@ class Driver:
         self.started_at = time.monotonic()
 
     def run(self, retry_failed: bool = False) -> None:
-        """Search to the end, then test the front, unless another driver still trains.
-
-        Args:
-            retry_failed: whether to train failed trials again.
-        """
+        """Search to the end, then test the front, unless another driver still trains."""
         self.resume(retry_failed)
         self.search()
         if self._is_last():
@@ -161,7 +157,7 @@ class Driver:
         trials = self.storage.get_trials(deepcopy=False)
         retried = retries(trials)
         for trial in trials:
-            is_failed = state_of(trial.state, read_record(trial)) == "failed"
+            is_failed = state_of(trial.state, read_attributes(trial)) == "failed"
             if is_failed and trial.number not in retried:
                 new = create_trial(
                     state=TrialState.RUNNING,
@@ -193,7 +189,7 @@ class Driver:
 
     def _take_over(self, trial: FrozenTrial) -> None:
         """Take an unfinished trial, unless another driver works on it."""
-        recorded = read_record(trial)
+        recorded = read_attributes(trial)
         if not self.locks.is_free(recorded.driver):
             self.running_elsewhere.add(trial.number)
             if recorded.candidate_id is not None:
@@ -214,7 +210,7 @@ class Driver:
         else:
             self.unfinished.append(_Unfinished(own))
 
-    def _level_in_training(self, number: int, recorded: Recorded) -> int | None:
+    def _level_in_training(self, number: int, recorded: TrialAttributes) -> int | None:
         """The rung to which an unfinished trial was being trained; None if it was not."""
         progress = self.ledger.progress
         if recorded.cost is None or recorded.target_epochs not in progress.levels:
@@ -247,7 +243,7 @@ class Driver:
         self.unfinished.remove(first)
         if first.level is None:
             return self._evaluate(first.trial)
-        recorded = read_record(first.trial)
+        recorded = read_attributes(first.trial)
         priced = self.ledger.stored(first.trial, recorded)
         return self._submit(first.trial, priced, first.level, recorded.order)
 
@@ -287,7 +283,7 @@ class Driver:
     def _train_further(self, promotion: Promotion) -> _Step:
         """Train a waiting trial to its next rung, or stop it if it is dominated now."""
         trial = self.waiting_at_rung.pop(promotion.number)
-        priced = self.ledger.stored(trial, read_record(trial))
+        priced = self.ledger.stored(trial, read_attributes(trial))
         if (reason := self.ledger.why_dominated(priced.costs)) is not None:
             self.recorder.stop(trial, reason)
             return _Step.SKIPPED
@@ -339,7 +335,7 @@ class Driver:
         folder = trial_folder(self.folder, trial.number)
         write_json(folder / CANDIDATE_FILE, priced.candidate.as_dict())
         write_json(folder / COST_FILE, cost(priced.candidate).as_dict())
-        write_record(trial, Recorded(cost=dict(priced.costs)))
+        write_attributes(trial, TrialAttributes(cost=dict(priced.costs)))
         return self._submit(trial, priced, 0)
 
     def _new_candidate(self, trial: Trial) -> Candidate | None:
@@ -352,7 +348,9 @@ class Driver:
         except CandidateError as error:
             self.recorder.reject(trial, f"not a network: {error}")
             return None
-        write_record(trial, Recorded(candidate_id=candidate.id, candidate=candidate.as_dict()))
+        write_attributes(
+            trial, TrialAttributes(candidate_id=candidate.id, candidate=candidate.as_dict())
+        )
         original = self.ledger.trial_of.get(candidate.id, trial.number)
         if original != trial.number:
             self.recorder.repeat(trial, original)
@@ -378,20 +376,16 @@ class Driver:
     def _submit(
         self, trial: Trial, priced: PricedCandidate, level: int, order: int | None = None
     ) -> _Step:
-        """Train a trial to a rung; the last rung is the end of the training.
+        """Train a trial to a rung; rungs count from 0, and the last is the end of the training.
 
-        Args:
-            trial: the trial.
-            priced: its candidate.
-            level: the rung, from 0.
-            order: the position of the training in the run; None for the next one.
+        ``order`` is the position of the training among those of the run; None for the next one.
         """
         candidate, epochs = priced.candidate, self.ledger.progress.levels[level]
         self.locks.take(trial)
         if order is None:
             order = self.ledger.trainings
             self.ledger.trainings += 1
-        write_record(trial, Recorded(order=order, target_epochs=epochs))
+        write_attributes(trial, TrialAttributes(order=order, target_epochs=epochs))
         self.ledger.start(trial.number, candidate.id)
         self.ledger.train(trial.number, priced)
         self.running[trial.number] = _Running(trial, level)

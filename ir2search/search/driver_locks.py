@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from optuna.trial import Trial
 
 from ir2search.runs.layout import DECIDING_LOCK, DRIVERS, FINISHING_LOCK
-from ir2search.runs.records import Recorded, write_record
+from ir2search.runs.records import TrialAttributes, write_attributes
 
 
 class DriverLocks:
@@ -57,12 +57,12 @@ class DriverLocks:
     def take(self, trial: Trial) -> None:
         """Mark a trial as this driver's."""
         if self.shared:
-            write_record(trial, Recorded(driver=self.name))
+            write_attributes(trial, TrialAttributes(driver=self.name))
 
     def release(self, trial: Trial) -> None:
         """Remove this driver's mark from a trial."""
         if self.shared:
-            write_record(trial, Recorded(driver=""))
+            write_attributes(trial, TrialAttributes(driver=""))
 
     def is_free(self, driver: str | None) -> bool:
         """Whether a trial may be taken that is marked with this driver, or with none."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from ir2search.runs.records import Recorded, read_record, state_of
+from ir2search.runs.records import TrialAttributes, read_attributes, state_of
 from ir2search.search.problem import PricedCandidate
 from ir2search.search.pruners.progress import Progress
 from ir2search.space import SearchSpace
@@ -74,7 +74,7 @@ class Ledger:
         """Learn what the storage knows of a trial; return its results that are new."""
         if trial.number in self.outcomes or trial.number in self.retried:
             return []
-        recorded = read_record(trial)
+        recorded = read_attributes(trial)
         if recorded.order is not None:
             self.trainings = max(self.trainings, recorded.order + 1)
         results = self._new_results(trial, recorded)
@@ -125,7 +125,7 @@ class Ledger:
         return result
 
     def end(
-        self, number: int, recorded: Recorded, state: TrialState, values: list[float] | None
+        self, number: int, recorded: TrialAttributes, state: TrialState, values: list[float] | None
     ) -> None:
         """Note that a trial ended. It stands for its candidate unless it is a duplicate."""
         self.progress.end(number)
@@ -170,12 +170,12 @@ class Ledger:
             if number in self.started
         ]
 
-    def stored(self, trial: FrozenTrial | Trial, recorded: Recorded) -> PricedCandidate:
+    def stored(self, trial: FrozenTrial | Trial, recorded: TrialAttributes) -> PricedCandidate:
         """The candidate of a trial whose training was started, with the recorded costs."""
         assert recorded.cost is not None, "costs are recorded before the training"
         return PricedCandidate(trial.params, self._space.candidate(trial.params), recorded.cost)
 
-    def _new_results(self, trial: FrozenTrial, recorded: Recorded) -> list[RungResult]:
+    def _new_results(self, trial: FrozenTrial, recorded: TrialAttributes) -> list[RungResult]:
         if recorded.duplicate_of is not None:
             return []
         reached = dict(recorded.rungs or {})

@@ -10,14 +10,7 @@ from ir2search.study.sections import Stop
 
 
 def limit_reached(stop: Stop, seconds: float, epochs: int, progress: Progress) -> str | None:
-    """The limit that is reached, in words, or None.
-
-    Args:
-        stop: the study's limits.
-        seconds: since the session began.
-        epochs: trained so far.
-        progress: the results of trials at the rungs.
-    """
+    """The limit that is reached ``seconds`` after the session began, in words, or None."""
     if stop.hours is not None and seconds >= 3600 * stop.hours:
         return f"{stop.hours:g} hours have passed"
     if stop.epochs is not None and epochs >= stop.epochs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from optuna.trial import Trial, TrialState
 
 from ir2search.runs.layout import trial_folder
-from ir2search.runs.records import Recorded, read_record, state_of, write_record
+from ir2search.runs.records import TrialAttributes, read_attributes, state_of, write_attributes
 from ir2search.runs.storages import RunStudy
 from ir2search.search.executors import ExecutorSettings
 from ir2search.search.failures import record_failure
@@ -25,20 +25,20 @@ class TrialRecorder:
         rungs = None
         if self._study.rungs is not None:
             epochs = self._ledger.progress.levels[level]
-            rungs = (read_record(trial).rungs or {}) | {epochs: result.accuracy}
-        reached = Recorded(
+            rungs = (read_attributes(trial).rungs or {}) | {epochs: result.accuracy}
+        reached = TrialAttributes(
             seconds=result.seconds,
             best_epoch=result.best.epoch,
             accuracy=result.accuracy,
             rungs=rungs,
         )
-        write_record(trial, reached)
+        write_attributes(trial, reached)
         priced = self._ledger.candidates[trial.number]
         return self._ledger.reach(trial.number, level, priced, result.accuracy)
 
     def complete(self, trial: Trial) -> None:
         """End a trial that was trained to its end."""
-        recorded = read_record(trial)
+        recorded = read_attributes(trial)
         assert recorded.cost is not None
         assert recorded.accuracy is not None
         values = self._ledger.values(recorded.cost, recorded.accuracy)
@@ -46,7 +46,7 @@ class TrialRecorder:
 
     def stop(self, trial: Trial, reason: str) -> None:
         """End a trial that waits at a rung."""
-        epochs = max(read_record(trial).rungs or {0: 0.0})
+        epochs = max(read_attributes(trial).rungs or {0: 0.0})
         whole = self._study.recipe.epochs
         self._end(trial, TrialState.PRUNED, f"stopped after {epochs} of {whole} epochs: {reason}")
 
@@ -60,7 +60,7 @@ class TrialRecorder:
 
     def repeat(self, trial: Trial, original: int) -> None:
         """End a trial whose candidate another trial has; it gets the values of that trial."""
-        write_record(trial, Recorded(duplicate_of=original))
+        write_attributes(trial, TrialAttributes(duplicate_of=original))
         state, values = self._ledger.outcomes.get(original, (TrialState.PRUNED, None))
         self._end(trial, state, f"same network as trial {original}", values)
 
@@ -73,8 +73,8 @@ class TrialRecorder:
     def _end(
         self, trial: Trial, state: TrialState, outcome: str, values: list[float] | None = None
     ) -> None:
-        write_record(trial, Recorded(outcome=outcome))
-        recorded = read_record(self._storage.tell(trial, values, state))
+        write_attributes(trial, TrialAttributes(outcome=outcome))
+        recorded = read_attributes(self._storage.tell(trial, values, state))
         self._ledger.end(trial.number, recorded, state, values)
         self._observer.on_trial_end(
             trial.number, state_of(state, recorded), outcome, self._ledger.named(values)

@@ -118,10 +118,8 @@ def cost_names() -> list[str]:
 def costs_of(candidate: Candidate, price: Cost, names: Iterable[str]) -> dict[str, Any]:
     """A candidate's costs by column of the table of trials.
 
-    Args:
-        candidate: a network.
-        price: its costs as `ir2search.costs.cost` counts them.
-        names: names of objectives. Registered costs that are not among them are not computed.
+    ``price`` are its costs as `ir2search.costs.cost` counts them. Of the registered costs, those in
+    ``names`` are computed.
 
     Raises:
         StudyError: a registered function failed, or did not return a finite number.

@@ -217,10 +217,7 @@ class Study(BaseModel):
 
 
 def load_study(path: str | Path) -> Study:
-    """Read and validate a study file.
-
-    Args:
-        path: a file, or the name of a study that ships with the package.
+    """Read and validate a study file, given by its path or the name of a shipped study.
 
     Raises:
         StudyError: there is no such study, or a key, a type or a value is wrong. The message names

@@ -8,12 +8,12 @@ from optuna.trial import TrialState, create_trial
 
 from ir2search.errors import RunError
 from ir2search.runs.records import (
-    Recorded,
-    read_record,
+    TrialAttributes,
+    read_attributes,
     state_of,
     trial_record,
     trial_records,
-    write_record,
+    write_attributes,
 )
 from ir2search.study.schema import parse_study
 
@@ -21,9 +21,9 @@ from ir2search.study.schema import parse_study
 def test_what_is_written_is_read() -> None:
     study = optuna.create_study()
     trial = study.ask()
-    write_record(trial, Recorded(candidate_id="abc", rungs={1: 0.5}, driver="one"))
-    write_record(trial, Recorded(accuracy=0.5, driver=""))
-    assert read_record(trial) == Recorded(
+    write_attributes(trial, TrialAttributes(candidate_id="abc", rungs={1: 0.5}, driver="one"))
+    write_attributes(trial, TrialAttributes(accuracy=0.5, driver=""))
+    assert read_attributes(trial) == TrialAttributes(
         candidate_id="abc", rungs={1: 0.5}, accuracy=0.5, driver=""
     )
     (frozen,) = study.get_trials()
@@ -34,8 +34,8 @@ def test_records_of_an_older_version_are_read() -> None:
     attributes = {"rungs": {"1": 0.25, "3": 0.5}, "cost": {"ops": 5}, "something": "else"}
     trial = create_trial(state=TrialState.PRUNED, user_attrs=attributes)
     record = trial_record(trial)
-    assert record.recorded.rungs == {1: 0.25, 3: 0.5}
-    assert record.recorded.cost == {"ops": 5}
+    assert record.attributes.rungs == {1: 0.25, 3: 0.5}
+    assert record.attributes.cost == {"ops": 5}
     assert record.state == "stopped"
 
 
@@ -83,9 +83,9 @@ def test_a_trained_trial_has_its_objectives(
 
 
 def test_states_in_words() -> None:
-    nothing, repeated = Recorded(), Recorded(duplicate_of=0)
+    nothing, repeated = TrialAttributes(), TrialAttributes(duplicate_of=0)
     assert state_of(TrialState.COMPLETE, nothing) == "trained"
     assert state_of(TrialState.COMPLETE, repeated) == "duplicate"
     assert state_of(TrialState.RUNNING, repeated) == "unfinished"
     assert state_of(TrialState.PRUNED, nothing) == "turned down"
-    assert state_of(TrialState.PRUNED, Recorded(rungs={1: 0.5})) == "stopped"
+    assert state_of(TrialState.PRUNED, TrialAttributes(rungs={1: 0.5})) == "stopped"

@@ -66,7 +66,10 @@ def open_storage(
     with storage_errors(folder, name):
         backend = _open(folder, name, writes=create)
         if not create:
-            return _load(backend, study, folder)
+            try:
+                return RunStudy(study.name, backend)
+            except KeyError:
+                raise _not_started(folder) from None
         optuna.create_study(
             study_name=study.name,
             storage=backend,
@@ -154,13 +157,6 @@ def _check_trusted(folder: Path, name: str, is_given: bool) -> None:
             f"{folder}: keeps its trials in {shown}, and you have not given this storage for this "
             f"folder before; nothing was connected; if you trust it, run: {command}"
         )
-
-
-def _load(backend: BaseStorage, study: Study, folder: Path) -> RunStudy:
-    try:
-        return RunStudy(study.name, backend)
-    except KeyError:
-        raise _not_started(folder) from None
 
 
 def _not_started(folder: Path) -> RunError:

@@ -40,10 +40,8 @@ class TrainingContext:
 def open_context(study: Study, cache: Path, folder: Path | None = None) -> TrainingContext:
     """Read a study's images and its teacher.
 
-    Args:
-        study: the study.
-        cache: folder where decoded images are kept.
-        folder: folder of images, instead of the study's ``data.path``.
+    ``cache`` is a folder for decoded images. ``folder`` has images in place of the study's
+    ``data.path``.
 
     Raises:
         DataError: the images cannot be read.

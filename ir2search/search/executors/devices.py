@@ -49,15 +49,10 @@ def worker_devices(
 
 
 def fitting_workers(study: Study, data: ImageData, most: int) -> int:
-    """Number of workers that train on this machine's CPU: one for each core, if memory allows.
+    """Number of workers that train on this machine's CPU, from 1 to ``most``.
 
-    Args:
-        study: the study.
-        data: its images, which each worker has in memory if they are not streamed.
-        most: the result is not above this.
-
-    Returns:
-        At least 1.
+    There is one for each core, if memory allows. Images that are not streamed are in the memory of
+    each worker.
     """
     room, need = free_memory(), memory_of_worker(study, data)
     fitting = most if room is None else int(room // need)
