@@ -46,9 +46,9 @@ _SIGNATURES: dict[str, Sequence[type]] = {
     "ir2_keep_memory": (),
     "ir2_convolve": (*[_POINTER] * 4, _INT),
     "ir2_convolve_backward": (*[_POINTER] * 6, _INT, _INT, _FLOAT, _INT),
-    "ir2_norm": (*[_POINTER] * 6, *_MAPS, _FLOAT, _INT, _INT),
+    "ir2_norm": (*[_POINTER] * 9, _FLOAT, *_MAPS, _FLOAT, _INT, _INT),
     "ir2_norm_backward": (*[_POINTER] * 9, *_MAPS, _INT, _INT),
-    "ir2_unit": (*[_POINTER] * 10, _FLOAT, _INT, _INT),
+    "ir2_unit": (*[_POINTER] * 12, _FLOAT, _POINTER, _FLOAT, _INT, _INT),
     "ir2_unit_backward": (*[_POINTER] * 13, _INT, _INT, _INT, _INT, _FLOAT, _INT),
 }
 

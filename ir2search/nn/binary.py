@@ -12,12 +12,12 @@ from ir2search.choices import Estimator, Precision
 from ir2search.nn.estimators import ESTIMATORS, standardised, tanh_sharpness
 from ir2search.nn.fused import (
     LARGEST_SUM,
-    SignConvolution,
     binary_unit,
     is_fusable,
     normed,
     sign_convolution,
 )
+from ir2search.nn.functions import SignConvolution
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -340,14 +341,20 @@ class EpochRunner:
         loss = self._criterion(images, labels)
         if threshold == 0:
             return loss(self.network(images)), 0.0
-        statistics = RunningStatistics(self.network) if images.device.type == "cpu" else None
+        can_skip = images.device.type == "cpu"
+        if can_skip:
+            self._statistics.keep()
         logits, features = self.network.logits_and_features(images)
         restricted = restrict(images, features, threshold, self.candidate.normalization)
-        if statistics is not None and torch.equal(restricted, images):
-            statistics.repeat()
+        if can_skip and torch.equal(restricted, images):
+            self._statistics.repeat()
             return loss(logits), 0.0
         share = (restricted == 0).all(dim=1).float().mean()
         return (loss(logits) + loss(self.network(restricted))) / 2, share
+
+    @cached_property
+    def _statistics(self) -> RunningStatistics:
+        return RunningStatistics(self.network)
 
     def _criterion(self, images: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
         """The loss as a function of logits (N, classes) for these images and labels."""

@@ -8,31 +8,45 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class RunningStatistics:
-    """A copy of the running statistics of a network, made before a batch."""
+    """The running statistics of a network's BatchNorms, and a copy made before a batch.
+
+    Args:
+        network: the network; its buffers must stay the same tensors.
+    """
 
     def __init__(self, network: nn.Module) -> None:
-        self._norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-        self._before = [statistic.clone() for norm in self._norms for statistic in _running(norm)]
+        norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+        self._statistics: list[Tensor] = []
+        self._counts: list[Tensor] = []
+        self._momenta: list[float] = []
+        for norm in norms:
+            if norm.running_mean is None or norm.running_var is None:
+                continue
+            assert norm.num_batches_tracked is not None
+            assert norm.momentum is not None
+            # .data hides the change from autograd; no gradient depends on a statistic
+            self._statistics += [norm.running_mean.data, norm.running_var.data]
+            self._momenta += [norm.momentum, norm.momentum]
+            self._counts.append(norm.num_batches_tracked)
+        self._before = torch.empty(0)
+
+    def keep(self) -> None:
+        """Copy the statistics before a batch."""
+        if self._statistics:
+            self._before = torch.cat(self._statistics)
 
     @torch.no_grad()
     def repeat(self) -> None:
         """Update the statistics as if the network had seen the last batch twice.
 
         Let s be a statistic before the batch, b the statistic of the batch, m the momentum. One
-        pass changes s to s + m (b - s), two passes to s + m (2 - m) (b - s). The change is 2 - m
-        times as large.
+        pass changes s to s + m (b - s), two passes to s + m (2 - m) (b - s). The second pass adds
+        1 - m times the change of the first.
         """
-        before = iter(self._before)
-        for norm in self._norms:
-            assert norm.momentum is not None
-            assert norm.num_batches_tracked is not None
-            norm.num_batches_tracked += 1
-            for statistic in _running(norm):
-                start = next(before)
-                # .data hides the change from autograd; no gradient depends on the statistic
-                statistic.data.copy_(start + (2 - norm.momentum) * (statistic - start))
-
-
-def _running(norm: _BatchNorm) -> list[Tensor]:
-    statistics = [norm.running_mean, norm.running_var]
-    return [statistic for statistic in statistics if statistic is not None]
+        if not self._statistics:
+            return
+        change = torch.cat(self._statistics) - self._before
+        parts = change.split([len(statistic) for statistic in self._statistics])
+        shares = [1 - momentum for momentum in self._momenta]
+        torch._foreach_add_(self._statistics, torch._foreach_mul(parts, shares))
+        torch._foreach_add_(self._counts, 1)

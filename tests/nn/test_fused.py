@@ -23,7 +23,8 @@ from ir2search.models.network import NetworkSpec
 from ir2search.models.resnet import BasicBlock, BiRealUnit, ResidualUnit
 from ir2search.models.vgg import ConvBlock
 from ir2search.nn import Binarisation, BinaryConv2d, InformationRecovery, Normed, normed
-from ir2search.nn.fused import LARGEST_SUM, SignConvolution, is_fusable, sign_convolution
+from ir2search.nn.functions import SignConvolution
+from ir2search.nn.fused import LARGEST_SUM, is_fusable, sign_convolution
 from ir2search.space import Candidate, build
 
 pytestmark = pytest.mark.skipif(library() is None, reason="needs a C++ compiler with OpenMP")

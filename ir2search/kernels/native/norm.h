@@ -24,6 +24,25 @@ struct Norm {
     float epsilon;
 };
 
+// The running statistics of a BatchNorm; null if it has none
+struct Running {
+    float *mean, *variance;
+    int64_t *batches;  // seen so far
+    float momentum;    // below 0 for the average of all batches
+
+    // Take the moments of a batch, as torch does
+    void update(const Norm &norm, const Maps &maps) const {
+        if (!mean) return;
+        ++*batches;
+        const float share = momentum < 0 ? 1.f / float(*batches) : momentum;
+        const float unbiased = float(maps.positions() / std::max(1.0, maps.positions() - 1));
+        for (int64_t c = 0; c < maps.channels; ++c) {
+            mean[c] += share * (norm.mean[c] - mean[c]);
+            variance[c] += share * (norm.variance[c] * unbiased - variance[c]);
+        }
+    }
+};
+
 template <typename Y>
 void find_moments(const Y *y, const Norm &norm, const Maps &maps, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)

@@ -13,7 +13,7 @@
 #include "slope.h"
 
 #if defined(__AVX512BF16__) && defined(__AVX512VPOPCNTDQ__) && defined(__AVX512BW__) && \
-    defined(__AVX512VL__) && defined(__GFNI__) && !defined(IR2_FLOAT32)
+    defined(__AVX512VL__) && defined(__GFNI__) && defined(__BMI2__) && !defined(IR2_FLOAT32)
 #include "bfloat16_kernels.h"
 #define IR2_ARITHMETIC 1
 namespace arithmetic = ir2::bfloat16;
@@ -85,10 +85,13 @@ void ir2_convolve_backward(const float *gradient, const float *latent, const flo
 }
 
 void ir2_norm(const float *y, const float *shortcut, const float *weight, const float *bias,
-              float *moments, float *out, int64_t images, int64_t channels, int64_t plane,
-              float epsilon, int clip, int threads) {
-    norm_forward(y, shortcut, norm_of(weight, bias, moments, channels, epsilon), out,
-                 {images, channels, plane}, clip, threads);
+              float *moments, float *out, float *mean, float *variance, int64_t *batches,
+              float momentum, int64_t images, int64_t channels, int64_t plane, float epsilon,
+              int clip, int threads) {
+    const Norm norm = norm_of(weight, bias, moments, channels, epsilon);
+    const Maps maps{images, channels, plane};
+    norm_forward(y, shortcut, norm, out, maps, clip, threads);
+    Running{mean, variance, batches, momentum}.update(norm, maps);
 }
 
 // `inner` is the gradient of the shortcut, or null if it is not needed.
@@ -111,10 +114,13 @@ void ir2_norm_backward(const float *gradient, const float *out, const float *y,
 // With bfloat16, `inside` gets the outputs that are not clipped, see mask_words.
 void ir2_unit(const float *x, const float *latent, const float *shortcut, const float *weight,
               const float *bias, int16_t *y, float *moments, float *out, uint16_t *inside,
+              float *mean, float *variance, int64_t *batches, float momentum,
               const int64_t *numbers, float epsilon, int clip, int threads) {
     const Shape shape = shape_of(numbers);
     const Norm norm = norm_of(weight, bias, moments, shape.outputs, epsilon);
     arithmetic::unit(x, latent, shortcut, norm, y, out, inside, shape, clip, threads);
+    Running{mean, variance, batches, momentum}.update(
+        norm, {shape.images, shape.outputs, shape.rows() * shape.columns()});
 }
 
 // `saved` is `inside` with bfloat16, otherwise `out`. With `residual`, x is also the shortcut, and

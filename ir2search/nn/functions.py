@@ -1,0 +1,213 @@
+"""The autograd Functions of the fused operations: their forward and backward passes are kernels."""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ir2search.choices import Estimator
+from ir2search.kernels.training import is_bfloat16, library
+from ir2search.nn.threads import kernel_threads
+
+_NUMBERS: dict[Estimator, int] = {"polynomial": 0, "straight-through": 1, "tanh": 2}
+
+
+@dataclass(frozen=True)
+class SignConvolution:
+    """The settings of a convolution of an input's signs with the signs of latent weights.
+
+    Attributes:
+        stride: step between outputs, in pixels.
+        padding: zeros around the signs, in pixels; less than the side of the kernel.
+        estimator: surrogate gradient of the input's signs.
+        weight_estimator: surrogate gradient of the weights' signs.
+        sharpness: sharpness of the tanh estimator.
+    """
+
+    stride: int
+    padding: int
+    estimator: Estimator
+    weight_estimator: Estimator
+    sharpness: float
+
+    def shape(self, x: Tensor, latent: Tensor) -> array[int]:
+        """Sizes, stride and padding in the form that the kernels take."""
+        outputs, _, size, _ = latent.shape
+        return array("q", (*x.shape, outputs, size, self.stride, self.padding))
+
+    def result(self, x: Tensor, latent: Tensor, dtype: torch.dtype) -> Tensor:
+        """An uninitialised tensor for the outputs (N, outputs, H', W')."""
+        count, _, height, width = x.shape
+        outputs, _, size, _ = latent.shape
+        more = 2 * self.padding - size
+        rows, columns = (height + more) // self.stride + 1, (width + more) // self.stride + 1
+        return torch.empty(count, outputs, rows, columns, dtype=dtype)
+
+    @property
+    def slopes(self) -> tuple[int, int, float]:
+        """Numbers and sharpness of the estimators, in the form that the kernels take."""
+        return _NUMBERS[self.estimator], _NUMBERS[self.weight_estimator], self.sharpness
+
+
+class Convolved(torch.autograd.Function):
+    """The convolution of `ir2search.nn.fused.sign_convolution`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, latent: Tensor, settings: SignConvolution) -> Tensor:
+        x, latent = x.contiguous(), latent.contiguous()
+        y = settings.result(x, latent, torch.float32)
+        ctx.save_for_backward(x, latent)
+        ctx.settings, ctx.shape = settings, settings.shape(x, latent)
+        _call("ir2_convolve", x, latent, y, ctx.shape)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        x, latent = ctx.saved_tensors
+        x_gradient, latent_gradient = _gradients(ctx, x, latent)
+        _call(
+            *("ir2_convolve_backward", gradients[0].contiguous(), latent, x),
+            *(x_gradient, latent_gradient, ctx.shape, *ctx.settings.slopes),
+        )
+        return x_gradient, latent_gradient, None
+
+
+class Unit(torch.autograd.Function):
+    """The convolution, BatchNorm, sum and clipping of `ir2search.nn.fused.binary_unit`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        latent: Tensor,
+        shortcut: Tensor | None,
+        weight: Tensor,
+        bias: Tensor,
+        norm: nn.BatchNorm2d,
+        settings: SignConvolution,
+        clip: bool,
+        is_residual: bool,
+    ) -> Tensor:
+        x, latent = x.contiguous(), latent.contiguous()
+        added = x if is_residual else None if shortcut is None else shortcut.contiguous()
+        y = settings.result(x, latent, torch.int16)
+        out, moments = torch.empty(y.shape), torch.empty(3, len(latent))
+        inside = _unclipped_bits(out) if clip else None
+        ctx.settings, ctx.shape = settings, settings.shape(x, latent)
+        _call(
+            *("ir2_unit", x, latent, added, weight, bias, y, moments, out, inside),
+            *(*_running(norm), ctx.shape, norm.eps, clip),
+        )
+        saved = out if clip and not is_bfloat16() else inside
+        ctx.save_for_backward(x, latent, weight, y, moments, saved)
+        ctx.clip, ctx.is_residual, ctx.kernels = clip, is_residual, library()
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        x, latent, weight, y, moments, saved = ctx.saved_tensors
+        gradient = gradients[0].contiguous()
+        x_gradient, latent_gradient = _gradients(ctx, x, latent)
+        shortcut_gradient = _shortcut_gradient(ctx, gradient, 2)
+        weight_gradient, bias_gradient = torch.empty_like(weight), torch.empty_like(weight)
+        _call(
+            *("ir2_unit_backward", gradient, saved, y, x, latent, weight, moments),
+            *(shortcut_gradient if ctx.clip else None, x_gradient, latent_gradient),
+            *(weight_gradient, bias_gradient, ctx.shape, ctx.clip, ctx.is_residual),
+            *ctx.settings.slopes,
+            kernels=ctx.kernels,  # they know what is saved
+        )
+        found = (x_gradient, latent_gradient, shortcut_gradient, weight_gradient, bias_gradient)
+        return *found, None, None, None, None
+
+
+class NormedMaps(torch.autograd.Function):
+    """The BatchNorm, sum and clipping of `ir2search.nn.fused.normed`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        y: Tensor,
+        shortcut: Tensor | None,
+        weight: Tensor,
+        bias: Tensor,
+        norm: nn.BatchNorm2d,
+        clip: bool,
+    ) -> Tensor:
+        y = y.contiguous()
+        added = None if shortcut is None else shortcut.contiguous()
+        moments, out = torch.empty(3, y.shape[1]), torch.empty_like(y)
+        _call(
+            *("ir2_norm", y, added, weight, bias, moments, out),
+            *(*_running(norm), *_extent(y), norm.eps, clip),
+        )
+        ctx.save_for_backward(y, out if clip else None, weight, moments)
+        ctx.clip = clip
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        y, out, weight, moments = ctx.saved_tensors
+        gradient = gradients[0].contiguous()
+        shortcut_gradient = _shortcut_gradient(ctx, gradient, 1)
+        y_gradient = torch.empty_like(y)
+        weight_gradient, bias_gradient = torch.empty_like(weight), torch.empty_like(weight)
+        _call(
+            *("ir2_norm_backward", gradient, out, y, weight, moments),
+            *(shortcut_gradient if ctx.clip else None, y_gradient, weight_gradient, bias_gradient),
+            *(*_extent(y), ctx.clip),
+        )
+        return y_gradient, shortcut_gradient, weight_gradient, bias_gradient, None, None
+
+
+def _gradients(ctx: Any, x: Tensor, latent: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """Uninitialised tensors for the gradients of ``x`` and ``latent``; None if it is not needed."""
+    x_gradient = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+    latent_gradient = torch.empty_like(latent) if ctx.needs_input_grad[1] else None
+    return x_gradient, latent_gradient
+
+
+def _unclipped_bits(out: Tensor) -> Tensor:
+    """An uninitialised tensor for a bit for each value: (N, C, 16-bit words)."""
+    images, channels, plane = _extent(out)
+    return torch.empty(images, channels, -(-plane // 16), dtype=torch.int16)
+
+
+def _shortcut_gradient(ctx: Any, gradient: Tensor, argument: int) -> Tensor | None:
+    """A tensor for the gradient of the shortcut; without clipping it is ``gradient`` itself."""
+    if not ctx.needs_input_grad[argument]:
+        return None
+    return torch.empty_like(gradient) if ctx.clip else gradient
+
+
+def _running(norm: nn.BatchNorm2d) -> tuple[Tensor | None, Tensor | None, Tensor | None, float]:
+    """The running statistics and their momentum, in the form that the kernels take."""
+    momentum = -1.0 if norm.momentum is None else norm.momentum
+    return norm.running_mean, norm.running_var, norm.num_batches_tracked, momentum
+
+
+def _extent(x: Tensor) -> tuple[int, int, int]:
+    """Number of images, channels and positions."""
+    return x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
+
+
+def _call(
+    kernel: str,
+    *arguments: Tensor | array[int] | float | None,
+    kernels: ctypes.CDLL | None = None,
+) -> None:
+    """Run a kernel on its threads; tensors must be contiguous."""
+    given = [
+        argument.data_ptr()
+        if isinstance(argument, Tensor)
+        else argument.buffer_info()[0]
+        if isinstance(argument, array)
+        else argument
+        for argument in arguments
+    ]
+    getattr(kernels or library(), kernel)(*given, kernel_threads())
