@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from ir2search.choices import Estimator, Precision
 from ir2search.nn.estimators import ESTIMATORS, standardised, tanh_sharpness
+from ir2search.nn.functions import SignConvolution
 from ir2search.nn.fused import (
     LARGEST_SUM,
     binary_unit,
@@ -17,7 +18,6 @@ from ir2search.nn.fused import (
     normed,
     sign_convolution,
 )
-from ir2search.nn.functions import SignConvolution
 
 
 @dataclass(frozen=True, kw_only=True)

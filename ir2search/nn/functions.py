@@ -59,6 +59,7 @@ class Convolved(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, latent: Tensor, settings: SignConvolution) -> Tensor:
+        """Convolve signs: (N, C, H, W) and (outputs, C, k, k) to (N, outputs, H', W')."""
         x, latent = x.contiguous(), latent.contiguous()
         y = settings.result(x, latent, torch.float32)
         ctx.save_for_backward(x, latent)
@@ -68,6 +69,7 @@ class Convolved(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
+        """Compute the gradients of the input and of the latent weights."""
         x, latent = ctx.saved_tensors
         x_gradient, latent_gradient = _gradients(ctx, x, latent)
         _call(
@@ -93,6 +95,7 @@ class Unit(torch.autograd.Function):
         clip: bool,
         is_residual: bool,
     ) -> Tensor:
+        """Compute the unit's output (N, outputs, H', W') from its input (N, C, H, W)."""
         x, latent = x.contiguous(), latent.contiguous()
         added = x if is_residual else None if shortcut is None else shortcut.contiguous()
         y = settings.result(x, latent, torch.int16)
@@ -110,6 +113,7 @@ class Unit(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
+        """Compute the gradients of input, latent weights, shortcut, and the norm's parameters."""
         x, latent, weight, y, moments, saved = ctx.saved_tensors
         gradient = gradients[0].contiguous()
         x_gradient, latent_gradient = _gradients(ctx, x, latent)
@@ -139,6 +143,7 @@ class NormedMaps(torch.autograd.Function):
         norm: nn.BatchNorm2d,
         clip: bool,
     ) -> Tensor:
+        """Compute clip(norm(y) + shortcut), (N, C, H, W)."""
         y = y.contiguous()
         added = None if shortcut is None else shortcut.contiguous()
         moments, out = torch.empty(3, y.shape[1]), torch.empty_like(y)
@@ -152,6 +157,7 @@ class NormedMaps(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
+        """Compute the gradients of y, shortcut, and the norm's parameters."""
         y, out, weight, moments = ctx.saved_tensors
         gradient = gradients[0].contiguous()
         shortcut_gradient = _shortcut_gradient(ctx, gradient, 1)
