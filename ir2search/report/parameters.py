@@ -94,7 +94,7 @@ def parameter_effects(trials: pd.DataFrame, space: SearchSpace, seed: int) -> Pa
     targets = [trained[name].astype(float) for name in TARGETS if trained[name].nunique() > 1]
     return ParameterEffects(
         tuple(each for target in targets for each in _importances(values, target, seed)),
-        tuple(each for target in targets for each in _dependences(values, target, seed)),
+        tuple(each for target in targets for each in _dependences(values, features, target, seed)),
         tuple((str(target.name), _explained(features, target, seed)) for target in targets),
     )
 
@@ -126,8 +126,9 @@ def _importances(values: pd.DataFrame, target: pd.Series[float], seed: int) -> I
         yield Importance(str(target.name), name, float(shares[name]))
 
 
-def _dependences(values: pd.DataFrame, target: pd.Series[float], seed: int) -> Iterator[Dependence]:
-    features = values.apply(_codes)
+def _dependences(
+    values: pd.DataFrame, features: pd.DataFrame, target: pd.Series[float], seed: int
+) -> Iterator[Dependence]:
     forest = _forest(seed).fit(features, target)
     categories = {str(name): _categories(column) for name, column in values.items()}
     for name, words in categories.items():

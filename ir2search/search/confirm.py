@@ -27,17 +27,11 @@ Members = Sequence[tuple[int, Candidate]]  # number and candidate of each trial 
 
 
 def indistinguishable(front: pd.DataFrame) -> list[list[int]]:
-    """For each member of a front, the members whose accuracy is not significantly different.
+    """For each member of a front, the numbers of the members without a significant difference.
 
     The mean validation accuracies over seeds are compared by Welch's t-test (Welch, "The
     generalization of Student's problem ...", Biometrika 1947) at `SIGNIFICANCE`. Members with a
     single seed are not compared.
-
-    Args:
-        front: as `ir2search.front` returns it, with ``seed_accuracies``.
-
-    Returns:
-        Numbers of trials, one list for each row.
     """
     samples = {
         int(number): list(values)

@@ -2,8 +2,8 @@
 
 Drivers share the run's folder and take turns by a lock in it. In its turn, a driver reads what the
 others have done, decides what to train next, and marks those trials with its name. Each driver also
-holds its own lock as long as it lives. The operating system releases that lock when the process
-ends, for whatever reason. The trials of a dead driver are therefore free at once.
+holds a lock of its own. The operating system releases that lock when the process ends, even if it
+is killed. The trials of a dead driver are therefore free at once.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class DriverLocks:
             write_attributes(trial, TrialAttributes(driver=""))
 
     def is_free(self, driver: str | None) -> bool:
-        """Whether a trial may be taken that is marked with this driver, or with none."""
+        """Whether a trial with the mark of a driver may be taken; None or "" for no mark."""
         return not self.shared or not driver or not self._is_alive(driver)
 
     def _is_alive(self, name: str) -> bool:

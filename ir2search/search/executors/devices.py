@@ -60,7 +60,7 @@ def fitting_workers(study: Study, data: ImageData, most: int) -> int:
 
 
 def memory_of_worker(study: Study, data: ImageData) -> float:
-    """Estimate the memory that a worker takes at most, in bytes.
+    """An upper estimate of the memory of a worker, in bytes.
 
     Measured for networks from 16 x 16 digits to ImageNet's ResNet-18, rounded up.
     """

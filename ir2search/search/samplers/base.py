@@ -33,9 +33,8 @@ Point = Mapping[str, Any]  # values of searched parameters, by name
 class Sampler(ABC):
     """Proposes candidates, and learns from their results. Each session makes a new sampler.
 
-    A resumed study must propose the same candidates as a study that was never interrupted. A
-    sampler therefore keeps only what follows from the results, and draws random numbers from
-    `seed`.
+    A resumed study must propose the same candidates as a study that was never interrupted. So the
+    state of a sampler depends only on the results, and its random numbers come from `seed`.
 
     Args:
         problem: the study, its space, and what candidates cost.
@@ -80,7 +79,7 @@ class Sampler(ABC):
         return derive_seed(self.study.seed, "trial", number)
 
     def new_points(self, number: int) -> Iterator[Point]:
-        """Random points whose candidates are new, and within the budget as far as is known.
+        """Random points of new candidates that are within the budget as far as is known.
 
         The same ``number`` of a proposal gives the same points.
         """
