@@ -12,7 +12,7 @@ from ir2search.errors import CandidateError
 from ir2search.models.network import TappedNetwork
 from ir2search.models.resnet import BasicBlock, BiRealUnit, ResidualUnit
 from ir2search.models.vgg import ConvBlock
-from ir2search.nn import BinaryConv2d, InformationRecovery, ShiftedPReLU
+from ir2search.nn import BinaryConv2d, DepthwiseConv2d, InformationRecovery, ShiftedPReLU
 from ir2search.runtime.graph import Array, Graph, GraphBuilder
 from ir2search.space import Candidate, build
 
@@ -207,6 +207,7 @@ _WALKS: dict[type[nn.Module], Callable[[GraphBuilder, Any, int, str], int]] = {
     ConvBlock: _vgg_block,
     BinaryConv2d: _binary_conv,
     nn.Conv2d: _conv,
+    DepthwiseConv2d: _conv,
     nn.BatchNorm2d: _norm,
     nn.BatchNorm1d: _norm,
     nn.Hardtanh: _hardtanh,

@@ -48,6 +48,8 @@ _SIGNATURES: dict[str, Sequence[type]] = {
     "ir2_convolve_backward": (*[_POINTER] * 6, _INT, _INT, _FLOAT, _INT),
     "ir2_norm": (*[_POINTER] * 9, _FLOAT, *_MAPS, _FLOAT, _INT, _INT),
     "ir2_norm_backward": (*[_POINTER] * 9, *_MAPS, _INT, _INT),
+    "ir2_pool": (*[_POINTER] * 3, _LONG, _INT),
+    "ir2_pool_backward": (*[_POINTER] * 3, _LONG, _INT),
     "ir2_unit": (*[_POINTER] * 12, _FLOAT, _POINTER, _FLOAT, _INT, _INT),
     "ir2_unit_backward": (*[_POINTER] * 13, _INT, _INT, _INT, _INT, _FLOAT, _INT),
 }

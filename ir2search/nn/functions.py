@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,6 +170,38 @@ class NormedMaps(torch.autograd.Function):
             *(*_extent(y), ctx.clip),
         )
         return y_gradient, shortcut_gradient, weight_gradient, bias_gradient, None, None
+
+
+class JoinedMaps(torch.autograd.Function):
+    """The pooling and concatenation of `ir2search.nn.fused.pooled_and_joined`."""
+
+    @staticmethod
+    def forward(ctx: Any, last: Tensor, *taps: Tensor) -> Tensor:
+        """Pool the taps (N, c_i, H_i, W_i) and join them with the last maps (N, n, h, w)."""
+        count, _, height, width = last.shape
+        maps = [tap.contiguous() for tap in (*taps, last)]
+        joined = torch.empty(count, sum(each.shape[1] for each in maps), height, width)
+        ctx.shapes = [each.shape for each in maps]
+        for each, arguments in zip(maps, _places(joined, ctx.shapes), strict=True):
+            _call("ir2_pool", each, joined, *arguments)
+        return joined
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        """Compute the gradients of the last maps and of the taps."""
+        gradient, found = gradients[0].contiguous(), []
+        for shape, arguments in zip(ctx.shapes, _places(gradient, ctx.shapes), strict=True):
+            found.append(torch.empty(shape))
+            _call("ir2_pool_backward", gradient, found[-1], *arguments)
+        return found[-1], *found[:-1]
+
+
+def _places(joined: Tensor, shapes: Sequence[torch.Size]) -> Iterator[tuple[array[int], int]]:
+    """The shape of each pooling and its first channel in ``joined``, for the kernels."""
+    first = 0
+    for shape in shapes:
+        yield array("q", (*shape, *joined.shape[1:])), first
+        first += shape[1]
 
 
 def _gradients(ctx: Any, x: Tensor, latent: Tensor) -> tuple[Tensor | None, Tensor | None]:

@@ -8,11 +8,13 @@ For the backward pass it saves only what it cannot compute again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from ir2search.kernels.training import library
-from ir2search.nn.functions import Convolved, NormedMaps, SignConvolution, Unit
+from ir2search.nn.functions import Convolved, JoinedMaps, NormedMaps, SignConvolution, Unit
 
 LARGEST_SUM = 2**15 - 1  # of signs: the kernels add them in 16 bits
 
@@ -93,6 +95,20 @@ def normed(
     else:
         result = norm(y) if shortcut is None else norm(y) + shortcut
     return result if clip or activation is None else activation(result)
+
+
+def pooled_and_joined(last: Tensor, taps: Sequence[Tensor]) -> Tensor:
+    """Average-pool the taps to the size of the last maps, and concatenate all.
+
+    Args:
+        last: (N, n, h, w), for which `is_fusable` is true.
+        taps: each (N, c_i, H_i, W_i).
+
+    Returns:
+        (N, c_1 + ... + n, h, w): the taps in their order, then the last maps.
+    """
+    joined: Tensor = JoinedMaps.apply(last, *taps)  # type: ignore[no-untyped-call]
+    return joined
 
 
 class Normed(nn.Sequential):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ir2search.nn.fused import Normed
+from ir2search.nn.fused import Normed, is_fusable, pooled_and_joined
 
 Fusion = Literal["dense", "compact"]
 
@@ -80,12 +80,35 @@ class InformationRecovery(nn.Module):
         """
         if self.primary is None:
             return last
-        size = (last.shape[-2], last.shape[-1])
-        pooled = [functional.adaptive_avg_pool2d(tap, size) for tap in taps]
-        fused: Tensor = self.primary(torch.cat([*pooled, last], dim=1))
+        is_fused = self.training and is_fusable(last)
+        joined = pooled_and_joined(last, taps) if is_fused else _pooled_and_joined(last, taps)
+        fused: Tensor = self.primary(joined)
         if self.cheap is not None:
             fused = torch.cat([fused, self.cheap(fused)], dim=1)[:, : self.last_channels]
         return fused
+
+
+def _pooled_and_joined(last: Tensor, taps: Sequence[Tensor]) -> Tensor:
+    size = (last.shape[-2], last.shape[-1])
+    pooled = [functional.adaptive_avg_pool2d(tap, size) for tap in taps]
+    return torch.cat([*pooled, last], dim=1)
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """A convolution without bias that has a group for each input channel.
+
+    In training on a CPU its input channels are repeated, so that each output has its own. Torch is
+    several times faster with as many groups as outputs than with fewer.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+        """Convolve ``input`` (N, in_channels, H, W) to (N, out_channels, H', W')."""
+        if not (self.training and is_fusable(input)):
+            return super().forward(input)
+        repeated = input.repeat_interleave(self.out_channels // self.in_channels, dim=1)
+        return functional.conv2d(
+            repeated, self.weight, None, self.stride, self.padding, groups=self.out_channels
+        )
 
 
 def _compact_width(n: int, ratio: float | None, channels: int | None, group_size: int) -> int:
@@ -102,8 +125,9 @@ def _compact_width(n: int, ratio: float | None, channels: int | None, group_size
 def _convolution(
     inputs: int, outputs: int, kernel: int, groups: int, activation: Callable[[int], nn.Module]
 ) -> nn.Sequential:
+    kind = DepthwiseConv2d if groups == inputs else nn.Conv2d
     return Normed(
-        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False),
+        kind(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
         activation(outputs),
     )

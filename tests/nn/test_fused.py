@@ -24,7 +24,7 @@ from ir2search.models.resnet import BasicBlock, BiRealUnit, ResidualUnit
 from ir2search.models.vgg import ConvBlock
 from ir2search.nn import Binarisation, BinaryConv2d, InformationRecovery, Normed, normed
 from ir2search.nn.functions import SignConvolution
-from ir2search.nn.fused import LARGEST_SUM, is_fusable, sign_convolution
+from ir2search.nn.fused import LARGEST_SUM, is_fusable, pooled_and_joined, sign_convolution
 from ir2search.space import Candidate, build
 
 pytestmark = pytest.mark.skipif(library() is None, reason="needs a C++ compiler with OpenMP")
@@ -200,6 +200,23 @@ def test_norm_sum_and_activation_equal_torchs(
         assert relative(mine.grad, theirs.grad) < 1e-3
     assert relative(norm.weight.grad, plain_norm.weight.grad) < 1e-4
     assert relative(norm.running_var, plain_norm.running_var) < 1e-5
+
+
+@pytest.mark.parametrize("size", [(4, 4), (3, 5), (1, 1), (8, 10)])
+def test_pooled_and_joined_maps_equal_torchs(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    maps = [torch.randn(2, 4, *size), torch.randn(2, 3, 8, 10), torch.randn(2, 5, 12, 11)]
+    ours = [tensor.clone().requires_grad_() for tensor in maps]
+    plain = [tensor.double().requires_grad_() for tensor in maps]
+    joined = pooled_and_joined(ours[0], ours[1:])
+    pooled = [functional.adaptive_avg_pool2d(tap, size) for tap in plain[1:]]
+    expected = torch.cat([*pooled, plain[0]], dim=1)
+    gradient = torch.randn(joined.shape)
+    joined.backward(gradient)
+    expected.backward(gradient.double())
+    assert relative(joined, expected) < 1e-6
+    for mine, theirs in zip(ours, plain, strict=True):
+        assert relative(mine.grad, theirs.grad) < 1e-6
 
 
 def test_a_norm_without_momentum_averages_all_batches() -> None:

@@ -10,6 +10,7 @@
 // No sum depends on the number of threads.
 
 #include "norm.h"
+#include "pooling.h"
 #include "slope.h"
 
 #if defined(__AVX512BF16__) && defined(__AVX512VPOPCNTDQ__) && defined(__AVX512BW__) && \
@@ -108,6 +109,29 @@ void ir2_norm_backward(const float *gradient, const float *out, const float *y,
         if (inner) backward.inner(image, inner + image * channels * plane);
         backward.write(image, y_gradient + image * channels * plane);
     }
+}
+
+// Average maps x (images, channels, height, width) over cells, to the channels from `first` on of
+// `to`. Shapes are (images, channels, height, width, all channels of `to`, rows, columns).
+void ir2_pool(const float *x, float *to, const int64_t *shape, int64_t first, int threads) {
+    const Pooling pooling(shape[2], shape[3], shape[5], shape[6]);
+    const int64_t channels = shape[1], map = shape[2] * shape[3], cells = shape[5] * shape[6];
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t image = 0; image < shape[0]; ++image)
+        for (int64_t c = 0; c < channels; ++c)
+            pooling.average(x + (image * channels + c) * map,
+                            to + (image * shape[4] + first + c) * cells);
+}
+
+void ir2_pool_backward(const float *gradient, float *x_gradient, const int64_t *shape,
+                       int64_t first, int threads) {
+    const Pooling pooling(shape[2], shape[3], shape[5], shape[6]);
+    const int64_t channels = shape[1], map = shape[2] * shape[3], cells = shape[5] * shape[6];
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t image = 0; image < shape[0]; ++image)
+        for (int64_t c = 0; c < channels; ++c)
+            pooling.spread(gradient + (image * shape[4] + first + c) * cells,
+                           x_gradient + (image * channels + c) * map);
 }
 
 // A convolution of signs, a BatchNorm, a shortcut and a clipping. y is the convolution's output.
