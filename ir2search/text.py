@@ -9,6 +9,7 @@ from typing import Any
 
 NOTHING = "-"
 LONGEST_NAME = 100  # characters of a name that are compared
+SHAPE = ("stem_width", "stem_kernel", "stem_stride", "widths")  # fields that not all studies set
 
 
 def percent(value: float | None) -> str:
@@ -81,6 +82,8 @@ def network(row: Mapping[str, Any]) -> str:
     if row["depth"] is None:
         return "no network"
     parts = [f"depth {row['depth']}", f"width {row['width']:g}"]
+    set_ = [name for name in SHAPE if row.get(name) is not None]
+    parts += [f"{name.replace('_', ' ')} {_plain(row[name])}" for name in set_]
     if row["threshold"]:
         parts.append(f"threshold {row['threshold']:g}")
     if row["fusion"] != "none":
@@ -88,9 +91,14 @@ def network(row: Mapping[str, Any]) -> str:
         parts.append(f"{row['fusion']}{channels} of {names(row['taps'])}")
     for name, value in row.items():  # searched values of the recipe
         if name.startswith("recipe_") and value is not None:
-            shown = f"{value:g}" if isinstance(value, float) else value
-            parts.append(f"{name.removeprefix('recipe_').replace('_', ' ')} {shown}")
+            parts.append(f"{name.removeprefix('recipe_').replace('_', ' ')} {_plain(value)}")
     return ", ".join(parts)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "-".join(map(_plain, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _three_digits(value: float) -> str:

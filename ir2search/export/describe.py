@@ -87,12 +87,13 @@ def _sequential(to: GraphBuilder, module: Any, x: int, name: str) -> int:
 
 
 def _residual_unit(to: GraphBuilder, module: Any, x: int, name: str) -> int:
-    shortcut = x
-    if module.stride > 1 or module.new_channels:
-        shortcut = to.add(
-            "subsample", [x], f"{name}.shortcut", stride=module.stride,
-            before=module.new_channels // 2, outputs=module.bn.num_features,
-        )  # fmt: skip
+    shortcut, outputs = x, module.bn.num_features
+    if module.new_channels < 0:
+        shortcut = to.add("cut", [x], f"{name}.shortcut", outputs=outputs)
+    if module.stride > 1 or module.new_channels > 0:
+        before = max(0, module.new_channels) // 2
+        numbers = {"stride": module.stride, "before": before, "outputs": outputs}
+        shortcut = to.add("subsample", [shortcut], f"{name}.shortcut", **numbers)
     return _residual(to, module.conv, module.bn, module.activation, x, shortcut, name)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from ir2search.errors import StudyError
@@ -27,6 +29,12 @@ def check_family(name: str, family: Family) -> None:
             "the last maps",
             factors,
         ),
+        (
+            not family.stages
+            or (family.stages[:-1] == taps[1:] and len(family.stages) == len(taps)),
+            "stages: must be empty, or the taps without the first and the name of the last layer",
+            family.stages,
+        ),
         (family.base_width >= 1, "base_width: must be at least 1", family.base_width),
         (family.min_side >= 1, "min_side: must be at least 1", family.min_side),
         (has_default_depth, "depth: must be one for which has_depth is true", family.depth),
@@ -37,7 +45,12 @@ def check_family(name: str, family: Family) -> None:
 
 
 def check_network(
-    name: str, family: Family, network: object, stem: int, image: tuple[int, ...], classes: int
+    name: str,
+    family: Family,
+    network: object,
+    channels: Sequence[int],
+    image: tuple[int, ...],
+    classes: int,
 ) -> None:
     """Run a network of a registered family once, and compare it with the family.
 
@@ -45,7 +58,7 @@ def check_network(
         name: name of the family.
         family: the description that the network must match.
         network: what the family's builder returned.
-        stem: expected channels of the stem.
+        channels: expected channels of each tap and of the last maps.
         image: (channels, height, width) of an image.
         classes: expected number of classes.
 
@@ -64,12 +77,10 @@ def check_network(
     where = f"backbone {name!r} on an image of {tuple(image)}"
     with user_code(where), torch.no_grad():
         taps, last = network.eval().feature_maps(torch.zeros(2, *image))
-    for (tap, maps), factor in zip(
-        [*taps.items(), ("the last", last)], family.channel_factors, strict=True
-    ):
-        if maps.ndim != 4 or maps.shape[1] != stem * factor:
+    for (tap, maps), count in zip([*taps.items(), ("the last", last)], channels, strict=True):
+        if maps.ndim != 4 or maps.shape[1] != count:
             raise StudyError(
-                f"backbone {name!r}: maps of {tap} must have {stem * factor} channels by "
+                f"backbone {name!r}: maps of {tap} must have {count} channels by "
                 f"channel_factors, but have shape {tuple(maps.shape)}"
             )
     with user_code(where), torch.no_grad():

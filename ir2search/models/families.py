@@ -2,10 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ir2search.extensions import Registry
+
+
+@dataclass(frozen=True)
+class Stem:
+    """The first convolution of a network.
+
+    A kernel of even side covers the image in patches without overlap. This is a 1x1 convolution
+    after space-to-depth, as in Ridnik et al., "TResNet", WACV 2021.
+
+    Attributes:
+        channels: of its output.
+        kernel: side of its square kernel, in pixels.
+        stride: step between outputs, in pixels; equal to an even ``kernel``.
+    """
+
+    channels: int
+    kernel: int = 3
+    stride: int = 1
+
+    @property
+    def padding(self) -> int:
+        """Zeros around the image, in pixels."""
+        return self.kernel // 2 if self.kernel % 2 else 0
+
+    def side(self, pixels: int) -> int:
+        """Height or width of its output, for an image of this height or width."""
+        return (pixels + 2 * self.padding - self.kernel) // self.stride + 1
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A layer after the stem: a stage of a residual network, or one convolution.
+
+    Attributes:
+        name: of the layer.
+        channels: of its output.
+    """
+
+    name: str
+    channels: int
 
 
 @dataclass(frozen=True)
@@ -21,6 +62,11 @@ class Family:
         depth: the default depth.
         depth_rule: the rule for depths in words, for messages.
         has_depth: returns whether the family has a network of this depth.
+        stages: names of the layers after the stem, if a candidate can set the shape of each. The
+            builder then reads the shapes from the `NetworkSpec`. Empty for a family whose shape
+            depends on the depth and the width alone.
+        stem_kernel: default side of the stem's kernel, in pixels.
+        stem_stride: default stride of the stem, in pixels.
     """
 
     taps: tuple[str, ...]
@@ -30,14 +76,34 @@ class Family:
     depth: int
     depth_rule: str
     has_depth: Callable[[int], bool]
+    stages: tuple[str, ...] = ()
+    stem_kernel: int = 3
+    stem_stride: int = 1
 
-    def stem_channels(self, width: float) -> int:
-        """Channels of the stem at width multiplier ``width``: rounded, at least 1."""
+    def base_channels(self, width: float) -> int:
+        """Channels that ``channel_factors`` multiply, at this width: rounded, at least 1."""
         return max(1, round(self.base_width * width))
 
-    def last_channels(self, width: float) -> int:
-        """Channels of the last feature maps at width multiplier ``width``."""
-        return self.stem_channels(width) * self.channel_factors[-1]
+    def channels(self, width: float, scales: Sequence[float] = ()) -> tuple[int, ...]:
+        """Channels of each tap and of the last maps, each rounded and at least 1.
+
+        Args:
+            width: width multiplier.
+            scales: a further factor for each tap and for the last maps; by default 1.
+        """
+        base = self.base_channels(width)
+        scales = scales or (1.0,) * len(self.channel_factors)
+        pairs = zip(self.channel_factors, scales, strict=True)
+        return tuple(max(1, round(base * factor * scale)) for factor, scale in pairs)
+
+    def shape_defaults(self) -> dict[str, Any]:
+        """The shape of a network that sets only depth and width, by the candidate's fields."""
+        return {
+            "stem_width": 1.0,
+            "stem_kernel": self.stem_kernel,
+            "stem_stride": self.stem_stride,
+            "widths": (1.0,) * len(self.stages),
+        }
 
 
 _RESNET = Family(
@@ -48,6 +114,7 @@ _RESNET = Family(
     depth=18,
     depth_rule="18 or 34",
     has_depth=lambda depth: depth in (18, 34),
+    stages=("stage1", "stage2", "stage3", "stage4"),
 )
 _BUILTIN: dict[str, Family] = {
     "cifar-resnet": Family(
@@ -58,6 +125,7 @@ _BUILTIN: dict[str, Family] = {
         depth=20,
         depth_rule="6 n + 2 (8, 14, 20, 26, ...)",
         has_depth=lambda depth: depth >= 8 and depth % 6 == 2,
+        stages=("stage1", "stage2", "stage3"),
     ),
     "cifar-basic-resnet": _RESNET,
     "cifar-vgg": Family(
@@ -68,8 +136,9 @@ _BUILTIN: dict[str, Family] = {
         depth=7,
         depth_rule="7",
         has_depth=lambda depth: depth == 7,
+        stages=("conv1", "conv2", "conv3", "conv4", "conv5"),
     ),
-    "imagenet-resnet": replace(_RESNET, min_side=32),
+    "imagenet-resnet": replace(_RESNET, min_side=32, stem_kernel=7, stem_stride=2),
 }
 
 FAMILIES: Registry[Family] = Registry("backbone", _BUILTIN)

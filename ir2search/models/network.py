@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from ir2search.choices import Activation
+from ir2search.models.families import Stage, Stem
 from ir2search.nn import Binarisation, InformationRecovery, Normed, make_activation
 
 
@@ -18,23 +19,30 @@ class NetworkSpec:
 
     Attributes:
         depth: number of layers, as the family counts them.
-        channels: channels of the stem.
+        stem: shape of the first convolution.
         image: (channels, height, width) of the images.
         classes: number of classes.
         taps: names of the feature maps that recovery uses, from shallow to deep.
         recovery: the recovery module for these taps.
+        stages: shapes of the layers after the stem, if the family has ``stages``.
         binarisation: how the inner convolutions are binarised.
         activation: name of the activation after each BatchNorm or shortcut.
     """
 
     depth: int
-    channels: int
+    stem: Stem
     image: tuple[int, int, int]
     classes: int
     taps: Sequence[str]
     recovery: InformationRecovery
+    stages: tuple[Stage, ...] = ()
     binarisation: Binarisation = field(default_factory=Binarisation)
     activation: Activation = "hardtanh"
+
+    @property
+    def channels(self) -> int:
+        """Channels of the stem."""
+        return self.stem.channels
 
     def make_activation(self, channels: int) -> nn.Module:
         """Make the activation for feature maps with this number of channels."""
@@ -99,13 +107,14 @@ class TappedNetwork(nn.Module):
         return maps, x
 
 
-def make_stem(spec: NetworkSpec, size: int = 3, stride: int = 1) -> nn.Sequential:
-    """A full-precision convolution of the image to ``spec.channels``, BatchNorm, activation."""
-    w = spec.channels
+def make_stem(spec: NetworkSpec) -> nn.Sequential:
+    """A full-precision convolution of the image, BatchNorm, activation."""
+    stem = spec.stem
+    window = (stem.kernel, stem.stride, stem.padding)
     return Normed(
-        nn.Conv2d(spec.image[0], w, size, stride, padding=size // 2, bias=False),
-        nn.BatchNorm2d(w),
-        spec.make_activation(w),
+        nn.Conv2d(spec.image[0], stem.channels, *window, bias=False),
+        nn.BatchNorm2d(stem.channels),
+        spec.make_activation(stem.channels),
     )
 
 

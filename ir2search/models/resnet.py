@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ir2search.models.families import Stage
 from ir2search.models.network import NetworkSpec, TappedNetwork, make_stem, pooled_head
 from ir2search.nn import BinaryConv2d, Normed
 
@@ -20,33 +21,35 @@ STAGE_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # by depth: blocks of two c
 
 
 def cifar_resnet(spec: NetworkSpec) -> TappedNetwork:
-    """Depth 6 n + 2: three stages of w, 2 w and 4 w channels; each convolution has a shortcut."""
-    layers = _layers(spec, make_stem(spec), ResidualUnit, [(spec.depth - 2) // 3] * 3)
-    return TappedNetwork(spec, layers, pooled_head(4 * spec.channels, spec.classes))
+    """Depth 6 n + 2: three stages, by default w, 2 w, 4 w; a shortcut per convolution."""
+    layers = _layers(spec, ResidualUnit, [(spec.depth - 2) // 3] * 3)
+    return TappedNetwork(spec, layers, _head(spec))
 
 
 def cifar_basic_resnet(spec: NetworkSpec) -> TappedNetwork:
-    """Depth 18 or 34 for small images: four stages of w to 8 w channels; a shortcut per block."""
-    layers = _layers(spec, make_stem(spec), BasicBlock, STAGE_BLOCKS[spec.depth])
-    return TappedNetwork(spec, layers, pooled_head(8 * spec.channels, spec.classes))
+    """Depth 18 or 34 for small images: four stages, by default w to 8 w; a shortcut per block."""
+    layers = _layers(spec, BasicBlock, STAGE_BLOCKS[spec.depth])
+    return TappedNetwork(spec, layers, _head(spec))
 
 
 def imagenet_resnet(spec: NetworkSpec) -> TappedNetwork:
     """Depth 18 or 34 for large images: four stages; each convolution has a shortcut."""
     convolutions = [2 * blocks for blocks in STAGE_BLOCKS[spec.depth]]
-    layers = _layers(spec, make_stem(spec, size=7, stride=2), BiRealUnit, convolutions)
-    pool, head = nn.MaxPool2d(3, stride=2, padding=1), pooled_head(8 * spec.channels, spec.classes)
-    return TappedNetwork(spec, layers, head, after_stem=pool)
+    layers = _layers(spec, BiRealUnit, convolutions)
+    pool = nn.MaxPool2d(3, stride=2, padding=1)
+    return TappedNetwork(spec, layers, _head(spec), after_stem=pool)
 
 
 class ResidualUnit(nn.Module):
     """Binary convolution, BatchNorm, shortcut without parameters, activation.
 
-    With stride 2 the shortcut takes every second pixel; new channels are zero.
+    With stride 2 the shortcut takes every second pixel. New channels are zero; with fewer outputs
+    than inputs, the shortcut has the first channels.
     """
 
-    def __init__(self, spec: NetworkSpec, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, spec: NetworkSpec, stage: Stage, inputs: int, stride: int) -> None:
         super().__init__()
+        outputs = stage.channels
         self.stride = stride
         self.new_channels = outputs - inputs
         self.conv = BinaryConv2d(inputs, outputs, stride=stride, binarisation=spec.binarisation)
@@ -62,15 +65,16 @@ class ResidualUnit(nn.Module):
 
 
 class _Subsampled(torch.autograd.Function):
-    """Take every stride-th pixel and add channels of zeros, with one copy in each direction."""
+    """Take every stride-th pixel, and add channels of zeros or cut the last channels."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, stride: int, new_channels: int) -> Tensor:
-        chosen = x[:, :, ::stride, ::stride]
+        outputs = x.shape[1] + new_channels
+        chosen = x[:, :outputs, ::stride, ::stride]
         count, channels, height, width = chosen.shape
-        before = new_channels // 2
+        before = max(0, new_channels) // 2
         ctx.shape, ctx.place = x.shape, (stride, slice(before, before + channels))
-        result = x.new_zeros((count, channels + new_channels, height, width))
+        result = x.new_zeros((count, outputs, height, width))
         result[:, ctx.place[1]] = chosen
         return result
 
@@ -78,7 +82,7 @@ class _Subsampled(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         stride, channels = ctx.place
         result = gradients[0].new_zeros(ctx.shape)
-        result[:, :, ::stride, ::stride] = gradients[0][:, channels]
+        result[:, : channels.stop - channels.start, ::stride, ::stride] = gradients[0][:, channels]
         return result, None, None
 
 
@@ -88,8 +92,9 @@ class BasicBlock(nn.Module):
     Where the shape changes, the shortcut is a full-precision 1x1 convolution and a BatchNorm.
     """
 
-    def __init__(self, spec: NetworkSpec, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, spec: NetworkSpec, stage: Stage, inputs: int, stride: int) -> None:
         super().__init__()
+        outputs = stage.channels
         self.conv1 = BinaryConv2d(inputs, outputs, stride=stride, binarisation=spec.binarisation)
         self.bn1 = nn.BatchNorm2d(outputs)
         self.activation1 = spec.make_activation(outputs)
@@ -115,8 +120,9 @@ class BiRealUnit(nn.Module):
     convolution and a BatchNorm.
     """
 
-    def __init__(self, spec: NetworkSpec, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, spec: NetworkSpec, stage: Stage, inputs: int, stride: int) -> None:
         super().__init__()
+        outputs = stage.channels
         self.conv = BinaryConv2d(inputs, outputs, stride=stride, binarisation=spec.binarisation)
         self.bn = nn.BatchNorm2d(outputs)
         self.shortcut: nn.Module = nn.Identity()
@@ -134,26 +140,26 @@ class BiRealUnit(nn.Module):
         return self.conv.normed(x, self.bn, self.activation, self.shortcut(x))
 
 
-_Block = Callable[[NetworkSpec, int, int, int], nn.Module]
+_Block = Callable[[NetworkSpec, Stage, int, int], nn.Module]
 
 
-def _layers(
-    spec: NetworkSpec, stem: nn.Module, block: _Block, counts: Iterable[int]
-) -> list[tuple[str, nn.Module]]:
-    """The stem and the stages; each stage after the first halves the sides, doubles the channels.
+def _layers(spec: NetworkSpec, block: _Block, counts: Iterable[int]) -> list[tuple[str, nn.Module]]:
+    """The stem and the stages; each stage after the first halves the sides of the maps.
 
     Args:
         spec: what to build.
-        stem: the first layer.
-        block: makes a block from its numbers of inputs and outputs and its stride.
+        block: makes a block of a stage from its number of inputs and its stride.
         counts: number of blocks of each stage.
     """
-    layers: list[tuple[str, nn.Module]] = [("stem", stem)]
-    inputs = spec.channels
-    for index, count in enumerate(counts):
-        outputs = spec.channels * 2**index
-        blocks = [block(spec, inputs, outputs, 2 if index else 1)]
-        blocks += [block(spec, outputs, outputs, 1) for _ in range(count - 1)]
-        layers.append((f"stage{index + 1}", nn.Sequential(*blocks)))
-        inputs = outputs
+    layers: list[tuple[str, nn.Module]] = [("stem", make_stem(spec))]
+    inputs = spec.stem.channels
+    for index, (stage, count) in enumerate(zip(spec.stages, counts, strict=True)):
+        blocks = [block(spec, stage, inputs, 2 if index else 1)]
+        blocks += [block(spec, stage, stage.channels, 1) for _ in range(count - 1)]
+        layers.append((stage.name, nn.Sequential(*blocks)))
+        inputs = stage.channels
     return layers
+
+
+def _head(spec: NetworkSpec) -> nn.Module:
+    return pooled_head(spec.stages[-1].channels, spec.classes)

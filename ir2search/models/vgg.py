@@ -10,6 +10,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
+from ir2search.models.families import Stage
 from ir2search.models.network import NetworkSpec, TappedNetwork, make_stem
 from ir2search.nn import BinaryConv2d, normed
 
@@ -17,8 +18,9 @@ from ir2search.nn import BinaryConv2d, normed
 class ConvBlock(nn.Module):
     """Binary convolution, max-pooling if ``shrinks``, BatchNorm, activation."""
 
-    def __init__(self, spec: NetworkSpec, inputs: int, outputs: int, shrinks: bool) -> None:
+    def __init__(self, spec: NetworkSpec, stage: Stage, inputs: int, shrinks: bool) -> None:
         super().__init__()
+        outputs = stage.channels
         self.conv = BinaryConv2d(inputs, outputs, binarisation=spec.binarisation)
         self.pool = nn.MaxPool2d(2) if shrinks else nn.Identity()
         self.bn = nn.BatchNorm2d(outputs)
@@ -30,17 +32,13 @@ class ConvBlock(nn.Module):
 
 
 def cifar_vgg(spec: NetworkSpec) -> TappedNetwork:
-    """A full-precision stem of w channels, binary convolutions to w, 2 w, 2 w, 4 w, 4 w."""
-    w = spec.channels
-    layers: list[tuple[str, nn.Module]] = [
-        ("stem", make_stem(spec)),
-        ("conv1", ConvBlock(spec, w, w, shrinks=True)),
-        ("conv2", ConvBlock(spec, w, 2 * w, shrinks=False)),
-        ("conv3", ConvBlock(spec, 2 * w, 2 * w, shrinks=True)),
-        ("conv4", ConvBlock(spec, 2 * w, 4 * w, shrinks=False)),
-        ("conv5", ConvBlock(spec, 4 * w, 4 * w, shrinks=True)),
-    ]
-    positions = (spec.image[1] // 8) * (spec.image[2] // 8)
-    linear = nn.Linear(4 * w * positions, spec.classes)
+    """A stem of w channels, and binary convolutions, by default to w, 2 w, 2 w, 4 w, 4 w."""
+    layers: list[tuple[str, nn.Module]] = [("stem", make_stem(spec))]
+    inputs = spec.stem.channels
+    for index, stage in enumerate(spec.stages):
+        layers.append((stage.name, ConvBlock(spec, stage, inputs, shrinks=index % 2 == 0)))
+        inputs = stage.channels
+    height, width = (spec.stem.side(side) // 8 for side in spec.image[1:])
+    linear = nn.Linear(inputs * height * width, spec.classes)
     head = nn.Sequential(OrderedDict(flatten=nn.Flatten(), linear=linear))
     return TappedNetwork(spec, layers, head)

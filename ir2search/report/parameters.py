@@ -17,7 +17,8 @@ from sklearn.inspection import partial_dependence
 from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold, cross_val_predict
 
-from ir2search.space import TAP, SearchSpace
+from ir2search.models.families import FAMILIES
+from ir2search.space import BY_STAGE, TABLES, TAP, SearchSpace, field_of
 
 TARGETS = ("accuracy", "ops")
 MIN_TRIALS = 10  # fewer trials give no result
@@ -106,6 +107,12 @@ def parameter_values(trials: pd.DataFrame, name: str) -> pd.Series[Any]:
         return trials["taps"].map(lambda taps: tap in taps if isinstance(taps, list) else False)
     if name in ("fusion_ratio", "fusion_channels"):  # a candidate records the width, not the ratio
         return trials["fusion_channels"].astype("float64").fillna(0.0)
+    field = field_of(name)
+    if field in BY_STAGE:
+        stage = name.removeprefix(TABLES[field])
+        places = trials["backbone"].map(lambda backbone: FAMILIES[backbone].stages.index(stage))
+        pairs = zip(trials[field], places, strict=True)
+        return pd.Series([values[place] for values, place in pairs], trials.index)
     return trials[name]
 
 

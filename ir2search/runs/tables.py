@@ -16,9 +16,10 @@ import pandas as pd
 
 from ir2search.errors import RunError
 from ir2search.files import read_bytes, read_json
+from ir2search.models.families import FAMILIES
 from ir2search.runs.layout import CURVE, RESULT, SEEDS, TEST_FILE
 from ir2search.runs.records import WHOLE_COSTS, TrialRecord
-from ir2search.space import RECIPE, Candidate
+from ir2search.space import RECIPE, Candidate, field_of
 from ir2search.study.objectives import OBJECTIVES, further_columns
 from ir2search.study.schema import Study
 from ir2search.validation import Share, checked
@@ -30,12 +31,14 @@ COLUMNS = (
     "seconds", "best_epoch", "epochs", "seed_accuracies", "seed_test_accuracies",
     *(name for name in Candidate().as_dict() if name != "image"), "image",
 )  # fmt: skip
+# columns of fields that have a column only if the study sets them
+SHAPE = tuple(FAMILIES[Candidate().backbone].shape_defaults())
 # columns that come from a trial's files
 FROM_FILES = ("test_accuracy", "epochs", "seed_accuracies", "seed_test_accuracies")
 # columns of whole numbers, which are empty for a trial without a network
 WHOLE = (
     "duplicate_of", *WHOLE_COSTS, "best_epoch",
-    "depth", "fusion_channels", "fusion_group_size", "classes",
+    "depth", "fusion_channels", "fusion_group_size", "classes", "stem_kernel", "stem_stride",
 )  # fmt: skip
 
 
@@ -61,8 +64,11 @@ def recorded_table(trials: Iterable[TrialRecord], study: Study) -> pd.DataFrame:
     columns = [name for name in COLUMNS if name not in FROM_FILES]
     columns += further_columns(study.costs)
     columns += [name for name in study.space.searched if name.startswith(RECIPE)]
+    given = {field_of(name) for name in {*study.space.fixed, *study.space.searched}}
+    columns += [name for name in SHAPE if name in given]
     rows = [_row(trial) for trial in trials]
-    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(WHOLE, "Int64"))
+    table = pd.DataFrame(rows, columns=columns)
+    return table.astype({name: "Int64" for name in WHOLE if name in columns})
 
 
 def front_of(table: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -112,7 +118,9 @@ def _row(trial: TrialRecord) -> dict[str, Any]:
     row |= {name: getattr(recorded, name) for name in RECORDED}
     candidate = recorded.candidate or {}
     recipe = {RECIPE + name: value for name, value in candidate.get("recipe", {}).items()}
-    return row | (recorded.cost or {}) | candidate | recipe
+    family = FAMILIES.get(candidate.get("backbone", ""))
+    shape = {} if family is None else family.shape_defaults()
+    return row | (recorded.cost or {}) | shape | candidate | recipe
 
 
 def _from_files(folder: Path, accuracy: float | None) -> dict[str, Any]:

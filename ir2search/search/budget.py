@@ -13,6 +13,7 @@ from ir2search.search.problem import Problem
 from ir2search.space import Candidate, SearchSpace, build
 from ir2search.study.objectives import LATENCY, OBJECTIVES
 
+CORNERS = 2000  # of the space to try before a budget is refused
 TRIED = 500  # random candidates to try before a budget on a registered cost is refused
 TIMED = 3  # candidates to time before a budget on the latency is refused
 
@@ -82,7 +83,7 @@ def _tried(problem: Problem) -> Iterator[Candidate]:
 
     The costs of this package are lowest at a corner. A registered cost may be lowest anywhere.
     """
-    yield from problem.space.corners()
+    yield from itertools.islice(problem.space.corners(), CORNERS)
     if not any(OBJECTIVES[name].function for name in problem.study.budget):
         return
     for point in problem.space.points(random.Random(problem.study.seed), TRIED):
@@ -94,11 +95,15 @@ def _tried(problem: Problem) -> Iterator[Candidate]:
 
 def _check_backbone(space: SearchSpace) -> None:
     """Build and run networks of a registered family: one of each size at the corners."""
-    by_size = {(candidate.depth, candidate.width): candidate for candidate in space.corners()}
+    by_size = {
+        (candidate.depth, candidate.width): candidate
+        for candidate in itertools.takewhile(
+            lambda each: each.backbone in FAMILIES.added(), space.corners()
+        )
+    }
     for candidate in by_size.values():
         name = candidate.backbone
-        if name not in FAMILIES.added():
-            return
-        family = FAMILIES[name]
-        stem, classes = family.stem_channels(candidate.width), candidate.classes
-        check_network(name, family, build(candidate), stem, candidate.image, classes)
+        check_network(
+            *(name, FAMILIES[name], build(candidate)),
+            *(candidate.channels, candidate.image, candidate.classes),
+        )

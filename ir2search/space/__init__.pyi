@@ -8,6 +8,12 @@ from .domains import Domain as Domain
 from .domains import Range as Range
 from .domains import Value as Value
 from .domains import ends as ends
+from .search_space import BY_STAGE as BY_STAGE
+from .search_space import GROWING as GROWING
 from .search_space import RECIPE as RECIPE
+from .search_space import SHRINKING as SHRINKING
+from .search_space import TABLES as TABLES
 from .search_space import TAP as TAP
 from .search_space import SearchSpace as SearchSpace
+from .search_space import cheapest_first as cheapest_first
+from .search_space import field_of as field_of

@@ -23,11 +23,10 @@ def build(candidate: Candidate) -> TappedNetwork:
     from ir2search.nn import Binarisation, InformationRecovery, make_activation
 
     family = FAMILIES[candidate.backbone]
-    stem = family.stem_channels(candidate.width)
-    factors = dict(zip(family.taps, family.channel_factors, strict=False))
+    channels = dict(zip(family.taps, candidate.channels, strict=False))
     recovery = InformationRecovery(
-        [stem * factors[name] for name in candidate.taps],
-        family.last_channels(candidate.width),
+        [channels[name] for name in candidate.taps],
+        candidate.channels[-1],
         fusion="dense" if candidate.fusion == "dense" else "compact",
         channels=candidate.fusion_channels,
         group_size=candidate.fusion_group_size,
@@ -36,7 +35,8 @@ def build(candidate: Candidate) -> TappedNetwork:
     options = {field.name: getattr(candidate, field.name) for field in fields(Binarisation)}
     spec = NetworkSpec(
         depth=candidate.depth,
-        channels=stem,
+        stem=candidate.stem_shape,
+        stages=candidate.stages,
         image=candidate.image,
         classes=candidate.classes,
         taps=candidate.taps,

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from ir2search.choices import Activation, Estimator, Fusion, Normalization, Precision
 from ir2search.errors import CandidateError
 from ir2search.files import parse_json, read_bytes
+from ir2search.models.families import Stage, Stem
 from ir2search.space.domains import Value
-from ir2search.space.rules import canonical_fusion, check, family_of
+from ir2search.space.rules import canonical_fusion, canonical_widths, check, family_of
 from ir2search.validation import rule_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,13 @@ class Candidate:
         backbone: name of a family of networks.
         depth: number of layers of the backbone, as its family counts them.
         width: multiplier of all channels of the backbone.
+        stem_width: channels of the stem, as a multiple of what ``width`` gives.
+        stem_kernel: side of the stem's kernel in pixels, from 1 to 7; by default the backbone's. An
+            even one must equal the stride: a stem of patches, see `ir2search.models.families.Stem`.
+        stem_stride: stride of the stem in pixels, 1, 2 or 4; by default the backbone's.
+        widths: for each layer after the stem, its channels as a multiple of what ``width`` gives.
+            The first is 1: ``width`` is the width of the first layer. By default all are 1. Widths
+            by stage are a dimension of Bulat et al., "BATS", ECCV 2020, and of other searches.
         taps: names of the shallow feature maps that recovery uses, from shallow to deep.
         fusion: ``"dense"``, ``"compact"``, or ``"none"`` for no recovery.
         fusion_channels: m, width of the compact fusion in channels.
@@ -66,6 +74,10 @@ class Candidate:
     backbone: str = "cifar-resnet"
     depth: int = 20
     width: float = 1.0
+    stem_width: float = 1.0
+    stem_kernel: int | None = None
+    stem_stride: int | None = None
+    widths: tuple[float, ...] = ()
     taps: tuple[str, ...] = ("stem", "stage1", "stage2")
     fusion: Fusion = "compact"
     fusion_channels: int | None = None
@@ -86,9 +98,11 @@ class Candidate:
 
     def __post_init__(self, fusion_ratio: float | None) -> None:
         family = family_of(self.backbone)
+        for name, value in family.shape_defaults().items():
+            if getattr(self, name) in (None, ()):
+                object.__setattr__(self, name, value)
         check(self, family)
-        canonical: dict[str, Any] = {
-            "width": family.stem_channels(self.width) / family.base_width,
+        canonical: dict[str, Any] = canonical_widths(self, family) | {
             "threshold": round(float(self.threshold), THRESHOLD_DIGITS),
             "normalization": self.normalization if self.threshold else "map",
             "taps": tuple(name for name in family.taps if name in self.taps),
@@ -104,6 +118,24 @@ class Candidate:
             object.__setattr__(self, name, value)
 
     @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each tap of the backbone and of the last maps."""
+        scales = (self.stem_width, *self.widths) if self.widths else ()
+        return family_of(self.backbone).channels(self.width, scales)
+
+    @property
+    def stem_shape(self) -> Stem:
+        """Shape of the first convolution."""
+        assert self.stem_kernel is not None
+        assert self.stem_stride is not None
+        return Stem(self.channels[0], self.stem_kernel, self.stem_stride)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Shapes of the layers after the stem; empty if the backbone has a shape of its own."""
+        return tuple(map(Stage, family_of(self.backbone).stages, self.channels[1:]))
+
+    @property
     def id(self) -> str:
         """Twelve hexadecimal digits, the same for equal candidates on every machine.
 
@@ -114,10 +146,16 @@ class Candidate:
         return hashlib.sha256(fields_given.encode()).hexdigest()[:12]
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields by name, as values for JSON; the recipe only if it has values."""
+        """All fields by name, as values for JSON.
+
+        Without the recipe if it is empty, and without those fields of the shape that have the
+        backbone's default.
+        """
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        plain |= {"taps": list(self.taps), "image": list(self.image), "recipe": dict(self.recipe)}
-        return plain if self.recipe else {k: v for k, v in plain.items() if k != "recipe"}
+        usual = {"recipe": (), **family_of(self.backbone).shape_defaults()}
+        plain = {n: v for n, v in plain.items() if n not in usual or v != usual[n]}
+        lists = {n: list(v) for n, v in plain.items() if isinstance(v, tuple)}
+        return plain | lists | ({"recipe": dict(self.recipe)} if self.recipe else {})
 
     def differences(self) -> dict[str, Any]:
         """The fields whose value differs from the default candidate's, by name."""

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 # bounds that keep a wrong value from taking all memory
 MAX_DEPTH, MAX_WIDTH, MAX_CLASSES = 1202, 64, 100_000
 MAX_CHANNELS, MAX_SIDE = 64, 4096  # of an image
+MAX_SCALE = 8  # of the width of a layer
+STEM_KERNELS, STEM_STRIDES = range(1, 8), (1, 2, 4)
 RELEASED_FUSION_RATIO = 4.0  # of the released ResNet-20 for CIFAR
+
+Rule = tuple[bool, str, object]  # whether it holds, the rule in words, and the value that breaks it
 
 
 def family_of(name: str) -> Family:
@@ -40,8 +44,9 @@ def check(candidate: Candidate, family: Family) -> None:
     (channels, *sides), classes = candidate.image, candidate.classes
     group_size = candidate.fusion_group_size
     unknown = [name for name in candidate.taps if name not in family.taps]
-    side_rule = f"image: {candidate.backbone} needs at least {family.min_side} pixels a side"
-    rules: list[tuple[bool, str, object]] = [
+    least = family.min_side * (candidate.stem_stride or 1) // family.stem_stride
+    side_rule = f"image: {candidate.backbone} needs at least {least} pixels a side"
+    rules: list[Rule] = [
         (depth <= MAX_DEPTH, f"depth: must be at most {MAX_DEPTH}", depth),
         (family.has_depth(depth), f"depth: must be {family.depth_rule}", depth),
         (0 < width <= MAX_WIDTH, f"width: must be above 0 and at most {MAX_WIDTH}", width),
@@ -50,7 +55,8 @@ def check(candidate: Candidate, family: Family) -> None:
         (2 <= classes <= MAX_CLASSES, f"classes: must be from 2 to {MAX_CLASSES}", classes),
         (1 <= channels <= MAX_CHANNELS, f"image: must have 1 to {MAX_CHANNELS} channels", channels),
         (max(sides) <= MAX_SIDE, f"image: must have at most {MAX_SIDE} pixels a side", max(sides)),
-        (min(sides) >= family.min_side, side_rule, min(sides)),
+        *_shape_rules(candidate, family),
+        (min(sides) >= least, side_rule, min(sides)),
         (group_size >= 1, "fusion_group_size: must be at least 1", group_size),
     ]
     for name, options in (
@@ -70,6 +76,49 @@ def check(candidate: Candidate, family: Family) -> None:
             raise CandidateError(f"{rule}, but got {value}")
 
 
+def _shape_rules(candidate: Candidate, family: Family) -> list[Rule]:
+    """Rules of the shapes of the stem and of the layers after it."""
+    usual, stages = family.shape_defaults(), family.stages
+    set_ = next((name for name in usual if getattr(candidate, name) != usual[name]), "")
+    stem, widths = candidate.stem_width, candidate.widths
+    kernel, stride = candidate.stem_kernel or 0, candidate.stem_stride or 0
+    width_rule = f"must be above 0 and at most {MAX_SCALE}"
+    return [
+        (
+            bool(stages) or not set_,
+            f"{set_}: {candidate.backbone} has a shape of its own; leave it out",
+            getattr(candidate, set_, None),
+        ),
+        (0 < stem <= MAX_SCALE, f"stem_width: {width_rule}", stem),
+        (kernel in STEM_KERNELS, "stem_kernel: must be from 1 to 7", kernel),
+        (stride in STEM_STRIDES, "stem_stride: must be 1, 2 or 4", stride),
+        (
+            bool(kernel % 2) or kernel == stride,
+            f"stem_kernel: must be odd or equal to the stride of {stride}",
+            kernel,
+        ),
+        (
+            len(widths) == len(stages),
+            f"widths: must be a number for each of {', '.join(stages)}",
+            widths,
+        ),
+        (widths[:1] in ((), (1,)), "widths: the first must be 1; set width instead", widths),
+        (all(0 < each <= MAX_SCALE for each in widths), f"widths: each {width_rule}", widths),
+    ]
+
+
+def canonical_widths(candidate: Candidate, family: Family) -> dict[str, Any]:
+    """The widths as exact ratios of rounded channels."""
+    stem, *inner = candidate.channels
+    usual, *others = family.channels(candidate.width)
+    pairs = zip(inner, others, strict=True)
+    return {
+        "width": family.base_channels(candidate.width) / family.base_width,
+        "stem_width": stem / usual,
+        "widths": tuple(own / other for own, other in pairs) if family.stages else (),
+    }
+
+
 def canonical_fusion(candidate: Candidate, family: Family, ratio: float | None) -> dict[str, Any]:
     """The fusion fields in canonical form; ``ratio`` is s, an alternative to the width.
 
@@ -81,7 +130,7 @@ def canonical_fusion(candidate: Candidate, family: Family, ratio: float | None) 
         return unused | {"fusion": "none", "taps": ()}
     if candidate.fusion == "dense":
         return unused
-    n = family.last_channels(candidate.width)
+    n = candidate.channels[-1]
     m = candidate.fusion_channels
     if ratio is not None and m is not None:
         raise CandidateError("fusion_ratio: give it or fusion_channels, not both")

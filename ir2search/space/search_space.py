@@ -5,19 +5,26 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ir2search import text
 from ir2search.errors import CandidateError, SpaceError
-from ir2search.models.families import FAMILIES
+from ir2search.models.families import FAMILIES, Family
 from ir2search.space.candidate import DEFAULT, Candidate, candidate_from_dict
 from ir2search.space.domains import Domain, Value, draw, ends, values_of
-from ir2search.space.rules import family_of
+from ir2search.space.rules import MAX_SIDE, STEM_STRIDES, family_of
 
 TAP = "tap_"  # each tap is a parameter tap_<name>, true or false
 RECIPE = "recipe_"  # a searched field of the recipe is a parameter recipe_<name>
+BY_STAGE = ("widths",)  # the value of each layer after the stem is a parameter widths_<layer>
+# tables of a study file, and how the names of their parameters begin
+TABLES = {"taps": TAP, "recipe": RECIPE, **{field: f"{field}_" for field in BY_STAGE}}
+
+# every cost grows, or shrinks, with these fields of a candidate
+GROWING = ("depth", "width", "taps", "stem_width", "widths")
+SHRINKING = ("stem_stride",)
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,8 @@ class SearchSpace:
     """The candidates that a study can try: each field of a candidate is fixed or searched.
 
     Parameters are the fields of `Candidate`, but ``tap_<name>`` for each tap instead of ``taps``,
-    and ``recipe_<name>`` for each searched field of the recipe instead of ``recipe``.
+    ``recipe_<name>`` for each searched field of the recipe instead of ``recipe``, and
+    ``widths_<layer>`` for each layer after the first two instead of ``widths``.
 
     Attributes:
         fixed: values by parameter. A parameter that is neither fixed nor searched has its default.
@@ -40,8 +48,10 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         family = family_of(str(self.fixed.get("backbone", DEFAULT.backbone)))
-        known = {field.name for field in fields(Candidate)} - {"taps", "recipe"} | {"fusion_ratio"}
+        known = {field.name for field in fields(Candidate)} - set(TABLES) | {"fusion_ratio"}
         known |= {TAP + name for name in family.taps}
+        known |= {f"{field}_{stage}" for field in BY_STAGE for stage in family.stages}
+        known -= {f"widths_{stage}" for stage in family.stages[:1]}  # it is the width
         for name in [*self.fixed, *self.searched]:
             if name not in known and not name.startswith(RECIPE):
                 hint = text.suggest(_shown(name), sorted(map(_shown, known)))
@@ -61,13 +71,17 @@ class SearchSpace:
             CandidateError: no network has these values, for example because the group size does
                 not divide the fusion width.
         """
-        values = {n: v for n, v in {**self.fixed, **parameters}.items() if not n.startswith(RECIPE)}
-        recipe = [
-            (n.removeprefix(RECIPE), v) for n, v in parameters.items() if n.startswith(RECIPE)
-        ]
+        values: dict[str, Any] = {}
+        tables: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
+        for name, value in {**self.fixed, **parameters}.items():
+            field = field_of(name)
+            target = tables.get(field, values)
+            target[name.removeprefix(TABLES.get(field, ""))] = value
         family = FAMILIES[str(values.get("backbone", DEFAULT.backbone))]
-        taps = tuple(name for name in family.taps if values.pop(TAP + name, True))
-        return Candidate(**{"depth": family.depth, **values}, taps=taps, recipe=tuple(recipe))
+        taps = tuple(name for name in family.taps if tables["taps"].get(name, True))
+        shape = {name: _by_stage(family, name, tables[name]) for name in BY_STAGE}
+        recipe = tuple((name, value) for name, value in tables["recipe"].items())
+        return Candidate(**{"depth": family.depth} | values | shape, taps=taps, recipe=recipe)
 
     def with_data(self, image: tuple[int, int, int], classes: int) -> SearchSpace:
         """The same space for images (channels, height, width) in this number of classes."""
@@ -112,10 +126,11 @@ class SearchSpace:
         """Iterate over the valid candidates whose parameters are all at an end of their domain.
 
         One of them has the minimum of each cost: costs increase with depth, width and taps, are
-        linear in the fusion width, and do not depend on the threshold or the recipe.
+        linear in the fusion width, and do not depend on the threshold or the recipe. Of `GROWING`
+        and `SHRINKING` fields the cheapest value is first.
         """
         names = self.with_costs()
-        axes = [ends(self.searched[name]) for name in names]
+        axes = [cheapest_first(name, self.searched[name]) for name in names]
         for point in itertools.product(*axes):
             try:
                 yield self.candidate(dict(zip(names, point, strict=True)))
@@ -124,9 +139,7 @@ class SearchSpace:
 
     def with_costs(self) -> list[str]:
         """Names of the searched parameters on which costs depend."""
-        return [
-            name for name in self.searched if name != "threshold" and not name.startswith(RECIPE)
-        ]
+        return [name for name in self.searched if field_of(name) not in ("threshold", "recipe")]
 
     def _check_value(self, name: str, value: Any) -> None:
         """Raise SpaceError if no network can have this value."""
@@ -138,23 +151,54 @@ class SearchSpace:
             return
         backbone = str(self.fixed.get("backbone", DEFAULT.backbone))
         family = family_of(backbone)
+        side = min(MAX_SIDE, family.min_side * max(STEM_STRIDES))
         values = {
             "backbone": backbone,
             "depth": family.depth,
             "taps": family.taps,
-            "image": (1, family.min_side, family.min_side),
-            name: value,
+            "image": (1, side, side),
+            **_alone(family, name, value),
         }
-        if name == "fusion_group_size":  # the default fusion width may not be divisible by it
-            values["fusion"] = "dense"
         try:
             candidate_from_dict(values, "space")
         except CandidateError as error:
             raise SpaceError(str(error).removeprefix("space: ")) from None
 
 
+def field_of(name: str) -> str:
+    """The field of a candidate that a parameter sets: ``taps`` for ``tap_stem``."""
+    return next((table for table, prefix in TABLES.items() if name.startswith(prefix)), name)
+
+
+def cheapest_first(name: str, domain: Domain) -> Sequence[Value]:
+    """The ends of a parameter's domain; the cheapest is first if costs grow or shrink with it."""
+    field = field_of(name)
+    if field not in GROWING + SHRINKING:
+        return ends(domain)
+    numbers = [value for value in ends(domain) if not isinstance(value, str)]
+    return sorted(numbers, reverse=field in SHRINKING)
+
+
+def _alone(family: Family, name: str, value: Any) -> dict[str, Any]:
+    """Fields of a candidate that has this value, and what it needs to be valid."""
+    field = field_of(name)
+    if field in BY_STAGE:
+        return {field: _by_stage(family, field, {name.removeprefix(TABLES[field]): value})}
+    if name == "fusion_group_size":  # the default fusion width may not be divisible by it
+        return {name: value, "fusion": "dense"}
+    if name == "stem_kernel" and value in STEM_STRIDES:
+        return {name: value, "stem_stride": value}
+    return {name: value}
+
+
+def _by_stage(family: Family, field: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The values of a field by stage; a stage that is not among them has the default."""
+    usual = family.shape_defaults()[field]
+    pairs = zip(family.stages, usual, strict=True)
+    return tuple(values.get(stage, default) for stage, default in pairs)
+
+
 def _shown(name: str) -> str:
     """A parameter's name in a study file: ``taps.stem`` for ``tap_stem``."""
-    if name.startswith(RECIPE):
-        return f"recipe.{name.removeprefix(RECIPE)}"
-    return f"taps.{name.removeprefix(TAP)}" if name.startswith(TAP) else name
+    field = field_of(name)
+    return f"{field}.{name.removeprefix(TABLES[field])}" if field in TABLES else name

@@ -8,18 +8,22 @@ from dataclasses import asdict
 from typing import Any
 
 from ir2search.errors import SpaceError
-from ir2search.space import RECIPE, TAP, Choice, Domain, Range, SearchSpace
+from ir2search.space import BY_STAGE, RECIPE, TABLES, Choice, Domain, Range, SearchSpace, field_of
 
 MAX_VALUES = 10_000  # of one parameter
 LARGEST = 1e15  # number in a range
+_TABLE_RULES = {"taps": "must be a table of true, false or [true, false] by tap"} | dict.fromkeys(
+    BY_STAGE, "must be a table by stage, such as { stage2 = [0.5, 1.0] }"
+)
 
 
 def parse_space(values: Mapping[str, Any]) -> SearchSpace:
     """The space of a ``[space]`` section.
 
     A single value is fixed, a list is a choice, and a table ``{ low, high, step, log }`` is a
-    range. ``taps`` is a table with one entry for each tap: true, false, or a list of both. Searched
-    fields of the recipe are domains already, with names such as ``recipe_lr``.
+    range. ``taps`` is a table with one entry for each tap: true, false, or a list of both.
+    ``widths`` is a table with one entry for each layer after the first two. Searched fields of the
+    recipe are domains already, with names such as ``recipe_lr``.
 
     Raises:
         SpaceError: the section is malformed; the message names the key.
@@ -29,11 +33,12 @@ def parse_space(values: Mapping[str, Any]) -> SearchSpace:
             raise SpaceError(f"{name}: comes from the data; remove it")
     if "recipe" in values:
         raise SpaceError("recipe: searched values of the recipe belong in [recipe]; move them")
-    flat: dict[str, Any] = {name: value for name, value in values.items() if name != "taps"}
-    taps = values.get("taps", {})
-    if not isinstance(taps, Mapping):
-        raise SpaceError("taps: must be a table of true, false or [true, false] by tap")
-    flat |= {TAP + name: value for name, value in taps.items()}
+    flat: dict[str, Any] = {name: value for name, value in values.items() if name not in TABLES}
+    for table in TABLES.keys() & values:
+        entries = values[table]
+        if not isinstance(entries, Mapping):
+            raise SpaceError(f"{table}: {_TABLE_RULES[table]}")
+        flat |= {TABLES[table] + name: value for name, value in entries.items()}
     fixed: dict[str, Any] = {}
     searched: dict[str, Domain] = {}
     for name, value in flat.items():
@@ -71,10 +76,15 @@ def space_as_dict(space: SearchSpace) -> dict[str, Any]:
     searched = {
         n: value_of(domain) for n, domain in space.searched.items() if not n.startswith(RECIPE)
     }
-    flat = {**space.fixed, **searched}
-    values = {name: value for name, value in flat.items() if not name.startswith(TAP)}
-    taps = {name.removeprefix(TAP): v for name, v in flat.items() if name.startswith(TAP)}
-    return {**values, "taps": taps} if taps else values
+    values: dict[str, Any] = {}
+    tables: dict[str, Any] = {}
+    for name, value in {**space.fixed, **searched}.items():
+        field = field_of(name)
+        if field in TABLES:
+            tables.setdefault(field, {})[name.removeprefix(TABLES[field])] = value
+        else:
+            values[name] = value
+    return values | tables
 
 
 def _choice(name: str, values: list[Any]) -> Choice:

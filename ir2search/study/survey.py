@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ir2search.costs import Cost, cost
 from ir2search.errors import CandidateError
-from ir2search.space import TAP, Candidate, Choice, SearchSpace
+from ir2search.space import GROWING, SHRINKING, Candidate, SearchSpace, cheapest_first, field_of
 from ir2search.study.objectives import costs_of
 from ir2search.study.schema import Study, load_study
 from ir2search.study.shipped import shipped_studies
 from ir2search.zoo import named_recipe, preset, presets
-
-GROWING = ("depth", "width")  # every cost grows with these, and with the number of taps
 
 
 @dataclass(frozen=True)
@@ -112,9 +110,8 @@ def _extremes(space: SearchSpace, sizes: tuple[bool, ...] = (False, True)) -> It
                 continue
 
 
-def _ends(space: SearchSpace, name: str, most: bool) -> tuple[object, ...]:
-    domain = space.searched[name]
-    ends = domain.values if isinstance(domain, Choice) else (domain.low, domain.high)
-    if name in GROWING or name.startswith(TAP):
-        return (max(ends) if most else min(ends),)
-    return ends
+def _ends(space: SearchSpace, name: str, most: bool) -> Sequence[object]:
+    values, field = cheapest_first(name, space.searched[name]), field_of(name)
+    if field in GROWING:
+        return values[-1:] if most else values[:1]
+    return values[::-1] if most and field in SHRINKING else values

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import ir2search as ir
 from ir2search.costs import count as counting
 from ir2search.costs.count import _backbone_rows, _feature_shapes
+from ir2search.models.families import FAMILIES
 from ir2search.space import Candidate, build
 
 CANDIDATES = [
@@ -161,3 +165,46 @@ def test_a_cost_as_json_has_the_names_of_its_attributes() -> None:
         assert values[name] == getattr(price, name)
     assert [row["name"] for row in values["layers"]] == list(price.layers["name"])
     assert "layers" not in price.totals()
+
+
+@st.composite
+def shapes(draw: st.DrawFn) -> Candidate:
+    """Small candidates of each backbone with random shapes of the stem and of each stage."""
+    backbone, depth = draw(
+        st.sampled_from([("cifar-resnet", 8), ("cifar-basic-resnet", 18), ("cifar-vgg", 7)])
+    )
+    kernel, stride = draw(st.sampled_from([(3, 1), (1, 1), (5, 2), (2, 2), (4, 4)]))
+    inner = st.sampled_from([0.5, 1.0, 1.7])
+    return Candidate(
+        backbone=backbone,
+        depth=depth,
+        width=draw(st.sampled_from([0.02, 0.06])),
+        taps=("stem",),
+        stem_width=draw(inner),
+        stem_kernel=kernel,
+        stem_stride=stride,
+        widths=(1.0, *(draw(inner) for _ in FAMILIES[backbone].stages[1:])),
+        image=(draw(st.integers(1, 3)), draw(st.sampled_from([32, 41])), 32),
+    )
+
+
+@settings(deadline=None, max_examples=15)
+@given(shapes())
+def test_counts_equal_those_of_the_shapes_that_a_forward_pass_shows(candidate: Candidate) -> None:
+    network, seen = build(candidate).eval(), []
+
+    def see(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        window = math.prod(module.weight.shape[1:])
+        seen.append((isinstance(module, ir.BinaryConv2d), output.numel() * window))
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(see)
+    with torch.no_grad():
+        maps, last = network.feature_maps(torch.zeros(1, *candidate.image))
+        network.head(network.recovery(last, *(maps[name] for name in candidate.taps)))
+    price = ir.cost(candidate)
+    assert price.bops == sum(count for is_binary, count in seen if is_binary)
+    assert price.flops == sum(count for is_binary, count in seen if not is_binary)
+    found = [each.shape[1] for each in (*maps.values(), last)]
+    assert tuple(found) == candidate.channels

@@ -39,6 +39,14 @@ CASES = {
     "imagenet": replace(
         ir.preset("imagenet-resnet18-D"), image=(3, 39, 33), width=1.1, classes=7
     ),
+    "shape": C(
+        depth=8, stem_width=1.5, stem_kernel=2, stem_stride=2, widths=(1, 0.3, 2.0),
+        image=(3, 17, 16),
+    ),
+    "shape of vgg": C(
+        backbone="cifar-vgg", depth=7, taps=("stem", "conv4"), width=0.1, stem_kernel=5,
+        widths=(1, 0.5, 2, 1, 0.3), image=(1, 20, 16),
+    ),
     "real weights": C(depth=8, weights="real", image=(3, 8, 8)),
     "real activations": C(depth=8, activations="real", image=(3, 8, 8)),
 }  # fmt: skip

@@ -12,8 +12,8 @@ from ir2search.models.families import FAMILIES
 def test_channels_are_rounded_and_at_least_one(
     backbone: str, width: float, stem: int, last: int
 ) -> None:
-    family = FAMILIES[backbone]
-    assert (family.stem_channels(width), family.last_channels(width)) == (stem, last)
+    channels = FAMILIES[backbone].channels(width)
+    assert (channels[0], channels[-1]) == (stem, last)
 
 
 def test_the_default_depth_of_a_family_is_allowed() -> None:

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ir2search.errors import CandidateError
+from ir2search.models.families import Stage, Stem
 from ir2search.models.network import NetworkSpec, TappedNetwork
 from ir2search.models.resnet import ResidualUnit
 from ir2search.nn import InformationRecovery
@@ -43,7 +44,9 @@ def reference(weights: dict[str, Tensor], candidate: Candidate, x: Tensor) -> Te
     def clip(x: Tensor) -> Tensor:
         return torch.minimum(torch.maximum(x, -torch.ones_like(x)), torch.ones_like(x))
 
-    x = clip(norm("stem.1", functional.conv2d(x, weights["stem.0.weight"], padding=1)))
+    stem, stride = weights["stem.0.weight"], candidate.stem_stride or 1
+    around = stem.shape[-1] // 2 if stem.shape[-1] % 2 else 0
+    x = clip(norm("stem.1", functional.conv2d(x, stem, padding=around, stride=stride)))
     maps = {"stem": x}
     for stage in (1, 2, 3):
         for unit in range((candidate.depth - 2) // 3):
@@ -51,7 +54,7 @@ def reference(weights: dict[str, Tensor], candidate: Candidate, x: Tensor) -> Te
             stride = 2 if stage > 1 and unit == 0 else 1
             w = weights[f"{name}.conv.weight"]
             y = functional.conv2d(two_levels(x), two_levels(w), padding=1, stride=stride)
-            shortcut = x[:, :, ::stride, ::stride]
+            shortcut = x[:, : len(w), ::stride, ::stride]
             if (new := w.shape[0] - w.shape[1]) > 0:
                 zeros = torch.zeros_like(shortcut[:, :1])
                 front, back = new // 2, new - new // 2
@@ -85,6 +88,8 @@ def reference(weights: dict[str, Tensor], candidate: Candidate, x: Tensor) -> Te
         Candidate(fusion="dense", taps=("stage2",), width=0.5),
         Candidate(depth=8, width=0.75, fusion_channels=6, fusion_group_size=3, image=(1, 16, 16)),
         Candidate(depth=14, width=0.25, taps=("stem",), image=(3, 33, 17), classes=7),
+        Candidate(depth=8, stem_width=1.5, stem_stride=2, widths=(1, 0.25, 1.5), image=(1, 16, 16)),
+        Candidate(depth=8, stem_width=0.5, stem_kernel=2, stem_stride=2, image=(3, 16, 16)),
     ],
     ids=lambda candidate: candidate.id,
 )
@@ -116,13 +121,13 @@ def test_any_image_size_and_width_gives_logits_and_last_maps(
 def test_the_shortcut_takes_every_second_pixel_and_pads_channels_on_both_sides() -> None:
     spec = NetworkSpec(
         depth=8,
-        channels=2,
+        stem=Stem(2),
         image=(1, 8, 8),
         classes=2,
         taps=(),
         recovery=InformationRecovery([], 8),
     )
-    unit = ResidualUnit(spec, 2, 5, 2).eval()
+    unit = ResidualUnit(spec, Stage("", 5), 2, 2).eval()
     torch.nn.init.zeros_(unit.bn.weight)
     x = torch.rand(1, 2, 5, 4)
     expected = torch.zeros(1, 5, 3, 2)

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from ir2search.choices import Estimator
 from ir2search.kernels.training import Arithmetic, forced, is_bfloat16, library
+from ir2search.models.families import Stage, Stem
 from ir2search.models.network import NetworkSpec
 from ir2search.models.resnet import BasicBlock, BiRealUnit, ResidualUnit
 from ir2search.models.vgg import ConvBlock
@@ -113,7 +114,7 @@ def test_convolution_and_gradients_equal_the_plain_ones(
 def spec(**values: Any) -> NetworkSpec:
     recovery = InformationRecovery([], 8)
     return NetworkSpec(
-        depth=8, channels=8, image=(3, 8, 8), classes=2, taps=(), recovery=recovery, **values
+        depth=8, stem=Stem(8), image=(3, 8, 8), classes=2, taps=(), recovery=recovery, **values
     )
 
 
@@ -122,16 +123,19 @@ def spec(**values: Any) -> NetworkSpec:
 @pytest.mark.parametrize(
     "block",
     [
-        ResidualUnit(spec(), 8, 8, 1),
-        ResidualUnit(spec(), 8, 16, 2),
-        ResidualUnit(spec(activation="prelu"), 8, 8, 1),
-        ResidualUnit(spec(binarisation=Binarisation(shift=True, standardise=True)), 8, 8, 1),
-        ResidualUnit(spec(binarisation=Binarisation(estimator="tanh")), 8, 8, 1),
-        BasicBlock(spec(), 8, 8, 1),
-        BasicBlock(spec(), 8, 12, 2),
-        BiRealUnit(spec(activation="prelu"), 8, 8, 1),
-        BiRealUnit(spec(activation="rprelu"), 8, 16, 2),
-        ConvBlock(spec(), 8, 12, shrinks=True),
+        ResidualUnit(spec(), Stage("", 8), 8, 1),
+        ResidualUnit(spec(), Stage("", 16), 8, 2),
+        ResidualUnit(spec(), Stage("", 5), 8, 2),
+        ResidualUnit(spec(activation="prelu"), Stage("", 8), 8, 1),
+        ResidualUnit(
+            spec(binarisation=Binarisation(shift=True, standardise=True)), Stage("", 8), 8, 1
+        ),
+        ResidualUnit(spec(binarisation=Binarisation(estimator="tanh")), Stage("", 8), 8, 1),
+        BasicBlock(spec(), Stage("", 8), 8, 1),
+        BasicBlock(spec(), Stage("", 12), 8, 2),
+        BiRealUnit(spec(activation="prelu"), Stage("", 8), 8, 1),
+        BiRealUnit(spec(activation="rprelu"), Stage("", 16), 8, 2),
+        ConvBlock(spec(), Stage("", 12), 8, shrinks=True),
         InformationRecovery([4, 4], 8, fusion="compact", channels=3, activation=nn.PReLU),
     ],
     ids=lambda block: type(block).__name__,

@@ -21,6 +21,10 @@ def candidates(draw: st.DrawFn) -> Candidate:
         return Candidate(
             depth=draw(st.sampled_from([8, 14])),
             width=draw(st.floats(0.05, 0.6)),
+            stem_width=draw(st.sampled_from([1.0, 1.0, 0.5, 2.0])),
+            stem_kernel=draw(st.sampled_from([None, 3, 2, 1])),
+            stem_stride=draw(st.sampled_from([None, 1, 2])),
+            widths=draw(st.sampled_from([(), (1.0, 1.0, 1.0), (1.0, 0.6, 1.4)])),
             taps=tuple(draw(st.lists(st.sampled_from(TAPS), unique=True))),
             fusion=draw(st.sampled_from(["none", "dense", "compact"])),
             fusion_ratio=draw(st.floats(1, 10)),
@@ -34,7 +38,7 @@ def candidates(draw: st.DrawFn) -> Candidate:
             recipe=draw(st.sampled_from([(), (("lr", 0.1), ("flip", True)), (("lr", 0.2),)])),
         )
     except CandidateError:
-        assume(False)  # groups that do not divide the fusion width
+        assume(False)  # groups that do not divide the fusion width, kernels that miss pixels
         raise
 
 
@@ -43,6 +47,19 @@ def test_ids_are_the_same_on_every_machine() -> None:
     small = Candidate(depth=8, width=0.5, threshold=0.3, taps=("stage2",), fusion="dense")
     assert small.id == "06651172622b"
     assert Candidate().twin().id == "ff040fd73657"
+
+
+def test_a_shape_that_is_the_backbones_default_is_no_part_of_the_canonical_form() -> None:
+    shape = {"stem_width", "stem_kernel", "stem_stride", "widths"}
+    assert not shape & set(Candidate().as_dict())
+    own = Candidate(stem_kernel=1, widths=(1, 0.5, 1)).as_dict()
+    assert {name: own[name] for name in shape & set(own)} == {
+        "stem_kernel": 1,
+        "widths": [1.0, 0.5, 1.0],
+    }
+    imagenet = Candidate(backbone="imagenet-resnet", depth=18, image=(3, 64, 64))
+    assert (imagenet.stem_kernel, imagenet.stem_stride) == (7, 2)
+    assert not shape & set(imagenet.as_dict())
 
 
 @given(candidates())
@@ -76,7 +93,7 @@ def test_different_candidates_are_different_networks_or_trainings(
     shapes = [
         [(name, tuple(p.shape)) for name, p in build(c).named_parameters()] for c in (one, other)
     ]
-    precisions = [(c.weights, c.activations) for c in (one, other)]
+    precisions = [(c.weights, c.activations, c.stem_stride) for c in (one, other)]
     assert shapes[0] != shapes[1] or precisions[0] != precisions[1]
 
 
@@ -99,6 +116,8 @@ def test_different_candidates_are_different_networks_or_trainings(
         ({"threshold": 1}, {"threshold": 1.0}),
         ({"width": 0.51}, {"width": 0.5}),
         ({"width": 0.001}, {"width": 1 / 16}),
+        ({"stem_width": 1.0, "stem_kernel": 3, "stem_stride": 1, "widths": (1.0,) * 3}, {}),
+        ({"stem_width": 0.51, "widths": (1, 0.99, 1.001)}, {"stem_width": 0.5}),
     ],
 )
 def test_equal_networks_are_one_candidate(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -138,6 +157,14 @@ def test_equal_networks_are_one_candidate(one: dict[str, Any], other: dict[str, 
         ({"fusion_group_size": 0}, "fusion_group_size: must be at least 1, but got 0"),
         ({"fusion_group_size": 3}, "must divide the fusion width 16, but got 3"),
         ({"weights": "ternary"}, "weights: must be one of binary, real, but got ternary"),
+        ({"stem_width": 0.0}, "stem_width: must be above 0 and at most 8, but got 0.0"),
+        ({"stem_kernel": 9}, "stem_kernel: must be from 1 to 7, but got 9"),
+        ({"stem_kernel": 2}, "stem_kernel: must be odd or equal to the stride of 1, but got 2"),
+        ({"stem_stride": 3}, "stem_stride: must be 1, 2 or 4, but got 3"),
+        ({"stem_stride": 4, "image": (3, 8, 8)}, "image: .* at least 16 pixels a side, but got 8"),
+        ({"widths": (1.0, 2.0)}, "widths: must be a number for each of stage1, stage2, stage3"),
+        ({"widths": (2.0, 1.0, 1.0)}, "widths: the first must be 1; set width instead"),
+        ({"widths": (1.0, 9.0, 1.0)}, "widths: each must be above 0 and at most 8"),
     ],
 )
 def test_a_value_out_of_range_is_named_with_its_rule(values: dict[str, Any], message: str) -> None:

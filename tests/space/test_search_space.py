@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import math
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -30,6 +32,10 @@ def space(**searched: Choice | Range) -> SearchSpace:
         ({}, {"fusion_channels": Range(1, 3, step=0.5)}, "fusion_channels: must be"),
         ({}, {"threshold": Range(-1.0, 1.0)}, "threshold: must be at least 0"),
         ({}, {"tap_stem": Choice((0, 1))}, "taps.stem: must be true or false, but got 0"),
+        ({}, {"widths_stage9": Choice((0.5,))}, "widths.stage9: no such parameter"),
+        ({}, {"widths_stage1": Choice((0.5,))}, "widths.stage1: no such parameter"),
+        ({}, {"widths_stage2": Choice((1.0, 9.0))}, "widths: each must be above 0 and at most 8"),
+        ({"stem_kernel": 6}, {}, "stem_kernel: must be odd or equal to the stride"),
     ],
 )
 def test_a_malformed_space_is_refused(
@@ -85,14 +91,39 @@ def test_the_minimum_of_every_cost_is_at_a_corner(data: st.DataObject) -> None:
         "fusion_channels": st.sampled_from([Range(1, 6), Range(2, 9, step=3)]),
         "tap_stem": st.just(Choice((True, False))),
         "tap_stage2": st.just(Choice((False, True))),
+        "stem_width": st.just(Choice((2.0, 0.5, 1.0))),
+        "stem_stride": st.just(Choice((1, 2))),
+        "stem_kernel": st.just(Choice((3, 2))),
+        "widths_stage2": st.just(Choice((1.0, 0.5, 1.5))),
     }
-    chosen = data.draw(st.lists(st.sampled_from(sorted(domains)), unique=True, min_size=1))
+    chosen = data.draw(
+        st.lists(st.sampled_from(sorted(domains)), unique=True, min_size=1, max_size=4)
+    )
     searched = SearchSpace(
         {"image": (1, 8, 8), "width": 0.25} if "width" not in chosen else {"image": (1, 8, 8)},
         {name: data.draw(domains[name]) for name in chosen},
     )
-    everything = [ir.cost(searched.candidate(point)) for point in searched.grid()]
+    everything = [ir.cost(candidate) for candidate in _valid(searched)]
     corners = [ir.cost(candidate) for candidate in searched.corners()]
     for name in ("ops", "flops", "bops", "memory_bytes"):
         least = min(getattr(price, name) for price in everything)
         assert min(getattr(price, name) for price in corners) == least
+
+
+def _valid(searched: SearchSpace) -> Iterator[ir.Candidate]:
+    for point in searched.grid():
+        with contextlib.suppress(CandidateError):  # a kernel that misses pixels
+            yield searched.candidate(point)
+
+
+def test_corners_begin_with_the_cheapest_value_of_each_part_of_the_shape() -> None:
+    searched = space(
+        width=Choice((1.0, 0.25, 0.5)),
+        stem_stride=Choice((1, 2)),
+        stem_width=Choice((1.0, 0.5)),
+        widths_stage3=Choice((2.0, 0.5)),
+        tap_stem=Choice((True, False)),
+    )
+    first = next(searched.corners())
+    assert (first.width, first.stem_stride, first.stem_width) == (0.25, 2, 0.5)
+    assert (first.widths, first.taps) == ((1.0, 1.0, 0.5), ("stage1", "stage2"))

@@ -58,11 +58,13 @@ def matern(distances: np.ndarray) -> np.ndarray:
 @functools.lru_cache(maxsize=4096)
 def _numbers(candidate: Candidate) -> Mapping[str, float]:
     numbers: dict[str, float] = {}
-    for name, value in candidate.as_dict().items():
+    for name, value in vars(candidate).items():
         if name == "recipe":
-            numbers |= _recipe_numbers(value)
-        elif isinstance(value, list | tuple):
+            numbers |= _recipe_numbers(dict(value))
+        elif name == "taps":
             numbers |= {f"{name}={part}": 1.0 for part in value}
+        elif isinstance(value, tuple):
+            numbers |= {f"{name} {index}": float(part) for index, part in enumerate(value)}
         elif isinstance(value, int | float):
             numbers[name] = float(value)
         else:

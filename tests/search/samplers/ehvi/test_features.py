@@ -16,6 +16,12 @@ def test_equal_networks_have_equal_features() -> None:
     assert numbers.max() == 1
 
 
+def test_the_width_of_each_stage_is_a_feature_of_its_own() -> None:
+    widths = [(1.0, 0.5, 1.0), (1.0, 1.0, 0.5), (1.0, 1.0, 1.0)]
+    numbers = features([Candidate(widths=each, fusion="none") for each in widths])
+    np.testing.assert_allclose(numbers, [[0, 1], [1, 0], [1, 1]])
+
+
 def test_costs_are_scaled_on_a_logarithm_and_zero_is_the_least() -> None:
     scaled = log_scaled(np.array([[0.0, 5.0], [1.0, 5.0], [10.0, 5.0], [100.0, 5.0]]))
     np.testing.assert_allclose(scaled[:, 0], [0.0, 0.0, 0.5, 1.0])
