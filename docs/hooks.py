@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import typer.main
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -60,9 +59,9 @@ def _figures() -> set[str]:
 
 def command_line() -> str:
     """Every command with its help, arguments and options, as the command itself prints them."""
-    from ir2search.cli.app import app
+    from ir2search.cli.app import commands
 
-    group: Any = typer.main.get_command(app)
+    group = commands()
     head = (
         "# Command line\n\nExit codes: 0 success, 1 failure, 2 wrong input, 130 stopped by Ctrl-C. "
         "Results go to standard output, progress and errors to standard error. "

@@ -1,21 +1,19 @@
 from __future__ import annotations
 
 import atexit
-import importlib
 import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any
 
 import pandas as pd
 import pytest
 import tomli_w
+from forks import run_forked
 from hypothesis import settings
 from optuna.trial import TrialState
 
@@ -117,34 +115,17 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ir2search.information.analysis.write_figures", lambda *_: None)
 
 
-# Modules that most commands import.
-IMPORTED = (
-    "ir2search.cli.show_networks",
-    "ir2search.cli.show_runs",
-    "ir2search.information.analysis",
-    "ir2search.report.page",
-    "ir2search.search.session",
-    "ir2search.zoo.single",
-)
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def forked(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Call a function in a fork of this process, in a folder; return its output and exit code.
-
-    A fork has already imported what commands import, which takes most of their time. `test_imports`
-    tests the start of commands.
-    """
+def forked(tmp_path: Path) -> Command:
+    """Call a function in a fork of this process, in the test's folder or in another one."""
 
     def call(
         work: Callable[[], object], command: list[str], folder: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            child = _fork(work, command, folder or tmp_path, out, err)
-            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            said = [_text(stream) for stream in (out, err)]
-        return subprocess.CompletedProcess(command, code, *said)
+        return run_forked(work, command, folder or tmp_path)
 
     return call
 
@@ -159,53 +140,6 @@ def ir2search(forked: Command) -> Command:
         return forked(main, ["ir2search", *map(str, arguments)])
 
     return call
-
-
-def _fork(
-    work: Callable[[], object], command: list[str], folder: Path, out: BinaryIO, err: BinaryIO
-) -> int:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about threads: those of pytest do no harm
-        for module in IMPORTED:
-            importlib.import_module(module)
-        child = os.fork()
-    if child:
-        return child
-    try:
-        os.chdir(folder)
-        _become(work, command, out, err)
-    finally:
-        os._exit(70)
-
-
-def _become(
-    work: Callable[[], object], command: list[str], out: BinaryIO, err: BinaryIO
-) -> NoReturn:
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(out.fileno(), 1)
-    os.dup2(err.fileno(), 2)
-    sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
-    sys.argv = command
-    warnings.resetwarnings()
-    warnings.simplefilter("ignore")
-    code = 0
-    try:
-        work()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def _text(stream: BinaryIO) -> str:
-    stream.seek(0)
-    return stream.read().decode()
 
 
 @pytest.fixture

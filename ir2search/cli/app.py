@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+import typer.main
 from typer.core import TyperGroup
 
 from ir2search import text
@@ -99,12 +101,18 @@ for _command in COMMANDS:
     app.command(help=_help(_command))(_command)
 
 
+@functools.cache
+def commands() -> Any:
+    """All commands, as Click runs them. They are built once, which takes some milliseconds."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run the command. Output to a stream that the caller has closed is dropped."""
     sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     show_warnings()
-    app()
+    commands()()
 
 
 if __name__ == "__main__":

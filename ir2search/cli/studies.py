@@ -259,9 +259,9 @@ def report(
     from ir2search.report import write_comparison, write_report
 
     run = opened(folder, storage)
-    pages = {"page": str(write_report(run))}
-    if compare is not None:
-        pages["comparison"] = str(write_comparison(run, compare))
+    # The comparison comes first: a wrong RUN is then named before the figures are drawn.
+    comparison = {} if compare is None else {"comparison": str(write_comparison(run, compare))}
+    pages = {"page": str(write_report(run))} | comparison
     typer.echo(json.dumps(pages) if as_json else "\n".join(map(escape.terminal, pages.values())))
 
 

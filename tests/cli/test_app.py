@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
-from ir2search.cli.app import app
+from ir2search.cli.app import commands
 from ir2search.runs.saved import saved_study
 from ir2search.runs.storages import ENDED, open_storage
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS: dict[str, Any] = commands().commands
 
 WRONG = {  # a wrong input of each command, and what its sentence names
     "init": (["taken.toml"], "taken.toml"),

@@ -17,12 +17,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import typer.main
 from markdown_it import MarkdownIt
 from PIL import Image
 
 import ir2search as ir
-from ir2search.cli.app import app, main
+from ir2search.cli.app import commands, main
 from ir2search.study.schema import parse_study
 
 Forked = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -244,32 +243,26 @@ def test_commands_and_files_in_sentences_exist(page: Path) -> None:
         elif len(words) > 2:
             assert_parses(code)
         else:
-            assert second in {*commands(), "--install-completion"}, code
+            assert second in {*commands().commands, "--install-completion"}, code
 
 
 def test_examples_in_the_help_of_commands_are_parsed() -> None:
     examples = [
         line.strip()
-        for command in commands().values()
+        for command in commands().commands.values()
         for line in command.help.partition("Examples:")[2].splitlines()
         if line.strip()
     ]
-    assert len(examples) > len(commands())
+    assert len(examples) > len(commands().commands)
     for example in examples:
         assert_parses(example)
-
-
-def commands() -> dict[str, Any]:
-    """The real commands by name."""
-    group: Any = typer.main.get_command(app)
-    return dict(group.commands)
 
 
 def assert_parses(command: str) -> None:
     """Parse the arguments with the real command line."""
     words = shlex.split(re.split(r" [|>] ", command)[0])
     name, *arguments = words[words.index("ir2search") + 1 :]
-    commands()[name].make_context(name, arguments)
+    commands().commands[name].make_context(name, arguments)
 
 
 def assert_exists(command: str) -> None:
