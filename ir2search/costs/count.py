@@ -190,7 +190,15 @@ def _uninitialised(candidate: Candidate) -> TappedNetwork:
     """The network with uninitialised weights: counting does not need their values."""
     with torch.device("meta"):
         network = build(candidate)
-    return network.to_empty(device="cpu").eval()
+    return network.apply(_allocate).eval()
+
+
+def _allocate(module: nn.Module) -> None:
+    """Give a module of the meta device memory, as ``to_empty`` does, but import no sympy."""
+    for name, parameter in module.named_parameters(recurse=False):
+        setattr(module, name, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype)))
+    for name, buffer in module.named_buffers(recurse=False):
+        setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype))
 
 
 def _rows(network: nn.Module, inputs: tuple[Tensor, ...], prefix: str = "") -> list[LayerCost]:
