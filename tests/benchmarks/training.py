@@ -2,7 +2,7 @@
 
 Runs both alternately in one process on the same batches. Prints images/s of both, the median ratio
 over pairs, the memory that each keeps for its backward pass, and the share of each part of our
-step.
+step. Our steps run on the number of threads that a training chooses, the reference on all.
 
     python tests/benchmarks/training.py [--data CIFAR10] [--pairs 5] [--images 2560]
 
@@ -42,9 +42,11 @@ from torch.utils.data import DataLoader
 
 import ir2search as ir
 from ir2search.data import DataConfig, ImageData, Split
-from ir2search.nn import keep_memory, restrict
+from ir2search.nn import keep_memory, kernels_on, restrict
+from ir2search.nn.threads import kernel_threads
 from ir2search.training.loop import EpochRunner, train
 from ir2search.training.optimizers import make_optimizer
+from ir2search.training.threads import best_threads
 from ir2search.zoo import preset
 
 CONSOLE = Console(width=110)
@@ -123,16 +125,24 @@ def compare(case: Case, threshold: float, pairs: int, device: torch.device) -> l
     images = torch.randn(case.batch, *candidate.image, device=device)
     labels = torch.randint(candidate.classes, (case.batch,), device=device)
     memory = [saved_bytes(step, images, labels) for step in steps]
-    for step in steps:
-        step(images, labels)
-    times = [
-        [seconds(partial(step, images, labels), device) for step in steps] for _ in range(pairs)
-    ]
+    trial = partial(OurStep(candidate, device), images, labels)
+    with best_threads(steps[1].network, device, trial):  # as a training does
+        threads = kernel_threads()
+
+    def ours_on_threads() -> None:
+        with kernels_on(threads):
+            steps[1](images, labels)
+
+    work = (partial(steps[0], images, labels), ours_on_threads)
+    for each in work:
+        each()
+    times = [[seconds(each, device) for each in work] for _ in range(pairs)]
     reference, ours = (statistics.median(column) for column in zip(*times, strict=True))
     return [
         case.name,
         str(case.batch),
         f"{threshold:g}",
+        str(threads),
         f"{case.batch / reference:,.0f}",
         f"{case.batch / ours:,.0f}",
         f"{statistics.median(a / b for a, b in times):.2f}",
@@ -306,7 +316,7 @@ def main() -> None:
         CONSOLE.print(
             f"torch {torch.__version__}, Python {sys.version.split()[0]}, {device}{threads}\n"
         )
-        names = ["network", "batch", "threshold", "reference", "ours", "ratio"]
+        names = ["network", "batch", "threshold", "our threads", "reference", "ours", "ratio"]
         show(
             "one step: images/s, and memory kept for the backward pass",
             [*names, "reference", "ours", "ratio"],

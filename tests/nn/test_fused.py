@@ -232,10 +232,15 @@ def test_a_norm_without_momentum_averages_all_batches() -> None:
     assert torch.allclose(norm.running_mean, plain.running_mean, atol=1e-6)  # type: ignore[arg-type]
 
 
+# short loops run on one thread: there are many values, or many weights
+@pytest.mark.parametrize("shape", [(37, 32, 64, 24), (3, 128, 256, 5)])
 @each_arithmetic
-def test_the_gradient_does_not_depend_on_the_number_of_threads(arithmetic: Arithmetic) -> None:
-    conv = BinaryConv2d(16, 24, stride=2).train()
-    norm, x = nn.BatchNorm2d(24), torch.randn(37, 16, 9, 9)
+def test_the_gradient_does_not_depend_on_the_number_of_threads(
+    arithmetic: Arithmetic, shape: tuple[int, int, int, int]
+) -> None:
+    images, inputs, outputs, side = shape
+    conv = BinaryConv2d(inputs, outputs, stride=2).train()
+    norm, x = nn.BatchNorm2d(outputs), torch.randn(images, inputs, side, side)
     before, found = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3):

@@ -14,10 +14,10 @@ constexpr int64_t IN_MEMORY = 1 << 23;  // bytes of separate sums of the gradien
 // outside: (splits, outputs, taps)
 inline void collect(const float *sums, const double *outside, int64_t splits,
                     const WeightGradient &of_weights, const SignConvolution &convolution,
-                    float *gradient, int threads) {
+                    float *gradient, Threads threads) {
     const Shape &shape = convolution.shape;
     const int64_t taps = shape.taps(), row = shape.inputs * taps;
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(threads.over(splits * of_weights.sums())) schedule(static)
     for (int64_t first = 0; first < shape.outputs; first += WeightGradient::OUTPUTS) {
         const int64_t outputs = std::min(WeightGradient::OUTPUTS, shape.outputs - first);
         std::vector<float> padding(outputs * taps);
@@ -128,7 +128,7 @@ void through_sign(const float *x, const float *gradient, Added added, float *out
 // threads.
 template <typename Value, typename Added>
 void convolution_backward(Value value, Added added, const SignConvolution &convolution,
-                          const Gradients &gradients, int threads) {
+                          const Gradients &gradients, Threads threads) {
     const Shape &shape = convolution.shape;
     const int64_t positions = shape.rows() * shape.columns(), plane = shape.height * shape.width;
     const SignMaps maps(shape);
@@ -137,13 +137,13 @@ void convolution_backward(Value value, Added added, const SignConvolution &convo
     const Outside outside(shape);
     const InputGradient of_input(SignWeights(convolution.latent, shape, threads), shape);
     const WeightGradient of_weights(shape);
-    int64_t splits = 16;
+    int64_t splits = std::clamp<int64_t>(shape.images / of_weights.images(), 4, 16);
     while (splits > 2 && splits * of_weights.sums() * 4 > IN_MEMORY) splits /= 2;
     splits = std::min(splits, shape.images);
     thread_local std::vector<float> sum_memory;
     float *sums = gradients.latent ? aligned(sum_memory, splits * of_weights.sums()) : nullptr;
     std::vector<double> padding(splits * shape.outputs * shape.taps(), 0.0);
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(threads.over(shape.products() / 8)) schedule(static)
     for (int64_t split = 0; split < splits; ++split) {
         thread_local std::vector<uint32_t> pairs;
         thread_local std::vector<uint16_t> values, words;

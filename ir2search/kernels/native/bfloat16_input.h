@@ -254,15 +254,14 @@ class InputGradient {
     void put(const float *sums, float *out, int64_t input, const Phase &phase, int64_t first,
              int64_t last) const {
         const int64_t stride = shape.stride, width = phase.width();
-        for (int64_t a = first; a < last; ++a, sums += width) {
-            const int64_t row = stride * a + phase.fy - shape.padding;
-            float *to = out + (input * shape.height + row) * shape.width + stride * phase.left +
-                        phase.fx - shape.padding;
-            if (stride == 1)
-                std::copy(sums, sums + width, to);
-            else
+        const int64_t row = stride * first + phase.fy - shape.padding;
+        float *to = out + (input * shape.height + row) * shape.width + stride * phase.left +
+                    phase.fx - shape.padding;
+        if (stride == 1)  // whole rows
+            std::copy(sums, sums + (last - first) * width, to);
+        else
+            for (int64_t a = first; a < last; ++a, sums += width, to += stride * shape.width)
                 for (int64_t i = 0; i < width; ++i) to[i * stride] = sums[i];
-        }
     }
 };
 

@@ -12,7 +12,7 @@ struct Nothing {
 };
 
 inline void convolve_backward(const float *gradient, const SignConvolution &convolution,
-                              const Gradients &gradients, int threads) {
+                              const Gradients &gradients, Threads threads) {
     const Shape &shape = convolution.shape;
     const int64_t positions = shape.rows() * shape.columns();
     auto value = [&](int64_t image, int64_t output) {
@@ -24,12 +24,12 @@ inline void convolve_backward(const float *gradient, const SignConvolution &conv
 
 inline void unit(const float *x, const float *latent, const float *shortcut, const Norm &norm,
                  int16_t *y, float *out, uint16_t *inside, const Shape &shape, bool clip,
-                 int threads) {
+                 Threads threads) {
     const SignMaps signs_of(shape);
     const BitConvolution convolution(SignWeights(latent, shape, threads), shape);
     const Maps maps{shape.images, shape.outputs, shape.rows() * shape.columns()};
     std::vector<Totals> totals(maps.images * maps.channels);
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(threads.over(shape.products() / 64)) schedule(static)
     for (int64_t image = 0; image < shape.images; ++image) {
         thread_local std::vector<uint16_t> words;
         words.resize(signs_of.words() + signs_of.slack());
@@ -49,7 +49,7 @@ inline void unit(const float *x, const float *latent, const float *shortcut, con
 inline void unit_backward(const float *gradient, const uint16_t *inside, const int16_t *y,
                           const SignConvolution &convolution, const Norm &norm, float *inner,
                           const Gradients &gradients, float *weight_gradient, float *bias_gradient,
-                          bool clip, bool residual, int threads) {
+                          bool clip, bool residual, Threads threads) {
     const Shape &shape = convolution.shape;
     const Maps maps{shape.images, shape.outputs, shape.rows() * shape.columns()};
     UnitNormBackward backward(gradient, inside, y, norm, maps, clip);

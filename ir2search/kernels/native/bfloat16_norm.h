@@ -60,9 +60,9 @@ inline int64_t mask_words(const Maps &maps) { return ceil_div(maps.plane, 16); }
 
 // out = clip(norm(y) + shortcut)
 inline void apply_norm(const int16_t *y, const float *shortcut, const Norm &norm, float *out,
-                       uint16_t *inside, const Maps &maps, bool clip, int threads) {
+                       uint16_t *inside, const Maps &maps, bool clip, Threads threads) {
     const __m512 one = _mm512_set1_ps(1.f), minus = _mm512_set1_ps(-1.f);
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(threads.over(maps.values())) schedule(static)
     for (int64_t map = 0; map < maps.images * maps.channels; ++map) {
         const int64_t c = map % maps.channels;
         const __m512 k = _mm512_set1_ps(norm.weight[c] * norm.inverse[c]);
@@ -115,9 +115,9 @@ class UnitNormBackward {
         : gradient(gradient), inside(clip ? inside : nullptr), y(y), norm(norm), maps(maps),
           of_inner(maps.channels), of_y(maps.channels), constant(maps.channels) {}
 
-    void find_sums(float *weight_gradient, float *bias_gradient, int threads) {
+    void find_sums(float *weight_gradient, float *bias_gradient, Threads threads) {
         std::vector<float> sums(2 * maps.images * maps.channels);
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(threads.over(maps.values())) schedule(static)
         for (int64_t map = 0; map < maps.images * maps.channels; ++map) {
             const int64_t channel = map % maps.channels;
             const InnerGradient of_map = inner(map / maps.channels, channel);

@@ -37,11 +37,21 @@ template <typename T> inline void store(T *to, typename Lanes<T>::type value) {
     *reinterpret_cast<typename Lanes<T>::unaligned *>(to) = value;
 }
 
+// The threads of a kernel. A short loop runs on one: it takes longer to wake another.
+struct Threads {
+    static constexpr int64_t SHORT = 1 << 18;
+    int most;
+    // values: read by the loop, or the time of the loop in that unit
+    int over(int64_t values) const { return values < SHORT ? 1 : most; }
+};
+
 struct Shape {  // of a convolution from (images, inputs, height, width)
     int64_t images, inputs, height, width, outputs, size, stride, padding;
     int64_t rows() const { return (height + 2 * padding - size) / stride + 1; }
     int64_t columns() const { return (width + 2 * padding - size) / stride + 1; }
     int64_t taps() const { return size * size; }
+    int64_t weights() const { return outputs * inputs * taps(); }
+    int64_t products() const { return images * rows() * columns() * weights(); }
 
     // For each tap along an axis, the output positions whose input lies outside the image
     std::vector<std::vector<int64_t>> misses(int64_t places, int64_t length) const {

@@ -16,20 +16,19 @@ constexpr int64_t IN_MEMORY = 1 << 25;  // bytes of separate sums of the gradien
 // splits are added at the end.
 template <typename Source, typename Added>
 void convolution_backward(Source source, Added added, const SignConvolution &convolution,
-                          const Gradients &gradients, int threads) {
+                          const Gradients &gradients, Threads threads) {
     const Shape &shape = convolution.shape;
-    const int64_t weights = shape.outputs * shape.inputs * shape.taps();
     const int64_t per_image = shape.outputs * shape.rows() * shape.columns();
     const int64_t in_size = shape.inputs * shape.height * shape.width;
     const int64_t most = std::max<int64_t>(1, IN_CACHE / (4 * per_image));
     int64_t splits = 16;
-    while (splits > 2 && splits * weights * 4 > IN_MEMORY) splits /= 2;
+    while (splits > 2 && splits * shape.weights() * 4 > IN_MEMORY) splits /= 2;
     splits = std::min(splits, shape.images);
     const InputGradient of_input(convolution.latent, shape, convolution.of_x);
     std::vector<WeightGradient> of_weights;
     of_weights.reserve(splits);  // they must not move: they point to their own memory
     for (int64_t split = 0; split < splits; ++split) of_weights.emplace_back(shape);
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(threads.over(shape.products() / 4)) schedule(static)
     for (int64_t split = 0; split < splits; ++split) {
         thread_local std::vector<float> values, more;
         const int64_t begin = shape.images * split / splits;
@@ -51,12 +50,13 @@ void convolution_backward(Source source, Added added, const SignConvolution &con
     }
     if (!gradients.latent) return;
     const int64_t row = shape.inputs * shape.taps();
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(threads.over(splits * shape.weights())) schedule(static)
     for (int64_t output = 0; output < shape.outputs; ++output) {
         float *to = gradients.latent + output * row;
         for (int64_t i = 0; i < row; ++i) {
             double sum = 0;
-            for (auto &part : of_weights) sum += part.at(output, i / shape.taps(), i % shape.taps());
+            for (auto &part : of_weights)
+                sum += part.at(output, i / shape.taps(), i % shape.taps());
             to[i] = float(sum);
         }
         convolution.of_latent.apply(convolution.latent + output * row, to, nullptr, to, row, 1);

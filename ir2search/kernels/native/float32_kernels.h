@@ -8,7 +8,7 @@
 namespace ir2::float32 {
 
 inline void convolve_backward(const float *gradient, const SignConvolution &convolution,
-                              const Gradients &gradients, int threads) {
+                              const Gradients &gradients, Threads threads) {
     const Shape &shape = convolution.shape;
     const int64_t count = shape.outputs * shape.rows() * shape.columns();
     auto source = [&](int64_t image, float *to) {
@@ -19,7 +19,8 @@ inline void convolve_backward(const float *gradient, const SignConvolution &conv
 }
 
 inline void unit(const float *x, const float *latent, const float *shortcut, const Norm &norm,
-                 int16_t *y, float *out, uint16_t *, const Shape &shape, bool clip, int threads) {
+                 int16_t *y, float *out, uint16_t *, const Shape &shape, bool clip,
+                 Threads threads) {
     convolve(x, latent, y, shape, threads);
     norm_forward(y, shortcut, norm, out,
                  {shape.images, shape.outputs, shape.rows() * shape.columns()}, clip, threads);
@@ -28,7 +29,7 @@ inline void unit(const float *x, const float *latent, const float *shortcut, con
 inline void unit_backward(const float *gradient, const float *out, const int16_t *y,
                           const SignConvolution &convolution, const Norm &norm, float *inner,
                           const Gradients &gradients, float *weight_gradient, float *bias_gradient,
-                          bool clip, bool residual, int threads) {
+                          bool clip, bool residual, Threads threads) {
     const Shape &shape = convolution.shape;
     const Maps maps{shape.images, shape.outputs, shape.rows() * shape.columns()};
     NormBackward<int16_t> backward(gradient, out, y, norm, maps, clip);

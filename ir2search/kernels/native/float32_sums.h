@@ -186,7 +186,7 @@ int64_t rows_a_strip(int64_t rows, int64_t pitch) {
 
 // y = convolution of the signs of x with those of latent weights (outputs, inputs, k, k)
 template <typename Y>
-void convolve(const float *x, const float *latent, Y *y, const Shape &shape, int threads) {
+void convolve(const float *x, const float *latent, Y *y, const Shape &shape, Threads threads) {
     using T = int16_t;
     const int64_t stride = shape.stride, size = shape.size, padding = shape.padding;
     const int64_t rows = shape.rows(), columns = shape.columns();
@@ -211,7 +211,7 @@ void convolve(const float *x, const float *latent, Y *y, const Shape &shape, int
         return latent[(output * shape.inputs + input) * size * size + tap] >= 0.f;
     });
     const int64_t strips = ceil_div(rows, height);
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(threads.over(shape.products() / 16)) schedule(static)
     for (int64_t item = 0; item < shape.images * strips; ++item) {
         int64_t image = item / strips, top = item % strips * height;
         auto fill = [&](int64_t input, T *line) {

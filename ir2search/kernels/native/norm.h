@@ -14,6 +14,7 @@ inline float clipped(float value) {  // NaN stays NaN
 
 struct Maps {  // feature maps (images, channels, plane)
     int64_t images, channels, plane;
+    int64_t values() const { return images * channels * plane; }
     double positions() const { return double(images) * double(plane); }
 };
 
@@ -44,8 +45,8 @@ struct Running {
 };
 
 template <typename Y>
-void find_moments(const Y *y, const Norm &norm, const Maps &maps, int threads) {
-#pragma omp parallel for num_threads(threads) schedule(static)
+void find_moments(const Y *y, const Norm &norm, const Maps &maps, Threads threads) {
+#pragma omp parallel for num_threads(threads.over(maps.values())) schedule(static)
     for (int64_t c = 0; c < maps.channels; ++c) {
         // differences from a value lose no digits if the mean is large
         const float pivot = float(y[c * maps.plane]);
@@ -76,9 +77,9 @@ void find_moments(const Y *y, const Norm &norm, const Maps &maps, int threads) {
 // out = clip(norm(y) + shortcut)
 template <typename Y>
 void norm_forward(const Y *y, const float *shortcut, const Norm &norm, float *out, const Maps &maps,
-                  bool clip, int threads) {
+                  bool clip, Threads threads) {
     find_moments(y, norm, maps, threads);
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(threads.over(maps.values())) schedule(static)
     for (int64_t map = 0; map < maps.images * maps.channels; ++map) {
         const int64_t c = map % maps.channels, plane = maps.plane;
         const Y *values = y + map * plane;
@@ -113,8 +114,8 @@ template <typename Y> class NormBackward {
         : gradient(gradient), out(out), y(y), norm(norm), maps(maps), clip(clip),
           of_inner(maps.channels), of_y(maps.channels), constant(maps.channels) {}
 
-    void find_sums(float *weight_gradient, float *bias_gradient, int threads) {
-#pragma omp parallel for num_threads(threads) schedule(static)
+    void find_sums(float *weight_gradient, float *bias_gradient, Threads threads) {
+#pragma omp parallel for num_threads(threads.over(maps.values())) schedule(static)
         for (int64_t c = 0; c < maps.channels; ++c) {
             double sum = 0, along = 0;
             for (int64_t n = 0; n < maps.images; ++n)

@@ -90,11 +90,11 @@ class SignWeights {
   public:
     const int64_t taps, blocks;  // blocks of 16 inputs
 
-    SignWeights(const float *latent, const Shape &shape, int threads)
+    SignWeights(const float *latent, const Shape &shape, Threads threads)
         : taps(shape.taps()), blocks(ceil_div(shape.inputs, SignMaps::CHANNELS)),
           words(ceil_div(shape.outputs, 8) * taps * blocks * 8, 0) {
         const TapBits of_taps(taps);
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(threads.over(shape.weights())) schedule(static)
         for (int64_t output = 0; output < shape.outputs; ++output) {
             std::vector<uint64_t> bits(of_taps.parts);
             for (int64_t block = 0; block < blocks; ++block) {
@@ -292,11 +292,11 @@ class BitConvolution {
 
 // y = convolution of the signs of x with those of latent weights (outputs, inputs, k, k)
 inline void convolve(const float *x, const float *latent, float *y, const Shape &shape,
-                     int threads) {
+                     Threads threads) {
     const SignMaps maps(shape);
     const BitConvolution convolution(SignWeights(latent, shape, threads), shape);
     const int64_t positions = shape.rows() * shape.columns();
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(threads.over(shape.products() / 64)) schedule(static)
     for (int64_t image = 0; image < shape.images; ++image) {
         thread_local std::vector<uint16_t> words;
         words.resize(maps.words() + maps.slack());

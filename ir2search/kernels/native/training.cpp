@@ -73,7 +73,7 @@ void ir2_keep_memory() {
 
 void ir2_convolve(const float *x, const float *latent, float *y, const int64_t *shape,
                   int threads) {
-    arithmetic::convolve(x, latent, y, shape_of(shape), threads);
+    arithmetic::convolve(x, latent, y, shape_of(shape), {threads});
 }
 
 // Pass null for gradients that are not needed.
@@ -82,7 +82,7 @@ void ir2_convolve_backward(const float *gradient, const float *latent, const flo
                            int estimator, int latent_estimator, float sharpness, int threads) {
     const SignConvolution convolution{
         x, latent, shape_of(shape), {estimator, sharpness}, {latent_estimator, sharpness}};
-    arithmetic::convolve_backward(gradient, convolution, {x_gradient, latent_gradient}, threads);
+    arithmetic::convolve_backward(gradient, convolution, {x_gradient, latent_gradient}, {threads});
 }
 
 void ir2_norm(const float *y, const float *shortcut, const float *weight, const float *bias,
@@ -91,7 +91,7 @@ void ir2_norm(const float *y, const float *shortcut, const float *weight, const 
               int clip, int threads) {
     const Norm norm = norm_of(weight, bias, moments, channels, epsilon);
     const Maps maps{images, channels, plane};
-    norm_forward(y, shortcut, norm, out, maps, clip, threads);
+    norm_forward(y, shortcut, norm, out, maps, clip, {threads});
     Running{mean, variance, batches, momentum}.update(norm, maps);
 }
 
@@ -103,8 +103,8 @@ void ir2_norm_backward(const float *gradient, const float *out, const float *y,
     Norm norm = norm_of(weight, nullptr, moments, channels, 0.f);
     Maps maps{images, channels, plane};
     NormBackward<float> backward(gradient, out, y, norm, maps, clip);
-    backward.find_sums(weight_gradient, bias_gradient, threads);
-#pragma omp parallel for num_threads(threads) schedule(static)
+    backward.find_sums(weight_gradient, bias_gradient, {threads});
+#pragma omp parallel for num_threads(Threads{threads}.over(maps.values())) schedule(static)
     for (int64_t image = 0; image < images; ++image) {
         if (inner) backward.inner(image, inner + image * channels * plane);
         backward.write(image, y_gradient + image * channels * plane);
@@ -116,7 +116,8 @@ void ir2_norm_backward(const float *gradient, const float *out, const float *y,
 void ir2_pool(const float *x, float *to, const int64_t *shape, int64_t first, int threads) {
     const Pooling pooling(shape[2], shape[3], shape[5], shape[6]);
     const int64_t channels = shape[1], map = shape[2] * shape[3], cells = shape[5] * shape[6];
-#pragma omp parallel for num_threads(threads) schedule(static)
+    const int most = Threads{threads}.over(shape[0] * channels * map);
+#pragma omp parallel for num_threads(most) schedule(static)
     for (int64_t image = 0; image < shape[0]; ++image)
         for (int64_t c = 0; c < channels; ++c)
             pooling.average(x + (image * channels + c) * map,
@@ -127,7 +128,8 @@ void ir2_pool_backward(const float *gradient, float *x_gradient, const int64_t *
                        int64_t first, int threads) {
     const Pooling pooling(shape[2], shape[3], shape[5], shape[6]);
     const int64_t channels = shape[1], map = shape[2] * shape[3], cells = shape[5] * shape[6];
-#pragma omp parallel for num_threads(threads) schedule(static)
+    const int most = Threads{threads}.over(shape[0] * channels * map);
+#pragma omp parallel for num_threads(most) schedule(static)
     for (int64_t image = 0; image < shape[0]; ++image)
         for (int64_t c = 0; c < channels; ++c)
             pooling.spread(gradient + (image * shape[4] + first + c) * cells,
@@ -142,7 +144,7 @@ void ir2_unit(const float *x, const float *latent, const float *shortcut, const 
               const int64_t *numbers, float epsilon, int clip, int threads) {
     const Shape shape = shape_of(numbers);
     const Norm norm = norm_of(weight, bias, moments, shape.outputs, epsilon);
-    arithmetic::unit(x, latent, shortcut, norm, y, out, inside, shape, clip, threads);
+    arithmetic::unit(x, latent, shortcut, norm, y, out, inside, shape, clip, {threads});
     Running{mean, variance, batches, momentum}.update(
         norm, {shape.images, shape.outputs, shape.rows() * shape.columns()});
 }
@@ -161,6 +163,6 @@ void ir2_unit_backward(const float *gradient, const void *saved, const int16_t *
     using Saved = std::conditional_t<IR2_ARITHMETIC == 1, uint16_t, float>;
     arithmetic::unit_backward(gradient, static_cast<const Saved *>(saved), y, convolution, norm,
                               inner, {x_gradient, latent_gradient}, weight_gradient, bias_gradient,
-                              clip, residual, threads);
+                              clip, residual, {threads});
 }
 }
