@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 Precision = Literal["binary", "real"]
+InputPrecision = Literal["binary", "int8", "real"]
+StemKind = Literal["real", "int8", "thermometer"]
 Estimator = Literal["polynomial", "straight-through", "tanh"]
 Activation = Literal["hardtanh", "prelu", "rprelu"]
 Normalization = Literal["map", "column"]

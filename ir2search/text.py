@@ -9,7 +9,14 @@ from typing import Any
 
 NOTHING = "-"
 LONGEST_NAME = 100  # characters of a name that are compared
-SHAPE = ("stem_width", "stem_kernel", "stem_stride", "widths")  # fields that not all studies set
+SHAPE = (
+    "stem",
+    "stem_levels",
+    "stem_width",
+    "stem_kernel",
+    "stem_stride",
+    "widths",
+)  # fields that not all studies set
 
 
 def percent(value: float | None) -> str:

@@ -224,17 +224,16 @@ def _row(name: str, module: nn.Module, operations: Counter[str]) -> LayerCost:
     for operation, count in operations.items():
         others[KINDS[operation]] += count
     macs = sum(others.pop(kind, 0) for kind in MULTIPLY_ACCUMULATE)
-    is_binary = isinstance(module, BinaryConv2d) and module.is_binary
-    binary = 0
+    planes = binary = 0
     if isinstance(module, BinaryConv2d) and module.binarisation.weights == "binary":
-        binary = module.weight.numel()
+        planes, binary = module.bit_planes, module.weight.numel()
     parameters = sum(each.numel() for each in module.parameters(recurse=False))
     buffers = sum(each.numel() for each in module.buffers(recurse=False))
     return LayerCost(
         name=name,
         type=type(module).__name__,
-        flops=0 if is_binary else macs,
-        bops=macs if is_binary else 0,
+        flops=0 if planes else macs,
+        bops=planes * macs,
         parameters=parameters,
         binary_parameters=binary,
         memory_bytes=binary / 8 + 4 * (parameters - binary + buffers),

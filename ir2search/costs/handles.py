@@ -24,6 +24,7 @@ KINDS = {
     "pooling": "pooling",
     "activation": "activation",
     "sign": "sign",
+    "rounding": "rounding",
     "add": "add",
 }
 
@@ -64,6 +65,7 @@ HANDLES = {
     "prim::PythonOp._PolynomialSign": _sign,
     "prim::PythonOp._StraightThroughSign": _sign,
     "prim::PythonOp._TanhSign": _sign,
+    "prim::PythonOp._EightBits": _elements("rounding"),
     "prim::PythonOp._Standardised": _nothing,  # applied to weights before inference
     "prim::PythonOp._Subsampled": _nothing,  # moves data only
 }

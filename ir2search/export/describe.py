@@ -12,7 +12,14 @@ from ir2search.errors import CandidateError
 from ir2search.models.network import TappedNetwork
 from ir2search.models.resnet import BasicBlock, BiRealUnit, ResidualUnit
 from ir2search.models.vgg import ConvBlock
-from ir2search.nn import BinaryConv2d, DepthwiseConv2d, InformationRecovery, ShiftedPReLU
+from ir2search.nn import (
+    BinaryConv2d,
+    DepthwiseConv2d,
+    InformationRecovery,
+    ShiftedPReLU,
+    Thermometer,
+)
+from ir2search.nn.estimators import STEPS
 from ir2search.runtime.graph import Array, Graph, GraphBuilder
 from ir2search.space import Candidate, build
 
@@ -134,12 +141,21 @@ def _binary_conv(to: GraphBuilder, module: Any, x: int, name: str) -> int:
         threshold = module.threshold
         tensors = {} if threshold is None else {"threshold": _numbers(threshold.flatten())}
         x = to.add("sign", [x], name, tensors)
+    elif binarisation.activations == "int8":
+        x = to.add("int8", [x], name, steps=STEPS)
     numbers = _window(module) | {"outputs": module.out_channels}
     signs = module.signs().detach()
     weight = _bits(signs) if binarisation.weights == "binary" else _numbers(signs)
     if module.is_binary:
         return to.add("binary_conv", [x], name, {"weight": weight}, **numbers)
     return to.add("conv", [x], name, {"weight": weight}, groups=1, **numbers)
+
+
+def _thermometer(to: GraphBuilder, module: Any, x: int, name: str) -> int:
+    channels, levels = to.shape(x)[-1], _numbers(module.levels)
+    copies = to.add("concat", [x] * len(levels), name)
+    shift = np.repeat(-levels, channels)
+    return to.add("norm", [copies], name, {"scale": np.ones_like(shift), "shift": shift})
 
 
 def _conv(to: GraphBuilder, module: Any, x: int, name: str) -> int:
@@ -206,6 +222,7 @@ _WALKS: dict[type[nn.Module], Callable[[GraphBuilder, Any, int, str], int]] = {
     BiRealUnit: _bireal_unit,
     BasicBlock: _basic_block,
     ConvBlock: _vgg_block,
+    Thermometer: _thermometer,
     BinaryConv2d: _binary_conv,
     nn.Conv2d: _conv,
     DepthwiseConv2d: _conv,

@@ -120,6 +120,16 @@ def _sign(to: _Model, node: Node, inputs: list[str], output: str, source: Shape)
     to.emit("Where", [is_up, *levels], output)
 
 
+def _eight_bits(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
+    steps, *ends = (
+        to.constant(np.array(each, np.float32)) for each in (node.numbers["steps"], -128, 127)
+    )
+    rounded = to.emit(
+        "Round", [to.emit("Mul", [*inputs, steps], f"{output}.steps")], f"{output}.whole"
+    )
+    to.emit("Div", [to.emit("Clip", [rounded, *ends], f"{output}.bits"), steps], output)
+
+
 def _conv(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
     groups = node.numbers.get("groups", 1)
     weights = node.tensors["weight"]
@@ -224,6 +234,7 @@ def _plain(op: str, **attributes: Any) -> Callable[..., None]:
 
 _WRITERS: dict[str, Callable[[_Model, Node, list[str], str, Shape], None]] = {
     "sign": _sign,
+    "int8": _eight_bits,
     "binary_conv": _conv,
     "conv": _conv,
     "norm": _norm,

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import BinaryConv2d, ShiftedPReLU, normed, sign
+from ir2search.nn.estimators import eight_bits
 
 ELEMENTWISE = (nn.Hardtanh, nn.PReLU, ShiftedPReLU)
 NEARLY_EQUAL = 1e-6  # for closer inputs, the multiplier is the derivative of the function
@@ -60,6 +61,8 @@ class _Convolution(nn.Module):
         x = inner.shifted(x)
         if inner.binarisation.activations == "binary":
             x = _rescale(x, sign)
+        elif inner.binarisation.activations == "int8":
+            x = _rescale(x, eight_bits)
         return functional.conv2d(x, inner.signs(), None, inner.stride, inner.padding)
 
     def normed(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ir2search.choices import StemKind
 from ir2search.extensions import Registry
 
 
@@ -20,11 +21,16 @@ class Stem:
         channels: of its output.
         kernel: side of its square kernel, in pixels.
         stride: step between outputs, in pixels; equal to an even ``kernel``.
+        kind: ``"real"`` for full precision; ``"int8"`` for pixels of 8 bits and binary weights;
+            ``"thermometer"`` for pixels as signs and binary weights.
+        levels: of the thermometer.
     """
 
     channels: int
     kernel: int = 3
     stride: int = 1
+    kind: StemKind = "real"
+    levels: int = 8
 
     @property
     def padding(self) -> int:
@@ -99,6 +105,8 @@ class Family:
     def shape_defaults(self) -> dict[str, Any]:
         """The shape of a network that sets only depth and width, by the candidate's fields."""
         return {
+            "stem": "real",
+            "stem_levels": 8,
             "stem_width": 1.0,
             "stem_kernel": self.stem_kernel,
             "stem_stride": self.stem_stride,

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
 from ir2search.choices import Activation
 from ir2search.models.families import Stage, Stem
-from ir2search.nn import Binarisation, InformationRecovery, Normed, make_activation
+from ir2search.nn import (
+    Binarisation,
+    BinaryConv2d,
+    InformationRecovery,
+    Normed,
+    Thermometer,
+    make_activation,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,14 +115,22 @@ class TappedNetwork(nn.Module):
 
 
 def make_stem(spec: NetworkSpec) -> nn.Sequential:
-    """A full-precision convolution of the image, BatchNorm, activation."""
+    """The first convolution of ``spec.stem``, BatchNorm, activation."""
     stem = spec.stem
     window = (stem.kernel, stem.stride, stem.padding)
-    return Normed(
-        nn.Conv2d(spec.image[0], stem.channels, *window, bias=False),
-        nn.BatchNorm2d(stem.channels),
-        spec.make_activation(stem.channels),
-    )
+    layers: list[nn.Module]
+    if stem.kind == "real":
+        layers = [nn.Conv2d(spec.image[0], stem.channels, *window, bias=False)]
+    elif stem.kind == "int8":
+        settings = replace(spec.binarisation, weights="binary", activations="int8")
+        layers = [BinaryConv2d(spec.image[0], stem.channels, *window, binarisation=settings)]
+    else:
+        settings = replace(spec.binarisation, weights="binary", activations="binary")
+        inputs = spec.image[0] * stem.levels
+        conv = BinaryConv2d(inputs, stem.channels, *window, binarisation=settings)
+        layers = [Thermometer(stem.levels), conv]
+    norm, activation = nn.BatchNorm2d(stem.channels), spec.make_activation(stem.channels)
+    return Normed(*layers, norm, activation)
 
 
 def pooled_head(channels: int, classes: int) -> nn.Sequential:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ir2search.choices import Estimator, Precision
-from ir2search.nn.estimators import ESTIMATORS, standardised, tanh_sharpness
+from ir2search.choices import Estimator, InputPrecision, Precision
+from ir2search.nn.estimators import ESTIMATORS, eight_bits, standardised, tanh_sharpness
 from ir2search.nn.functions import SignConvolution
 from ir2search.nn.fused import (
     LARGEST_SUM,
@@ -26,7 +26,8 @@ class Binarisation:
 
     Attributes:
         weights: ``"binary"`` takes the sign of the weights, ``"real"`` keeps them.
-        activations: ``"binary"`` takes the sign of the input, ``"real"`` keeps it.
+        activations: ``"binary"`` takes the sign of the input, ``"int8"`` rounds it to 8 bits, see
+            `eight_bits`, ``"real"`` keeps it.
         estimator: surrogate gradient of the input's sign.
         weight_estimator: surrogate gradient of the weights' sign.
         shift: learn a threshold of the sign for each input channel; without it the threshold is 0
@@ -35,7 +36,7 @@ class Binarisation:
     """
 
     weights: Precision = "binary"
-    activations: Precision = "binary"
+    activations: InputPrecision = "binary"
     estimator: Estimator = "polynomial"
     weight_estimator: Estimator = "straight-through"
     shift: bool = False
@@ -43,6 +44,7 @@ class Binarisation:
 
 
 PAPER = Binarisation()
+_INPUT_BITS: dict[InputPrecision, int] = {"binary": 1, "int8": 8, "real": 0}
 
 
 class BinaryConv2d(nn.Conv2d):
@@ -82,6 +84,16 @@ class BinaryConv2d(nn.Conv2d):
         """Whether weights and activations are both binary, so that XNOR and popcount suffice."""
         return self.binarisation.weights == self.binarisation.activations == "binary"
 
+    @property
+    def bit_planes(self) -> int:
+        """Number of binary convolutions that compute it; 0 for one in full precision.
+
+        The convolution of b-bit numbers with binary weights is a sum of b binary ones: Zhou et al.,
+        "DoReFa-Net", arXiv 1606.06160, section 2.1.
+        """
+        bits = _INPUT_BITS[self.binarisation.activations]
+        return bits if self.binarisation.weights == "binary" else 0
+
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Convolve ``input`` (N, in_channels, H, W) to (N, out_channels, H', W')."""
         x = self.shifted(input)
@@ -89,6 +101,8 @@ class BinaryConv2d(nn.Conv2d):
             return sign_convolution(x, self._latent(), self._sign_convolution())
         if self.binarisation.activations == "binary":
             x = ESTIMATORS[self.binarisation.estimator](x, self.sharpness)
+        elif self.binarisation.activations == "int8":
+            x = eight_bits(x)
         return functional.conv2d(x, self.signs(), None, self.stride, self.padding)
 
     def normed(

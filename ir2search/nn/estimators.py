@@ -1,4 +1,4 @@
-"""Sign functions with two values, and their surrogate gradients.
+"""Functions that leave few values, and their surrogate gradients: signs, and rounding to 8 bits.
 
 ``torch.sign`` has three values (``sign(0) = 0``), which do not fit in 1 bit. Here every estimator
 maps zero to +1:
@@ -17,6 +17,7 @@ from torch import Tensor
 from ir2search.choices import Estimator
 
 TANH_SHARPNESS = (0.1, 10.0)  # at the start and at the end of training
+STEPS = 32  # of 8-bit numbers in 1: they are from -4 to 3.97, enough for normalised images
 
 
 def sign(x: Tensor) -> Tensor:
@@ -59,6 +60,19 @@ class _TanhSign(torch.autograd.Function):
         t = ctx.sharpness
         slope = torch.tanh(t * x).square_().neg_().add_(1).mul_(t * max(1 / t, 1))
         return slope.mul_(gradients[0]), None
+
+
+class _EightBits(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        scaled = x * STEPS
+        ctx.save_for_backward(scaled)
+        return scaled.round().clamp_(-128, 127).div_(STEPS)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (scaled,) = ctx.saved_tensors
+        return gradients[0] * scaled.ge(-128).logical_and_(scaled.le(127))
 
 
 class _Standardised(torch.autograd.Function):
@@ -120,6 +134,19 @@ def tanh_sharpness(progress: float) -> float:
     """
     low, high = TANH_SHARPNESS
     return float(low * (high / low) ** progress)
+
+
+def eight_bits(x: Tensor) -> Tensor:
+    """Round to whole numbers of 8 bits, in steps of 1 / `STEPS`; in that range the gradient is 1.
+
+    q(x) = min(max(round(32 x), -128), 127) / 32;
+    dq/dx = 1 if -128 <= 32 x <= 127 else 0.
+
+    Such an input is a sum of 8 bit planes with factors -128, 64, 32, ..., 1, each over 32. Its
+    convolution with binary weights is then a sum of 8 binary convolutions. Source: Courbariaux et
+    al., "Binarized Neural Networks", arXiv 1602.02830, for the first layer.
+    """
+    return _EightBits.apply(x)  # type: ignore[no-untyped-call]
 
 
 def standardised(w: Tensor) -> Tensor:

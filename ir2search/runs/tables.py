@@ -38,7 +38,8 @@ FROM_FILES = ("test_accuracy", "epochs", "seed_accuracies", "seed_test_accuracie
 # columns of whole numbers, which are empty for a trial without a network
 WHOLE = (
     "duplicate_of", *WHOLE_COSTS, "best_epoch",
-    "depth", "fusion_channels", "fusion_group_size", "classes", "stem_kernel", "stem_stride",
+    "depth", "fusion_channels", "fusion_group_size", "classes",
+    "stem_levels", "stem_kernel", "stem_stride",
 )  # fmt: skip
 
 

@@ -286,6 +286,11 @@ def _same(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
     return shapes[0]
 
 
+def _eight_bits(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
+    _check(numbers["steps"] >= 1, "`steps` must be at least 1")
+    return shapes[0]
+
+
 def _pool(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
     height, width, channels = _map(shapes[0])
     up = bool(numbers["ceil"])
@@ -340,6 +345,7 @@ _WINDOW = ("size", "stride", "padding")
 
 OPERATIONS: dict[str, _Operation] = {
     "sign": _Operation(_sign, tensors=("threshold",)),
+    "int8": _Operation(_eight_bits, ("steps",)),
     "binary_conv": _Operation(_binary_convolution, (*_WINDOW, "outputs"), ("weight",)),
     "conv": _Operation(_convolution, (*_WINDOW, "outputs", "groups"), ("weight",)),
     "norm": _Operation(_by_channel("scale", "shift"), tensors=("scale", "shift")),

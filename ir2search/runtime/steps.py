@@ -222,6 +222,19 @@ def _signs_as_numbers(graph: Graph, unit: Unit) -> Step:
     return step
 
 
+def _eight_bits(graph: Graph, node: Node, value: int) -> Step:
+    """Round to whole numbers of 8 bits, ``steps`` of them in 1."""
+    source, steps = node.inputs[0], np.float32(node.numbers["steps"])
+
+    def step(batch: int, maps: Maps) -> Call:
+        def loop(start: int, stop: int) -> None:
+            np.divide(np.rint(maps[source] * steps).clip(-128, 127), steps, out=maps[value])
+
+        return Call(loop, 1)
+
+    return step
+
+
 def _pool(graph: Graph, node: Node, value: int) -> Step:
     source, shape = graph.shape(node.inputs[0]), node.shape
     windows = layout.all_windows(node, source)
@@ -310,6 +323,7 @@ def _linear(graph: Graph, node: Node, value: int) -> Step:
 
 
 _OTHERS: dict[str, Callable[[Graph, Node, int], Step]] = {
+    "int8": _eight_bits,
     "max_pool": _pool,
     "avg_pool": _pool,
     "adaptive_pool": _pool,

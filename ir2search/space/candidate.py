@@ -10,7 +10,7 @@ from dataclasses import InitVar, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from ir2search.choices import Activation, Estimator, Fusion, Normalization, Precision
+from ir2search.choices import Activation, Estimator, Fusion, Normalization, Precision, StemKind
 from ir2search.errors import CandidateError
 from ir2search.files import parse_json, read_bytes
 from ir2search.models.families import Stage, Stem
@@ -40,6 +40,11 @@ class Candidate:
         backbone: name of a family of networks.
         depth: number of layers of the backbone, as its family counts them.
         width: multiplier of all channels of the backbone.
+        stem: the first convolution. ``"real"`` is full precision. ``"int8"`` has pixels of 8 bits
+            and binary weights (Courbariaux et al., "Binarized Neural Networks", arXiv 1602.02830).
+            ``"thermometer"`` has pixels as signs, and binary weights (Zhang et al., "FracBNN", FPGA
+            2021).
+        stem_levels: levels of the thermometer, 1 to 64; it makes as many signs of each pixel.
         stem_width: channels of the stem, as a multiple of what ``width`` gives.
         stem_kernel: side of the stem's kernel in pixels, from 1 to 7; by default the backbone's. An
             even one must equal the stride: a stem of patches, see `ir2search.models.families.Stem`.
@@ -74,6 +79,8 @@ class Candidate:
     backbone: str = "cifar-resnet"
     depth: int = 20
     width: float = 1.0
+    stem: StemKind = "real"
+    stem_levels: int = 8
     stem_width: float = 1.0
     stem_kernel: int | None = None
     stem_stride: int | None = None
@@ -103,6 +110,7 @@ class Candidate:
                 object.__setattr__(self, name, value)
         check(self, family)
         canonical: dict[str, Any] = canonical_widths(self, family) | {
+            "stem_levels": self.stem_levels if self.stem == "thermometer" else 8,
             "threshold": round(float(self.threshold), THRESHOLD_DIGITS),
             "normalization": self.normalization if self.threshold else "map",
             "taps": tuple(name for name in family.taps if name in self.taps),
@@ -128,7 +136,8 @@ class Candidate:
         """Shape of the first convolution."""
         assert self.stem_kernel is not None
         assert self.stem_stride is not None
-        return Stem(self.channels[0], self.stem_kernel, self.stem_stride)
+        window = self.stem_kernel, self.stem_stride
+        return Stem(self.channels[0], *window, self.stem, self.stem_levels)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -165,7 +174,7 @@ class Candidate:
 
     def twin(self) -> Candidate:
         """The full-precision twin: the same network without binarisation."""
-        return replace(self, weights="real", activations="real")
+        return replace(self, weights="real", activations="real", stem="real")
 
     def without_recovery(self) -> Candidate:
         """The same network without recovery."""

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, get_args
 
 from ir2search import text
-from ir2search.choices import Activation, Estimator, Fusion, Normalization, Precision
+from ir2search.choices import Activation, Estimator, Fusion, Normalization, Precision, StemKind
 from ir2search.errors import CandidateError
 from ir2search.models.families import FAMILIES, Family
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MAX_DEPTH, MAX_WIDTH, MAX_CLASSES = 1202, 64, 100_000
 MAX_CHANNELS, MAX_SIDE = 64, 4096  # of an image
 MAX_SCALE = 8  # of the width of a layer
+MAX_LEVELS = 64
 STEM_KERNELS, STEM_STRIDES = range(1, 8), (1, 2, 4)
 RELEASED_FUSION_RATIO = 4.0  # of the released ResNet-20 for CIFAR
 
@@ -60,6 +61,7 @@ def check(candidate: Candidate, family: Family) -> None:
         (group_size >= 1, "fusion_group_size: must be at least 1", group_size),
     ]
     for name, options in (
+        ("stem", StemKind),
         ("fusion", Fusion),
         ("normalization", Normalization),
         ("weights", Precision),
@@ -80,7 +82,7 @@ def _shape_rules(candidate: Candidate, family: Family) -> list[Rule]:
     """Rules of the shapes of the stem and of the layers after it."""
     usual, stages = family.shape_defaults(), family.stages
     set_ = next((name for name in usual if getattr(candidate, name) != usual[name]), "")
-    stem, widths = candidate.stem_width, candidate.widths
+    levels, stem, widths = candidate.stem_levels, candidate.stem_width, candidate.widths
     kernel, stride = candidate.stem_kernel or 0, candidate.stem_stride or 0
     width_rule = f"must be above 0 and at most {MAX_SCALE}"
     return [
@@ -90,6 +92,7 @@ def _shape_rules(candidate: Candidate, family: Family) -> list[Rule]:
             getattr(candidate, set_, None),
         ),
         (0 < stem <= MAX_SCALE, f"stem_width: {width_rule}", stem),
+        (1 <= levels <= MAX_LEVELS, f"stem_levels: must be from 1 to {MAX_LEVELS}", levels),
         (kernel in STEM_KERNELS, "stem_kernel: must be from 1 to 7", kernel),
         (stride in STEM_STRIDES, "stem_stride: must be 1, 2 or 4", stride),
         (

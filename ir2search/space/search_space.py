@@ -23,7 +23,7 @@ BY_STAGE = ("widths",)  # the value of each layer after the stem is a parameter 
 TABLES = {"taps": TAP, "recipe": RECIPE, **{field: f"{field}_" for field in BY_STAGE}}
 
 # every cost grows, or shrinks, with these fields of a candidate
-GROWING = ("depth", "width", "taps", "stem_width", "widths")
+GROWING = ("depth", "width", "taps", "stem_levels", "stem_width", "widths")
 SHRINKING = ("stem_stride",)
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ir2search.data import ImageData
+from ir2search.nn import BinaryConv2d
 from ir2search.training.recipe import StemStart
 
 WHITENING_IMAGES, CHUNK = 1024, 32
@@ -15,7 +16,7 @@ EPSILON = 5e-4  # added to variances, so that noise is not amplified
 
 @torch.no_grad()
 def initialise_stem(network: nn.Module, start: StemStart, data: ImageData) -> None:
-    """Set the weights of the network's first convolution.
+    """Set the weights of the network's first convolution if they are real.
 
     - ``"kaiming"``: leave them as they are.
     - ``"dirac"``: the first output channels copy the input channels (Zagoruyko and Komodakis,
@@ -28,7 +29,7 @@ def initialise_stem(network: nn.Module, start: StemStart, data: ImageData) -> No
     Principal components are taken from the first training images of ``data``.
     """
     stem = next((each for each in network.modules() if isinstance(each, nn.Conv2d)), None)
-    if stem is None or start == "kaiming":
+    if stem is None or isinstance(stem, BinaryConv2d) or start == "kaiming":
         return
     weight = stem.weight
     if start == "dirac":

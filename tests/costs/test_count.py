@@ -180,6 +180,8 @@ def shapes(draw: st.DrawFn) -> Candidate:
         depth=depth,
         width=draw(st.sampled_from([0.02, 0.06])),
         taps=("stem",),
+        stem=draw(st.sampled_from(["real", "int8", "thermometer"])),
+        stem_levels=draw(st.integers(1, 5)),
         stem_width=draw(inner),
         stem_kernel=kernel,
         stem_stride=stride,
@@ -194,8 +196,9 @@ def test_counts_equal_those_of_the_shapes_that_a_forward_pass_shows(candidate: C
     network, seen = build(candidate).eval(), []
 
     def see(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        window = math.prod(module.weight.shape[1:])
-        seen.append((isinstance(module, ir.BinaryConv2d), output.numel() * window))
+        is_stem, window = not seen, math.prod(module.weight.shape[1:])
+        planes = 8 if is_stem and candidate.stem == "int8" else 1
+        seen.append((isinstance(module, ir.BinaryConv2d), planes * output.numel() * window))
 
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

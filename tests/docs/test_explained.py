@@ -7,11 +7,12 @@ import re
 import runpy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 import ir2search as ir
+from ir2search.choices import StemKind
 from ir2search.cli.app import COMMANDS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -55,6 +56,17 @@ def test_the_table_of_other_ways_to_count_is_right() -> None:
         price.ops + sum(price.others.values()),
     ]
     assert [cells[1] for cells in rows(section)] == [f"{count / 1e6:.1f}" for count in counted]
+
+
+def test_the_table_of_stems_is_right() -> None:
+    section = page("explanation/space.md").partition("## The stem")[2].partition("\n## ")[0]
+    shown = rows(section)
+    assert [cells[0].strip("`") for cells in shown] == list(get_args(StemKind))
+    for cells in shown:
+        layers = ir.cost(ir.Candidate(stem=cells[0].strip("`"))).layers
+        stem = layers[layers["name"].str.startswith("stem")]
+        ops = (stem["flops"] + stem["bops"] / 64).sum()
+        assert cells[-1] == f"{ops:,.0f}"
 
 
 def test_fusion_costs_the_flops_of_the_equations() -> None:

@@ -47,6 +47,9 @@ CASES = {
         backbone="cifar-vgg", depth=7, taps=("stem", "conv4"), width=0.1, stem_kernel=5,
         widths=(1, 0.5, 2, 1, 0.3), image=(1, 20, 16),
     ),
+    "pixels of 8 bits": C(depth=8, stem="int8", width=0.5, image=(3, 11, 8)),
+    "thermometer": C(depth=8, stem="thermometer", stem_levels=5, shift=True, image=(3, 8, 9)),
+    "thermometer, real": C(depth=8, stem="thermometer", activations="real", image=(1, 8, 8)),
     "real weights": C(depth=8, weights="real", image=(3, 8, 8)),
     "real activations": C(depth=8, activations="real", image=(3, 8, 8)),
 }  # fmt: skip

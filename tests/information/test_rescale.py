@@ -14,14 +14,24 @@ from ir2search.zoo import build_preset
 Make = Callable[[Candidate], TappedNetwork]
 
 
-@pytest.mark.parametrize("activation", ["hardtanh", "prelu", "rprelu"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"activation": "hardtanh"},
+        {"activation": "prelu"},
+        {"activation": "rprelu"},
+        {"stem": "int8"},
+        {"stem": "thermometer"},
+    ],
+    ids=str,
+)
 def test_the_copy_has_the_same_logits_and_the_network_is_not_changed(
     small: Callable[..., Candidate],
     untrained: Make,
     batch: tuple[Tensor, Tensor],
-    activation: str,
+    fields: dict[str, str],
 ) -> None:
-    network = untrained(small(activation=activation))
+    network = untrained(small(**fields))
     modules = dict(network.named_modules())
     copy = rescaled(network)
     with torch.no_grad():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -10,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from ir2search.nn import Binarisation, BinaryConv2d, sharpen
-from ir2search.nn.estimators import standardised, tanh_sharpness, tanh_sign
+from ir2search.nn.estimators import eight_bits, standardised, tanh_sharpness, tanh_sign
 
 
 @given(st.floats(-3, 3), st.floats(0.05, 20))
@@ -90,3 +91,31 @@ def test_the_gradient_of_a_threshold_is_the_negative_gradient_of_its_input() -> 
 def test_real_inputs_have_no_thresholds() -> None:
     layer = BinaryConv2d(2, 2, binarisation=Binarisation(shift=True, activations="real"))
     assert layer.threshold is None
+
+
+@given(st.floats(-8, 8, width=32))
+def test_numbers_of_8_bits_are_the_nearest_in_their_range(value: float) -> None:
+    x = torch.tensor(value, requires_grad=True)
+    y = eight_bits(x)
+    y.backward()
+    levels = [level / 32 for level in range(-128, 128)]
+    assert y.item() in levels
+    assert abs(y.item() - value) == min(abs(level - value) for level in levels)
+    assert x.grad is not None
+    assert x.grad.item() == (-4 <= value <= 127 / 32)
+
+
+def test_a_convolution_of_8_bits_is_the_sum_of_8_binary_ones() -> None:
+    """Its cost counts these: each is of one bit plane, 0 or 1, with weights of -1 and +1."""
+    conv = BinaryConv2d(3, 5, binarisation=Binarisation(activations="int8"))
+    images = 2 * torch.randn(2, 3, 6, 7)
+    whole = (images * 32).round().clamp(-128, 127).to(torch.int8).numpy()
+    planes = torch.from_numpy(np.unpackbits(whole.view(np.uint8)[..., None], axis=-1))
+    factors = [-128, 64, 32, 16, 8, 4, 2, 1]
+    with torch.no_grad():
+        parts = [
+            factor * functional.conv2d(planes[..., bit].float(), conv.signs(), padding=1)
+            for bit, factor in enumerate(factors)
+        ]
+        torch.testing.assert_close(conv(images), sum(parts) / 32, rtol=0, atol=0)
+    assert conv.bit_planes == len(factors)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ def candidates(draw: st.DrawFn) -> Candidate:
         return Candidate(
             depth=draw(st.sampled_from([8, 14])),
             width=draw(st.floats(0.05, 0.6)),
+            stem=draw(st.sampled_from(["real", "real", "int8", "thermometer"])),
+            stem_levels=draw(st.sampled_from([8, 3])),
             stem_width=draw(st.sampled_from([1.0, 1.0, 0.5, 2.0])),
             stem_kernel=draw(st.sampled_from([None, 3, 2, 1])),
             stem_stride=draw(st.sampled_from([None, 1, 2])),
@@ -50,7 +53,7 @@ def test_ids_are_the_same_on_every_machine() -> None:
 
 
 def test_a_shape_that_is_the_backbones_default_is_no_part_of_the_canonical_form() -> None:
-    shape = {"stem_width", "stem_kernel", "stem_stride", "widths"}
+    shape = {"stem", "stem_levels", "stem_width", "stem_kernel", "stem_stride", "widths"}
     assert not shape & set(Candidate().as_dict())
     own = Candidate(stem_kernel=1, widths=(1, 0.5, 1)).as_dict()
     assert {name: own[name] for name in shape & set(own)} == {
@@ -93,7 +96,7 @@ def test_different_candidates_are_different_networks_or_trainings(
     shapes = [
         [(name, tuple(p.shape)) for name, p in build(c).named_parameters()] for c in (one, other)
     ]
-    precisions = [(c.weights, c.activations, c.stem_stride) for c in (one, other)]
+    precisions = [(c.weights, c.activations, c.stem, c.stem_stride) for c in (one, other)]
     assert shapes[0] != shapes[1] or precisions[0] != precisions[1]
 
 
@@ -117,6 +120,7 @@ def test_different_candidates_are_different_networks_or_trainings(
         ({"width": 0.51}, {"width": 0.5}),
         ({"width": 0.001}, {"width": 1 / 16}),
         ({"stem_width": 1.0, "stem_kernel": 3, "stem_stride": 1, "widths": (1.0,) * 3}, {}),
+        ({"stem": "int8", "stem_levels": 3}, {"stem": "int8"}),
         ({"stem_width": 0.51, "widths": (1, 0.99, 1.001)}, {"stem_width": 0.5}),
     ],
 )
@@ -157,6 +161,8 @@ def test_equal_networks_are_one_candidate(one: dict[str, Any], other: dict[str, 
         ({"fusion_group_size": 0}, "fusion_group_size: must be at least 1, but got 0"),
         ({"fusion_group_size": 3}, "must divide the fusion width 16, but got 3"),
         ({"weights": "ternary"}, "weights: must be one of binary, real, but got ternary"),
+        ({"stem": "binary"}, "stem: must be one of real, int8, thermometer, but got binary"),
+        ({"stem_levels": 65}, "stem_levels: must be from 1 to 64, but got 65"),
         ({"stem_width": 0.0}, "stem_width: must be above 0 and at most 8, but got 0.0"),
         ({"stem_kernel": 9}, "stem_kernel: must be from 1 to 7, but got 9"),
         ({"stem_kernel": 2}, "stem_kernel: must be odd or equal to the stride of 1, but got 2"),
@@ -192,4 +198,6 @@ def test_a_wrong_field_of_a_file_is_named_with_the_file(
 def test_twin_and_backbone_of_a_candidate() -> None:
     candidate = Candidate(threshold=0.4)
     assert candidate.twin() == Candidate(threshold=0.4, weights="real", activations="real")
+    for stem in ("int8", "thermometer"):
+        assert replace(candidate, stem=stem).twin() == candidate.twin()
     assert candidate.backbone_only() == Candidate(fusion="none", threshold=0.0)

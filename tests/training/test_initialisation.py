@@ -46,3 +46,13 @@ def test_kaiming_leaves_the_weights(digits: ImageData, tmp_path: Path) -> None:
     before = network.get_parameter(STEM).detach().clone()
     initialise_stem(network, "kaiming", digits)
     assert torch.equal(network.get_parameter(STEM), before)
+
+
+@pytest.mark.parametrize("stem", ["int8", "thermometer"])
+def test_a_stem_of_binary_weights_keeps_its_random_weights(digits: ImageData, stem: str) -> None:
+    network = ir.build(replace(SMALL, stem=stem))
+    before = [each.clone() for each in network.state_dict().values()]
+    for start in ("dirac", "whitened"):
+        initialise_stem(network, start, digits)
+    after = network.state_dict().values()
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))

@@ -1,0 +1,33 @@
+"""Thermometer coding: pixels as signs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+RANGE = 2.0  # levels are between -2 and 2, where most pixels of normalised images are
+
+
+class Thermometer(nn.Module):
+    """Compare each pixel with K levels, evenly spaced from -2 to 2.
+
+    The result is each pixel minus each level. Its signs are a thermometer code: as many are +1 as
+    levels are at most the pixel. A binary convolution of the signs then needs no real numbers.
+
+    Source: Zhang et al., "FracBNN", FPGA 2021, for the first layer; there the levels are 8 apart on
+    pixels from 0 to 255, that is 32 levels.
+
+    Args:
+        levels: K, at least 1.
+    """
+
+    levels: Tensor
+
+    def __init__(self, levels: int) -> None:
+        super().__init__()
+        middles = (torch.arange(levels) + 0.5) / levels
+        self.register_buffer("levels", RANGE * (2 * middles - 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images (N, C, H, W) to (N, K C, H, W): each level subtracted in turn."""
+        return (images.unsqueeze(1) - self.levels.view(-1, 1, 1, 1)).flatten(1, 2)
