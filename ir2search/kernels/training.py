@@ -44,14 +44,16 @@ _MAPS = (_LONG, _LONG, _LONG)
 _SIGNATURES: dict[str, Sequence[type]] = {
     "ir2_arithmetic": (),
     "ir2_keep_memory": (),
-    "ir2_convolve": (*[_POINTER] * 4, _INT),
-    "ir2_convolve_backward": (*[_POINTER] * 6, _INT, _INT, _FLOAT, _INT),
+    "ir2_packed_words": (_POINTER,),
+    "ir2_pack": (*[_POINTER] * 3, _INT),
+    "ir2_convolve": (*[_POINTER] * 5, _INT),
+    "ir2_convolve_backward": (*[_POINTER] * 7, _INT, _INT, _FLOAT, _INT),
     "ir2_norm": (*[_POINTER] * 9, _FLOAT, *_MAPS, _FLOAT, _INT, _INT),
     "ir2_norm_backward": (*[_POINTER] * 9, *_MAPS, _INT, _INT),
     "ir2_pool": (*[_POINTER] * 3, _LONG, _INT),
     "ir2_pool_backward": (*[_POINTER] * 3, _LONG, _INT),
-    "ir2_unit": (*[_POINTER] * 12, _FLOAT, _POINTER, _FLOAT, _INT, _INT),
-    "ir2_unit_backward": (*[_POINTER] * 13, _INT, _INT, _INT, _INT, _FLOAT, _INT),
+    "ir2_unit": (*[_POINTER] * 13, _FLOAT, _POINTER, _FLOAT, _INT, _INT),
+    "ir2_unit_backward": (*[_POINTER] * 14, _INT, _INT, _INT, _INT, _FLOAT, _INT),
 }
 
 
@@ -123,7 +125,7 @@ def _loaded(arithmetic: Arithmetic) -> ctypes.CDLL | None:
     for name, arguments in _SIGNATURES.items():
         function = getattr(loaded, name)
         function.argtypes, function.restype = arguments, None
-    loaded.ir2_arithmetic.restype = _INT
+    loaded.ir2_arithmetic.restype, loaded.ir2_packed_words.restype = _INT, _LONG
     return loaded
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,20 +64,22 @@ class Convolved(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, latent: Tensor, settings: SignConvolution) -> Tensor:
         """Convolve signs: (N, C, H, W) and (outputs, C, k, k) to (N, outputs, H', W')."""
         x, latent = x.contiguous(), latent.contiguous()
-        y = settings.result(x, latent, torch.float32)
-        ctx.save_for_backward(x, latent)
-        ctx.settings, ctx.shape = settings, settings.shape(x, latent)
-        _call("ir2_convolve", x, latent, y, ctx.shape)
+        y, shape = settings.result(x, latent, torch.float32), settings.shape(x, latent)
+        packed = _packed_signs(latent, shape)
+        _call("ir2_convolve", x, latent, packed, y, shape)
+        ctx.save_for_backward(x, latent, packed)
+        ctx.settings, ctx.shape, ctx.kernels = settings, shape, library()
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         """Compute the gradients of the input and of the latent weights."""
-        x, latent = ctx.saved_tensors
+        x, latent, packed = ctx.saved_tensors
         x_gradient, latent_gradient = _gradients(ctx, x, latent)
         _call(
-            *("ir2_convolve_backward", gradients[0].contiguous(), latent, x),
+            *("ir2_convolve_backward", gradients[0].contiguous(), latent, packed, x),
             *(x_gradient, latent_gradient, ctx.shape, *ctx.settings.slopes),
+            kernels=ctx.kernels,  # they know what is saved
         )
         return x_gradient, latent_gradient, None
 
@@ -102,26 +106,28 @@ class Unit(torch.autograd.Function):
         y = settings.result(x, latent, torch.int16)
         out, moments = torch.empty(y.shape), torch.empty(3, len(latent))
         inside = _unclipped_bits(out) if clip else None
-        ctx.settings, ctx.shape = settings, settings.shape(x, latent)
+        shape = settings.shape(x, latent)
+        packed = _packed_signs(latent, shape)
         _call(
-            *("ir2_unit", x, latent, added, weight, bias, y, moments, out, inside),
-            *(*_running(norm), ctx.shape, norm.eps, clip),
+            *("ir2_unit", x, latent, packed, added, weight, bias, y, moments, out, inside),
+            *(*_running(norm), shape, norm.eps, clip),
         )
         saved = out if clip and not is_bfloat16() else inside
-        ctx.save_for_backward(x, latent, weight, y, moments, saved)
-        ctx.clip, ctx.is_residual, ctx.kernels = clip, is_residual, library()
+        ctx.save_for_backward(x, latent, packed, weight, y, moments, saved)
+        ctx.settings, ctx.shape, ctx.kernels = settings, shape, library()
+        ctx.clip, ctx.is_residual = clip, is_residual
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         """Compute the gradients of input, latent weights, shortcut, and the norm's parameters."""
-        x, latent, weight, y, moments, saved = ctx.saved_tensors
+        x, latent, packed, weight, y, moments, saved = ctx.saved_tensors
         gradient = gradients[0].contiguous()
         x_gradient, latent_gradient = _gradients(ctx, x, latent)
         shortcut_gradient = _shortcut_gradient(ctx, gradient, 2)
         weight_gradient, bias_gradient = torch.empty_like(weight), torch.empty_like(weight)
         _call(
-            *("ir2_unit_backward", gradient, saved, y, x, latent, weight, moments),
+            *("ir2_unit_backward", gradient, saved, y, x, latent, packed, weight, moments),
             *(shortcut_gradient if ctx.clip else None, x_gradient, latent_gradient),
             *(weight_gradient, bias_gradient, ctx.shape, ctx.clip, ctx.is_residual),
             *ctx.settings.slopes,
@@ -202,6 +208,38 @@ def _places(joined: Tensor, shapes: Sequence[torch.Size]) -> Iterator[tuple[arra
     for shape in shapes:
         yield array("q", (*shape, *joined.shape[1:])), first
         first += shape[1]
+
+
+_Shared = dict[tuple[int, int], tuple[Tensor, Tensor]]  # weights and their packed signs
+_shared: ContextVar[_Shared | None] = ContextVar("shared", default=None)
+
+
+@contextmanager
+def fixed_weights() -> Iterator[None]:
+    """Pack the signs of each tensor of weights once for all forward passes inside this context.
+
+    The weights must not change inside.
+    """
+    token = _shared.set({})
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
+def _packed_signs(latent: Tensor, shape: array[int]) -> Tensor:
+    """The signs of latent weights in the form that the kernels take."""
+    shared, kernels = _shared.get(), library()
+    assert kernels is not None
+    key = id(latent), id(kernels)
+    if shared is not None and key in shared:
+        return shared[key][1]
+    words = kernels.ir2_packed_words(shape.buffer_info()[0])
+    packed = torch.empty(words, dtype=torch.int16)
+    _call("ir2_pack", latent, packed, shape)
+    if shared is not None:
+        shared[key] = latent, packed  # as long as latent is here, no other tensor has its id
+    return packed
 
 
 def _gradients(ctx: Any, x: Tensor, latent: Tensor) -> tuple[Tensor | None, Tensor | None]:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import InputError, TrainingDiverged, WeightsError
 from ir2search.models.network import TappedNetwork
-from ir2search.nn import keep_memory, kernels_on, restrict, sharpen
+from ir2search.nn import fixed_weights, keep_memory, kernels_on, restrict, sharpen
 from ir2search.space import Candidate, build
 from ir2search.training.averaging import Averaged
 from ir2search.training.checkpoint import (
@@ -344,13 +344,14 @@ class EpochRunner:
         can_skip = images.device.type == "cpu"
         if can_skip:
             self._statistics.keep()
-        logits, features = self.network.logits_and_features(images)
-        restricted = restrict(images, features, threshold, self.candidate.normalization)
-        if can_skip and torch.equal(restricted, images):
-            self._statistics.repeat()
-            return loss(logits), 0.0
-        share = (restricted == 0).all(dim=1).float().mean()
-        return (loss(logits) + loss(self.network(restricted))) / 2, share
+        with fixed_weights():
+            logits, features = self.network.logits_and_features(images)
+            restricted = restrict(images, features, threshold, self.candidate.normalization)
+            if can_skip and torch.equal(restricted, images):
+                self._statistics.repeat()
+                return loss(logits), 0.0
+            share = (restricted == 0).all(dim=1).float().mean()
+            return (loss(logits) + loss(self.network(restricted))) / 2, share
 
     @cached_property
     def _statistics(self) -> RunningStatistics:

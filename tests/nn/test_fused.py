@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import subprocess
@@ -23,7 +24,14 @@ from ir2search.models.families import Stage, Stem
 from ir2search.models.network import NetworkSpec
 from ir2search.models.resnet import BasicBlock, BiRealUnit, ResidualUnit
 from ir2search.models.vgg import ConvBlock
-from ir2search.nn import Binarisation, BinaryConv2d, InformationRecovery, Normed, normed
+from ir2search.nn import (
+    Binarisation,
+    BinaryConv2d,
+    InformationRecovery,
+    Normed,
+    fixed_weights,
+    normed,
+)
 from ir2search.nn.functions import SignConvolution
 from ir2search.nn.fused import LARGEST_SUM, is_fusable, pooled_and_joined, sign_convolution
 from ir2search.space import Candidate, build
@@ -230,6 +238,29 @@ def test_a_norm_without_momentum_averages_all_batches() -> None:
         normed(y, norm)
         plain(y)
     assert torch.allclose(norm.running_mean, plain.running_mean, atol=1e-6)  # type: ignore[arg-type]
+
+
+@each_arithmetic
+def test_passes_that_share_packed_signs_have_the_gradients_of_separate_ones(
+    arithmetic: Arithmetic,
+) -> None:
+    conv, norm = BinaryConv2d(5, 7).train(), nn.BatchNorm2d(7)
+    first, second = torch.randn(2, 3, 5, 6, 6)
+    found = []
+    with forced(arithmetic):
+        for _ in range(2):  # in the second round with other weights
+            for context in (contextlib.nullcontext(), fixed_weights()):
+                conv.zero_grad()
+                with context:
+                    outputs = [conv.normed(x, norm, nn.Hardtanh()) for x in (first, second)]
+                torch.cat(outputs).square().sum().backward()
+                assert conv.weight.grad is not None
+                found.append((torch.cat(outputs).detach(), conv.weight.grad.clone()))
+            with torch.no_grad():
+                conv.weight.neg_()
+    for separate, shared in (found[:2], found[2:]):
+        assert all(map(torch.equal, separate, shared))
+    assert not torch.equal(found[1][0], found[3][0])
 
 
 # short loops run on one thread: there are many values, or many weights

@@ -14,7 +14,7 @@ constexpr int64_t IN_MEMORY = 1 << 23;  // bytes of separate sums of the gradien
 // outside: (splits, outputs, taps)
 inline void collect(const float *sums, const double *outside, int64_t splits,
                     const WeightGradient &of_weights, const SignConvolution &convolution,
-                    float *gradient, Threads threads) {
+                    const Gradients &gradients, Threads threads) {
     const Shape &shape = convolution.shape;
     const int64_t taps = shape.taps(), row = shape.inputs * taps;
 #pragma omp parallel for num_threads(threads.over(splits * of_weights.sums())) schedule(static)
@@ -27,10 +27,10 @@ inline void collect(const float *sums, const double *outside, int64_t splits,
                 sum += outside[(split * shape.outputs + first) * taps + i];
             padding[i] = float(sum);
         }
-        float *to = gradient + first * row;
+        float *to = gradients.latent + first * row;
         of_weights.read(sums, splits, first, outputs, padding.data(), to);
-        convolution.of_latent.apply(convolution.latent + first * row, to, nullptr, to,
-                                    outputs * row, 1);
+        gradients.of_latent.apply(convolution.latent + first * row, to, nullptr, to, outputs * row,
+                                  1);
     }
 }
 
@@ -135,7 +135,7 @@ void convolution_backward(Value value, Added added, const SignConvolution &convo
     const Fours fours(shape);
     const PairedMaps paired(shape.outputs, positions);
     const Outside outside(shape);
-    const InputGradient of_input(SignWeights(convolution.latent, shape, threads), shape);
+    const InputGradient of_input(SignWeights(convolution.packed, shape), shape);
     const WeightGradient of_weights(shape);
     int64_t splits = std::clamp<int64_t>(shape.images / of_weights.images(), 4, 16);
     while (splits > 2 && splits * of_weights.sums() * 4 > IN_MEMORY) splits /= 2;
@@ -173,7 +173,7 @@ void convolution_backward(Value value, Added added, const SignConvolution &convo
                 of_input.run(pairs.data(), result.data());
                 auto more = [&](int64_t input) { return added(image, input); };
                 through_sign(convolution.x + place, result.data(), more, gradients.x + place,
-                             shape.inputs, plane, convolution.of_x);
+                             shape.inputs, plane, gradients.of_x);
             }
             if (gradients.latent)
                 of_weights.add(values.data(), words.data(), count, first == begin, own);
@@ -181,7 +181,7 @@ void convolution_backward(Value value, Added added, const SignConvolution &convo
         outside.find(border.data(), padding.data() + split * shape.outputs * shape.taps());
     }
     if (gradients.latent)
-        collect(sums, padding.data(), splits, of_weights, convolution, gradients.latent, threads);
+        collect(sums, padding.data(), splits, of_weights, convolution, gradients, threads);
 }
 
 }  // namespace ir2::bfloat16

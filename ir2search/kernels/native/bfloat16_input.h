@@ -3,7 +3,7 @@
 #pragma once
 
 #include "bfloat16_sums.h"
-#include "sign_maps.h"
+#include "sign_weights.h"
 
 namespace ir2::bfloat16 {
 

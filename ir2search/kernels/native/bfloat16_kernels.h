@@ -4,8 +4,15 @@
 
 #include "bfloat16_convolution.h"
 #include "bfloat16_norm.h"
+#include "bit_convolution.h"
 
 namespace ir2::bfloat16 {
+
+inline int64_t packed_words(const Shape &shape) { return SignWeights::count(shape); }
+
+inline void pack(const float *latent, uint16_t *packed, const Shape &shape, Threads threads) {
+    SignWeights::pack(latent, packed, shape, threads);
+}
 
 struct Nothing {
     __m512 at(int64_t, __mmask16) const { return _mm512_setzero_ps(); }
@@ -22,18 +29,18 @@ inline void convolve_backward(const float *gradient, const SignConvolution &conv
     convolution_backward(value, added, convolution, gradients, threads);
 }
 
-inline void unit(const float *x, const float *latent, const float *shortcut, const Norm &norm,
-                 int16_t *y, float *out, uint16_t *inside, const Shape &shape, bool clip,
-                 Threads threads) {
+inline void unit(const SignConvolution &given, const float *shortcut, const Norm &norm, int16_t *y,
+                 float *out, uint16_t *inside, bool clip, Threads threads) {
+    const Shape &shape = given.shape;
     const SignMaps signs_of(shape);
-    const BitConvolution convolution(SignWeights(latent, shape, threads), shape);
+    const BitConvolution convolution(SignWeights(given.packed, shape), shape);
     const Maps maps{shape.images, shape.outputs, shape.rows() * shape.columns()};
     std::vector<Totals> totals(maps.images * maps.channels);
 #pragma omp parallel for num_threads(threads.over(shape.products() / 64)) schedule(static)
     for (int64_t image = 0; image < shape.images; ++image) {
         thread_local std::vector<uint16_t> words;
         words.resize(signs_of.words() + signs_of.slack());
-        signs_of.take(x + image * shape.inputs * shape.height * shape.width, words.data());
+        signs_of.take(given.x + image * shape.inputs * shape.height * shape.width, words.data());
         int16_t *to = y + image * maps.channels * maps.plane;
         auto write = [&](int64_t output, int64_t p, __m256i values, __mmask16 kept) {
             _mm256_mask_storeu_epi16(to + output * maps.plane + p, kept, values);

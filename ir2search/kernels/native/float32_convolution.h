@@ -24,7 +24,7 @@ void convolution_backward(Source source, Added added, const SignConvolution &con
     int64_t splits = 16;
     while (splits > 2 && splits * shape.weights() * 4 > IN_MEMORY) splits /= 2;
     splits = std::min(splits, shape.images);
-    const InputGradient of_input(convolution.latent, shape, convolution.of_x);
+    const InputGradient of_input(convolution.latent, shape, gradients.of_x);
     std::vector<WeightGradient> of_weights;
     of_weights.reserve(splits);  // they must not move: they point to their own memory
     for (int64_t split = 0; split < splits; ++split) of_weights.emplace_back(shape);
@@ -59,7 +59,7 @@ void convolution_backward(Source source, Added added, const SignConvolution &con
                 sum += part.at(output, i / shape.taps(), i % shape.taps());
             to[i] = float(sum);
         }
-        convolution.of_latent.apply(convolution.latent + output * row, to, nullptr, to, row, 1);
+        gradients.of_latent.apply(convolution.latent + output * row, to, nullptr, to, row, 1);
     }
 }
 

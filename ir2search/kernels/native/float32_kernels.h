@@ -7,6 +7,10 @@
 
 namespace ir2::float32 {
 
+inline int64_t packed_words(const Shape &) { return 0; }
+
+inline void pack(const float *, uint16_t *, const Shape &, Threads) {}
+
 inline void convolve_backward(const float *gradient, const SignConvolution &convolution,
                               const Gradients &gradients, Threads threads) {
     const Shape &shape = convolution.shape;
@@ -18,10 +22,10 @@ inline void convolve_backward(const float *gradient, const SignConvolution &conv
     convolution_backward(source, added, convolution, gradients, threads);
 }
 
-inline void unit(const float *x, const float *latent, const float *shortcut, const Norm &norm,
-                 int16_t *y, float *out, uint16_t *, const Shape &shape, bool clip,
-                 Threads threads) {
-    convolve(x, latent, y, shape, threads);
+inline void unit(const SignConvolution &convolution, const float *shortcut, const Norm &norm,
+                 int16_t *y, float *out, uint16_t *, bool clip, Threads threads) {
+    const Shape &shape = convolution.shape;
+    convolve(convolution, y, threads);
     norm_forward(y, shortcut, norm, out,
                  {shape.images, shape.outputs, shape.rows() * shape.columns()}, clip, threads);
 }

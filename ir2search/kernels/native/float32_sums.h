@@ -184,10 +184,10 @@ int64_t rows_a_strip(int64_t rows, int64_t pitch) {
     return ceil_div(rows, ceil_div(rows, most));
 }
 
-// y = convolution of the signs of x with those of latent weights (outputs, inputs, k, k)
-template <typename Y>
-void convolve(const float *x, const float *latent, Y *y, const Shape &shape, Threads threads) {
+template <typename Y> void convolve(const SignConvolution &convolution, Y *y, Threads threads) {
     using T = int16_t;
+    const float *x = convolution.x, *latent = convolution.latent;
+    const Shape &shape = convolution.shape;
     const int64_t stride = shape.stride, size = shape.size, padding = shape.padding;
     const int64_t rows = shape.rows(), columns = shape.columns();
     int64_t right = columns - 1 + size - padding - shape.width;  // padding, for a stride of 1

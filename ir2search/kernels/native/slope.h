@@ -50,12 +50,13 @@ struct Slope {  // surrogate gradient of the sign
 // A convolution of the signs of x with those of latent weights (outputs, inputs, k, k)
 struct SignConvolution {
     const float *x, *latent;
+    const uint16_t *packed;  // the signs of the latent weights, if the arithmetic packs them
     const Shape shape;
-    const Slope of_x, of_latent;
 };
 
 struct Gradients {  // of a SignConvolution's arguments; null for one that is not needed
     float *x, *latent;
+    const Slope of_x, of_latent;
 };
 
 }  // namespace ir2

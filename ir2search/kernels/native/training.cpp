@@ -71,18 +71,27 @@ void ir2_keep_memory() {
 #endif
 }
 
-void ir2_convolve(const float *x, const float *latent, float *y, const int64_t *shape,
-                  int threads) {
-    arithmetic::convolve(x, latent, y, shape_of(shape), {threads});
+// The number of words of packed signs of latent weights; 0 if the arithmetic does not pack them
+int64_t ir2_packed_words(const int64_t *shape) { return arithmetic::packed_words(shape_of(shape)); }
+
+void ir2_pack(const float *latent, uint16_t *packed, const int64_t *shape, int threads) {
+    arithmetic::pack(latent, packed, shape_of(shape), {threads});
+}
+
+void ir2_convolve(const float *x, const float *latent, const uint16_t *packed, float *y,
+                  const int64_t *shape, int threads) {
+    arithmetic::convolve({x, latent, packed, shape_of(shape)}, y, {threads});
 }
 
 // Pass null for gradients that are not needed.
-void ir2_convolve_backward(const float *gradient, const float *latent, const float *x,
-                           float *x_gradient, float *latent_gradient, const int64_t *shape,
-                           int estimator, int latent_estimator, float sharpness, int threads) {
-    const SignConvolution convolution{
-        x, latent, shape_of(shape), {estimator, sharpness}, {latent_estimator, sharpness}};
-    arithmetic::convolve_backward(gradient, convolution, {x_gradient, latent_gradient}, {threads});
+void ir2_convolve_backward(const float *gradient, const float *latent, const uint16_t *packed,
+                           const float *x, float *x_gradient, float *latent_gradient,
+                           const int64_t *shape, int estimator, int latent_estimator,
+                           float sharpness, int threads) {
+    const Gradients gradients{
+        x_gradient, latent_gradient, {estimator, sharpness}, {latent_estimator, sharpness}};
+    arithmetic::convolve_backward(gradient, {x, latent, packed, shape_of(shape)}, gradients,
+                                  {threads});
 }
 
 void ir2_norm(const float *y, const float *shortcut, const float *weight, const float *bias,
@@ -138,13 +147,13 @@ void ir2_pool_backward(const float *gradient, float *x_gradient, const int64_t *
 
 // A convolution of signs, a BatchNorm, a shortcut and a clipping. y is the convolution's output.
 // With bfloat16, `inside` gets the outputs that are not clipped, see mask_words.
-void ir2_unit(const float *x, const float *latent, const float *shortcut, const float *weight,
-              const float *bias, int16_t *y, float *moments, float *out, uint16_t *inside,
-              float *mean, float *variance, int64_t *batches, float momentum,
+void ir2_unit(const float *x, const float *latent, const uint16_t *packed, const float *shortcut,
+              const float *weight, const float *bias, int16_t *y, float *moments, float *out,
+              uint16_t *inside, float *mean, float *variance, int64_t *batches, float momentum,
               const int64_t *numbers, float epsilon, int clip, int threads) {
     const Shape shape = shape_of(numbers);
     const Norm norm = norm_of(weight, bias, moments, shape.outputs, epsilon);
-    arithmetic::unit(x, latent, shortcut, norm, y, out, inside, shape, clip, {threads});
+    arithmetic::unit({x, latent, packed, shape}, shortcut, norm, y, out, inside, clip, {threads});
     Running{mean, variance, batches, momentum}.update(
         norm, {shape.images, shape.outputs, shape.rows() * shape.columns()});
 }
@@ -153,16 +162,18 @@ void ir2_unit(const float *x, const float *latent, const float *shortcut, const 
 // its gradient includes that of the shortcut. Without, `inner` is the gradient of the shortcut.
 // Pass null for gradients that are not needed.
 void ir2_unit_backward(const float *gradient, const void *saved, const int16_t *y, const float *x,
-                       const float *latent, const float *weight, float *moments, float *inner,
-                       float *x_gradient, float *latent_gradient, float *weight_gradient,
-                       float *bias_gradient, const int64_t *shape, int clip, int residual,
-                       int estimator, int latent_estimator, float sharpness, int threads) {
-    const SignConvolution convolution{
-        x, latent, shape_of(shape), {estimator, sharpness}, {latent_estimator, sharpness}};
-    const Norm norm = norm_of(weight, nullptr, moments, convolution.shape.outputs, 0.f);
+                       const float *latent, const uint16_t *packed, const float *weight,
+                       float *moments, float *inner, float *x_gradient, float *latent_gradient,
+                       float *weight_gradient, float *bias_gradient, const int64_t *numbers,
+                       int clip, int residual, int estimator, int latent_estimator,
+                       float sharpness, int threads) {
+    const Shape shape = shape_of(numbers);
+    const Norm norm = norm_of(weight, nullptr, moments, shape.outputs, 0.f);
+    const Gradients gradients{
+        x_gradient, latent_gradient, {estimator, sharpness}, {latent_estimator, sharpness}};
     using Saved = std::conditional_t<IR2_ARITHMETIC == 1, uint16_t, float>;
-    arithmetic::unit_backward(gradient, static_cast<const Saved *>(saved), y, convolution, norm,
-                              inner, {x_gradient, latent_gradient}, weight_gradient, bias_gradient,
-                              clip, residual, {threads});
+    arithmetic::unit_backward(gradient, static_cast<const Saved *>(saved), y,
+                              {x, latent, packed, shape}, norm, inner, gradients, weight_gradient,
+                              bias_gradient, clip, residual, {threads});
 }
 }
