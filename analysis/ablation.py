@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 import ir2search as ir
+from ir2search.plots import save
 from ir2search.training import accuracy
 
 
@@ -51,30 +54,44 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
     """All learning curves, a row for each epoch of each network."""
     return pd.concat(
         [
-            curve(row.run, row.trial).assign(recovery=row.recovery, threshold=row.threshold)
+            curve(row.run, row.trial).assign(
+                run=row.run.folder.name,
+                trial=row.trial,
+                recovery=row.recovery,
+                threshold=row.threshold,
+            )
             for row in table.itertuples()
         ]
     )
 
 
-def draw(table: pd.DataFrame, folder: Path) -> None:
-    """Validation accuracy by epoch: a colour for each threshold, dotted without recovery."""
-    figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
-    thresholds = sorted(table["threshold"].unique())
-    for row in table.itertuples():
-        points = curve(row.run, row.trial).dropna(subset="validation_accuracy")
+def draw(epochs: pd.DataFrame) -> Figure:
+    """Validation accuracy by epoch: a colour for each threshold, dotted without recovery.
+
+    Args:
+        epochs: as `curves` returns it.
+    """
+    figure = Figure(figsize=(6, 4))
+    axis = figure.subplots()
+    epochs = epochs.dropna(subset="validation_accuracy")
+    thresholds = sorted(epochs["threshold"].unique())
+    for (_, _, recovery, threshold), points in epochs.groupby(
+        ["run", "trial", "recovery", "threshold"], sort=False
+    ):
+        kind = "without recovery" if recovery == "none" else f"{recovery} recovery"
         axis.plot(
             points["epoch"],
-            100 * points["validation_accuracy"],
-            color=f"C{thresholds.index(row.threshold)}",
-            linestyle=":" if row.recovery == "none" else "-",
+            points["validation_accuracy"],
+            color=f"C{thresholds.index(threshold)}",
+            linestyle=":" if recovery == "none" else "-",
             marker=".",
-            label=f"recovery {row.recovery}, λ = {row.threshold:g}",
+            label=f"{kind}, λ = {threshold:g}",
         )
-    axis.set(xlabel="epoch", ylabel="validation accuracy (%)")
-    axis.legend()
-    for suffix in ("png", "svg"):
-        figure.savefig(folder / f"curves.{suffix}", dpi=150)
+    axis.set(xlabel="epoch", ylabel="validation accuracy")
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2, fontsize=8)
+    return figure
 
 
 def main() -> None:
@@ -92,8 +109,9 @@ def main() -> None:
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
         shown.to_csv(arguments.out / "ablation.csv", index=False)
-        curves(table).to_csv(arguments.out / "curves.csv", index=False)
-        draw(table, arguments.out)
+        epochs = curves(table)
+        epochs.to_csv(arguments.out / "curves.csv", index=False)
+        save(partial(draw, epochs), arguments.out / "curves")
 
 
 if __name__ == "__main__":

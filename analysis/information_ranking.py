@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 import ir2search as ir
@@ -122,16 +123,25 @@ def answer(table: pd.DataFrame) -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> Figure:
     """Final accuracy against each measure, a panel each."""
     names = [name for name in table.columns if name not in ("trial", FINAL)]
-    figure = Figure(figsize=(9, 2.3 * -(-len(names) // 4)))
+    figure = Figure(figsize=(9, 2.5 * -(-len(names) // 4)))
     axes = figure.subplots(-(-len(names) // 4), 4, squeeze=False, sharey=True).ravel()
     for axis in axes[len(names) :]:
         axis.axis("off")
     for axis, name in zip(axes, names, strict=False):
         axis.scatter(table[name], table[FINAL], s=12, color="C0")
-        axis.set_xlabel(name.replace(", all", ", whole training").replace(", 0", ", as built"))
-    for axis in figure.axes[::4]:
+        axis.set_xlabel(axis_label(name))
+        axis.xaxis.set_major_locator(MaxNLocator(3))
+    for axis in axes[::4]:
         axis.set_ylabel("test accuracy")
     return figure
+
+
+def axis_label(column: str) -> str:
+    """What a column of the table holds: "information" and, on a new line, after which training."""
+    what, _, epochs = column.partition(", ")
+    what = {"ops": "OPs", "accuracy": "validation accuracy"}.get(what, what)
+    times = {"": "", "0": "untrained", "1": "after 1 epoch", "all": "after all epochs"}
+    return f"{what}\n{times.get(epochs, f'after {epochs} epochs')}"
 
 
 def main() -> None:

@@ -70,15 +70,15 @@ def faithfulness(curves: pd.DataFrame, *, axes: Sequence[Axes] | None = None) ->
         axes = list(new_axes(FAITHFULNESS_SIZE, 1, 2, share_y=True)[0])
     for ax, (name, label) in zip(axes, PANELS.items(), strict=True):
         shown = curves[curves["curve"] == name]
-        for number, (method, rows) in enumerate(shown.groupby("method", sort=False)):
-            is_random = method == RANDOM_ORDER
-            ax.plot(
-                rows["share"],
-                rows["probability"],
-                color=BLACK if is_random else PALETTE[(number - 1) % len(PALETTE)],
-                linestyle=":" if is_random else DASHES[number % 3],
-                label=method_label(str(method)),
-            )
+        number = 0
+        for method, rows in shown.groupby("method", sort=False):
+            colour, dash = PALETTE[number % len(PALETTE)], DASHES[number % 3]
+            if method == RANDOM_ORDER:
+                colour, dash = BLACK, ":"
+            else:
+                number += 1
+            name = method_label(str(method))
+            ax.plot(rows["share"], rows["probability"], color=colour, linestyle=dash, label=name)
         ax.set(xlabel=label, title=name)
         ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes[0].set_ylabel("probability of the label")

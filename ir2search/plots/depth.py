@@ -81,7 +81,7 @@ def information_loss(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def signs(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw the measures of each layer's input signs.
+    """Draw the measures of each layer's input signs, all in the colour of the binary network.
 
     Args:
         layers: a row for each layer: ``layer``, and if known ``sign_entropy`` in bits,
@@ -89,11 +89,10 @@ def signs(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax: axes to draw on; a new figure if None.
     """
     ax = axes_or_new(ax, depth_size(len(layers), 3.4))
-    for (column, label), look in zip(SIGNS.items(), LOOKS.values(), strict=True):
+    for (column, label), (_, dash, marker, _) in zip(SIGNS.items(), LOOKS.values(), strict=True):
         if column in layers:
-            colour, dash, marker, _ = look
             ax.plot(
-                range(len(layers)), layers[column], dash, marker=marker, ms=4, color=colour,
+                range(len(layers)), layers[column], dash, marker=marker, ms=4, color=BLUE,
                 label=label,
             )  # fmt: skip
     ax.set(ylabel="signs", ylim=(0, 1.05))

@@ -4,36 +4,39 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 
 from ir2search import escape
 from ir2search.plots.style import new_axes
+
+SMALL = 9  # points
 
 
 def attention(pictures: pd.DataFrame, *, axes: np.ndarray | None = None) -> np.ndarray:
     """Draw a grid of pictures: a row for each image, a column for each layer.
 
-    Images are drawn as they are. Attention goes from dark to bright, each map on its own scale.
+    Images are drawn as they are. Attention is drawn as a multiple of the map's mean, as restriction
+    compares it with its threshold. The maps of a column have one scale, which is below them.
 
     Args:
         pictures: a row for each picture: number of the ``image``; its ``label``; ``title`` of the
             column; ``pixels``, flat, with their ``shape``: (h, w, 3) from 0 to 1 for an image,
-            (h, w) for an attention map. All images have the same columns.
+            (h, w) for an attention map. All images have the same columns. The first column is the
+            image; another image in its row is the same with blanked pixels in orange.
         axes: (images, columns) axes; a new figure if None.
     """
     if axes is None:
         rows, columns = grid_shape(pictures)
         axes = new_axes(grid_size(rows, columns), rows, columns)
-    for line, (_, row) in zip(axes, pictures.groupby("image", sort=False), strict=True):
-        for ax, pixels, shape in zip(line, row["pixels"], row["shape"], strict=True):
-            _draw_picture(ax, np.asarray(pixels).reshape([int(side) for side in shape]))
-        line[0].set_ylabel(escape.figure(row["label"].iloc[0]), fontsize=9)
+    grid = [_arrays(rows) for _, rows in pictures.groupby("image", sort=False)]
+    for column, line in zip(axes.T, zip(*grid, strict=True), strict=True):
+        _draw_column(column, line)
+    labels = pictures.groupby("image", sort=False)["label"].first()
+    for ax, label in zip(axes[:, 0], labels, strict=True):
+        ax.set_ylabel(escape.figure(label), fontsize=SMALL)
     for ax, title in zip(axes[0], pictures["title"].unique(), strict=True):
         lines = escape.figure(title).replace(", ", ",\n").replace(" of ", "\nof ")
-        ax.set_title(lines, fontsize=9)
-    axes[0, 0].figure.supxlabel(
-        "orange: blanked; dark to bright: attention, each map on its own scale", fontsize=9
-    )
+        ax.set_title(lines, fontsize=SMALL)
+    axes[0, 0].figure.supxlabel(_caption(grid), fontsize=SMALL)
     return axes
 
 
@@ -44,12 +47,43 @@ def grid_shape(pictures: pd.DataFrame) -> tuple[int, int]:
 
 def grid_size(rows: int, columns: int) -> tuple[float, float]:
     """Width and height in inches of a figure with a grid of pictures."""
-    return 1.25 * columns + 0.6, 1.3 * rows + 1.1
+    return 1.25 * columns + 0.6, 1.3 * rows + 1.5
 
 
-def _draw_picture(ax: Axes, picture: np.ndarray) -> None:
-    ax.imshow(picture, cmap="cividis" if picture.ndim == 2 else None)
-    ax.set(xticks=[], yticks=[])
-    ax.grid(visible=False)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+def _arrays(rows: pd.DataFrame) -> list[np.ndarray]:
+    """The pictures of an image: (h, w, 3) images, (h, w) multiples of the mean attention."""
+    shaped = [
+        np.asarray(pixels).reshape([int(side) for side in shape])
+        for pixels, shape in zip(rows["pixels"], rows["shape"], strict=True)
+    ]
+    return [each if each.ndim == 3 else each / (each.mean() or 1.0) for each in shaped]
+
+
+def _draw_column(column: np.ndarray, pictures: tuple[np.ndarray, ...]) -> None:
+    """Draw pictures below each other; attention maps share a scale."""
+    low = min(map(np.min, pictures))
+    high = max(low + 0.01, *map(np.max, pictures))  # constant maps have a scale, too
+    for ax, picture in zip(column, pictures, strict=True):
+        drawn = ax.imshow(picture, cmap="cividis", vmin=low, vmax=high)  # colours have no scale
+        ax.set(xticks=[], yticks=[])
+        ax.grid(visible=False)
+        for spine in ax.spines.values():
+            spine.set_visible(False)
+    if pictures[0].ndim == 2:
+        bar = column[0].figure.colorbar(
+            drawn, ax=list(column), location="bottom", aspect=12, pad=0.01
+        )
+        bar.set_ticks([low, high], labels=[f"{low:.2f}", f"{high:.2f}"], fontsize=SMALL - 1)
+        for label, side in zip(bar.ax.get_xticklabels(), ("left", "right"), strict=True):
+            label.set_horizontalalignment(side)
+
+
+def _caption(grid: list[list[np.ndarray]]) -> str:
+    """What the colours mean, and whether a pixel is blanked."""
+    images = [[each for each in line if each.ndim == 3] for line in grid]
+    lines = ["scales: attention as a multiple of the map's mean"]
+    if any(np.any(other != line[0]) for line in images for other in line[1:]):
+        lines.append("orange: pixels that restriction blanks")
+    elif any(len(line) > 1 for line in images):
+        lines.append("restriction blanks no pixel of these images")
+    return "\n".join(lines)

@@ -33,8 +33,23 @@ def test_faithfulness_has_a_line_for_each_method_in_both_panels() -> None:
     )
     axes = ir.plots.faithfulness(curves)
     assert [ax.get_title() for ax in axes] == ["deletion", "insertion"]
+    assert [ax.get_xlabel() for ax in axes] == ["pixels blanked", "pixels put back"]
     for ax in axes:
         by_chance, method = ax.lines
         assert (by_chance.get_label(), by_chance.get_color()) == ("random order", "#000000")
         assert (method.get_label(), method.get_color()) == ("grad cam", "#0072B2")
         assert list(method.get_ydata()) == [0.9] * 3
+
+
+def test_methods_have_the_same_colours_wherever_the_random_order_stands() -> None:
+    methods = ["grad_cam", "random order", "deeplift"]
+    curves = pd.DataFrame(
+        [
+            {"curve": curve, "method": method, "share": share, "probability": 0.5}
+            for curve in ("deletion", "insertion")
+            for method in methods
+            for share in (0.0, 1.0)
+        ]
+    )
+    for ax in ir.plots.faithfulness(curves):
+        assert [line.get_color() for line in ax.lines] == ["#0072B2", "#000000", "#D55E00"]

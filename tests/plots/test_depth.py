@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from figures import check_figure
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
@@ -66,6 +67,8 @@ def test_a_loss_that_may_be_zero_is_hollow(layers: pd.DataFrame) -> None:
 def test_signs_have_a_line_for_each_measure(layers: pd.DataFrame) -> None:
     ax = ir.plots.signs(layers)
     assert len(labels(ax)) == len(ax.lines) == 3
+    assert {line.get_color() for line in ax.lines} == {"#0072B2"}, "all of the binary network"
+    assert len({(line.get_linestyle(), line.get_marker()) for line in ax.lines}) == 3
     assert list(ax.lines[1].get_ydata()[1:]) == [0.2, 0.3]
 
 
@@ -78,6 +81,7 @@ def test_a_gap_of_zero_is_drawn_on_the_logarithmic_axis(gaps: pd.DataFrame) -> N
 
 def test_all_panels_have_the_same_layers(layers: pd.DataFrame, gaps: pd.DataFrame) -> None:
     figure = ir.plots.information_panels(layers, gaps, "a title")
+    check_figure(figure)
     assert figure.get_suptitle() == "a title"
     assert len(figure.axes) == 5
     assert all(ax.get_xlim() == figure.axes[0].get_xlim() for ax in figure.axes)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from figures import check_figure
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
@@ -44,6 +45,8 @@ def test_a_front_shows_its_members_their_test_accuracy_and_the_knee() -> None:
     assert points(ax, "knee") == [[2000, 0.8]]
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_xscale()) == ("OPs", "accuracy", "log")
     assert [each.get_text() for each in ax.texts] == ["1", "0", "2"]
+    ax.figure.draw_without_rendering()
+    assert all(each.get_window_extent().y1 < ax.bbox.y1 for each in ax.texts), "below the border"
     (steps,) = ax.lines
     assert list(steps.get_xdata()) == [1000, 2000, 4000]
 
@@ -82,6 +85,7 @@ def test_a_cost_of_zero_has_a_linear_axis() -> None:
 @pytest.mark.parametrize(("width", "columns", "numbered"), [(7.0, 2, True), (3.4, 1, False)])
 def test_each_cost_has_a_panel(width: float, columns: int, numbered: bool) -> None:
     figure = front_panels(FRONT, TRIALS, ["ops", "accuracy", "memory"], width)
+    check_figure(figure)
     assert [ax.get_xlabel() for ax in figure.axes] == ["OPs", "memory (bytes)"]
     assert len({ax.get_position().x0 for ax in figure.axes}) == columns
     assert bool(figure.axes[0].texts) == numbered, "a narrow panel has no room for numbers"
