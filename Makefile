@@ -10,7 +10,7 @@ LOCKING := .venv-lock
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test unit docs lint oldest gpu bench-training bench-agreement bench-streaming bench-search bench-warm-start \
-	bench-overhead bench-kills bench-information bench-latency bench-report browser truth fuzz lock clean
+	bench-overhead bench-kills bench-information bench-latency bench-report browser truth fuzz lock zoo clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --trials 8 --runs $(RUNS)
@@ -127,6 +127,11 @@ $(MOASHA)/.tried:
 	$(MOASHA)/bin/python -m pip install --quiet --disable-pip-version-check syne-tune==0.16.0 \
 	  || { echo "syne-tune cannot be installed here: the benchmark runs without MOASHA"; rm -r $(MOASHA)/bin; }
 	touch $@
+
+# Adds a trained network to those that ship: NAME, and FROM, a folder of `ir2search train` or of a trial.
+# DATA and DATA_NAME for images other than the included digits.
+zoo: $(VENV)/.installed-dev
+	$(BIN)/python tools/add_to_zoo.py $(NAME) $(FROM) $(if $(DATA),--data $(DATA)) $(if $(DATA_NAME),--data-name '$(DATA_NAME)')
 
 # The oldest versions that pyproject.toml allows, with the quick tests. Needs Python 3.11 and, where
 # pip's index has torch with CUDA only, some gigabytes. Old packages raise deprecation warnings.

@@ -29,6 +29,7 @@ from .report import compare as compare
 from .report import write_comparison as write_comparison
 from .report import write_report as write_report
 from .runs import Run as Run
+from .runs import evaluate as evaluate
 from .runs import front as front
 from .runs import run_data as run_data
 from .runs import status as status
@@ -54,10 +55,12 @@ from .training import Recipe as Recipe
 from .training import load_network as load_network
 from .training import train as train
 from .zoo import build_preset as build_preset
-from .zoo import evaluate_released as evaluate_released
 from .zoo import load_released as load_released
 from .zoo import load_teacher as load_teacher
+from .zoo import load_trained as load_trained
+from .zoo import predict as predict
 from .zoo import preset as preset
 from .zoo import presets as presets
 from .zoo import recipes as recipes
 from .zoo import train_network as train_network
+from .zoo import zoo as zoo

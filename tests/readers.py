@@ -23,7 +23,7 @@ from ir2search.report.analyses import read_analyses
 from ir2search.report.tables import report_data
 from ir2search.report.view import page_view
 from ir2search.runs import Run, status
-from ir2search.runtime.packed import read_about
+from ir2search.runtime import read_image_spec
 from ir2search.space import build
 from ir2search.study.schema import parse_study, read_values
 from ir2search.training import load_network
@@ -80,9 +80,9 @@ def read_progress(file: Path) -> None:
 
 
 def read_packed_file(file: Path) -> None:
-    """A packed network."""
-    read_about(file)
+    """A packed network, and what it says about its images."""
     load_packed(file)
+    read_image_spec(file)
 
 
 def read_images(folder: Path) -> None:

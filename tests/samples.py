@@ -22,6 +22,7 @@ from replay import ReplayExecutor
 import ir2search as ir
 from ir2search.export.describe import describe
 from ir2search.information.figures import FIGURES
+from ir2search.runtime import ImageSpec
 from ir2search.runtime.packed import write_packed
 from ir2search.space import build
 from ir2search.study.schema import parse_study
@@ -72,7 +73,9 @@ def write_weights(folder: Path) -> None:
     save_network(network, folder / "best.safetensors")
     torch.save(network.state_dict(), folder / "weights.pth")
     torch.save(network.state_dict(), folder / "old.pth", _use_new_zipfile_serialization=False)
-    write_packed(folder / "network.packed", describe(network, SMALL.image), {"a": 1})
+    spec = ImageSpec("pets", SMALL.image, (0.5,) * 3, (0.2,) * 3, (*CLASSES, "newt"))
+    about = {"candidate": SMALL.as_dict(), "images": spec.as_dict()}
+    write_packed(folder / "network.packed", describe(network, SMALL.image), about)
     network(torch.zeros(2, *SMALL.image)).sum().backward()
     optimizer = torch.optim.AdamW(network.parameters())
     optimizer.step()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+ENDINGS = (".json", ".packed", ".packed.md", ".safetensors")  # of a trained network's files
 REPOSITORY = Path(__file__).parents[1]
 
 
@@ -30,6 +31,7 @@ def test_the_wheel_holds_the_package_only(wheel: Path) -> None:
         "ir2search/report/templates/page.html.j2",
         "ir2search/plots/ir2search.mplstyle",
         "ir2search/py.typed",
+        *(f"ir2search/zoo/files/digits-63k{end}" for end in ENDINGS),
     ):
         assert needed in names
 
@@ -55,3 +57,5 @@ def test_the_installed_wheel_has_its_studies_and_its_command(wheel: Path, tmp_pa
     shipped = "from ir2search.study import shipped_studies as s; print(s()['digits'])"
     assert Path(python("-c", shipped).strip()).is_relative_to(site)
     assert python("-m", "ir2search.cli.app", "cost", "cifar-resnet20", "--json").startswith("{")
+    trained = "import ir2search as ir; print(ir.load_trained('digits-63k').images.data)"
+    assert python("-c", trained) == "digits\n"

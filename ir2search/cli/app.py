@@ -33,6 +33,8 @@ COMMANDS = (
     networks.presets,
     networks.cost,
     networks.train,
+    networks.zoo,
+    networks.predict,
     networks.evaluate,
     networks.analyze,
     devices.latency,

@@ -23,11 +23,19 @@ def run_folders(incomplete: str) -> list[str]:
 
 
 def network_names(incomplete: str) -> list[str]:
-    """Presets, files of candidates, and folders."""
+    """Presets, trained networks, files of candidates, and folders."""
     from ir2search.zoo import presets
 
-    folders = run_folders(incomplete)
-    return [*_starting_with(presets(), incomplete), *_paths(incomplete, "*.json"), *folders]
+    files = _paths(incomplete, "*.json")
+    return [*_starting_with(presets(), incomplete), *files, *trained_names(incomplete)]
+
+
+def trained_names(incomplete: str) -> list[str]:
+    """Trained networks of the package, packed files, and folders."""
+    from ir2search.zoo.shipped import shipped_names
+
+    files = _paths(incomplete, "*.packed")
+    return [*_starting_with(shipped_names(), incomplete), *files, *run_folders(incomplete)]
 
 
 def _starting_with(names: Iterable[str], incomplete: str) -> Iterator[str]:

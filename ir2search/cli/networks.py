@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ir2search.cli.completion import network_names
+from ir2search.cli.completion import trained_names
 from ir2search.cli.options import (
     Data,
     Device,
@@ -122,32 +122,96 @@ def train(
     show_training(trained, as_json)
 
 
-def evaluate(
-    preset: Annotated[str, typer.Option(help="Name of a preset.", autocompletion=network_names)],
-    weights: Annotated[
-        Path, typer.Option(help="The authors' weights: a .safetensors, .pth or .th file.")
+def zoo(as_json: Json = False, verbose: Verbose = False) -> None:
+    """List the trained networks that come with this package, with their accuracy and costs.
+
+    --json also has the files of each network, its model card, and the command that trains it.
+
+    \b
+    Examples:
+      ir2search zoo
+      ir2search zoo --json | jq -r '.[] | select(.ops < 1e5) | .name'
+    """
+    from ir2search.cli.show_networks import show_zoo
+    from ir2search.zoo import shipped_networks
+
+    show_zoo(shipped_networks(), as_json)
+
+
+def predict(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="NETWORK",
+            help="A network of `ir2search zoo`, or a packed or safetensors file of `export`.",
+            autocompletion=trained_names,
+        ),
     ],
-    data: Annotated[Path, typer.Option(help="Folder of images; only the test split is read.")],
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to show.")] = 3,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Classify image files with a trained network.
+
+    Images are resized and normalised as the training images were.
+
+    \b
+    Examples:
+      ir2search predict cifar10-resnet20 cat.png dog.jpg
+      ir2search predict runs/digits/trials/3/export/network.packed digit.png --top 1 --json
+    """
+    from ir2search.cli.show_networks import show_predictions
+    from ir2search.zoo import predict as predictions
+
+    show_predictions(predictions(what, images, top=top), as_json)
+
+
+def evaluate(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="NETWORK",
+            help="A network of `ir2search zoo`, a folder of `train`, a trial's folder, or a file "
+            "of `export`. With --weights: a preset or a candidate.json.",
+            autocompletion=trained_names,
+        ),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of images; by default the included digits, or the run's images."),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="The network's weights, or the authors' for a preset: safetensors or torch."
+        ),
+    ] = None,
     device: Device = "auto",
     runs: Annotated[Path, typer.Option(help="Folder for the cache of decoded images.")] = (
         Path("runs")
     ),
+    trust: Trust = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Evaluate the authors' released weights on a test set.
+    """Measure the accuracy of a trained network on test images.
 
-    Only weights are read from the file: code in it cannot run.
+    Only weights are read from a file: code in it cannot run.
 
     \b
     Examples:
-      ir2search evaluate --preset cifar-resnet20 --weights resnet20.th --data cifar10/
+      ir2search evaluate cifar10-resnet20 --data cifar10/
+      ir2search evaluate runs/train-cifar-resnet20 --data cifar10/
+      ir2search evaluate runs/digits/trials/3
+      ir2search evaluate cifar-resnet20 --weights resnet20.th --data cifar10/
     """
     from ir2search.cli.show_networks import show_evaluation
+    from ir2search.runs import evaluate as measured
     from ir2search.runs.layout import CACHE
-    from ir2search.zoo.released import evaluate_released
 
-    show_evaluation(evaluate_released(preset, weights, data, runs / CACHE, device), as_json)
+    found = measured(what, data, weights=weights, cache=runs / CACHE, device=device)
+    show_evaluation(found, as_json)
 
 
 def analyze(

@@ -63,7 +63,8 @@ Network = Annotated[
     str,
     typer.Argument(
         metavar="NETWORK",
-        help="A preset, a candidate.json, or a trial's folder.",
+        help="A preset, a network of `ir2search zoo`, a candidate.json, a trial's folder, or a "
+        "packed file.",
         autocompletion=network_names,
     ),
 ]

@@ -1,9 +1,8 @@
-"""Show the costs, the training and the analysis of single networks."""
+"""Show the costs, the training, the predictions and the analysis of single networks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ir2search import escape, text
@@ -12,9 +11,9 @@ from ir2search.cli.show import bold, console, print_json, say, table
 if TYPE_CHECKING:
     from ir2search.costs import Cost
     from ir2search.information import Analysis
+    from ir2search.runs import Evaluation
     from ir2search.study.survey import Preset
-    from ir2search.zoo import TrainedNetwork
-    from ir2search.zoo.released import Evaluation
+    from ir2search.zoo import Prediction, ShippedNetwork, TrainedNetwork
 
 
 def show_presets(presets: Sequence[Preset], as_json: bool) -> None:
@@ -80,13 +79,48 @@ def show_training(trained: TrainedNetwork, as_json: bool) -> None:
     say("weights and learning curve are in ", str(trained.folder))
 
 
-def show_evaluation(evaluation: Evaluation, as_json: bool) -> None:
-    """Show the accuracy of released weights."""
+def show_zoo(networks: Sequence[ShippedNetwork], as_json: bool) -> None:
+    """Show the trained networks that come with this package."""
     if as_json:
-        print_json(asdict(evaluation))
+        print_json([each.as_dict() for each in networks])
         return
-    shares = f"top-1 {text.percent(evaluation.top1)}, top-5 {text.percent(evaluation.top5)}"
-    say(f"{shares} of {evaluation.images:,} test images")
+    columns = ("network", "data", "image", "test accuracy", "OPs", "packed", "epochs")
+    found = table(None, columns, words={"network", "data"})
+    for each in networks:
+        training, (_, height, width) = each.training, each.images.image
+        found.add_row(
+            each.name, each.images.data, f"{height} x {width}",
+            f"{text.percent(training.test_accuracy)} ({_interval(training.interval)})",
+            text.count(training.ops), text.size(each.packed.stat().st_size), str(training.epochs),
+        )  # fmt: skip
+    console().print(found)
+    say("in brackets: 95% intervals for other images of this kind")
+    say("--json has each network's files, model card, and the command that trains it")
+
+
+def show_predictions(predictions: Sequence[Prediction], as_json: bool) -> None:
+    """Show the most probable classes of images."""
+    if as_json:
+        print_json([each.as_dict() for each in predictions])
+        return
+    for each in predictions:
+        classes = (f"{found.name} {text.percent(found.probability)}" for found in each.classes)
+        say(bold(each.image), "  ", ", ".join(classes))
+
+
+def show_evaluation(evaluation: Evaluation, as_json: bool) -> None:
+    """Show the accuracy of a network on test images."""
+    found = evaluation.as_dict()
+    if as_json:
+        print_json(found)
+        return
+    top1, top5 = text.percent(evaluation.top1), text.percent(evaluation.top5)
+    interval = _interval((found["low"], found["high"]))
+    say(f"top-1 {top1} ({interval}), top-5 {top5} of {evaluation.images:,} test images")
+
+
+def _interval(ends: tuple[float, float]) -> str:
+    return " to ".join(f"{100 * end:.1f}" for end in ends)
 
 
 def show_analyses(analyses: Sequence[Analysis], as_json: bool) -> None:

@@ -1,6 +1,8 @@
 from .config import DataConfig as DataConfig
 from .dataset import ImageData as ImageData
 from .dataset import load_data as load_data
+from .dataset import normalised as normalised
+from .image import read_image as read_image
 from .loader import Augmentation as Augmentation
 from .loader import Split as Split
 from .sources import LabelledImages as LabelledImages

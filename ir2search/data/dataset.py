@@ -27,6 +27,7 @@ from ir2search.data.sources import SOURCES, LabelledImages, read_registered
 from ir2search.data.stream import StreamedSplit
 from ir2search.errors import DataError
 from ir2search.files import replacing
+from ir2search.runtime import ImageSpec
 
 if TYPE_CHECKING:
     from ir2search.space import Candidate
@@ -72,8 +73,19 @@ class ImageData:
 
     def normalise(self, images: Tensor) -> Tensor:
         """Scale images (N, C, H, W) uint8 to float32 with mean 0 and deviation 1 by channel."""
-        mean, std = (_by_channel(values, images.device) for values in (self.mean, self.std))
-        return (images.float() / 255 - mean) / std
+        return normalised(images, self.mean, self.std)
+
+    def spec(self, name: str) -> ImageSpec:
+        """What a network for these images needs to be told; ``name`` is that of the data."""
+        streamed = isinstance(self.validation, StreamedSplit)
+        return ImageSpec(
+            data=name,
+            image=self.image,
+            mean=self.mean,
+            std=self.std,
+            class_names=self.class_names,
+            crop="centre" if streamed else "whole",
+        )
 
     def check_fit(self, candidate: Candidate, name: str) -> None:
         """Check that a network, called ``name``, takes these images and has these classes.
@@ -90,6 +102,18 @@ class ImageData:
 
 def _described(image: tuple[int, int, int], classes: int) -> str:
     return f"images of {' x '.join(map(str, image))} in {classes} classes"
+
+
+def normalised(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Scale images (N, C, H, W) uint8 to float32 by the mean and deviation of each channel.
+
+    Args:
+        images: the images.
+        mean: (C,), where 1 is the byte 255.
+        std: (C,), in the same unit.
+    """
+    means, stds = (_by_channel(values, images.device) for values in (mean, std))
+    return (images.float() / 255 - means) / stds
 
 
 @functools.lru_cache(maxsize=64)  # a copy to the GPU at each step would wait for its queue

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ir2search import text
 from ir2search.costs import Cost, cost
 from ir2search.data import ImageData
-from ir2search.escape import markdown
+from ir2search.escape import markdown, one_line
+from ir2search.intervals import share_interval
 from ir2search.runtime import RuntimeTime
 from ir2search.space import Candidate
 
@@ -25,6 +28,9 @@ class Origin:
         made: how the network was trained, in a phrase.
         validation: accuracies on validation images, from 0 to 1, one for each seed.
         test: accuracies on test images, from 0 to 1, one for each seed.
+        test_images: number of test images; None if it is not known.
+        first_hundred: number of the first hundred test images that are classified correctly.
+        command: trains the network again.
         license: license of the weights.
         latency: time of the network on the runtime; None if it was not timed.
     """
@@ -34,6 +40,9 @@ class Origin:
     made: str = "not stated"
     validation: Sequence[float] = ()
     test: Sequence[float] = ()
+    test_images: int | None = None
+    first_hundred: int | None = None
+    command: str | None = None
     license: str | None = None
     latency: RuntimeTime | None = None
 
@@ -62,7 +71,7 @@ def model_card(
         f"channel, with mean {_values(data.mean)} and standard deviation {_values(data.std)}.",
         "## Accuracy",
         f"- validation images: {_accuracy(origin.validation)}\n"
-        f"- test images: {_accuracy(origin.test)}",
+        f"- test images: {_accuracy(origin.test)}" + _test_details(origin),
         "## Costs of one image",
         f"{price.flops:,} FLOPs, {price.bops:,} BOPs: {price.ops:,.0f} OPs (FLOPs + BOPs / 64). "
         f"{price.parameters:,} parameters, of which {price.binary_parameters:,} are binary: "
@@ -72,21 +81,71 @@ def model_card(
         "## Latency",
         _latency(origin.latency),
         "## The file",
-        f"`{exported['format']}`, {exported['bytes']:,} bytes. The file was read back and compared "
+        f"`{exported['format']}`, {exported['bytes']:,} bytes. It has the mean and standard "
+        "deviation of the images and the names of the classes. It was read back and compared "
         f"with the trained network on {exported['images']:,} validation images: all predictions "
         f"are equal, and logits differ by at most {exported['largest_difference']:.3g}.",
+        "## How to use it",
+        f"```python\n{_use(exported)}```",
         "## How it was made",
-        f"{markdown(origin.made)}, by ir2search on Python {platform.python_version()}. "
+        f"{markdown(origin.made)}, by ir2search on Python {platform.python_version()}.",
+        *([] if origin.command is None else [f"```console\n{one_line(origin.command)}\n```"]),
         "The network:",
-        "\n".join(f"- {name}: {_shown(value)}" for name, value in candidate.as_dict().items()),
+        "\n".join(
+            f"- {name}: {_shown(value)}"
+            for name, value in candidate.as_dict().items()
+            if value is not None
+        ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+_USES = {
+    "packed": """\
+import ir2search as ir
+
+for prediction in ir.predict({file}, ["image.png"]):
+    best = prediction.classes[0]
+    print(prediction.image, best.name, best.probability)
+""",
+    "onnx": """\
+import onnxruntime
+
+session = onnxruntime.InferenceSession({file})
+about = session.get_modelmeta().custom_metadata_map["images"]  # JSON: mean, std, class_names
+(logits,) = session.run(["logits"], {{"images": normalised}})  # (N, C, H, W) float32
+""",
+    "safetensors": """\
+import ir2search as ir
+
+trained = ir.load_trained({file})
+logits = trained.logits(images)  # (N, C, H, W) uint8 to (N, classes)
+""",
+}
+
+
+def _use(exported: Mapping[str, Any]) -> str:
+    return _USES[exported["format"]].format(file=json.dumps(Path(exported["file"]).name))
 
 
 def _accuracy(values: Sequence[float]) -> str:
     if len(values) > 1:
         return f"{text.spread(values)} (mean and standard deviation of {len(values)} seeds)"
     return f"{text.percent(values[0])} (one seed)" if values else "not measured"
+
+
+def _test_details(origin: Origin) -> str:
+    """The number of test images, the interval, and the check on the first hundred."""
+    lines = ""
+    if origin.test_images is not None and len(origin.test) == 1:
+        low, high = share_interval(origin.test[0], origin.test_images)
+        lines += (
+            f", of {origin.test_images:,} images; the 95% interval for other images of this kind "
+            f"is {100 * low:.1f} to {100 * high:.1f}%"
+        )
+    if origin.first_hundred is not None:
+        lines += f"\n- the first 100 test images: {origin.first_hundred} are right"
+    return lines
 
 
 def _latency(found: RuntimeTime | None) -> str:

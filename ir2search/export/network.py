@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ir2search.data import DataConfig, ImageData, load_data
+from ir2search.data import ImageData
 from ir2search.errors import InputError, IR2SearchError
 from ir2search.export.card import Origin, model_card
 from ir2search.export.describe import describe
@@ -20,17 +20,21 @@ from ir2search.files import replacing, write_bytes, write_text
 from ir2search.models.network import TappedNetwork
 from ir2search.runtime import Graph, PackedNetwork, RuntimeTime, read_packed, write_packed
 from ir2search.runtime.graph import Array
+from ir2search.runtime.packed import PACKED
 from ir2search.space import Candidate
 from ir2search.training.checkpoint import load_network, save_network
 from ir2search.training.weights import load_weights
 from ir2search.zoo import named_candidate
+from ir2search.zoo.images import images_for
+from ir2search.zoo.shipped import INCLUDED
 
 Format = Literal["packed", "onnx", "safetensors"]
-SUFFIXES: dict[Format, str] = {"packed": ".packed", "onnx": ".onnx", "safetensors": ".safetensors"}
+SUFFIXES: dict[Format, str] = {"packed": PACKED, "onnx": ".onnx", "safetensors": ".safetensors"}
 IMAGES, BATCH = 1000, 50
 
 Forward = Callable[[Array], Array]  # images (N, C, H, W) to logits (N, classes)
 Timer = Callable[[Graph], RuntimeTime]
+About = Mapping[str, object]  # values for JSON
 
 
 @dataclass(frozen=True)
@@ -98,11 +102,12 @@ def export(
         raise InputError(f"format: must be one of {known}, but got {format!r}")
     data.check_fit(candidate, "the network")
     file, network = Path(file), network.eval()
+    origin = origin or Origin()
+    about = {"candidate": candidate.as_dict(), "images": data.spec(origin.data).as_dict()}
     with replacing(file) as partial:
-        run = _WRITERS[format](network, candidate, partial)
+        run = _WRITERS[format](network, candidate, partial, about)
         count, difference = _compare(network, run, data, images)
     card = file.with_name(file.name + ".md")
-    origin = origin or Origin()
     if timer is not None and format == "packed" and origin.latency is None:
         origin = replace(origin, latency=timer(read_packed(file)))
     found = Exported(file, card, format, file.stat().st_size, count, difference, origin)
@@ -138,15 +143,11 @@ def export_weights(
     """
     candidate = named_candidate(what)
     network = load_weights(candidate, Path(weights))
-    streamed = data is not None and candidate.backbone == "imagenet-resnet"
-    config = DataConfig(
-        source="digits" if data is None else "folder", size=candidate.image[1], stream=streamed
-    )
     file = Path(file)
-    images = load_data(config, None if data is None else Path(data), file.parent / ".cache", 0)
+    images = images_for(candidate, data, file.parent / ".cache")
     origin = Origin(
         title=Path(what).stem,
-        data="handwritten digits" if data is None else Path(data).name,
+        data=INCLUDED if data is None else Path(data).name,
         made=f"weights of {Path(weights).name}",
         license=license,
     )
@@ -180,19 +181,25 @@ def _compare(
     return count, largest
 
 
-def _write_packed(network: TappedNetwork, candidate: Candidate, file: Path) -> Forward:
-    graph = describe(network, candidate.image)
-    write_packed(file, graph, {"candidate": candidate.as_dict()})
+def _write_packed(
+    network: TappedNetwork, candidate: Candidate, file: Path, about: About
+) -> Forward:
+    write_packed(file, describe(network, candidate.image), about)
     return PackedNetwork(read_packed(file)).logits
 
 
-def _write_onnx(network: TappedNetwork, candidate: Candidate, file: Path) -> Forward:
-    write_bytes(file, onnx_model(network, candidate.image).SerializeToString())
+def _write_onnx(network: TappedNetwork, candidate: Candidate, file: Path, about: About) -> Forward:
+    model = onnx_model(network, candidate.image)
+    for key, value in _texts(about).items():
+        model.metadata_props.add(key=key, value=value)
+    write_bytes(file, model.SerializeToString())
     return onnx_run(file.read_bytes())
 
 
-def _write_safetensors(network: TappedNetwork, candidate: Candidate, file: Path) -> Forward:
-    save_network(network, file, {"candidate": json.dumps(candidate.as_dict())})
+def _write_safetensors(
+    network: TappedNetwork, candidate: Candidate, file: Path, about: About
+) -> Forward:
+    save_network(network, file, _texts(about))
     read_back = load_network(candidate, file)
 
     def run(images: Array) -> Array:
@@ -203,7 +210,11 @@ def _write_safetensors(network: TappedNetwork, candidate: Candidate, file: Path)
     return run
 
 
-_WRITERS: dict[Format, Callable[[TappedNetwork, Candidate, Path], Forward]] = {
+def _texts(about: About) -> dict[str, str]:
+    return {key: json.dumps(value) for key, value in about.items()}
+
+
+_WRITERS: dict[Format, Callable[[TappedNetwork, Candidate, Path, About], Forward]] = {
     "packed": _write_packed,
     "onnx": _write_onnx,
     "safetensors": _write_safetensors,

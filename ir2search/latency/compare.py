@@ -14,11 +14,12 @@ import torch
 
 from ir2search import text
 from ir2search.errors import InputError
-from ir2search.export import SUFFIXES, candidate_graph
+from ir2search.export import candidate_graph
 from ir2search.latency.clock import time_in_turns
 from ir2search.latency.other_runtimes import OTHER_RUNTIMES, Forward, float_twin
-from ir2search.runtime import Graph, PackedNetwork, Timing, read_about, read_packed
-from ir2search.space import Candidate, candidate_from_dict
+from ir2search.runtime import Graph, PackedNetwork, Timing, read_packed
+from ir2search.runtime.packed import PACKED
+from ir2search.space import Candidate
 from ir2search.zoo import named_candidate
 
 MAX_VALUES = 2**28  # in a batch of images: 1 GiB
@@ -148,14 +149,12 @@ def latency(
 
 def _network(what: str | Candidate, with_graph: bool) -> tuple[Candidate, Graph | None]:
     """The candidate, and its graph for the runtime; weights do not change the time."""
-    if isinstance(what, str) and Path(what).suffix == SUFFIXES["packed"]:
-        graph = read_packed(Path(what))
-        about = read_about(Path(what)).get("candidate")
-        if not isinstance(about, dict):
-            raise InputError(f"{what}: does not name its candidate; export it again")
-        return candidate_from_dict(about, what), graph if with_graph else None
     candidate = what if isinstance(what, Candidate) else named_candidate(what)
-    return candidate, candidate_graph(candidate) if with_graph else None
+    if not with_graph:
+        return candidate, None
+    if isinstance(what, str) and Path(what).suffix == PACKED:
+        return candidate, read_packed(Path(what))
+    return candidate, candidate_graph(candidate)
 
 
 def _forward(runtime: str, candidate: Candidate, graph: Graph | None, threads: int) -> Forward:

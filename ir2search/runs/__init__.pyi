@@ -1,3 +1,5 @@
+from .evaluation import Evaluation as Evaluation
+from .evaluation import evaluate as evaluate
 from .records import COUNTED as COUNTED
 from .records import State as State
 from .run import Run as Run

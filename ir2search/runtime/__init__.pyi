@@ -1,6 +1,9 @@
 from .graph import Graph as Graph
 from .graph import GraphBuilder as GraphBuilder
 from .graph import Node as Node
+from .image_spec import ImageSpec as ImageSpec
+from .image_spec import image_spec as image_spec
+from .image_spec import read_image_spec as read_image_spec
 from .machine import Machine as Machine
 from .machine import this_machine as this_machine
 from .network import PackedNetwork as PackedNetwork

@@ -28,6 +28,7 @@ from ir2search.errors import WeightsError
 from ir2search.files import check_regular, parse_json, write_bytes
 from ir2search.runtime.graph import OPERATIONS, Array, Graph, GraphBuilder
 
+PACKED = ".packed"  # the suffix of packed files
 FORMAT, VERSION = "ir2search-packed", "3"
 LARGEST_FILE = 2**30  # bytes
 LARGEST_HEADER = 2**24  # bytes
@@ -162,7 +163,13 @@ def read_about(file: Path) -> dict[str, Any]:
     """
     read_packed(file)
     with safe_open(file, "numpy") as stored:
-        about = parse_json((stored.metadata() or {}).get("about", "null"))
+        text = (stored.metadata() or {}).get("about", "null")
+    try:
+        about = parse_json(text)
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(
+            f"{file}: `about` is damaged: {error}; export the network again"
+        ) from None
     return about if isinstance(about, dict) else {}
 
 

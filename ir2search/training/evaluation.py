@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import WeightsError
-from ir2search.models.network import TappedNetwork
 
 
-def accuracy(network: TappedNetwork, data: ImageData, split: Split | StreamedSplit) -> float:
+def accuracy(network: nn.Module, data: ImageData, split: Split | StreamedSplit) -> float:
     """Top-1 accuracy on a split, from 0 to 1; network and split are on the same device.
 
     Raises:
@@ -22,7 +22,7 @@ def accuracy(network: TappedNetwork, data: ImageData, split: Split | StreamedSpl
 
 @torch.no_grad()
 def topk_accuracy(
-    network: TappedNetwork,
+    network: nn.Module,
     data: ImageData,
     split: Split | StreamedSplit,
     counts: Sequence[int],

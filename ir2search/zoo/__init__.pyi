@@ -4,9 +4,14 @@ from .networks import build_preset as build_preset
 from .networks import named_candidate as named_candidate
 from .networks import preset as preset
 from .networks import presets as presets
-from .released import Evaluation as Evaluation
-from .released import evaluate_released as evaluate_released
+from .prediction import Prediction as Prediction
+from .prediction import predict as predict
+from .pretrained import Pretrained as Pretrained
+from .pretrained import load_trained as load_trained
 from .released import load_released as load_released
+from .shipped import ShippedNetwork as ShippedNetwork
+from .shipped import shipped_networks as shipped_networks
+from .shipped import zoo as zoo
 from .single import TrainedNetwork as TrainedNetwork
 from .single import train_network as train_network
 from .teacher import load_teacher as load_teacher

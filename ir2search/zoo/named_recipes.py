@@ -44,13 +44,24 @@ _FAST_CIFAR = Recipe(
     fixed_norms=True,
     alternating_flip=True,
 )
+# The recipe of the study `digits`, with more epochs.
+_DIGITS = Recipe(
+    epochs=60,
+    batch_size=64,
+    optimizer="adamw",
+    lr=0.02,
+    warmup_epochs=1.0,
+    crop_padding=2,
+    flip=False,
+)
 
 
 def recipes() -> dict[str, Recipe]:
     """All recipes by name: for each preset the paper's, and a short one named ``PRESET-short``.
 
     ``cifar-fast`` is for CIFAR-10 in 24 epochs: Muon for the inner convolutions, whose latent
-    weights keep their norm, and AdamW for the other parameters.
+    weights keep their norm, and AdamW for the other parameters. ``digits`` is for the included
+    digits.
 
     The paper distils ImageNet networks from a full-precision ResNet-34. Its weights are not
     included: set ``distillation`` to a file of your own.
@@ -59,7 +70,7 @@ def recipes() -> dict[str, Recipe]:
     short = {
         f"{name}-short": _SHORT_CIFAR if name in _PAPER else _SHORT_IMAGENET for name in presets()
     }
-    return paper | short | {"cifar-fast": _FAST_CIFAR}
+    return paper | short | {"cifar-fast": _FAST_CIFAR, "digits": _DIGITS}
 
 
 def named_recipe(name: str) -> Recipe:

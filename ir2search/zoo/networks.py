@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ir2search import text
 from ir2search.errors import CandidateError
 from ir2search.extensions import read_modules_of_run, with_modules
-from ir2search.space import Candidate, build, read_candidate
+from ir2search.runtime.packed import PACKED, read_about
+from ir2search.space import Candidate, build, candidate_from_dict, read_candidate
+from ir2search.zoo.shipped import shipped_names, shipped_network
 
 if TYPE_CHECKING:
     from ir2search.models.network import TappedNetwork
@@ -76,22 +78,41 @@ def preset(
 
 
 def named_candidate(what: str) -> Candidate:
-    """Get a candidate by the name of a preset, a ``candidate.json`` or a trial's folder.
+    """Get a candidate by name or from a file.
+
+    Args:
+        what: a preset, a trained network of `zoo`, a ``candidate.json``, a folder that has one, or
+            a packed file.
 
     Modules of the trial's run are run if the user trusts them; see `ir2search.extensions`.
 
     Raises:
         CandidateError: there is no such candidate.
+        WeightsError: a packed file is damaged.
         InputError: a module of the run is needed and not trusted, has changed, or its code fails.
     """
     path = Path(what)
     if path.is_dir():
         path /= "candidate.json"
+    if path.suffix == PACKED:
+        return _packed_candidate(path)
     if path.suffix != ".json":
-        return preset(what)
+        if what in _PRESETS:
+            return preset(what)
+        if what in shipped_names():
+            return shipped_network(what).candidate
+        hint = text.suggest(what, [*_PRESETS, *shipped_names()])
+        raise CandidateError(f"no network {what!r}; {hint}")
     run = path.absolute().parent.parent.parent
     with with_modules(run, read_modules_of_run(run)):
         return read_candidate(path)
+
+
+def _packed_candidate(file: Path) -> Candidate:
+    values = read_about(file).get("candidate")
+    if not isinstance(values, dict):
+        raise CandidateError(f"{file}: does not name its candidate; export it again")
+    return candidate_from_dict(values, str(file))
 
 
 def build_preset(name: str, num_classes: int | None = None) -> TappedNetwork:

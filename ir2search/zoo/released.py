@@ -7,32 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 from torch import Tensor
 
-from ir2search.data import DataConfig, load_data
 from ir2search.models.network import TappedNetwork
-from ir2search.training import pick_device, topk_accuracy
-from ir2search.training.weights import check_values, matched, read_weights, unwrapped
+from ir2search.training.weights import check_values, matched, unwrapped
 from ir2search.zoo.networks import build_preset, preset
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The accuracy of released weights on a test set.
-
-    Attributes:
-        images: number of images.
-        top1: top-1 accuracy, from 0 to 1.
-        top5: top-5 accuracy, from 0 to 1.
-    """
-
-    images: int
-    top1: float
-    top5: float
-
 
 # the authors' names, by patterns of our names
 _RECOVERY = {
@@ -99,34 +79,6 @@ def load_released(name: str, state_dict: Mapping[str, Tensor]) -> TappedNetwork:
     check_values(weights, network, "the weights")
     network.load_state_dict(weights, strict=False)  # without the counters of BatchNorms
     return network.eval()
-
-
-def evaluate_released(
-    name: str, weights: Path, data: Path, cache: Path, device: str = "auto"
-) -> Evaluation:
-    """Evaluate a file of released weights on the test images of a data folder.
-
-    Args:
-        name: name of the preset.
-        weights: a ``.safetensors`` file or a torch checkpoint.
-        data: the data folder. Images are resized to the preset's size; ImageNet networks get their
-            central square.
-        cache: folder for decoded images.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
-
-    Raises:
-        InputError: the preset is unknown, the weights cannot be read or are of another network, or
-            the data does not fit the network.
-    """
-    torch_device, candidate = pick_device(device), preset(name)
-    network = load_released(name, read_weights(weights)).to(torch_device)
-    streamed = candidate.backbone == "imagenet-resnet"
-    config = DataConfig(source="folder", size=candidate.image[1], stream=streamed)
-    source = load_data(config, data, cache, seed=0)
-    source.check_fit(candidate, name)
-    test = source.read_test().to(torch_device)
-    top1, top5 = topk_accuracy(network, source, test, (1, 5))
-    return Evaluation(len(test), top1, top5)
 
 
 def _released_name(name: str, ours: str) -> str:

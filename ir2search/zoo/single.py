@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ir2search.costs import cost
-from ir2search.data import DataConfig, ImageData, load_data
+from ir2search.data import ImageData
 from ir2search.environment import add_session
 from ir2search.errors import RunError
 from ir2search.files import locked, read_json, write_json
@@ -32,8 +32,10 @@ from ir2search.training.layout import (
 )
 from ir2search.training.recipe import Recipe
 from ir2search.validation import checked
+from ir2search.zoo.images import images_for
 from ir2search.zoo.named_recipes import named_recipe
 from ir2search.zoo.networks import named_candidate, presets
+from ir2search.zoo.shipped import shipped_names, shipped_network
 from ir2search.zoo.teacher import load_teacher
 
 SETTINGS = "training.json"
@@ -79,14 +81,14 @@ def train_network(
     """Train one network, or continue its training, then evaluate it on the test images.
 
     Args:
-        what: a preset, a ``candidate.json`` or a trial's folder. A preset gets the data's number
-            of channels and classes; any other network must fit the data.
+        what: a preset, a trained network of `zoo`, a ``candidate.json`` or a trial's folder. A
+            preset gets the data's number of channels and classes; any other network must fit it.
         folder: the folder of this training; created if it is missing. Decoded images are cached
             beside it.
         data: a data folder; None for the included digits. Images are resized to the network's
             size. Images for ImageNet networks are streamed.
-        recipe: a recipe, or the name of one of `recipes`. The default is the preset's own recipe,
-            or the paper's recipe for ResNet-20 if ``what`` is not a preset.
+        recipe: a recipe, or the name of one of `recipes`. The default is the own recipe of a preset
+            or of a network of the zoo, or else the paper's recipe for ResNet-20.
         epochs: number of epochs of each stage; None for the recipe's.
         seed: seed of all random numbers.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
@@ -102,7 +104,7 @@ def train_network(
     folder, torch_device = Path(folder), pick_device(device)
     candidate = named_candidate(what)
     chosen = _recipe(what, recipe, epochs).with_values(dict(candidate.recipe))
-    images = _images(candidate, data, folder.parent / ".cache", seed)
+    images = images_for(candidate, data, folder.parent / ".cache", seed)
     if what in presets():
         shape = (images.image[0], *candidate.image[1:])
         candidate = replace(candidate, image=shape, classes=images.classes)
@@ -141,6 +143,9 @@ class _Tested:
 
 
 def _recipe(what: str, recipe: str | Recipe | None, epochs: int | None) -> Recipe:
+    if recipe is None and what in shipped_names():
+        trained = shipped_network(what).training
+        recipe, epochs = trained.recipe, epochs or trained.epochs
     if recipe is None:
         recipe = what if what in presets() else Recipe()
     chosen = named_recipe(recipe) if isinstance(recipe, str) else recipe
@@ -150,13 +155,6 @@ def _recipe(what: str, recipe: str | Recipe | None, epochs: int | None) -> Recip
 def _with_epochs(recipe: Recipe, epochs: int) -> Recipe:
     first = recipe.pretraining and _with_epochs(recipe.pretraining, epochs)
     return replace(recipe, epochs=epochs, pretraining=first)
-
-
-def _images(candidate: Candidate, data: str | Path | None, cache: Path, seed: int) -> ImageData:
-    source: Any = "digits" if data is None else "folder"
-    streamed = data is not None and candidate.backbone == "imagenet-resnet"
-    config = DataConfig(source=source, size=candidate.image[1], stream=streamed)
-    return load_data(config, None if data is None else Path(data), cache, seed)
 
 
 def _check_folder(folder: Path) -> None:

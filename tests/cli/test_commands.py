@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from PIL import Image
+from sklearn.datasets import load_digits
 
 import ir2search as ir
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
-RELEASED = Path(__file__).parents[1] / "zoo" / "released"
 
 
 def test_a_study_is_run_reported_and_analysed(
@@ -121,23 +120,46 @@ def test_train_trains_one_network_and_continues_it(
     )
 
 
-def test_evaluate_measures_released_weights(ir2search: Command, tmp_path: Path) -> None:
-    for split in ("train", "test"):
-        for label in range(10):
-            folder = tmp_path / "images" / split / f"class{label}"
-            folder.mkdir(parents=True)
-            for n in range(2):
-                Image.new("RGB", (32, 32), (25 * label, 100 * n, 0)).save(folder / f"{n}.png")
-    released = json.loads((RELEASED / "cifar-resnet20.json").read_text())
-    weights = {key: torch.ones(shape) for key, shape in released.items()}
-    torch.save({"state_dict": weights}, tmp_path / "w.th")
-    arguments = ("--preset", "cifar-resnet20", "--weights", "w.th", "--data", "images")
-    done = ir2search("evaluate", *arguments, "--json")
+def test_the_zoo_is_listed(ir2search: Command) -> None:
+    listed = json.loads(ir2search("zoo", "--json").stdout)
+    assert listed == ir.zoo().to_dict("records")
+    shown = ir2search("zoo").stdout
+    for network in listed:
+        percent = f"{100 * network['test_accuracy']:.1f}%"
+        assert re.search(rf"^ *{network['name']} .* {re.escape(percent)} \(", shown, re.MULTILINE)
+
+
+def test_images_are_classified_with_a_network_of_the_zoo(
+    ir2search: Command, tmp_path: Path
+) -> None:
+    digits = load_digits()
+    for number in range(3):
+        pixels = (digits.images[number] * (255 / 16)).round().astype("uint8")
+        Image.fromarray(pixels).save(tmp_path / f"{digits.target[number]}.png")
+    done = ir2search("predict", "digits-63k", "0.png", "1.png", "2.png", "--top", "1", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"images": 20, "top1": 0.1, "top5": 0.5}
-    bad = ir2search("evaluate", "--preset", "cifar-resnet18", *arguments[2:])
-    assert bad.returncode == 2
-    assert "the weights are not those of cifar-resnet18: missing: " in bad.stderr
+    found = json.loads(done.stdout)
+    assert [(each["image"], each["classes"][0]["name"]) for each in found] == [
+        ("0.png", "0"), ("1.png", "1"), ("2.png", "2"),
+    ]  # fmt: skip
+    shown = ir2search("predict", "digits-63k", "1.png").stdout
+    assert re.fullmatch(r"1\.png +1 \d+\.\d%, \d \d+\.\d%, \d \d+\.\d%\n", shown)
+    bad = ir2search("predict", "digits-63k", "0.png", ".")
+    assert (bad.returncode, bad.stderr) == (2, "ir2search: .: is a folder; give image files\n")
+
+
+def test_evaluate_measures_a_network_of_the_zoo_and_a_trial(
+    ir2search: Command, finished_run: Path
+) -> None:
+    done = ir2search("evaluate", "digits-63k", "--json")
+    assert done.returncode == 0, done.stderr
+    row = ir.zoo().set_index("name").loc["digits-63k"]
+    found = json.loads(done.stdout)
+    assert (found["top1"], found["images"]) == (row["test_accuracy"], row["test_images"])
+    best = ir.front(finished_run).iloc[0]
+    shown = ir2search("evaluate", finished_run / "trials" / str(best["number"])).stdout
+    assert shown.startswith(f"top-1 {100 * best['test_accuracy']:.1f}% (")
+    assert shown.endswith("of 360 test images\n")
 
 
 def test_studies_lists_the_included_studies(ir2search: Command) -> None:

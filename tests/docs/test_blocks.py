@@ -49,6 +49,7 @@ INSTEAD = {
     "ir2search run birds.toml": "ir2search run birds.toml --trials 1 --device cpu",
     "resnet18-D --threads 1,2": "resnet18-D --runtimes onnxruntime --seconds 0.01",
     "runs/other": "runs/digits",
+    "digit.png": "images/test/owl/0.png",
     "runs/cifar10-laptop": "runs/digits",
 }
 
@@ -61,7 +62,7 @@ PARSED_ONLY = {
         "ir2search train cifar-resnet20 --data cifar10/",
     ),
     "CIFAR-10 and the authors' weights": (
-        "ir2search evaluate --preset cifar-resnet20 --weights resnet20.th --data cifar10/",
+        "ir2search evaluate cifar-resnet20 --weights resnet20.th --data cifar10/",
     ),
     "a GPU": (
         "ir2search run cifar10 --data cifar10/ --device cuda --trials-per-device 4",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
@@ -10,7 +12,13 @@ from ir2search.export.card import model_card
 from ir2search.runtime import Machine, RuntimeTime, Setting, Timing
 
 CANDIDATE = ir.Candidate(depth=8, width=0.25, image=(1, 8, 8))
-EXPORTED = {"format": "packed", "bytes": 12345, "images": 287, "largest_difference": 1e-6}
+EXPORTED = {
+    "file": "a.packed",
+    "format": "packed",
+    "bytes": 12345,
+    "images": 287,
+    "largest_difference": 1e-6,
+}
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +75,27 @@ def test_texts_of_others_bring_no_markup_into_a_card(data: ir.ImageData) -> None
         assert inline <= {"text", "code_inline", "softbreak"}
         kinds.append([token.type for token in tokens])
     assert kinds[0] == kinds[1], "the same headings, paragraphs and tables"
+
+
+def test_a_card_says_how_to_use_the_file_and_how_to_train_the_network_again(
+    data: ir.ImageData,
+) -> None:
+    origin = Origin(test=[0.925], test_images=360, first_hundred=94, command="ir2search train x")
+    card = model_card(CANDIDATE, data, EXPORTED, origin)
+    assert "92.5% (one seed), of 360 images; the 95% interval" in card
+    assert "is 89.3 to 94.8%" in card
+    assert "- the first 100 test images: 94 are right" in card
+    assert "```console\nir2search train x\n```" in card
+    for format in ("packed", "onnx", "safetensors"):  # noqa: A001
+        use = model_card(CANDIDATE, data, EXPORTED | {"format": format}, origin)
+        (block,) = re.findall(r"```python\n(.+?)```", use, re.DOTALL)
+        compile(block, "card", "exec")
+        assert '"a.packed"' in block
+
+
+def test_a_card_has_no_values_as_python_writes_them(data: ir.ImageData) -> None:
+    for fusion in ("dense", "compact", "none"):
+        candidate = ir.Candidate(depth=8, width=0.25, image=(1, 8, 8), fusion=fusion)
+        card = model_card(candidate, data, EXPORTED, Origin())
+        assert "None" not in card
+        assert "['" not in card

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ import ir2search as ir
 from ir2search.errors import DataError, InputError, IR2SearchError
 from ir2search.latency import time_on_runtime
 from ir2search.runs import Run
-from ir2search.runtime import read_about, this_machine
+from ir2search.runtime import read_about, read_image_spec, this_machine
 
 
 def test_each_format_gives_the_logits_of_the_trial(finished_run: Path, tmp_path: Path) -> None:
@@ -33,6 +35,11 @@ def test_each_format_gives_the_logits_of_the_trial(finished_run: Path, tmp_path:
     np.testing.assert_allclose(packed.logits(images.numpy()), wanted, atol=1e-4)
     assert packed.image == candidate.image
     assert read_about(tmp_path / "packed")["candidate"] == candidate.as_dict()
+    spec = read_image_spec(tmp_path / "packed")
+    assert (spec.data, spec.image) == ("digits", candidate.image)
+    assert spec.class_names == tuple("0123456789")
+    onnx = onnxruntime.InferenceSession((tmp_path / "onnx").read_bytes()).get_modelmeta()
+    assert json.loads(onnx.custom_metadata_map["images"])["mean"] == list(spec.mean)
     again = ir.load_network(candidate, tmp_path / "safetensors")
     with torch.no_grad():
         assert torch.equal(again(images), torch.from_numpy(wanted))

@@ -253,7 +253,7 @@ def weights_cases() -> Iterator[Case]:
     for name, content in WEIGHTS.items():
         command = ("export", "cifar-resnet20", "--weights", "a.pth")
         yield Case(f"weights: {name}", command, {"a.pth": content})
-    command = ("evaluate", "--preset", "cifar-resnet20", "--data", "nothing", "--weights", "a.th")
+    command = ("evaluate", "cifar-resnet20", "--data", "nothing", "--weights", "a.th")
     yield Case("evaluate: a web page", command, {"a.th": b"<html>"}, "web page")
     command = ("analyze", "{run}/trials/0", "--weights", "a.pth")
     yield Case("analyze: text", command, {"a.pth": b"no"}, "is text")
@@ -325,7 +325,27 @@ PACKED: dict[str, Content] = {
 }
 
 
+SPEC = {
+    "data": "x", "image": [3, 8, 8], "mean": [0.5] * 3, "std": [0.2] * 3, "class_names": ["a", "b"]
+}  # fmt: skip
+SPECS: dict[str, tuple[object, str]] = {  # what a packed file says of its images, and the message
+    "nothing": (None, "does not say the mean"),
+    "a text": ("x", "images: "),
+    "a list": ([SPEC], "images: "),
+    "no deviation": (SPEC | {"std": [0.2, 0, 0.2]}, "images.std.1: must be above 0"),
+    "a huge mean": (SPEC | {"mean": [10**400] * 3}, "more than 64 bits"),
+    "one channel": (SPEC | {"mean": [0.5]}, "has 1 and 3"),
+    "many classes": (SPEC | {"class_names": ["a"] * 100_000}, "not those of its network"),
+    "nested names": (SPEC | {"class_names": [["a"], {}]}, "class_names.0"),
+    "controls": (SPEC | {"class_names": ["\x1b[2J", "\n"]}, "b.png: cannot be read"),
+}
+
+
 def packed_cases() -> Iterator[Case]:
+    for name, (spec, part) in SPECS.items():
+        about = {"candidate": CANDIDATE, "images": spec}
+        files = {"a.packed": network(["hardtanh", "", [0]], [3, 8, 8], about)}
+        yield Case(f"packed images: {name}", ("predict", "a.packed", "b.png"), files, part)
     for name, content in PACKED.items():
         command = ("latency", "a.packed", "--runtimes", "runtime", "--seconds", "0.01")
         yield Case(f"packed: {name}", command, {"a.packed": content})
@@ -617,8 +637,13 @@ init LONG
 init a.toml --data nothing
 init '\u7814.toml'
 init ''
-evaluate --preset x --weights a --data b
-evaluate --preset cifar-resnet20 --weights '' --data ''
+evaluate x --weights a --data b
+evaluate cifar-resnet20 --weights '' --data ''
+evaluate LONG
+evaluate /dev/zero
+predict x LONG
+predict /dev/zero a.png
+predict LONG.packed a.png
 '' x
 ru
 --x

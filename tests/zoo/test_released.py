@@ -18,9 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 import ir2search as ir
-from ir2search.errors import DataError, WeightsError
+from ir2search.errors import WeightsError
 from ir2search.training.weights import read_weights
-from ir2search.zoo.released import evaluate_released
 
 KEYS = Path(__file__).parent / "released"
 NAMES = sorted(path.stem for path in KEYS.glob("*.json"))
@@ -244,40 +243,3 @@ def test_every_kind_of_file_is_read(tmp_path: Path, suffix: str) -> None:
         torch.save({"state_dict": weights, "epoch": 3}, file)
     network = ir.load_released("cifar-resnet20", read_weights(file))
     assert torch.equal(network.get_parameter("head.linear.bias"), weights["linear.bias"])
-
-
-def write_images(folder: Path, classes: int) -> Path:
-    import numpy as np
-    from PIL import Image
-
-    generator = np.random.default_rng(0)
-    for split in ("train", "test"):
-        for label in range(classes):
-            (folder / split / f"class{label}").mkdir(parents=True)
-            for n in range(3):
-                pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / split / f"class{label}" / f"{n}.png")
-    return folder
-
-
-def test_weights_are_evaluated_on_the_test_images(tmp_path: Path) -> None:
-    weights = checkpoint("cifar-resnet20", torch.float32)
-    save_file(weights, tmp_path / "w.safetensors")
-    data = write_images(tmp_path / "images", 10)
-    found = evaluate_released(
-        "cifar-resnet20", tmp_path / "w.safetensors", data, tmp_path / "cache", "cpu"
-    )
-    source = ir.load_data(ir.DataConfig(source="folder"), data, tmp_path / "cache", 0)
-    test = source.read_test()
-    logits = resnet20(weights, source.normalise(test.images))
-    best = logits.topk(5, dim=1).indices == test.labels[:, None]
-    assert found.images == 30
-    assert found.top1 == pytest.approx(best[:, 0].double().mean().item())
-    assert found.top5 == pytest.approx(best.any(dim=1).double().mean().item())
-
-
-def test_data_of_other_classes_is_refused(tmp_path: Path) -> None:
-    save_file(checkpoint("cifar-resnet20", torch.float32), tmp_path / "w.safetensors")
-    data = write_images(tmp_path / "images", 3)
-    with pytest.raises(DataError, match=r"cifar-resnet20: takes .* 10 classes, but .* 3 classes"):
-        evaluate_released("cifar-resnet20", tmp_path / "w.safetensors", data, tmp_path, "cpu")

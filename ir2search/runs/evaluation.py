@@ -1,0 +1,172 @@
+"""Measure a trained network on test images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ir2search.data import ImageData
+from ir2search.errors import InputError
+from ir2search.files import read_json
+from ir2search.intervals import share_interval
+from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, STUDY_FILE, TRIALS
+from ir2search.runs.run import Run
+from ir2search.runtime import ImageSpec, PackedNetwork, load_packed, read_image_spec
+from ir2search.runtime.packed import PACKED
+from ir2search.space import Candidate, build, read_candidate
+from ir2search.training import pick_device, topk_accuracy
+from ir2search.training.weights import load_weights, put_weights, read_weights
+from ir2search.validation import checked
+from ir2search.zoo import load_released, load_trained, named_candidate, presets
+from ir2search.zoo.images import images_for
+from ir2search.zoo.shipped import INCLUDED, shipped_names
+from ir2search.zoo.single import SETTINGS
+
+BATCH = 64  # images that a packed network takes at a time
+OWN_STEM = "stem.0.weight"  # a tensor of every network of this package
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The accuracy of a network on test images.
+
+    Attributes:
+        images: number of images.
+        top1: top-1 accuracy, from 0 to 1.
+        top5: top-5 accuracy, from 0 to 1.
+    """
+
+    images: int
+    top1: float
+    top5: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields, and the 95% interval of the top-1 accuracy, as values for JSON."""
+        low, high = share_interval(self.top1, self.images)
+        return {**vars(self), "low": low, "high": high}
+
+
+def evaluate(
+    what: str | Path,
+    data: str | Path | None = None,
+    *,
+    weights: str | Path | None = None,
+    cache: str | Path = Path("runs") / CACHE,
+    device: str = "auto",
+) -> Evaluation:
+    """Measure the accuracy of a trained network on test images.
+
+    Images are resized to the network's size; ImageNet networks get their central square. They are
+    normalised with the mean and deviation of the images that the network was trained on if its file
+    says them, else with those of the data's training images.
+
+    Args:
+        what: a trained network of `zoo`, a folder of `train_network`, a trial's folder, or a file
+            of `export`; with ``weights``, a preset or a ``candidate.json``.
+        data: a folder of images; None for the included digits, or for the images of the trial's
+            run.
+        weights: the network's weights: a ``.safetensors`` file or a torch checkpoint. For a preset
+            they may be those that the paper's authors released.
+        cache: folder for decoded images.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+
+    Raises:
+        InputError: the network is unknown or has no weights, the weights cannot be read or are of
+            another network, or the data does not fit the network.
+    """
+    torch_device = pick_device(device)
+    network, images = network_and_images(
+        str(what), data, None if weights is None else Path(weights), Path(cache)
+    )
+    test = images.read_test().to(torch_device)
+    top1, top5 = topk_accuracy(network.to(torch_device), images, test, (1, 5))
+    return Evaluation(len(test), top1, top5)
+
+
+def network_and_images(
+    what: str, data: str | Path | None, weights: Path | None, cache: Path
+) -> tuple[nn.Module, ImageData]:
+    """A trained network on the CPU, and its images; see `evaluate` for arguments and errors."""
+    path = Path(what)
+    if weights is not None:
+        candidate = named_candidate(what)
+        network = _with_weights(what, candidate, weights)
+        return network, _images(candidate, what, data, cache)
+    if path.is_dir():
+        return _in_folder(path, path / BEST, data)
+    if path.is_file() and (path.parent / CANDIDATE_FILE).exists():
+        return _in_folder(path.parent, path, data)
+    if path.suffix == PACKED:
+        network, candidate = _Packed(load_packed(path)), named_candidate(what)
+        return network, _images(candidate, what, data, cache, read_image_spec(path))
+    if path.suffix == ".safetensors" or what in shipped_names():
+        trained = load_trained(what)
+        images = _images(trained.candidate, what, data, cache, trained.images)
+        return trained.network, images
+    if path.is_file() and path.suffix != ".json":
+        raise InputError(
+            f"{what}: does not name its network; give the network, and this file as its weights"
+        )
+    named_candidate(what)  # an unknown name gets a suggestion
+    raise InputError(f"{what}: has no trained weights; give the file of its weights")
+
+
+def _with_weights(what: str, candidate: Candidate, file: Path) -> nn.Module:
+    tensors = read_weights(file)
+    if what in presets() and not any(name.endswith(OWN_STEM) for name in tensors):
+        return load_released(what, tensors)
+    network = build(candidate)
+    put_weights(network, tensors, str(file), what)
+    return network
+
+
+def _in_folder(folder: Path, weights: Path, data: str | Path | None) -> tuple[nn.Module, ImageData]:
+    """The network of a trial's folder or of a folder of `train_network`, and its images."""
+    run = folder.absolute().parent.parent
+    if folder.absolute().parent.name == TRIALS and (run / STUDY_FILE).exists():
+        images = Run.open(run).data(data)
+        return load_weights(read_candidate(folder / CANDIDATE_FILE), weights), images
+    if not (folder / SETTINGS).exists():
+        raise InputError(f"{folder}: is neither a trial's folder nor that of a training")
+    candidate = read_candidate(folder / CANDIDATE_FILE)
+    seed = checked(read_json(folder / SETTINGS), _Settings, folder / SETTINGS).seed
+    images = _images(candidate, str(folder), data, folder.parent / CACHE, seed=seed)
+    return load_weights(candidate, weights), images
+
+
+@dataclass(frozen=True)
+class _Settings:
+    seed: int
+
+
+def _images(
+    candidate: Candidate,
+    what: str,
+    data: str | Path | None,
+    cache: Path,
+    spec: ImageSpec | None = None,
+    seed: int = 0,
+) -> ImageData:
+    if data is None and spec is not None and spec.data != INCLUDED:
+        raise InputError(f"{what}: was trained on {spec.data}; give the folder of these images")
+    images = images_for(candidate, data, cache, seed)
+    images.check_fit(candidate, what)
+    return images if spec is None else replace(images, mean=spec.mean, std=spec.std)
+
+
+class _Packed(nn.Module):
+    """A packed network as a module, for evaluation on the CPU."""
+
+    def __init__(self, network: PackedNetwork) -> None:
+        super().__init__()
+        self.packed = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, classes) of normalised images (N, C, H, W)."""
+        parts = [self.packed.logits(part.cpu().numpy()) for part in images.split(BATCH)]
+        return torch.from_numpy(np.concatenate(parts)).to(images.device)

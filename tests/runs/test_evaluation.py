@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+import ir2search as ir
+from ir2search.errors import DataError, InputError, WeightsError
+from ir2search.runs import Run, evaluate
+
+SMALL = ir.Candidate(depth=8, width=0.125, image=(1, 8, 8))
+
+
+@pytest.fixture
+def best(finished_run: Path) -> Path:
+    """The folder of a trial on the front."""
+    run = Run.open(finished_run)
+    return run.folder_of(run.pick("best"))
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Path:
+    """The folder of a short training of one network on the digits."""
+    (tmp_path / "small.json").write_text(json.dumps(SMALL.as_dict()))
+    recipe = ir.Recipe(epochs=1, batch_size=256, optimizer="adamw", lr=0.01)
+    ir.train_network(str(tmp_path / "small.json"), tmp_path / "own", recipe=recipe, seed=3)
+    return tmp_path / "own"
+
+
+def recorded(folder: Path) -> float:
+    return json.loads((folder / "test.json").read_text())["test_accuracy"]
+
+
+def test_a_trial_and_its_exported_files_have_the_trials_test_accuracy(
+    best: Path, finished_run: Path, tmp_path: Path
+) -> None:
+    found = evaluate(best)
+    assert (found.top1, found.images) == (recorded(best), 360)
+    assert found.top5 > found.top1
+    assert evaluate(best / "best.safetensors") == found
+    for format in ("packed", "safetensors"):  # noqa: A001
+        file = ir.export_trial(finished_run, "best", format, file=tmp_path / f"a.{format}").file
+        assert evaluate(file, cache=tmp_path / "cache") == found
+
+
+def test_a_training_has_the_test_accuracy_that_it_recorded(training: Path, tmp_path: Path) -> None:
+    found = evaluate(training)
+    assert found.top1 == recorded(training)
+    shutil.copy(training / "best.safetensors", tmp_path / "weights.bin")
+    given = {"weights": tmp_path / "weights.bin", "cache": tmp_path / "cache"}
+    assert evaluate(training / "candidate.json", **given).images == 360
+
+
+def test_released_weights_and_own_ones_are_told_apart(tmp_path: Path) -> None:
+    """The first class is always right for weights that give a logit to it alone."""
+    for split, label in (("train", 0), ("train", 1), ("test", 0), ("test", 1)):
+        folder = tmp_path / "images" / split / f"class{label}"
+        folder.mkdir(parents=True)
+        for number in range(2 + label):
+            pixels = np.full((32, 32, 3), 50 * number + label, np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    for label in range(2, 10):
+        for split in ("train", "test"):
+            shutil.copytree(
+                tmp_path / "images/train/class0", tmp_path / f"images/{split}/class{label}"
+            )
+    names = json.loads(
+        (Path(__file__).parents[1] / "zoo" / "released" / "cifar-resnet20.json").read_text()
+    )
+    released = {key: torch.ones(shape) for key, shape in names.items()}
+    own = ir.build_preset("cifar-resnet20").state_dict()
+    released["linear.bias"] = own["head.linear.bias"] = torch.tensor([1e6, *[0.0] * 9])
+    save_file(released, tmp_path / "released.safetensors")
+    torch.save({"state_dict": own}, tmp_path / "own.pth")
+    for file in ("released.safetensors", "own.pth"):
+        found = evaluate(
+            "cifar-resnet20", tmp_path / "images", weights=tmp_path / file, cache=tmp_path
+        )
+        assert (found.images, found.top1) == (21, pytest.approx(2 / 21))
+    with pytest.raises(WeightsError, match="the weights are not those of cifar-resnet18: missing"):
+        evaluate("cifar-resnet18", tmp_path / "images", weights=tmp_path / "released.safetensors")
+
+
+def test_what_has_no_weights_or_no_images_is_named(best: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.pth")
+    for what, message in {
+        "cifar-resnet20": "cifar-resnet20: has no trained weights; give the file of its weights",
+        "cifar-resnet21": "no network 'cifar-resnet21'; did you mean 'cifar-resnet20'?",
+        str(tmp_path / "empty"): "empty: is neither a trial's folder nor that of a training",
+        str(tmp_path / "a.pth"): r"a\.pth: does not name its network; give the network, and this",
+        str(tmp_path / "none.safetensors"): r"none\.safetensors: no such file",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            evaluate(what)
+    weights = tmp_path / "own.pth"
+    torch.save(ir.build_preset("cifar-resnet20").state_dict(), weights)
+    with pytest.raises(DataError, match=r"takes images of 3 x 32 x 32 in 10 .* has images of 1 x"):
+        evaluate("cifar-resnet20", weights=weights, cache=tmp_path / "cache")
+
+
+def test_the_interval_is_in_the_values_for_json(best: Path) -> None:
+    found = evaluate(best).as_dict()
+    assert 0 < found["low"] < found["top1"] < found["high"] < 1
