@@ -77,8 +77,8 @@ def faithfulness(curves: pd.DataFrame, *, axes: Sequence[Axes] | None = None) ->
                 colour, dash = BLACK, ":"
             else:
                 number += 1
-            name = method_label(str(method))
-            ax.plot(rows["share"], rows["probability"], color=colour, linestyle=dash, label=name)
+            line = method_label(str(method))
+            ax.plot(rows["share"], rows["probability"], color=colour, linestyle=dash, label=line)
         ax.set(xlabel=label, title=name)
         ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes[0].set_ylabel("probability of the label")
