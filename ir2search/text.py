@@ -9,14 +9,11 @@ from typing import Any
 
 NOTHING = "-"
 LONGEST_NAME = 100  # characters of a name that are compared
+# fields of a candidate that not all studies set
 SHAPE = (
-    "stem",
-    "stem_levels",
-    "stem_width",
-    "stem_kernel",
-    "stem_stride",
-    "widths",
-)  # fields that not all studies set
+    "stem", "stem_levels", "stem_width", "stem_kernel", "stem_stride",
+    "widths", "kernels", "groups",
+)  # fmt: skip
 
 
 def percent(value: float | None) -> str:

@@ -66,6 +66,7 @@ HANDLES = {
     "prim::PythonOp._StraightThroughSign": _sign,
     "prim::PythonOp._TanhSign": _sign,
     "prim::PythonOp._EightBits": _elements("rounding"),
+    "aten::channel_shuffle": _nothing,  # moves data only
     "prim::PythonOp._Standardised": _nothing,  # applied to weights before inference
     "prim::PythonOp._Subsampled": _nothing,  # moves data only
 }

@@ -146,9 +146,11 @@ def _binary_conv(to: GraphBuilder, module: Any, x: int, name: str) -> int:
     numbers = _window(module) | {"outputs": module.out_channels}
     signs = module.signs().detach()
     weight = _bits(signs) if binarisation.weights == "binary" else _numbers(signs)
-    if module.is_binary:
+    if module.groups > 1:
+        x = to.add("shuffle", [x], name, groups=module.groups)
+    elif module.is_binary:
         return to.add("binary_conv", [x], name, {"weight": weight}, **numbers)
-    return to.add("conv", [x], name, {"weight": weight}, groups=1, **numbers)
+    return to.add("conv", [x], name, {"weight": weight}, groups=module.groups, **numbers)
 
 
 def _thermometer(to: GraphBuilder, module: Any, x: int, name: str) -> int:

@@ -220,6 +220,11 @@ def _cut(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) 
     to.emit("Slice", [*inputs, *map(to.constant, cut)], output)
 
 
+def _shuffle(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
+    dealt = np.arange(source[2]).reshape(node.numbers["groups"], -1).T.ravel()
+    to.emit("Gather", [*inputs, to.constant(dealt)], output, axis=1)
+
+
 def _linear(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
     vectors = [to.constant(node.tensors[role]) for role in ("weight", "bias")]
     to.emit("Gemm", [*inputs, *vectors], output, transB=1)
@@ -246,6 +251,7 @@ _WRITERS: dict[str, Callable[[_Model, Node, list[str], str, Shape], None]] = {
     "avg_pool": _average,
     "adaptive_pool": _average,
     "subsample": _subsample,
+    "shuffle": _shuffle,
     "concat": _plain("Concat", axis=1),
     "cut": _cut,
     "flatten": _plain("Flatten", axis=1),

@@ -109,16 +109,12 @@ def _inputs(network: TappedNetwork, layers: list[BinaryConv2d], images: Tensor) 
 
 def _bits(layer: tuple[str, BinaryConv2d], x: Tensor, noisy: Tensor) -> SignBits:
     name, convolution = layer
-    signs, weights = sign(x), convolution.signs()
-
-    def convolve(values: Tensor) -> Tensor:
-        return functional.conv2d(values, weights, None, convolution.stride, convolution.padding)
-
+    signs = sign(x)
     return SignBits(
         layer=name,
         positive=signs.gt(0).double().mean(dim=(2, 3)),
         clipped=x.abs().ge(1).double().mean(dim=(2, 3)),
         flipped=signs.ne(sign(noisy)).double().mean(dim=(1, 2, 3)),
         input_error=scaled_error(x, signs),
-        output_error=scaled_error(convolve(x), convolve(signs)),
+        output_error=scaled_error(convolution.convolve(x), convolution.convolve(signs)),
     )

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import BinaryConv2d, ShiftedPReLU, normed, sign
@@ -63,7 +62,7 @@ class _Convolution(nn.Module):
             x = _rescale(x, sign)
         elif inner.binarisation.activations == "int8":
             x = _rescale(x, eight_bits)
-        return functional.conv2d(x, inner.signs(), None, inner.stride, inner.padding)
+        return inner.convolve(x)
 
     def normed(
         self,

@@ -49,10 +49,14 @@ class Stage:
     Attributes:
         name: of the layer.
         channels: of its output.
+        kernel: side of the square kernels of its binary convolutions, in pixels.
+        groups: of these convolutions.
     """
 
     name: str
     channels: int
+    kernel: int = 3
+    groups: int = 1
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,8 @@ class Family:
             "stem_kernel": self.stem_kernel,
             "stem_stride": self.stem_stride,
             "widths": (1.0,) * len(self.stages),
+            "kernels": (3,) * len(self.stages),
+            "groups": (1,) * len(self.stages),
         }
 
 

@@ -133,6 +133,16 @@ def make_stem(spec: NetworkSpec) -> nn.Sequential:
     return Normed(*layers, norm, activation)
 
 
+def inner_convolution(
+    spec: NetworkSpec, stage: Stage, inputs: int, stride: int = 1
+) -> BinaryConv2d:
+    """A convolution of a stage, from ``inputs`` channels to those of the stage."""
+    window = (stage.kernel, stride, stage.kernel // 2)
+    return BinaryConv2d(
+        inputs, stage.channels, *window, groups=stage.groups, binarisation=spec.binarisation
+    )
+
+
 def pooled_head(channels: int, classes: int) -> nn.Sequential:
     """A head: average over positions, BatchNorm, linear layer."""
     return nn.Sequential(

@@ -1,4 +1,4 @@
-"""Residual networks with binary 3x3 convolutions and information recovery.
+"""Residual networks with binary convolutions and information recovery.
 
 Sources: He et al., "Deep Residual Learning", CVPR 2016 (the networks); Liu et al., "Bi-Real Net",
 ECCV 2018 (a shortcut around every binary convolution); Xue et al., "IR²Net", arXiv 2210.02637
@@ -14,8 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from ir2search.models.families import Stage
-from ir2search.models.network import NetworkSpec, TappedNetwork, make_stem, pooled_head
-from ir2search.nn import BinaryConv2d, Normed
+from ir2search.models.network import (
+    NetworkSpec,
+    TappedNetwork,
+    inner_convolution,
+    make_stem,
+    pooled_head,
+)
+from ir2search.nn import Normed
 
 STAGE_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # by depth: blocks of two convolutions
 
@@ -52,7 +58,7 @@ class ResidualUnit(nn.Module):
         outputs = stage.channels
         self.stride = stride
         self.new_channels = outputs - inputs
-        self.conv = BinaryConv2d(inputs, outputs, stride=stride, binarisation=spec.binarisation)
+        self.conv = inner_convolution(spec, stage, inputs, stride)
         self.bn = nn.BatchNorm2d(outputs)
         self.activation = spec.make_activation(outputs)
 
@@ -95,10 +101,10 @@ class BasicBlock(nn.Module):
     def __init__(self, spec: NetworkSpec, stage: Stage, inputs: int, stride: int) -> None:
         super().__init__()
         outputs = stage.channels
-        self.conv1 = BinaryConv2d(inputs, outputs, stride=stride, binarisation=spec.binarisation)
+        self.conv1 = inner_convolution(spec, stage, inputs, stride)
         self.bn1 = nn.BatchNorm2d(outputs)
         self.activation1 = spec.make_activation(outputs)
-        self.conv2 = BinaryConv2d(outputs, outputs, binarisation=spec.binarisation)
+        self.conv2 = inner_convolution(spec, stage, outputs)
         self.bn2 = nn.BatchNorm2d(outputs)
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or inputs != outputs:
@@ -123,7 +129,7 @@ class BiRealUnit(nn.Module):
     def __init__(self, spec: NetworkSpec, stage: Stage, inputs: int, stride: int) -> None:
         super().__init__()
         outputs = stage.channels
-        self.conv = BinaryConv2d(inputs, outputs, stride=stride, binarisation=spec.binarisation)
+        self.conv = inner_convolution(spec, stage, inputs, stride)
         self.bn = nn.BatchNorm2d(outputs)
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or inputs != outputs:

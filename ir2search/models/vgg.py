@@ -11,8 +11,8 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from ir2search.models.families import Stage
-from ir2search.models.network import NetworkSpec, TappedNetwork, make_stem
-from ir2search.nn import BinaryConv2d, normed
+from ir2search.models.network import NetworkSpec, TappedNetwork, inner_convolution, make_stem
+from ir2search.nn import normed
 
 
 class ConvBlock(nn.Module):
@@ -21,7 +21,7 @@ class ConvBlock(nn.Module):
     def __init__(self, spec: NetworkSpec, stage: Stage, inputs: int, shrinks: bool) -> None:
         super().__init__()
         outputs = stage.channels
-        self.conv = BinaryConv2d(inputs, outputs, binarisation=spec.binarisation)
+        self.conv = inner_convolution(spec, stage, inputs)
         self.pool = nn.MaxPool2d(2) if shrinks else nn.Identity()
         self.bn = nn.BatchNorm2d(outputs)
         self.activation = spec.make_activation(outputs)

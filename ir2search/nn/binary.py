@@ -59,6 +59,9 @@ class BinaryConv2d(nn.Conv2d):
         kernel_size: side of the square kernel, in pixels.
         stride: step between outputs, in pixels.
         padding: zeros around the input, in pixels.
+        groups: each output reads the inputs of one group. The inputs are dealt to the groups in
+            turn (channel shuffle), so that groups mix from layer to layer: Zhang et al.,
+            "ShuffleNet", CVPR 2018.
         binarisation: how weights and input are binarised.
     """
 
@@ -70,9 +73,11 @@ class BinaryConv2d(nn.Conv2d):
         stride: int = 1,
         padding: int = 1,
         *,
+        groups: int = 1,
         binarisation: Binarisation = PAPER,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias=False)
+        window = (kernel_size, stride, padding)
+        super().__init__(in_channels, out_channels, *window, groups=groups, bias=False)
         self.binarisation = binarisation
         self.sharpness = tanh_sharpness(0)
         self.threshold: nn.Parameter | None = None
@@ -103,7 +108,7 @@ class BinaryConv2d(nn.Conv2d):
             x = ESTIMATORS[self.binarisation.estimator](x, self.sharpness)
         elif self.binarisation.activations == "int8":
             x = eight_bits(x)
-        return functional.conv2d(x, self.signs(), None, self.stride, self.padding)
+        return self.convolve(x)
 
     def normed(
         self,
@@ -129,6 +134,14 @@ class BinaryConv2d(nn.Conv2d):
             return binary_unit(shifted, self._latent(), settings, norm, activation, shortcut)
         return normed(self(x), norm, activation, shortcut)
 
+    def convolve(self, x: Tensor) -> Tensor:
+        """Convolve ``x``, as it is, with the signs of the weights."""
+        if self.groups > 1:
+            x = functional.channel_shuffle(x, self.groups)
+        return functional.conv2d(
+            x, self.signs(), None, self.stride, self.padding, groups=self.groups
+        )
+
     def shifted(self, x: Tensor) -> Tensor:
         """The input (N, in_channels, H, W) minus the learned thresholds, before its sign."""
         return x if self.threshold is None else x - self.threshold
@@ -145,7 +158,7 @@ class BinaryConv2d(nn.Conv2d):
 
     def _is_fused(self, x: Tensor) -> bool:
         fits = self.weight[0].numel() <= LARGEST_SUM
-        return self.is_binary and fits and is_fusable(x)
+        return self.is_binary and self.groups == 1 and fits and is_fusable(x)
 
     def _sign_convolution(self) -> SignConvolution:
         return SignConvolution(

@@ -291,6 +291,12 @@ def _eight_bits(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shap
     return shapes[0]
 
 
+def _shuffle(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
+    groups = numbers["groups"]
+    _check(groups >= 1 and _map(shapes[0])[2] % groups == 0, "`groups` must divide the channels")
+    return shapes[0]
+
+
 def _pool(shapes: list[Shape], numbers: Numbers, tensors: Tensors) -> Shape:
     height, width, channels = _map(shapes[0])
     up = bool(numbers["ceil"])
@@ -357,6 +363,7 @@ OPERATIONS: dict[str, _Operation] = {
     "avg_pool": _Operation(_pool, (*_WINDOW, "ceil")),
     "adaptive_pool": _Operation(_adaptive, ("height", "width")),
     "subsample": _Operation(_subsample, ("stride", "before", "outputs")),
+    "shuffle": _Operation(_shuffle, ("groups",)),
     "concat": _Operation(_concat, inputs=None),
     "cut": _Operation(_cut, ("outputs",)),
     "flatten": _Operation(_flatten),

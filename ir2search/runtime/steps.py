@@ -295,6 +295,19 @@ def _concat(graph: Graph, node: Node, value: int) -> Step:
     return step
 
 
+def _shuffle(graph: Graph, node: Node, value: int) -> Step:
+    """Deal the channels in turn: the first of each group, then the second of each, and so on."""
+    source, groups = node.inputs[0], node.numbers["groups"]
+    own = node.shape[2] // groups
+
+    def step(batch: int, maps: Maps) -> Call:
+        x = maps[source].reshape(-1, groups, own).swapaxes(1, 2)
+        out = maps[value].reshape(-1, own, groups)
+        return Call(lambda *_: np.copyto(out, x), 1)
+
+    return step
+
+
 def _flatten(graph: Graph, node: Node, value: int) -> Step:
     """Flatten channel by channel, as torch does."""
     height, width, channels = graph.shape(node.inputs[0])
@@ -328,6 +341,7 @@ _OTHERS: dict[str, Callable[[Graph, Node, int], Step]] = {
     "avg_pool": _pool,
     "adaptive_pool": _pool,
     "subsample": _subsample,
+    "shuffle": _shuffle,
     "concat": _concat,
     "cut": _concat,
     "flatten": _flatten,

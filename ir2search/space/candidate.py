@@ -50,8 +50,13 @@ class Candidate:
             even one must equal the stride: a stem of patches, see `ir2search.models.families.Stem`.
         stem_stride: stride of the stem in pixels, 1, 2 or 4; by default the backbone's.
         widths: for each layer after the stem, its channels as a multiple of what ``width`` gives.
-            The first is 1: ``width`` is the width of the first layer. By default all are 1. Widths
-            by stage are a dimension of Bulat et al., "BATS", ECCV 2020, and of other searches.
+            The first is 1: ``width`` is the width of the first layer. By default all are 1. Lin et
+            al., "NAS-BNN", arXiv 2408.15484, search widths, kernels and groups of binary layers.
+        kernels: for each layer after the stem, the side of the kernels of its binary convolutions,
+            1, 3 or 5 pixels. By default 3.
+        groups: for each layer after the stem, the groups of its binary convolutions, which divide
+            its channels and those of the layer before. By default 1. The inputs are dealt to the
+            groups in turn, see `ir2search.nn.BinaryConv2d` (Zhang et al., "ShuffleNet", CVPR 2018).
         taps: names of the shallow feature maps that recovery uses, from shallow to deep.
         fusion: ``"dense"``, ``"compact"``, or ``"none"`` for no recovery.
         fusion_channels: m, width of the compact fusion in channels.
@@ -85,6 +90,8 @@ class Candidate:
     stem_kernel: int | None = None
     stem_stride: int | None = None
     widths: tuple[float, ...] = ()
+    kernels: tuple[int, ...] = ()
+    groups: tuple[int, ...] = ()
     taps: tuple[str, ...] = ("stem", "stage1", "stage2")
     fusion: Fusion = "compact"
     fusion_channels: int | None = None
@@ -122,6 +129,7 @@ class Candidate:
             canonical |= {"estimator": "polynomial", "shift": False}
         if self.weights == "real":
             canonical |= {"weight_estimator": "straight-through", "standardise": False}
+        canonical |= {name: tuple(getattr(self, name)) for name in ("kernels", "groups")}
         for name, value in canonical.items():
             object.__setattr__(self, name, value)
 
@@ -142,7 +150,8 @@ class Candidate:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Shapes of the layers after the stem; empty if the backbone has a shape of its own."""
-        return tuple(map(Stage, family_of(self.backbone).stages, self.channels[1:]))
+        names = family_of(self.backbone).stages
+        return tuple(map(Stage, names, self.channels[1:], self.kernels, self.groups))
 
     @property
     def id(self) -> str:

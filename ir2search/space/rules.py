@@ -19,6 +19,7 @@ MAX_CHANNELS, MAX_SIDE = 64, 4096  # of an image
 MAX_SCALE = 8  # of the width of a layer
 MAX_LEVELS = 64
 STEM_KERNELS, STEM_STRIDES = range(1, 8), (1, 2, 4)
+KERNELS = (1, 3, 5)
 RELEASED_FUSION_RATIO = 4.0  # of the released ResNet-20 for CIFAR
 
 Rule = tuple[bool, str, object]  # whether it holds, the rule in words, and the value that breaks it
@@ -76,6 +77,12 @@ def check(candidate: Candidate, family: Family) -> None:
     for holds, rule, value in rules:
         if not holds:
             raise CandidateError(f"{rule}, but got {value}")
+    for stage, inputs in zip(candidate.stages, candidate.channels, strict=False):
+        if inputs % stage.groups or stage.channels % stage.groups:
+            raise CandidateError(
+                f"groups: must divide the {inputs} inputs and the {stage.channels} outputs of "
+                f"{stage.name}, but got {stage.groups}"
+            )
 
 
 def _shape_rules(candidate: Candidate, family: Family) -> list[Rule]:
@@ -83,6 +90,7 @@ def _shape_rules(candidate: Candidate, family: Family) -> list[Rule]:
     usual, stages = family.shape_defaults(), family.stages
     set_ = next((name for name in usual if getattr(candidate, name) != usual[name]), "")
     levels, stem, widths = candidate.stem_levels, candidate.stem_width, candidate.widths
+    kernels, groups = candidate.kernels, candidate.groups
     kernel, stride = candidate.stem_kernel or 0, candidate.stem_stride or 0
     width_rule = f"must be above 0 and at most {MAX_SCALE}"
     return [
@@ -100,13 +108,18 @@ def _shape_rules(candidate: Candidate, family: Family) -> list[Rule]:
             f"stem_kernel: must be odd or equal to the stride of {stride}",
             kernel,
         ),
-        (
-            len(widths) == len(stages),
-            f"widths: must be a number for each of {', '.join(stages)}",
-            widths,
+        *(
+            (
+                len(getattr(candidate, name)) == len(stages),
+                f"{name}: must be a number for each of {', '.join(stages)}",
+                getattr(candidate, name),
+            )
+            for name in ("widths", "kernels", "groups")
         ),
         (widths[:1] in ((), (1,)), "widths: the first must be 1; set width instead", widths),
         (all(0 < each <= MAX_SCALE for each in widths), f"widths: each {width_rule}", widths),
+        (set(KERNELS).issuperset(kernels), "kernels: each must be 1, 3 or 5", kernels),
+        (all(each >= 1 for each in groups), "groups: each must be at least 1", groups),
     ]
 
 

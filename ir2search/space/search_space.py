@@ -14,17 +14,18 @@ from ir2search.errors import CandidateError, SpaceError
 from ir2search.models.families import FAMILIES, Family
 from ir2search.space.candidate import DEFAULT, Candidate, candidate_from_dict
 from ir2search.space.domains import Domain, Value, draw, ends, values_of
-from ir2search.space.rules import MAX_SIDE, STEM_STRIDES, family_of
+from ir2search.space.rules import MAX_SIDE, MAX_WIDTH, STEM_STRIDES, family_of
 
 TAP = "tap_"  # each tap is a parameter tap_<name>, true or false
 RECIPE = "recipe_"  # a searched field of the recipe is a parameter recipe_<name>
-BY_STAGE = ("widths",)  # the value of each layer after the stem is a parameter widths_<layer>
+# the values of each layer after the stem are the parameters widths_<layer>, ...
+BY_STAGE = ("widths", "kernels", "groups")
 # tables of a study file, and how the names of their parameters begin
 TABLES = {"taps": TAP, "recipe": RECIPE, **{field: f"{field}_" for field in BY_STAGE}}
 
 # every cost grows, or shrinks, with these fields of a candidate
-GROWING = ("depth", "width", "taps", "stem_levels", "stem_width", "widths")
-SHRINKING = ("stem_stride",)
+GROWING = ("depth", "width", "taps", "stem_levels", "stem_width", "widths", "kernels")
+SHRINKING = ("stem_stride", "groups")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class SearchSpace:
 
     Parameters are the fields of `Candidate`, but ``tap_<name>`` for each tap instead of ``taps``,
     ``recipe_<name>`` for each searched field of the recipe instead of ``recipe``, and
-    ``widths_<layer>`` for each layer after the first two instead of ``widths``.
+    ``widths_<layer>``, ``kernels_<layer>`` and ``groups_<layer>`` for each layer after the stem.
+    The first of these layers has no width of its own: it is ``width``.
 
     Attributes:
         fixed: values by parameter. A parameter that is neither fixed nor searched has its default.
@@ -183,7 +185,10 @@ def _alone(family: Family, name: str, value: Any) -> dict[str, Any]:
     """Fields of a candidate that has this value, and what it needs to be valid."""
     field = field_of(name)
     if field in BY_STAGE:
-        return {field: _by_stage(family, field, {name.removeprefix(TABLES[field]): value})}
+        fields = {field: _by_stage(family, field, {name.removeprefix(TABLES[field]): value})}
+        if field == "groups" and value in range(1, family.base_width * MAX_WIDTH + 1):
+            fields["width"] = value / family.base_width  # channels that the groups divide
+        return fields
     if name == "fusion_group_size":  # the default fusion width may not be divisible by it
         return {name: value, "fusion": "dense"}
     if name == "stem_kernel" and value in STEM_STRIDES:

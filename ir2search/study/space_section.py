@@ -22,8 +22,8 @@ def parse_space(values: Mapping[str, Any]) -> SearchSpace:
 
     A single value is fixed, a list is a choice, and a table ``{ low, high, step, log }`` is a
     range. ``taps`` is a table with one entry for each tap: true, false, or a list of both.
-    ``widths`` is a table with one entry for each layer after the first two. Searched fields of the
-    recipe are domains already, with names such as ``recipe_lr``.
+    ``widths``, ``kernels`` and ``groups`` are tables with an entry for each layer after the stem.
+    Searched fields of the recipe are domains already, with names such as ``recipe_lr``.
 
     Raises:
         SpaceError: the section is malformed; the message names the key.

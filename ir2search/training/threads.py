@@ -62,4 +62,4 @@ def _seconds(threads: int, step: Callable[[], object]) -> float:
 def _is_binary(network: nn.Module) -> bool:
     """Whether the kernels compute the network's convolutions, maybe without the stem."""
     found = [module for module in network.modules() if isinstance(module, BinaryConv2d)]
-    return any(module.is_binary for module in found)
+    return any(module.is_binary and module.groups == 1 for module in found)

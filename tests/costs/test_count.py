@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import ir2search as ir
 from ir2search.costs import count as counting
 from ir2search.costs.count import _backbone_rows, _feature_shapes
+from ir2search.errors import CandidateError
 from ir2search.models.families import FAMILIES
 from ir2search.space import Candidate, build
 
@@ -173,24 +174,31 @@ def shapes(draw: st.DrawFn) -> Candidate:
     backbone, depth = draw(
         st.sampled_from([("cifar-resnet", 8), ("cifar-basic-resnet", 18), ("cifar-vgg", 7)])
     )
+    stages = FAMILIES[backbone].stages
     kernel, stride = draw(st.sampled_from([(3, 1), (1, 1), (5, 2), (2, 2), (4, 4)]))
     inner = st.sampled_from([0.5, 1.0, 1.7])
-    return Candidate(
-        backbone=backbone,
-        depth=depth,
-        width=draw(st.sampled_from([0.02, 0.06])),
-        taps=("stem",),
-        stem=draw(st.sampled_from(["real", "int8", "thermometer"])),
-        stem_levels=draw(st.integers(1, 5)),
-        stem_width=draw(inner),
-        stem_kernel=kernel,
-        stem_stride=stride,
-        widths=(1.0, *(draw(inner) for _ in FAMILIES[backbone].stages[1:])),
-        image=(draw(st.integers(1, 3)), draw(st.sampled_from([32, 41])), 32),
-    )
+    try:
+        return Candidate(
+            backbone=backbone,
+            depth=depth,
+            width=draw(st.sampled_from([0.02, 0.06])),
+            taps=("stem",),
+            stem=draw(st.sampled_from(["real", "int8", "thermometer"])),
+            stem_levels=draw(st.integers(1, 5)),
+            stem_width=draw(inner),
+            stem_kernel=kernel,
+            stem_stride=stride,
+            widths=(1.0, *(draw(inner) for _ in stages[1:])),
+            kernels=tuple(draw(st.sampled_from([1, 3, 5])) for _ in stages),
+            groups=(1, *(draw(st.sampled_from([1, 1, 2])) for _ in stages[1:])),
+            image=(draw(st.integers(1, 3)), draw(st.sampled_from([32, 41])), 32),
+        )
+    except CandidateError:
+        assume(False)  # groups that do not divide the channels
+        raise
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
 @given(shapes())
 def test_counts_equal_those_of_the_shapes_that_a_forward_pass_shows(candidate: Candidate) -> None:
     network, seen = build(candidate).eval(), []

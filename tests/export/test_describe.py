@@ -50,6 +50,13 @@ CASES = {
     "pixels of 8 bits": C(depth=8, stem="int8", width=0.5, image=(3, 11, 8)),
     "thermometer": C(depth=8, stem="thermometer", stem_levels=5, shift=True, image=(3, 8, 9)),
     "thermometer, real": C(depth=8, stem="thermometer", activations="real", image=(1, 8, 8)),
+    "kernels and groups by stage": C(
+        depth=8, kernels=(1, 3, 5), groups=(2, 4, 1), shift=True, image=(3, 9, 8)
+    ),
+    "groups of blocks": C(
+        backbone="cifar-basic-resnet", depth=18, taps=("stage2",), width=0.0625,
+        groups=(4, 2, 8, 2), kernels=(1, 3, 1, 3), image=(3, 16, 8),
+    ),
     "real weights": C(depth=8, weights="real", image=(3, 8, 8)),
     "real activations": C(depth=8, activations="real", image=(3, 8, 8)),
 }  # fmt: skip

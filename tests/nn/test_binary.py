@@ -131,3 +131,27 @@ def test_gradients_reach_the_latent_weights_and_the_input() -> None:
     assert (layer.weight.grad != 0).any()
     assert (x.grad[x.detach().abs() >= 1] == 0).all(), "the surrogate gradient is 0 there"
     assert (x.grad[x.detach().abs() < 1] != 0).any()
+
+
+def test_groups_read_inputs_that_are_dealt_in_turn() -> None:
+    """Of 6 inputs in 2 groups, the first three outputs read inputs 0, 3, 1; the others 4, 2, 5."""
+    conv = BinaryConv2d(6, 6, 1, padding=0, groups=2)
+    x = torch.randn(1, 6, 2, 2)
+    signs, weights = sign(x), conv.signs().flatten(1)
+    order = [0, 3, 1, 4, 2, 5]
+    for output in range(6):
+        read = order[:3] if output < 3 else order[3:]
+        parts = zip(weights[output], read, strict=True)
+        expected = sum(weight * signs[0, channel] for weight, channel in parts)
+        assert torch.equal(conv(x)[0, output], expected)
+
+
+def test_two_layers_of_groups_mix_all_channels() -> None:
+    real = Binarisation(activations="real")
+    layers = [BinaryConv2d(8, 8, 1, padding=0, groups=2, binarisation=real) for _ in range(2)]
+    for layer in layers:
+        torch.nn.init.ones_(layer.weight)  # no terms cancel
+    x = torch.zeros(1, 8, 1, 1, requires_grad=True)
+    layers[1](layers[0](x))[0, 0].sum().backward()
+    assert x.grad is not None
+    assert (x.grad != 0).all(), "the first output depends on all inputs"

@@ -139,6 +139,8 @@ def spec(**values: Any) -> NetworkSpec:
             spec(binarisation=Binarisation(shift=True, standardise=True)), Stage("", 8), 8, 1
         ),
         ResidualUnit(spec(binarisation=Binarisation(estimator="tanh")), Stage("", 8), 8, 1),
+        ResidualUnit(spec(), Stage("", 8, kernel=5), 8, 1),
+        ResidualUnit(spec(), Stage("", 8, kernel=1, groups=2), 8, 2),
         BasicBlock(spec(), Stage("", 8), 8, 1),
         BasicBlock(spec(), Stage("", 12), 8, 2),
         BiRealUnit(spec(activation="prelu"), Stage("", 8), 8, 1),

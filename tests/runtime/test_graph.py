@@ -39,6 +39,7 @@ def graph_of(
         ("norm", {}, {"scale": numbers(4), "shift": numbers(4)}, (7, 5, 4)),
         ("hardtanh", {}, {}, (7, 5, 4)),
         ("int8", {"steps": 32}, {}, (7, 5, 4)),
+        ("shuffle", {"groups": 2}, {}, (7, 5, 4)),
         ("max_pool", WINDOW | {"ceil": 0}, {}, (4, 3, 4)),
         ("avg_pool", WINDOW | {"padding": 0, "ceil": 1}, {}, (3, 2, 4)),
         ("conv", WINDOW | {"outputs": 4, "groups": 2}, {"weight": numbers(4, 2, 3, 3)}, (4, 3, 4)),
@@ -59,6 +60,7 @@ def test_shapes_follow_from_the_operation(
 @pytest.mark.parametrize(
     ("op", "given", "tensors", "complaint"),
     [
+        ("shuffle", {"groups": 3}, {}, "`groups` must divide the channels"),
         ("int8", {"steps": 0}, {}, "`steps` must be at least 1"),
         ("norm", {}, {"scale": numbers(4)}, "its tensor `shift` is missing"),
         ("norm", {}, {"scale": numbers(3), "shift": numbers(4)}, "`scale` must be 4 numbers"),

@@ -15,6 +15,9 @@ from ir2search.space import Candidate, build, candidate_from_dict
 
 TAPS = ("stem", "stage1", "stage2")
 
+# no limit on time: on a busy machine, drawing a candidate may take long
+untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 @st.composite
 def candidates(draw: st.DrawFn) -> Candidate:
@@ -27,6 +30,8 @@ def candidates(draw: st.DrawFn) -> Candidate:
             stem_width=draw(st.sampled_from([1.0, 1.0, 0.5, 2.0])),
             stem_kernel=draw(st.sampled_from([None, 3, 2, 1])),
             stem_stride=draw(st.sampled_from([None, 1, 2])),
+            kernels=draw(st.sampled_from([(), (3, 1, 3), (1, 3, 5)])),
+            groups=draw(st.sampled_from([(), (1, 2, 1)])),
             widths=draw(st.sampled_from([(), (1.0, 1.0, 1.0), (1.0, 0.6, 1.4)])),
             taps=tuple(draw(st.lists(st.sampled_from(TAPS), unique=True))),
             fusion=draw(st.sampled_from(["none", "dense", "compact"])),
@@ -53,7 +58,16 @@ def test_ids_are_the_same_on_every_machine() -> None:
 
 
 def test_a_shape_that_is_the_backbones_default_is_no_part_of_the_canonical_form() -> None:
-    shape = {"stem", "stem_levels", "stem_width", "stem_kernel", "stem_stride", "widths"}
+    shape = {
+        "stem",
+        "stem_levels",
+        "stem_width",
+        "stem_kernel",
+        "stem_stride",
+        "widths",
+        "kernels",
+        "groups",
+    }
     assert not shape & set(Candidate().as_dict())
     own = Candidate(stem_kernel=1, widths=(1, 0.5, 1)).as_dict()
     assert {name: own[name] for name in shape & set(own)} == {
@@ -65,6 +79,7 @@ def test_a_shape_that_is_the_backbones_default_is_no_part_of_the_canonical_form(
     assert not shape & set(imagenet.as_dict())
 
 
+@untimed
 @given(candidates())
 def test_a_candidate_can_be_saved_as_json(candidate: Candidate) -> None:
     again = candidate_from_dict(json.loads(json.dumps(candidate.as_dict())))
@@ -73,17 +88,19 @@ def test_a_candidate_can_be_saved_as_json(candidate: Candidate) -> None:
     assert hash(again) == hash(candidate)
 
 
+@untimed
 @given(candidates())
 def test_a_candidate_is_the_default_plus_its_differences(candidate: Candidate) -> None:
     assert candidate_from_dict(Candidate().as_dict() | candidate.differences()) == candidate
 
 
+@untimed
 @given(candidates(), candidates())
 def test_ids_are_equal_when_candidates_are(one: Candidate, other: Candidate) -> None:
     assert (one.id == other.id) == (one == other)
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(untimed, max_examples=30, suppress_health_check=list(HealthCheck))
 @given(candidates(), candidates())
 def test_different_candidates_are_different_networks_or_trainings(
     one: Candidate, other: Candidate
@@ -120,6 +137,7 @@ def test_different_candidates_are_different_networks_or_trainings(
         ({"width": 0.51}, {"width": 0.5}),
         ({"width": 0.001}, {"width": 1 / 16}),
         ({"stem_width": 1.0, "stem_kernel": 3, "stem_stride": 1, "widths": (1.0,) * 3}, {}),
+        ({"kernels": (3, 3, 3), "groups": (1, 1, 1)}, {}),
         ({"stem": "int8", "stem_levels": 3}, {"stem": "int8"}),
         ({"stem_width": 0.51, "widths": (1, 0.99, 1.001)}, {"stem_width": 0.5}),
     ],
@@ -170,6 +188,13 @@ def test_equal_networks_are_one_candidate(one: dict[str, Any], other: dict[str, 
         ({"stem_stride": 4, "image": (3, 8, 8)}, "image: .* at least 16 pixels a side, but got 8"),
         ({"widths": (1.0, 2.0)}, "widths: must be a number for each of stage1, stage2, stage3"),
         ({"widths": (2.0, 1.0, 1.0)}, "widths: the first must be 1; set width instead"),
+        ({"kernels": (3, 3)}, "kernels: must be a number for each of stage1, stage2, stage3"),
+        ({"kernels": (3, 2, 3)}, "kernels: each must be 1, 3 or 5, but got"),
+        ({"groups": (1, 0, 1)}, "groups: each must be at least 1"),
+        (
+            {"groups": (1, 32, 1)},
+            "must divide the 16 inputs and the 32 outputs of stage2, but got 32",
+        ),
         ({"widths": (1.0, 9.0, 1.0)}, "widths: each must be above 0 and at most 8"),
     ],
 )

@@ -34,6 +34,8 @@ def space(**searched: Choice | Range) -> SearchSpace:
         ({}, {"tap_stem": Choice((0, 1))}, "taps.stem: must be true or false, but got 0"),
         ({}, {"widths_stage9": Choice((0.5,))}, "widths.stage9: no such parameter"),
         ({}, {"widths_stage1": Choice((0.5,))}, "widths.stage1: no such parameter"),
+        ({}, {"kernels_stage1": Choice((3, 4))}, "kernels: each must be 1, 3 or 5"),
+        ({}, {"groups_stage1": Choice((1, 0))}, "groups: each must be at least 1"),
         ({}, {"widths_stage2": Choice((1.0, 9.0))}, "widths: each must be above 0 and at most 8"),
         ({"stem_kernel": 6}, {}, "stem_kernel: must be odd or equal to the stride"),
     ],
@@ -94,6 +96,8 @@ def test_the_minimum_of_every_cost_is_at_a_corner(data: st.DataObject) -> None:
         "stem_width": st.just(Choice((2.0, 0.5, 1.0))),
         "stem_stride": st.just(Choice((1, 2))),
         "stem_kernel": st.just(Choice((3, 2))),
+        "kernels_stage1": st.just(Choice((3, 1))),
+        "groups_stage3": st.just(Choice((1, 2, 4))),
         "widths_stage2": st.just(Choice((1.0, 0.5, 1.5))),
     }
     chosen = data.draw(
@@ -122,8 +126,11 @@ def test_corners_begin_with_the_cheapest_value_of_each_part_of_the_shape() -> No
         stem_stride=Choice((1, 2)),
         stem_width=Choice((1.0, 0.5)),
         widths_stage3=Choice((2.0, 0.5)),
+        kernels_stage1=Choice((3, 1)),
+        groups_stage2=Choice((1, 4)),
         tap_stem=Choice((True, False)),
     )
     first = next(searched.corners())
     assert (first.width, first.stem_stride, first.stem_width) == (0.25, 2, 0.5)
+    assert (first.kernels, first.groups) == ((1, 3, 3), (1, 4, 1))
     assert (first.widths, first.taps) == ((1.0, 1.0, 0.5), ("stage1", "stage2"))

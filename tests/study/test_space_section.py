@@ -17,23 +17,26 @@ def test_a_value_is_fixed_a_list_is_a_choice_and_a_table_is_a_range() -> None:
         "fusion_ratio": {"low": 2, "high": 8},
         "taps": {"stem": False, "stage1": [True, False]},
         "widths": {"stage2": 0.5, "stage3": [0.5, 1.0]},
+        "kernels": {"stage1": 1},
+        "groups": {"stage3": [1, 2]},
         "stem_stride": [1, 2],
     }
     space = parse_space(values)
-    assert space.fixed == {"depth": 8, "tap_stem": False, "widths_stage2": 0.5}
+    assert space.fixed == {"depth": 8, "tap_stem": False, "widths_stage2": 0.5, "kernels_stage1": 1}
     assert space.searched == {
         "width": Choice((0.5, 1.0)),
         "threshold": Range(0.0, 1.0),
         "fusion_ratio": Range(2, 8),
         "tap_stage1": Choice((True, False)),
         "widths_stage3": Choice((0.5, 1.0)),
+        "groups_stage3": Choice((1, 2)),
         "stem_stride": Choice((1, 2)),
     }
     parameters = {"width": 0.5, "threshold": 0.2, "fusion_ratio": 3, "tap_stage1": True}
-    parameters |= {"widths_stage3": 1.0, "stem_stride": 2}
+    parameters |= {"widths_stage3": 1.0, "groups_stage3": 2, "stem_stride": 2}
     expected = Candidate(
         depth=8, width=0.5, threshold=0.2, fusion_ratio=3.0, taps=("stage1", "stage2"),
-        widths=(1.0, 0.5, 1.0), stem_stride=2,
+        widths=(1.0, 0.5, 1.0), kernels=(1, 3, 3), groups=(1, 1, 2), stem_stride=2,
     )  # fmt: skip
     assert space.candidate(parameters) == expected
     assert parse_space(space_as_dict(space)) == space
