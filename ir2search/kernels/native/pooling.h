@@ -14,16 +14,15 @@ class Pooling {
         : height(height), width(width), of_rows(cells(height, rows)),
           of_columns(cells(width, columns)) {}
 
-    // averages: (rows, columns)
-    void average(const float *map, float *averages) const {
+    // averages: (rows, columns); line has the width of the map
+    void average(const float *map, float *averages, float *line) const {
         if (is_copy()) {
             std::copy(map, map + height * width, averages);
             return;
         }
-        thread_local std::vector<float> line;
         for (const Cell &row : of_rows) {
-            line.assign(width, 0.f);
-            for (int64_t a = row.begin; a < row.end; ++a) add(map + a * width, line.data());
+            std::copy(map + row.begin * width, map + (row.begin + 1) * width, line);
+            for (int64_t a = row.begin + 1; a < row.end; ++a) add(map + a * width, line);
             for (const Cell &column : of_columns) {
                 float sum = 0.f;
                 for (int64_t b = column.begin; b < column.end; ++b) sum += line[b];
@@ -33,24 +32,23 @@ class Pooling {
     }
 
     // The gradient of the map, for that of the averages
-    void spread(const float *gradient, float *map) const {
+    void spread(const float *gradient, float *map, float *line) const {
         if (is_copy()) {
             std::copy(gradient, gradient + height * width, map);
             return;
         }
-        thread_local std::vector<float> line;
         int64_t written = 0;  // rows of the map
         for (const Cell &row : of_rows) {
-            line.assign(width, 0.f);
+            std::fill(line, line + width, 0.f);
             for (const Cell &column : of_columns) {
                 const float part = *gradient++ * row.share * column.share;
                 for (int64_t b = column.begin; b < column.end; ++b) line[b] += part;
             }
             for (int64_t a = row.begin; a < row.end; ++a)
                 if (a < written)
-                    add(line.data(), map + a * width);
+                    add(line, map + a * width);
                 else
-                    std::copy(line.begin(), line.end(), map + a * width);
+                    std::copy(line, line + width, map + a * width);
             written = row.end;
         }
     }

@@ -127,10 +127,12 @@ void ir2_pool(const float *x, float *to, const int64_t *shape, int64_t first, in
     const int64_t channels = shape[1], map = shape[2] * shape[3], cells = shape[5] * shape[6];
     const int most = Threads{threads}.over(shape[0] * channels * map);
 #pragma omp parallel for num_threads(most) schedule(static)
-    for (int64_t image = 0; image < shape[0]; ++image)
+    for (int64_t image = 0; image < shape[0]; ++image) {
+        std::vector<float> line(shape[3]);
         for (int64_t c = 0; c < channels; ++c)
             pooling.average(x + (image * channels + c) * map,
-                            to + (image * shape[4] + first + c) * cells);
+                            to + (image * shape[4] + first + c) * cells, line.data());
+    }
 }
 
 void ir2_pool_backward(const float *gradient, float *x_gradient, const int64_t *shape,
@@ -139,10 +141,12 @@ void ir2_pool_backward(const float *gradient, float *x_gradient, const int64_t *
     const int64_t channels = shape[1], map = shape[2] * shape[3], cells = shape[5] * shape[6];
     const int most = Threads{threads}.over(shape[0] * channels * map);
 #pragma omp parallel for num_threads(most) schedule(static)
-    for (int64_t image = 0; image < shape[0]; ++image)
+    for (int64_t image = 0; image < shape[0]; ++image) {
+        std::vector<float> line(shape[3]);
         for (int64_t c = 0; c < channels; ++c)
             pooling.spread(gradient + (image * shape[4] + first + c) * cells,
-                           x_gradient + (image * channels + c) * map);
+                           x_gradient + (image * channels + c) * map, line.data());
+    }
 }
 
 // A convolution of signs, a BatchNorm, a shortcut and a clipping. y is the convolution's output.
