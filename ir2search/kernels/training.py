@@ -52,7 +52,7 @@ _SIGNATURES: dict[str, Sequence[type]] = {
     "ir2_norm_backward": (*[_POINTER] * 9, *_MAPS, _INT, _INT),
     "ir2_pool": (*[_POINTER] * 3, _LONG, _INT),
     "ir2_pool_backward": (*[_POINTER] * 3, _LONG, _INT),
-    "ir2_unit": (*[_POINTER] * 13, _FLOAT, _POINTER, _FLOAT, _INT, _INT),
+    "ir2_unit": (*[_POINTER] * 13, _FLOAT, _POINTER, _FLOAT, _INT, _INT, _INT),
     "ir2_unit_backward": (*[_POINTER] * 14, _INT, _INT, _INT, _INT, _FLOAT, _INT),
 }
 

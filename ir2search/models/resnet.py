@@ -8,9 +8,7 @@ ECCV 2018 (a shortcut around every binary convolution); Xue et al., "IR²Net", a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ir2search.models.families import Stage
@@ -64,32 +62,7 @@ class ResidualUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps (N, inputs, H, W) to (N, outputs, H', W'), H' = H / stride rounded up."""
-        shortcut = x
-        if self.stride > 1 or self.new_channels:
-            shortcut = _Subsampled.apply(x, self.stride, self.new_channels)  # type: ignore[no-untyped-call]
-        return self.conv.normed(x, self.bn, self.activation, shortcut)
-
-
-class _Subsampled(torch.autograd.Function):
-    """Take every stride-th pixel, and add channels of zeros or cut the last channels."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, stride: int, new_channels: int) -> Tensor:
-        outputs = x.shape[1] + new_channels
-        chosen = x[:, :outputs, ::stride, ::stride]
-        count, channels, height, width = chosen.shape
-        before = max(0, new_channels) // 2
-        ctx.shape, ctx.place = x.shape, (stride, slice(before, before + channels))
-        result = x.new_zeros((count, outputs, height, width))
-        result[:, ctx.place[1]] = chosen
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        stride, channels = ctx.place
-        result = gradients[0].new_zeros(ctx.shape)
-        result[:, : channels.stop - channels.start, ::stride, ::stride] = gradients[0][:, channels]
-        return result, None, None
+        return self.conv.normed(x, self.bn, self.activation, x)
 
 
 class BasicBlock(nn.Module):

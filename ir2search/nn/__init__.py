@@ -7,9 +7,9 @@ from ir2search.nn.binary import Binarisation as Binarisation
 from ir2search.nn.binary import BinaryConv2d as BinaryConv2d
 from ir2search.nn.binary import sharpen as sharpen
 from ir2search.nn.estimators import sign as sign
-from ir2search.nn.functions import fixed_weights as fixed_weights
 from ir2search.nn.fused import Normed as Normed
 from ir2search.nn.fused import normed as normed
+from ir2search.nn.kernel_calls import fixed_weights as fixed_weights
 from ir2search.nn.recovery import DepthwiseConv2d as DepthwiseConv2d
 from ir2search.nn.recovery import InformationRecovery as InformationRecovery
 from ir2search.nn.restriction import attention_map as attention_map

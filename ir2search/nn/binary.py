@@ -18,6 +18,7 @@ from ir2search.nn.fused import (
     normed,
     sign_convolution,
 )
+from ir2search.nn.shortcut import subsampled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,13 +124,17 @@ class BinaryConv2d(nn.Conv2d):
             x: (N, in_channels, H, W).
             norm: the BatchNorm after the convolution.
             activation: the activation after the sum; None for none.
-            shortcut: (N, out_channels, H', W'), added before the activation; None for nothing.
+            shortcut: (N, out_channels, H', W'), added before the activation; None for nothing; or
+                ``x`` itself, which is first brought to this shape, see `subsampled`.
 
         Returns:
             (N, out_channels, H', W').
         """
-        shifted = self.shifted(x)
-        if norm.training and self._is_fused(shifted):
+        shifted, new_channels = self.shifted(x), self.out_channels - self.in_channels
+        is_fused = norm.training and self._is_fused(shifted)
+        if shortcut is x and not (is_fused and shifted is x and new_channels >= 0):
+            shortcut = subsampled(x, self.stride[0], new_channels)
+        if is_fused:
             settings = self._sign_convolution()
             return binary_unit(shifted, self._latent(), settings, norm, activation, shortcut)
         return normed(self(x), norm, activation, shortcut)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +12,7 @@ from torch import Tensor, nn
 
 from ir2search.choices import Estimator
 from ir2search.kernels.training import is_bfloat16, library
-from ir2search.nn.threads import kernel_threads
+from ir2search.nn.kernel_calls import call, packed_signs
 
 _NUMBERS: dict[Estimator, int] = {"polynomial": 0, "straight-through": 1, "tanh": 2}
 
@@ -65,8 +62,8 @@ class Convolved(torch.autograd.Function):
         """Convolve signs: (N, C, H, W) and (outputs, C, k, k) to (N, outputs, H', W')."""
         x, latent = x.contiguous(), latent.contiguous()
         y, shape = settings.result(x, latent, torch.float32), settings.shape(x, latent)
-        packed = _packed_signs(latent, shape)
-        _call("ir2_convolve", x, latent, packed, y, shape)
+        packed = packed_signs(latent, shape)
+        call("ir2_convolve", x, latent, packed, y, shape)
         ctx.save_for_backward(x, latent, packed)
         ctx.settings, ctx.shape, ctx.kernels = settings, shape, library()
         return y
@@ -76,7 +73,7 @@ class Convolved(torch.autograd.Function):
         """Compute the gradients of the input and of the latent weights."""
         x, latent, packed = ctx.saved_tensors
         x_gradient, latent_gradient = _gradients(ctx, x, latent)
-        _call(
+        call(
             *("ir2_convolve_backward", gradients[0].contiguous(), latent, packed, x),
             *(x_gradient, latent_gradient, ctx.shape, *ctx.settings.slopes),
             kernels=ctx.kernels,  # they know what is saved
@@ -102,15 +99,19 @@ class Unit(torch.autograd.Function):
     ) -> Tensor:
         """Compute the unit's output (N, outputs, H', W') from its input (N, C, H, W)."""
         x, latent = x.contiguous(), latent.contiguous()
-        added = x if is_residual else None if shortcut is None else shortcut.contiguous()
+        added = None if shortcut is None else shortcut.contiguous()
         y = settings.result(x, latent, torch.int16)
+        if is_residual:
+            _check_residual(x, y, settings.stride)
+        elif added is not None:
+            _check_shortcut(added, y)
         out, moments = torch.empty(y.shape), torch.empty(3, len(latent))
         inside = _unclipped_bits(out) if clip else None
         shape = settings.shape(x, latent)
-        packed = _packed_signs(latent, shape)
-        _call(
+        packed = packed_signs(latent, shape)
+        call(
             *("ir2_unit", x, latent, packed, added, weight, bias, y, moments, out, inside),
-            *(*_running(norm), shape, norm.eps, clip),
+            *(*_running(norm), shape, norm.eps, clip, is_residual),
         )
         saved = out if clip and not is_bfloat16() else inside
         ctx.save_for_backward(x, latent, packed, weight, y, moments, saved)
@@ -126,7 +127,7 @@ class Unit(torch.autograd.Function):
         x_gradient, latent_gradient = _gradients(ctx, x, latent)
         shortcut_gradient = _shortcut_gradient(ctx, gradient, 2)
         weight_gradient, bias_gradient = torch.empty_like(weight), torch.empty_like(weight)
-        _call(
+        call(
             *("ir2_unit_backward", gradient, saved, y, x, latent, packed, weight, moments),
             *(shortcut_gradient if ctx.clip else None, x_gradient, latent_gradient),
             *(weight_gradient, bias_gradient, ctx.shape, ctx.clip, ctx.is_residual),
@@ -154,7 +155,7 @@ class NormedMaps(torch.autograd.Function):
         y = y.contiguous()
         added = None if shortcut is None else shortcut.contiguous()
         moments, out = torch.empty(3, y.shape[1]), torch.empty_like(y)
-        _call(
+        call(
             *("ir2_norm", y, added, weight, bias, moments, out),
             *(*_running(norm), *_extent(y), norm.eps, clip),
         )
@@ -170,7 +171,7 @@ class NormedMaps(torch.autograd.Function):
         shortcut_gradient = _shortcut_gradient(ctx, gradient, 1)
         y_gradient = torch.empty_like(y)
         weight_gradient, bias_gradient = torch.empty_like(weight), torch.empty_like(weight)
-        _call(
+        call(
             *("ir2_norm_backward", gradient, out, y, weight, moments),
             *(shortcut_gradient if ctx.clip else None, y_gradient, weight_gradient, bias_gradient),
             *(*_extent(y), ctx.clip),
@@ -189,7 +190,7 @@ class JoinedMaps(torch.autograd.Function):
         joined = torch.empty(count, sum(each.shape[1] for each in maps), height, width)
         ctx.shapes = [each.shape for each in maps]
         for each, arguments in zip(maps, _places(joined, ctx.shapes), strict=True):
-            _call("ir2_pool", each, joined, *arguments)
+            call("ir2_pool", each, joined, *arguments)
         return joined
 
     @staticmethod
@@ -198,7 +199,7 @@ class JoinedMaps(torch.autograd.Function):
         gradient, found = gradients[0].contiguous(), []
         for shape, arguments in zip(ctx.shapes, _places(gradient, ctx.shapes), strict=True):
             found.append(torch.empty(shape))
-            _call("ir2_pool_backward", gradient, found[-1], *arguments)
+            call("ir2_pool_backward", gradient, found[-1], *arguments)
         return found[-1], *found[:-1]
 
 
@@ -210,36 +211,18 @@ def _places(joined: Tensor, shapes: Sequence[torch.Size]) -> Iterator[tuple[arra
         first += shape[1]
 
 
-_Shared = dict[tuple[int, int], tuple[Tensor, Tensor]]  # weights and their packed signs
-_shared: ContextVar[_Shared | None] = ContextVar("shared", default=None)
+def _check_residual(x: Tensor, y: Tensor, stride: int) -> None:
+    """Check that every stride-th pixel of ``x`` gives maps of the size of ``y``."""
+    height, width = (-(-side // stride) for side in x.shape[2:])
+    if (height, width) != y.shape[2:]:
+        raise ValueError(
+            f"the shortcut must have {y.shape[2]} x {y.shape[3]} pixels, but has {height} x {width}"
+        )
 
 
-@contextmanager
-def fixed_weights() -> Iterator[None]:
-    """Pack the signs of each tensor of weights once for all forward passes inside this context.
-
-    The weights must not change inside.
-    """
-    token = _shared.set({})
-    try:
-        yield
-    finally:
-        _shared.reset(token)
-
-
-def _packed_signs(latent: Tensor, shape: array[int]) -> Tensor:
-    """The signs of latent weights in the form that the kernels take."""
-    shared, kernels = _shared.get(), library()
-    assert kernels is not None
-    key = id(latent), id(kernels)
-    if shared is not None and key in shared:
-        return shared[key][1]
-    words = kernels.ir2_packed_words(shape.buffer_info()[0])
-    packed = torch.empty(words, dtype=torch.int16)
-    _call("ir2_pack", latent, packed, shape)
-    if shared is not None:
-        shared[key] = latent, packed  # as long as latent is here, no other tensor has its id
-    return packed
+def _check_shortcut(shortcut: Tensor, y: Tensor) -> None:
+    if shortcut.shape != y.shape:
+        raise ValueError(f"the shortcut must be {tuple(y.shape)}, but is {tuple(shortcut.shape)}")
 
 
 def _gradients(ctx: Any, x: Tensor, latent: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -271,20 +254,3 @@ def _running(norm: nn.BatchNorm2d) -> tuple[Tensor | None, Tensor | None, Tensor
 def _extent(x: Tensor) -> tuple[int, int, int]:
     """Number of images, channels and positions."""
     return x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
-
-
-def _call(
-    kernel: str,
-    *arguments: Tensor | array[int] | float | None,
-    kernels: ctypes.CDLL | None = None,
-) -> None:
-    """Run a kernel on its threads; tensors must be contiguous."""
-    given = [
-        argument.data_ptr()
-        if isinstance(argument, Tensor)
-        else argument.buffer_info()[0]
-        if isinstance(argument, array)
-        else argument
-        for argument in arguments
-    ]
-    getattr(kernels or library(), kernel)(*given, kernel_threads())

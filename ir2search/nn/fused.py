@@ -59,8 +59,9 @@ def binary_unit(
 ) -> Tensor:
     """Compute activation(norm(sign_convolution(x, latent, settings)) + shortcut) in training mode.
 
-    The shortcut (N, outputs, H', W') can be ``x`` itself. None stands for no activation and for no
-    shortcut. Returns (N, outputs, H', W').
+    None stands for no activation and for no shortcut. The shortcut (N, outputs, H', W') can be
+    ``x`` itself if the unit's padding keeps the size of maps. Then every stride-th pixel of it is
+    added, with channels of 0 before and after. Returns (N, outputs, H', W').
     """
     clip = isinstance(activation, nn.Hardtanh)
     is_residual = shortcut is x  # saves a gradient tensor

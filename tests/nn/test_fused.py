@@ -134,6 +134,8 @@ def spec(**values: Any) -> NetworkSpec:
         ResidualUnit(spec(), Stage("", 8), 8, 1),
         ResidualUnit(spec(), Stage("", 16), 8, 2),
         ResidualUnit(spec(), Stage("", 5), 8, 2),
+        ResidualUnit(spec(), Stage("", 13), 8, 1),
+        ResidualUnit(spec(binarisation=Binarisation(shift=True)), Stage("", 16), 8, 2),
         ResidualUnit(spec(activation="prelu"), Stage("", 8), 8, 1),
         ResidualUnit(
             spec(binarisation=Binarisation(shift=True, standardise=True)), Stage("", 8), 8, 1
@@ -240,6 +242,15 @@ def test_a_norm_without_momentum_averages_all_batches() -> None:
         normed(y, norm)
         plain(y)
     assert torch.allclose(norm.running_mean, plain.running_mean, atol=1e-6)  # type: ignore[arg-type]
+
+
+def test_a_shortcut_of_another_size_is_refused() -> None:
+    conv, norm = BinaryConv2d(4, 4, padding=0).train(), nn.BatchNorm2d(4)
+    x = torch.randn(2, 4, 5, 5)
+    with pytest.raises(ValueError, match="must have 3 x 3 pixels, but has 5 x 5"):
+        conv.normed(x, norm, None, x)
+    with pytest.raises(ValueError, match=r"must be \(2, 4, 3, 3\), but is \(2, 3, 3, 3\)"):
+        conv.normed(x, norm, None, x[:, :3, :3, :3])
 
 
 @each_arithmetic

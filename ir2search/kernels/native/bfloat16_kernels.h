@@ -29,8 +29,8 @@ inline void convolve_backward(const float *gradient, const SignConvolution &conv
     convolution_backward(value, added, convolution, gradients, threads);
 }
 
-inline void unit(const SignConvolution &given, const float *shortcut, const Norm &norm, int16_t *y,
-                 float *out, uint16_t *inside, bool clip, Threads threads) {
+inline void unit(const SignConvolution &given, const Shortcut &shortcut, const Norm &norm,
+                 int16_t *y, float *out, uint16_t *inside, bool clip, Threads threads) {
     const Shape &shape = given.shape;
     const SignMaps signs_of(shape);
     const BitConvolution convolution(SignWeights(given.packed, shape), shape);
@@ -72,7 +72,19 @@ inline void unit_backward(const float *gradient, const uint16_t *inside, const i
         return backward.of_output(image, output);
     };
     if (residual) {
-        auto added = [&](int64_t image, int64_t c) { return backward.inner(image, c); };
+        auto added = [&](int64_t image, int64_t input) {
+            const InnerGradient of_map =
+                backward.inner(image, input + Shortcut::first_output(shape));
+            if (shape.stride == 1) return of_map;
+            thread_local std::vector<float> values, spread;
+            values.resize(maps.plane);
+            spread.resize(shape.height * shape.width);
+            in_sixteens(maps.plane, [&](int64_t i, __mmask16 kept) {
+                _mm512_mask_storeu_ps(values.data() + i, kept, of_map.at(i, kept));
+            });
+            Shortcut::spread(values.data(), shape, spread.data());
+            return InnerGradient{spread.data(), nullptr};
+        };
         convolution_backward(value, added, convolution, gradients, threads);
     } else {
         auto added = [](int64_t, int64_t) { return Nothing(); };

@@ -59,7 +59,7 @@ inline void set_moments(const std::vector<Totals> &totals, const Norm &norm, con
 inline int64_t mask_words(const Maps &maps) { return ceil_div(maps.plane, 16); }
 
 // out = clip(norm(y) + shortcut)
-inline void apply_norm(const int16_t *y, const float *shortcut, const Norm &norm, float *out,
+inline void apply_norm(const int16_t *y, const Shortcut &shortcut, const Norm &norm, float *out,
                        uint16_t *inside, const Maps &maps, bool clip, Threads threads) {
     const __m512 one = _mm512_set1_ps(1.f), minus = _mm512_set1_ps(-1.f);
 #pragma omp parallel for num_threads(threads.over(maps.values())) schedule(static)
@@ -68,7 +68,7 @@ inline void apply_norm(const int16_t *y, const float *shortcut, const Norm &norm
         const __m512 k = _mm512_set1_ps(norm.weight[c] * norm.inverse[c]);
         const __m512 s = _mm512_set1_ps(norm.bias[c]), m = _mm512_set1_ps(norm.mean[c]);
         const int16_t *values = y + map * maps.plane;
-        const float *added = shortcut ? shortcut + map * maps.plane : nullptr;
+        const float *added = shortcut.map(map / maps.channels, c, maps.channels, maps.plane);
         float *to = out + map * maps.plane;
         uint16_t *bits = clip ? inside + map * mask_words(maps) : nullptr;
         in_sixteens(maps.plane, [=](int64_t i, __mmask16 kept) {

@@ -22,7 +22,7 @@ inline void convolve_backward(const float *gradient, const SignConvolution &conv
     convolution_backward(source, added, convolution, gradients, threads);
 }
 
-inline void unit(const SignConvolution &convolution, const float *shortcut, const Norm &norm,
+inline void unit(const SignConvolution &convolution, const Shortcut &shortcut, const Norm &norm,
                  int16_t *y, float *out, uint16_t *, bool clip, Threads threads) {
     const Shape &shape = convolution.shape;
     convolve(convolution, y, threads);
@@ -43,7 +43,15 @@ inline void unit_backward(const float *gradient, const float *out, const int16_t
         backward.write(image, to);
     };
     auto added = [&](int64_t image, float *to) -> const float * {
-        return residual ? backward.inner(image, to) : nullptr;
+        if (!residual) return nullptr;
+        if (shape.stride == 1 && shape.inputs == shape.outputs) return backward.inner(image, to);
+        thread_local std::vector<float> memory;
+        memory.resize(maps.channels * maps.plane);
+        const float *inner = backward.inner(image, memory.data());
+        for (int64_t input = 0; input < shape.inputs; ++input)
+            Shortcut::spread(inner + (input + Shortcut::first_output(shape)) * maps.plane, shape,
+                             to + input * shape.height * shape.width);
+        return to;
     };
     convolution_backward(source, added, convolution, gradients, threads);
 }

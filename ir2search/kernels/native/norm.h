@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include "common.h"
+#include "shortcut.h"
 
 namespace ir2 {
 
@@ -76,14 +76,14 @@ void find_moments(const Y *y, const Norm &norm, const Maps &maps, Threads thread
 
 // out = clip(norm(y) + shortcut)
 template <typename Y>
-void norm_forward(const Y *y, const float *shortcut, const Norm &norm, float *out, const Maps &maps,
-                  bool clip, Threads threads) {
+void norm_forward(const Y *y, const Shortcut &shortcut, const Norm &norm, float *out,
+                  const Maps &maps, bool clip, Threads threads) {
     find_moments(y, norm, maps, threads);
 #pragma omp parallel for num_threads(threads.over(maps.values())) schedule(static)
     for (int64_t map = 0; map < maps.images * maps.channels; ++map) {
         const int64_t c = map % maps.channels, plane = maps.plane;
         const Y *values = y + map * plane;
-        const float *added = shortcut ? shortcut + map * plane : nullptr;
+        const float *added = shortcut.map(map / maps.channels, c, maps.channels, plane);
         float *results = out + map * plane;
         const float k = norm.weight[c] * norm.inverse[c], s = norm.bias[c], m = norm.mean[c];
         if (added && clip) {

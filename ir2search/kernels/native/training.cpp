@@ -100,7 +100,7 @@ void ir2_norm(const float *y, const float *shortcut, const float *weight, const 
               int clip, int threads) {
     const Norm norm = norm_of(weight, bias, moments, channels, epsilon);
     const Maps maps{images, channels, plane};
-    norm_forward(y, shortcut, norm, out, maps, clip, {threads});
+    norm_forward(y, {shortcut, nullptr}, norm, out, maps, clip, {threads});
     Running{mean, variance, batches, momentum}.update(norm, maps);
 }
 
@@ -150,14 +150,16 @@ void ir2_pool_backward(const float *gradient, float *x_gradient, const int64_t *
 }
 
 // A convolution of signs, a BatchNorm, a shortcut and a clipping. y is the convolution's output.
-// With bfloat16, `inside` gets the outputs that are not clipped, see mask_words.
+// With `residual`, x is also the shortcut, see Shortcut. With bfloat16, `inside` gets the outputs
+// that are not clipped, see mask_words.
 void ir2_unit(const float *x, const float *latent, const uint16_t *packed, const float *shortcut,
               const float *weight, const float *bias, int16_t *y, float *moments, float *out,
               uint16_t *inside, float *mean, float *variance, int64_t *batches, float momentum,
-              const int64_t *numbers, float epsilon, int clip, int threads) {
+              const int64_t *numbers, float epsilon, int clip, int residual, int threads) {
     const Shape shape = shape_of(numbers);
     const Norm norm = norm_of(weight, bias, moments, shape.outputs, epsilon);
-    arithmetic::unit({x, latent, packed, shape}, shortcut, norm, y, out, inside, clip, {threads});
+    const Shortcut added(residual ? x : shortcut, residual ? &shape : nullptr);
+    arithmetic::unit({x, latent, packed, shape}, added, norm, y, out, inside, clip, {threads});
     Running{mean, variance, batches, momentum}.update(
         norm, {shape.images, shape.outputs, shape.rows() * shape.columns()});
 }
