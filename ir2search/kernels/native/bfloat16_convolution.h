@@ -4,6 +4,7 @@
 
 #include "bfloat16_input.h"
 #include "bfloat16_weights.h"
+#include "outside.h"
 #include "slope.h"
 
 namespace ir2::bfloat16 {
@@ -134,7 +135,7 @@ void convolution_backward(Value value, Added added, const SignConvolution &convo
     const SignMaps maps(shape);
     const Fours fours(shape);
     const PairedMaps paired(shape.outputs, positions);
-    const Outside outside(shape);
+    const Outside outside(shape, 4 * fours.a_row, fours.values());
     const InputGradient of_input(SignWeights(convolution.packed, shape), shape);
     const WeightGradient of_weights(shape);
     int64_t splits = std::clamp<int64_t>(shape.images / of_weights.images(), 4, 16);
@@ -167,7 +168,7 @@ void convolution_backward(Value value, Added added, const SignConvolution &convo
                 gradient.take(of_image, shape.outputs, positions);
                 if (gradients.latent) {
                     maps.take(convolution.x + place, words.data() + i * maps.words());
-                    outside.add(gradient.values, border.data());
+                    add_numbers(gradient.values, outside.values(), border.data());
                 }
                 if (!gradients.x) continue;
                 of_input.run(pairs.data(), result.data());

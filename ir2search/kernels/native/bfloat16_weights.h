@@ -178,49 +178,15 @@ class WeightGradient {
     }
 };
 
-// For each tap, the sum of the gradient at the outputs whose input is padding. The maps of images
-// are added first, and then their borders.
-class Outside {
-  public:
-    explicit Outside(const Shape &shape)
-        : shape(shape), fours(shape), high(shape.misses(shape.rows(), shape.height)),
-          wide(shape.misses(shape.columns(), shape.width)) {}
-
-    int64_t values() const { return shape.padding ? shape.outputs * fours.values() : 0; }
-
-    // Add the gradient of an image (outputs, fours) to the sum of maps
-    void add(const uint16_t *gradient, float *maps) const {
-        in_sixteens(values(), [=](int64_t i, __mmask16 kept) {
-            const __m256i numbers = _mm256_maskz_loadu_epi16(kept, gradient + i);
-            const __m512i floats = _mm512_slli_epi32(_mm512_cvtepu16_epi32(numbers), 16);
-            _mm512_mask_storeu_ps(maps + i, kept,
-                                  _mm512_add_ps(_mm512_maskz_loadu_ps(kept, maps + i),
-                                                _mm512_castsi512_ps(floats)));
-        });
-    }
-
-    // Write the sums for each output and tap
-    void find(const float *maps, double *sums) const {
-        if (!shape.padding) return;
-        const int64_t size = shape.size, line = 4 * fours.a_row;
-        for (int64_t output = 0; output < shape.outputs; ++output, maps += fours.values())
-            for (int64_t dy = 0; dy < size; ++dy)
-                for (int64_t dx = 0; dx < size; ++dx) {
-                    double sum = 0;
-                    for (int64_t r : high[dy])
-                        for (int64_t c = 0; c < shape.columns(); ++c) sum += maps[r * line + c];
-                    for (int64_t c : wide[dx]) {
-                        for (int64_t r = 0; r < shape.rows(); ++r) sum += maps[r * line + c];
-                        for (int64_t r : high[dy]) sum -= maps[r * line + c];  // in both
-                    }
-                    *sums++ = sum;
-                }
-    }
-
-  private:
-    const Shape shape;
-    const Fours fours;
-    const std::vector<std::vector<int64_t>> high, wide;  // see misses
-};
+// Add numbers in bfloat16 to sums
+inline void add_numbers(const uint16_t *numbers, int64_t count, float *sums) {
+    in_sixteens(count, [=](int64_t i, __mmask16 kept) {
+        const __m256i sixteen = _mm256_maskz_loadu_epi16(kept, numbers + i);
+        const __m512i floats = _mm512_slli_epi32(_mm512_cvtepu16_epi32(sixteen), 16);
+        const __m512 before = _mm512_maskz_loadu_ps(kept, sums + i);
+        _mm512_mask_storeu_ps(sums + i, kept,
+                              _mm512_add_ps(before, _mm512_castsi512_ps(floats)));
+    });
+}
 
 }  // namespace ir2::bfloat16

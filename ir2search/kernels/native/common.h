@@ -52,17 +52,6 @@ struct Shape {  // of a convolution from (images, inputs, height, width)
     int64_t taps() const { return size * size; }
     int64_t weights() const { return outputs * inputs * taps(); }
     int64_t products() const { return images * rows() * columns() * weights(); }
-
-    // For each tap along an axis, the output positions whose input lies outside the image
-    std::vector<std::vector<int64_t>> misses(int64_t places, int64_t length) const {
-        std::vector<std::vector<int64_t>> result(size);
-        for (int64_t tap = 0; tap < size; ++tap)
-            for (int64_t place = 0; place < places; ++place) {
-                int64_t at = stride * place + tap - padding;
-                if (at < 0 || at >= length) result[tap].push_back(place);
-            }
-        return result;
-    }
 };
 
 // Resize a vector; returns its first address at the start of a cache line
@@ -72,6 +61,6 @@ template <typename T> T *aligned(std::vector<T> &values, int64_t count) {
     return values.data() + (64 - place % 64) % 64 / sizeof(T);
 }
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace ir2

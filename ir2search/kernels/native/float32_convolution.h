@@ -47,6 +47,7 @@ void convolution_backward(Source source, Added added, const SignConvolution &con
                 of_input.run(values.data() + i * per_image, convolution.x + (first + i) * in_size,
                              added(first + i, more.data()), gradients.x + (first + i) * in_size);
         }
+        of_weights[split].finish();
     }
     if (!gradients.latent) return;
     const int64_t row = shape.inputs * shape.taps();

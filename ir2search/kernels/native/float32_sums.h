@@ -179,7 +179,7 @@ template <typename T> struct Sum {
     }
 };
 
-int64_t rows_a_strip(int64_t rows, int64_t pitch) {
+inline int64_t rows_a_strip(int64_t rows, int64_t pitch) {
     int64_t most = std::max<int64_t>(1, 272 / pitch);
     return ceil_div(rows, ceil_div(rows, most));
 }

@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include "common.h"
+#include "outside.h"
 
 namespace ir2::float32 {
 
@@ -75,7 +75,7 @@ struct Segment {
     int64_t groups() const { return ceil_div(columns, 4); }
 };
 
-std::vector<Segment> segments_of(int64_t rows, int64_t columns) {
+inline std::vector<Segment> segments_of(int64_t rows, int64_t columns) {
     std::vector<Segment> result;
     for (int64_t left = 0; left < columns; left += COLUMNS) {
         int64_t width = std::min(COLUMNS, columns - left);
@@ -92,9 +92,8 @@ class WeightGradient {
     WeightGradient(const Shape &shape)
         : shape(shape), segments(segments_of(shape.rows(), shape.columns())),
           width(shape.outputs > 2 * L ? 4 * L : 2 * L), across(ceil_div(shape.outputs, width)),
-          outside(size_t(shape.taps() * shape.outputs), 0.0),
-          high(shape.misses(shape.rows(), shape.height)),
-          wide(shape.misses(shape.columns(), shape.width)) {
+          outside(shape, shape.columns(), plane()), border(outside.values(), 0.f),
+          missed(shape.outputs * shape.taps(), 0.0) {
         int64_t count = across * shape.inputs * shape.taps() * width;
         sums = aligned(memory, count);
         std::fill(sums, sums + count, 0.f);
@@ -109,14 +108,21 @@ class WeightGradient {
                     add_part<4>(gradient, signs[image], part);
                 else
                     add_part<2>(gradient, signs[image], part);
-                if (part == 0) add_outside(gradient);
             }
+        for (int64_t image = 0; image < images; ++image) {
+            const float *gradient = gradients + image * shape.outputs * plane();
+#pragma omp simd
+            for (int64_t i = 0; i < outside.values(); ++i) border[i] += gradient[i];
+        }
     }
 
-    // The current sum of the weight (output, input, tap)
+    // Call this after the last image
+    void finish() { outside.find(border.data(), missed.data()); }
+
+    // The sum of the weight (output, input, tap)
     double at(int64_t output, int64_t input, int64_t tap) const {
         int64_t row = (output / width * shape.inputs + input) * shape.taps() + tap;
-        return sums[row * width + output % width] + outside[tap * shape.outputs + output];
+        return sums[row * width + output % width] + missed[output * shape.taps() + tap];
     }
 
   private:
@@ -126,8 +132,9 @@ class WeightGradient {
     const int64_t width, across;  // outputs at a time; number of such parts
     std::vector<float> memory;
     float *sums;                  // (across, inputs, taps, width)
-    std::vector<double> outside;  // (taps, outputs), see add_outside
-    const std::vector<std::vector<int64_t>> high, wide;  // see misses
+    const Outside outside;
+    std::vector<float> border;   // the sum of the images' gradients
+    std::vector<double> missed;  // (outputs, taps)
 
     int64_t plane() const { return shape.rows() * shape.columns(); }
 
@@ -233,30 +240,6 @@ class WeightGradient {
         if (outputs < wide || columns < whole) std::fill(values, values + whole * wide, 0.f);
         for (int64_t o = 0; o < outputs; ++o)
             for (int64_t c = 0; c < columns; ++c) values[c * wide + o] = from[o * plane() + c];
-    }
-
-    // Padding is 0, but its bits count as -1: add the difference for each tap. The positions whose
-    // tap lies outside form whole rows and whole columns; positions in both count once.
-    void add_outside(const float *gradient) {
-        const int64_t rows = shape.rows(), columns = shape.columns(), size = shape.size;
-        for (int64_t output = 0; output < shape.outputs; ++output)
-            for (int64_t tap = 0; tap < size; ++tap) {
-                const float *map = gradient + output * plane();
-                float in_rows = 0.f, in_columns = 0.f;
-                for (int64_t r : high[tap])
-#pragma omp simd reduction(+ : in_rows)
-                    for (int64_t c = 0; c < columns; ++c) in_rows += map[r * columns + c];
-                for (int64_t c : wide[tap])
-                    for (int64_t r = 0; r < rows; ++r) in_columns += map[r * columns + c];
-                for (int64_t other = 0; other < size; ++other) {
-                    outside[(tap * size + other) * shape.outputs + output] += in_rows;
-                    outside[(other * size + tap) * shape.outputs + output] += in_columns;
-                    for (int64_t r : high[tap])
-                        for (int64_t c : wide[other])
-                            outside[(tap * size + other) * shape.outputs + output] -=
-                                map[r * columns + c];
-                }
-            }
     }
 };
 
