@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -155,7 +156,9 @@ def test_evaluate_measures_a_network_of_the_zoo_and_a_trial(
     assert done.returncode == 0, done.stderr
     row = ir.zoo().set_index("name").loc["digits-63k"]
     found = json.loads(done.stdout)
-    assert (found["top1"], found["images"]) == (row["test_accuracy"], row["test_images"])
+    assert found["images"] == row["test_images"]
+    one = 1.01 / found["images"]  # rounding differs between CPUs
+    assert found["top1"] == pytest.approx(row["test_accuracy"], abs=one)
     best = ir.front(finished_run).iloc[0]
     shown = ir2search("evaluate", finished_run / "trials" / str(best["number"])).stdout
     assert shown.startswith(f"top-1 {100 * best['test_accuracy']:.1f}% (")

@@ -122,6 +122,9 @@ def test_epochs_apply_to_each_stage(tmp_path: Path) -> None:
     assert chosen.pretraining is not None
     assert (chosen.epochs, chosen.pretraining.epochs, chosen.total_epochs) == (3, 3, 6)
     assert _recipe("candidate.json", None, None) == Recipe()
+    shipped = ir.recipes()["digits"]
+    assert _recipe("digits-63k", None, None) == shipped
+    assert _recipe("digits-63k", None, 7) == replace(shipped, epochs=7)
     assert _recipe("candidate.json", "cifar-vgg-small", None).lr == 0.08
     with pytest.raises(StudyError, match="did you mean 'cifar-vgg-small'"):
         _recipe("candidate.json", "cifar-vgg-smal", None)
