@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -207,9 +208,10 @@ class _StorageFile:
 
 
 def _is_of_storage(error: Exception) -> bool:
-    from sqlalchemy.exc import SQLAlchemyError
-
-    return isinstance(error, SQLAlchemyError | StorageInternalError) or is_rpc_error(error)
+    if isinstance(error, StorageInternalError) or is_rpc_error(error):
+        return True
+    alchemy = sys.modules.get("sqlalchemy.exc")  # its import takes longer than most commands
+    return alchemy is not None and isinstance(error, alchemy.SQLAlchemyError)
 
 
 def _reason(error: BaseException) -> str:
