@@ -6,13 +6,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import tomli_w
+from background import Background
 from forks import run_forked
 from hypothesis import settings
 from optuna.trial import TrialState
@@ -53,6 +54,12 @@ QUICK: dict[str, Any] = {
         "flip": False,
     },
 }
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Slow tests are first in a worker of xdist, so that workers end at about the same time."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")
@@ -140,6 +147,20 @@ def ir2search(forked: Command) -> Command:
         return forked(main, ["ir2search", *map(str, arguments)])
 
     return call
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Callable[..., Background]]:
+    """Begin a command in the test's folder, which runs beside the test."""
+    begun: list[Background] = []
+
+    def call(*arguments: str | Path) -> Background:
+        begun.append(Background(list(map(str, arguments)), tmp_path))
+        return begun[-1]
+
+    yield call
+    for each in begun:
+        each.close()
 
 
 @pytest.fixture

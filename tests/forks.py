@@ -37,9 +37,9 @@ Done = subprocess.CompletedProcess[str]
 def run_forked(work: Work, command: list[str], folder: Path) -> Done:
     """Call a function in a fork of this process, in a folder; return its output and exit code."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = _fork(partial(_become, work, command, folder, out, err))
+        child = fork(partial(become, work, command, folder, out, err))
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        return Done(command, code, _text(out), _text(err))
+        return Done(command, code, text_of(out), text_of(err))
 
 
 class CommandServer:
@@ -69,7 +69,7 @@ class CommandServer:
             code = connection.recv()
         except (EOFError, ConnectionResetError):
             code = self._end()
-        return Done(command, code, *map(_text, self._streams))
+        return Done(command, code, *map(text_of, self._streams))
 
     def close(self) -> None:
         """End the process."""
@@ -88,7 +88,7 @@ class CommandServer:
 
     def _start(self) -> Connection:
         self._connection, theirs = multiprocessing.Pipe()
-        self._child = _fork(partial(self._serve, self._connection, theirs))
+        self._child = fork(partial(self._serve, self._connection, theirs))
         theirs.close()
         return self._connection
 
@@ -106,7 +106,7 @@ class CommandServer:
             connection.send(code)
 
 
-def _fork(work: Work) -> int:
+def fork(work: Work) -> int:
     """Call a function in a fork that never returns; return the process's number."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about threads: those of pytest do no harm
@@ -122,7 +122,8 @@ def _fork(work: Work) -> int:
         os._exit(70)
 
 
-def _become(work: Work, command: list[str], folder: Path, out: BinaryIO, err: BinaryIO) -> None:
+def become(work: Work, command: list[str], folder: Path, out: BinaryIO, err: BinaryIO) -> None:
+    """Turn this process into a command, which writes to these files."""
     os.chdir(folder)
     _redirect(out, err)
     os._exit(_run(work, command))
@@ -153,6 +154,6 @@ def _run(work: Work, command: list[str]) -> int:
     return code
 
 
-def _text(stream: BinaryIO) -> str:
-    stream.seek(0)
-    return stream.read().decode()
+def text_of(stream: BinaryIO) -> str:
+    """What is in a file; its position, which a fork shares, stays where it is."""
+    return os.pread(stream.fileno(), os.fstat(stream.fileno()).st_size, 0).decode()

@@ -17,8 +17,10 @@ from sklearn.datasets import load_digits
 import ir2search as ir
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+ONE_WORKER = ("--workers", "1", "--device", "cpu")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_study_is_run_reported_and_analysed(
     ir2search: Command,
     write_study: Callable[[dict[str, Any]], Path],
@@ -26,7 +28,7 @@ def test_a_study_is_run_reported_and_analysed(
     tmp_path: Path,
     finished_run: Path,
 ) -> None:
-    done = ir2search("run", write_study(quick), "--runs", "somewhere", "--device", "cpu")
+    done = ir2search("run", write_study(quick), "--runs", "somewhere", *ONE_WORKER)
     assert done.returncode == 0, done.stderr
     assert "5 of 5 candidates trained" in done.stdout
     assert re.search(r"^trial 0: \d+\.\d%, .* OPs$", done.stderr, re.MULTILINE)
@@ -35,18 +37,19 @@ def test_a_study_is_run_reported_and_analysed(
         ir.trials(tmp_path / "somewhere" / "quick").drop(columns="seconds"),
         ir.trials(finished_run).drop(columns="seconds"),
     )
-    page = ir2search("report", "somewhere/quick")
+    page = ir2search("report", "somewhere/quick", "--verbose")
     assert page.returncode == 0, page.stderr
+    assert "INFO ir2search.report.page: wrote somewhere/quick" in page.stderr
     assert (tmp_path / page.stdout.strip()).read_text().startswith("<!doctype html>")
-    analysis = ir2search("analyze", "somewhere/quick", "--trial", "knee", "--images", "8", "--json")
+    asked = ("somewhere/quick", "--trial", "knee", "--images", "8", "--methods", "grad_cam")
+    analysis = ir2search("analyze", *asked, "--json")
     assert analysis.returncode == 0, analysis.stderr
     found = json.loads(analysis.stdout)
     (found,) = found["analyses"]
     assert [row["layer"] for row in found["layers"]][:2] == ["input", "stem"]
     assert {row["trusted"] for row in found["methods"]} <= {True, False}
     assert (tmp_path / found["folder"] / "information.parquet").exists()
-    table = ir2search("analyze", "somewhere/quick", "--trial", "knee", "--images", "8")
-    assert "trusted attribution methods" in table.stdout
+    assert "trusted attribution methods" in ir2search("analyze", *asked).stdout
 
 
 def test_a_run_continues_with_more_trials(
@@ -55,8 +58,9 @@ def test_a_run_continues_with_more_trials(
     quick: dict[str, Any],
 ) -> None:
     file = write_study(quick)
-    first = ir2search("run", file, "--trials", "1", "--json")
-    second = ir2search("run", file, "--trials", "2", "--json")
+    asked = ("run", file, *ONE_WORKER, "--json")
+    first = ir2search(*asked, "--trials", "1")
+    second = ir2search(*asked, "--trials", "2")
     assert json.loads(first.stdout)["counts"]["trained"] == 1
     assert json.loads(second.stdout)["counts"]["trained"] == 2
     assert "continuing after 1 of 2 trials" in second.stderr
@@ -163,15 +167,6 @@ def test_evaluate_measures_a_network_of_the_zoo_and_a_trial(
     shown = ir2search("evaluate", finished_run / "trials" / str(best["number"])).stdout
     assert shown.startswith(f"top-1 {100 * best['test_accuracy']:.1f}% (")
     assert shown.endswith("of 360 test images\n")
-
-
-def test_studies_lists_the_included_studies(ir2search: Command) -> None:
-    listed = json.loads(ir2search("studies", "--json").stdout)
-    assert "digits" in [study["name"] for study in listed]
-    table = ir2search("studies").stdout
-    for study in listed:
-        assert study["name"] in table
-        assert study["purpose"] in " ".join(table.split())  # the column folds
 
 
 def test_a_trial_is_exported(ir2search: Command, finished_run: Path, tmp_path: Path) -> None:

@@ -71,15 +71,6 @@ def test_an_input_error_writes_no_log(ir2search: Command, cache: Path) -> None:
     assert not cache.exists()
 
 
-def test_verbose_shows_log_messages(ir2search: Command, finished_run: Path, tmp_path: Path) -> None:
-    import shutil
-
-    folder = shutil.copytree(finished_run, tmp_path / "quick")
-    done = ir2search("report", folder, "-v")
-    assert done.returncode == 0
-    assert f"INFO ir2search.report.page: wrote {folder}" in done.stderr
-
-
 FAILING = """
 from ir2search.training.loop import EpochRunner
 
@@ -98,7 +89,7 @@ def test_a_run_whose_trials_all_fail_ends_with_exit_code_1_and_names_the_traceba
 ) -> None:
     (tmp_path / "failing.py").write_text(FAILING)
     file = write_study({**quick, "trials": 2, "modules": ["failing.py"]})
-    done = ir2search("run", file, "--device", "cpu")
+    done = ir2search("run", file, "--workers", "1", "--device", "cpu")
     assert done.returncode == 1
     number = max(int(each.parent.name) for each in tmp_path.glob("runs/quick/trials/*/error.txt"))
     assert done.stderr.splitlines()[-1] == (

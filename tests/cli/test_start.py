@@ -48,6 +48,10 @@ def test_init_writes_a_study_for_a_folder_of_images(ir2search: Command, tmp_path
 def test_studies_lists_trials_epochs_and_ops(ir2search: Command) -> None:
     listed = json.loads(ir2search("studies", "--json").stdout)
     assert [row["name"] for row in listed] == list(shipped_studies())
+    table = ir2search("studies").stdout
+    for row in listed:
+        assert row["name"] in table
+        assert row["purpose"] in " ".join(table.split())  # the column folds
     digits = next(row for row in listed if row["name"] == "digits")
     values = tomllib.loads(Path(digits["file"]).read_text())
     assert digits["trials"] == values["trials"]

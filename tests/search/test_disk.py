@@ -31,7 +31,8 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.usefixtures("forked_workers")
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_full_disk_is_named_and_the_run_can_continue(
     quick: dict[str, Any], disk: Path, finished_run: Path, workers: int
 ) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from background import Background, wait_for
 from replay import ReplayExecutor, replaying
 from safetensors.torch import load_file
 
@@ -185,25 +186,25 @@ def test_an_interrupted_training_ends_like_an_uninterrupted_one(
     pd.testing.assert_frame_equal(numbers(tmp_path / "run"), numbers(finished_run))
 
 
-@pytest.mark.slow
 def test_a_killed_run_continues_and_ends_like_an_uninterrupted_one(
+    begin: Callable[..., Background],
     quick: dict[str, Any],
     tmp_path: Path,
     finished_run: Path,
     write_study: Callable[[dict[str, Any]], Path],
 ) -> None:
-    file = write_study(quick)
-    command = [sys.executable, "-m", "ir2search.cli.app", "run", str(file), "--runs", str(tmp_path)]
+    command = ("run", write_study(quick), "--runs", tmp_path, "--workers", "1", "--device", "cpu")
     folder = tmp_path / "quick"
+
+    def curves() -> int:
+        return len(list(folder.glob("trials/*/curve.jsonl")))
+
     for _ in range(2):
-        before = len(list(folder.glob("trials/*/curve.jsonl")))
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while len(list(folder.glob("trials/*/curve.jsonl"))) <= before and process.poll() is None:
-            time.sleep(0.005)
+        before, run = curves(), begin(*command)
+        wait_for(lambda before=before, run=run: curves() > before or run.poll() is not None)
         time.sleep(random.Random(before).uniform(0, 0.2))
-        process.kill()
-        process.wait()
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+        run.kill()
+    done = begin(*command).ended()
     assert done.returncode == 0, done.stderr
     pd.testing.assert_frame_equal(
         trained_by_id(folder), trained_by_id(finished_run), check_dtype=False

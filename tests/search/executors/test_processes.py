@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import multiprocessing
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from background import Background, wait_for
 from replay import replaying
 
 import ir2search as ir
@@ -29,6 +29,8 @@ from ir2search.search.executors.processes import ATTEMPTS
 from ir2search.study.schema import parse_study
 from ir2search.training import EpochResult
 
+TWO_WORKERS = ("--workers", "2", "--device", "cpu")
+
 
 class Kill(ir.RunObserver):
     """Kills a worker during a training, the given number of times."""
@@ -40,9 +42,9 @@ class Kill(ir.RunObserver):
         if self.left == 0:
             return
         with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
-            busiest = sorted(workers_of(psutil.Process()), key=lambda child: child.cpu_times().user)
-            if busiest:  # none if the last one was killed just now
-                busiest[-1].kill()
+            workers = [psutil.Process(child.pid) for child in multiprocessing.active_children()]
+            if workers:  # none if the last one was killed just now
+                max(workers, key=lambda worker: worker.cpu_times().user).kill()
                 self.left -= 1
 
 
@@ -53,23 +55,15 @@ def workers_of(driver: psutil.Process) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
-def test_two_workers_find_the_same_as_one(
+def test_two_workers_find_the_same_as_one_when_some_are_killed(
     quick: dict[str, Any], tmp_path: Path, finished_run: Path, same: Callable[[Path, Path], None]
 ) -> None:
-    study = parse_study({**quick, "confirm": {"seeds": 1}}, "a.toml")
-    ir.run(study, tmp_path / "run", device="cpu", workers=2)
+    study, kill = parse_study({**quick, "confirm": {"seeds": 1}}, "a.toml"), Kill(2)
+    ir.run(study, tmp_path / "run", device="cpu", workers=2, observer=kill)
+    assert kill.left == 0
     same(tmp_path / "run", finished_run)
     assert all(len(each) == 2 for each in ir.front(tmp_path / "run")["seed_test_accuracies"])
     assert not workers_of(psutil.Process())
-
-
-@pytest.mark.slow
-def test_no_trial_is_lost_when_a_worker_is_killed(
-    quick: dict[str, Any], tmp_path: Path, finished_run: Path, same: Callable[[Path, Path], None]
-) -> None:
-    study = parse_study(quick, "a.toml")
-    ir.run(study, tmp_path / "run", device="cpu", workers=2, observer=Kill(2))
-    same(tmp_path / "run", finished_run)
 
 
 def test_rungs_and_further_seeds_run_at_the_same_time(
@@ -86,52 +80,47 @@ def test_rungs_and_further_seeds_run_at_the_same_time(
 
 @pytest.mark.slow
 def test_workers_end_with_a_killed_driver_and_its_run_can_continue(
+    begin: Callable[..., Background],
     quick: dict[str, Any],
     tmp_path: Path,
     finished_run: Path,
     write_study: Callable[[dict[str, Any]], Path],
     same: Callable[[Path, Path], None],
 ) -> None:
-    command = _command(write_study(quick), tmp_path)
-    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _await_curve(tmp_path / "quick", driver)
+    driver = begin("run", write_study(quick), *TWO_WORKERS)
+    wait_for(lambda: list(tmp_path.glob("runs/quick/trials/*/curve.jsonl")))
     workers = workers_of(psutil.Process(driver.pid))
     assert len(workers) == 2
     time.sleep(random.Random(0).uniform(0, 0.3))
     driver.kill()
-    driver.wait()
-    ir.run(parse_study(quick, "quick.toml"), tmp_path / "quick", device="cpu")
-    same(tmp_path / "quick", finished_run)
+    ir.run(parse_study(quick, "quick.toml"), tmp_path / "runs" / "quick", device="cpu")
+    same(tmp_path / "runs" / "quick", finished_run)
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
 
 
 @pytest.mark.slow
 def test_ctrl_c_ends_workers_cleanly(
+    begin: Callable[..., Background],
     quick: dict[str, Any],
     tmp_path: Path,
     finished_run: Path,
     write_study: Callable[[dict[str, Any]], Path],
     same: Callable[[Path, Path], None],
 ) -> None:
-    command = _command(write_study(quick), tmp_path)
-    driver = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    _await_curve(tmp_path / "quick", driver)
-    os.killpg(driver.pid, signal.SIGINT)  # like a terminal: workers get it too
-    _, said = driver.communicate(timeout=120)
-    assert driver.returncode == 130
-    assert "Traceback" not in said
-    assert said.splitlines()[-1] == "ir2search: stopped; run the same command again to continue"
-    ir.run(parse_study(quick, "quick.toml"), tmp_path / "quick", device="cpu")
-    same(tmp_path / "quick", finished_run)
+    driver = begin("run", write_study(quick), *TWO_WORKERS)
+    wait_for(lambda: list(tmp_path.glob("runs/quick/trials/*/curve.jsonl")))
+    driver.interrupt()  # workers get it too
+    done = driver.ended()
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    said = done.stderr.splitlines()
+    assert said[-1] == "ir2search: stopped; run the same command again to continue"
+    ir.run(parse_study(quick, "quick.toml"), tmp_path / "runs" / "quick", device="cpu")
+    same(tmp_path / "runs" / "quick", finished_run)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_job_whose_workers_all_die_fails_and_the_study_goes_on(
     quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +133,7 @@ def test_a_job_whose_workers_all_die_fails_and_the_study_goes_on(
     assert table.loc["failed", "outcome"].startswith("its worker died 2 times")
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_a_network_that_ends_its_worker_fails_after_it_was_trained_alone(
     quick: dict[str, Any], write_study: Callable[[dict[str, Any]], Path], tmp_path: Path
 ) -> None:
@@ -189,7 +178,7 @@ def test_workers_do_not_read_a_script_from_standard_input(
 def test_a_script_without_a_main_guard_is_told_of_it_and_costs_no_candidate(
     quick: dict[str, Any], write_study: Callable[[dict[str, Any]], Path], tmp_path: Path
 ) -> None:
-    write_study(quick)
+    write_study({**quick, "trials": 1})
     script = tmp_path / "script.py"
     call = 'ir.run(ir.load_study("quick.toml"), "run", workers=2, device="cpu")'
     script.write_text(f"import ir2search as ir\n{call}\n")
@@ -211,6 +200,7 @@ class Epochs(ir.RunObserver):
         self.seen.add(number)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_workers_wait_between_two_steps_while_they_are_paused(
     quick: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -235,13 +225,3 @@ def test_workers_wait_between_two_steps_while_they_are_paused(
         results += executor.wait()
     assert [(each.result, each.failure) for each in results] == [(None, None)] * 2
     executor.close()
-
-
-def _command(file: Path, runs: Path) -> list[str]:
-    module = [sys.executable, "-m", "ir2search.cli.app", "run", str(file), "--runs", str(runs)]
-    return [*module, "--workers", "2", "--device", "cpu"]
-
-
-def _await_curve(folder: Path, driver: subprocess.Popen[Any]) -> None:
-    while not list(folder.glob("trials/*/curve.jsonl")) and driver.poll() is None:
-        time.sleep(0.01)
