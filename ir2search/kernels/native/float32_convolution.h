@@ -10,6 +10,30 @@ namespace ir2::float32 {
 constexpr int64_t IN_CACHE = 1 << 18;  // bytes of gradients that are processed at a time
 constexpr int64_t IN_MEMORY = 1 << 25;  // bytes of separate sums of the gradient of the weights
 
+// Write the gradient of the latent weights: the sums of all splits through the sign's slope
+inline void collect(const std::vector<WeightGradient> &splits, const SignConvolution &convolution,
+                    const Gradients &gradients, Threads threads) {
+    const Shape &shape = convolution.shape;
+    const int64_t taps = shape.taps(), row = shape.inputs * taps, width = splits[0].width;
+    const int most = threads.over(int64_t(splits.size()) * shape.weights());
+#pragma omp parallel for num_threads(most) schedule(static)
+    for (int64_t item = 0; item < splits[0].across * shape.inputs; ++item) {
+        const int64_t part = item / shape.inputs, input = item % shape.inputs;
+        std::vector<double> sums(taps * width, 0.0);
+        for (const WeightGradient &split : splits) split.add_sums_to(part, input, sums.data());
+        for (int64_t i = 0; i < std::min(width, shape.outputs - part * width); ++i) {
+            float *to = gradients.latent + (part * width + i) * row + input * taps;
+            for (int64_t tap = 0; tap < taps; ++tap) to[tap] = float(sums[tap * width + i]);
+        }
+    }
+#pragma omp parallel for num_threads(most) schedule(static)
+    for (int64_t output = 0; output < shape.outputs; ++output) {
+        float *of_output = gradients.latent + output * row;
+        gradients.of_latent.apply(convolution.latent + output * row, of_output, nullptr, of_output,
+                                  row, 1);
+    }
+}
+
 // The gradients of a convolution. source(image, to) writes the gradient of the output of an image.
 // added(image, to) returns a map to add to the gradient of its input, or null. The images are
 // divided into splits, whose number does not depend on the number of threads. The sums of the
@@ -49,19 +73,7 @@ void convolution_backward(Source source, Added added, const SignConvolution &con
         }
         of_weights[split].finish();
     }
-    if (!gradients.latent) return;
-    const int64_t row = shape.inputs * shape.taps();
-#pragma omp parallel for num_threads(threads.over(splits * shape.weights())) schedule(static)
-    for (int64_t output = 0; output < shape.outputs; ++output) {
-        float *to = gradients.latent + output * row;
-        for (int64_t i = 0; i < row; ++i) {
-            double sum = 0;
-            for (auto &part : of_weights)
-                sum += part.at(output, i / shape.taps(), i % shape.taps());
-            to[i] = float(sum);
-        }
-        gradients.of_latent.apply(convolution.latent + output * row, to, nullptr, to, row, 1);
-    }
+    if (gradients.latent) collect(of_weights, convolution, gradients, threads);
 }
 
 }  // namespace ir2::float32

@@ -119,17 +119,22 @@ class WeightGradient {
     // Call this after the last image
     void finish() { outside.find(border.data(), missed.data()); }
 
-    // The sum of the weight (output, input, tap)
-    double at(int64_t output, int64_t input, int64_t tap) const {
-        int64_t row = (output / width * shape.inputs + input) * shape.taps() + tap;
-        return sums[row * width + output % width] + missed[output * shape.taps() + tap];
+    // Add the sums of one input (taps, width) for some outputs at a time, see `across`
+    void add_sums_to(int64_t part, int64_t input, double *to) const {
+        const int64_t taps = shape.taps(), begin = part * width;
+        const float *from = sums + (part * shape.inputs + input) * taps * width;
+        for (int64_t i = 0; i < taps * width; ++i) to[i] += from[i];
+        for (int64_t i = 0; i < std::min(width, shape.outputs - begin); ++i)
+            for (int64_t tap = 0; tap < taps; ++tap)
+                to[tap * width + i] += missed[(begin + i) * taps + tap];
     }
 
-  private:
-    static constexpr int L = Lanes<float>::count;
     const Shape &shape;
     const std::vector<Segment> segments;
     const int64_t width, across;  // outputs at a time; number of such parts
+
+  private:
+    static constexpr int L = Lanes<float>::count;
     std::vector<float> memory;
     float *sums;                  // (across, inputs, taps, width)
     const Outside outside;
