@@ -8,6 +8,7 @@ from ir2search.nn.binary import BinaryConv2d as BinaryConv2d
 from ir2search.nn.binary import sharpen as sharpen
 from ir2search.nn.estimators import sign as sign
 from ir2search.nn.fused import Normed as Normed
+from ir2search.nn.fused import kernels_without_gradients as kernels_without_gradients
 from ir2search.nn.fused import normed as normed
 from ir2search.nn.kernel_calls import fixed_weights as fixed_weights
 from ir2search.nn.recovery import DepthwiseConv2d as DepthwiseConv2d

@@ -8,7 +8,9 @@ For the backward pass it saves only what it cannot compute again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor, nn
@@ -19,16 +21,29 @@ from ir2search.nn.functions import Convolved, JoinedMaps, NormedMaps, SignConvol
 LARGEST_SUM = 2**15 - 1  # of signs: the kernels add them in 16 bits
 
 
+_without_gradients: ContextVar[bool] = ContextVar("without_gradients", default=False)
+
+
+@contextmanager
+def kernels_without_gradients() -> Iterator[None]:
+    """Use the kernels inside this context even if gradients are disabled."""
+    token = _without_gradients.set(True)
+    try:
+        yield
+    finally:
+        _without_gradients.reset(token)
+
+
 def is_fusable(x: Tensor) -> bool:
     """Whether the kernels take ``x``: on a CPU, float32, with gradients enabled, not traced.
 
     Libraries that count, export or explain a network disable gradients or trace it. They must see
-    torch's operations.
+    torch's operations. See also `kernels_without_gradients`.
     """
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
-        and torch.is_grad_enabled()
+        and (torch.is_grad_enabled() or _without_gradients.get())
         and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         and library() is not None
     )

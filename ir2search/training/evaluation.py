@@ -9,6 +9,7 @@ from torch import nn
 
 from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import WeightsError
+from ir2search.nn import fixed_weights, kernels_without_gradients
 
 
 def accuracy(network: nn.Module, data: ImageData, split: Split | StreamedSplit) -> float:
@@ -38,11 +39,12 @@ def topk_accuracy(
     largest = min(max(counts), data.classes)
     hits = torch.zeros(largest, dtype=torch.int64, device=split.device)
     finite = torch.ones((), dtype=torch.bool, device=split.device)
-    for images, labels in split.evaluation_batches():
-        logits = network(data.normalise(images))
-        finite &= logits.isfinite().all()
-        best = logits.topk(largest, dim=1).indices
-        hits += (best == labels[:, None]).sum(dim=0)
+    with kernels_without_gradients(), fixed_weights():
+        for images, labels in split.evaluation_batches():
+            logits = network(data.normalise(images))
+            finite &= logits.isfinite().all()
+            best = logits.topk(largest, dim=1).indices
+            hits += (best == labels[:, None]).sum(dim=0)
     if not finite:
         raise WeightsError("the network gives logits that are NaN or infinite")
     return [int(hits[:count].sum()) / len(split) for count in counts]

@@ -30,6 +30,7 @@ from ir2search.nn import (
     InformationRecovery,
     Normed,
     fixed_weights,
+    kernels_without_gradients,
     normed,
 )
 from ir2search.nn.functions import SignConvolution
@@ -325,6 +326,18 @@ def test_the_kernels_run_on_a_cpu_with_gradients_enabled() -> None:
     assert not is_fusable(torch.zeros(1, device="meta"))
     with torch.no_grad():
         assert not is_fusable(torch.zeros(1))
+        with kernels_without_gradients():
+            assert is_fusable(torch.zeros(1))
+        assert not is_fusable(torch.zeros(1))
+
+
+@each_arithmetic
+def test_an_evaluation_with_kernels_gives_the_same_logits(arithmetic: Arithmetic) -> None:
+    network, images = build(Candidate(depth=8, width=0.25)).eval(), torch.randn(3, 3, 32, 32)
+    with torch.no_grad(), forced(arithmetic):
+        expected = network(images)
+        with kernels_without_gradients():
+            assert torch.equal(network(images), expected)
 
 
 def test_evaluation_calls_the_hooks_of_all_modules() -> None:
