@@ -122,6 +122,18 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ir2search.information.analysis.write_figures", lambda *_: None)
 
 
+def write_figures_once(patch: pytest.MonkeyPatch) -> None:
+    """Write each figure of a report as .svg only, for one width, until the patch is undone."""
+    patch.setattr("ir2search.plots.saving.FORMATS", {".svg": {"Date": None}})
+    patch.setattr("ir2search.plots.saving.WIDTHS", {"": 7.0})
+
+
+@pytest.fixture
+def figures_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write each figure of a report once: to draw six files of each takes most of the time."""
+    write_figures_once(monkeypatch)
+
+
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import BinaryIO
 
-# Modules that most commands import.
+# Modules that most commands import, or that a training or a figure needs.
 IMPORTED = (
     "ir2search.cli.show_networks",
     "ir2search.cli.show_runs",
@@ -29,6 +29,9 @@ IMPORTED = (
     "ir2search.report.page",
     "ir2search.search.session",
     "ir2search.zoo.single",
+    "matplotlib.backends.backend_pdf",
+    "matplotlib.backends.backend_svg",
+    "torch._dynamo",
 )
 Work = Callable[[], object]
 Done = subprocess.CompletedProcess[str]

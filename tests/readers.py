@@ -51,9 +51,10 @@ def read_study(file: Path) -> None:
 def read_run(folder: Path) -> None:
     """A run's folder: its status, as it is shown, the data of its report, and its networks."""
     run = Run.open(folder)
+    seen = status(run)
     with redirect_stdout(io.StringIO()):
-        show_status(status(run), as_json=False)
-        show_status(status(run), as_json=True)
+        show_status(seen, as_json=False)
+        show_status(seen, as_json=True)
     page_view(report_data(run))
     read_analyses(folder)
     for number in run.front()["number"]:

@@ -30,6 +30,7 @@ def written(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@pytest.mark.usefixtures("figures_once")
 def test_all_extensions_work_from_search_to_analysis(
     ir2search: Command, written: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import write_figures_once
 from forks import CommandServer
 from hostile.cases import Case, all_cases, study
 
@@ -49,7 +50,9 @@ def server() -> Iterator[CommandServer]:
     for module in IMPORTED:
         importlib.import_module(module)
     server = CommandServer(within_limits)
-    yield server
+    with pytest.MonkeyPatch.context() as patch:
+        write_figures_once(patch)
+        yield server
     server.close()
 
 

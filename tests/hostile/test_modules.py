@@ -97,6 +97,7 @@ def test_no_command_runs_code_that_it_needs_and_that_is_not_trusted(
     assert not given.mark.exists()
 
 
+@pytest.mark.usefixtures("figures_once")
 @pytest.mark.parametrize("command", ["status", "report", "cost"])
 def test_what_can_be_done_without_the_code_is_done(
     ir2search: Command, given: Given, command: str

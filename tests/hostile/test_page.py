@@ -105,6 +105,7 @@ def opened(browser: Browser, file: Path) -> tuple[Page, list[str]]:
 
 @needs_chromium
 @pytest.mark.xdist_group("browser")
+@pytest.mark.usefixtures("figures_once")
 def test_hostile_names_and_figures_run_nothing_and_the_page_works(
     browser: Browser, hostile_run: Path
 ) -> None:
@@ -128,6 +129,7 @@ def test_hostile_names_and_figures_run_nothing_and_the_page_works(
 
 @needs_chromium
 @pytest.mark.xdist_group("browser")
+@pytest.mark.usefixtures("figures_once")
 def test_the_policy_stops_a_script_that_is_written_into_the_page(
     browser: Browser, finished_run: Path, tmp_path: Path
 ) -> None:

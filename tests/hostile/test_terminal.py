@@ -90,6 +90,7 @@ def test_a_class_folder(
     check(ir2search("run", study, "--data", tmp_path / "data"), r"\x1b]0;taken")
 
 
+@pytest.mark.usefixtures("figures_once")
 def test_the_folder_of_a_run(ir2search: Command, tmp_path: Path, finished_run: Path) -> None:
     folder = shutil.copytree(finished_run, tmp_path / FILE)
     check(ir2search("status", folder), r"\x1b]0;taken", code=0)

@@ -107,7 +107,7 @@ def test_a_network_without_a_twin_has_no_comparisons(
 
 
 def test_the_memory_limit_changes_no_measure(networks: dict[str, TappedNetwork]) -> None:
-    many, given = images(300, 1), images(60, 2)
+    many, given = images(60, 1), images(60, 2)
     little, told = replace(QUICK, memory=1), list[str]()
     one = measure(networks, many, given, QUICK)
     other = measure(networks, many, given, little, told.append)

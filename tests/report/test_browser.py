@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from conftest import write_figures_once
 from playwright.sync_api import Browser, Page, sync_playwright
 from replay import replaying
 
@@ -37,8 +38,10 @@ def report(
     folder = tmp_path_factory.mktemp("browser") / "quick"
     ir.run(study, folder, device="cpu", executor=replaying())
     fail_trial(folder, 0, MARKUP)
-    ir.write_report(folder)
-    ir.write_comparison(folder, finished_run)
+    with pytest.MonkeyPatch.context() as patch:
+        write_figures_once(patch)
+        ir.write_report(folder)
+        ir.write_comparison(folder, finished_run)
     return folder / "report"
 
 

@@ -125,6 +125,7 @@ def failing(candidate: ir.Candidate, seed: int, epochs: int) -> list[float]:
     raise ValueError("no weights")
 
 
+@pytest.mark.usefixtures("figures_once")
 def test_a_run_in_which_every_trial_failed_has_a_report_that_names_the_tracebacks(
     quick: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -135,13 +136,14 @@ def test_a_run_in_which_every_trial_failed_has_a_report_that_names_the_traceback
     assert "ValueError: no weights; see trials/0/error.txt" in text
 
 
+@pytest.mark.usefixtures("figures_once")
 def test_three_objectives_have_a_panel_each(quick: dict[str, Any], tmp_path: Path) -> None:
     values = {**quick, "trials": 2, "objectives": ["memory", "accuracy", "ops"]}
     study = parse_study(values, "a.toml")
     ir.run(study, tmp_path / "run", device="cpu", executor=replaying())
     ir.write_report(tmp_path / "run")
-    with Image.open(tmp_path / "run" / "report" / "figures" / "front.png") as image:
-        assert image.width > 2 * image.height
+    figure = ElementTree.parse(tmp_path / "run" / "report" / "figures" / "front.svg").getroot()
+    assert float(figure.get("width", "")[:-2]) > 2 * float(figure.get("height", "")[:-2])
 
 
 def test_without_plotly_a_report_names_the_extra_to_install(

@@ -66,6 +66,7 @@ def test_without_the_objective_accuracy_nothing_is_picked() -> None:
     assert best_by_budget(front_of((0.5, 1.0)), study) == {}
 
 
+@pytest.mark.usefixtures("figures_once")
 def test_a_report_lists_the_picks(finished_run: Path, tmp_path: Path) -> None:
     import shutil
 

@@ -92,6 +92,7 @@ def test_only_some_epochs_and_the_last_are_validated(digits: ImageData, tmp_path
     assert (tmp_path / "best.safetensors").exists()
 
 
+@pytest.mark.usefixtures("figures_once")
 def test_a_run_whose_epochs_are_not_all_validated_has_curves_and_a_report(
     quick: dict[str, Any], tmp_path: Path
 ) -> None:
