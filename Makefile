@@ -10,7 +10,7 @@ LOCKING := .venv-lock
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test unit docs lint oldest gpu bench-training bench-agreement bench-streaming bench-search bench-warm-start \
-	bench-overhead bench-kills bench-information bench-latency bench-report browser truth fuzz lock zoo clean
+	bench-overhead bench-recipes bench-kills bench-information bench-latency bench-report browser truth fuzz lock zoo clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --trials 8 --runs $(RUNS)
@@ -83,6 +83,10 @@ bench-streaming: $(VENV)/.installed-dev
 # Reads tests/benchmarks/truth.parquet. About 15 minutes on one core.
 bench-warm-start: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/warm_start.py --runs $(RUNS)/warm-start
+
+# One option of the recipe cifar-fast at a time. DATA=cifar10/ is needed. About 25 minutes on one core for a seed.
+bench-recipes: $(VENV)/.installed-dev
+	$(BIN)/python tests/benchmarks/recipe_options.py $(DATA) --out $(RUNS)/recipe-options
 
 # Our attributions against one Captum call for each layer and method. About 15 minutes on two cores.
 bench-information: $(VENV)/.installed-dev
