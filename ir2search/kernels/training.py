@@ -45,15 +45,16 @@ _SIGNATURES: dict[str, Sequence[type]] = {
     "ir2_arithmetic": (),
     "ir2_keep_memory": (),
     "ir2_packed_words": (_POINTER,),
+    "ir2_bit_words": (_POINTER,),
     "ir2_pack": (*[_POINTER] * 3, _INT),
-    "ir2_convolve": (*[_POINTER] * 5, _INT),
-    "ir2_convolve_backward": (*[_POINTER] * 7, _INT, _INT, _FLOAT, _INT),
+    "ir2_convolve": (*[_POINTER] * 6, _INT),
+    "ir2_convolve_backward": (*[_POINTER] * 8, _INT, _INT, _FLOAT, _INT),
     "ir2_norm": (*[_POINTER] * 9, _FLOAT, *_MAPS, _FLOAT, _INT, _INT),
     "ir2_norm_backward": (*[_POINTER] * 9, *_MAPS, _INT, _INT),
     "ir2_pool": (*[_POINTER] * 3, _LONG, _INT),
     "ir2_pool_backward": (*[_POINTER] * 3, _LONG, _INT),
-    "ir2_unit": (*[_POINTER] * 13, _FLOAT, _POINTER, _FLOAT, _INT, _INT, _INT),
-    "ir2_unit_backward": (*[_POINTER] * 14, _INT, _INT, _INT, _INT, _FLOAT, _INT),
+    "ir2_unit": (*[_POINTER] * 14, _FLOAT, _POINTER, _FLOAT, _INT, _INT, _INT),
+    "ir2_unit_backward": (*[_POINTER] * 15, _INT, _INT, _INT, _INT, _FLOAT, _INT),
 }
 
 
@@ -125,7 +126,8 @@ def _loaded(arithmetic: Arithmetic) -> ctypes.CDLL | None:
     for name, arguments in _SIGNATURES.items():
         function = getattr(loaded, name)
         function.argtypes, function.restype = arguments, None
-    loaded.ir2_arithmetic.restype, loaded.ir2_packed_words.restype = _INT, _LONG
+    loaded.ir2_arithmetic.restype = _INT
+    loaded.ir2_packed_words.restype = loaded.ir2_bit_words.restype = _LONG
     return loaded
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ir2search.choices import Estimator
 from ir2search.kernels.training import is_bfloat16, library
-from ir2search.nn.kernel_calls import call, packed_signs
+from ir2search.nn.kernel_calls import call, empty_bits, packed_signs
 
 _NUMBERS: dict[Estimator, int] = {"polynomial": 0, "straight-through": 1, "tanh": 2}
 
@@ -62,19 +62,19 @@ class Convolved(torch.autograd.Function):
         """Convolve signs: (N, C, H, W) and (outputs, C, k, k) to (N, outputs, H', W')."""
         x, latent = x.contiguous(), latent.contiguous()
         y, shape = settings.result(x, latent, torch.float32), settings.shape(x, latent)
-        packed = packed_signs(latent, shape)
-        call("ir2_convolve", x, latent, packed, y, shape)
-        ctx.save_for_backward(x, latent, packed)
+        packed, bits = packed_signs(latent, shape), empty_bits(shape)
+        call("ir2_convolve", x, latent, packed, bits, y, shape)
+        ctx.save_for_backward(x, latent, packed, bits)
         ctx.settings, ctx.shape, ctx.kernels = settings, shape, library()
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         """Compute the gradients of the input and of the latent weights."""
-        x, latent, packed = ctx.saved_tensors
+        x, latent, packed, bits = ctx.saved_tensors
         x_gradient, latent_gradient = _gradients(ctx, x, latent)
         call(
-            *("ir2_convolve_backward", gradients[0].contiguous(), latent, packed, x),
+            *("ir2_convolve_backward", gradients[0].contiguous(), latent, packed, x, bits),
             *(x_gradient, latent_gradient, ctx.shape, *ctx.settings.slopes),
             kernels=ctx.kernels,  # they know what is saved
         )
@@ -108,13 +108,13 @@ class Unit(torch.autograd.Function):
         out, moments = torch.empty(y.shape), torch.empty(3, len(latent))
         inside = _unclipped_bits(out) if clip else None
         shape = settings.shape(x, latent)
-        packed = packed_signs(latent, shape)
+        packed, bits = packed_signs(latent, shape), empty_bits(shape)
         call(
-            *("ir2_unit", x, latent, packed, added, weight, bias, y, moments, out, inside),
+            *("ir2_unit", x, latent, packed, bits, added, weight, bias, y, moments, out, inside),
             *(*_running(norm), shape, norm.eps, clip, is_residual),
         )
         saved = out if clip and not is_bfloat16() else inside
-        ctx.save_for_backward(x, latent, packed, weight, y, moments, saved)
+        ctx.save_for_backward(x, latent, packed, bits, weight, y, moments, saved)
         ctx.settings, ctx.shape, ctx.kernels = settings, shape, library()
         ctx.clip, ctx.is_residual = clip, is_residual
         return out
@@ -122,13 +122,14 @@ class Unit(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         """Compute the gradients of input, latent weights, shortcut, and the norm's parameters."""
-        x, latent, packed, weight, y, moments, saved = ctx.saved_tensors
+        x, latent, packed, bits, weight, y, moments, saved = ctx.saved_tensors
         gradient = gradients[0].contiguous()
         x_gradient, latent_gradient = _gradients(ctx, x, latent)
         shortcut_gradient = _shortcut_gradient(ctx, gradient, 2)
         weight_gradient, bias_gradient = torch.empty_like(weight), torch.empty_like(weight)
         call(
-            *("ir2_unit_backward", gradient, saved, y, x, latent, packed, weight, moments),
+            *("ir2_unit_backward", gradient, saved, y, x, latent, packed, bits),
+            *(weight, moments),
             *(shortcut_gradient if ctx.clip else None, x_gradient, latent_gradient),
             *(weight_gradient, bias_gradient, ctx.shape, ctx.clip, ctx.is_residual),
             *ctx.settings.slopes,

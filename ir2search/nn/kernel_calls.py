@@ -46,6 +46,13 @@ def packed_signs(latent: Tensor, shape: array[int]) -> Tensor:
     return packed
 
 
+def empty_bits(shape: array[int]) -> Tensor:
+    """An uninitialised tensor for the packed signs of the input of a convolution."""
+    kernels = library()
+    assert kernels is not None
+    return torch.empty(kernels.ir2_bit_words(shape.buffer_info()[0]), dtype=torch.int16)
+
+
 def call(
     kernel: str,
     *arguments: Tensor | array[int] | float | None,

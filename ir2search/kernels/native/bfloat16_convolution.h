@@ -147,7 +147,7 @@ void convolution_backward(Value value, Added added, const SignConvolution &convo
 #pragma omp parallel for num_threads(threads.over(shape.products() / 8)) schedule(static)
     for (int64_t split = 0; split < splits; ++split) {
         thread_local std::vector<uint32_t> pairs;
-        thread_local std::vector<uint16_t> values, words;
+        thread_local std::vector<uint16_t> values;
         thread_local std::vector<float> result, border;
         const int64_t begin = shape.images * split / splits;
         const int64_t end = shape.images * (split + 1) / splits;
@@ -155,7 +155,6 @@ void convolution_backward(Value value, Added added, const SignConvolution &convo
         const int64_t size = shape.outputs * fours.values();
         pairs.resize(paired.count());
         values.assign(most * size, 0);
-        words.resize(most * maps.words() + maps.slack());
         result.resize(shape.inputs * plane + 16);
         border.assign(outside.values(), 0.f);
         float *own = sums + split * of_weights.sums();
@@ -166,10 +165,8 @@ void convolution_backward(Value value, Added added, const SignConvolution &convo
                 const ImageGradient gradient{paired, fours, pairs.data(), values.data() + i * size};
                 auto of_image = [&](int64_t output) { return value(image, output); };
                 gradient.take(of_image, shape.outputs, positions);
-                if (gradients.latent) {
-                    maps.take(convolution.x + place, words.data() + i * maps.words());
+                if (gradients.latent)
                     add_numbers(gradient.values, outside.values(), border.data());
-                }
                 if (!gradients.x) continue;
                 of_input.run(pairs.data(), result.data());
                 auto more = [&](int64_t input) { return added(image, input); };
@@ -177,7 +174,8 @@ void convolution_backward(Value value, Added added, const SignConvolution &convo
                              shape.inputs, plane, gradients.of_x);
             }
             if (gradients.latent)
-                of_weights.add(values.data(), words.data(), count, first == begin, own);
+                of_weights.add(values.data(), convolution.bits + first * maps.words(), count,
+                               first == begin, own);
         }
         outside.find(border.data(), padding.data() + split * shape.outputs * shape.taps());
     }

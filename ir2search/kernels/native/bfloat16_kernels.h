@@ -10,6 +10,8 @@ namespace ir2::bfloat16 {
 
 inline int64_t packed_words(const Shape &shape) { return SignWeights::count(shape); }
 
+inline int64_t bit_words(const Shape &shape) { return SignMaps(shape).count(shape.images); }
+
 inline void pack(const float *latent, uint16_t *packed, const Shape &shape, Threads threads) {
     SignWeights::pack(latent, packed, shape, threads);
 }
@@ -38,14 +40,13 @@ inline void unit(const SignConvolution &given, const Shortcut &shortcut, const N
     std::vector<Totals> totals(maps.images * maps.channels);
 #pragma omp parallel for num_threads(threads.over(shape.products() / 64)) schedule(static)
     for (int64_t image = 0; image < shape.images; ++image) {
-        thread_local std::vector<uint16_t> words;
-        words.resize(signs_of.words() + signs_of.slack());
-        signs_of.take(given.x + image * shape.inputs * shape.height * shape.width, words.data());
+        uint16_t *bits = given.bits + image * signs_of.words();
+        signs_of.take(given.x + image * shape.inputs * shape.height * shape.width, bits);
         int16_t *to = y + image * maps.channels * maps.plane;
         auto write = [&](int64_t output, int64_t p, __m256i values, __mmask16 kept) {
             _mm256_mask_storeu_epi16(to + output * maps.plane + p, kept, values);
         };
-        convolution.run(words.data(), write);
+        convolution.run(bits, write);
         for (int64_t c = 0; c < maps.channels; ++c)
             totals[image * maps.channels + c].add(to + c * maps.plane, maps.plane);
     }

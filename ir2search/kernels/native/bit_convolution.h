@@ -165,15 +165,14 @@ inline void convolve(const SignConvolution &given, float *y, Threads threads) {
     const int64_t positions = shape.rows() * shape.columns();
 #pragma omp parallel for num_threads(threads.over(shape.products() / 64)) schedule(static)
     for (int64_t image = 0; image < shape.images; ++image) {
-        thread_local std::vector<uint16_t> words;
-        words.resize(maps.words() + maps.slack());
-        maps.take(given.x + image * shape.inputs * shape.height * shape.width, words.data());
+        uint16_t *bits = given.bits + image * maps.words();
+        maps.take(given.x + image * shape.inputs * shape.height * shape.width, bits);
         float *to = y + image * shape.outputs * positions;
         auto write = [&](int64_t output, int64_t p, __m256i values, __mmask16 kept) {
             _mm512_mask_storeu_ps(to + output * positions + p, kept,
                                   _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(values)));
         };
-        convolution.run(words.data(), write);
+        convolution.run(bits, write);
     }
 }
 

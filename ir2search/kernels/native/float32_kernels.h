@@ -9,6 +9,8 @@ namespace ir2::float32 {
 
 inline int64_t packed_words(const Shape &) { return 0; }
 
+inline int64_t bit_words(const Shape &) { return 0; }
+
 inline void pack(const float *, uint16_t *, const Shape &, Threads) {}
 
 inline void convolve_backward(const float *gradient, const SignConvolution &convolution,

@@ -31,8 +31,9 @@ struct SignMaps {
           pitch(width + 2 * padding) {}
 
     int64_t plane() const { return rows * pitch; }
-    int64_t words() const { return blocks * plane(); }        // of an image
-    int64_t slack() const { return 64 + 8 * stride; }  // words that are read beyond the last image
+    int64_t words() const { return blocks * plane(); }  // of an image
+    // Words of some images, with those that are read beyond the last
+    int64_t count(int64_t images) const { return images * words() + 64 + 8 * stride; }
 
     // Write the signs of an image (inputs, height, width)
     void take(const float *x, uint16_t *to) const {

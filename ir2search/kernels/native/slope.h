@@ -51,6 +51,7 @@ struct Slope {  // surrogate gradient of the sign
 struct SignConvolution {
     const float *x, *latent;
     const uint16_t *packed;  // the signs of the latent weights, if the arithmetic packs them
+    uint16_t *bits;          // the signs of x, which the forward pass writes, if it packs them
     const Shape shape;
 };
 

@@ -71,26 +71,29 @@ void ir2_keep_memory() {
 #endif
 }
 
-// The number of words of packed signs of latent weights; 0 if the arithmetic does not pack them
+// The number of 16-bit words for the packed signs of latent weights, and for those of the input; 0
+// if the arithmetic does not pack them
 int64_t ir2_packed_words(const int64_t *shape) { return arithmetic::packed_words(shape_of(shape)); }
+int64_t ir2_bit_words(const int64_t *shape) { return arithmetic::bit_words(shape_of(shape)); }
 
 void ir2_pack(const float *latent, uint16_t *packed, const int64_t *shape, int threads) {
     arithmetic::pack(latent, packed, shape_of(shape), {threads});
 }
 
-void ir2_convolve(const float *x, const float *latent, const uint16_t *packed, float *y,
-                  const int64_t *shape, int threads) {
-    arithmetic::convolve({x, latent, packed, shape_of(shape)}, y, {threads});
+// `bits` gets the signs of x, which the backward pass takes.
+void ir2_convolve(const float *x, const float *latent, const uint16_t *packed, uint16_t *bits,
+                  float *y, const int64_t *shape, int threads) {
+    arithmetic::convolve({x, latent, packed, bits, shape_of(shape)}, y, {threads});
 }
 
 // Pass null for gradients that are not needed.
 void ir2_convolve_backward(const float *gradient, const float *latent, const uint16_t *packed,
-                           const float *x, float *x_gradient, float *latent_gradient,
-                           const int64_t *shape, int estimator, int latent_estimator,
-                           float sharpness, int threads) {
+                           const float *x, uint16_t *bits, float *x_gradient,
+                           float *latent_gradient, const int64_t *shape, int estimator,
+                           int latent_estimator, float sharpness, int threads) {
     const Gradients gradients{
         x_gradient, latent_gradient, {estimator, sharpness}, {latent_estimator, sharpness}};
-    arithmetic::convolve_backward(gradient, {x, latent, packed, shape_of(shape)}, gradients,
+    arithmetic::convolve_backward(gradient, {x, latent, packed, bits, shape_of(shape)}, gradients,
                                   {threads});
 }
 
@@ -152,14 +155,16 @@ void ir2_pool_backward(const float *gradient, float *x_gradient, const int64_t *
 // A convolution of signs, a BatchNorm, a shortcut and a clipping. y is the convolution's output.
 // With `residual`, x is also the shortcut, see Shortcut. With bfloat16, `inside` gets the outputs
 // that are not clipped, see mask_words.
-void ir2_unit(const float *x, const float *latent, const uint16_t *packed, const float *shortcut,
-              const float *weight, const float *bias, int16_t *y, float *moments, float *out,
-              uint16_t *inside, float *mean, float *variance, int64_t *batches, float momentum,
-              const int64_t *numbers, float epsilon, int clip, int residual, int threads) {
+void ir2_unit(const float *x, const float *latent, const uint16_t *packed, uint16_t *bits,
+              const float *shortcut, const float *weight, const float *bias, int16_t *y,
+              float *moments, float *out, uint16_t *inside, float *mean, float *variance,
+              int64_t *batches, float momentum, const int64_t *numbers, float epsilon, int clip,
+              int residual, int threads) {
     const Shape shape = shape_of(numbers);
     const Norm norm = norm_of(weight, bias, moments, shape.outputs, epsilon);
     const Shortcut added(residual ? x : shortcut, residual ? &shape : nullptr);
-    arithmetic::unit({x, latent, packed, shape}, added, norm, y, out, inside, clip, {threads});
+    arithmetic::unit({x, latent, packed, bits, shape}, added, norm, y, out, inside, clip,
+                     {threads});
     Running{mean, variance, batches, momentum}.update(
         norm, {shape.images, shape.outputs, shape.rows() * shape.columns()});
 }
@@ -168,7 +173,8 @@ void ir2_unit(const float *x, const float *latent, const uint16_t *packed, const
 // its gradient includes that of the shortcut. Without, `inner` is the gradient of the shortcut.
 // Pass null for gradients that are not needed.
 void ir2_unit_backward(const float *gradient, const void *saved, const int16_t *y, const float *x,
-                       const float *latent, const uint16_t *packed, const float *weight,
+                       const float *latent, const uint16_t *packed, uint16_t *bits,
+                       const float *weight,
                        float *moments, float *inner, float *x_gradient, float *latent_gradient,
                        float *weight_gradient, float *bias_gradient, const int64_t *numbers,
                        int clip, int residual, int estimator, int latent_estimator,
@@ -178,8 +184,9 @@ void ir2_unit_backward(const float *gradient, const void *saved, const int16_t *
     const Gradients gradients{
         x_gradient, latent_gradient, {estimator, sharpness}, {latent_estimator, sharpness}};
     using Saved = std::conditional_t<IR2_ARITHMETIC == 1, uint16_t, float>;
-    arithmetic::unit_backward(gradient, static_cast<const Saved *>(saved), y,
-                              {x, latent, packed, shape}, norm, inner, gradients, weight_gradient,
-                              bias_gradient, clip, residual, {threads});
+    const SignConvolution convolution{x, latent, packed, bits, shape};
+    arithmetic::unit_backward(gradient, static_cast<const Saved *>(saved), y, convolution, norm,
+                              inner, gradients, weight_gradient, bias_gradient, clip, residual,
+                              {threads});
 }
 }
