@@ -15,7 +15,7 @@ import pytest
 import tomli_w
 from background import Background
 from forks import run_forked
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from optuna.trial import TrialState
 
 # Each pytest worker has one core. Processes that tests start inherit this.
@@ -27,6 +27,9 @@ _STATE = tempfile.mkdtemp(prefix="ir2search-state-")
 atexit.register(shutil.rmtree, _STATE, ignore_errors=True)
 os.environ["XDG_STATE_HOME"] = _STATE
 
+# No limits on time: a busy machine must not make a test fail.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 settings.register_profile("thorough", max_examples=5000)  # by hand: --hypothesis-profile=thorough
 
 CIFAR10 = Path(__file__).parents[2] / "shared" / "data" / "cifar10"

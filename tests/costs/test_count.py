@@ -198,7 +198,7 @@ def shapes(draw: st.DrawFn) -> Candidate:
         raise
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(shapes())
 def test_counts_equal_those_of_the_shapes_that_a_forward_pass_shows(candidate: Candidate) -> None:
     network, seen = build(candidate).eval(), []

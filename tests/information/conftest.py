@@ -4,14 +4,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import settings
 from torch import Tensor
 
 from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate, build
-
-settings.register_profile("any machine", deadline=None)
-settings.load_profile("any machine")
 
 IMAGE = (1, 8, 8)
 Make = Callable[[Candidate], TappedNetwork]

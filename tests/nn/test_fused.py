@@ -84,7 +84,7 @@ shapes = st.tuples(
 
 @each_arithmetic
 @given(shapes, estimators, estimators, st.integers(0, 99))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_convolution_and_gradients_equal_the_plain_ones(
     arithmetic: Arithmetic,
     sizes: tuple[int, int, int, int, int, tuple[int, int, int]],

@@ -81,7 +81,7 @@ def test_compact_fusion_is_a_primary_and_a_cheap_part_cut_to_size(
     torch.testing.assert_close(recovery(last, *taps), expected)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(2, 40), st.integers(1, 39), st.integers(1, 5))
 def test_the_result_has_the_shape_of_the_last_maps_for_any_fusion_width(
     last_channels: int, channels: int, side: int

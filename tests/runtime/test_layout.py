@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -35,14 +35,12 @@ def convolutions(draw: st.DrawFn) -> tuple[Node, np.ndarray, tuple[int, int]]:
     return convolution(size, stride, padding, sides, weights), weights, sides
 
 
-@settings(deadline=None)
 @given(convolutions())
 def test_bits_are_read_back(case: tuple[Node, np.ndarray, tuple[int, int]]) -> None:
     node, weights, _ = case
     np.testing.assert_array_equal(layout.bits(node, weights.shape[3]), weights)
 
 
-@settings(deadline=None)
 @given(convolutions())
 def test_borders_are_the_sums_of_inputs_equal_to_the_weights(
     case: tuple[Node, np.ndarray, tuple[int, int]],
@@ -63,7 +61,6 @@ def test_borders_are_the_sums_of_inputs_equal_to_the_weights(
         assert sums[classes[row * columns + column], output] == expected
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(65, 70))
 def test_patches_of_a_padded_map_are_those_of_torch(size: int, stride: int, channels: int) -> None:
     padding, sides = size // 2, (5, 4)
@@ -82,7 +79,6 @@ def test_patches_of_a_padded_map_are_those_of_torch(size: int, stride: int, chan
     np.testing.assert_array_equal(found, expected.reshape(count, -1).numpy())
 
 
-@settings(deadline=None)
 @given(st.integers(1, 200), st.integers(0, 2**16))
 def test_words_hold_channel_64j_plus_i_in_bit_i_of_word_j(channels: int, seed: int) -> None:
     ones = np.random.default_rng(seed).integers(0, 2, channels).astype(np.uint8)
@@ -92,7 +88,6 @@ def test_words_hold_channel_64j_plus_i_in_bit_i_of_word_j(channels: int, seed: i
     assert bits == [*ones, *[0] * (64 * len(words) - channels)]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(0, 2**16), st.sampled_from(["none", "hardtanh", "prelu"]))
 def test_limits_give_the_sign_of_every_sum(most: int, seed: int, activation: str) -> None:
     generator = np.random.default_rng(seed)
@@ -117,7 +112,6 @@ def test_limits_give_the_sign_of_every_sum(most: int, seed: int, activation: str
         np.testing.assert_array_equal(limits[0] * sums.astype(int) >= limits[1], expected)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(1, 12))
 def test_adaptive_windows_are_those_of_torch(side: int, outputs: int) -> None:
     node = Node("adaptive_pool", (0,), {}, {}, (outputs, 1, 1), "pool")

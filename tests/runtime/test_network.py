@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
@@ -157,7 +157,6 @@ def bits(weights: Tensor) -> np.ndarray:
     return np.packbits((weights.permute(0, 2, 3, 1) > 0).numpy().ravel(), bitorder="little")
 
 
-@settings(deadline=None)
 @given(cases())
 def test_a_binary_convolution_is_exact(case: Case) -> None:
     nodes = Nodes(case)
@@ -165,7 +164,6 @@ def test_a_binary_convolution_is_exact(case: Case) -> None:
     assert torch.equal(nodes.run(), nodes.made[-1])
 
 
-@settings(deadline=None)
 @given(cases(), st.sampled_from([None, *ROLES]), st.booleans())
 def test_steps_after_a_convolution_equal_torch(
     case: Case, activation: str | None, added: bool
@@ -181,7 +179,6 @@ def test_steps_after_a_convolution_equal_torch(
     nodes.check_signs_of(value)
 
 
-@settings(deadline=None)
 @given(cases(), st.sampled_from([None, *ROLES]), st.booleans())
 def test_max_pooling_before_a_sign_equals_torch(
     case: Case, activation: str | None, rising: bool
@@ -200,7 +197,6 @@ def test_max_pooling_before_a_sign_equals_torch(
     assert (unit.signs is None) == falls
 
 
-@settings(deadline=None)
 @given(cases(), st.booleans())
 def test_a_full_precision_convolution_equals_torch(case: Case, grouped: bool) -> None:
     nodes, groups = Nodes(case), case.channels if grouped else 1
@@ -209,7 +205,6 @@ def test_a_full_precision_convolution_equals_torch(case: Case, grouped: bool) ->
     torch.testing.assert_close(nodes.run(), nodes.made[-1], rtol=1e-4, atol=1e-3)
 
 
-@settings(deadline=None)
 @given(cases())
 def test_pooling_over_windows_equals_torch(case: Case) -> None:
     images, padding = case.images(), min(case.padding, case.size // 2)
@@ -226,7 +221,6 @@ def test_pooling_over_windows_equals_torch(case: Case) -> None:
         torch.testing.assert_close(nodes.run(), wanted, rtol=1e-5, atol=1e-6)
 
 
-@settings(deadline=None)
 @given(cases(), st.tuples(st.integers(1, 11), st.integers(1, 11)))
 def test_adaptive_pooling_equals_torch(case: Case, sides: tuple[int, int]) -> None:
     nodes = Nodes(case)
@@ -235,7 +229,6 @@ def test_adaptive_pooling_equals_torch(case: Case, sides: tuple[int, int]) -> No
     torch.testing.assert_close(nodes.run(), wanted, rtol=1e-5, atol=1e-6)
 
 
-@settings(deadline=None)
 @given(cases(), st.integers(0, 5), st.integers(0, 5))
 def test_subsampling_concatenation_and_cut_equal_torch(case: Case, before: int, after: int) -> None:
     """A map is subsampled, padded with zero channels, joined with itself, and cut."""

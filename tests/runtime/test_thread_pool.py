@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ir2search.runtime.thread_pool import ThreadPool
@@ -13,7 +13,6 @@ from ir2search.runtime.thread_pool import ThreadPool
 LONG = 1.0  # seconds of work that a call claims
 
 
-@settings(deadline=None)
 @given(st.integers(1, 4), st.integers(1, 200), st.sampled_from([0.0, LONG]))
 def test_each_position_is_processed_once(threads: int, count: int, seconds: float) -> None:
     seen = [0] * count

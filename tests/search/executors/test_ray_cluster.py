@@ -21,31 +21,35 @@ os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's default is 15
 ray = pytest.importorskip("ray")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
-    """A real cluster of three nodes with one CPU each, on 127.0.0.1."""
+    """A real cluster on 127.0.0.1: a head that trains nothing, and two nodes with one CPU each."""
     from ray.cluster_utils import Cluster
 
-    arguments = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "include_dashboard": False}
+    arguments = {"num_cpus": 0, "node_ip_address": "127.0.0.1", "include_dashboard": False}
     started = Cluster(initialize_head=True, head_node_args=arguments)
     for _ in range(2):
-        started.add_node(num_cpus=1, node_ip_address="127.0.0.1")
+        started.add_node(**NODE)
     yield started
     ray.shutdown()
     started.shutdown()
 
 
-class Faults(ir.RunObserver):
-    """Removes a node during a training and adds another one."""
+NODE = {"num_cpus": 1, "node_ip_address": "127.0.0.1"}
 
-    def __init__(self, nodes: Any) -> None:
-        self.nodes, self.epochs = nodes, 0
+
+class Faults(ir.RunObserver):
+    """Removes a node during a training, and adds another one if it is asked to."""
+
+    def __init__(self, nodes: Any, adds: bool) -> None:
+        self.nodes, self.adds, self.epochs = nodes, adds, 0
 
     def on_epoch(self, *_: object) -> None:
         self.epochs += 1
         if self.epochs == 2:
             self.nodes.remove_node(sorted(self.nodes.worker_nodes, key=str)[0])
-            self.nodes.add_node(num_cpus=1, node_ip_address="127.0.0.1")
+            if self.adds:
+                self.nodes.add_node(**NODE)
 
 
 class Unseen(ray_cluster.RayExecutor):
@@ -57,6 +61,7 @@ class Unseen(ray_cluster.RayExecutor):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")  # one cluster
 @pytest.mark.parametrize("sees", [True, False], ids=["shared folder", "object store"])
 def test_trainings_of_a_lost_node_continue_on_another(
     quick: dict[str, Any],
@@ -67,7 +72,7 @@ def test_trainings_of_a_lost_node_continue_on_another(
     same: Callable[[Path, Path], None],
 ) -> None:
     study = parse_study({**quick, "confirm": {"seeds": 1}}, "a.toml")
-    faults = Faults(nodes)
+    faults = Faults(nodes, adds=sees)
     ir.run(
         study,
         tmp_path / "run",

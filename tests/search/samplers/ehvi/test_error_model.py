@@ -5,7 +5,7 @@ import itertools
 import moocore
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ir2search.search.samplers.ehvi.error_model import (
@@ -25,7 +25,6 @@ unit = st.floats(0.0, 1.0)
     st.lists(unit, min_size=1, max_size=4),
     st.floats(0.01, 0.9),
 )
-@settings(deadline=None)
 def test_the_gain_of_a_certain_error_is_the_growth_of_the_hypervolume(
     measured: list[tuple[float, float]], costs: list[float], error: float
 ) -> None:
