@@ -217,7 +217,8 @@ def candidate_from_dict(values: Mapping[str, Any], source: str = "candidate") ->
     if isinstance(values.get("recipe"), Mapping):
         values["recipe"] = list(values["recipe"].items())
     try:
-        return _adapter().validate_json(json.dumps(values), strict=True)
+        # a date of a TOML file becomes text, which is no value of a list of numbers
+        return _adapter().validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))

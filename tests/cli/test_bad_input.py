@@ -210,8 +210,8 @@ def test_a_wrong_candidate(
     check(ir2search("cost", "candidate.json"), "candidate.json: ", *parts)
 
 
-def test_an_unknown_preset(ir2search: Command) -> None:
-    check(ir2search("cost", "cifar-resnet2"), "no preset", "did you mean 'cifar-resnet20'")
+def test_an_unknown_network(ir2search: Command) -> None:
+    check(ir2search("cost", "cifar-resnet2"), "no network", "did you mean 'cifar-resnet20'")
 
 
 def test_a_missing_candidate(ir2search: Command, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -203,6 +204,7 @@ def test_a_value_out_of_range_is_named_with_its_rule(values: dict[str, Any], mes
         ({"depht": 8}, "no field 'depht'"),
         ({"depth": "8"}, "depth: must be a whole number, but got '8'"),
         ({"taps": "stem"}, "taps: must be a list"),
+        ({"widths": [date(1979, 5, 27)]}, "widths.0: must be a number, but got '1979-05-27'"),
         ({"depth": 9}, "x.json: depth: must be 6 n"),
     ],
 )
