@@ -125,15 +125,16 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ir2search.information.analysis.write_figures", lambda *_: None)
 
 
-def write_figures_once(patch: pytest.MonkeyPatch) -> None:
-    """Write each figure of a report as .svg only, for one width, until the patch is undone."""
-    patch.setattr("ir2search.plots.saving.FORMATS", {".svg": {"Date": None}})
+def write_figures_once(patch: pytest.MonkeyPatch, *more: str) -> None:
+    """Write each figure as .svg and more, for one width only, until the patch is undone."""
+    formats = {".svg": {"Date": None}} | {suffix: {} for suffix in more}
+    patch.setattr("ir2search.plots.saving.FORMATS", formats)
     patch.setattr("ir2search.plots.saving.WIDTHS", {"": 7.0})
 
 
 @pytest.fixture
 def figures_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write each figure of a report once: to draw six files of each takes most of the time."""
+    """Write each figure once: to draw six files of each takes most of the time of a report."""
     write_figures_once(monkeypatch)
 
 

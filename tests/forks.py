@@ -21,8 +21,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import BinaryIO
 
-# Modules that most commands import, or that a training or a figure needs.
+# Modules that most commands import, or that a training, a figure or a database needs.
 IMPORTED = (
+    "alembic.command",
     "ir2search.cli.show_networks",
     "ir2search.cli.show_runs",
     "ir2search.information.analysis",
@@ -31,6 +32,8 @@ IMPORTED = (
     "ir2search.zoo.single",
     "matplotlib.backends.backend_pdf",
     "matplotlib.backends.backend_svg",
+    "psycopg",
+    "sqlalchemy.orm",
     "torch._dynamo",
 )
 Work = Callable[[], object]

@@ -56,9 +56,14 @@ def read_run(folder: Path) -> None:
         show_status(seen, as_json=False)
         show_status(seen, as_json=True)
     page_view(report_data(run))
-    read_analyses(folder)
     for number in run.front()["number"]:
         run.network(int(number))
+
+
+def read_analysed_run(folder: Path) -> None:
+    """A run's folder, with the analyses of its trials."""
+    read_run(folder)
+    read_analyses(folder)
 
 
 def read_weights_file(file: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import write_figures_once
 from PIL import Image
 
 import ir2search as ir
@@ -21,6 +22,14 @@ from ir2search.space import Candidate
 REPOSITORY = Path(__file__).parents[1]
 RECIPES = sorted(REPOSITORY.glob("analysis/*.py"))
 REPORTS = sorted(path.parent for path in REPOSITORY.glob("reports/*/front.csv"))
+
+# options of recipes as their usage shows them, and values that take less time
+FEWER = {
+    "--seeds 3": "--seeds 2",
+    "--epochs 1,3": "--epochs 1",
+    "--thresholds 0.5,0.9,1": "--thresholds 0.9",
+    "--images 256": "--images 64",
+}
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
@@ -32,11 +41,13 @@ def test_a_recipe_runs_on_a_real_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(importlib.import_module("ir2search.latency.timing"), "SECONDS", 0.05)
+    write_figures_once(monkeypatch, ".png")
     run, out = shutil.copytree(finished_run, tmp_path / "quick"), tmp_path / "out"
     usage = " ".join(recipe.read_text().split())
     writes = "[--out FOLDER]" in usage
     given = [str(run), *(["--out", str(out)] if writes else [])]
-    given += ["--seeds", "2"] if "[--seeds 3]" in usage else []
+    for shown, fewer in FEWER.items():
+        given += fewer.split() if f"[{shown}]" in usage else []
     work = functools.partial(runpy.run_path, str(recipe), run_name="__main__")
     done = forked(work, [str(recipe), *given])
     assert done.returncode == 0, done.stderr

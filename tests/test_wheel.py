@@ -36,10 +36,9 @@ def test_the_wheel_holds_the_package_only(wheel: Path) -> None:
         assert needed in names
 
 
-def test_the_installed_wheel_has_its_studies_and_its_command(wheel: Path, tmp_path: Path) -> None:
+def test_the_unpacked_wheel_has_its_studies_and_its_command(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
-    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--target"]
-    subprocess.run([*install, str(site), str(wheel)], check=True, capture_output=True)
+    zipfile.ZipFile(wheel).extractall(site)  # as pip does with a wheel of Python files
 
     def python(*arguments: str) -> str:
         done = subprocess.run(
@@ -56,6 +55,6 @@ def test_the_installed_wheel_has_its_studies_and_its_command(wheel: Path, tmp_pa
 
     shipped = "from ir2search.study import shipped_studies as s; print(s()['digits'])"
     assert Path(python("-c", shipped).strip()).is_relative_to(site)
-    assert python("-m", "ir2search.cli.app", "cost", "cifar-resnet20", "--json").startswith("{")
+    assert "cifar10" in python("-m", "ir2search.cli.app", "studies", "--json")
     trained = "import ir2search as ir; print(ir.load_trained('digits-63k').images.data)"
     assert python("-c", trained) == "digits\n"

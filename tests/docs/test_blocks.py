@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import write_figures_once
 from markdown_it import MarkdownIt
 from PIL import Image
 
@@ -190,6 +191,7 @@ def inside(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     mine.write_text(tomli_w.dumps(tiny() | {"name": "my-study", "trials": 1}))
     shipped = study.shipped_studies()
     monkeypatch.setattr(study, "shipped_studies", lambda: shipped | {"digits": file})
+    write_figures_once(monkeypatch)
     monkeypatch.chdir(workplace)
     return workplace
 

@@ -20,7 +20,9 @@ import json, sys
 sys.modules.update(dict.fromkeys({MISSING!r}))  # imports of these fail now
 
 import ir2search as ir
+from ir2search.plots import saving
 
+saving.FORMATS = {{".svg": {{"Date": None}}}}  # drawing takes most of the time of a report
 folder, study, packed = sys.argv[1:]
 said = {{}}
 

@@ -28,7 +28,7 @@ with atheris.instrument_imports(include=["ir2search", "tomllib", "json"]):
 FUZZ = Path(__file__).parents[2] / ".fuzz"
 READERS: dict[str, Callable[[Path], object]] = {
     "study": readers.read_study,
-    "run": readers.read_run,
+    "run": readers.read_analysed_run,
     "packed": readers.read_packed_file,
     "best": readers.read_best,
     "progress": readers.read_progress,

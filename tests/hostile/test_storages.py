@@ -209,7 +209,7 @@ HOLDER = (
     "holder = sqlite3.connect(sys.argv[1])\n"
     "holder.execute('BEGIN EXCLUSIVE')\n"
     "print('locked', flush=True)\n"
-    "time.sleep(8)"  # the default of sqlite3 is to wait for 5 seconds
+    "time.sleep(6.5)"  # the default of sqlite3 is to wait for 5 seconds
 )
 
 

@@ -13,7 +13,7 @@ IMAGE = (1, 8, 8)
 Make = Callable[[Candidate], TappedNetwork]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small() -> Callable[..., Candidate]:
     """A candidate of four channels on images of 8 x 8."""
 
@@ -23,7 +23,7 @@ def small() -> Callable[..., Candidate]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def untrained() -> Make:
     """Build an untrained network whose BatchNorm layers have seen a few batches."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import write_figures_once
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -21,7 +22,10 @@ def run_copy(finished_run: Path, tmp_path: Path) -> Path:
     return shutil.copytree(finished_run, tmp_path / "quick")
 
 
-def test_an_analysis_writes_its_tables_and_figures(run_copy: Path) -> None:
+def test_an_analysis_writes_its_tables_and_figures(
+    run_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_figures_once(monkeypatch, ".png")
     steps: list[tuple[str, int, int]] = []
     found = ir.analyze(run_copy, images=16, device="cpu", on_step=lambda *step: steps.append(step))
     best = ir.front(run_copy)["number"].iloc[0]
@@ -75,13 +79,14 @@ def test_every_member_of_the_front_is_analysed(run_copy: Path) -> None:
     assert [one.name for one in found] == [f"trial {n}" for n in ir.front(run_copy)["number"]]
 
 
+@pytest.mark.usefixtures("figures_once")
 def test_a_file_of_weights_is_analysed_without_a_run(run_copy: Path, tmp_path: Path) -> None:
     trial = run_copy / "trials" / "0"
     found = analyze_weights(
         str(trial), trial / "best.safetensors", tmp_path / "out", images=8, device="cpu",
         methods=["deeplift"],
     )  # fmt: skip
-    assert (tmp_path / "out" / "information.png").exists()
+    assert (tmp_path / "out" / "information.svg").exists()
     assert found.layers["twin_information"].isna().all()
     assert found.layers["information"].notna().all()
     with pytest.raises(WeightsError, match="not the weights of the candidate"):

@@ -29,8 +29,9 @@ def images(count: int, seed: int) -> Images:
     return Images(Split(pixels, labels), lambda normalised: normalised)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def networks(small: Small, untrained: Make) -> dict[str, TappedNetwork]:
+    """The networks of a measurement; tests do not change them."""
     candidate = small()
     plain = candidate.without_recovery()
     every = {BINARY: candidate, TWIN: candidate.twin(), PLAIN: plain}
@@ -41,10 +42,12 @@ def measured(networks: dict[str, TappedNetwork], settings: Settings = QUICK) -> 
     return measure(networks, images(20, 1), images(60, 2), settings)
 
 
-def test_measures_are_within_their_ranges_and_their_intervals(
-    networks: dict[str, TappedNetwork],
-) -> None:
-    table = measured(networks)
+@pytest.fixture(scope="module")
+def table(networks: dict[str, TappedNetwork]) -> pd.DataFrame:
+    return measured(networks)
+
+
+def test_measures_are_within_their_ranges_and_their_intervals(table: pd.DataFrame) -> None:
     sides = {"input": 8, "stem": 8, "stage1": 8, "stage2": 4, "stage3": 2, "recovery": 2}
     shares = {
         "kept share", "effective support", "bypass share", "cosine with the twin",
@@ -69,9 +72,9 @@ def test_measures_are_within_their_ranges_and_their_intervals(
 
 
 def test_information_loss_is_the_drop_from_the_layer_before(
-    networks: dict[str, TappedNetwork],
+    networks: dict[str, TappedNetwork], table: pd.DataFrame
 ) -> None:
-    table = measured(networks).set_index(["network", "layer"])
+    table = table.set_index(["network", "layer"])
     usable = table[table["measure"] == "usable information"]["value"]
     lost = table[table["measure"] == "information loss"]["value"]
     for name in networks:
@@ -94,8 +97,8 @@ def test_a_network_compared_with_itself_has_similarity_one(
     assert (table[table["measure"] == "attribution loss"]["value"] == 0).all()
 
 
-def test_measures_are_reproducible(networks: dict[str, TappedNetwork]) -> None:
-    pd.testing.assert_frame_equal(measured(networks), measured(networks), rtol=1e-6)
+def test_measures_are_reproducible(networks: dict[str, TappedNetwork], table: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(table, measured(networks), rtol=1e-6)
 
 
 def test_a_network_without_a_twin_has_no_comparisons(

@@ -21,7 +21,7 @@ from ir2search.runtime import (
 )
 from ir2search.runtime.packed import FORMAT, VERSION, pack, unpack
 
-MUTANTS = 10_000
+MUTANTS = 3_000
 
 
 def tiny() -> Graph:
