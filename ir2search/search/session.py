@@ -110,22 +110,10 @@ def run(
             "workers and trials_per_device: do not apply to a Ray cluster, where [resources] in "
             "the study file says what one training takes; leave them out"
         )
-    if folder.parent.exists() and not folder.parent.is_dir():
-        raise RunError(f"{folder.parent}: is not a folder; choose another folder for the run")
-    path = Path(data) if data is not None else None
-    _check_encodable(folder)
-    with _disk_errors(folder):
-        # The data is read before the folder is made: a wrong path then leaves nothing behind.
-        context = open_context(study, folder.parent / CACHE, path)
-        if path is not None:
-            study = _with_data(study, path)
-        space = study.space.with_data(context.data.image, context.data.classes)
-        check_budget(Problem(study, space, LatencyTimer(study, folder.parent)))
-        check_folder(folder, study)
+    study, context = _checked(study, folder, Path(data) if data is not None else None)
     shared = is_shared(folder, storage)
     if workers == "auto" and executor == "local" and devices == [torch.device("cpu")]:
-        most = study.trials if shared else study.parallel
-        devices *= fitting_workers(study, context.data, most)
+        devices *= fitting_workers(study, context.data, study.trials if shared else study.parallel)
     return _Session(
         study,
         folder,
@@ -192,6 +180,22 @@ def join(
         shared=True,
         observer=guarded(observer or RunObserver()),
     ).run(begin=False)
+
+
+def _checked(study: Study, folder: Path, data: Path | None) -> tuple[Study, TrainingContext]:
+    """The study with its data folder, and its opened data; nothing is written before all fits."""
+    if folder.parent.exists() and not folder.parent.is_dir():
+        raise RunError(f"{folder.parent}: is not a folder; choose another folder for the run")
+    _check_encodable(folder)
+    with _disk_errors(folder):
+        # The data is read before the folder is made: a wrong path then leaves nothing behind.
+        context = open_context(study, folder.parent / CACHE, data)
+        if data is not None:
+            study = _with_data(study, data)
+        space = study.space.with_data(context.data.image, context.data.classes)
+        check_budget(Problem(study, space, LatencyTimer(study, folder.parent)))
+        check_folder(folder, study)
+    return study, context
 
 
 @dataclass(frozen=True)
