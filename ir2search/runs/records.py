@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import optuna
@@ -135,15 +133,6 @@ def read_attributes(trial: FrozenTrial | optuna.Trial) -> TrialAttributes:
             f"trial {trial.number}: {name} is damaged in the run's storage ({rule_of(first)}); "
             "put the storage back as it was"
         ) from None
-
-
-@contextmanager
-def errors_of(folder: Path) -> Iterator[None]:
-    """Name the run in errors about its records."""
-    try:
-        yield
-    except RunError as error:
-        raise RunError(f"{folder}: {error}") from None
 
 
 def write_attributes(trial: optuna.Trial, recorded: TrialAttributes) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from ir2search.errors import RunError
 from ir2search.files import protect
 from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, trial_folder
-from ir2search.runs.records import TrialRecord, errors_of, trial_records
+from ir2search.runs.records import TrialRecord, trial_records
 from ir2search.runs.saved import saved_study
 from ir2search.runs.storages import RunStudy, open_storage, storage_errors
 from ir2search.runs.tables import front_of, knee, trials_table
@@ -88,8 +88,10 @@ class Run:
         storage = self.storage
         with storage_errors(self.folder, self._given_storage):
             trials = storage.get_trials(deepcopy=False)
-        with errors_of(self.folder):
+        try:
             return trial_records(trials, self.study)
+        except RunError as error:
+            raise RunError(f"{self.folder}: {error}") from None
 
     def trials(self) -> pd.DataFrame:
         """All trials, one in each row, ordered by number.
