@@ -94,12 +94,12 @@ def _sequential(to: GraphBuilder, module: Any, x: int, name: str) -> int:
 
 
 def _residual_unit(to: GraphBuilder, module: Any, x: int, name: str) -> int:
-    shortcut, outputs = x, module.bn.num_features
-    if module.new_channels < 0:
+    shortcut, outputs = x, module.conv.out_channels
+    stride, new_channels = module.conv.stride[0], module.conv.new_channels
+    if new_channels < 0:
         shortcut = to.add("cut", [x], f"{name}.shortcut", outputs=outputs)
-    if module.stride > 1 or module.new_channels > 0:
-        before = max(0, module.new_channels) // 2
-        numbers = {"stride": module.stride, "before": before, "outputs": outputs}
+    if stride > 1 or new_channels > 0:
+        numbers = {"stride": stride, "before": max(0, new_channels) // 2, "outputs": outputs}
         shortcut = to.add("subsample", [shortcut], f"{name}.shortcut", **numbers)
     return _residual(to, module.conv, module.bn, module.activation, x, shortcut, name)
 

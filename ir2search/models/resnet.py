@@ -54,8 +54,6 @@ class ResidualUnit(nn.Module):
     def __init__(self, spec: NetworkSpec, stage: Stage, inputs: int, stride: int) -> None:
         super().__init__()
         outputs = stage.channels
-        self.stride = stride
-        self.new_channels = outputs - inputs
         self.conv = inner_convolution(spec, stage, inputs, stride)
         self.bn = nn.BatchNorm2d(outputs)
         self.activation = spec.make_activation(outputs)

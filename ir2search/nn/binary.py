@@ -100,6 +100,11 @@ class BinaryConv2d(nn.Conv2d):
         bits = _INPUT_BITS[self.binarisation.activations]
         return bits if self.binarisation.weights == "binary" else 0
 
+    @property
+    def new_channels(self) -> int:
+        """Channels of the output beyond those of the input; below 0 if the output has fewer."""
+        return self.out_channels - self.in_channels
+
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Convolve ``input`` (N, in_channels, H, W) to (N, out_channels, H', W')."""
         x = self.shifted(input)
@@ -130,10 +135,10 @@ class BinaryConv2d(nn.Conv2d):
         Returns:
             (N, out_channels, H', W').
         """
-        shifted, new_channels = self.shifted(x), self.out_channels - self.in_channels
+        shifted = self.shifted(x)
         is_fused = norm.training and self._is_fused(shifted)
-        if shortcut is x and not (is_fused and shifted is x and new_channels >= 0):
-            shortcut = subsampled(x, self.stride[0], new_channels)
+        if shortcut is x and not (is_fused and shifted is x and self.new_channels >= 0):
+            shortcut = subsampled(x, self.stride[0], self.new_channels)
         if is_fused:
             settings = self._sign_convolution()
             return binary_unit(shifted, self._latent(), settings, norm, activation, shortcut)

@@ -45,6 +45,21 @@ Norm norm_of(const float *weight, const float *bias, float *moments, int64_t cha
     return {weight, bias, moments, moments + channels, moments + 2 * channels, epsilon};
 }
 
+// Call step(pooling, start of a map, start of its averages, memory for a line) for each map. The
+// shape is that of ir2_pool.
+template <class Step>
+void pool_maps(const int64_t *shape, int64_t first, Threads threads, const Step &step) {
+    const Pooling pooling(shape[2], shape[3], shape[5], shape[6]);
+    const int64_t channels = shape[1], map = shape[2] * shape[3], cells = shape[5] * shape[6];
+#pragma omp parallel for num_threads(threads.over(shape[0] * channels * map)) schedule(static)
+    for (int64_t image = 0; image < shape[0]; ++image) {
+        std::vector<float> line(shape[3]);
+        for (int64_t c = 0; c < channels; ++c)
+            step(pooling, (image * channels + c) * map, (image * shape[4] + first + c) * cells,
+                 line.data());
+    }
+}
+
 }  // namespace
 
 // Shapes of convolutions are (images, inputs, height, width, outputs, size, stride, padding).
@@ -126,30 +141,18 @@ void ir2_norm_backward(const float *gradient, const float *out, const float *y,
 // Average maps x (images, channels, height, width) over cells, to the channels from `first` on of
 // `to`. Shapes are (images, channels, height, width, all channels of `to`, rows, columns).
 void ir2_pool(const float *x, float *to, const int64_t *shape, int64_t first, int threads) {
-    const Pooling pooling(shape[2], shape[3], shape[5], shape[6]);
-    const int64_t channels = shape[1], map = shape[2] * shape[3], cells = shape[5] * shape[6];
-    const int most = Threads{threads}.over(shape[0] * channels * map);
-#pragma omp parallel for num_threads(most) schedule(static)
-    for (int64_t image = 0; image < shape[0]; ++image) {
-        std::vector<float> line(shape[3]);
-        for (int64_t c = 0; c < channels; ++c)
-            pooling.average(x + (image * channels + c) * map,
-                            to + (image * shape[4] + first + c) * cells, line.data());
-    }
+    pool_maps(shape, first, {threads},
+              [&](const Pooling &pooling, int64_t map, int64_t averages, float *line) {
+                  pooling.average(x + map, to + averages, line);
+              });
 }
 
 void ir2_pool_backward(const float *gradient, float *x_gradient, const int64_t *shape,
                        int64_t first, int threads) {
-    const Pooling pooling(shape[2], shape[3], shape[5], shape[6]);
-    const int64_t channels = shape[1], map = shape[2] * shape[3], cells = shape[5] * shape[6];
-    const int most = Threads{threads}.over(shape[0] * channels * map);
-#pragma omp parallel for num_threads(most) schedule(static)
-    for (int64_t image = 0; image < shape[0]; ++image) {
-        std::vector<float> line(shape[3]);
-        for (int64_t c = 0; c < channels; ++c)
-            pooling.spread(gradient + (image * shape[4] + first + c) * cells,
-                           x_gradient + (image * channels + c) * map, line.data());
-    }
+    pool_maps(shape, first, {threads},
+              [&](const Pooling &pooling, int64_t map, int64_t averages, float *line) {
+                  pooling.spread(gradient + averages, x_gradient + map, line);
+              });
 }
 
 // A convolution of signs, a BatchNorm, a shortcut and a clipping. y is the convolution's output.
