@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ir2search.models.network import TappedNetwork
-from ir2search.nn import BinaryConv2d, ShiftedPReLU, normed, sign, subsampled
+from ir2search.nn import BinaryConv2d, ShiftedPReLU, normed, sign
 from ir2search.nn.estimators import eight_bits
 
 ELEMENTWISE = (nn.Hardtanh, nn.PReLU, ShiftedPReLU)
@@ -72,9 +72,7 @@ class _Convolution(nn.Module):
         shortcut: Tensor | None = None,
     ) -> Tensor:
         if shortcut is x:
-            inner = self.convolution
-            new_channels = inner.out_channels - inner.in_channels
-            shortcut = subsampled(x, inner.stride[0], new_channels)
+            shortcut = self.convolution.residual(x)
         return normed(self(x), norm, activation, shortcut)
 
 

@@ -15,6 +15,5 @@ from ir2search.nn.recovery import DepthwiseConv2d as DepthwiseConv2d
 from ir2search.nn.recovery import InformationRecovery as InformationRecovery
 from ir2search.nn.restriction import attention_map as attention_map
 from ir2search.nn.restriction import restrict as restrict
-from ir2search.nn.shortcut import subsampled as subsampled
 from ir2search.nn.thermometer import Thermometer as Thermometer
 from ir2search.nn.threads import kernels_on as kernels_on

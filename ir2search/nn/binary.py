@@ -130,7 +130,7 @@ class BinaryConv2d(nn.Conv2d):
             norm: the BatchNorm after the convolution.
             activation: the activation after the sum; None for none.
             shortcut: (N, out_channels, H', W'), added before the activation; None for nothing; or
-                ``x`` itself, which is first brought to this shape, see `subsampled`.
+                ``x`` itself, which is first brought to this shape, see `residual`.
 
         Returns:
             (N, out_channels, H', W').
@@ -138,11 +138,15 @@ class BinaryConv2d(nn.Conv2d):
         shifted = self.shifted(x)
         is_fused = norm.training and self._is_fused(shifted)
         if shortcut is x and not (is_fused and shifted is x and self.new_channels >= 0):
-            shortcut = subsampled(x, self.stride[0], self.new_channels)
+            shortcut = self.residual(x)
         if is_fused:
             settings = self._sign_convolution()
             return binary_unit(shifted, self._latent(), settings, norm, activation, shortcut)
         return normed(self(x), norm, activation, shortcut)
+
+    def residual(self, x: Tensor) -> Tensor:
+        """The input (N, in_channels, H, W) in the shape of the output, see `subsampled`."""
+        return subsampled(x, self.stride[0], self.new_channels)
 
     def convolve(self, x: Tensor) -> Tensor:
         """Convolve ``x``, as it is, with the signs of the weights."""
