@@ -147,7 +147,7 @@ oldest:
 	$(OLDEST)/bin/uv pip compile --quiet --resolution lowest-direct --extra all pyproject.toml \
 	  --output-file $(OLDEST)/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/oldest.txt --editable '.[all]' \
-	  pytest pytest-timeout pytest-xdist hypothesis
+	  'pytest<9.2' pytest-timeout pytest-xdist hypothesis
 	$(OLDEST)/bin/pytest -n auto -W ignore::DeprecationWarning $(QUICK)
 	$(OLDEST)/bin/ir2search run digits --trials 2 --runs $(OLDEST)/runs
 	$(OLDEST)/bin/ir2search export $(OLDEST)/runs/digits

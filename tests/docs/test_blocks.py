@@ -196,6 +196,12 @@ def inside(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return workplace
 
 
+def test_one_process_runs_this_module(request: pytest.FixtureRequest) -> None:
+    """Some commands read what earlier ones wrote. pytest-xdist adds its groups to tests' names."""
+    if hasattr(request.config, "workerinput"):
+        assert request.node.nodeid.endswith("@docs")
+
+
 def test_every_block_has_a_language_that_is_run() -> None:
     assert {block.language for block in BLOCKS} == LANGUAGES
     assert len(BLOCKS) > 25
