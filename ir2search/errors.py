@@ -12,7 +12,8 @@
     │   ├── RunError          a run's folder or one of its trials
     │   │   └── CheckpointError   a checkpoint that cannot be read
     │   ├── WeightsError      a file of weights, or weights of another network
-    │   └── MissingExtraError an optional package that is not installed
+    │   ├── MissingExtraError an optional package that is not installed
+    │   └── MissingCompilerError  a part that must be compiled first, without a compiler
     └── TrainingDiverged      a loss that is not finite; the trial keeps the message
 """
 
@@ -70,6 +71,10 @@ class WeightsError(InputError):
 
 class MissingExtraError(InputError):
     """An optional package that is not installed."""
+
+
+class MissingCompilerError(InputError):
+    """A part of this package that is not compiled yet, and no compiler that works."""
 
 
 class TrainingDiverged(IR2SearchError):

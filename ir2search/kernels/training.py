@@ -14,19 +14,16 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import hashlib
 import os
 import platform
-import shutil
 import subprocess
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 from ir2search.errors import InputError
-from ir2search.files import cache_folder
+from ir2search.kernels.build import Library, compiled
 
 Arithmetic = Literal["auto", "float32", "avx2"]
 VARIABLE = "IR2SEARCH_ARITHMETIC"
@@ -36,7 +33,7 @@ _OF_ARITHMETIC: dict[Arithmetic, tuple[str, ...]] = {
     "float32": ("-DIR2_FLOAT32",),
     "avx2": ("-mno-avx512f",) if platform.machine() == "x86_64" else (),
 }
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-shared", "-fPIC")
+FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC")
 COMPILERS = ("c++", "g++", "clang++")
 
 _POINTER, _INT, _LONG, _FLOAT = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_float
@@ -140,22 +137,17 @@ def keep_memory() -> None:
 
 def _compile(arithmetic: Arithmetic) -> Path:
     """Compile the library, or find it in the cache; returns its file."""
-    compiler = os.environ.get("CXX") or next(filter(shutil.which, COMPILERS), None)
-    if compiler is None:
-        raise OSError("none of " + ", ".join(COMPILERS) + " is installed")
-    flags = (*FLAGS, *_OF_ARITHMETIC[arithmetic])
-    sources = [file.read_text(encoding="utf-8") for file in sorted(SOURCES.glob("*.[ch]*"))]
-    parts = (sources, flags, compiler, platform.machine(), _cpu())
-    key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-    file = cache_folder() / f"training-{key}.so"
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
-            compiled = Path(scratch) / file.name
-            command = [compiler, *flags, "-o", str(compiled), str(SOURCES / "training.cpp")]
-            subprocess.run(command, check=True, capture_output=True, text=True)
-            compiled.replace(file)
-    return file
+    return compiled(
+        Library(
+            "training",
+            SOURCES,
+            (("training.cpp", _OF_ARITHMETIC[arithmetic]),),
+            FLAGS,
+            "CXX",
+            COMPILERS,
+            f"{platform.machine()} {_cpu()}",
+        )
+    )
 
 
 @functools.cache
