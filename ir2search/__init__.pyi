@@ -31,6 +31,7 @@ from .report import write_report as write_report
 from .runs import Run as Run
 from .runs import evaluate as evaluate
 from .runs import front as front
+from .runs import predict as predict
 from .runs import run_data as run_data
 from .runs import status as status
 from .runs import train_variant as train_variant
@@ -58,7 +59,6 @@ from .zoo import build_preset as build_preset
 from .zoo import load_released as load_released
 from .zoo import load_teacher as load_teacher
 from .zoo import load_trained as load_trained
-from .zoo import predict as predict
 from .zoo import preset as preset
 from .zoo import presets as presets
 from .zoo import recipes as recipes

@@ -10,7 +10,7 @@ import re
 import secrets
 import stat
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,11 @@ def parse_json(text: str) -> Any:
     return value
 
 
+def parse_json_values(texts: Mapping[str, str]) -> dict[str, Any]:
+    """Parse each value of a file's header as JSON; None for those that are not JSON."""
+    return {name: _value_or_none(text) for name, text in texts.items()}
+
+
 def read_toml(file: Path) -> dict[str, Any]:
     """Read a TOML file, such as a study file.
 
@@ -130,6 +135,13 @@ def check_regular(file: Path, limit: int) -> None:
         raise OSError(errno.EINVAL, "not a regular file", str(file))
     if status.st_size > limit:
         raise OSError(errno.EFBIG, f"larger than {limit >> 10} KiB", str(file))
+
+
+def _value_or_none(text: str) -> Any:
+    try:
+        return parse_json(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _refuse(number: str) -> float:

@@ -143,12 +143,21 @@ def predict(
         str,
         typer.Argument(
             metavar="NETWORK",
-            help="A network of `ir2search zoo`, or a packed or safetensors file of `export`.",
+            help="A network of `ir2search zoo`, a file of `export`, a trial's folder, or a folder "
+            "of `train`.",
             autocompletion=trained_names,
         ),
     ],
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.")],
     top: Annotated[int, typer.Option(min=1, help="Number of classes to show.")] = 3,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="For a folder: its training images; by default the run's images, or the included "
+            "digits."
+        ),
+    ] = None,
+    trust: Trust = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -159,12 +168,13 @@ def predict(
     \b
     Examples:
       ir2search predict cifar10-resnet20 cat.png dog.jpg
+      ir2search predict runs/digits/trials/3 digit.png
       ir2search predict runs/digits/trials/3/export/network.packed digit.png --top 1 --json
     """
     from ir2search.cli.show_networks import show_predictions
-    from ir2search.zoo import predict as predictions
+    from ir2search.runs import predict as predictions
 
-    show_predictions(predictions(what, images, top=top), as_json)
+    show_predictions(predictions(what, images, top=top, data=data), as_json)
 
 
 def evaluate(

@@ -11,9 +11,9 @@ from ir2search.cli.show import bold, console, print_json, say, table
 if TYPE_CHECKING:
     from ir2search.costs import Cost
     from ir2search.information import Analysis
-    from ir2search.runs import Evaluation
+    from ir2search.runs import Evaluation, Prediction
     from ir2search.study.survey import Preset
-    from ir2search.zoo import Prediction, ShippedNetwork, TrainedNetwork
+    from ir2search.zoo import ShippedNetwork, TrainedNetwork
 
 
 def show_presets(presets: Sequence[Preset], as_json: bool) -> None:

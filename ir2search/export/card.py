@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from ir2search.costs import Cost, cost
 from ir2search.data import ImageData
 from ir2search.escape import markdown, one_line
 from ir2search.intervals import share_interval
-from ir2search.runtime import RuntimeTime
+from ir2search.runtime import ImageSpec, RuntimeTime
 from ir2search.space import Candidate
 
 
@@ -86,7 +87,8 @@ def model_card(
         f"with the trained network on {exported['images']:,} validation images: all predictions "
         f"are equal, and logits differ by at most {exported['largest_difference']:.3g}.",
         "## How to use it",
-        f"```python\n{_use(exported)}```",
+        f"```console\nir2search predict {shlex.quote(Path(exported['file']).name)} image.png\n```",
+        f"```python\n{_use(exported, data.spec(origin.data))}```",
         "## How it was made",
         f"{markdown(origin.made)}, by ir2search on Python {platform.python_version()}.",
         *([] if origin.command is None else [f"```console\n{one_line(origin.command)}\n```"]),
@@ -100,32 +102,48 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
-_USES = {
-    "packed": """\
+# six lines after the imports, for each format
+_PREDICT = """\
 import ir2search as ir
 
-for prediction in ir.predict({file}, ["image.png"]):
-    best = prediction.classes[0]
-    print(prediction.image, best.name, best.probability)
-""",
-    "onnx": """\
+predictions = ir.predict({file}, ["image.png"], top=3)
+for prediction in predictions:
+    print(prediction.image)
+    for each in prediction.classes:
+        share = round(100 * each.probability, 1)
+        print(each.name, share)
+"""
+_ONNX = """\
+import json
+
+import numpy as np
 import onnxruntime
+from PIL import Image, ImageOps
 
 session = onnxruntime.InferenceSession({file})
-about = session.get_modelmeta().custom_metadata_map["images"]  # JSON: mean, std, class_names
-(logits,) = session.run(["logits"], {{"images": normalised}})  # (N, C, H, W) float32
-""",
-    "safetensors": """\
-import ir2search as ir
-
-trained = ir.load_trained({file})
-logits = trained.logits(images)  # (N, C, H, W) uint8 to (N, classes)
-""",
-}
+about = json.loads(session.get_modelmeta().custom_metadata_map["images"])
+image = {resized}
+pixels = (np.float32(image).reshape({height}, {width}, {channels}) / 255 - about["mean"]) / about["std"]
+(logits,) = session.run(["logits"], {{"images": np.float32(pixels.transpose(2, 0, 1)[None])}})
+print(about["class_names"][logits.argmax()])
+"""  # noqa: E501
+_USES = {"packed": _PREDICT, "onnx": _ONNX, "safetensors": _PREDICT}
 
 
-def _use(exported: Mapping[str, Any]) -> str:
-    return _USES[exported["format"]].format(file=json.dumps(Path(exported["file"]).name))
+def _use(exported: Mapping[str, Any], spec: ImageSpec) -> str:
+    channels, height, width = spec.image
+    image, size = 'Image.open("image.png").convert("RGB")', f"({width}, {height}), Image.BILINEAR"
+    if spec.crop == "centre":  # without a margin of (1 - 224 / 256) / 2 at each side
+        resized = f"ImageOps.fit({image}, {size}, 0.0625)"
+    else:
+        resized = f"{image}.resize({size})"
+    return _USES[exported["format"]].format(
+        file=json.dumps(Path(exported["file"]).name),
+        resized=resized + ('.convert("L")' if channels == 1 else ""),
+        channels=channels,
+        height=height,
+        width=width,
+    )
 
 
 def _accuracy(values: Sequence[float]) -> str:
@@ -172,6 +190,8 @@ def _layers(price: Cost) -> str:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, dict):  # the recipe's own values
         value = [f"{name} = {each}" for name, each in value.items()]
     return markdown(text.names(value) if isinstance(value, list | tuple) else value)

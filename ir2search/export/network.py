@@ -15,7 +15,7 @@ from ir2search.data import ImageData
 from ir2search.errors import InputError, IR2SearchError
 from ir2search.export.card import Origin, model_card
 from ir2search.export.describe import describe
-from ir2search.export.onnx_graph import onnx_model, onnx_run
+from ir2search.export.onnx_graph import onnx_model
 from ir2search.files import replacing, write_bytes, write_text
 from ir2search.models.network import TappedNetwork
 from ir2search.runtime import Graph, PackedNetwork, RuntimeTime, read_packed, write_packed
@@ -26,13 +26,13 @@ from ir2search.training.checkpoint import load_network, save_network
 from ir2search.training.weights import load_weights
 from ir2search.zoo import named_candidate
 from ir2search.zoo.images import images_for
+from ir2search.zoo.onnx_file import ONNX, Forward, onnx_run
 from ir2search.zoo.shipped import INCLUDED
 
 Format = Literal["packed", "onnx", "safetensors"]
-SUFFIXES: dict[Format, str] = {"packed": PACKED, "onnx": ".onnx", "safetensors": ".safetensors"}
+SUFFIXES: dict[Format, str] = {"packed": PACKED, "onnx": ONNX, "safetensors": ".safetensors"}
 IMAGES, BATCH = 1000, 50
 
-Forward = Callable[[Array], Array]  # images (N, C, H, W) to logits (N, classes)
 Timer = Callable[[Graph], RuntimeTime]
 About = Mapping[str, object]  # values for JSON
 

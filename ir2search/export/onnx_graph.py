@@ -12,11 +12,11 @@ from ir2search.export.describe import describe
 from ir2search.extras import require
 from ir2search.runtime import layout
 from ir2search.runtime.graph import Array, Graph, Node, Shape
+from ir2search.zoo.onnx_file import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     import onnx
 
-INPUT, OUTPUT = "images", "logits"
 OPSET, IR_VERSION = 21, 10  # onnxruntime reads these since version 1.20
 
 
@@ -52,30 +52,6 @@ def onnx_model(network: nn.Module, image: tuple[int, int, int]) -> onnx.ModelPro
     )
     package.checker.check_model(model, full_check=True)
     return model
-
-
-def onnx_run(model: bytes, threads: int = 1) -> Callable[[Array], Array]:
-    """Load an ONNX model of `onnx_model` into onnxruntime, on the CPU.
-
-    Returns:
-        A function from images (N, C, H, W) to logits (N, classes), both float32.
-
-    Raises:
-        MissingExtraError: onnxruntime is not installed.
-    """
-    onnxruntime = require("onnxruntime", extra="export")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # else its threads stay busy after a call, and slow down what is timed next
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-    def run(images: Array) -> Array:
-        logits: Array = session.run([OUTPUT], {INPUT: images})[0]
-        return logits
-
-    return run
 
 
 class _Model:

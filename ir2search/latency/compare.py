@@ -16,11 +16,12 @@ from ir2search import text
 from ir2search.errors import InputError
 from ir2search.export import candidate_graph
 from ir2search.latency.clock import time_in_turns
-from ir2search.latency.other_runtimes import OTHER_RUNTIMES, Forward, float_twin
+from ir2search.latency.other_runtimes import OTHER_RUNTIMES, float_twin
 from ir2search.runtime import Graph, PackedNetwork, Timing, read_packed
 from ir2search.runtime.packed import PACKED
 from ir2search.space import Candidate
 from ir2search.zoo import named_candidate
+from ir2search.zoo.onnx_file import Forward
 
 MAX_VALUES = 2**28  # in a batch of images: 1 GiB
 MOST_THREADS = 1024

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from ir2search.export.onnx_graph import INPUT, onnx_model, onnx_run
+from ir2search.export.onnx_graph import onnx_model
 from ir2search.extras import require
 from ir2search.space import Candidate, build
+from ir2search.zoo.onnx_file import INPUT, Forward, onnx_run
 
-Forward = Callable[[np.ndarray], np.ndarray]  # images (N, C, H, W) float32 to logits (N, classes)
 CALIBRATION = 8  # number of images that set the ranges of 8-bit values
 
 

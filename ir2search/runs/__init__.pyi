@@ -1,5 +1,7 @@
 from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
+from .prediction import Prediction as Prediction
+from .prediction import predict as predict
 from .records import COUNTED as COUNTED
 from .records import State as State
 from .run import Run as Run

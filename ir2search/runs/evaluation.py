@@ -11,19 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from ir2search.data import ImageData
-from ir2search.errors import InputError
+from ir2search.errors import InputError, RunError
 from ir2search.files import read_json
 from ir2search.intervals import share_interval
 from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, STUDY_FILE, TRIALS
 from ir2search.runs.run import Run
-from ir2search.runtime import ImageSpec, PackedNetwork, load_packed, read_image_spec
+from ir2search.runtime import ImageSpec, load_packed, read_image_spec
 from ir2search.runtime.packed import PACKED
 from ir2search.space import Candidate, build, read_candidate
 from ir2search.training import pick_device, topk_accuracy
 from ir2search.training.weights import load_weights, put_weights, read_weights
 from ir2search.validation import checked
-from ir2search.zoo import load_released, load_trained, named_candidate, presets
+from ir2search.zoo import load_onnx, load_released, load_trained, named_candidate, presets
 from ir2search.zoo.images import images_for
+from ir2search.zoo.onnx_file import ONNX, Forward
 from ir2search.zoo.shipped import INCLUDED, shipped_names
 from ir2search.zoo.single import SETTINGS
 
@@ -102,8 +103,12 @@ def network_and_images(
     if path.is_file() and (path.parent / CANDIDATE_FILE).exists():
         return _in_folder(path.parent, path, data)
     if path.suffix == PACKED:
-        network, candidate = _Packed(load_packed(path)), named_candidate(what)
+        network, candidate = _OnArrays(load_packed(path).logits), named_candidate(what)
         return network, _images(candidate, what, data, cache, read_image_spec(path))
+    if path.suffix == ONNX:
+        found = load_onnx(path)
+        images = _images(found.candidate, what, data, cache, found.images)
+        return _OnArrays(found.logits), images
     if path.suffix == ".safetensors" or what in shipped_names():
         trained = load_trained(what)
         images = _images(trained.candidate, what, data, cache, trained.images)
@@ -125,12 +130,33 @@ def _with_weights(what: str, candidate: Candidate, file: Path) -> nn.Module:
     return network
 
 
+def network_of_folder(folder: Path, data: str | Path | None) -> tuple[nn.Module, ImageData]:
+    """The network of a trial's folder or of a training's, and the images it was trained on.
+
+    Args:
+        folder: the folder.
+        data: the folder of its images; None for the included digits, or for the images of the
+            trial's run.
+
+    Raises:
+        InputError: the folder is of another kind or has no weights.
+        RunError: the network was trained on other images.
+    """
+    network, images = _in_folder(folder, folder / BEST, data)
+    if (folder / SETTINGS).exists():
+        trained_on = checked(read_json(folder / SETTINGS), _Settings, folder / SETTINGS).data
+        if trained_on != images.fingerprint:
+            raise RunError(f"{folder}: was trained on other images; give the folder of these")
+    return network, images
+
+
 def _in_folder(folder: Path, weights: Path, data: str | Path | None) -> tuple[nn.Module, ImageData]:
-    """The network of a trial's folder or of a folder of `train_network`, and its images."""
     run = folder.absolute().parent.parent
     if folder.absolute().parent.name == TRIALS and (run / STUDY_FILE).exists():
         images = Run.open(run).data(data)
         return load_weights(read_candidate(folder / CANDIDATE_FILE), weights), images
+    if (folder / STUDY_FILE).exists():
+        raise InputError(f"{folder}: is a run; give a trial's folder, {folder / TRIALS}/NUMBER")
     if not (folder / SETTINGS).exists():
         raise InputError(f"{folder}: is neither a trial's folder nor that of a training")
     candidate = read_candidate(folder / CANDIDATE_FILE)
@@ -141,6 +167,7 @@ def _in_folder(folder: Path, weights: Path, data: str | Path | None) -> tuple[nn
 
 @dataclass(frozen=True)
 class _Settings:
+    data: str
     seed: int
 
 
@@ -159,14 +186,14 @@ def _images(
     return images if spec is None else replace(images, mean=spec.mean, std=spec.std)
 
 
-class _Packed(nn.Module):
-    """A packed network as a module, for evaluation on the CPU."""
+class _OnArrays(nn.Module):
+    """A network that takes arrays, as a module, for evaluation on the CPU."""
 
-    def __init__(self, network: PackedNetwork) -> None:
+    def __init__(self, run: Forward) -> None:
         super().__init__()
-        self.packed = network
+        self._run = run
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes) of normalised images (N, C, H, W)."""
-        parts = [self.packed.logits(part.cpu().numpy()) for part in images.split(BATCH)]
+        parts = [self._run(part.cpu().numpy()) for part in images.split(BATCH)]
         return torch.from_numpy(np.concatenate(parts)).to(images.device)

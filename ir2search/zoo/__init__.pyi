@@ -4,8 +4,7 @@ from .networks import build_preset as build_preset
 from .networks import named_candidate as named_candidate
 from .networks import preset as preset
 from .networks import presets as presets
-from .prediction import Prediction as Prediction
-from .prediction import predict as predict
+from .onnx_file import load_onnx as load_onnx
 from .pretrained import Pretrained as Pretrained
 from .pretrained import load_trained as load_trained
 from .released import load_released as load_released

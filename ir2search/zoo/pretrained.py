@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ir2search.data import normalised
 from ir2search.errors import WeightsError
-from ir2search.files import parse_json, replacing
+from ir2search.files import parse_json_values, replacing
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import Binarisation, BinaryConv2d
 from ir2search.runtime import ImageSpec, image_spec
@@ -86,7 +86,7 @@ def read_header(file: Path) -> dict[str, Any]:
         is_exported = kind_of(file) == "safetensors"
         if is_exported:
             with safe_open(file, "pt") as stored:
-                found = {key: _parsed(text) for key, text in (stored.metadata() or {}).items()}
+                found = parse_json_values(stored.metadata() or {})
     except FileNotFoundError:
         raise WeightsError(f"{file}: no such file") from None
     if not is_exported or not isinstance(found.get("candidate"), dict):
@@ -124,10 +124,3 @@ def _in_8_bits(weights: Tensor) -> Tensor:
     range_ = torch.finfo(SMALL)
     sizes = weights.abs().clamp(range_.smallest_normal, range_.max)
     return torch.where(weights < 0, -sizes, sizes).to(SMALL)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return parse_json(text)
-    except (ValueError, RecursionError):
-        return None

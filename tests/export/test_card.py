@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
+from PIL import Image, ImageOps
 
 import ir2search as ir
-from ir2search.export import Origin
-from ir2search.export.card import model_card
-from ir2search.runtime import Machine, RuntimeTime, Setting, Timing
+from ir2search.data import normalised, read_image
+from ir2search.export import Format, Origin
+from ir2search.export.card import _use, model_card
+from ir2search.runtime import ImageSpec, Machine, RuntimeTime, Setting, Timing
 
 CANDIDATE = ir.Candidate(depth=8, width=0.25, image=(1, 8, 8))
 EXPORTED = {
@@ -86,16 +91,58 @@ def test_a_card_says_how_to_use_the_file_and_how_to_train_the_network_again(
     assert "is 89.3 to 94.8%" in card
     assert "- the first 100 test images: 94 are right" in card
     assert "```console\nir2search train x\n```" in card
-    for format in ("packed", "onnx", "safetensors"):  # noqa: A001
-        use = model_card(CANDIDATE, data, EXPORTED | {"format": format}, origin)
-        (block,) = re.findall(r"```python\n(.+?)```", use, re.DOTALL)
-        compile(block, "card", "exec")
-        assert '"a.packed"' in block
+
+
+@pytest.mark.parametrize("format", ["packed", "onnx", "safetensors"])
+def test_the_lines_on_a_card_classify_an_image(
+    format: Format,  # noqa: A002
+    finished_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    done = ir.export_trial(finished_run, "best", format, file=tmp_path / f"a.{format}")
+    pixels = np.random.default_rng(0).integers(0, 256, (21, 13, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    monkeypatch.chdir(tmp_path)
+    command, lines = (
+        re.findall(rf"```{language}\n(.+?)```", done.card.read_text(), re.DOTALL)[0]
+        for language in ("console", "python")
+    )
+    assert command == f"ir2search predict a.{format} image.png\n"
+    steps = [line for line in lines.splitlines() if line and not re.match("import|from", line)]
+    assert len(steps) == 6
+    exec(compile(lines, "card", "exec"), {})
+    (best,) = ir.predict(done.file, ["image.png"], top=1)[0].classes
+    assert best.name in capsys.readouterr().out.split()
+
+
+@pytest.mark.parametrize(("crop", "channels"), [("whole", 3), ("centre", 3), ("whole", 1)])
+def test_the_onnx_lines_prepare_an_image_as_predict_does(
+    crop: Literal["whole", "centre"], channels: int, data: ir.ImageData, tmp_path: Path
+) -> None:
+    spec = ImageSpec("x", (channels, 12, 16), (0.4,) * channels, (0.3,) * channels, ("a", "b"))
+    spec = replace(spec, crop=crop, image=(channels, 12, 12) if crop == "centre" else spec.image)
+    rows, columns = np.mgrid[:48, :64]  # smooth, so that filters differ little
+    pixels = np.stack([columns + 2 * rows, columns + rows, columns], axis=2).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    lines = _use(EXPORTED | {"format": "onnx"}, spec).splitlines()
+    code = "\n".join(line for line in lines if line.startswith(("image =", "pixels =")))
+    names: dict[str, Any] = {
+        "np": np,
+        "Image": Image,
+        "ImageOps": ImageOps,
+        "about": spec.as_dict(),
+    }
+    exec(code.replace("image.png", str(tmp_path / "image.png")), names)
+    expected = normalised(read_image(tmp_path / "image.png", spec)[None], spec.mean, spec.std)[0]
+    found = names["pixels"].transpose(2, 0, 1)
+    np.testing.assert_allclose(found, expected, atol=2.01 / 255 / 0.3)
 
 
 def test_a_card_has_no_values_as_python_writes_them(data: ir.ImageData) -> None:
     for fusion in ("dense", "compact", "none"):
         candidate = ir.Candidate(depth=8, width=0.25, image=(1, 8, 8), fusion=fusion)
         card = model_card(candidate, data, EXPORTED, Origin())
-        assert "None" not in card
-        assert "['" not in card
+        for word in ("None", "True", "False", "['", "("):
+            assert word not in card.partition("The network:")[2]

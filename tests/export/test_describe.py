@@ -11,9 +11,10 @@ from torch import nn
 import ir2search as ir
 from ir2search.errors import CandidateError
 from ir2search.export.describe import describe
-from ir2search.export.onnx_graph import onnx_model, onnx_run
+from ir2search.export.onnx_graph import onnx_model
 from ir2search.models.network import TappedNetwork
 from ir2search.runtime import PackedNetwork
+from ir2search.zoo.onnx_file import onnx_run
 
 Trained = Callable[[ir.Candidate], TappedNetwork]
 C = ir.Candidate

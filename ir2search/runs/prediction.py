@@ -12,9 +12,11 @@ from torch import Tensor
 
 from ir2search.data import normalised, read_image
 from ir2search.errors import InputError
+from ir2search.runs.evaluation import network_of_folder
 from ir2search.runtime import ImageSpec, load_packed, read_image_spec
 from ir2search.runtime.packed import PACKED
-from ir2search.zoo.pretrained import load_trained
+from ir2search.zoo import load_onnx, load_trained
+from ir2search.zoo.onnx_file import ONNX, Forward
 
 Logits = Callable[[Tensor], Tensor]  # normalised images (N, C, H, W) to (N, classes)
 
@@ -44,39 +46,61 @@ class Prediction:
         return asdict(self)
 
 
-def predict(what: str | Path, images: Sequence[str | Path], *, top: int = 3) -> list[Prediction]:
+def predict(
+    what: str | Path,
+    images: Sequence[str | Path],
+    *,
+    top: int = 3,
+    data: str | Path | None = None,
+) -> list[Prediction]:
     """Classify image files.
 
     The images are resized as the training images were, and normalised with their mean and standard
-    deviation.
+    deviation. An exported file has these numbers; those of a trial's folder, or of a folder of
+    `train_network`, are taken from its training images.
 
     Args:
-        what: a trained network of `zoo`, or a packed or ``.safetensors`` file of `export`.
+        what: a trained network of `zoo`, a packed, ONNX or safetensors file of `export`, a trial's
+            folder, or a folder of `train_network`.
         images: image files.
         top: number of classes to name for each image.
+        data: for a folder: its training images; None for the included digits, or for the images of
+            the trial's run.
 
     Raises:
-        InputError: the network is unknown, or ``top`` is below 1.
+        InputError: the network is unknown, ``top`` is below 1, or ``data`` is given for a file.
         WeightsError: the network's file is damaged, or does not say how to normalise images;
             earlier versions did not write that.
         DataError: an image's file is missing or is not an image.
-        MissingExtraError: numba is not installed, which packed files need.
+        RunError: ``data`` are not the images that the network was trained on.
+        MissingExtraError: numba is not installed, which packed files need, or onnxruntime, which
+            ONNX files need.
     """
     if top < 1:
         raise InputError(f"`top` must be at least 1, but got {top}")
-    spec, logits = _network(what)
+    spec, logits = _network(Path(what), data)
     return [_predict(Path(image), spec, logits, top) for image in images]
 
 
-def _network(what: str | Path) -> tuple[ImageSpec, Logits]:
-    file = Path(what)
-    if file.is_dir():
-        raise InputError(f"{file}: is a folder; export its network and give the packed file")
-    if file.suffix == PACKED:
-        spec, packed = read_image_spec(file), load_packed(file)
-        return spec, lambda images: torch.from_numpy(packed.logits(images.numpy()))
-    trained = load_trained(what)
+def _network(what: Path, data: str | Path | None) -> tuple[ImageSpec, Logits]:
+    if what.is_dir():
+        network, trained_on = network_of_folder(what, data)
+        return trained_on.spec(what.name), network
+    if data is not None:
+        raise InputError(
+            f"{what}: says itself how to normalise images; give `data` for folders only"
+        )
+    if what.suffix == PACKED:
+        return read_image_spec(what), _on_arrays(load_packed(what).logits)
+    if what.suffix == ONNX:
+        found = load_onnx(what)
+        return found.images, _on_arrays(found.logits)
+    trained = load_trained(str(what))
     return trained.images, trained.network
+
+
+def _on_arrays(run: Forward) -> Logits:
+    return lambda images: torch.from_numpy(run(images.numpy()))
 
 
 def _predict(file: Path, spec: ImageSpec, logits: Logits, top: int) -> Prediction:
