@@ -9,6 +9,11 @@ from typing import Any
 
 NOTHING = "-"
 LONGEST_NAME = 100  # characters of a name that are compared
+FRACTIONS = (
+    ("two thirds", 2 / 3), ("half", 1 / 2), ("a third", 1 / 3), ("a quarter", 1 / 4),
+    ("a fifth", 1 / 5), ("a tenth", 1 / 10),
+)  # fmt: skip
+NEARLY = 0.05  # a ratio this near to a fraction is called by its name
 # fields of a candidate that not all studies set
 SHAPE = (
     "stem", "stem_levels", "stem_width", "stem_kernel", "stem_stride",
@@ -27,6 +32,17 @@ def spread(values: Sequence[float] | None) -> str:
         return NOTHING
     deviation = 100 * statistics.stdev(values)
     return f"{100 * statistics.mean(values):.1f} ± {deviation:.1f}%"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Format the interval of a share as "95.1 to 98.8%"; empty if it is not known."""
+    return "" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}%"
+
+
+def fraction(ratio: float) -> str:
+    """Format a ratio of amounts for a sentence, "a third of" or "44% of"."""
+    names = ((name, share) for name, share in FRACTIONS if abs(ratio / share - 1) <= NEARLY)
+    return next((f"{name} of" for name, _ in names), f"{100 * ratio:.0f}% of")
 
 
 def count(value: float | None) -> str:
@@ -50,6 +66,14 @@ def size(value: float | None) -> str:
 def milliseconds(value: float | None) -> str:
     """Format milliseconds as "0.773 ms"."""
     return NOTHING if value is None else f"{count(value)} ms"
+
+
+def duration(seconds: float) -> str:
+    """Format a time with its largest unit: "0.41 s", "2.5 minutes", "31 hours"."""
+    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 1.95 * unit:
+            return f"{seconds / unit:.{int(seconds < 10 * unit)}f} {name}"
+    return f"{_three_digits(seconds)} s"
 
 
 def number(value: float | None) -> str:

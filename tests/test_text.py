@@ -36,3 +36,16 @@ def test_shares_sizes_and_names_are_formatted() -> None:
     assert text.size(None) == "-"
     assert text.names(["stem", "stage1"]) == "stem, stage1"
     assert text.names([]) == text.names(None) == "none"
+
+
+def test_durations_have_the_largest_unit_that_fits() -> None:
+    times = {0.41: "0.41 s", 90: "90 s", 150: "2.5 minutes", 1500: "25 minutes"}
+    times |= {7200: "2.0 hours", 3 * 86400: "3.0 days", 40 * 86400: "40 days"}
+    assert {seconds: text.duration(seconds) for seconds in times} == times
+
+
+def test_intervals_and_fractions_as_words() -> None:
+    assert text.interval(0.951, 0.9876) == "95.1 to 98.8%"
+    assert text.interval(None, 0.5) == text.interval(None, None) == ""
+    words = {0.335: "a third of", 0.49: "half of", 0.44: "44% of", 0.97: "97% of"}
+    assert {ratio: text.fraction(ratio) for ratio in words} == words

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from ir2search import text
 from ir2search.cli.show import bold, console, line, print_json, table
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ir2search.runs import Run, RunStatus
+    from ir2search.search import Estimate
     from ir2search.study.survey import StudySurvey
 
 
@@ -59,6 +62,17 @@ def watch_status(run: Run | str | Path, as_json: bool) -> None:
             live.update(_status(status), refresh=True)
 
 
+def show_estimate(found: Estimate, as_json: bool) -> None:
+    """Show what a study will take."""
+    if as_json:
+        print_json(found.as_dict())
+        return
+    shown = table(None, ("", ""), {""})
+    for name, value in _estimated(found):
+        shown.add_row(bold(name), value)
+    console().print(shown)
+
+
 def show_studies(surveys: Sequence[StudySurvey], as_json: bool) -> None:
     """Show the included studies, and what each one needs."""
     if as_json:
@@ -73,13 +87,53 @@ def show_studies(surveys: Sequence[StudySurvey], as_json: bool) -> None:
     console().print(found)
 
 
+def _estimated(found: Estimate) -> Iterator[tuple[str, str]]:
+    """The lines of an estimate: a name and a sentence each."""
+    from ir2search.study.objectives import OBJECTIVES
+
+    size = f"{found.combinations:,.0f}" if isfinite(found.combinations) else "infinitely many"
+    yield "space", f"{size} combinations of values"
+    low, high = (text.percent(end) for end in found.interval)
+    share, within = text.percent(found.within), " within the budget" if found.has_budget else ""
+    if found.is_exact:
+        yield "networks", f"{share} of them give {found.networks:,} different networks{within}"
+    else:
+        of = f"{share} ({low} to {high}) of {found.counted:,} random ones"
+        yield "networks", f"{of} give networks{within}"
+    for each in found.costs:
+        least, median, most = (OBJECTIVES[each.name].with_unit(v) for v in each.ends)
+        yield each.name, f"{least} to {most}, median {median}"
+    yield "step", f"{1000 * found.step_seconds:.0f} ms for a network with the median OPs"
+    yield "epoch", f"{text.duration(found.epoch_seconds)} for this network, with validation"
+    less = f"about {found.expected_epochs:,}, of " if found.expected_epochs < found.epochs else ""
+    yield "epochs", f"{less}{found.epochs:,} of {found.trials:,} candidates"
+    together = f"{found.workers} at a time" if found.workers > 1 else "one at a time"
+    yield "time", f"about {text.duration(found.seconds)}, {together}"
+    if found.confirmed_epochs:
+        seconds = text.duration(found.confirmed_epochs * found.epoch_seconds / found.workers)
+        per = f"{found.confirmed_epochs:,} epochs, about {seconds}"
+        yield "confirm", f"{per}, for each member of the front at the end"
+
+
 def _status(status: RunStatus) -> Group:
     counts = {state: number for state, number in status.counts.items() if number}
     trained = counts.pop("trained", 0)
     parts = [f"{trained} of {status.asked} candidates trained"]
     parts += [f"{number} {state}" for state, number in counts.items()]
     head = line(bold(status.name), " in ", str(status.folder), f": {', '.join(parts)}")
-    return Group(head, *([_front_table(status.front)] if len(status.front) else []))
+    if not len(status.front):
+        return Group(head)
+    notes = [line(note) for note in (_images(status.front), *status.advice) if note]
+    return Group(head, _front_table(status.front), *notes)
+
+
+def _images(front: pd.DataFrame) -> str:
+    """On how many images the accuracies of a front were measured."""
+    counts = {
+        name: front[f"{name}_images"].dropna().unique().tolist() for name in ("validation", "test")
+    }
+    known = [f"{found[0]} {name} images" for name, found in counts.items() if found]
+    return f"Ranges are 95% intervals, of {' and '.join(known)}." if known else ""
 
 
 def _front_table(front: pd.DataFrame) -> Table:
@@ -87,20 +141,28 @@ def _front_table(front: pd.DataFrame) -> Table:
 
     rows = json_rows(front)
     confirmed = any(len(row["seed_accuracies"]) > 1 for row in rows)
-    over_seeds = ("validation over seeds", "test over seeds") if confirmed else ()
+    over_seeds = ("over seeds",) if confirmed else ()
     timed = ("latency",) if "latency_ms" in front else ()
-    columns = ("trial", "validation", "test", *over_seeds, "OPs", "memory", *timed, "network")
+    accuracies = ("validation", *over_seeds, "test", *over_seeds)
+    columns = ("trial", *accuracies, "OPs", "memory", *timed, "network")
     found = table("front", columns, words={"network"})
     for row in rows:
-        spreads = (text.spread(row[f"seed_{name}"]) for name in ("accuracies", "test_accuracies"))
+        cells: list[str | Text] = []
+        for name, seeds in (("accuracy", "accuracies"), ("test_accuracy", "test_accuracies")):
+            cells.append(_share(row, name))
+            cells += [text.spread(row[f"seed_{seeds}"])] if confirmed else []
         found.add_row(
             str(row["number"]),
-            text.percent(row["accuracy"]),
-            text.percent(row["test_accuracy"]),
-            *(spreads if confirmed else ()),
+            *cells,
             text.count(row["ops"]),
             text.size(row["memory_bytes"]),
             *(text.milliseconds(row["latency_ms"]) for _ in timed),
             text.network(row),
         )
     return found
+
+
+def _share(row: Mapping[str, Any], name: str) -> Text:
+    """An accuracy, and its interval below it."""
+    interval = text.interval(row[f"{name}_low"], row[f"{name}_high"])
+    return Text.assemble(text.percent(row[name]), *([f"\n{interval}"] if interval else []))

@@ -33,7 +33,8 @@ def front(
     """Draw a front: its members, their test accuracies, and the dominated trials.
 
     Args:
-        data: a run, or a front as `ir2search.front` returns it. The knee of a run is marked; the
+        data: a run, or a front as `ir2search.front` returns it. Bars are the 95% intervals of the
+            validation accuracies, if they are known. The knee of a run is marked; the
             knee of a front is marked if there is a column ``is_knee``.
         trials: all trials as `ir2search.trials` returns them; dominated ones are drawn in grey.
             None for no dominated trials; ignored for a run, which has its own trials.
@@ -129,6 +130,12 @@ def _draw_front(ax: Axes, front: pd.DataFrame, trials: pd.DataFrame | None, x: s
     if values.is_monotonic_increasing or values.is_monotonic_decreasing:
         ax.step(members[across], values, where="post", color=BLUE, alpha=0.6)
     ax.scatter(members[across], values, s=40, c=BLUE, zorder=3, label="front (validation)")
+    if y == "accuracy" and "accuracy_low" in members:
+        ends = [values - members["accuracy_low"], members["accuracy_high"] - values]
+        bars = np.array([each.to_numpy(dtype=float) for each in ends])
+        ax.errorbar(
+            members[across], values, np.maximum(bars, 0), fmt="none", ecolor=BLUE, elinewidth=0.8
+        )
     if y == "accuracy":
         tested = members.dropna(subset="test_accuracy")
         ax.scatter(

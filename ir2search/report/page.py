@@ -18,7 +18,7 @@ from ir2search.report.comparison import compare, comparison_table
 from ir2search.report.figures import FIGURES, fronts_figure
 from ir2search.report.html import EXTRA, image, render
 from ir2search.report.paper import write_tables
-from ir2search.report.picks import budget_rows
+from ir2search.report.picks import budget_rows, images_text
 from ir2search.report.tables import ReportData, report_data
 from ir2search.report.view import comparison_view, page_view
 from ir2search.runs import Run, json_rows
@@ -106,6 +106,8 @@ def _page_values(data: ReportData, parameters: Mapping[str, Any]) -> dict[str, A
         "epochs": int(trials["epochs"].sum()) + len(backbone_epochs),
         "seconds": float(trials["seconds"].sum()) + sum(each.seconds for each in backbone_epochs),
         "front": json_rows(data.front),
+        "advice": data.advice,
+        "images_of": images_text(data.front),
         "answers": budget_rows(data.front, data.study),
         "last": int(trials["number"].max()),
         "confirmed": any(len(values) > 1 for values in data.front["seed_accuracies"]),

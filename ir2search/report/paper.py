@@ -9,7 +9,7 @@ import pandas as pd
 
 from ir2search import escape, text
 from ir2search.files import replacing, write_text
-from ir2search.report.picks import accuracy_text, budget_rows
+from ir2search.report.picks import accuracy_cell, budget_rows, images_text
 from ir2search.report.tables import ReportData
 from ir2search.runs import json_rows
 
@@ -29,8 +29,8 @@ def _table(front: pd.DataFrame) -> pd.DataFrame:
     rows = json_rows(front)
     columns = {
         "trial": [str(row["number"]) for row in rows],
-        "validation": [accuracy_text(row["accuracy"], row["seed_accuracies"]) for row in rows],
-        "test": [accuracy_text(row["test_accuracy"], row["seed_test_accuracies"]) for row in rows],
+        "validation": [accuracy_cell(row, "accuracy") for row in rows],
+        "test": [accuracy_cell(row, "test_accuracy") for row in rows],
         "OPs": [text.count(row["ops"]) for row in rows],
         "memory": [text.size(row["memory_bytes"]) for row in rows],
     }
@@ -57,12 +57,15 @@ def _markdown(data: ReportData) -> str:
         "![accuracy against costs](figures/front.png)",
     ]
     if rows := budget_rows(data.front, study):
-        names = ("budget", "trial", "validation", "test", "cost")
+        names = ("budget", "trial", "validation", "test", "cost", "not told apart from")
         cells = [list(row.values()) for row in rows]
         parts += ["## Best network for each budget", _pipes(names, cells)]
     if len(data.front):
         table = _table(data.front)
+        images = images_text(data.front)
+        table = table.rename(columns=lambda name: name + images.get(name, ""))
         parts += ["## Front", _pipes(list(table.columns), table.to_numpy().tolist())]
+        parts += ["95% intervals of accuracies are in brackets.", *data.advice]
     commands = dict.fromkeys(
         escape.one_line(" ".join(session.command)) for session in data.sessions
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -35,7 +36,16 @@ def best_by_budget(front: pd.DataFrame, study: Study) -> dict[int, float]:
 
 
 def budget_rows(front: pd.DataFrame, study: Study) -> list[dict[str, str]]:
-    """`best_by_budget` as text: ``budget``, ``number``, ``accuracy``, ``test`` and ``cost``."""
+    """`best_by_budget` as text.
+
+    Args:
+        front: as `described_front` returns it.
+        study: the run's study.
+
+    Returns:
+        Rows with ``budget``, ``number``, ``accuracy``, ``test``, ``cost``, and ``alike``, the
+        members that may be as accurate.
+    """
     rows = {row["number"]: row for row in json_rows(front)}
     found = []
     for number, limit in best_by_budget(front, study).items():
@@ -44,17 +54,38 @@ def budget_rows(front: pd.DataFrame, study: Study) -> list[dict[str, str]]:
             {
                 "budget": objective.with_unit(limit),
                 "number": str(number),
-                "accuracy": accuracy_text(row["accuracy"], row["seed_accuracies"]),
-                "test": accuracy_text(row["test_accuracy"], row["seed_test_accuracies"]),
+                "accuracy": accuracy_cell(row, "accuracy"),
+                "test": accuracy_cell(row, "test_accuracy"),
                 "cost": objective.with_unit(row[objective.column]),
+                "alike": text.names(row["alike"]),
             }
         )
     return found
 
 
-def accuracy_text(accuracy: float | None, over_seeds: Sequence[float]) -> str:
-    """A trial's accuracy as text; mean and standard deviation if it has several seeds."""
-    return text.spread(over_seeds) if len(over_seeds) > 1 else text.percent(accuracy)
+def accuracy_cell(row: Mapping[str, Any], name: str) -> str:
+    """An accuracy of a front member with its interval, "97.6% (95.1 to 98.8%)".
+
+    With further seeds their mean and standard deviation follow. ``name`` is ``"accuracy"`` or
+    ``"test_accuracy"``, ``row`` a row of `described_front`.
+    """
+    seeds = row["seed_accuracies" if name == "accuracy" else "seed_test_accuracies"]
+    interval = text.interval(row[f"{name}_low"], row[f"{name}_high"])
+    parts = [text.percent(row[name]), f"({interval})" if interval else ""]
+    parts += [f"over seeds {text.spread(seeds)}"] if len(seeds) > 1 else []
+    return " ".join(filter(None, parts))
+
+
+def images_text(front: pd.DataFrame) -> dict[str, str]:
+    """Number of images by split, ``validation`` and ``test``, as " (287 images)"; empty if unknown.
+
+    ``front`` is as `described_front` returns it.
+    """
+    found = {}
+    for split in ("validation", "test"):
+        counts = front[f"{split}_images"].dropna().unique().tolist()
+        found[split] = f" ({counts[0]:,} images)" if counts else ""
+    return found
 
 
 def _cost(study: Study) -> str:

@@ -14,9 +14,9 @@ from ir2search.errors import RunError
 from ir2search.files import read_json
 from ir2search.runs import Run, front_of
 from ir2search.runs.backbones import backbone_curves
+from ir2search.runs.differences import advice
 from ir2search.runs.layout import COST_FILE, ENVIRONMENT_FILE, STUDY_FILE
 from ir2search.runs.tables import knee, minimised
-from ir2search.search.confirm import indistinguishable
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
 from ir2search.training import EpochResult
@@ -59,8 +59,8 @@ class ReportData:
         study_text: the study file.
         trials: trials as `ir2search.trials` returns them, with ``hypervolume`` (see `hypervolumes`)
             and ``on_front``.
-        front: the trials on the front, best accuracy first, with ``is_knee`` and ``alike`` (see
-            `indistinguishable`).
+        front: the front as `ir2search.front` returns it, with ``is_knee``.
+        advice: what its noise means for the choice of a network, in sentences.
         best: the network of the most accurate trial; None if no trial is trained.
         detailed: numbers of the trials that the page shows in detail: the front and an even sample
             of the others.
@@ -74,6 +74,7 @@ class ReportData:
     study_text: str
     trials: pd.DataFrame
     front: pd.DataFrame
+    advice: list[str]
     best: Candidate | None
     detailed: list[int]
     curves: pd.DataFrame
@@ -91,7 +92,7 @@ def report_data(run: Run) -> ReportData:
     study, trials = run.study, run.trials()
     if trials.empty:
         raise RunError(f"{run.folder}: the run has not started any trial yet; run it first")
-    front = front_of(trials, study)
+    front = run.described(front_of(trials, study))
     position = knee(front, study) if len(front) else -1
     on_front = trials["number"].isin(front["number"])
     trials = trials.assign(hypervolume=hypervolumes(trials, study), on_front=on_front)
@@ -100,10 +101,8 @@ def report_data(run: Run) -> ReportData:
         study=study,
         study_text=(run.folder / STUDY_FILE).read_text(encoding="utf-8"),
         trials=trials,
-        front=front.assign(
-            is_knee=np.arange(len(front)) == position,
-            alike=pd.Series(indistinguishable(front), dtype=object),
-        ),
+        front=front.assign(is_knee=np.arange(len(front)) == position),
+        advice=advice(front, study),
         best=run.candidate(int(front["number"].iloc[0])) if len(front) else None,
         detailed=detailed,
         curves=_curves(run, detailed),

@@ -48,6 +48,7 @@ def page_view(data: ReportData) -> dict[str, Any]:
         "objectives": [OBJECTIVES[name].column for name in study.objectives],
         "trials": _columns(data),
         "spreads": _spreads(data.front),
+        "intervals": _intervals(data.front),
         "references": _references(data.best),
         "progress": _progress(data),
         "rungs": list(study.rungs.levels(study.recipe.epochs)) if study.rungs else [],
@@ -103,6 +104,18 @@ def _spreads(front: pd.DataFrame) -> dict[str, list[float]]:
         str(number): [float(np.mean(values)), float(np.std(values, ddof=1))]
         for number, values in zip(front["number"], front["seed_accuracies"], strict=True)
         if len(values) > 1
+    }
+
+
+def _intervals(front: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
+    """Both ends of the intervals of each accuracy, by column and trial; only known ones."""
+    return {
+        name: {
+            str(row["number"]): [round(row[f"{name}_{end}"], DECIMALS) for end in ("low", "high")]
+            for row in json_rows(front)
+            if row[f"{name}_low"] is not None
+        }
+        for name in ("accuracy", "test_accuracy")
     }
 
 

@@ -16,6 +16,7 @@
           curve.jsonl *.safetensors    learning curve, and weights
           error.txt                    the traceback of a trial that failed
           test.json                    what a front member reaches on the test images
+          hits.json                    which images it classifies correctly
           seeds/<k>/                   a further training of a front member; result.json
           information/  export/        what `analyze` and `export` write
         backbones/<candidate id>/      shared backbones, for a warm start
@@ -51,6 +52,7 @@ DRIVERS = "drivers"  # a lock for each driver of a shared study
 DECIDING_LOCK, FINISHING_LOCK = ".turn", ".finish"  # of the drivers of a shared study
 # in a trial's folder
 LATENCY_FILE = "latency.json"
+HITS_FILE = "hits.json"
 ERROR_FILE = "error.txt"
 SEEDS = "seeds"
 RESULT = "result.json"  # in the folder of a further seed

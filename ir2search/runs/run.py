@@ -10,10 +10,11 @@ import pandas as pd
 
 from ir2search.errors import RunError
 from ir2search.files import protect
+from ir2search.runs.differences import described_front
 from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, trial_folder
 from ir2search.runs.records import TrialRecord, trial_records
 from ir2search.runs.saved import saved_study
-from ir2search.runs.storages import RunStudy, open_storage, storage_errors
+from ir2search.runs.storages import VALIDATION_IMAGES, RunStudy, open_storage, storage_errors
 from ir2search.runs.tables import front_of, knee, trials_table
 from ir2search.space import Candidate, read_candidate
 from ir2search.study.schema import Study
@@ -99,9 +100,10 @@ class Run:
         Returns:
             The columns ``number``, ``state``, ``outcome`` (why, in words), ``duplicate_of``,
             ``candidate_id``, ``accuracy`` (best validation accuracy so far, from 0 to 1),
-            ``test_accuracy`` (front members only), the costs, ``seconds``, ``best_epoch``,
-            ``epochs`` trained so far, ``seed_accuracies`` and ``seed_test_accuracies`` (lists, the
-            trial's own first, then those of further seeds), and the candidate's fields.
+            ``test_accuracy`` and ``test_images``, the number of test images (front members only),
+            the costs, ``seconds``, ``best_epoch``, ``epochs`` trained so far, ``seed_accuracies``
+            and ``seed_test_accuracies`` (lists, the trial's own first, then those of further
+            seeds), and the candidate's fields.
         """
         return trials_table(self.records(), self.study, self.folder_of)
 
@@ -109,9 +111,28 @@ class Run:
         """The trained trials that no other one dominates, best accuracy first.
 
         Returns:
-            The columns of `trials`, indexed from 0.
+            The columns of `trials`, and those that `described_front` adds: intervals of accuracies,
+            and groups of members that cannot be told apart. Indexed from 0.
         """
-        return front_of(self.trials(), self.study)
+        return self.described(front_of(self.trials(), self.study))
+
+    def described(self, front: pd.DataFrame) -> pd.DataFrame:
+        """A front of this run as `described_front` describes it."""
+        return described_front(front, self.study, self.validation_images, self.folder_of)
+
+    @property
+    def validation_images(self) -> int | None:
+        """Number of validation images; None if the run's version did not record it.
+
+        Raises:
+            RunError: the run has not started any trial, or its storage cannot be read.
+        """
+        storage = self.storage
+        with storage_errors(self.folder, self._given_storage):
+            recorded = storage.user_attrs.get(VALIDATION_IMAGES)
+        if recorded is not None and not (isinstance(recorded, int) and recorded > 0):
+            raise RunError(f"{self.folder}: {VALIDATION_IMAGES} is damaged in the run's storage")
+        return recorded
 
     def pick(self, which: str) -> int:
         """The number of a trained trial.

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import pandas as pd
 
+from ir2search.runs.differences import advice
 from ir2search.runs.records import COUNTED, State
 from ir2search.runs.run import Run
 from ir2search.runs.storages import ENDED
@@ -26,6 +27,7 @@ class RunStatus:
         asked: number of candidates that the study asks to train.
         counts: number of trials in each `State`.
         front: the front so far, see `Run.front`.
+        advice: what the noise of its accuracies means for the choice of a network, in sentences.
         ended: why the run has ended; None while it goes on.
         failures: the reason why each failed trial failed, by its number.
     """
@@ -35,6 +37,7 @@ class RunStatus:
     asked: int
     counts: dict[str, int]
     front: pd.DataFrame
+    advice: tuple[str, ...]
     ended: str | None
     failures: dict[int, str]
 
@@ -57,6 +60,7 @@ class RunStatus:
             "asked": self.asked,
             "counts": self.counts,
             "ended": self.ended,
+            "advice": list(self.advice),
             "front": json_rows(self.front),
         }
 
@@ -73,14 +77,17 @@ def status(run: Run | str | Path) -> RunStatus:
     counts = {name: states.count(name) for name in get_args(State)}
     members = set(front_of(recorded_table(records, run.study), run.study)["number"])
     kept = [record for record in records if record.number in members]
-    front = front_of(trials_table(kept, run.study, run.folder_of), run.study)
+    front = run.described(front_of(trials_table(kept, run.study, run.folder_of), run.study))
     ended = run.storage.user_attrs.get(ENDED) or _ended_before(run, counts, front)
     failures = {
         record.number: record.attributes.outcome or ""
         for record in records
         if record.state == "failed"
     }
-    return RunStatus(run.study.name, run.folder, run.study.trials, counts, front, ended, failures)
+    said = tuple(advice(front, run.study))
+    return RunStatus(
+        run.study.name, run.folder, run.study.trials, counts, front, said, ended, failures
+    )
 
 
 def watch(run: Run | str | Path, pause: float = 1.0) -> Iterator[RunStatus]:

@@ -8,11 +8,12 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import moocore
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from ir2search.errors import RunError
 from ir2search.files import read_bytes, read_json
@@ -27,6 +28,7 @@ from ir2search.validation import Share, checked
 RECORDED = ("outcome", "duplicate_of", "candidate_id", "accuracy", "seconds", "best_epoch")
 COLUMNS = (
     "number", "state", "outcome", "duplicate_of", "candidate_id", "accuracy", "test_accuracy",
+    "test_images",
     "ops", "flops", "bops", "memory_bytes", "parameters", "binary_parameters",
     "seconds", "best_epoch", "epochs", "seed_accuracies", "seed_test_accuracies",
     *(name for name in Candidate().as_dict() if name != "image"), "image",
@@ -34,10 +36,10 @@ COLUMNS = (
 # columns of fields that have a column only if the study sets them
 SHAPE = tuple(FAMILIES[Candidate().backbone].shape_defaults())
 # columns that come from a trial's files
-FROM_FILES = ("test_accuracy", "epochs", "seed_accuracies", "seed_test_accuracies")
+FROM_FILES = ("test_accuracy", "test_images", "epochs", "seed_accuracies", "seed_test_accuracies")
 # columns of whole numbers, which are empty for a trial without a network
 WHOLE = (
-    "duplicate_of", *WHOLE_COSTS, "best_epoch",
+    "duplicate_of", "test_images", *WHOLE_COSTS, "best_epoch",
     "depth", "fusion_channels", "fusion_group_size", "classes",
     "stem_levels", "stem_kernel", "stem_stride",
 )  # fmt: skip
@@ -55,7 +57,7 @@ def trials_table(
     pairs = zip(table["number"], table["accuracy"], strict=True)
     rows = [_from_files(folder_of(number), accuracy) for number, accuracy in pairs]
     added = pd.DataFrame(rows, columns=list(FROM_FILES), index=table.index)
-    added = added.astype({"test_accuracy": "float64", "epochs": "int64"})
+    added = added.astype({"test_accuracy": "float64", "test_images": "Int64", "epochs": "int64"})
     own = [name for name in table.columns if name not in COLUMNS]
     return table.join(added)[[*COLUMNS, *own]]
 
@@ -134,6 +136,7 @@ def _from_files(folder: Path, accuracy: float | None) -> dict[str, Any]:
         seeds = [_read_result(f) for f in sorted(files, key=lambda file: int(file.parent.name))]
     return {
         "test_accuracy": own.test_accuracy,
+        "test_images": own.images,
         "epochs": _lines(folder / CURVE) if CURVE in names else 0,
         "seed_accuracies": _present([accuracy, *(each.accuracy for each in seeds)]),
         "seed_test_accuracies": _present(each.test_accuracy for each in (own, *seeds)),
@@ -142,10 +145,14 @@ def _from_files(folder: Path, accuracy: float | None) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Result:
-    """What a file of a trial says about accuracy, on validation images and on test images."""
+    """What a file of a trial says about accuracy, on validation images and on test images.
+
+    ``images`` is the number of test images.
+    """
 
     accuracy: Share | None = None
     test_accuracy: Share | None = None
+    images: Annotated[int, Field(ge=1, lt=2**63)] | None = None
 
 
 def _read_result(file: Path) -> _Result:

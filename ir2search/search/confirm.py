@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
+import torch
+from torch import nn
 
+from ir2search.data import ImageData, Split, StreamedSplit
+from ir2search.errors import WeightsError
 from ir2search.files import write_json
+from ir2search.nn import fixed_weights, kernels_without_gradients
 from ir2search.runs.backbones import shared_backbone
+from ir2search.runs.hits import write_hits
 from ir2search.runs.layout import BEST, RESULT, TEST_FILE, seed_folder, trial_folder
 from ir2search.runs.records import trial_records
 from ir2search.runs.storages import RunStudy
@@ -19,28 +25,9 @@ from ir2search.search.problem import Problem
 from ir2search.seeds import training_seed
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
-from ir2search.training import Interrupted, accuracy, load_network
-
-SIGNIFICANCE = 0.05
+from ir2search.training import Interrupted, load_network
 
 Members = Sequence[tuple[int, Candidate]]  # number and candidate of each trial on the front
-
-
-def indistinguishable(front: pd.DataFrame) -> list[list[int]]:
-    """For each member of a front, the numbers of the members without a significant difference.
-
-    The mean validation accuracies over seeds are compared by Welch's t-test (Welch, "The
-    generalization of Student's problem ...", Biometrika 1947) at `SIGNIFICANCE`. Members with a
-    single seed are not compared.
-    """
-    samples = {
-        int(number): list(values)
-        for number, values in zip(front["number"], front["seed_accuracies"], strict=True)
-    }
-    return [
-        [other for other in samples if other != number and _may_be_same(own, samples[other])]
-        for number, own in samples.items()
-    ]
 
 
 class FinalTests:
@@ -78,10 +65,15 @@ class FinalTests:
             folder = trial_folder(self.settings.folder, number)
             if (folder / TEST_FILE).exists():
                 continue
-            test = context.test.to(device)
             network = load_network(candidate, folder / BEST).to(device)
-            score = accuracy(network, context.data, test)
-            write_json(folder / TEST_FILE, {"test_accuracy": score, "images": len(test)})
+            splits = {"validation": context.data.validation, "test": context.test}
+            hits = {
+                name: hits_of(network, context.data, split.to(device))
+                for name, split in splits.items()
+            }
+            write_hits(folder, hits)
+            score = float(hits["test"].mean())
+            write_json(folder / TEST_FILE, {"test_accuracy": score, "images": len(hits["test"])})
             self.observer.on_test(number, score)
 
     def _confirm(self, jobs: Iterable[TrainingJob]) -> None:
@@ -117,6 +109,26 @@ class FinalTests:
             raise Interrupted
 
 
+@torch.no_grad()
+def hits_of(network: nn.Module, data: ImageData, split: Split | StreamedSplit) -> np.ndarray:
+    """Which images of a split a network classifies correctly, (images) bool.
+
+    Network and split are on the same device; the network is in evaluation mode afterwards.
+
+    Raises:
+        WeightsError: a logit is NaN or infinite.
+    """
+    network.eval()
+    found = []
+    with kernels_without_gradients(), fixed_weights():
+        for images, labels in split.evaluation_batches():
+            logits = network(data.normalise(images))
+            if not logits.isfinite().all():
+                raise WeightsError("the network gives logits that are NaN or infinite")
+            found.append((logits.argmax(dim=1) == labels).cpu().numpy())
+    return np.concatenate(found)
+
+
 def _further_seeds(study: Study, folder: Path, front: Members) -> Iterator[TrainingJob]:
     """The trainings from further seeds that have no result yet."""
     assert study.confirm is not None
@@ -127,15 +139,3 @@ def _further_seeds(study: Study, folder: Path, front: Members) -> Iterator[Train
                 derived = training_seed(study.seed, candidate.id, seed)
                 start = shared_backbone(study, folder, candidate, further_seed=seed)
                 yield TrainingJob(number, candidate, own, seed=derived, start=start, tested=True)
-
-
-def _may_be_same(one: list[float], other: list[float]) -> bool:
-    if min(len(one), len(other)) < 2:
-        return False
-    if len({*one, *other}) == 1:
-        return True
-    if len(set(one)) == len(set(other)) == 1:
-        return False
-    from scipy.stats import ttest_ind
-
-    return bool(ttest_ind(one, other, equal_var=False).pvalue > SIGNIFICANCE)

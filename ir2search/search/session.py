@@ -24,6 +24,7 @@ from ir2search.runs.status import RunStatus, status
 from ir2search.runs.storages import (
     IMAGES,
     PARALLEL,
+    VALIDATION_IMAGES,
     RunStudy,
     is_shared,
     open_storage,
@@ -110,7 +111,7 @@ def run(
             "workers and trials_per_device: do not apply to a Ray cluster, where [resources] in "
             "the study file says what one training takes; leave them out"
         )
-    study, context = _checked(study, folder, Path(data) if data is not None else None)
+    study, context = checked_study(study, folder, Path(data) if data is not None else None)
     shared = is_shared(folder, storage)
     if workers == "auto" and executor == "local" and devices == [torch.device("cpu")]:
         devices *= fitting_workers(study, context.data, study.trials if shared else study.parallel)
@@ -182,8 +183,17 @@ def join(
     ).run(begin=False)
 
 
-def _checked(study: Study, folder: Path, data: Path | None) -> tuple[Study, TrainingContext]:
-    """The study with its data folder, and its opened data; nothing is written before all fits."""
+def checked_study(study: Study, folder: Path, data: Path | None) -> tuple[Study, TrainingContext]:
+    """The study with its data folder, and its opened data; nothing is written before all fits.
+
+    Args:
+        study: the study.
+        folder: of its run.
+        data: folder of images, if the study reads one.
+
+    Raises:
+        InputError: the study, the data or the folder cannot be used.
+    """
     if folder.parent.exists() and not folder.parent.is_dir():
         raise RunError(f"{folder.parent}: is not a folder; choose another folder for the run")
     _check_encodable(folder)
@@ -237,6 +247,7 @@ class _Session:
         )
         storage.check_images(self.context.data.fingerprint)
         storage.set_user_attr(IMAGES, self.context.data.fingerprint)
+        storage.set_user_attr(VALIDATION_IMAGES, len(self.context.data.validation))
         if self.study.is_timed:
             check_machine(storage, self.folder)
         add_session(self.folder / ENVIRONMENT_FILE, self.study.seed, self.devices[0])

@@ -18,4 +18,8 @@ def test_the_first_line_of_a_status_counts_the_trials(
     head, *table = capsys.readouterr().out.splitlines()
     assert head.startswith("[birds] in ")
     assert head.endswith(": 3 of 8 candidates trained, 1 failed, 2 waiting")
-    assert len(table) == 2 + len(status.front)
+    shown = "\n".join(table)
+    for row in status.front.itertuples():
+        assert f"{100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f}%" in shown
+    assert "287 validation images and 360 test images" in shown
+    assert table[-len(status.advice) :] == list(status.advice)

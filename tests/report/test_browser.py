@@ -111,7 +111,7 @@ def test_hovering_shows_a_candidate_and_a_click_opens_its_card(
     page.locator("#front").scroll_into_view_if_needed()
     knee = (
         page.locator("#front .scatterlayer .trace")
-        .nth(3)
+        .nth(4)
         .locator("path.point")
         .first.bounding_box()
     )
@@ -126,6 +126,18 @@ def test_hovering_shows_a_candidate_and_a_click_opens_its_card(
     assert f"trial {number}" in shown
     row = ir.trials(report.parent).set_index("number").loc[int(number)]
     assert f"{row['accuracy']:.1%}" in page.inner_text("#card-values")
+
+
+def test_the_front_has_test_points_and_intervals(opened: Opened, report: Path) -> None:
+    page, front = opened.page, ir.front(report.parent)
+    crosses = page.locator("#front .scatterlayer .trace").nth(3).locator("path.point")
+    assert crosses.count() == front["test_accuracy"].notna().sum() > 1
+    bars = page.locator("#front .scatterlayer .trace").nth(2).locator(".yerror")
+    assert bars.count() == len(front)
+    page.select_option("#front-y", "test_accuracy")
+    assert page.text_content("#front .ytitle") == "test accuracy"
+    page.select_option("#front-y", "accuracy")
+    assert page.text_content("#front .ytitle") == "accuracy"
 
 
 def test_axes_switch_between_costs_and_scales(opened: Opened) -> None:

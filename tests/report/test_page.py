@@ -80,7 +80,11 @@ def test_the_page_shows_every_front_member_and_every_failure(reported_run: Path)
     text = (reported_run / "report" / "index.html").read_text()
     for row in ir.front(reported_run).itertuples():
         number = rf'<button class="pick" data-trial="{row.number}">{row.number}</button>'
-        assert re.search(rf"<td>{number}( \(knee\))?</td>\s*<td>{row.accuracy:.1%}</td>", text)
+        interval = rf"{100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f}%"
+        accuracy = rf'{row.accuracy:.1%}<br><span class="soft">{interval}</span>'
+        assert re.search(rf"<td>{number}( \(knee\))?</td>\s*<td>{accuracy}\s*</td>", text)
+    for sentence in ir.status(reported_run).advice:
+        assert sentence in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 

@@ -85,7 +85,9 @@ function hoverText(row) {
   const trials = view.trials;
   const values = view.axes
     .filter((each) => trials[each.column][row] !== null)
-    .map((each) => `${escaped(each.label)} ${formatted(each.column, trials[each.column][row])}`);
+    .map(({ column, label }) => {
+      return `${escaped(label)} ${formatted(column, trials[column][row])}${interval(column, row)}`;
+    });
   const head = [`<b>trial ${trials.number[row]}</b>`, escaped(trials.name[row])];
   return [...head, ...values].join("<br>");
 }
@@ -118,10 +120,22 @@ function staircase(column) {
   }];
 }
 
-function withSpreads(trace, column) {
-  if (column.y !== "accuracy" || !Object.keys(view.spreads).length) return trace;
-  const array = trace.customdata.map((number) => (view.spreads[number] || [0, 0])[1]);
-  return { ...trace, error_y: { type: "data", array, color: colours().front, thickness: 1.2 } };
+// the 95% intervals of the accuracy on an axis, as bars
+function withIntervals(trace, accuracy, color) {
+  const known = view.intervals[accuracy] || {};
+  const ends = trace.customdata.map((number, at) => known[number] || [trace.y[at], trace.y[at]]);
+  const array = ends.map(([, high], at) => high - trace.y[at]);
+  const arrayminus = ends.map(([low], at) => trace.y[at] - low);
+  const bars = { type: "data", symmetric: false, array, arrayminus, color, thickness: 1, width: 3 };
+  return { ...trace, error_y: bars };
+}
+
+// what the search did not see, beside the validation accuracy
+function testPoints(column, isOnFront) {
+  if (column.y !== "accuracy") return [];
+  const cross = { symbol: "x-thin", size: 9, line: { color: colours().text, width: 1.8 } };
+  const places = { x: column.x, y: "test_accuracy" };
+  return [markers("test", isOnFront, places, cross)];
 }
 
 function knownReferences(column) {
@@ -165,17 +179,20 @@ function drawFront() {
   const dots = { color: c.dimmed, size: 6, opacity: 0.55 };
   const ring = { symbol: "circle-open", color: c.knee, size: 18, line: { width: 2.5 } };
   const diamond = { symbol: "diamond-open", color: c.text, size: 16, line: { width: 2 } };
+  const shown = column.y === "accuracy" ? "front (validation)" : "front";
   const type = trials.number.length > MAX_SVG_POINTS ? "scattergl" : "scatter";
   const traces = [
     markers("dominated", (row) => !isOnFront(row), column, dots, type),
     ...staircase(column),
-    withSpreads(markers("front", isOnFront, column, { color: c.front, size: 10 }), column),
+    withIntervals(markers(shown, isOnFront, column, { color: c.front, size: 10 }), column.y, c.front),
+    ...testPoints(column, isOnFront),
     markers("knee", (row) => trials.is_knee[row], column, ring),
     markers("selected trial", isSelected, column, diamond),
     referenceRange(column),
   ];
   const more = { height: 480, ...referenceLines(column) };
   const axes = ["x", "y"].map((name) => frontAxis(name, traces));
+  if (column.y === "accuracy") axes[1].title.text = "accuracy"; // on both kinds of images
   return Plotly.react("front", traces, layout(...axes, more), CONFIG);
 }
 
@@ -197,10 +214,15 @@ function definition(term, text) {
 const searchedColumns = () => Object.keys(view.trials).filter((name) => name.startsWith("space."));
 const searchedName = (column) => column.slice("space.".length);
 
+function interval(column, row) {
+  const ends = view.intervals[column]?.[view.trials.number[row]];
+  return ends ? ` (${ends.map((share) => (100 * share).toFixed(1)).join(" to ")}%)` : "";
+}
+
 function definitions(row) {
   const trials = view.trials;
   const spread = view.spreads[trials.number[row]];
-  const shown = (column) => formatted(column, trials[column][row]);
+  const shown = (column) => formatted(column, trials[column][row]) + interval(column, row);
   const values = view.axes.map(({ column, label }) => [label, shown(column)]);
   if (spread) {
     const [mean, deviation] = spread.map((share) => (100 * share).toFixed(1));
