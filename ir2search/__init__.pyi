@@ -38,8 +38,10 @@ from .runs import train_variant as train_variant
 from .runs import trials as trials
 from .runtime import PackedNetwork as PackedNetwork
 from .runtime import load_packed as load_packed
+from .search import Estimate as Estimate
 from .search import RunObserver as RunObserver
 from .search import Sampler as Sampler
+from .search import estimate as estimate
 from .search import join as join
 from .search import register_sampler as register_sampler
 from .search import run as run

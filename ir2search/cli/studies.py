@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,6 +22,9 @@ from ir2search.cli.options import (
     Workers,
     opened,
 )
+
+if TYPE_CHECKING:
+    from ir2search.study import Study
 
 StudyName = Annotated[
     str,
@@ -86,6 +89,12 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Train the trials again that have failed.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Only say how large the space is and what the search will take."
+        ),
+    ] = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -98,6 +107,7 @@ def run(
     \b
     Examples:
       ir2search run digits
+      ir2search run digits --dry-run
       ir2search run cifar10 --data cifar10/ --device cuda
       ir2search run my-study.toml --runs /scratch/runs --trials 100
       ir2search run my-study.toml --retry-failed
@@ -113,13 +123,19 @@ def run(
     asked = load_study(study)
     if trials is not None:
         asked = asked.model_copy(update={"trials": trials})
+    at_once: int | Literal["auto"] | None = workers
+    if workers is None and trials_per_device is None:
+        at_once = "auto"
+    if dry_run:
+        _show_estimate(asked, runs / asked.name, data, device, at_once, trials_per_device, as_json)
+        return
     with RunProgress() as progress:
         result = run_study(
             asked,
             runs / asked.name,
             data=data,
             device=device,
-            workers="auto" if workers is None and trials_per_device is None else workers,
+            workers=at_once,
             trials_per_device=trials_per_device,
             executor=executor,
             address=address,
@@ -129,6 +145,29 @@ def run(
         )
     show_status(result, as_json)
     check_trained(result)
+
+
+def _show_estimate(
+    study: Study,
+    folder: Path,
+    data: Path | None,
+    device: str,
+    workers: int | Literal["auto"] | None,
+    trials_per_device: int | None,
+    as_json: bool,
+) -> None:
+    from ir2search.cli.show_runs import show_estimate
+    from ir2search.search import estimate
+
+    found = estimate(
+        study,
+        folder,
+        data=data,
+        device=device,
+        workers=workers,
+        trials_per_device=trials_per_device,
+    )
+    show_estimate(found, as_json)
 
 
 def worker(

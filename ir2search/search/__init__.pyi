@@ -1,3 +1,5 @@
+from .estimate import Estimate as Estimate
+from .estimate import estimate as estimate
 from .observer import RunObserver as RunObserver
 from .samplers.base import Sampler as Sampler
 from .samplers.registry import register_sampler as register_sampler
