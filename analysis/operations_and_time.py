@@ -29,11 +29,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
-from scipy.optimize import nnls
 
 import ir2search as ir
 from ir2search.export import candidate_graph
 from ir2search.latency import time_on_runtime
+from ir2search.latency.board import COUNTED, fit_prices, held_out_times, operation_counts
 from ir2search.models.families import FAMILIES
 from ir2search.plots import save
 from ir2search.runtime import Graph, PackedNetwork, this_machine
@@ -44,9 +44,8 @@ DRAWN = {  # by family: depths, widths, and number of networks in ten
     "cifar-basic-resnet": ((18, 34), (0.125, 0.25, 0.5, 1.0), 2),
     "cifar-vgg": ((7,), (0.125, 0.25, 0.375, 0.5, 0.75, 1.0), 2),
 }
-RESAMPLES, FOLDS = 1000, 10
+RESAMPLES = 1000
 CALLS = 50  # the time of a sweep is the median of 50 calls
-COUNTED = ("flops", "bops", "sweeps", "elements")
 COSTS = {  # by name: the counts in a corrected cost; OPs are not fitted
     "FLOPs + BOPs / 64": (),
     "FLOPs + BOPs / k": ("flops", "bops"),
@@ -106,10 +105,7 @@ def measure(candidates: Iterable[ir.Candidate], cache: Path) -> tuple[pd.DataFra
                 "fusion": candidate.fusion,
                 "activation": candidate.activation,
                 "ops": price.ops,
-                "flops": price.flops,
-                "bops": price.bops,
-                "sweeps": len(own),
-                "elements": sum(price.others.values()),
+                **operation_counts(candidate),
                 "ms": 1000 * timing.median,
                 "low_ms": 1000 * timing.low,
                 "high_ms": 1000 * timing.high,
@@ -131,22 +127,9 @@ def sweep_times(graph: Graph, ops: dict[str, float]) -> pd.DataFrame:
     )
 
 
-def fit_cost(counts: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Time for one of each count, at least 0, by least squares on the relative error."""
-    shares = counts / time[:, None]
-    scale = np.maximum(shares.max(axis=0), 1e-300)
-    return nnls(shares / scale, np.ones(len(time)))[0] / scale
-
-
 def predict(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
-    """Predicted milliseconds of each network, by a fit to other networks (ten folds)."""
-    counts, time = table[list(names or ["ops"])].to_numpy(float), table["ms"].to_numpy()
-    folds = np.random.default_rng(0).permutation(len(table)) % min(FOLDS, len(table))
-    found = np.zeros(len(table))
-    for fold in np.unique(folds):
-        held_out = folds == fold
-        found[held_out] = counts[held_out] @ fit_cost(counts[~held_out], time[~held_out])
-    return found
+    """Predicted milliseconds of each network, by a fit to other networks."""
+    return held_out_times(table[list(names or ["ops"])].to_numpy(float), table["ms"].to_numpy())
 
 
 def spearman(one: np.ndarray, other: np.ndarray) -> float:
@@ -196,7 +179,7 @@ def coefficients(table: pd.DataFrame) -> pd.DataFrame:
     """The coefficients of each fitted cost and k, with intervals over networks."""
 
     def fit(counts: np.ndarray, time: np.ndarray) -> np.ndarray:
-        flop, bop, *_ = each = fit_cost(counts, time)
+        flop, bop, *_ = each = fit_prices(counts, time)
         return np.array([flop / bop if bop else np.nan, *(1e6 * each)])
 
     found = []

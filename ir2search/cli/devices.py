@@ -81,12 +81,20 @@ def export(
 
 def latency(
     what: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="NETWORK",
             help="A preset, a candidate.json, a trial's folder, or an exported packed file.",
         ),
-    ],
+    ] = None,
+    measured: Annotated[
+        Path | None,
+        typer.Option(
+            "--import",
+            help="Instead of a network: CSV file of times on a device, with the columns network "
+            "and milliseconds.",
+        ),
+    ] = None,
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1",
     batch: Annotated[
         str, typer.Option(help="Numbers of images per call, separated by commas.")
@@ -114,14 +122,28 @@ def latency(
     alternately in one process, after a warm-up. The table has medians and quartiles. It marks the
     fastest time, and each time that equals it within the noise.
 
+    With --import, nothing is timed: what an operation takes on your device is fitted to times that
+    you measured there. The section that it prints makes `latency` in a study the time on that
+    device.
+
     \b
     Examples:
       ir2search latency cifar-resnet20
       ir2search latency imagenet-resnet18-D --threads 1,2 --batch 1,32 --runtimes onnxruntime,int8
       ir2search latency runs/digits/trials/3 --runtimes runtime,onnxruntime --layers
+      ir2search latency --import board.csv
     """
-    from ir2search.cli.show_devices import show_latency
+    from ir2search.cli.show_devices import show_board, show_latency
+    from ir2search.errors import InputError
+    from ir2search.latency import fit_board
     from ir2search.latency import latency as time_network
+
+    if (what is None) == (measured is None):
+        raise InputError("give either a network or --import FILE.csv")
+    if what is None:
+        assert measured is not None
+        show_board(fit_board(measured), as_json)
+        return
 
     found = time_network(
         what,

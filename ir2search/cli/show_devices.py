@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from ir2search import text
 from ir2search.cli.show import console, print_json, say, table
 
 if TYPE_CHECKING:
     from ir2search.doctor import Finding
     from ir2search.export import Exported
-    from ir2search.latency import Latency
+    from ir2search.latency import BoardFit, Latency
 
 STATE_COLOURS = {"good": "green", "slow": "yellow", "wrong": "red", "absent": "dim"}
 
@@ -55,6 +56,22 @@ def show_latency(found: Latency, layers: bool, as_json: bool) -> None:
     console().print(times)
     if layers:
         _show_layer_times(found)
+
+
+def show_board(fit: BoardFit, as_json: bool) -> None:
+    """Show what operations take on a device, and the section for a study file."""
+    if as_json:
+        print_json(fit.as_dict())
+        return
+    share = text.percent
+    say(
+        f"fitted to {fit.networks} networks; for networks that were left out of the fit, half of "
+        f"the errors are below {share(fit.median_error)} and nine in ten below "
+        f"{share(fit.high_error)}; Spearman's rho with the measured times is {fit.rank:.2f}, that "
+        f"of OPs {fit.rank_of_ops:.2f}"
+    )
+    say('for a study file with "latency" among its objectives or in its budget:\n')
+    print(fit.section)  # noqa: T201 - to be copied
 
 
 def show_findings(findings: Sequence[Finding], as_json: bool) -> None:

@@ -1,3 +1,6 @@
+from .board import BoardFit as BoardFit
+from .board import board_milliseconds as board_milliseconds
+from .board import fit_board as fit_board
 from .clock import time_in_turns as time_in_turns
 from .compare import Latency as Latency
 from .compare import LatencyRow as LatencyRow

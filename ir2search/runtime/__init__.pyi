@@ -11,6 +11,7 @@ from .network import load_packed as load_packed
 from .packed import read_about as read_about
 from .packed import read_packed as read_packed
 from .packed import write_packed as write_packed
+from .schedule import make_schedule as make_schedule
 from .times import RuntimeTime as RuntimeTime
 from .times import Setting as Setting
 from .times import Timing as Timing

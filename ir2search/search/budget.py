@@ -34,7 +34,9 @@ def check_budget(problem: Problem) -> None:
 def _check_counted(problem: Problem) -> None:
     """Raise SpaceError unless the counted costs of some candidate are within the budget."""
     study, nearest = problem.study, None
-    limits = {name: limit for name, limit in study.budget.items() if name != LATENCY}
+    limits = {
+        name: limit for name, limit in study.budget.items() if name != LATENCY or not study.is_timed
+    }
     for candidate in _tried(problem):
         try:
             costs = problem.counted(candidate)

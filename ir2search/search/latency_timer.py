@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ir2search.errors import CandidateError, RunError, StudyError
 from ir2search.export import candidate_graph
 from ir2search.files import write_json
-from ir2search.latency import on_grid, time_on_runtime
+from ir2search.latency import board_milliseconds, on_grid, time_on_runtime
 from ir2search.latency.timing import Pause
 from ir2search.runs.layout import CACHE, LATENCY_CACHE, LATENCY_FILE
 from ir2search.runs.storages import MACHINE
@@ -19,6 +19,7 @@ from ir2search.runtime import Machine, RuntimeTime, Setting, cached_time, read_t
 from ir2search.space import Candidate
 from ir2search.study.objectives import HIGH, LATENCY, LOW, MEDIAN, OBJECTIVES
 from ir2search.study.schema import Study
+from ir2search.study.sections import Board
 
 if TYPE_CHECKING:
     import optuna
@@ -96,6 +97,19 @@ def latency_costs(found: RuntimeTime) -> Costs:
     columns = OBJECTIVES[LATENCY].column, MEDIAN, LOW, HIGH
     seconds = on_grid(timing), timing.median, timing.low, timing.high
     return {name: 1000 * value for name, value in zip(columns, seconds, strict=True)}
+
+
+def board_costs(board: Board, candidate: Candidate) -> Costs:
+    """The columns of the latency on another device, in ms; a computed time has no quartiles.
+
+    Raises:
+        StudyError: the runtime cannot run the network.
+    """
+    try:
+        expected = board_milliseconds(board, candidate)
+    except CandidateError as error:
+        raise StudyError(f"latency: {error}") from None
+    return dict.fromkeys((OBJECTIVES[LATENCY].column, MEDIAN, LOW, HIGH), expected)
 
 
 def check_machine(storage: optuna.Study, folder: Path) -> None:

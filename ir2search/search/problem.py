@@ -8,9 +8,9 @@ from typing import Any
 
 from ir2search.costs import cost
 from ir2search.errors import StudyError
-from ir2search.search.latency_timer import LatencyTimer
+from ir2search.search.latency_timer import LatencyTimer, board_costs
 from ir2search.space import Candidate, SearchSpace
-from ir2search.study.objectives import LATENCY, costs_of
+from ir2search.study.objectives import costs_of
 from ir2search.study.schema import Study
 
 
@@ -55,13 +55,15 @@ class Problem:
         return PricedCandidate(parameters, candidate, self.counted(candidate))
 
     def counted(self, candidate: Candidate) -> dict[str, Any]:
-        """The counted costs by column, without the latency.
+        """The counted costs by column; with the latency only if it is that of another device.
 
         Raises:
             StudyError: a cost cannot be counted, or a registered cost function failed.
             MemoryError: the network does not fit in memory.
         """
-        return costs_of(candidate, cost(candidate), self.study.costs)
+        counted = costs_of(candidate, cost(candidate), self.study.costs)
+        board = self.study.board
+        return counted if board is None else counted | board_costs(board, candidate)
 
     def is_affordable(self, candidate: Candidate) -> bool:
         """Whether a candidate is within the budget, as far as its costs are known.
@@ -72,7 +74,7 @@ class Problem:
             return True
         try:
             costs = self.counted(candidate)
-            if self.study.over_budget(costs) is None and LATENCY in self.study.budget:
+            if self.study.over_budget(costs) is None and self.timer.is_used:
                 costs |= self.timer.known_costs(candidate)
         except (MemoryError, StudyError):
             return True

@@ -31,7 +31,15 @@ from ir2search.study.names import checked_name, name_of
 from ir2search.study.objectives import LATENCY, OBJECTIVES, cost_names
 from ir2search.study.recipe_section import searched_as_dict, split_recipe
 from ir2search.study.samplers import SAMPLERS
-from ir2search.study.sections import Confirm, LatencySettings, Resources, Rungs, Stop, WarmStart
+from ir2search.study.sections import (
+    Board,
+    Confirm,
+    LatencySettings,
+    Resources,
+    Rungs,
+    Stop,
+    WarmStart,
+)
 from ir2search.study.shipped import shipped_studies
 from ir2search.study.space_section import parse_space, space_as_dict
 from ir2search.training import Recipe
@@ -130,8 +138,13 @@ class Study(BaseModel):
 
     @property
     def is_timed(self) -> bool:
-        """Whether latency is an objective or has a budget."""
-        return LATENCY in self.costs
+        """Whether candidates are timed on this machine."""
+        return LATENCY in self.costs and self.latency.board is None
+
+    @property
+    def board(self) -> Board | None:
+        """The device whose latency is computed for each candidate, if the study uses it."""
+        return self.latency.board if LATENCY in self.costs else None
 
     def over_budget(self, costs: Mapping[str, Any]) -> str | None:
         """Why costs exceed the budget, in words, or None.
@@ -190,8 +203,12 @@ class Study(BaseModel):
                 f"[rungs] minimum: must be below the recipe's {self.recipe.epochs} epochs, "
                 f"but got {self.rungs.minimum}"
             )
-        if self.latency != LatencySettings() and not self.is_timed:
+        if self.latency != LatencySettings() and LATENCY not in self.costs:
             raise ValueError("[latency] needs latency among the objectives or in [budget]")
+        if self.latency.board is not None and self.latency != LatencySettings(
+            board=self.latency.board
+        ):
+            raise ValueError("[latency] threads and batch have no effect with [latency.board]")
         return self
 
     @model_validator(mode="after")

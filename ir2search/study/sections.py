@@ -72,6 +72,28 @@ class Confirm:
     seeds: Annotated[int, Field(strict=True, ge=1, le=100)] = 3
 
 
+_Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+class Board:
+    """The ``[latency.board]`` section of a study file: what operations take on another device.
+
+    ``ir2search latency --import`` writes it from times that were measured there.
+
+    Attributes:
+        flop_ns: nanoseconds of a full-precision multiply-accumulate.
+        bop_ns: of a 1-bit multiply-accumulate.
+        sweep_ns: of starting a pass over feature maps.
+        element_ns: of an element operation, which counts as neither FLOP nor BOP.
+    """
+
+    flop_ns: _Price
+    bop_ns: _Price
+    sweep_ns: _Price
+    element_ns: _Price
+
+
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class LatencySettings:
     """The ``[latency]`` section of a study file: how the runtime runs a network to time it.
@@ -79,10 +101,12 @@ class LatencySettings:
     Attributes:
         threads: number of threads.
         batch: images in one call; the latency is the time of a call divided by this number.
+        board: another device, whose times are computed; without it networks are timed here.
     """
 
     threads: Annotated[int, Field(strict=True, ge=1, le=256)] = 1
     batch: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1
+    board: Board | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})

@@ -12,7 +12,15 @@ from ir2search.data import DataConfig
 from ir2search.errors import InputError
 from ir2search.space import Candidate
 from ir2search.study.schema import Study, load_study, parse_study
-from ir2search.study.sections import Confirm, LatencySettings, Resources, Rungs, Stop, WarmStart
+from ir2search.study.sections import (
+    Board,
+    Confirm,
+    LatencySettings,
+    Resources,
+    Rungs,
+    Stop,
+    WarmStart,
+)
 from ir2search.study.shipped import TEMPLATE
 from ir2search.study.template import write_template
 from ir2search.training import Distillation, Recipe
@@ -21,6 +29,7 @@ SECTIONS: dict[str, Any] = {
     "data": DataConfig,
     "space": Candidate,
     "latency": LatencySettings,
+    "latency.board": Board,
     "recipe": Recipe,
     "recipe.distillation": Distillation,
     "warm_start": WarmStart,
