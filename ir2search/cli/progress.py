@@ -62,10 +62,19 @@ class RunProgress(_Bars, RunObserver):
         self.progress.update(self.task, description=title, total=study.trials)
         self._show_trials()
 
+    def on_supernet_step(self, progress: float, epochs: int) -> None:
+        title = "shared weights: epochs"
+        self.progress.update(self.task, description=title, completed=progress, total=epochs)
+
+    def on_supernet_epoch(self, result: EpochResult, epochs: int) -> None:
+        accuracy, seconds = _accuracy(result), f"{result.seconds:.1f} s"
+        loss = f"loss {result.loss:.3f}"
+        self._say(f"shared weights: epoch {result.epoch}/{epochs}{accuracy} · {loss} · {seconds}")
+
     def on_trial(self, number: int, candidate: Candidate, price: Cost) -> None:
         assert self.study is not None
         title = f"trial {number}: depth {candidate.depth}, {text.count(price.ops)} OPs, epochs"
-        total = self.study.recipe.total_epochs
+        total = self.study.candidate_epochs or None
         self.running[number] = self.progress.add_task(title, total=total, note="")
 
     def on_step(self, number: int, progress: float) -> None:

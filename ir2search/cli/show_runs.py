@@ -118,7 +118,8 @@ def _estimated(found: Estimate) -> Iterator[tuple[str, str]]:
 def _status(status: RunStatus) -> Group:
     counts = {state: number for state, number in status.counts.items() if number}
     trained = counts.pop("trained", 0)
-    parts = [f"{trained} of {status.asked} candidates trained"]
+    done = "measured with shared weights" if "how" in status.front else "trained"
+    parts = [f"{trained} of {status.asked} candidates {done}"]
     parts += [f"{number} {state}" for state, number in counts.items()]
     head = line(bold(status.name), " in ", str(status.folder), f": {', '.join(parts)}")
     if not len(status.front):
@@ -143,9 +144,10 @@ def _front_table(front: pd.DataFrame) -> Table:
     confirmed = any(len(row["seed_accuracies"]) > 1 for row in rows)
     over_seeds = ("over seeds",) if confirmed else ()
     timed = ("latency",) if "latency_ms" in front else ()
+    how = ("weights",) if "how" in front else ()
     accuracies = ("validation", *over_seeds, "test", *over_seeds)
-    columns = ("trial", *accuracies, "OPs", "memory", *timed, "network")
-    found = table("front", columns, words={"network"})
+    columns = ("trial", *how, *accuracies, "OPs", "memory", *timed, "network")
+    found = table("front", columns, words={"weights", "network"})
     for row in rows:
         cells: list[str | Text] = []
         for name, seeds in (("accuracy", "accuracies"), ("test_accuracy", "test_accuracies")):
@@ -153,6 +155,7 @@ def _front_table(front: pd.DataFrame) -> Table:
             cells += [text.spread(row[f"seed_{seeds}"])] if confirmed else []
         found.add_row(
             str(row["number"]),
+            *(row["how"] for _ in how),
             *cells,
             text.count(row["ops"]),
             text.size(row["memory_bytes"]),

@@ -85,7 +85,7 @@ class TappedNetwork(nn.Module):
         self.has_after_stem = after_stem is not None
         self.recovery = spec.recovery
         self.head = head
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes) of normalised images (N, C, H, W)."""
@@ -155,7 +155,8 @@ def pooled_head(channels: int, classes: int) -> nn.Sequential:
     )
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
+    """Give a convolution or a linear layer random weights (He et al., ICCV 2015)."""
     # not on the meta device: there torch would import its compiler, which takes seconds
     if isinstance(module, nn.Conv2d | nn.Linear) and not module.weight.is_meta:
         nn.init.kaiming_normal_(module.weight)

@@ -61,12 +61,12 @@ class InformationRecovery(nn.Module):
             return
         total = sum(tap_channels) + last_channels
         if fusion == "dense":
-            self.primary = _convolution(total, last_channels, 1, 1, activation)
+            self.primary = fusion_convolution(total, last_channels, 1, 1, activation)
             return
         m = _compact_width(last_channels, ratio, channels, group_size)
         s = math.ceil(last_channels / m)
-        self.primary = _convolution(total, m, 1, 1, activation)
-        self.cheap = _convolution(m, m * (s - 1), 3, m // group_size, activation)
+        self.primary = fusion_convolution(total, m, 1, 1, activation)
+        self.cheap = fusion_convolution(m, m * (s - 1), 3, m // group_size, activation)
 
     def forward(self, last: Tensor, *taps: Tensor) -> Tensor:
         """Fuse the taps into the last feature maps.
@@ -122,9 +122,18 @@ def _compact_width(n: int, ratio: float | None, channels: int | None, group_size
     return m
 
 
-def _convolution(
+def fusion_convolution(
     inputs: int, outputs: int, kernel: int, groups: int, activation: Callable[[int], nn.Module]
 ) -> nn.Sequential:
+    """A convolution of a fusion, BatchNorm, and activation.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+        kernel: side of the kernel in pixels, odd.
+        groups: of the convolution.
+        activation: makes an activation for a number of channels.
+    """
     kind = DepthwiseConv2d if groups == inputs else nn.Conv2d
     return Normed(
         kind(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False),

@@ -93,7 +93,7 @@ def _columns(data: ReportData) -> dict[str, list[Any]]:
     columns["on_front"] = trials["on_front"].tolist()
     columns["is_knee"] = [number in knee for number in trials["number"]]
     columns["name"] = [text.network(row) for row in json_rows(trials)]
-    for name in data.study.space.searched:
+    for name in data.study.search_space.searched:
         columns[f"space.{_shown(name)}"] = _listed(parameter_values(trials, name))
     return columns
 
@@ -168,7 +168,7 @@ def _layers(layers: Mapping[int, Sequence[LayerCost]]) -> dict[str, list[list[An
 
 def _parameters(data: ReportData) -> dict[str, Any]:
     """Importances and dependences of the searched parameters."""
-    found = parameter_effects(data.trials, data.study.space, data.study.seed)
+    found = parameter_effects(data.trials, data.study.search_space, data.study.seed)
 
     def rows(effects: Iterable[Importance | Dependence]) -> list[dict[str, Any]]:
         return [asdict(each) | {"parameter": _shown(each.parameter)} for each in effects]

@@ -10,8 +10,7 @@ it. In the run's folder::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,17 +18,16 @@ import torch
 from torch import Tensor, nn
 
 from ir2search.data import ImageData
-from ir2search.errors import CheckpointError, RunError, TrainingDiverged
-from ir2search.files import locked, write_json
+from ir2search.errors import CheckpointError, TrainingDiverged
+from ir2search.files import write_json
 from ir2search.runs.curves import read_curve
 from ir2search.runs.layout import BACKBONES, BEST, CANDIDATE_FILE, CURVE, seed_folder
+from ir2search.runs.turns import waited_for
 from ir2search.seeds import derive_seed
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
-from ir2search.training import EpochResult, Interrupted, Recipe, load_network, train
+from ir2search.training import EpochResult, Recipe, load_network, train
 from ir2search.training.checkpoint import discard_progress
-
-POLL = 0.5  # seconds between attempts to take over from another process
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class SharedBackbone:
             )
             return load_network(self.candidate, self.folder / BEST).state_dict()
 
-        with _locked(self.folder, should_stop):
+        with waited_for(self.folder, should_stop):
             write_json(self.folder / CANDIDATE_FILE, self.candidate.as_dict())
             try:
                 return trained()
@@ -116,17 +114,3 @@ def backbone_curves(folder: Path) -> list[list[EpochResult]]:
     """The learning curves of the backbones that a run's search started from."""
     files = sorted((folder / BACKBONES).glob(f"*/{CURVE}"))
     return [read_curve(file) for file in files]
-
-
-@contextmanager
-def _locked(folder: Path, should_stop: Callable[[], bool]) -> Iterator[None]:
-    """Wait for the lock of a folder, and hold it."""
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(locked(folder, POLL))
-                break
-            except RunError:
-                if should_stop():
-                    raise Interrupted from None
-        yield

@@ -20,6 +20,7 @@
           seeds/<k>/                   a further training of a front member; result.json
           information/  export/        what `analyze` and `export` write
         backbones/<candidate id>/      shared backbones, for a warm start
+        supernet/                      weights that all candidates share; supernet.json
         variants/<candidate id>/       networks that trials are compared with
         report/                        what `report` writes
 """
@@ -45,6 +46,7 @@ JOURNAL_FILE = "study.journal"
 SQLITE_FILE = "study.db"
 TRIALS = "trials"
 BACKBONES = "backbones"
+SUPERNET = "supernet"  # weights that all candidates share
 VARIANTS = "variants"
 REPORT = "report"
 CLUSTER_MARK = ".cluster"  # a node of a Ray cluster that can read it sees the folder

@@ -26,6 +26,7 @@ from ir2search.validation import Share, rule_of
 
 State = Literal["trained", "stopped", "failed", "turned down", "duplicate", "waiting", "unfinished"]
 # these count towards the number of trials that a study asks for
+How = Literal["inherited"]
 COUNTED: tuple[State, ...] = ("trained", "stopped", "failed", "waiting")
 WHOLE_COSTS = ("flops", "bops", "parameters", "binary_parameters")
 STATES: dict[TrialState, State] = {
@@ -78,6 +79,8 @@ class TrialAttributes:
         driver: name of the driver that works on the trial; empty for none.
         target_epochs: epochs of the rung to which its training was last started.
         order: position of its latest training among the trainings of the run, from 0.
+        how: how the network of the accuracy got its weights: ``"inherited"`` from a supernet;
+            None for a training of its own.
         retry_of: the number of the failed trial whose network this one trains again.
     """
 
@@ -93,6 +96,7 @@ class TrialAttributes:
     driver: str | None = None
     target_epochs: Whole | None = None
     order: Whole | None = None
+    how: How | None = None
     retry_of: Whole | None = None
 
 

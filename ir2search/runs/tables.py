@@ -66,6 +66,7 @@ def recorded_table(trials: Iterable[TrialRecord], study: Study) -> pd.DataFrame:
     """One row for each trial: only its record, without its files."""
     columns = [name for name in COLUMNS if name not in FROM_FILES]
     columns += further_columns(study.costs)
+    columns += [] if study.supernet is None else ["how"]
     columns += [name for name in study.space.searched if name.startswith(RECIPE)]
     given = {field_of(name) for name in {*study.space.fixed, *study.space.searched}}
     columns += [name for name in SHAPE if name in given]
@@ -118,7 +119,7 @@ def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 def _row(trial: TrialRecord) -> dict[str, Any]:
     recorded = trial.attributes
     row: dict[str, Any] = {"number": trial.number, "state": trial.state}
-    row |= {name: getattr(recorded, name) for name in RECORDED}
+    row |= {name: getattr(recorded, name) for name in (*RECORDED, "how")}
     candidate = recorded.candidate or {}
     recipe = {RECIPE + name: value for name, value in candidate.get("recipe", {}).items()}
     family = FAMILIES.get(candidate.get("backbone", ""))

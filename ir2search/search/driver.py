@@ -22,6 +22,7 @@ from ir2search.runs.records import (
     write_attributes,
 )
 from ir2search.runs.storages import ENDED, RunStudy
+from ir2search.runs.supernets import RunSupernet, run_supernet
 from ir2search.search.confirm import FinalTests
 from ir2search.search.driver_locks import DriverLocks
 from ir2search.search.executors import Executor, ExecutorSettings, TrainingJob
@@ -94,6 +95,9 @@ class Driver:
         self.problem, self.storage, self.settings = problem, storage, settings
         self.study, self.space = problem.study, problem.space
         self.folder, self.executor, self.locks = settings.folder, executor, locks
+        self.supernet: RunSupernet | None = None
+        if self.study.supernet is not None:
+            self.supernet = run_supernet(self.study, self.folder, settings.context.data)
         self.observer, self.should_stop = settings.observer, settings.should_stop
         self.ledger = Ledger(self.study, self.space)
         self.recorder = TrialRecorder(storage, self.ledger, settings)
@@ -398,6 +402,7 @@ class Driver:
                 seed=training_seed(self.study.seed, candidate.id),
                 start=shared_backbone(self.study, self.folder, candidate),
                 until=epochs,
+                supernet=self.supernet,
             )
         )
         return _Step.STARTED

@@ -66,7 +66,8 @@ class Estimate:
         networks: number of different networks among those within the budget.
         costs: ranges of the costs that are objectives, or have a budget, over these networks.
         trials: number of candidates to train.
-        epochs: of all trials together if all are trained to the end, with shared backbones at most.
+        epochs: of all trials together if all are trained to the end, with shared backbones at most;
+            those of the supernet, if the study has one.
         expected_epochs: with early stopping; it is an estimate for samplers that decide themselves.
         confirmed_epochs: for each member of the front, at the end.
         step_seconds: of a training step of a network with the median number of operations.
@@ -121,7 +122,7 @@ def estimate(
     checked, context = checked_study(study, folder, None if data is None else Path(data))
     if workers == "auto" and places == [torch.device("cpu")]:
         places *= fitting_workers(checked, context.data, checked.parallel)
-    space = checked.space.with_data(context.data.image, context.data.classes)
+    space = checked.search_space.with_data(context.data.image, context.data.classes)
     problem = Problem(checked, space, LatencyTimer(checked, folder.parent))
     points = list(space.points(random.Random(derive_seed(checked.seed, "estimate")), DRAWS))
     kept = _within_budget(problem, points)
@@ -151,7 +152,7 @@ def estimate(
         step_seconds=step,
         epoch_seconds=epoch,
         workers=len(places),
-        seconds=expected * epoch / len(places),
+        seconds=_seconds(checked, expected, epoch, len(places)),
     )
 
 
@@ -235,7 +236,17 @@ def _ranges(study: Study, kept: Sequence[PricedCandidate]) -> Iterable[CostRange
         yield CostRange(name, values[0], values[len(values) // 2], values[-1])
 
 
+def _seconds(study: Study, epochs: int, epoch: float, workers: int) -> float:
+    """Time of the search, from the seconds of an epoch of a network of median size."""
+    if study.supernet is None:
+        return epochs * epoch / workers
+    networks = 2 + study.supernet.random  # in each step; an evaluation is far below an epoch
+    return epochs * networks * epoch
+
+
 def _all_epochs(study: Study) -> int:
+    if study.supernet is not None:
+        return study.supernet.epochs
     backbones = 0 if study.warm_start is None else study.warm_start.epochs
     return study.trials * (study.recipe.total_epochs + backbones)
 

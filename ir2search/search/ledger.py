@@ -50,11 +50,11 @@ class Ledger:
         untrained: number of proposals since the latest one that started a training.
         queued: number of points in the storage that are proposed next.
         trainings: number of trainings that have begun; each further rung counts as one.
-        epochs_spent: epochs of all trials and of their shared backbones.
+        epochs_spent: epochs of all trials, of their shared backbones, and of the supernet.
     """
 
     def __init__(self, study: Study, space: SearchSpace) -> None:
-        epochs = study.recipe.epochs
+        epochs = study.recipe.epochs if study.supernet is None else study.supernet.epochs
         self._study, self._space = study, space
         self._backbones: set[str] = set()
         self.progress = Progress((epochs,) if study.rungs is None else study.rungs.levels(epochs))
@@ -68,7 +68,7 @@ class Ledger:
         self.untrained = 0
         self.queued = 0
         self.trainings = 0
-        self.epochs_spent = 0
+        self.epochs_spent = 0 if study.supernet is None else study.supernet.epochs
 
     def read(self, trial: FrozenTrial) -> list[RungResult]:
         """Learn what the storage knows of a trial; return its results that are new."""
@@ -116,7 +116,8 @@ class Ledger:
         self.progress.record(number, level, result.values)
         self.candidates[number] = candidate
         levels = self.progress.levels
-        self.epochs_spent += levels[level] - (levels[level - 1] if level else 0)
+        if self._study.supernet is None:
+            self.epochs_spent += levels[level] - (levels[level - 1] if level else 0)
         if self._study.warm_start is not None:
             backbone = candidate.candidate.backbone_only().id
             is_new = backbone not in self._backbones

@@ -33,6 +33,12 @@ class RunObserver:
             waiting: numbers of the trials that wait at a rung.
         """
 
+    def on_supernet_step(self, progress: float, epochs: int) -> None:
+        """A training step of the supernet begins, after ``progress`` of ``epochs`` epochs."""
+
+    def on_supernet_epoch(self, result: EpochResult, epochs: int) -> None:
+        """One of the ``epochs`` epochs of the supernet is trained and saved."""
+
     def on_trial(self, number: int, candidate: Candidate, price: Cost) -> None:
         """The training of a candidate starts or continues; others may run at the same time."""
 

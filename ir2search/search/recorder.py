@@ -31,6 +31,7 @@ class TrialRecorder:
             best_epoch=result.best.epoch,
             accuracy=result.accuracy,
             rungs=rungs,
+            how=None if self._study.supernet is None else "inherited",
         )
         write_attributes(trial, reached)
         priced = self._ledger.candidates[trial.number]
@@ -42,7 +43,8 @@ class TrialRecorder:
         assert recorded.cost is not None
         assert recorded.accuracy is not None
         values = self._ledger.values(recorded.cost, recorded.accuracy)
-        self._end(trial, TrialState.COMPLETE, "trained", list(values.values()))
+        outcome = "trained" if recorded.how is None else "inherited from the supernet"
+        self._end(trial, TrialState.COMPLETE, outcome, list(values.values()))
 
     def stop(self, trial: Trial, reason: str) -> None:
         """End a trial that waits at a rung."""

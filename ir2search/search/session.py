@@ -30,6 +30,7 @@ from ir2search.runs.storages import (
     open_storage,
     storage_errors,
 )
+from ir2search.runs.supernets import check_supernet, run_supernet
 from ir2search.search.budget import check_budget
 from ir2search.search.driver import Driver
 from ir2search.search.driver_locks import DriverLocks
@@ -202,7 +203,8 @@ def checked_study(study: Study, folder: Path, data: Path | None) -> tuple[Study,
         context = open_context(study, folder.parent / CACHE, data)
         if data is not None:
             study = _with_data(study, data)
-        space = study.space.with_data(context.data.image, context.data.classes)
+        space = study.search_space.with_data(context.data.image, context.data.classes)
+        check_supernet(study, context.data)
         check_budget(Problem(study, space, LatencyTimer(study, folder.parent)))
         check_folder(folder, study)
     return study, context
@@ -265,8 +267,9 @@ class _Session:
         )
         executor = self.make_executor(settings)
         try:
+            self._train_supernet(should_stop)
             data = self.context.data
-            space = self.study.space.with_data(data.image, data.classes)
+            space = self.study.search_space.with_data(data.image, data.classes)
             timer = LatencyTimer(self.study, self.folder.parent, executor.paused)
             problem = Problem(self.study, space, timer)
             with DriverLocks(self.folder, shared=self.shared) as locks, storage_errors(self.folder):
@@ -275,6 +278,21 @@ class _Session:
             raise KeyboardInterrupt from None
         finally:
             executor.close()
+
+    def _train_supernet(self, should_stop: Callable[[], bool]) -> None:
+        """Train the weights that all candidates share, if the study has them."""
+        context, observer = self.context, self.observer
+        supernet = run_supernet(self.study, self.folder, context.data)
+        if supernet is None:
+            return
+        supernet.train(
+            context.data,
+            device=self.devices[0],
+            teacher=context.teacher,
+            on_epoch=lambda row: observer.on_supernet_epoch(row, supernet.recipe.epochs),
+            on_step=lambda progress: observer.on_supernet_step(progress, supernet.recipe.epochs),
+            should_stop=should_stop,
+        )
 
     def _parallel(self, storage: RunStudy) -> int:
         """The study's ``parallel``, or the largest number of workers that the run has had."""

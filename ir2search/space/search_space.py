@@ -56,8 +56,8 @@ class SearchSpace:
         known -= {f"widths_{stage}" for stage in family.stages[:1]}  # it is the width
         for name in [*self.fixed, *self.searched]:
             if name not in known and not name.startswith(RECIPE):
-                hint = text.suggest(_shown(name), sorted(map(_shown, known)))
-                raise SpaceError(f"{_shown(name)}: no such parameter; {hint}")
+                hint = text.suggest(shown(name), sorted(map(shown, known)))
+                raise SpaceError(f"{shown(name)}: no such parameter; {hint}")
         if {"fusion_ratio", "fusion_channels"} <= {*self.fixed, *self.searched}:
             raise SpaceError("fusion_ratio: give it or fusion_channels, not both")
         for name, value in self.fixed.items():
@@ -100,7 +100,7 @@ class SearchSpace:
             values = values_of(domain)
             if values is None:
                 raise SpaceError(
-                    f"{_shown(name)}: a grid needs a list of values or a step in the range"
+                    f"{shown(name)}: a grid needs a list of values or a step in the range"
                 )
             axes.append(values)
         return (dict(zip(self.searched, point, strict=True)) for point in itertools.product(*axes))
@@ -149,7 +149,7 @@ class SearchSpace:
             return
         if name.startswith(TAP):
             if not isinstance(value, bool):
-                raise SpaceError(f"{_shown(name)}: must be true or false, but got {value!r}")
+                raise SpaceError(f"{shown(name)}: must be true or false, but got {value!r}")
             return
         backbone = str(self.fixed.get("backbone", DEFAULT.backbone))
         family = family_of(backbone)
@@ -203,7 +203,7 @@ def _by_stage(family: Family, field: str, values: Mapping[str, Any]) -> tuple[An
     return tuple(values.get(stage, default) for stage, default in pairs)
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """A parameter's name in a study file: ``taps.stem`` for ``tap_stem``."""
     field = field_of(name)
     return f"{field}.{name.removeprefix(TABLES[field])}" if field in TABLES else name

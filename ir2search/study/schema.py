@@ -26,6 +26,7 @@ from ir2search.errors import CandidateError, SpaceError, StudyError
 from ir2search.extensions import UserModule, load_modules, read_module
 from ir2search.files import read_toml
 from ir2search.space import SearchSpace
+from ir2search.space.domains import ends
 from ir2search.study.messages import sentence_of
 from ir2search.study.names import checked_name, name_of
 from ir2search.study.objectives import LATENCY, OBJECTIVES, cost_names
@@ -38,10 +39,12 @@ from ir2search.study.sections import (
     Resources,
     Rungs,
     Stop,
+    SupernetSection,
     WarmStart,
 )
 from ir2search.study.shipped import shipped_studies
 from ir2search.study.space_section import parse_space, space_as_dict
+from ir2search.supernet.extremes import check_shareable
 from ir2search.training import Recipe
 from ir2search.zoo import named_recipe
 
@@ -96,6 +99,8 @@ class Study(BaseModel):
         latency: how the runtime runs a network to time it, if the study uses the latency.
         recipe: how each candidate is trained; a study file may give a name for `named_recipe`.
             Searched fields have the candidate's own values.
+        supernet: candidates are measured with their part of shared weights, which are trained
+            first. Without it each candidate is trained.
         warm_start: candidates with the same backbone start from one that is trained once. Without
             it each candidate is trained from scratch.
         rungs: the epochs at which candidates are compared and only the best go on. Without it
@@ -119,6 +124,7 @@ class Study(BaseModel):
     budget: Mapping[CostName, Quantity] = {}
     latency: LatencySettings = LatencySettings()
     recipe: Recipe = Recipe()
+    supernet: SupernetSection | None = None
     warm_start: WarmStart | None = None
     rungs: Rungs | None = None
     stop: Stop = Stop()
@@ -145,6 +151,20 @@ class Study(BaseModel):
     def board(self) -> Board | None:
         """The device whose latency is computed for each candidate, if the study uses it."""
         return self.latency.board if LATENCY in self.costs else None
+
+    @property
+    def search_space(self) -> SearchSpace:
+        """What the sampler searches: the space, without the threshold if there is a supernet."""
+        searched = dict(self.space.searched)
+        if self.supernet is None or "threshold" not in searched:
+            return self.space
+        first = ends(searched.pop("threshold"))[0]
+        return SearchSpace({**self.space.fixed, "threshold": first}, searched)
+
+    @property
+    def candidate_epochs(self) -> int:
+        """Epochs that are trained for one candidate alone; 0 with a supernet."""
+        return self.recipe.total_epochs if self.supernet is None else 0
 
     def over_budget(self, costs: Mapping[str, Any]) -> str | None:
         """Why costs exceed the budget, in words, or None.
@@ -198,6 +218,8 @@ class Study(BaseModel):
         for name in ("rungs", "warm_start"):
             if getattr(self, name) is not None and self.recipe.pretraining is not None:
                 raise ValueError(f"[{name}] needs a recipe of one stage; leave [{name}] out")
+        if self.supernet is not None:
+            _check_supernet(self)
         if self.rungs is not None and self.rungs.minimum >= self.recipe.epochs:
             raise ValueError(
                 f"[rungs] minimum: must be below the recipe's {self.recipe.epochs} epochs, "
@@ -231,6 +253,15 @@ class Study(BaseModel):
     @field_serializer("modules")
     def _written_modules(self, modules: tuple[UserModule, ...]) -> list[str]:
         return [module.saved_as() for module in modules]
+
+
+def _check_supernet(study: Study) -> None:
+    for name in ("rungs", "warm_start"):
+        if getattr(study, name) is not None:
+            raise ValueError(f"[{name}] does not go with [supernet]; leave one of them out")
+    if study.recipe.pretraining is not None:
+        raise ValueError("[supernet] needs a recipe of one stage; leave its pretraining out")
+    check_shareable(study.space)
 
 
 def load_study(path: str | Path) -> Study:

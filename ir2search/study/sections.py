@@ -120,3 +120,23 @@ class Resources:
 
     cpus: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+class SupernetSection:
+    """The ``[supernet]`` section of a study file: weights that all candidates share.
+
+    They are trained first, by the study's recipe. A candidate's accuracy is then that of its part
+    of these weights ("inherited"), which needs no training. The threshold of the restriction is no
+    part of a trained network, so the search leaves it at the first value of its list or range; the
+    training of the shared weights draws it.
+
+    Attributes:
+        epochs: of the training of the shared weights.
+        random: networks drawn at random in each step, besides the largest and the smallest.
+        calibration: training images that give the BatchNorms' statistics of a candidate.
+    """
+
+    epochs: _Count = 60
+    random: Annotated[int, Field(strict=True, ge=0, le=100)] = 2
+    calibration: Annotated[int, Field(strict=True, ge=16)] = 1024

@@ -82,7 +82,8 @@ def _survey(study: Study, file: Path) -> StudySurvey:
         lambda line: line.startswith("#"), file.read_text(encoding="utf-8").splitlines()
     )
     side = study.data.size or Candidate().image[1]
-    space = study.space.with_data((1 if study.data.source == "digits" else 3, side, side), 10)
+    image = (1 if study.data.source == "digits" else 3, side, side)
+    space = study.search_space.with_data(image, 10)
     distinct = {candidate.id: candidate for candidate in _extremes(space)}.values()
     costs = [costs_of(candidate, cost(candidate), study.costs) for candidate in distinct]
     ops = [each["ops"] for each in costs if study.over_budget(each) is None]
@@ -92,10 +93,14 @@ def _survey(study: Study, file: Path) -> StudySurvey:
         purpose=" ".join(line.removeprefix("#").strip() for line in comment),
         data="digits, included" if study.data.source == "digits" else "a folder, --data",
         trials=study.trials,
-        epochs=study.trials * study.recipe.total_epochs,
+        epochs=study.trials * study.candidate_epochs + _of_supernet(study),
         least_ops=min(ops, default=None),
         most_ops=max(ops, default=None),
     )
+
+
+def _of_supernet(study: Study) -> int:
+    return 0 if study.supernet is None else study.supernet.epochs
 
 
 def _extremes(space: SearchSpace, sizes: tuple[bool, ...] = (False, True)) -> Iterator[Candidate]:

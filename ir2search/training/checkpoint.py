@@ -43,6 +43,16 @@ def load_network(candidate: Candidate, file: Path) -> TappedNetwork:
         CheckpointError: the file is missing or corrupt, or has another network's weights.
     """
     network = build(candidate)
+    load_into(network, file)
+    return network.eval()
+
+
+def load_into(network: nn.Module, file: Path) -> None:
+    """Load the weights of ``file`` into a network.
+
+    Raises:
+        CheckpointError: the file is missing or corrupt, or has another network's weights.
+    """
     weights, _ = _open(file)
     try:
         check_values(weights, network, str(file))
@@ -54,7 +64,6 @@ def load_network(candidate: Candidate, file: Path) -> TappedNetwork:
         raise CheckpointError(
             f"{file}: the weights do not fit the candidate ({reason}); give those of this network"
         ) from None
-    return network.eval()
 
 
 def load_fitting(network: nn.Module, weights: Mapping[str, Tensor]) -> None:

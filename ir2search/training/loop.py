@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import InputError, TrainingDiverged, WeightsError
 from ir2search.models.network import TappedNetwork
-from ir2search.nn import fixed_weights, keep_memory, kernels_on, restrict, sharpen
+from ir2search.nn import keep_memory, kernels_on, sharpen
+from ir2search.seeds import derive_seed
 from ir2search.space import Candidate, build
 from ir2search.training.averaging import Averaged
 from ir2search.training.checkpoint import (
@@ -28,7 +29,6 @@ from ir2search.training.checkpoint import (
     save_progress,
 )
 from ir2search.training.device import channels_last, pick_device
-from ir2search.training.distillation import distillation_loss
 from ir2search.training.evaluation import accuracy
 from ir2search.training.initialisation import initialise_stem
 from ir2search.training.layout import BEST, LAST
@@ -36,6 +36,7 @@ from ir2search.training.optimizers import fix_norms, make_optimizer, set_rate
 from ir2search.training.recipe import Recipe
 from ir2search.training.sizes import check_sizes, shrunk
 from ir2search.training.statistics import RunningStatistics
+from ir2search.training.step import criterion_of, step_loss
 from ir2search.training.threads import best_threads
 from ir2search.validation import Share, checked
 
@@ -160,7 +161,7 @@ class _Trainer:
         start: Mapping[str, Tensor] | None,
         until: int | None = None,
     ) -> TrainingResult:
-        _check_teacher(recipe, self.teacher)
+        check_teacher(recipe, self.teacher)
         folder.mkdir(parents=True, exist_ok=True)
         epochs_before = 0
         if recipe.pretraining is not None:
@@ -169,28 +170,17 @@ class _Trainer:
             start = load_network(first, first_folder / BEST).state_dict()
             epochs_before = recipe.pretraining.total_epochs
         runner = self._runner(candidate, recipe, start)
-        network, optimizer = runner.network, runner.optimizer
-        average = None if runner.averaged is None else runner.averaged.model
-        rows = load_progress(folder, network, optimizer, average)
-        curve = checked(rows, list[EpochResult], folder / LAST)
 
         def before_step(progress: float) -> None:
             self.on_step(epochs_before + progress)
             if self.should_stop():
                 raise Interrupted
 
+        def after_epoch(row: EpochResult) -> None:
+            self.on_epoch(replace(row, epoch=epochs_before + row.epoch))
+
         last = recipe.epochs if until is None else min(until, recipe.epochs)
-        if len(curve) >= last:
-            return TrainingResult(tuple(curve))
-        with best_threads(network, self.device, runner.trial_step):
-            while len(curve) < last:
-                validated = recipe.is_validated(len(curve) + 1, last)
-                curve.append(runner.run(len(curve), self.seed, before_step, validated=validated))
-                if validated and TrainingResult(tuple(curve)).best is curve[-1]:
-                    save_network(runner.evaluated, folder / BEST)
-                save_progress(folder, network, optimizer, [asdict(row) for row in curve], average)
-                self.on_epoch(replace(curve[-1], epoch=epochs_before + len(curve)))
-        return TrainingResult(tuple(curve))
+        return train_epochs(runner, folder, last, self.seed, before_step, after_epoch)
 
     def _runner(
         self, candidate: Candidate, recipe: Recipe, start: Mapping[str, Tensor] | None
@@ -210,6 +200,45 @@ class _Trainer:
         return EpochRunner(
             candidate, recipe, self.data, *splits, network, optimizer, teacher, averaged
         )
+
+
+def train_epochs(
+    runner: EpochRunner,
+    folder: Path,
+    last: int,
+    seed: int,
+    before_step: Callable[[float], None] = lambda progress: None,
+    after_epoch: Callable[[EpochResult], None] = lambda result: None,
+) -> TrainingResult:
+    """Train until epoch ``last``, from the checkpoint in ``folder`` if there is one.
+
+    Args:
+        runner: trains one epoch; its network and optimiser take the values of the checkpoint.
+        folder: where checkpoints and curve are written.
+        last: number of epochs after which to stop.
+        seed: seed of the whole training.
+        before_step: called before each step with the number of epochs trained so far.
+        after_epoch: called after each epoch is saved.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read, or is of another network.
+        TrainingDiverged: a loss is not finite.
+    """
+    network, optimizer = runner.network, runner.optimizer
+    average = None if runner.averaged is None else runner.averaged.model
+    rows = load_progress(folder, network, optimizer, average)
+    curve = checked(rows, list[EpochResult], folder / LAST)
+    if len(curve) >= last:
+        return TrainingResult(tuple(curve))
+    with best_threads(network, runner.train.device, runner.trial_step):
+        while len(curve) < last:
+            validated = runner.recipe.is_validated(len(curve) + 1, last)
+            curve.append(runner.run(len(curve), seed, before_step, validated=validated))
+            if validated and TrainingResult(tuple(curve)).best is curve[-1]:
+                save_network(runner.evaluated, folder / BEST)
+            save_progress(folder, network, optimizer, [asdict(row) for row in curve], average)
+            after_epoch(curve[-1])
+    return TrainingResult(tuple(curve))
 
 
 @dataclass(frozen=True)
@@ -266,6 +295,7 @@ class EpochRunner:
         """
         start, recipe = time.perf_counter(), self.recipe
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+        draws = random.Random(derive_seed(seed, "draws of epoch", epoch))
         self.network.train()
         sharpen(self.network, epoch / max(1, recipe.epochs - 1))
         steps = max(1, len(self.train) // recipe.batch_size)
@@ -277,25 +307,21 @@ class EpochRunner:
             progress = epoch + step / steps
             before_step(progress)
             set_rate(self.optimizer, recipe.rate(progress))
-            threshold = recipe.threshold(self.candidate.threshold, progress)
             images = shrunk(self.data.normalise(images), recipe.side(epoch))
-            loss, restricted = self.loss(images, labels, threshold)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss, restricted = self.gradients(images, labels, progress, draws)
             self.optimizer.step()
             if recipe.fixed_norms:
                 fix_norms(self.network)
             if self.averaged is not None:
                 self.averaged.update(self.network)
-            total_loss += loss.detach()
+            total_loss += loss
             total_restricted += restricted
         mean_loss = float(total_loss) / steps
         if not math.isfinite(mean_loss):
             raise TrainingDiverged(f"the loss of epoch {epoch + 1} is not finite; lower the lr")
         if self.averaged is not None:
             batches = self.train.batches(recipe.batch_size, augmentation, generator)
-            normalised = (self.data.normalise(images) for images, _ in batches)
-            self.averaged.set_statistics(normalised, recipe.batch_size)
+            self.set_statistics(self.data.normalise(images) for images, _ in batches)
         return EpochResult(
             epoch=epoch + 1,
             loss=mean_loss,
@@ -307,9 +333,38 @@ class EpochRunner:
 
     def _validation_accuracy(self, epoch: int) -> float:
         try:
-            return accuracy(self.evaluated, self.data, self.validation)
+            return self.measured()
         except WeightsError as error:
             raise TrainingDiverged(f"after epoch {epoch + 1} {error}; lower the lr") from None
+
+    def measured(self) -> float:
+        """The accuracy on the validation split, from 0 to 1."""
+        return accuracy(self.evaluated, self.data, self.validation)
+
+    def gradients(
+        self, images: Tensor, labels: Tensor, progress: float, draws: random.Random
+    ) -> tuple[Tensor, Tensor | float]:
+        """Compute the gradients of one step.
+
+        Args:
+            images: (N, C, H, W), normalised.
+            labels: (N,) int64.
+            progress: number of epochs trained so far, a fraction.
+            draws: random numbers of the epoch, apart from those of order and augmentation.
+
+        Returns:
+            The loss, and the share of pixels that the restriction set to 0.
+        """
+        threshold = self.recipe.threshold(self.candidate.threshold, progress)
+        loss, restricted = self.loss(images, labels, threshold)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        return loss.detach(), restricted
+
+    def set_statistics(self, batches: Iterable[Tensor]) -> None:
+        """Compute the BatchNorms' statistics of the averaged weights on normalised images."""
+        assert self.averaged is not None
+        self.averaged.set_statistics(batches, self.recipe.batch_size)
 
     def trial_step(self) -> None:
         """Do the work of one step on a copy of the network, to measure its time."""
@@ -338,46 +393,25 @@ class EpochRunner:
             threshold: threshold of the restriction; 0 is off.
         """
         images = channels_last(images)
-        loss = self._criterion(images, labels)
-        if threshold == 0:
-            return loss(self.network(images)), 0.0
-        can_skip = images.device.type == "cpu"
-        if can_skip:
-            self._statistics.keep()
-        with fixed_weights():
-            logits, features = self.network.logits_and_features(images)
-            restricted = restrict(images, features, threshold, self.candidate.normalization)
-            if can_skip and torch.equal(restricted, images):
-                self._statistics.repeat()
-                return loss(logits), 0.0
-            share = (restricted == 0).all(dim=1).float().mean()
-            return (loss(logits) + loss(self.network(restricted))) / 2, share
+        criterion = criterion_of(self.recipe, labels, self._teacher_logits(images))
+        how = self.candidate.normalization, self._statistics
+        found = step_loss(self.network, images, criterion, threshold, *how)
+        return found.loss, found.restricted
 
     @cached_property
     def _statistics(self) -> RunningStatistics:
         return RunningStatistics(self.network)
 
-    def _criterion(self, images: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
-        """The loss as a function of logits (N, classes) for these images and labels."""
-
-        def label_loss(logits: Tensor) -> Tensor:
-            smoothing = self.recipe.label_smoothing
-            return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
-
-        distillation = self.recipe.distillation
-        if distillation is None or self.teacher is None:
-            return label_loss
-        with torch.no_grad():
-            teacher_logits = self.teacher(images)
-
-        def mixed_loss(logits: Tensor) -> Tensor:
-            soft = distillation_loss(logits, teacher_logits, distillation.temperature)
-            return distillation.share * soft + (1 - distillation.share) * label_loss(logits)
-
-        return mixed_loss
+    @torch.no_grad()
+    def _teacher_logits(self, images: Tensor) -> Tensor | None:
+        if self.recipe.distillation is None or self.teacher is None:
+            return None
+        logits: Tensor = self.teacher(images)
+        return logits
 
 
-def _check_teacher(recipe: Recipe, teacher: nn.Module | None) -> None:
+def check_teacher(recipe: Recipe, teacher: nn.Module | None) -> None:
+    """Raise InputError if a recipe has a distillation, but no teacher is given."""
     if recipe.distillation is not None and teacher is None:
         raise InputError(
             f"teacher: the recipe distils from {recipe.distillation.teacher!r}, but no teacher is "

@@ -16,7 +16,7 @@ def test_tab_completes_studies_runs_and_networks(
     Path("mine.toml").touch()
     Path("runs").mkdir()
     (tmp_path / "runs" / "quick").symlink_to(finished_run)
-    assert study_names("dig") == ["digits", "digits-random"]
+    assert study_names("dig") == ["digits", "digits-random", "digits-supernet"]
     assert study_names("m") == ["mine.toml"]
     assert run_folders("") == ["runs/"]
     assert run_folders("runs/q") == ["runs/quick"]
@@ -32,4 +32,4 @@ def test_tab_completes_in_the_shell() -> None:
         env={**environment, "COMP_CWORD": "2", "PYTHONPATH": ":".join(sys.path)},
         check=False,
     )
-    assert shown.stdout.split() == ["digits", "digits-random"], shown.stderr
+    assert shown.stdout.split() == ["digits", "digits-random", "digits-supernet"], shown.stderr

@@ -79,6 +79,10 @@ PARSED_ONLY = {
         "ir2search status /shared/runs/my-study --storage postgresql+psycopg://me@db/lab",
     ),
     "Ctrl-C to end": ("ir2search dashboard runs/digits",),
+    "a few minutes": (
+        "ir2search run digits-supernet",
+        "ir2search status runs/digits-supernet",
+    ),
     "four cores": ("ir2search run my-study.toml --workers 4",),
 }
 NOT_RUN = {command for those in PARSED_ONLY.values() for command in those}

@@ -188,7 +188,7 @@ RECIPE = Recipe(epochs=2, optimizer="adamw", lr=0.02, crop_padding=1, flip=False
 def test_a_process_waits_while_another_one_trains_the_backbone(
     images: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ir2search.runs.backbones.POLL", 0.01)
+    monkeypatch.setattr("ir2search.runs.turns.POLL", 0.01)
     backbone = SharedBackbone(SMALL.backbone_only(), RECIPE, tmp_path / "shared", 0)
     looks, found = threading.Semaphore(0), list[dict[str, Tensor]]()
 

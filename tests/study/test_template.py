@@ -19,6 +19,7 @@ from ir2search.study.sections import (
     Resources,
     Rungs,
     Stop,
+    SupernetSection,
     WarmStart,
 )
 from ir2search.study.shipped import TEMPLATE
@@ -32,6 +33,7 @@ SECTIONS: dict[str, Any] = {
     "latency.board": Board,
     "recipe": Recipe,
     "recipe.distillation": Distillation,
+    "supernet": SupernetSection,
     "warm_start": WarmStart,
     "rungs": Rungs,
     "stop": Stop,
@@ -77,9 +79,14 @@ def test_the_template_is_valid_with_every_key_in_use() -> None:
     text = re.sub(apart, "", "\n".join(used), flags=re.M)
     values = tomllib.loads(text)
     del values["recipe"]["distillation"], values["recipe"]["pretraining"]
+    supernet = values.pop("supernet")
     study = parse_study(values, "all.toml")
     assert study.confirm is not None
     assert study.rungs is not None
+    values = {name: each for name, each in values.items() if name not in ("warm_start", "rungs")}
+    for name in ("weights", "activations", "groups"):
+        values["space"].pop(name)
+    assert parse_study(values | {"supernet": supernet}, "all.toml").supernet is not None
 
 
 def test_a_folder_of_images_may_have_any_name(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from ir2search.data import ImageData, Split, StreamedSplit, load_data
 from ir2search.extensions import UserModule, load_modules
+from ir2search.runs.supernets import OpenSupernet, RunSupernet
 from ir2search.study.schema import Study
 from ir2search.training import Recipe
 from ir2search.zoo import load_teacher
@@ -30,6 +32,18 @@ class TrainingContext:
     data: ImageData
     teacher: nn.Module | None
     modules: tuple[UserModule, ...] = ()
+
+    _supernet: tuple[RunSupernet, OpenSupernet] | None = None
+
+    def supernet(self, asked: RunSupernet, device: torch.device) -> OpenSupernet:
+        """A supernet in this process's memory; read on first use.
+
+        Raises:
+            RunError: it is not trained, or was trained for another space or other images.
+        """
+        if self._supernet is None or self._supernet[0].folder != asked.folder:
+            self._supernet = asked, asked.open(self.data, device)
+        return self._supernet[1]
 
     @cached_property
     def test(self) -> Split | StreamedSplit:

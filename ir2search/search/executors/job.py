@@ -21,6 +21,7 @@ from ir2search.extensions import load_modules
 from ir2search.files import locked, protect
 from ir2search.runs.backbones import SharedBackbone
 from ir2search.runs.layout import BEST
+from ir2search.runs.supernets import RunSupernet
 from ir2search.search.executors.context import TrainingContext
 from ir2search.search.failures import failure_reason, full_traceback, is_of_machine
 from ir2search.search.observer import RunObserver
@@ -52,6 +53,7 @@ class TrainingJob:
         start: the shared backbone that the training starts from; from scratch if None.
         until: the epoch to stop after; the recipe's last one if None.
         tested: whether to measure the trained network on the test images.
+        supernet: the weights that the network takes its own from, without a training.
     """
 
     number: int
@@ -61,6 +63,7 @@ class TrainingJob:
     start: SharedBackbone | None = None
     until: int | None = None
     tested: bool = False
+    supernet: RunSupernet | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,9 @@ def _run(
     should_stop: Callable[[], bool],
     train: Train,
 ) -> JobResult:
+    if job.supernet is not None:
+        opened = context.supernet(job.supernet, device)
+        return JobResult(job, opened.inherit(job.candidate, job.folder))
     start = None
     if job.start is not None:
         start = job.start.weights(
