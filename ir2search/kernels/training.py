@@ -33,11 +33,14 @@ _OF_ARITHMETIC: dict[Arithmetic, tuple[str, ...]] = {
     "float32": ("-DIR2_FLOAT32",),
     "avx2": ("-mno-avx512f",) if platform.machine() == "x86_64" else (),
 }
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC")
+# nobody reads the flags of floating-point exceptions, and they keep GCC from vectorising conditions
+_LOOPS = ("-fopenmp", "-fno-trapping-math")
+FLAGS = ("-O3", "-march=native", "-std=c++17", *_LOOPS, "-fPIC")
 COMPILERS = ("c++", "g++", "clang++")
 
 _POINTER, _INT, _LONG, _FLOAT = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_float
 _MAPS = (_LONG, _LONG, _LONG)
+_ACTIVATION = (_INT, _POINTER, _POINTER, _POINTER)
 _SIGNATURES: dict[str, Sequence[type]] = {
     "ir2_arithmetic": (),
     "ir2_keep_memory": (),
@@ -46,12 +49,16 @@ _SIGNATURES: dict[str, Sequence[type]] = {
     "ir2_pack": (*[_POINTER] * 3, _INT),
     "ir2_convolve": (*[_POINTER] * 6, _INT),
     "ir2_convolve_backward": (*[_POINTER] * 8, _INT, _INT, _FLOAT, _INT),
-    "ir2_norm": (*[_POINTER] * 9, _FLOAT, *_MAPS, _FLOAT, _INT, _INT),
-    "ir2_norm_backward": (*[_POINTER] * 9, *_MAPS, _INT, _INT),
+    "ir2_norm": (*[_POINTER] * 4, *_ACTIVATION, *[_POINTER] * 5, _FLOAT, *_MAPS, _FLOAT, _INT),
+    "ir2_norm_backward": (*[_POINTER] * 5, *_ACTIVATION, *[_POINTER] * 8, *_MAPS, _INT),
     "ir2_pool": (*[_POINTER] * 3, _LONG, _INT),
     "ir2_pool_backward": (*[_POINTER] * 3, _LONG, _INT),
-    "ir2_unit": (*[_POINTER] * 14, _FLOAT, _POINTER, _FLOAT, _INT, _INT, _INT),
-    "ir2_unit_backward": (*[_POINTER] * 15, _INT, _INT, _INT, _INT, _FLOAT, _INT),
+    "ir2_unit": (
+        *(*[_POINTER] * 7, *_ACTIVATION, *[_POINTER] * 7, _FLOAT, _POINTER, _FLOAT, _INT, _INT),
+    ),
+    "ir2_unit_backward": (
+        *(*[_POINTER] * 10, *_ACTIVATION, *[_POINTER] * 10, _INT, _INT, _INT, _FLOAT, _INT),
+    ),
 }
 
 

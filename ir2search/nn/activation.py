@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -33,3 +35,30 @@ def make_activation(name: Activation, channels: int) -> nn.Module:
     if name == "hardtanh":
         return nn.Hardtanh()
     return nn.PReLU(channels) if name == "prelu" else ShiftedPReLU(channels)
+
+
+class KernelActivation(NamedTuple):
+    """An activation in the form that the kernels take; the default is none.
+
+    Attributes:
+        kind: 0 for none, 1 for Hardtanh, 2 for PReLU.
+        gamma: the shift of PReLU's input for each channel; None for 0.
+        beta: the slope of PReLU for each channel.
+        zeta: the shift of PReLU's output for each channel; None for 0.
+    """
+
+    kind: int = 0
+    gamma: Tensor | None = None
+    beta: Tensor | None = None
+    zeta: Tensor | None = None
+
+
+def for_kernels(activation: nn.Module | None, channels: int) -> KernelActivation:
+    """An activation of maps with this number of channels for the kernels; none if they lack it."""
+    if isinstance(activation, nn.Hardtanh):
+        return KernelActivation(1)
+    if isinstance(activation, nn.PReLU) and activation.num_parameters == channels:
+        return KernelActivation(2, beta=activation.weight)
+    if isinstance(activation, ShiftedPReLU):
+        return KernelActivation(2, activation.gamma, activation.prelu.weight, activation.zeta)
+    return KernelActivation()

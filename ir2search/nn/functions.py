@@ -82,7 +82,7 @@ class Convolved(torch.autograd.Function):
 
 
 class Unit(torch.autograd.Function):
-    """The convolution, BatchNorm, sum and clipping of `ir2search.nn.fused.binary_unit`."""
+    """The convolution, BatchNorm, sum and activation of `ir2search.nn.fused.binary_unit`."""
 
     @staticmethod
     def forward(
@@ -92,12 +92,19 @@ class Unit(torch.autograd.Function):
         shortcut: Tensor | None,
         weight: Tensor,
         bias: Tensor,
+        kind: int,
+        gamma: Tensor | None,
+        beta: Tensor | None,
+        zeta: Tensor | None,
         norm: nn.BatchNorm2d,
         settings: SignConvolution,
-        clip: bool,
         is_residual: bool,
     ) -> Tensor:
-        """Compute the unit's output (N, outputs, H', W') from its input (N, C, H, W)."""
+        """Compute the unit's output (N, outputs, H', W') from its input (N, C, H, W).
+
+        See `ir2search.nn.activation.KernelActivation` for ``kind``, ``gamma``, ``beta`` and
+        ``zeta``.
+        """
         x, latent = x.contiguous(), latent.contiguous()
         added = None if shortcut is None else shortcut.contiguous()
         y = settings.result(x, latent, torch.int16)
@@ -106,41 +113,43 @@ class Unit(torch.autograd.Function):
         elif added is not None:
             _check_shortcut(added, y)
         out, moments = torch.empty(y.shape), torch.empty(3, len(latent))
-        inside = _unclipped_bits(out) if clip else None
+        inside = _empty_mask(out) if kind and is_bfloat16() else None
         shape = settings.shape(x, latent)
         packed, bits = packed_signs(latent, shape), empty_bits(shape)
+        parameters = weight, bias, kind, gamma, beta, zeta
         call(
-            *("ir2_unit", x, latent, packed, bits, added, weight, bias, y, moments, out, inside),
-            *(*_running(norm), shape, norm.eps, clip, is_residual),
+            *("ir2_unit", x, latent, packed, bits, added, *parameters, y, moments, out, inside),
+            *(*_running(norm), shape, norm.eps, is_residual),
         )
-        saved = out if clip and not is_bfloat16() else inside
-        ctx.save_for_backward(x, latent, packed, bits, weight, y, moments, saved)
+        if kind == 0 or (kind == 1 and inside is not None):
+            added = None  # the backward pass does not compute the sum again
+        maps = x, latent, packed, bits, added, y, moments, inside
+        ctx.save_for_backward(*maps, weight, bias, gamma, beta, zeta)
         ctx.settings, ctx.shape, ctx.kernels = settings, shape, library()
-        ctx.clip, ctx.is_residual = clip, is_residual
+        ctx.kind, ctx.is_residual = kind, is_residual
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        """Compute the gradients of input, latent weights, shortcut, and the norm's parameters."""
-        x, latent, packed, bits, weight, y, moments, saved = ctx.saved_tensors
+        """Compute the gradients of input, latent weights, shortcut, and all parameters."""
+        x, latent, packed, bits, added, y, moments, inside, *parameters = ctx.saved_tensors
         gradient = gradients[0].contiguous()
         x_gradient, latent_gradient = _gradients(ctx, x, latent)
         shortcut_gradient = _shortcut_gradient(ctx, gradient, 2)
-        weight_gradient, bias_gradient = torch.empty_like(weight), torch.empty_like(weight)
+        found = [None if each is None else torch.empty_like(each) for each in parameters]
         call(
-            *("ir2_unit_backward", gradient, saved, y, x, latent, packed, bits),
-            *(weight, moments),
-            *(shortcut_gradient if ctx.clip else None, x_gradient, latent_gradient),
-            *(weight_gradient, bias_gradient, ctx.shape, ctx.clip, ctx.is_residual),
-            *ctx.settings.slopes,
+            *("ir2_unit_backward", gradient, inside, y, x, latent, packed, bits, added),
+            *(*parameters[:2], ctx.kind, *parameters[2:], moments),
+            *(shortcut_gradient if ctx.kind else None, x_gradient, latent_gradient, *found),
+            *(ctx.shape, ctx.is_residual, *ctx.settings.slopes),
             kernels=ctx.kernels,  # they know what is saved
         )
-        found = (x_gradient, latent_gradient, shortcut_gradient, weight_gradient, bias_gradient)
-        return *found, None, None, None, None
+        maps = x_gradient, latent_gradient, shortcut_gradient
+        return *maps, *found[:2], None, *found[2:], None, None, None
 
 
 class NormedMaps(torch.autograd.Function):
-    """The BatchNorm, sum and clipping of `ir2search.nn.fused.normed`."""
+    """The BatchNorm, sum and activation of `ir2search.nn.fused.normed`."""
 
     @staticmethod
     def forward(
@@ -149,35 +158,42 @@ class NormedMaps(torch.autograd.Function):
         shortcut: Tensor | None,
         weight: Tensor,
         bias: Tensor,
+        kind: int,
+        gamma: Tensor | None,
+        beta: Tensor | None,
+        zeta: Tensor | None,
         norm: nn.BatchNorm2d,
-        clip: bool,
     ) -> Tensor:
-        """Compute clip(norm(y) + shortcut), (N, C, H, W)."""
+        """Compute activation(norm(y) + shortcut), (N, C, H, W).
+
+        See `ir2search.nn.activation.KernelActivation` for ``kind``, ``gamma``, ``beta`` and
+        ``zeta``.
+        """
         y = y.contiguous()
         added = None if shortcut is None else shortcut.contiguous()
         moments, out = torch.empty(3, y.shape[1]), torch.empty_like(y)
         call(
-            *("ir2_norm", y, added, weight, bias, moments, out),
-            *(*_running(norm), *_extent(y), norm.eps, clip),
+            *("ir2_norm", y, added, weight, bias, kind, gamma, beta, zeta, moments, out),
+            *(*_running(norm), *_extent(y), norm.eps),
         )
-        ctx.save_for_backward(y, out if clip else None, weight, moments)
-        ctx.clip = clip
+        saved = added if kind else None
+        ctx.save_for_backward(y, saved, moments, weight, bias, gamma, beta, zeta)
+        ctx.kind = kind
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        """Compute the gradients of y, shortcut, and the norm's parameters."""
-        y, out, weight, moments = ctx.saved_tensors
+        """Compute the gradients of y, shortcut, and all parameters."""
+        y, added, moments, *parameters = ctx.saved_tensors
         gradient = gradients[0].contiguous()
         shortcut_gradient = _shortcut_gradient(ctx, gradient, 1)
         y_gradient = torch.empty_like(y)
-        weight_gradient, bias_gradient = torch.empty_like(weight), torch.empty_like(weight)
+        found = [None if each is None else torch.empty_like(each) for each in parameters]
         call(
-            *("ir2_norm_backward", gradient, out, y, weight, moments),
-            *(shortcut_gradient if ctx.clip else None, y_gradient, weight_gradient, bias_gradient),
-            *(*_extent(y), ctx.clip),
+            *("ir2_norm_backward", gradient, y, added, *parameters[:2], ctx.kind, *parameters[2:]),
+            *(moments, shortcut_gradient if ctx.kind else None, y_gradient, *found, *_extent(y)),
         )
-        return y_gradient, shortcut_gradient, weight_gradient, bias_gradient, None, None
+        return y_gradient, shortcut_gradient, *found[:2], None, *found[2:], None
 
 
 class JoinedMaps(torch.autograd.Function):
@@ -233,17 +249,17 @@ def _gradients(ctx: Any, x: Tensor, latent: Tensor) -> tuple[Tensor | None, Tens
     return x_gradient, latent_gradient
 
 
-def _unclipped_bits(out: Tensor) -> Tensor:
+def _empty_mask(out: Tensor) -> Tensor:
     """An uninitialised tensor for a bit for each value: (N, C, 16-bit words)."""
     images, channels, plane = _extent(out)
     return torch.empty(images, channels, -(-plane // 16), dtype=torch.int16)
 
 
 def _shortcut_gradient(ctx: Any, gradient: Tensor, argument: int) -> Tensor | None:
-    """A tensor for the gradient of the shortcut; without clipping it is ``gradient`` itself."""
+    """A tensor for the gradient of the shortcut; without activation it is ``gradient`` itself."""
     if not ctx.needs_input_grad[argument]:
         return None
-    return torch.empty_like(gradient) if ctx.clip else gradient
+    return torch.empty_like(gradient) if ctx.kind else gradient
 
 
 def _running(norm: nn.BatchNorm2d) -> tuple[Tensor | None, Tensor | None, Tensor | None, float]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ir2search.kernels.training import library
+from ir2search.nn.activation import KernelActivation, for_kernels
 from ir2search.nn.functions import Convolved, JoinedMaps, NormedMaps, SignConvolution, Unit
 
 LARGEST_SUM = 2**15 - 1  # of signs: the kernels add them in 16 bits
@@ -78,13 +79,13 @@ def binary_unit(
     ``x`` itself if the unit's padding keeps the size of maps. Then every stride-th pixel of it is
     added, with channels of 0 before and after. Returns (N, outputs, H', W').
     """
-    clip = isinstance(activation, nn.Hardtanh)
+    fused = for_kernels(activation, norm.num_features)
     is_residual = shortcut is x  # saves a gradient tensor
     result: Tensor = Unit.apply(  # type: ignore[no-untyped-call]
         *(x, latent, None if is_residual else shortcut),
-        *(norm.weight, norm.bias, norm, settings, clip, is_residual),
+        *(norm.weight, norm.bias, *fused, norm, settings, is_residual),
     )
-    return result if clip or activation is None else activation(result)
+    return result if fused.kind or activation is None else activation(result)
 
 
 def normed(
@@ -104,13 +105,13 @@ def normed(
     Returns:
         (N, C, H, W).
     """
-    clip, result = False, y
+    fused, result = KernelActivation(), y
     if norm.training and is_fusable(y):
-        clip = isinstance(activation, nn.Hardtanh)
-        result = NormedMaps.apply(y, shortcut, norm.weight, norm.bias, norm, clip)  # type: ignore[no-untyped-call]
+        fused = for_kernels(activation, norm.num_features)
+        result = NormedMaps.apply(y, shortcut, norm.weight, norm.bias, *fused, norm)  # type: ignore[no-untyped-call]
     else:
         result = norm(y) if shortcut is None else norm(y) + shortcut
-    return result if clip or activation is None else activation(result)
+    return result if fused.kind or activation is None else activation(result)
 
 
 def pooled_and_joined(last: Tensor, taps: Sequence[Tensor]) -> Tensor:

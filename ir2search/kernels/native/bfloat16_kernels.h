@@ -25,18 +25,18 @@ inline void convolve_backward(const float *gradient, const SignConvolution &conv
     const Shape &shape = convolution.shape;
     const int64_t positions = shape.rows() * shape.columns();
     auto value = [&](int64_t image, int64_t output) {
-        return InnerGradient{gradient + (image * shape.outputs + output) * positions, nullptr};
+        return InnerGradient{gradient + (image * shape.outputs + output) * positions, nullptr, {}};
     };
     auto added = [](int64_t, int64_t) { return Nothing(); };
     convolution_backward(value, added, convolution, gradients, threads);
 }
 
-inline void unit(const SignConvolution &given, const Shortcut &shortcut, const Norm &norm,
-                 int16_t *y, float *out, uint16_t *inside, bool clip, Threads threads) {
+inline void unit(const SignConvolution &given, const NormedMaps<int16_t> &normed, int16_t *y,
+                 float *out, uint16_t *inside, Threads threads) {
     const Shape &shape = given.shape;
     const SignMaps signs_of(shape);
     const BitConvolution convolution(SignWeights(given.packed, shape), shape);
-    const Maps maps{shape.images, shape.outputs, shape.rows() * shape.columns()};
+    const Maps &maps = normed.maps;
     std::vector<Totals> totals(maps.images * maps.channels);
 #pragma omp parallel for num_threads(threads.over(shape.products() / 64)) schedule(static)
     for (int64_t image = 0; image < shape.images; ++image) {
@@ -50,18 +50,18 @@ inline void unit(const SignConvolution &given, const Shortcut &shortcut, const N
         for (int64_t c = 0; c < maps.channels; ++c)
             totals[image * maps.channels + c].add(to + c * maps.plane, maps.plane);
     }
-    set_moments(totals, norm, maps);
-    apply_norm(y, shortcut, norm, out, inside, maps, clip, threads);
+    set_moments(totals, normed.norm, maps);
+    apply_norm(normed, out, inside, threads);
 }
 
-inline void unit_backward(const float *gradient, const uint16_t *inside, const int16_t *y,
-                          const SignConvolution &convolution, const Norm &norm, float *inner,
-                          const Gradients &gradients, float *weight_gradient, float *bias_gradient,
-                          bool clip, bool residual, Threads threads) {
+inline void unit_backward(const float *gradient, const uint16_t *inside,
+                          const SignConvolution &convolution, const NormedMaps<int16_t> &normed,
+                          float *inner, const Gradients &gradients,
+                          const ParameterGradients &parameters, Threads threads) {
     const Shape &shape = convolution.shape;
-    const Maps maps{shape.images, shape.outputs, shape.rows() * shape.columns()};
-    UnitNormBackward backward(gradient, inside, y, norm, maps, clip);
-    backward.find_sums(weight_gradient, bias_gradient, threads);
+    const Maps &maps = normed.maps;
+    UnitNormBackward backward(gradient, inside, normed);
+    backward.find_sums(parameters, threads);
     auto value = [&](int64_t image, int64_t output) {
         if (inner) {
             const InnerGradient of_map = backward.inner(image, output);
@@ -72,7 +72,7 @@ inline void unit_backward(const float *gradient, const uint16_t *inside, const i
         }
         return backward.of_output(image, output);
     };
-    if (residual) {
+    if (normed.shortcut.is_input()) {
         auto added = [&](int64_t image, int64_t input) {
             const InnerGradient of_map =
                 backward.inner(image, input + Shortcut::first_output(shape));
@@ -84,7 +84,7 @@ inline void unit_backward(const float *gradient, const uint16_t *inside, const i
                 _mm512_mask_storeu_ps(values.data() + i, kept, of_map.at(i, kept));
             });
             Shortcut::spread(values.data(), shape, spread.data());
-            return InnerGradient{spread.data(), nullptr};
+            return InnerGradient{spread.data(), nullptr, {}};
         };
         convolution_backward(value, added, convolution, gradients, threads);
     } else {

@@ -1,4 +1,4 @@
-// BatchNorm, sum and Hardtanh of a convolution's output in 16-bit whole numbers.
+// BatchNorm, sum and activation of a convolution's output in 16-bit whole numbers.
 
 #pragma once
 
@@ -55,30 +55,63 @@ inline void set_moments(const std::vector<Totals> &totals, const Norm &norm, con
     }
 }
 
-// Whether an output was not clipped, as bits: (images, channels, plane / 16) words
+// Whether the slope of the activation is 1, as bits: (images, channels, plane / 16) words
 inline int64_t mask_words(const Maps &maps) { return ceil_div(maps.plane, 16); }
 
-// out = clip(norm(y) + shortcut)
-inline void apply_norm(const int16_t *y, const Shortcut &shortcut, const Norm &norm, float *out,
-                       uint16_t *inside, const Maps &maps, bool clip, Threads threads) {
+// A map before the activation: norm(y) + shortcut
+struct BeforeActivation {
+    const int16_t *y;
+    const float *added;  // null for nothing
+    __m512 mean, scale, bias;
+
+    BeforeActivation(const NormedMaps<int16_t> &normed, int64_t image, int64_t c)
+        : y(normed.y + normed.place(image, c)),
+          added(normed.shortcut.map(image, c, normed.maps.channels, normed.maps.plane)),
+          mean(_mm512_set1_ps(normed.norm.mean[c])),
+          scale(_mm512_set1_ps(normed.norm.weight[c] * normed.norm.inverse[c])),
+          bias(_mm512_set1_ps(normed.norm.bias[c])) {}
+
+    __m512 at(int64_t i, __mmask16 kept) const {
+        const __m512 value = _mm512_fmadd_ps(_mm512_sub_ps(floats(y + i, kept), mean), scale, bias);
+        return added ? _mm512_add_ps(value, _mm512_maskz_loadu_ps(kept, added + i)) : value;
+    }
+};
+
+// Write the activation of 16 values; returns the bits of those whose slope is 1
+inline __mmask16 activated(None, __m512 &) { return 0xffff; }
+
+inline __mmask16 activated(Hardtanh, __m512 &value) {
     const __m512 one = _mm512_set1_ps(1.f), minus = _mm512_set1_ps(-1.f);
+    // NaN stays NaN, because it is the second argument
+    value = _mm512_max_ps(minus, _mm512_min_ps(one, value));
+    return _mm512_cmp_ps_mask(_mm512_abs_ps(value), one, _CMP_LT_OQ);
+}
+
+inline __mmask16 activated(ShiftedPReLU prelu, __m512 &value) {
+    const __m512 shifted = _mm512_sub_ps(value, _mm512_set1_ps(prelu.gamma));
+    const __mmask16 above = _mm512_cmp_ps_mask(shifted, _mm512_setzero_ps(), _CMP_GT_OQ);
+    const __m512 bent = _mm512_mul_ps(shifted, _mm512_set1_ps(prelu.beta));
+    value = _mm512_add_ps(_mm512_mask_mov_ps(bent, above, shifted), _mm512_set1_ps(prelu.zeta));
+    return above;
+}
+
+// out = activation(norm(y) + shortcut)
+inline void apply_norm(const NormedMaps<int16_t> &normed, float *out, uint16_t *inside,
+                       Threads threads) {
+    const Maps &maps = normed.maps;
 #pragma omp parallel for num_threads(threads.over(maps.values())) schedule(static)
     for (int64_t map = 0; map < maps.images * maps.channels; ++map) {
         const int64_t c = map % maps.channels;
-        const __m512 k = _mm512_set1_ps(norm.weight[c] * norm.inverse[c]);
-        const __m512 s = _mm512_set1_ps(norm.bias[c]), m = _mm512_set1_ps(norm.mean[c]);
-        const int16_t *values = y + map * maps.plane;
-        const float *added = shortcut.map(map / maps.channels, c, maps.channels, maps.plane);
+        const BeforeActivation before(normed, map / maps.channels, c);
         float *to = out + map * maps.plane;
-        uint16_t *bits = clip ? inside + map * mask_words(maps) : nullptr;
-        in_sixteens(maps.plane, [=](int64_t i, __mmask16 kept) {
-            __m512 value = _mm512_fmadd_ps(_mm512_sub_ps(floats(values + i, kept), m), k, s);
-            if (added) value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(kept, added + i));
-            if (bits) {  // NaN stays NaN, because it is the second argument
-                value = _mm512_max_ps(minus, _mm512_min_ps(one, value));
-                bits[i / 16] = _mm512_cmp_ps_mask(_mm512_abs_ps(value), one, _CMP_LT_OQ);
-            }
-            _mm512_mask_storeu_ps(to + i, kept, value);
+        uint16_t *bits = inside ? inside + map * mask_words(maps) : nullptr;
+        normed.activation.of_channel(c, [&](auto active) {
+            in_sixteens(maps.plane, [=](int64_t i, __mmask16 kept) {
+                __m512 value = before.at(i, kept);
+                const __mmask16 straight = activated(active, value);
+                if (bits) bits[i / 16] = straight;
+                _mm512_mask_storeu_ps(to + i, kept, value);
+            });
         });
     }
 }
@@ -86,11 +119,12 @@ inline void apply_norm(const int16_t *y, const Shortcut &shortcut, const Norm &n
 // The gradient of norm(y) + shortcut, of a map
 struct InnerGradient {
     const float *gradient;
-    const uint16_t *inside;  // null if nothing is clipped
+    const uint16_t *inside;  // null if the slope is 1
+    __m512 slope;            // elsewhere
 
     __m512 at(int64_t i, __mmask16 kept) const {
-        if (inside) kept &= inside[i / 16];
-        return _mm512_maskz_loadu_ps(kept, gradient + i);
+        const __m512 outer = _mm512_maskz_loadu_ps(kept, gradient + i);
+        return inside ? _mm512_mask_mul_ps(outer, ~inside[i / 16], outer, slope) : outer;
     }
 };
 
@@ -107,40 +141,30 @@ struct OutputGradient {
     }
 };
 
-// The gradients of out = clip(norm(y) + shortcut); see the class of the same name in float32.
+// The gradients of NormedMaps; see the class of the same name in float32.
 class UnitNormBackward {
   public:
-    UnitNormBackward(const float *gradient, const uint16_t *inside, const int16_t *y,
-                     const Norm &norm, const Maps &maps, bool clip)
-        : gradient(gradient), inside(clip ? inside : nullptr), y(y), norm(norm), maps(maps),
+    UnitNormBackward(const float *gradient, const uint16_t *inside,
+                     const NormedMaps<int16_t> &normed)
+        : gradient(gradient), inside(inside), normed(normed), maps(normed.maps),
           of_inner(maps.channels), of_y(maps.channels), constant(maps.channels) {}
 
-    void find_sums(float *weight_gradient, float *bias_gradient, Threads threads) {
-        std::vector<float> sums(2 * maps.images * maps.channels);
+    void find_sums(const ParameterGradients &gradients, Threads threads) {
+        std::vector<Sums> sums(maps.images * maps.channels);
 #pragma omp parallel for num_threads(threads.over(maps.values())) schedule(static)
-        for (int64_t map = 0; map < maps.images * maps.channels; ++map) {
-            const int64_t channel = map % maps.channels;
-            const InnerGradient of_map = inner(map / maps.channels, channel);
-            const int16_t *values = y + map * maps.plane;
-            const __m512 mean = _mm512_set1_ps(norm.mean[channel]);
-            __m512 sum = _mm512_setzero_ps(), along = sum;
-            in_sixteens(maps.plane, [&](int64_t i, __mmask16 kept) {
-                const __m512 part = of_map.at(i, kept);
-                sum = _mm512_add_ps(sum, part);
-                along = _mm512_fmadd_ps(part, _mm512_sub_ps(floats(values + i, kept), mean), along);
-            });
-            sums[2 * map] = _mm512_reduce_add_ps(sum);
-            sums[2 * map + 1] = _mm512_reduce_add_ps(along);
-        }
+        for (int64_t map = 0; map < maps.images * maps.channels; ++map)
+            sums[map] = sums_of_map(map / maps.channels, map % maps.channels);
         for (int64_t c = 0; c < maps.channels; ++c) {
-            double sum = 0, along = 0;
+            double sum = 0, along = 0, bent = 0, outer = 0;
             for (int64_t n = 0; n < maps.images; ++n) {
-                sum += sums[2 * (n * maps.channels + c)];
-                along += sums[2 * (n * maps.channels + c) + 1];
+                const Sums &of_map = sums[n * maps.channels + c];
+                sum += of_map.sum;
+                along += of_map.along;
+                bent += of_map.bent;
+                outer += of_map.outer;
             }
-            const double inverse = norm.inverse[c], scale = norm.weight[c] * inverse;
-            bias_gradient[c] = float(sum);
-            weight_gradient[c] = float(along * inverse);
+            const double inverse = normed.norm.inverse[c], scale = normed.norm.weight[c] * inverse;
+            gradients.write(c, sum, along, bent, outer, inverse);
             of_inner[c] = float(scale);
             of_y[c] = float(-scale * inverse * inverse * along / maps.positions());
             constant[c] = float(-scale * sum / maps.positions());
@@ -150,23 +174,56 @@ class UnitNormBackward {
     // The gradient of norm(y) + shortcut, of a map of an image
     InnerGradient inner(int64_t image, int64_t channel) const {
         const int64_t map = image * maps.channels + channel;
-        return {gradient + map * maps.plane, inside ? inside + map * mask_words(maps) : nullptr};
+        const bool is_prelu = normed.activation.kind == Activation::PRELU;
+        return {gradient + map * maps.plane, inside ? inside + map * mask_words(maps) : nullptr,
+                _mm512_set1_ps(is_prelu ? normed.activation.beta[channel] : 0.f)};
     }
 
     // The gradient of y
     OutputGradient of_output(int64_t image, int64_t channel) const {
-        return {inner(image, channel), y + (image * maps.channels + channel) * maps.plane,
+        return {inner(image, channel), normed.y + normed.place(image, channel),
                 _mm512_set1_ps(of_inner[channel]), _mm512_set1_ps(of_y[channel]),
-                _mm512_set1_ps(constant[channel]), _mm512_set1_ps(norm.mean[channel])};
+                _mm512_set1_ps(constant[channel]), _mm512_set1_ps(normed.norm.mean[channel])};
     }
 
   private:
+    struct Sums {  // of a map; see ParameterGradients::write
+        float sum = 0.f, along = 0.f, bent = 0.f, outer = 0.f;
+    };
     const float *gradient;
     const uint16_t *inside;
-    const int16_t *y;
-    const Norm &norm;
+    const NormedMaps<int16_t> &normed;
     const Maps &maps;
     std::vector<float> of_inner, of_y, constant;
+
+    Sums sums_of_map(int64_t image, int64_t channel) const {
+        const InnerGradient of_map = inner(image, channel);
+        const int16_t *values = normed.y + normed.place(image, channel);
+        const __m512 mean = _mm512_set1_ps(normed.norm.mean[channel]);
+        __m512 sum = _mm512_setzero_ps(), along = sum;
+        in_sixteens(maps.plane, [&](int64_t i, __mmask16 kept) {
+            const __m512 part = of_map.at(i, kept);
+            sum = _mm512_add_ps(sum, part);
+            along = _mm512_fmadd_ps(part, _mm512_sub_ps(floats(values + i, kept), mean), along);
+        });
+        Sums sums{_mm512_reduce_add_ps(sum), _mm512_reduce_add_ps(along)};
+        if (normed.activation.kind == Activation::PRELU) add_prelu(image, channel, of_map, sums);
+        return sums;
+    }
+
+    void add_prelu(int64_t image, int64_t channel, const InnerGradient &of_map, Sums &sums) const {
+        const BeforeActivation before(normed, image, channel);
+        const __m512 gamma = _mm512_set1_ps(normed.activation.prelu(channel).gamma);
+        __m512 bent = _mm512_setzero_ps(), outer = bent;
+        in_sixteens(maps.plane, [&](int64_t i, __mmask16 kept) {
+            const __m512 part = _mm512_maskz_loadu_ps(kept, of_map.gradient + i);
+            const __m512 shifted = _mm512_sub_ps(before.at(i, kept), gamma);
+            outer = _mm512_add_ps(outer, part);
+            bent = _mm512_mask3_fmadd_ps(part, shifted, bent, kept & ~of_map.inside[i / 16]);
+        });
+        sums.bent = _mm512_reduce_add_ps(bent);
+        sums.outer = _mm512_reduce_add_ps(outer);
+    }
 };
 
 }  // namespace ir2::bfloat16

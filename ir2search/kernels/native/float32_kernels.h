@@ -24,28 +24,26 @@ inline void convolve_backward(const float *gradient, const SignConvolution &conv
     convolution_backward(source, added, convolution, gradients, threads);
 }
 
-inline void unit(const SignConvolution &convolution, const Shortcut &shortcut, const Norm &norm,
-                 int16_t *y, float *out, uint16_t *, bool clip, Threads threads) {
-    const Shape &shape = convolution.shape;
+inline void unit(const SignConvolution &convolution, const NormedMaps<int16_t> &normed,
+                 int16_t *y, float *out, uint16_t *, Threads threads) {
     convolve(convolution, y, threads);
-    norm_forward(y, shortcut, norm, out,
-                 {shape.images, shape.outputs, shape.rows() * shape.columns()}, clip, threads);
+    norm_forward(normed, out, threads);
 }
 
-inline void unit_backward(const float *gradient, const float *out, const int16_t *y,
-                          const SignConvolution &convolution, const Norm &norm, float *inner,
-                          const Gradients &gradients, float *weight_gradient, float *bias_gradient,
-                          bool clip, bool residual, Threads threads) {
+inline void unit_backward(const float *gradient, const uint16_t *,
+                          const SignConvolution &convolution, const NormedMaps<int16_t> &normed,
+                          float *inner, const Gradients &gradients,
+                          const ParameterGradients &parameters, Threads threads) {
     const Shape &shape = convolution.shape;
-    const Maps maps{shape.images, shape.outputs, shape.rows() * shape.columns()};
-    NormBackward<int16_t> backward(gradient, out, y, norm, maps, clip);
-    backward.find_sums(weight_gradient, bias_gradient, threads);
+    const Maps &maps = normed.maps;
+    NormBackward<int16_t> backward(gradient, normed);
+    backward.find_sums(parameters, threads);
     auto source = [&](int64_t image, float *to) {
         if (inner) backward.inner(image, inner + image * maps.channels * maps.plane);
         backward.write(image, to);
     };
     auto added = [&](int64_t image, float *to) -> const float * {
-        if (!residual) return nullptr;
+        if (!normed.shortcut.is_input()) return nullptr;
         if (shape.stride == 1 && shape.inputs == shape.outputs) return backward.inner(image, to);
         thread_local std::vector<float> memory;
         memory.resize(maps.channels * maps.plane);

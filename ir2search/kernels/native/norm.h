@@ -1,16 +1,13 @@
-// BatchNorm, sum and Hardtanh, and their gradients.
+// BatchNorm, sum and activation, and their gradients.
 
 #pragma once
 
+#include "activation.h"
 #include "shortcut.h"
 
 namespace ir2 {
 
 constexpr int64_t STRETCH = 2048;  // values that are summed in float before a sum in double
-
-inline float clipped(float value) {  // NaN stays NaN
-    return value < -1.f ? -1.f : (value > 1.f ? 1.f : value);
-}
 
 struct Maps {  // feature maps (images, channels, plane)
     int64_t images, channels, plane;
@@ -23,6 +20,24 @@ struct Norm {
     const float *weight, *bias;
     float *mean, *inverse, *variance;  // inverse: of the standard deviation
     float epsilon;
+};
+
+// The gradients of the parameters of a BatchNorm and of the activation after it, by channel; null
+// for a parameter that the activation does not have
+struct ParameterGradients {
+    float *weight, *bias, *gamma, *beta, *zeta;
+
+    // Write those of a channel
+    //   sum: of the gradient before the activation; along: of its products with y - mean
+    //   bent: of the products whose slope is beta; outer: of the gradient after the activation
+    void write(int64_t channel, double sum, double along, double bent, double outer,
+               double inverse) const {
+        bias[channel] = float(sum);
+        weight[channel] = float(along * inverse);
+        if (gamma) gamma[channel] = float(-sum);
+        if (beta) beta[channel] = float(bent);
+        if (zeta) zeta[channel] = float(outer);
+    }
 };
 
 // The running statistics of a BatchNorm; null if it has none
@@ -74,123 +89,146 @@ void find_moments(const Y *y, const Norm &norm, const Maps &maps, Threads thread
     }
 }
 
-// out = clip(norm(y) + shortcut)
+// A map before the activation: norm(y) + shortcut
+template <typename Y, bool HAS_SHORTCUT> struct Before {
+    const Y *y;
+    const float *shortcut;
+    float mean, scale, bias;
+
+    float centred(int64_t i) const { return float(y[i]) - mean; }
+    float at(int64_t i) const {
+        const float value = centred(i) * scale + bias;
+        if constexpr (HAS_SHORTCUT)
+            return value + shortcut[i];
+        else
+            return value;
+    }
+};
+
+// What is computed from maps y: activation(norm(y) + shortcut)
+template <typename Y> struct NormedMaps {
+    const Y *y;
+    const Shortcut shortcut;
+    const Norm norm;
+    const Activation activation;
+    const Maps maps;
+
+    int64_t place(int64_t image, int64_t channel) const {
+        return (image * maps.channels + channel) * maps.plane;
+    }
+
+    // Call work(map before the activation, activation of its channel)
+    template <typename Work> void on_map(int64_t image, int64_t c, Work work) const {
+        const Y *values = y + place(image, c);
+        const float *added = shortcut.map(image, c, maps.channels, maps.plane);
+        const float scale = norm.weight[c] * norm.inverse[c], bias = norm.bias[c];
+        activation.of_channel(c, [&](auto active) {
+            if (added)
+                work(Before<Y, true>{values, added, norm.mean[c], scale, bias}, active);
+            else
+                work(Before<Y, false>{values, nullptr, norm.mean[c], scale, bias}, active);
+        });
+    }
+};
+
 template <typename Y>
-void norm_forward(const Y *y, const Shortcut &shortcut, const Norm &norm, float *out,
-                  const Maps &maps, bool clip, Threads threads) {
-    find_moments(y, norm, maps, threads);
+void norm_forward(const NormedMaps<Y> &normed, float *out, Threads threads) {
+    const Maps &maps = normed.maps;
+    find_moments(normed.y, normed.norm, maps, threads);
 #pragma omp parallel for num_threads(threads.over(maps.values())) schedule(static)
     for (int64_t map = 0; map < maps.images * maps.channels; ++map) {
-        const int64_t c = map % maps.channels, plane = maps.plane;
-        const Y *values = y + map * plane;
-        const float *added = shortcut.map(map / maps.channels, c, maps.channels, plane);
-        float *results = out + map * plane;
-        const float k = norm.weight[c] * norm.inverse[c], s = norm.bias[c], m = norm.mean[c];
-        if (added && clip) {
+        float *to = out + map * maps.plane;
+        normed.on_map(map / maps.channels, map % maps.channels, [&](auto before, auto active) {
 #pragma omp simd
-            for (int64_t i = 0; i < plane; ++i)
-                results[i] = clipped((float(values[i]) - m) * k + s + added[i]);
-        } else if (added) {
-#pragma omp simd
-            for (int64_t i = 0; i < plane; ++i)
-                results[i] = (float(values[i]) - m) * k + s + added[i];
-        } else if (clip) {
-#pragma omp simd
-            for (int64_t i = 0; i < plane; ++i)
-                results[i] = clipped((float(values[i]) - m) * k + s);
-        } else {
-#pragma omp simd
-            for (int64_t i = 0; i < plane; ++i) results[i] = (float(values[i]) - m) * k + s;
-        }
+            for (int64_t i = 0; i < maps.plane; ++i) to[i] = active.value(before.at(i));
+        });
     }
 }
 
-// The gradients of out = clip(norm(y) + shortcut). `inner` is the gradient of norm(y) + shortcut.
-// The gradient of y is of_inner * inner + of_y * (y - mean) + constant, by channel.
+// The gradients of NormedMaps. `inner` is the gradient of norm(y) + shortcut, which is computed
+// again: this reads as much memory as a saved map. The gradient of y is
+// of_inner * inner + of_y * (y - mean) + constant, by channel.
 template <typename Y> class NormBackward {
   public:
-    NormBackward(const float *gradient, const float *out, const Y *y, const Norm &norm,
-                 const Maps &maps, bool clip)
-        : gradient(gradient), out(out), y(y), norm(norm), maps(maps), clip(clip),
-          of_inner(maps.channels), of_y(maps.channels), constant(maps.channels) {}
+    NormBackward(const float *gradient, const NormedMaps<Y> &normed)
+        : gradient(gradient), normed(normed), maps(normed.maps), of_inner(maps.channels),
+          of_y(maps.channels), constant(maps.channels) {}
 
-    void find_sums(float *weight_gradient, float *bias_gradient, Threads threads) {
+    void find_sums(const ParameterGradients &gradients, Threads threads) {
+        const Norm &norm = normed.norm;
 #pragma omp parallel for num_threads(threads.over(maps.values())) schedule(static)
         for (int64_t c = 0; c < maps.channels; ++c) {
-            double sum = 0, along = 0;
+            Sums sums;
             for (int64_t n = 0; n < maps.images; ++n)
-                for (int64_t start = 0; start < maps.plane; start += STRETCH)
-                    add((n * maps.channels + c) * maps.plane + start,
-                        std::min(STRETCH, maps.plane - start), norm.mean[c], sum, along);
-            double inverse = norm.inverse[c], scale = norm.weight[c] * inverse;
-            bias_gradient[c] = float(sum);
-            weight_gradient[c] = float(along * inverse);
-            double tilt = -scale * inverse * inverse * along / maps.positions();
+                normed.on_map(n, c, [&](auto before, auto active) {
+                    const float *outer = gradient + normed.place(n, c);
+                    for (int64_t start = 0; start < maps.plane; start += STRETCH)
+                        sums.add(before, active, outer, start,
+                                 std::min(maps.plane, start + STRETCH));
+                });
+            const double inverse = norm.inverse[c], scale = norm.weight[c] * inverse;
+            gradients.write(c, sums.inner, sums.along, sums.bent, sums.outer, inverse);
             of_inner[c] = float(scale);
-            of_y[c] = float(tilt);
-            constant[c] = float(-scale * sum / maps.positions());
+            of_y[c] = float(-scale * inverse * inverse * sums.along / maps.positions());
+            constant[c] = float(-scale * sums.inner / maps.positions());
         }
     }
 
     // `inner` of one image
     const float *inner(int64_t image, float *to) const {
-        const int64_t count = maps.channels * maps.plane, place = image * count;
-        if (!clip) return gradient + place;
+        if (normed.activation.kind == Activation::NONE) return gradient + normed.place(image, 0);
+        for (int64_t c = 0; c < maps.channels; ++c)
+            normed.on_map(image, c, [&](auto before, auto active) {
+                const float *outer = gradient + normed.place(image, c);
+                float *map = to + c * maps.plane;
 #pragma omp simd
-        for (int64_t i = 0; i < count; ++i) to[i] = kept(out[place + i], gradient[place + i]);
+                for (int64_t i = 0; i < maps.plane; ++i)
+                    map[i] = active.gradient(before.at(i), outer[i]);
+            });
         return to;
     }
 
     // The gradient of y of one image
     void write(int64_t image, float *to) const {
-        for (int64_t c = 0; c < maps.channels; ++c, to += maps.plane) {
-            const int64_t place = (image * maps.channels + c) * maps.plane;
-            const float *g = gradient + place, *o = clip ? out + place : nullptr;
-            const Y *values = y + place;
-            const float k = of_inner[c], t = of_y[c], s = constant[c], m = norm.mean[c];
-            if (clip) {
+        for (int64_t c = 0; c < maps.channels; ++c, to += maps.plane)
+            normed.on_map(image, c, [&](auto before, auto active) {
+                const float *outer = gradient + normed.place(image, c);
+                const float k = of_inner[c], t = of_y[c], s = constant[c];
 #pragma omp simd
                 for (int64_t i = 0; i < maps.plane; ++i)
-                    to[i] = k * kept(o[i], g[i]) + t * (float(values[i]) - m) + s;
-            } else {
-#pragma omp simd
-                for (int64_t i = 0; i < maps.plane; ++i)
-                    to[i] = k * g[i] + t * (float(values[i]) - m) + s;
-            }
-        }
+                    to[i] = k * active.gradient(before.at(i), outer[i]) + t * before.centred(i) + s;
+            });
     }
 
   private:
-    const float *gradient, *out;
-    const Y *y;
-    const Norm &norm;
+    const float *gradient;
+    const NormedMaps<Y> &normed;
     const Maps &maps;
-    const bool clip;
     std::vector<float> of_inner, of_y, constant;
 
-    static float kept(float out, float gradient) { return std::fabs(out) < 1.f ? gradient : 0.f; }
+    struct Sums {  // see ParameterGradients::write
+        double inner = 0, along = 0, bent = 0, outer = 0;
 
-    void add(int64_t place, int64_t count, float mean, double &sum, double &along) const {
-        const float *g = gradient + place, *o = clip ? out + place : nullptr;
-        const Y *values = y + place;
-        float a = 0.f, b = 0.f;
-        if (clip) {
-#pragma omp simd reduction(+ : a, b)
-            for (int64_t i = 0; i < count; ++i) {
-                float value = kept(o[i], g[i]);
-                a += value;
-                b += value * (float(values[i]) - mean);
+        // outer: the gradient after the activation
+        template <typename Before, typename Active>
+        void add(Before before, Active active, const float *gradient, int64_t start, int64_t end) {
+            float a = 0.f, b = 0.f, c = 0.f, d = 0.f;
+#pragma omp simd reduction(+ : a, b, c, d)
+            for (int64_t i = start; i < end; ++i) {
+                const float x = before.at(i), part = active.gradient(x, gradient[i]);
+                a += part;
+                b += part * before.centred(i);
+                if constexpr (Active::IS_LEARNED) {
+                    c += active.of_beta(x, gradient[i]);
+                    d += gradient[i];
+                }
             }
-        } else {
-#pragma omp simd reduction(+ : a, b)
-            for (int64_t i = 0; i < count; ++i) {
-                a += g[i];
-                b += g[i] * (float(values[i]) - mean);
-            }
+            inner += a;
+            along += b;
+            bent += c;
+            outer += d;
         }
-        sum += a;
-        along += b;
-    }
+    };
 };
 
 }  // namespace ir2

@@ -1,4 +1,4 @@
-// The shortcut of a unit: maps that are added before the clipping.
+// The shortcut of a unit: maps that are added before the activation.
 
 #pragma once
 
@@ -12,6 +12,8 @@ class Shortcut {
   public:
     // maps: null for nothing; shape: that of the unit if the maps are its input, otherwise null
     Shortcut(const float *maps, const Shape *shape) : maps(maps), shape(shape) {}
+
+    bool is_input() const { return shape; }
 
     // The map to add to an output (channels, plane) of an image; null for nothing
     const float *map(int64_t image, int64_t output, int64_t channels, int64_t plane) const {

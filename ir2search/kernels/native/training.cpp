@@ -45,6 +45,10 @@ Norm norm_of(const float *weight, const float *bias, float *moments, int64_t cha
     return {weight, bias, moments, moments + channels, moments + 2 * channels, epsilon};
 }
 
+Maps output_maps(const Shape &shape) {
+    return {shape.images, shape.outputs, shape.rows() * shape.columns()};
+}
+
 // Call step(pooling, start of a map, start of its averages, memory for a line) for each map. The
 // shape is that of ir2_pool.
 template <class Step>
@@ -113,25 +117,34 @@ void ir2_convolve_backward(const float *gradient, const float *latent, const uin
 }
 
 void ir2_norm(const float *y, const float *shortcut, const float *weight, const float *bias,
-              float *moments, float *out, float *mean, float *variance, int64_t *batches,
-              float momentum, int64_t images, int64_t channels, int64_t plane, float epsilon,
-              int clip, int threads) {
-    const Norm norm = norm_of(weight, bias, moments, channels, epsilon);
-    const Maps maps{images, channels, plane};
-    norm_forward(y, {shortcut, nullptr}, norm, out, maps, clip, {threads});
-    Running{mean, variance, batches, momentum}.update(norm, maps);
+              int kind, const float *gamma, const float *beta, const float *zeta, float *moments,
+              float *out, float *mean, float *variance, int64_t *batches, float momentum,
+              int64_t images, int64_t channels, int64_t plane, float epsilon, int threads) {
+    const NormedMaps<float> normed{y,
+                                   {shortcut, nullptr},
+                                   norm_of(weight, bias, moments, channels, epsilon),
+                                   {kind, gamma, beta, zeta},
+                                   {images, channels, plane}};
+    norm_forward(normed, out, {threads});
+    Running{mean, variance, batches, momentum}.update(normed.norm, normed.maps);
 }
 
 // `inner` is the gradient of the shortcut, or null if it is not needed.
-void ir2_norm_backward(const float *gradient, const float *out, const float *y,
-                       const float *weight, float *moments, float *inner, float *y_gradient,
-                       float *weight_gradient, float *bias_gradient, int64_t images,
-                       int64_t channels, int64_t plane, int clip, int threads) {
-    Norm norm = norm_of(weight, nullptr, moments, channels, 0.f);
-    Maps maps{images, channels, plane};
-    NormBackward<float> backward(gradient, out, y, norm, maps, clip);
-    backward.find_sums(weight_gradient, bias_gradient, {threads});
-#pragma omp parallel for num_threads(Threads{threads}.over(maps.values())) schedule(static)
+void ir2_norm_backward(const float *gradient, const float *y, const float *shortcut,
+                       const float *weight, const float *bias, int kind, const float *gamma,
+                       const float *beta, const float *zeta, float *moments, float *inner,
+                       float *y_gradient, float *weight_gradient, float *bias_gradient,
+                       float *gamma_gradient, float *beta_gradient, float *zeta_gradient,
+                       int64_t images, int64_t channels, int64_t plane, int threads) {
+    const NormedMaps<float> normed{y,
+                                   {shortcut, nullptr},
+                                   norm_of(weight, bias, moments, channels, 0.f),
+                                   {kind, gamma, beta, zeta},
+                                   {images, channels, plane}};
+    NormBackward<float> backward(gradient, normed);
+    backward.find_sums(
+        {weight_gradient, bias_gradient, gamma_gradient, beta_gradient, zeta_gradient}, {threads});
+#pragma omp parallel for num_threads(Threads{threads}.over(normed.maps.values())) schedule(static)
     for (int64_t image = 0; image < images; ++image) {
         if (inner) backward.inner(image, inner + image * channels * plane);
         backward.write(image, y_gradient + image * channels * plane);
@@ -155,41 +168,47 @@ void ir2_pool_backward(const float *gradient, float *x_gradient, const int64_t *
               });
 }
 
-// A convolution of signs, a BatchNorm, a shortcut and a clipping. y is the convolution's output.
+// A convolution of signs, a BatchNorm, a shortcut and an activation. y is the convolution's output.
 // With `residual`, x is also the shortcut, see Shortcut. With bfloat16, `inside` gets the outputs
-// that are not clipped, see mask_words.
+// where the activation's slope is 1, see mask_words; null if there is no activation.
 void ir2_unit(const float *x, const float *latent, const uint16_t *packed, uint16_t *bits,
-              const float *shortcut, const float *weight, const float *bias, int16_t *y,
+              const float *shortcut, const float *weight, const float *bias, int kind,
+              const float *gamma, const float *beta, const float *zeta, int16_t *y,
               float *moments, float *out, uint16_t *inside, float *mean, float *variance,
-              int64_t *batches, float momentum, const int64_t *numbers, float epsilon, int clip,
+              int64_t *batches, float momentum, const int64_t *numbers, float epsilon,
               int residual, int threads) {
     const Shape shape = shape_of(numbers);
-    const Norm norm = norm_of(weight, bias, moments, shape.outputs, epsilon);
-    const Shortcut added(residual ? x : shortcut, residual ? &shape : nullptr);
-    arithmetic::unit({x, latent, packed, bits, shape}, added, norm, y, out, inside, clip,
-                     {threads});
-    Running{mean, variance, batches, momentum}.update(
-        norm, {shape.images, shape.outputs, shape.rows() * shape.columns()});
+    const NormedMaps<int16_t> normed{y,
+                                     {residual ? x : shortcut, residual ? &shape : nullptr},
+                                     norm_of(weight, bias, moments, shape.outputs, epsilon),
+                                     {kind, gamma, beta, zeta},
+                                     output_maps(shape)};
+    arithmetic::unit({x, latent, packed, bits, shape}, normed, y, out, inside, {threads});
+    Running{mean, variance, batches, momentum}.update(normed.norm, normed.maps);
 }
 
-// `saved` is `inside` with bfloat16, otherwise `out`. With `residual`, x is also the shortcut, and
-// its gradient includes that of the shortcut. Without, `inner` is the gradient of the shortcut.
-// Pass null for gradients that are not needed.
-void ir2_unit_backward(const float *gradient, const void *saved, const int16_t *y, const float *x,
-                       const float *latent, const uint16_t *packed, uint16_t *bits,
-                       const float *weight,
-                       float *moments, float *inner, float *x_gradient, float *latent_gradient,
-                       float *weight_gradient, float *bias_gradient, const int64_t *numbers,
-                       int clip, int residual, int estimator, int latent_estimator,
-                       float sharpness, int threads) {
+// With `residual`, x is also the shortcut, and its gradient includes that of the shortcut. Without,
+// `inner` is the gradient of the shortcut. Pass null for gradients that are not needed.
+void ir2_unit_backward(const float *gradient, const uint16_t *inside, const int16_t *y,
+                       const float *x, const float *latent, const uint16_t *packed, uint16_t *bits,
+                       const float *shortcut, const float *weight, const float *bias, int kind,
+                       const float *gamma, const float *beta, const float *zeta, float *moments,
+                       float *inner, float *x_gradient, float *latent_gradient,
+                       float *weight_gradient, float *bias_gradient, float *gamma_gradient,
+                       float *beta_gradient, float *zeta_gradient, const int64_t *numbers,
+                       int residual, int estimator, int latent_estimator, float sharpness,
+                       int threads) {
     const Shape shape = shape_of(numbers);
-    const Norm norm = norm_of(weight, nullptr, moments, shape.outputs, 0.f);
+    const NormedMaps<int16_t> normed{y,
+                                     {residual ? x : shortcut, residual ? &shape : nullptr},
+                                     norm_of(weight, bias, moments, shape.outputs, 0.f),
+                                     {kind, gamma, beta, zeta},
+                                     output_maps(shape)};
     const Gradients gradients{
         x_gradient, latent_gradient, {estimator, sharpness}, {latent_estimator, sharpness}};
-    using Saved = std::conditional_t<IR2_ARITHMETIC == 1, uint16_t, float>;
-    const SignConvolution convolution{x, latent, packed, bits, shape};
-    arithmetic::unit_backward(gradient, static_cast<const Saved *>(saved), y, convolution, norm,
-                              inner, gradients, weight_gradient, bias_gradient, clip, residual,
-                              {threads});
+    const ParameterGradients parameters{weight_gradient, bias_gradient, gamma_gradient,
+                                        beta_gradient, zeta_gradient};
+    arithmetic::unit_backward(gradient, inside, {x, latent, packed, bits, shape}, normed, inner,
+                              gradients, parameters, {threads});
 }
 }
