@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import itertools
+import platform
 import subprocess
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
@@ -152,6 +153,20 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
 }
 
 
+_X86_64 = platform.machine() in ("x86_64", "AMD64")
+_ARM64 = platform.machine() in ("aarch64", "arm64")
+_AVX2 = ("-mavx2", "-mfma", "-mpopcnt")
+_AVX512 = (*_AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq")
+_VECTORS: dict[str, tuple[str, ...]] = {}  # variants in vectors, with their flags
+_HOST: tuple[str, ...] = ()
+if _X86_64:
+    _VECTORS = {"avx2": _AVX2, "avx512": _AVX512, "vpopcntdq": (*_AVX512, "-mavx512vpopcntdq")}
+    _HOST = ("-DIR2_HAS_X86",)
+elif _ARM64:
+    _VECTORS = {"neon": ()}
+    _HOST = ("-DIR2_HAS_NEON",)
+
+
 def _variant(name: str, *flags: str) -> tuple[str, tuple[str, ...]]:
     """The runtime's source, with names of its own."""
     functions = ("ir2_lanes", "ir2_run_rows", "ir2_run")
@@ -162,9 +177,10 @@ _LIBRARY = Library(
     "runtime",
     SOURCES,
     (
-        ("host.c", ()),
+        ("host.c", _HOST),
         ("threads.c", ()),
         _variant("portable"),
+        *(_variant(name, "-DIR2_BLOCKS", *flags) for name, flags in _VECTORS.items()),
     ),
     ("-O3", "-std=gnu11", "-ffp-contract=off", "-fPIC", "-pthread"),
     "CC",
