@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ir2search import text
-from ir2search.errors import InputError
+from ir2search.errors import InputError, MissingCompilerError
 from ir2search.machine import cores, free_memory
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ SHARED = 1e9  # bytes of shared memory that streaming on many cores can need
 DISK = 2e9  # bytes that a study of a hundred small networks can need
 OPTIONAL = {  # optional packages: what they are for, and the extra that installs them
     "plotly": ("`ir2search report`", "report"),
-    "numba": ("packed files and `ir2search latency`", "export"),
-    "onnxruntime": ("ONNX files and `ir2search latency`", "export"),
+    "onnxruntime": ("ONNX files, and other runtimes of `ir2search latency`", "export"),
     "optuna-dashboard": ("`ir2search dashboard`", "dashboard"),
     "ray": ("--executor ray", "cluster"),
     "psycopg": ("--storage postgresql+psycopg://", "cluster"),
@@ -61,7 +60,15 @@ def examine(data: str | Path | None = None, runs: str | Path = "runs") -> list[F
         data: a folder of images; all of them are read.
         runs: the folder for runs.
     """
-    machine = (_versions(), _threads(), _kernels(), _devices(), _memory(), _shared_memory())
+    machine = (
+        _versions(),
+        _threads(),
+        _kernels(),
+        _runtime(),
+        _devices(),
+        _memory(),
+        _shared_memory(),
+    )
     return list(itertools.chain(*machine, _disk(Path(runs)), _data(data), _optional()))
 
 
@@ -94,6 +101,18 @@ def _kernels() -> Iterator[Finding]:
         reason = str(caught[-1].message) if caught else "they could not be compiled"
         advice = "install a C++ compiler with OpenMP: it makes training several times faster"
         yield Finding("CPU kernels", "slow", reason, advice)
+
+
+def _runtime() -> Iterator[Finding]:
+    """Compile the runtime for packed files."""
+    from ir2search.kernels import inference
+
+    try:
+        fastest = inference.variants()[0]
+    except MissingCompilerError as error:
+        yield Finding("1-bit runtime", "absent", str(error), "install a C compiler")
+    else:
+        yield Finding("1-bit runtime", "good", f"compiled: {fastest.name}")
 
 
 def _devices() -> Iterator[Finding]:

@@ -10,8 +10,8 @@ from torch import nn
 
 from ir2search.export.describe import describe
 from ir2search.extras import require
-from ir2search.runtime import layout
 from ir2search.runtime.graph import Array, Graph, Node, Shape
+from ir2search.runtime.weights import stored_bits
 from ir2search.zoo.onnx_file import INPUT, OUTPUT
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _conv(to: _Model, node: Node, inputs: list[str], output: str, source: Shape)
     groups = node.numbers.get("groups", 1)
     weights = node.tensors["weight"]
     if weights.dtype == np.uint8:
-        ones = layout.bits(node, source[2] // groups)
+        ones = stored_bits(node, source[2] // groups)
         weights = ones.transpose(0, 3, 1, 2).astype(np.float32) * 2 - 1
     size, stride, padding = (node.numbers[name] for name in ("size", "stride", "padding"))
     to.emit(
@@ -157,8 +157,7 @@ def _max_pool(to: _Model, node: Node, inputs: list[str], output: str, source: Sh
 def _average(to: _Model, node: Node, inputs: list[str], output: str, source: Shape) -> None:
     """Means over windows. Windows of different sizes become products with two matrices."""
     height, width = (
-        layout.windows(node, side, count)
-        for side, count in zip(source[:2], node.shape[:2], strict=True)
+        _windows(node, side, count) for side, count in zip(source[:2], node.shape[:2], strict=True)
     )
     sizes = [(ends[1] - ends[0]) for ends in (height, width)]
     even = all(
@@ -172,6 +171,16 @@ def _average(to: _Model, node: Node, inputs: list[str], output: str, source: Sha
     rows = to.constant(_means(height, source[0]))
     columns = to.constant(_means(width, source[1]).T)
     to.emit("MatMul", [to.emit("MatMul", [rows, *inputs], f"{output}.rows"), columns], output)
+
+
+def _windows(node: Node, side: int, outputs: int) -> Array:
+    """(2, outputs): starts and ends of windows along one axis, clipped to the map."""
+    places = np.arange(outputs, dtype=np.int64)
+    if node.op == "adaptive_pool":
+        return np.stack([places * side // outputs, -(-(places + 1) * side // outputs)])
+    size, stride, padding = (node.numbers[name] for name in ("size", "stride", "padding"))
+    begin = places * stride - padding
+    return np.stack([begin.clip(0), (begin + size).clip(max=side)])
 
 
 def _means(windows: Array, side: int) -> Array:

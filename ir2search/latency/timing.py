@@ -62,7 +62,7 @@ def time_on_runtime(
         paused: returns a context in which other work pauses; it is entered while timing.
 
     Raises:
-        MissingExtraError: numba is not installed.
+        MissingCompilerError: the runtime is not compiled yet, and cannot be.
     """
     known = None if cache is None else cached_time(graph, setting, cache)
     if known is not None:

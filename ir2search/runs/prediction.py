@@ -73,8 +73,7 @@ def predict(
             earlier versions did not write that.
         DataError: an image's file is missing or is not an image.
         RunError: ``data`` are not the images that the network was trained on.
-        MissingExtraError: numba is not installed, which packed files need, or onnxruntime, which
-            ONNX files need.
+        MissingExtraError: onnxruntime is not installed, which ONNX files need.
     """
     if top < 1:
         raise InputError(f"`top` must be at least 1, but got {top}")

@@ -1,4 +1,4 @@
-"""Packed networks and the runtime that runs them at 1 bit, with numpy and numba, without torch."""
+"""Packed networks and the runtime that runs them at 1 bit, in compiled C, without torch."""
 
 import lazy_loader
 

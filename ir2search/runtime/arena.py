@@ -10,7 +10,7 @@ import numpy as np
 
 MOST_TRIED = 200  # maps; for larger networks, one order is tried
 TRIED = 300  # random orders
-FEW = 6  # maps; all orders are tried
+FEW = 5  # maps; all orders are tried
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from ir2search.kernels import inference
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Machine:
 
     Attributes:
         cpu: the processor's model.
-        runtime: a digest of the runtime's source code and of the packages that compile it.
+        runtime: a digest of the runtime's source code.
     """
 
     cpu: str
@@ -56,14 +57,8 @@ def _cpu() -> str:
 
 
 def _runtime() -> str:
-    digest = hashlib.sha256(repr([_version(name) for name in ("numba", "numpy")]).encode())
-    for file in sorted(path for path in Path(__file__).parent.iterdir() if path.is_file()):
-        digest.update(file.read_bytes())
+    digest = hashlib.sha256()
+    for folder in (Path(__file__).parent, inference.SOURCES):
+        for file in sorted(path for path in folder.iterdir() if path.is_file()):
+            digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -19,11 +19,8 @@ import ir2search as ir
 from ir2search.export import candidate_graph
 from ir2search.latency import time_in_turns
 from ir2search.latency.other_runtimes import onnxruntime_float, onnxruntime_int8
-from ir2search.runtime import Timing, write_packed
-from ir2search.runtime.frame import Words
+from ir2search.runtime import PackedNetwork, Timing, write_packed
 from ir2search.runtime.graph import Graph, Node
-from ir2search.runtime.schedule import Unit
-from ir2search.runtime.steps import make_step
 
 CONVOLUTIONS = ((64, 56), (128, 28), (256, 14), (512, 7))  # channels and side, as in ResNet-18
 NETWORKS = (("cifar-resnet20", 1), ("imagenet-resnet18-D", 2))  # with threads
@@ -68,10 +65,9 @@ def binary_call(channels: int, side: int) -> Callable[[], object]:
         Node("sign", (0,), {}, {}, shape, "sign"),
         Node("binary_conv", (1,), numbers, {"weight": bits}, shape, "conv"),
     )
-    words: Words = np.ones(side * side * channels // 64, np.uint64)
-    maps = {1: words, 2: np.zeros(side * side * channels, np.float32)}
-    call = make_step(Graph(shape, nodes), Unit(nodes[1], 1, real=2))(1, maps)
-    return lambda: call.loop(0, call.count, *call.arguments)
+    network = PackedNetwork(Graph(shape, nodes))
+    network.logits(np.ones((1, channels, side, side), np.float32))
+    return lambda: network.run_steps(1, 2)
 
 
 def network(name: str, threads: int, seconds: float, runtimes: tuple[str, ...]) -> None:

@@ -30,14 +30,14 @@ def check(lifetimes: list[Lifetime], found: Placement) -> None:
     assert found.bytes == max(end for _, _, end in spans)
 
 
-@given(st.lists(LIFETIMES, min_size=1, max_size=6))
+@given(st.lists(LIFETIMES, min_size=1, max_size=5))
 def test_the_arena_of_few_maps_is_as_small_as_it_can_be(lifetimes: list[Lifetime]) -> None:
     found = place(lifetimes)
     check(lifetimes, found)
     assert found.bytes == smallest(lifetimes) >= least_bytes(lifetimes)
 
 
-@given(st.lists(LIFETIMES, min_size=1, max_size=60))
+@given(st.lists(LIFETIMES, min_size=1, max_size=50))
 def test_maps_that_are_alive_together_do_not_overlap(lifetimes: list[Lifetime]) -> None:
     check(lifetimes, place(lifetimes))
 

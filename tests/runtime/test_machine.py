@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
+from ir2search.kernels import inference
 from ir2search.runtime import Machine, this_machine
 from ir2search.runtime import machine as module
 
@@ -20,9 +23,12 @@ def test_records_with_the_new_and_the_old_key_are_read() -> None:
     assert Machine.from_dict({"cpu": "Z80", "engine": "abc"}) == machine
 
 
-def test_another_version_of_numba_or_numpy_is_another_runtime(
-    monkeypatch: pytest.MonkeyPatch,
+def test_another_source_of_the_runtime_is_another_runtime(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     before = module._runtime()
-    monkeypatch.setattr(module, "version", lambda package: "0.0.0")
+    shutil.copytree(inference.SOURCES, tmp_path / "sources")
+    monkeypatch.setattr(inference, "SOURCES", tmp_path / "sources")
+    assert module._runtime() == before
+    (tmp_path / "sources" / "ir2_runtime.c").write_text("")
     assert module._runtime() != before

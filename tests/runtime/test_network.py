@@ -1,9 +1,13 @@
-"""Each loop of the runtime against torch, on random shapes and numbers of threads."""
+"""Each operation of the runtime against torch, on random shapes, threads and instructions."""
 
 from __future__ import annotations
 
+import gc
+import os
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,16 +18,21 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from ir2search.runtime import Graph, Node, PackedNetwork, thread_pool
+import ir2search as ir
+from ir2search.errors import DataError
+from ir2search.export import candidate_graph
+from ir2search.kernels import inference
+from ir2search.kernels.inference import Variant
+from ir2search.runtime import Graph, Node, PackedNetwork, network
 
 ROLES = {"hardtanh": (), "prelu": ("slope",), "rprelu": ("knee", "slope", "rise")}
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _threads_share_every_loop() -> Iterator[None]:
-    """Share loops among threads even if they are short."""
+    """Share work among threads even if it is short."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(thread_pool, "LEAST_SECONDS", 0.0)
+        patch.setattr(network, "LEAST_SECONDS", 0.0)
         yield
 
 
@@ -39,6 +48,7 @@ class Case:
     outputs: int
     batch: int
     threads: int
+    variant: Variant
     seed: int
 
     @property
@@ -71,6 +81,7 @@ def cases(draw: st.DrawFn) -> Case:
         outputs=draw(st.one_of(st.integers(1, 40), st.sampled_from([48, 64, 65, 100]))),
         batch=draw(st.integers(1, 3)),
         threads=draw(st.integers(1, 3)),
+        variant=draw(st.sampled_from(inference.variants())),
         seed=draw(st.integers(0, 2**16)),
     )
 
@@ -132,7 +143,8 @@ class Nodes:
         return self.add(kind, (value,), x.clamp(-1, 1) if kind == "hardtanh" else made, **own)
 
     def network(self) -> PackedNetwork:
-        return PackedNetwork(Graph(self.case.image, tuple(self.nodes)), self.case.threads)
+        graph = Graph(self.case.image, tuple(self.nodes))
+        return PackedNetwork(graph, self.case.threads, self.case.variant)
 
     def run(self) -> Tensor:
         """The last value on the runtime, (N, C, H, W)."""
@@ -241,3 +253,72 @@ def test_subsampling_concatenation_and_cut_equal_torch(case: Case, before: int, 
     value = nodes.add("concat", (value, value), both)
     nodes.add("cut", (value,), both[:, : wide + 1], {"outputs": wide + 1})
     assert torch.equal(nodes.run(), nodes.made[-1])
+
+
+def test_images_are_read_channel_by_channel() -> None:
+    images = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
+    node = Node("flatten", (0,), {}, {}, (60,), "flatten")
+    found = PackedNetwork(Graph((4, 5, 3), (node,))).logits(images)
+    np.testing.assert_array_equal(found, images.reshape(2, -1))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_are_found_anywhere(value: float) -> None:
+    images = np.zeros((1, 2, 3, 3), np.float32)
+    images[0, 1, 2, 2] = value
+    node = Node("flatten", (0,), {}, {}, (18,), "flatten")
+    with pytest.raises(DataError, match="must be finite"):
+        PackedNetwork(Graph((3, 3, 2), (node,))).logits(images)
+
+
+def large() -> tuple[Graph, np.ndarray]:
+    graph = candidate_graph(ir.Candidate(depth=8, image=(3, 16, 16)))
+    return graph, np.random.default_rng(0).standard_normal((9, 3, 16, 16), dtype=np.float32)
+
+
+def test_no_sum_depends_on_threads_or_the_batch() -> None:
+    graph, images = large()
+    for variant in inference.variants():
+        wanted = PackedNetwork(graph, 1, variant).logits(images)
+        for threads in (2, 3):
+            shared = PackedNetwork(graph, threads, variant)
+            for _ in range(3):
+                np.testing.assert_array_equal(shared.logits(images), wanted)
+            np.testing.assert_array_equal(shared.logits(images[4:5]), wanted[4:5])
+
+
+def test_a_process_that_was_forked_starts_threads_of_its_own() -> None:
+    graph, images = large()
+    shared = PackedNetwork(graph, 2)
+    wanted = shared.logits(images)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the threads, which this test is about
+        child = os.fork()
+    if not child:
+        os._exit(0 if np.array_equal(shared.logits(images), wanted) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def threads_of_this_process() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def test_threads_end_with_their_network() -> None:
+    graph, images = large()
+    before = threads_of_this_process()
+    shared = PackedNetwork(graph, 4)
+    assert threads_of_this_process() == before, "no thread starts before it is needed"
+    shared.logits(images)
+    assert threads_of_this_process() == before + 3
+    del shared
+    gc.collect()
+    assert threads_of_this_process() == before
+
+
+def test_short_work_is_not_shared() -> None:
+    node = Node("flatten", (0,), {}, {}, (18,), "flatten")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "LEAST_SECONDS", -1.0)
+        before = threads_of_this_process()
+        PackedNetwork(Graph((3, 3, 2), (node,)), 3).logits(np.zeros((1, 2, 3, 3), np.float32))
+        assert threads_of_this_process() == before

@@ -9,7 +9,7 @@
 
 /* A thread that waits looks so often before it sleeps, some microseconds in all. Steps follow each
    other quickly, and waking a thread takes longer than most steps. */
-#define LOOKS 4000
+#define LOOKS 500
 
 struct ir2_threads {
     int count; /* the calling thread is one of them */
