@@ -10,7 +10,7 @@ LOCKING := .venv-lock
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test unit docs lint oldest gpu bench-training bench-agreement bench-streaming bench-search bench-warm-start \
-	bench-overhead bench-recipes bench-kills bench-information bench-latency bench-report browser truth fuzz lock zoo clean
+	bench-overhead bench-recipes bench-kills bench-information bench-latency bench-report browser devices truth fuzz lock zoo clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --trials 8 --runs $(RUNS)
@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 
 # Linters and tests run at the same time. `SYSTEM=no make test` installs no system package.
 test:
-	$(MAKE) -j2 $(VENV)/.installed-dev browser
+	$(MAKE) -j2 $(VENV)/.installed-dev devices
 	$(MAKE) -j2 --output-sync=line lint unit
 
 # -rs names every skipped test and why.
@@ -37,7 +37,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-# Chromium is the only system package that is installed, as root only: reports are tested in it.
+# System packages are installed as root only. Reports are tested in Chromium.
 browser:
 	@found() { command -v chromium || command -v chromium-browser || command -v google-chrome; }; \
 	if ! found >/dev/null && [ "$(SYSTEM)" != no ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -45,6 +45,18 @@ browser:
 	  { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1 || true; \
 	fi; \
 	found >/dev/null || echo "No Chromium: the tests of the report in a browser (tests/report/test_browser.py) are skipped"
+
+# Exported C is tested on emulated devices. After `browser`, because apt-get runs once at a time.
+DEVICES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-aarch64-linux-gnu \
+	libc6-dev-arm64-cross qemu-user
+devices: browser
+	@found() { command -v arm-none-eabi-gcc && command -v qemu-system-arm && \
+	  command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64; }; \
+	if ! found >/dev/null && [ "$(SYSTEM)" != no ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing the system packages $(DEVICES) with apt-get (SYSTEM=no installs none)"; \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends $(DEVICES); } >/dev/null 2>&1 || true; \
+	fi; \
+	found >/dev/null || echo "No compilers or emulators of Arm: tests/export/test_boards.py is skipped in part"
 
 # requirements/ has exact versions with hashes, which pip checks. torch comes after what it needs; the
 # last step then finds all that pyproject.toml asks for.

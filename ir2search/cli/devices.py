@@ -25,16 +25,18 @@ def export(
     what: RunOrNetwork,
     trial: Annotated[str, typer.Option(help="best, knee, or a trial's number.")] = "best",
     format: Annotated[  # noqa: A002 - the option's name
-        Literal["packed", "onnx", "safetensors"],
+        Literal["packed", "onnx", "safetensors", "c"],
         typer.Option(
-            help="packed has 1 bit per binary weight; safetensors has the tensors as trained."
+            help="packed has 1 bit per binary weight; safetensors has the tensors as trained; c is "
+            "a folder of C99 for a microcontroller."
         ),
     ] = "packed",
     weights: Weights = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File to write; by default in the trial's folder, or with --weights in runs/."
+            help="File to write (for c a folder); by default in the trial's folder, or with "
+            "--weights in runs/."
         ),
     ] = None,
     data: Data = None,
@@ -55,6 +57,7 @@ def export(
     Examples:
       ir2search export runs/digits
       ir2search export runs/digits --trial knee --format onnx --out knee.onnx
+      ir2search export runs/digits --format c --out firmware/network
       ir2search export cifar-resnet20 --weights best.safetensors --data cifar10/
     """
     from ir2search.cli.show_devices import show_exported

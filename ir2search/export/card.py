@@ -82,13 +82,12 @@ def model_card(
         "## Latency",
         _latency(origin.latency),
         "## The file",
-        f"`{exported['format']}`, {exported['bytes']:,} bytes. It has the mean and standard "
+        f"{_FILES[exported['format']]}, {exported['bytes']:,} bytes. It has the mean and standard "
         "deviation of the images and the names of the classes. It was read back and compared "
         f"with the trained network on {exported['images']:,} validation images: all predictions "
         f"are equal, and logits differ by at most {exported['largest_difference']:.3g}.",
         "## How to use it",
-        f"```console\nir2search predict {shlex.quote(Path(exported['file']).name)} image.png\n```",
-        f"```python\n{_use(exported, data.spec(origin.data))}```",
+        _use(exported, data.spec(origin.data)),
         "## How it was made",
         f"{markdown(origin.made)}, by ir2search on Python {platform.python_version()}.",
         *([] if origin.command is None else [f"```console\n{one_line(origin.command)}\n```"]),
@@ -102,6 +101,12 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
+_FILES = {
+    "packed": "`packed`",
+    "onnx": "`onnx`",
+    "safetensors": "`safetensors`",
+    "c": "A folder of C99, whose README says what flash and RAM it takes",
+}
 # six lines after the imports, for each format
 _PREDICT = """\
 import ir2search as ir
@@ -127,7 +132,18 @@ pixels = (np.float32(image).reshape({height}, {width}, {channels}) / 255 - about
 (logits,) = session.run(["logits"], {{"images": np.float32(pixels.transpose(2, 0, 1)[None])}})
 print(about["class_names"][logits.argmax()])
 """  # noqa: E501
-_USES = {"packed": _PREDICT, "onnx": _ONNX, "safetensors": _PREDICT}
+_C = """\
+#include "network.h"
+
+int label = ir2_classify(pixels); /* {height} x {width} x {channels} bytes, normalised inside */
+const char *name = ir2_class_names[label];
+"""
+_USES = {  # language and lines
+    "packed": ("python", _PREDICT),
+    "onnx": ("python", _ONNX),
+    "safetensors": ("python", _PREDICT),
+    "c": ("c", _C),
+}
 
 
 def _use(exported: Mapping[str, Any], spec: ImageSpec) -> str:
@@ -137,13 +153,19 @@ def _use(exported: Mapping[str, Any], spec: ImageSpec) -> str:
         resized = f"ImageOps.fit({image}, {size}, 0.0625)"
     else:
         resized = f"{image}.resize({size})"
-    return _USES[exported["format"]].format(
-        file=json.dumps(Path(exported["file"]).name),
+    name = Path(exported["file"]).name
+    quoted = shlex.quote(name)
+    is_c = exported["format"] == "c"
+    command = f"make -C {quoted}" if is_c else f"ir2search predict {quoted} image.png"
+    language, lines = _USES[exported["format"]]
+    code = lines.format(
+        file=json.dumps(name),
         resized=resized + ('.convert("L")' if channels == 1 else ""),
         channels=channels,
         height=height,
         width=width,
     )
+    return f"```console\n{command}\n```\n\n```{language}\n{code}```"
 
 
 def _accuracy(values: Sequence[float]) -> str:

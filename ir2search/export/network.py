@@ -13,10 +13,12 @@ import torch
 
 from ir2search.data import ImageData
 from ir2search.errors import InputError, IR2SearchError
+from ir2search.export.c_folder import check_folder, write_c_folder
 from ir2search.export.card import Origin, model_card
 from ir2search.export.describe import describe
 from ir2search.export.onnx_graph import onnx_model
 from ir2search.files import replacing, write_bytes, write_text
+from ir2search.kernels.inference import portable
 from ir2search.models.network import TappedNetwork
 from ir2search.runtime import Graph, PackedNetwork, RuntimeTime, read_packed, write_packed
 from ir2search.runtime.graph import Array
@@ -29,8 +31,10 @@ from ir2search.zoo.images import images_for
 from ir2search.zoo.onnx_file import ONNX, Forward, onnx_run
 from ir2search.zoo.shipped import INCLUDED
 
-Format = Literal["packed", "onnx", "safetensors"]
-SUFFIXES: dict[Format, str] = {"packed": PACKED, "onnx": ONNX, "safetensors": ".safetensors"}
+Format = Literal["packed", "onnx", "safetensors", "c"]
+SUFFIXES: dict[Format, str] = {  # c is a folder
+    "packed": PACKED, "onnx": ONNX, "safetensors": ".safetensors", "c": "-c",
+}  # fmt: skip
 IMAGES, BATCH = 1000, 50
 
 Timer = Callable[[Graph], RuntimeTime]
@@ -42,10 +46,10 @@ class Exported:
     """An exported file, whose predictions equal those of the trained network.
 
     Attributes:
-        file: path of the file.
+        file: path of the file; for ``"c"`` of the folder.
         card: path of its model card.
         format: format of the file.
-        bytes: size of the file.
+        bytes: size of the file, or of all files in the folder.
         images: number of validation images that the file was checked on.
         largest_difference: the largest absolute difference of a logit.
         origin: where the network comes from, for the model card.
@@ -84,8 +88,8 @@ def export(
         candidate: describes the network.
         data: the file is checked on the validation images.
         file: path to write; the card has the same name with ``.md`` added.
-        format: ``"packed"`` for `ir2search.load_packed`, ``"onnx"``, or ``"safetensors"`` for
-            `ir2search.load_network`.
+        format: ``"packed"`` for `ir2search.load_packed`, ``"onnx"``, ``"safetensors"`` for
+            `ir2search.load_network`, or ``"c"`` for a folder of C99 for a microcontroller.
         origin: where the network comes from, for the model card.
         images: the largest number of images to check the file on.
         timer: times a packed file for the model card if ``origin`` has no time, for example
@@ -95,6 +99,7 @@ def export(
         InputError: the format is unknown, the network cannot be exported, or the images have the
             wrong shape.
         MissingExtraError: a package that the format needs is not installed.
+        MissingCompilerError: the C runtime must be compiled to check the C files, and cannot be.
         IR2SearchError: the file predicts differently from the network; it was removed.
     """
     if format not in SUFFIXES:
@@ -104,13 +109,16 @@ def export(
     file, network = Path(file), network.eval()
     origin = origin or Origin()
     about = {"candidate": candidate.as_dict(), "images": data.spec(origin.data).as_dict()}
-    with replacing(file) as partial:
-        run = _WRITERS[format](network, candidate, partial, about)
-        count, difference = _compare(network, run, data, images)
+    if format == "c":
+        count, difference = _write_c(network, data, file, origin, images)
+    else:
+        with replacing(file) as partial:
+            run = _WRITERS[format](network, candidate, partial, about)
+            count, difference = _compare(network, run, data, images)
     card = file.with_name(file.name + ".md")
     if timer is not None and format == "packed" and origin.latency is None:
         origin = replace(origin, latency=timer(read_packed(file)))
-    found = Exported(file, card, format, file.stat().st_size, count, difference, origin)
+    found = Exported(file, card, format, _size(file), count, difference, origin)
     write_text(card, model_card(candidate, data, found.as_dict(), found.origin))
     return found
 
@@ -131,7 +139,7 @@ def export_weights(
         what: a preset, a ``candidate.json``, or a trial's folder.
         weights: the file of its weights: safetensors, or a torch checkpoint.
         file: path to write; the card has the same name with ``.md`` added.
-        format: ``"packed"``, ``"onnx"`` or ``"safetensors"``, see `ir2search.export`.
+        format: ``"packed"``, ``"onnx"``, ``"safetensors"`` or ``"c"``, see `ir2search.export`.
         data: a folder of images; None for the digits of scikit-learn.
         license: license of the weights, for the model card.
         timer: times a packed file for the model card, see `export`.
@@ -139,6 +147,7 @@ def export_weights(
     Raises:
         InputError: an argument is wrong.
         MissingExtraError: a package that the format needs is not installed.
+        MissingCompilerError: the C runtime must be compiled to check the C files, and cannot be.
         IR2SearchError: the file predicts differently from the network; it was removed.
     """
     candidate = named_candidate(what)
@@ -210,11 +219,30 @@ def _write_safetensors(
     return run
 
 
+def _write_c(
+    network: TappedNetwork, data: ImageData, folder: Path, origin: Origin, images: int
+) -> tuple[int, float]:
+    """Check the C runtime on the network, as it runs on a microcontroller, and write the folder."""
+    check_folder(folder)
+    graph, spec = describe(network, data.image), data.spec(origin.data)
+    run = PackedNetwork(graph, variant=portable()).logits
+    found = _compare(network, run, data, images)
+    example, _ = data.validation.take(torch.arange(1))
+    label = int(run(data.normalise(example).numpy()).argmax())
+    write_c_folder(folder, graph, spec, example[0].numpy(), label, origin.title)
+    return found
+
+
+def _size(path: Path) -> int:
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files)
+
+
 def _texts(about: About) -> dict[str, str]:
     return {key: json.dumps(value) for key, value in about.items()}
 
 
-_WRITERS: dict[Format, Callable[[TappedNetwork, Candidate, Path, About], Forward]] = {
+_WRITERS: dict[str, Callable[[TappedNetwork, Candidate, Path, About], Forward]] = {
     "packed": _write_packed,
     "onnx": _write_onnx,
     "safetensors": _write_safetensors,

@@ -140,6 +140,15 @@ def variants() -> tuple[Variant, ...]:
     raise AssertionError
 
 
+def portable() -> Variant:
+    """The variant in plain C, which microcontrollers run too.
+
+    Raises:
+        MissingCompilerError: see `library`.
+    """
+    return variants()[-1]
+
+
 _INT, _LONG, _SIZE = ctypes.c_int32, ctypes.c_int64, ctypes.c_size_t
 _POINTER = ctypes.c_void_p
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
