@@ -4,6 +4,7 @@ Replays the learning curves of the table truth.parquet (made by truth.py) instea
 searches can be repeated from many seeds, and compared with the true front.
 
     python tests/benchmarks/search.py [--replicates 30] [--workers 2] [--moasha PYTHON]
+    python tests/benchmarks/search.py --draw
 
 Each finished search is kept in a folder (runs/bench-search), so that an interrupted comparison can
 continue. Remove the kept searches of a method after its proposals or its rungs have changed.
@@ -52,11 +53,13 @@ import numpy as np
 import optuna
 import pandas as pd
 import torch
+from matplotlib.axes import Axes
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 import ir2search as ir
+from ir2search.plots.style import BLUE, STYLE
 from ir2search.runs.storages import RunStudy
 from ir2search.search.driver import Driver
 from ir2search.search.driver_locks import DriverLocks
@@ -87,7 +90,6 @@ PROPOSALS = 300  # of a plain sampler, duplicates included
 LIMIT = 2700  # epochs after which a search ends: a hundred whole trainings
 MARGIN = 0.1  # of the reference point beyond the worst values
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # for trials' folders
-COLOURS = 7  # of the figures' style; further lines are dashed
 CONSOLE = Console(width=130)
 
 
@@ -542,31 +544,70 @@ def said(epochs: float) -> str:
 PLAIN_NAMES = [name for name, method in METHODS.items() if isinstance(method, Plain)]
 
 
-def draw_figure(table: pd.DataFrame) -> None:
-    """Draw shares over epochs: median and quartiles over the replicates."""
-    plt.style.use(Path(ir.__file__).parent / "report" / "ir2search.mplstyle")
-    part = table[table["measure"] == "worst"]
-    names = [
-        name for name in dict.fromkeys(part["method"])
-        if name not in PLAIN_NAMES and "population" not in name and "multivariate" not in name
-    ]  # fmt: skip
-    grid = np.unique(np.geomspace(27, LIMIT, 300).astype(int))
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), sharex=True, sharey=True)
-    for place, side in enumerate(axes):
-        chosen = [name for name in names if name.startswith("ours") == bool(place)]
-        for number, name in enumerate(chosen):
-            rows = part[part["method"] == name].groupby("replicate")
-            curves = np.stack([at(rows.get_group(one), grid) for one in rows.groups])
-            low, middle, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
-            line = "--" if number >= COLOURS else "-"
-            side.plot(grid, middle, line, label=name.removeprefix("ours: "))
-            side.fill_between(grid, low, high, alpha=0.15, linewidth=0)
-        for goal in GOALS:
-            side.axhline(goal, color="0.5", linewidth=0.8, linestyle=":")
-        side.set(xscale="log", xlabel="epochs spent", title=("others", "ours")[place])
-        side.legend(fontsize=8)
-    axes[0].set_ylabel("share of the true front's hypervolume")
+SHOWN = {  # methods of the figure, with their labels; the first two are ours
+    "ours: ehvi, rungs": "ehvi with rungs (ours)",
+    "ours: ehvi": "ehvi (ours)",
+    "gp, cached": "GP (Optuna)",
+    "tpe, cached": "TPE (Optuna)",
+    "random, cached": "random",
+}
+LOOKS = (
+    (BLUE, "-", 2.4), (BLUE, "--", 1.6), ("0.3", "-", 1.4), ("0.3", "--", 1.4), ("0.6", "-", 1.4),
+)  # fmt: skip
+TITLE = "232 networks on 8 x 8 digits, 30 searches each"
+LAST = 1000  # epochs at the end of the axis: later all lines are at the top
+GAP = 0.06  # between two labels, as a share of the vertical axis
+
+
+def draw_figure(tables: Mapping[str, pd.DataFrame]) -> None:
+    """Draw shares over epochs, the median over the replicates: a panel for each table of curves."""
+    plt.style.use(STYLE)
+    figure, panels = plt.subplots(
+        1, len(tables), figsize=(7.6 * len(tables), 4.4), sharey=True, squeeze=False
+    )
+    for side, (title, table) in zip(panels[0], tables.items(), strict=True):
+        draw_panel(side, table[table["measure"] == "worst"])
+        side.set_title(title, loc="left")
+    panels[0, 0].set_ylabel("share of the true front's hypervolume")
     figure.savefig(FIGURE)
+
+
+def draw_panel(side: Axes, table: pd.DataFrame) -> None:
+    """Draw the methods of `SHOWN`, with labels at the ends of their lines."""
+    grid = np.unique(np.geomspace(27, LAST, 300).astype(int))
+    ends = []
+    for (name, label), (colour, dashes, width) in zip(SHOWN.items(), LOOKS, strict=True):
+        rows = table[table["method"] == name].groupby("replicate")
+        curves = np.stack([at(rows.get_group(one), grid) for one in rows.groups])
+        low, middle, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
+        side.plot(grid, middle, dashes, color=colour, lw=width)
+        if name == next(iter(SHOWN)):
+            side.fill_between(grid, low, high, color=colour, alpha=0.15, linewidth=0)
+        ends.append((float(middle[-1]), label, colour, dashes))
+    side.axhline(GOALS[0], color="0.5", linewidth=0.8, linestyle=":")
+    side.text(41, GOALS[0], "95%", va="bottom", fontsize=8, color="0.35")
+    best = quartiles(table, GOALS[0])[0.5]
+    for name, (colour, _, _) in zip(SHOWN, LOOKS, strict=True):
+        if name in ("ours: ehvi, rungs", "tpe, cached"):
+            side.plot(best[name], GOALS[0], "o", color=colour, ms=5)
+            shift, said_at = ((4, -14), "left") if colour == BLUE else ((0, -40), "center")
+            side.annotate(
+                f"{best[name]:.0f} epochs", (best[name], GOALS[0]), shift,
+                textcoords="offset points", ha=said_at, fontsize=8, color=colour,
+            )  # fmt: skip
+    low, high = 0.6, 1.01
+    side.set(xscale="log", xlabel="epochs spent", xlim=(40, LAST), ylim=(low, high))
+    side.set_xticks([50, 100, 200, 500, 1000], ["50", "100", "200", "500", "1,000"])
+    side.minorticks_off()
+    place = high + GAP * (high - low)
+    for value, label, colour, dashes in sorted(ends, reverse=True):
+        place = min(value, place - GAP * (high - low))
+        side.annotate(
+            label, (LAST, value), (1.1, (place - low) / (high - low)),
+            textcoords="axes fraction", va="center", fontsize=9, color=colour,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "ls": dashes, "relpos": (0, 0.5)},
+        )  # fmt: skip
 
 
 def at(rows: pd.DataFrame, epochs: np.ndarray) -> np.ndarray:
@@ -582,7 +623,11 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--moasha", type=Path, help="Python of an environment with syne-tune")
     parser.add_argument("--kept", type=Path, default=Path("runs/bench-search"))
+    parser.add_argument("--draw", action="store_true", help="draw the published results again")
     options = parser.parse_args()
+    if options.draw:
+        draw_figure({TITLE: pd.read_parquet(RESULT)})
+        return
     run_ours(options.methods, options.replicates, options.workers, options.kept)
     if options.moasha is not None and options.moasha.exists():
         run_moasha(options.moasha, options.replicates, options.workers, options.kept)
@@ -591,7 +636,7 @@ def main() -> None:
     table = measured(kept_traces(options.kept, [*METHODS, *MOASHA], options.replicates))
     REPORT.mkdir(parents=True, exist_ok=True)
     table.to_parquet(RESULT)
-    draw_figure(table)
+    draw_figure({TITLE: table})
     for measure in ("worst", "guess"):
         show(table, measure)
 
