@@ -113,7 +113,6 @@ def gains_per_epoch(
     costs: np.ndarray,
     errors: np.ndarray,
     levels: Sequence[int],
-    excluded: np.ndarray,
     target_levels: np.ndarray,
 ) -> np.ndarray:
     """The hypervolume that each candidate is expected to add for each epoch of training.
@@ -125,14 +124,13 @@ def gains_per_epoch(
         costs: (candidates, costs).
         errors: (candidates, levels), NaN at rungs that were not reached; at least one is not NaN.
         levels: epochs of each rung.
-        excluded: (candidates), true for candidates that may not be chosen.
         target_levels: (candidates), the level to which a candidate is being trained, -1 for none.
             The error expected there is treated as measured, so that several workers choose
             different candidates (Ginsbourger, Le Riche and Carraro, "Kriging is well-suited to
             parallelize optimization", 2010, section 3.2).
 
     Returns:
-        (candidates), hypervolumes per epoch; minus infinity for those that may not be chosen.
+        (candidates), hypervolumes per epoch; minus infinity for those that reached all rungs.
     """
     costs, numbers = log_scaled(costs), features(candidates)
     times = np.log(levels) / math.log(max(*levels, 2))
@@ -159,7 +157,7 @@ def gains_per_epoch(
     front = front[front[:, 0] < MARGIN]
     front = front[moocore.is_nondominated(front)] if len(front) else front
     possible = _errors(means[:, None] + deviations[:, None] * QUANTILES)
-    unreached = (np.isnan(errors) & ~excluded[:, None]).ravel()
+    unreached = np.isnan(errors).ravel()
     gains = mean_gains(front, costs[training[unreached]], (possible[unreached] - least) / spread)
     reached = np.where(measured.reshape(errors.shape), levels, 0).max(axis=1)
     rates = np.full(errors.size, -np.inf)
@@ -195,22 +193,31 @@ def _kernel_parts(one: Points, other: Points) -> _KernelParts:
         for points in (one, other)
     )
     same, at = names[:, None] == others, np.ix_(rows, columns)
-    departures = matern(np.abs(one.times[:, None] - other.times) / DEPARTURE_LENGTH)
+    # there are only as many times as rungs, so that few values of the kernel are computed
+    (begin, early), (end, late) = (
+        np.unique(points.times, return_inverse=True) for points in (one, other)
+    )
+    departures = matern(np.abs(begin[:, None] - end) / DEPARTURE_LENGTH)[np.ix_(early, late)]
+    if same.any():
+        departures *= 1 + same[at]
     return _KernelParts(
         cdist(one.costs[first], other.costs[second]),
         matern(cdist(one.features[first], other.features[second]) / FEATURE_LENGTH),
         same,
         at,
         1 + one.times[:, None] * other.times,
-        departures * (1 + same[at]),
+        departures,
     )
 
 
 def _kernel(shape: Shape, parts: _KernelParts) -> np.ndarray:
     own = matern(parts.costs / shape.cost_length) + SEED_VARIANCE * parts.same
     own = own + shape.feature_variance * parts.features
-    lines = (COMMON_VARIANCE + own[parts.at]) * parts.lines
-    return lines + shape.departure_variance * parts.departures
+    kernel = own[parts.at]  # a copy; in place, because most of the time goes to memory
+    kernel += COMMON_VARIANCE
+    kernel *= parts.lines
+    kernel += shape.departure_variance * parts.departures
+    return kernel
 
 
 def _log_odds(errors: np.ndarray) -> np.ndarray:

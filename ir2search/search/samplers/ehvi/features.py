@@ -35,8 +35,8 @@ def features(candidates: Sequence[Candidate]) -> np.ndarray:
     searched parameters, so that equal networks have equal features.
     """
     rows = [_numbers(candidate) for candidate in candidates]
-    names = sorted(set().union(*rows))
-    table = np.array([[row.get(name, 0.0) for name in names] for row in rows])
+    names = tuple(sorted(set().union(*rows)))
+    table = np.array([_row(candidate, names) for candidate in candidates])
     return _scaled(table[:, np.ptp(table, axis=0) > 0])
 
 
@@ -70,6 +70,13 @@ def _numbers(candidate: Candidate) -> Mapping[str, float]:
         else:
             numbers[f"{name}={value}"] = 1.0
     return numbers
+
+
+@functools.lru_cache(maxsize=4096)
+def _row(candidate: Candidate, names: tuple[str, ...]) -> np.ndarray:
+    """The numbers of a candidate in the order of ``names``; 0 for those that it has not."""
+    numbers = _numbers(candidate)
+    return np.array([numbers.get(name, 0.0) for name in names])
 
 
 def _recipe_numbers(values: Mapping[str, Value]) -> dict[str, float]:

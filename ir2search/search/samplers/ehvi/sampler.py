@@ -126,6 +126,12 @@ class FreezeThawSampler(EhviSampler):
 
     enough: ClassVar[int] = 1
 
+    def __init__(self, problem: Problem, ledger: Ledger) -> None:
+        super().__init__(problem, ledger)
+        # The choice between waiting trials and new candidates, and the proposal after it, compare
+        # the same candidates: the latest comparison is kept with what it depends on.
+        self._answered: tuple[tuple[object, ...], np.ndarray] | None = None
+
     def pruner(self) -> Pruner:
         return self
 
@@ -176,16 +182,19 @@ class FreezeThawSampler(EhviSampler):
         total = len(trials) + len(pool)
         errors = np.full((total, len(levels)), np.nan)
         errors[: len(trials)] = self.errors()
-        excluded, target_levels = np.zeros(total, dtype=bool), np.full(total, -1)
+        target_levels = np.full(total, -1)
         for row, number in enumerate(trials):
-            excluded[row] = number not in waiting
             if number in self.ledger.running:
                 target_levels[row] = max(self.ledger.progress.curve(number), default=-1) + 1
-        return gains_per_epoch(
-            [each.candidate for each in [*known, *pool]],
-            np.vstack([self.costs(known), costs]),
-            errors,
-            levels,
-            excluded,
-            target_levels,
+        candidates = [each.candidate for each in [*known, *pool]]
+        costs = np.vstack([self.costs(known), costs])
+        asked = (
+            tuple(each.id for each in candidates),
+            *(each.tobytes() for each in (costs, errors, target_levels)),
         )
+        if self._answered is None or self._answered[0] != asked:
+            found = gains_per_epoch(candidates, costs, errors, levels, target_levels)
+            self._answered = asked, found
+        rates = self._answered[1].copy()
+        rates[[row for row, number in enumerate(trials) if number not in waiting]] = -np.inf
+        return rates

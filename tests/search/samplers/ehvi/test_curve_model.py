@@ -30,10 +30,11 @@ def rates(
     target_levels: dict[int, int] | None = None,
 ) -> np.ndarray:
     candidates = [Candidate(width=width) for width in widths]
-    is_excluded = np.isin(np.arange(len(candidates)), excluded)
     levels = np.array([(target_levels or {}).get(row, -1) for row in range(len(candidates))])
     costs = 1e6 * widths[:, None] ** 2
-    return gains_per_epoch(candidates, costs, errors, LEVELS, is_excluded, levels)
+    found = gains_per_epoch(candidates, costs, errors, LEVELS, levels)
+    found[list(excluded)] = -np.inf
+    return found
 
 
 def chosen(errors: np.ndarray, excluded: tuple[int, ...] = (), widths: np.ndarray = WIDTHS) -> int:
