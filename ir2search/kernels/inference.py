@@ -8,17 +8,16 @@ from __future__ import annotations
 import ctypes
 import functools
 import itertools
-import platform
 import subprocess
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from pathlib import Path
 from typing import Any
 
 from ir2search.errors import MissingCompilerError
-from ir2search.kernels.build import Library, compiled
+from ir2search.kernels.build import RUNTIME
+from ir2search.kernels.cache import compiled
 
-SOURCES = Path(__file__).with_name("runtime")
+SOURCES = RUNTIME.folder
 
 
 class Operation(IntEnum):
@@ -111,7 +110,7 @@ def library() -> ctypes.CDLL:
         MissingCompilerError: it is not compiled yet, and cannot be.
     """
     try:
-        loaded = ctypes.CDLL(str(compiled(_LIBRARY)))
+        loaded = ctypes.CDLL(str(RUNTIME.shipped() or compiled(RUNTIME)))
     except (OSError, subprocess.SubprocessError) as error:
         reason = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[0]
         raise MissingCompilerError(
@@ -160,38 +159,3 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "ir2_threads_new": (_POINTER, ctypes.c_int),
     "ir2_threads_free": (None, _POINTER),
 }
-
-
-_X86_64 = platform.machine() in ("x86_64", "AMD64")
-_ARM64 = platform.machine() in ("aarch64", "arm64")
-_AVX2 = ("-mavx2", "-mfma", "-mpopcnt")
-_AVX512 = (*_AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq")
-_VECTORS: dict[str, tuple[str, ...]] = {}  # variants in vectors, with their flags
-_HOST: tuple[str, ...] = ()
-if _X86_64:
-    _VECTORS = {"avx2": _AVX2, "avx512": _AVX512, "vpopcntdq": (*_AVX512, "-mavx512vpopcntdq")}
-    _HOST = ("-DIR2_HAS_X86",)
-elif _ARM64:
-    _VECTORS = {"neon": ()}
-    _HOST = ("-DIR2_HAS_NEON",)
-
-
-def _variant(name: str, *flags: str) -> tuple[str, tuple[str, ...]]:
-    """The runtime's source, with names of its own."""
-    functions = ("ir2_lanes", "ir2_run_rows", "ir2_run")
-    return "ir2_runtime.c", (*flags, *(f"-D{each}={each}_{name}" for each in functions))
-
-
-_LIBRARY = Library(
-    "runtime",
-    SOURCES,
-    (
-        ("host.c", _HOST),
-        ("threads.c", ()),
-        _variant("portable"),
-        *(_variant(name, "-DIR2_BLOCKS", *flags) for name, flags in _VECTORS.items()),
-    ),
-    ("-O3", "-std=gnu11", "-ffp-contract=off", "-fPIC", "-pthread"),
-    "CC",
-    ("cc", "gcc", "clang"),
-)

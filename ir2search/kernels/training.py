@@ -1,6 +1,7 @@
 """Native kernels for training on a CPU, compiled at their first use on a machine.
 
-They need a C++ compiler with OpenMP. Without one, training uses the operations of torch, takes
+This needs a C++ compiler with OpenMP. Without one, training uses the kernels that the wheel brings,
+which are compiled for a family of processors. Without these, it uses the operations of torch, takes
 several times longer, and warns once.
 
 The forward pass is exact. Where the processor has AVX-512 with BF16 and VPOPCNTDQ, the backward
@@ -23,20 +24,16 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ir2search.errors import InputError
-from ir2search.kernels.build import Library, compiled
+from ir2search.kernels import build
+from ir2search.kernels.cache import compiled
 
 Arithmetic = Literal["auto", "float32", "avx2"]
 VARIABLE = "IR2SEARCH_ARITHMETIC"
-SOURCES = Path(__file__).with_name("native")
 _OF_ARITHMETIC: dict[Arithmetic, tuple[str, ...]] = {
     "auto": (),
     "float32": ("-DIR2_FLOAT32",),
     "avx2": ("-mno-avx512f",) if platform.machine() == "x86_64" else (),
 }
-# nobody reads the flags of floating-point exceptions, and they keep GCC from vectorising conditions
-_LOOPS = ("-fopenmp", "-fno-trapping-math")
-FLAGS = ("-O3", "-march=native", "-std=c++17", *_LOOPS, "-fPIC")
-COMPILERS = ("c++", "g++", "clang++")
 
 _POINTER, _INT, _LONG, _FLOAT = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_float
 _MAPS = (_LONG, _LONG, _LONG)
@@ -120,13 +117,16 @@ def _loaded(arithmetic: Arithmetic) -> ctypes.CDLL | None:
     try:
         loaded = ctypes.CDLL(str(_compile(arithmetic)))
     except (OSError, subprocess.SubprocessError) as error:
-        reason = getattr(error, "stderr", None) or str(error)
-        warnings.warn(
-            "the fast kernels could not be compiled, so training is slower; install a C++ compiler "
-            f"with OpenMP ({reason.strip().splitlines()[0]})",
-            stacklevel=3,
-        )
-        return None
+        shipped = _load_shipped(arithmetic)
+        if shipped is None:
+            reason = getattr(error, "stderr", None) or str(error)
+            warnings.warn(
+                "the fast kernels could not be compiled, so training is slower; install a C++ "
+                f"compiler with OpenMP ({reason.strip().splitlines()[0]})",
+                stacklevel=3,
+            )
+            return None
+        loaded = shipped
     for name, arguments in _SIGNATURES.items():
         function = getattr(loaded, name)
         function.argtypes, function.restype = arguments, None
@@ -143,18 +143,25 @@ def keep_memory() -> None:
 
 
 def _compile(arithmetic: Arithmetic) -> Path:
-    """Compile the library, or find it in the cache; returns its file."""
-    return compiled(
-        Library(
-            "training",
-            SOURCES,
-            (("training.cpp", _OF_ARITHMETIC[arithmetic]),),
-            FLAGS,
-            "CXX",
-            COMPILERS,
-            f"{platform.machine()} {_cpu()}",
-        )
-    )
+    """Compile the library for this processor, or find it in the cache; returns its file."""
+    library = build.training("-march=native", *_OF_ARITHMETIC[arithmetic])
+    return compiled(library, platform.machine(), _cpu())
+
+
+def _load_shipped(arithmetic: Arithmetic) -> ctypes.CDLL | None:
+    """The fastest kernels of the wheel that this processor runs, or None."""
+    instructions = set(_cpu().split())
+    for needed, library in build.SHIPPED_TRAINING:
+        file = library.shipped()
+        fits = instructions.issuperset(needed)
+        if file is None or not fits or (arithmetic != "auto" and "avx512f" in needed):
+            continue
+        with contextlib.suppress(OSError):
+            return ctypes.CDLL(str(file))  # with the OpenMP of torch
+        with contextlib.suppress(OSError):
+            ctypes.CDLL("libgomp.so.1", ctypes.RTLD_GLOBAL)
+            return ctypes.CDLL(str(file))
+    return None
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ir2search.errors import InputError
-from ir2search.kernels import training
+from ir2search.kernels import build, training
 
 
 @pytest.fixture
@@ -18,6 +18,7 @@ def cold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """An empty cache folder, and no library in this process."""
     monkeypatch.delenv(training.VARIABLE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(build, "BUILT", tmp_path / "built")
     monkeypatch.delenv("CXX", raising=False)
     _forget()
     yield tmp_path / "ir2search"
