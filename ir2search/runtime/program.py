@@ -13,6 +13,7 @@ from ir2search.kernels.inference import Operation
 from ir2search.runtime.arena import Lifetime, place
 from ir2search.runtime.graph import Graph
 from ir2search.runtime.lowering import Step, Target, unit_steps
+from ir2search.runtime.order import in_little_memory
 from ir2search.runtime.schedule import make_schedule
 from ir2search.runtime.weights import sign_bytes
 
@@ -79,13 +80,16 @@ class Program:
 
 
 def make_program(graph: Graph, target: Target) -> Program:
-    """Lower a network, and give each map a place in the arena."""
-    steps: list[Step] = []
-    units: list[int] = []
-    for index, unit in enumerate(make_schedule(graph)):
-        for step in unit_steps(graph, unit, target):
-            steps.append(step)
-            units.append(index)
+    """Lower a network, order its steps, and give each map a place in the arena."""
+    lowered = [
+        (step, index)
+        for index, unit in enumerate(make_schedule(graph))
+        for step in unit_steps(graph, unit, target)
+    ]
+    steps = [step for step, _ in lowered]
+    order = in_little_memory(steps, _value_bytes(graph, steps))
+    steps = [steps[index] for index in order]
+    units = [lowered[index][1] for index in order]
     memory, arena = _memory(graph, steps, target)
     of_value = {value: use.place for use in memory for value in use.values}
     of_step = {use.first: use.place for use in memory if not use.values}

@@ -1,0 +1,76 @@
+"""The order of the steps of a program, so that little memory is in use at each step."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from ir2search.runtime.lowering import Step
+
+
+def in_little_memory(steps: Sequence[Step], sizes: Mapping[int, int]) -> list[int]:
+    """Indices of steps in an order that can be run.
+
+    Of the steps whose inputs are there, the one after which the least memory is in use comes next,
+    and the earlier one of equals. A map that recovery taps is thus pooled as soon as it is there,
+    and its memory is free for the rest of the network.
+
+    Args:
+        steps: in an order that can be run.
+        sizes: bytes of each value.
+    """
+    memory = _Memory(steps, sizes)
+    missing, waiting = _dependencies(steps)
+    ready = [index for index in range(len(steps)) if not missing[index]]
+    order: list[int] = []
+    while ready:
+        index = min(ready, key=lambda each: (memory.change(each), each))
+        ready.remove(index)
+        memory.run(index)
+        order.append(index)
+        for other in waiting[index]:
+            missing[other] -= 1
+            if not missing[other]:
+                ready.append(other)
+    return order
+
+
+def _dependencies(steps: Sequence[Step]) -> tuple[list[int], dict[int, list[int]]]:
+    """For each step, the number of steps that it waits for, and the steps that wait for it."""
+    writers: dict[int, list[int]] = defaultdict(list)
+    for index, step in enumerate(steps):
+        for value in step.writes:
+            writers[value].append(index)
+    missing: list[int] = []
+    waiting: dict[int, list[int]] = defaultdict(list)
+    for index, step in enumerate(steps):
+        before = {writer for value in step.reads for writer in writers[value]}
+        missing.append(len(before))
+        for writer in before:
+            waiting[writer].append(index)
+    return missing, waiting
+
+
+class _Memory:
+    """The values that are in memory, and how many steps have yet to read each."""
+
+    def __init__(self, steps: Sequence[Step], sizes: Mapping[int, int]) -> None:
+        self._steps, self._sizes = steps, sizes
+        self._readers = Counter(value for step in steps for value in set(step.reads))
+        self._held = {0}
+
+    def change(self, index: int) -> int:
+        """How many bytes a step adds to what is in use, or, below 0, sets free."""
+        step = self._steps[index]
+        new = sum(self._sizes[value] for value in set(step.writes) - self._held)
+        return new - sum(self._sizes[value] for value in self._last_read(step))
+
+    def run(self, index: int) -> None:
+        """Update the values after a step."""
+        step = self._steps[index]
+        self._held |= set(step.writes)
+        self._held -= self._last_read(step)
+        self._readers.subtract(set(step.reads))
+
+    def _last_read(self, step: Step) -> set[int]:
+        return {value for value in step.reads if self._readers[value] == 1}
