@@ -74,9 +74,12 @@ def described_front(
             numbers, front["accuracy"], front["seed_accuracies"], strict=True
         )
     }
+    spread = seed_spread([each.seeds for each in members.values()])
     alike = {
         number: [
-            other for other in numbers if other != number and may_be_equal(own, members[other])
+            other
+            for other in numbers
+            if other != number and may_be_equal(own, members[other], spread)
         ]
         for number, own in members.items()
     }
@@ -102,17 +105,47 @@ def unselected(seeds: Sequence[float]) -> Sequence[float]:
     return seeds[1:] if len(seeds) > 2 else seeds
 
 
-def may_be_equal(one: Measured, other: Measured) -> bool:
+@dataclass(frozen=True)
+class SeedSpread:
+    """The spread of accuracies between seeds, pooled over networks.
+
+    Attributes:
+        deviation: standard deviation of arcsin(sqrt(accuracy)).
+        degrees: degrees of freedom; 0 if no network was trained from several seeds.
+    """
+
+    deviation: float
+    degrees: int
+
+
+def seed_spread(seeds: Sequence[Sequence[float]]) -> SeedSpread:
+    """The spread between seeds, from the accuracies of several networks.
+
+    A few seeds of one network say little about their spread, so all networks are pooled. After the
+    transformation arcsin(sqrt(p)) the variance of a share does not depend on the share (Anscombe,
+    "The transformation of Poisson, binomial and negative-binomial data", Biometrika 1948).
+    """
+    shares = [_stabilised(each) for each in seeds if len(each) > 1]
+    degrees = sum(len(each) - 1 for each in shares)
+    squares = sum(float(np.sum((each - each.mean()) ** 2)) for each in shares)
+    return SeedSpread(math.sqrt(squares / degrees) if degrees else 0.0, degrees)
+
+
+def may_be_equal(one: Measured, other: Measured, spread: SeedSpread) -> bool:
     """Whether no test finds a difference of two accuracies at `SIGNIFICANCE`.
 
-    Networks that were trained from several seeds are compared by Welch's t-test of their
-    accuracies (Welch, "The generalization of Student's problem ...", Biometrika 1947). Other
-    networks are compared by the images that only one of them classifies correctly, see `mcnemar`;
-    or, if it is not known which these are, by `two_proportions`. Without the number of images
-    nothing is compared.
+    Networks that were trained from several seeds are compared by `over_seeds`. Other networks are
+    compared by the images that only one of them classifies correctly, see `mcnemar`; or, if it is
+    not known which these are, by `two_proportions`. Without the number of images nothing is
+    compared.
+
+    Args:
+        one: a network.
+        other: another network.
+        spread: of the front that both are on.
     """
     if min(len(one.seeds), len(other.seeds)) > 1:
-        return welch(one.seeds, other.seeds) > SIGNIFICANCE
+        return over_seeds(one.seeds, other.seeds, spread) > SIGNIFICANCE
     if one.hits is not None and other.hits is not None and len(one.hits) == len(other.hits):
         return mcnemar(one.hits, other.hits) > SIGNIFICANCE
     if one.images is None:
@@ -120,13 +153,23 @@ def may_be_equal(one: Measured, other: Measured) -> bool:
     return two_proportions(one.accuracy, other.accuracy, one.images) > SIGNIFICANCE
 
 
-def welch(one: Sequence[float], other: Sequence[float]) -> float:
-    """The p-value of Welch's t-test; without any spread 1 for equal values, 0 for others."""
-    if len(set(one)) == len(set(other)) == 1:
-        return float(one[0] == other[0])
-    from scipy.stats import ttest_ind
+def over_seeds(one: Sequence[float], other: Sequence[float], spread: SeedSpread) -> float:
+    """The p-value of a t-test of two networks' accuracies over seeds.
 
-    return float(ttest_ind(one, other, equal_var=False).pvalue)
+    The pooled spread is that of all networks of the front (Fisher's least significant difference,
+    "The Design of Experiments", 1935). Without any spread it is 1 for equal means, 0 for others.
+    """
+    gap = abs(float(_stabilised(one).mean() - _stabilised(other).mean()))
+    if spread.deviation == 0:
+        return float(gap == 0)
+    from scipy.stats import t
+
+    error = spread.deviation * math.sqrt(1 / len(one) + 1 / len(other))
+    return float(2 * t.sf(gap / error, spread.degrees))
+
+
+def _stabilised(shares: Sequence[float]) -> np.ndarray:
+    return np.arcsin(np.sqrt(np.asarray(shares, dtype=float)))
 
 
 def mcnemar(one: np.ndarray, other: np.ndarray) -> float:

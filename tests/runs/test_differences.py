@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, chi2_contingency
+from scipy.stats import binom, chi2_contingency, ttest_ind
 
 import ir2search as ir
 from ir2search.errors import RunError
@@ -18,12 +19,15 @@ from ir2search.runs.differences import (
     described_front,
     may_be_equal,
     mcnemar,
+    over_seeds,
+    seed_spread,
     two_proportions,
 )
 from ir2search.runs.hits import read_hits, write_hits
 from ir2search.study.schema import parse_study
 from ir2search.study.sections import Confirm
 
+ALONE = seed_spread([])  # no network was trained from several seeds
 STUDY = parse_study({"space": {"depth": 8}}, "a.toml")
 CONFIRMED = STUDY.model_copy(update={"confirm": Confirm(seeds=3)})
 
@@ -78,7 +82,7 @@ def test_the_z_test_is_the_chi_square_test_of_the_table(count: int, data: st.Dat
 def test_equal_networks_are_told_apart_no_more_often_than_the_level_says() -> None:
     generator = np.random.default_rng(0)
     found = [
-        may_be_equal(*(Measured(each.mean(), [each.mean()], 287, each) for each in pair))
+        may_be_equal(*(Measured(each.mean(), [each.mean()], 287, each) for each in pair), ALONE)
         for pair in generator.random((500, 2, 287)) < 0.95
     ]
     assert np.mean(found) >= 0.94
@@ -91,20 +95,45 @@ def test_paired_images_tell_apart_what_shares_alone_do_not() -> None:
     pair = [
         Measured(float(hits.mean()), [float(hits.mean())], 287, hits) for hits in (better, worse)
     ]
-    assert not may_be_equal(*pair)
+    assert not may_be_equal(*pair, ALONE)
     close = [0.95, 0.92]
-    assert may_be_equal(*(Measured(share, [share], 287) for share in close))
-    assert not may_be_equal(*(Measured(share, [share], 10_000) for share in close))
-    assert not may_be_equal(*(Measured(share, [share], None) for share in close))
+    assert may_be_equal(*(Measured(share, [share], 287) for share in close), ALONE)
+    assert not may_be_equal(*(Measured(share, [share], 10_000) for share in close), ALONE)
+    assert not may_be_equal(*(Measured(share, [share], None) for share in close), ALONE)
 
 
-def test_welchs_test_compares_means_over_seeds() -> None:
-    one, other, third = ([0.90, 0.91, 0.92], [0.905, 0.915, 0.91], [0.50, 0.51, 0.49])
-    measured = [Measured(seeds[0], seeds, 287) for seeds in (one, other, third)]
-    assert may_be_equal(*measured[:2])
-    assert not may_be_equal(*measured[1:])
-    assert may_be_equal(Measured(0.5, [0.5, 0.5], None), Measured(0.5, [0.5, 0.5], None))
-    assert not may_be_equal(Measured(0.5, [0.5, 0.5], None), Measured(0.6, [0.6, 0.6], None))
+seeds = st.lists(st.integers(0, 287).map(lambda right: right / 287), min_size=2, max_size=5)
+
+
+@given(seeds, seeds)
+def test_of_two_networks_alone_the_test_over_seeds_is_students(
+    one: list[float], other: list[float]
+) -> None:
+    spread = seed_spread([one, other, [0.5]])
+    assert spread.degrees == len(one) + len(other) - 2
+    shares = [np.arcsin(np.sqrt(each)) for each in (one, other)]
+    if spread.deviation < 1e-9:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of scipy, where one list has no spread
+        wanted = ttest_ind(*shares, equal_var=True).pvalue
+    assert over_seeds(one, other, spread) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_without_any_spread_only_equal_means_are_equal() -> None:
+    spread = seed_spread([[0.5, 0.5], [0.6, 0.6]])
+    assert over_seeds([0.5, 0.5], [0.5, 0.5], spread) == 1
+    assert over_seeds([0.5, 0.5], [0.6, 0.6], spread) == 0
+
+
+def test_other_members_tell_how_much_seeds_differ() -> None:
+    """Two networks of two seeds each are told apart by the spread of the whole front."""
+    pair = [Measured(0.95, [0.95, 0.945], 287), Measured(0.91, [0.91, 0.92], 287)]
+    steady = [[0.9, 0.905, 0.9], [0.8, 0.805, 0.8]]
+    noisy = [[0.9, 0.95, 0.85], [0.8, 0.9, 0.7]]
+    for others, equal in ((steady, False), (noisy, True)):
+        spread = seed_spread([*(each.seeds for each in pair), *others])
+        assert may_be_equal(pair[0], pair[1], spread) == equal
 
 
 def test_the_cheapest_of_equal_members_is_recommended_in_a_sentence(tmp_path: Path) -> None:
