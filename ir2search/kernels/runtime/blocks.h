@@ -121,6 +121,17 @@ INLINE void next_positions(const ir2_step *step, const ir2_lines *lines, ir2_wal
                            size_t kinds, const uint8_t *at[POSITIONS],
                            const int32_t *borders[POSITIONS]) {
     int i;
+    if (count == POSITIONS && walk->column + POSITIONS < step->columns) { /* in one row */
+        const uint8_t *begin = walk->row_begin + (size_t)walk->column * lines->step;
+        for (i = 0; i < POSITIONS; ++i) {
+            at[i] = begin + (size_t)i * lines->step;
+            if (kinds > 0)
+                borders[i] =
+                    walk->row_borders + step->column_kind[walk->column + i] * kinds;
+        }
+        walk->column += POSITIONS;
+        return;
+    }
     for (i = 0; i < POSITIONS; ++i) {
         if (i >= count) {
             at[i] = at[i - 1];
@@ -242,6 +253,11 @@ enum {
     RPRELU = IR2_PRELU | IR2_SHIFTED
 };
 
+#define NUMBERS_CASE(form)                                                                         \
+    case (form):                                                                                   \
+        convolve_numbers(step, lines, arena, images, first, last, position, (form));               \
+        return;
+
 #define SIGNS_CASE(form)                                                                           \
     case (form):                                                                                   \
         convolve_signs(step, lines, arena, images, first, last, position, (form));                 \
@@ -251,7 +267,12 @@ enum {
 static void convolve_chunk(const ir2_step *step, const ir2_lines *lines, uint8_t *arena,
                            size_t images, int32_t first, int32_t last, size_t position) {
     if (step->operation == IR2_CONVOLVE_NUMBERS) {
-        convolve_numbers(step, lines, arena, images, first, last, position, step->form);
+        switch (step->form) { /* the usual forms of the first layer */
+            NUMBERS_CASE(NORM | IR2_HARDTANH | BOTH)
+            NUMBERS_CASE(NORM | IR2_REAL)
+        default:
+            convolve_numbers(step, lines, arena, images, first, last, position, step->form);
+        }
         return;
     }
     switch (step->form) { /* the usual forms */

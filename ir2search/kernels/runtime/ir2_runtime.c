@@ -20,17 +20,11 @@ static size_t real_bytes(int32_t channels) { return sizeof(float) * (size_t)chan
 static void copy_rows(const ir2_step *step, size_t pixel, const uint8_t *image, int32_t top,
                       int32_t bottom, uint8_t *to) {
     const size_t side = (size_t)step->padding * pixel, row = (size_t)step->width * pixel;
+    const size_t line = row + 2 * side;
     int32_t y;
-    for (y = top; y < bottom; ++y) {
-        if (y < 0 || y >= step->height) {
-            memset(to, 0, row + 2 * side);
-        } else {
-            memset(to, 0, side);
-            memcpy(to + side, image + (size_t)y * row, row);
-            memset(to + side + row, 0, side);
-        }
-        to += row + 2 * side;
-    }
+    memset(to, 0, line * (size_t)(bottom - top));
+    for (y = top < 0 ? 0 : top; y < bottom && y < step->height; ++y)
+        memcpy(to + (size_t)(y - top) * line + side, image + (size_t)y * row, row);
 }
 
 static ir2_lines lines_of(const ir2_step *step, size_t pixel, const uint8_t *image,
@@ -273,13 +267,13 @@ static ir2_window window_at(const ir2_step *step, int32_t place, int32_t side, i
     return window;
 }
 
-static void add_pixel(float *sums, const float *x, int32_t channels) {
+static void add_pixel(float *restrict sums, const float *restrict x, int32_t channels) {
     int32_t channel;
     for (channel = 0; channel < channels; ++channel)
         sums[channel] += x[channel];
 }
 
-static void take_larger(float *largest, const float *x, int32_t channels) {
+static void take_larger(float *restrict largest, const float *restrict x, int32_t channels) {
     int32_t channel;
     for (channel = 0; channel < channels; ++channel)
         largest[channel] = x[channel] > largest[channel] ? x[channel] : largest[channel];
