@@ -81,11 +81,26 @@ def number(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.2f}"
 
 
-def difference(value: float | None, low: float | None, high: float | None) -> str:
-    """Format a difference with its sign, "+0.21"; "none" if its interval contains zero."""
+def loss(value: float | None, low: float | None, high: float | None) -> str:
+    """Format a loss as "lost 0.21", a loss below 0 as "gained 0.19".
+
+    "none" if its interval contains zero.
+    """
     if value is None or low is None or high is None:
         return NOTHING
-    return "none" if low <= 0 <= high else f"{value:+.2f}"
+    if low <= 0 <= high:
+        return "none"
+    return f"{'lost' if value > 0 else 'gained'} {abs(value):.2f}"
+
+
+def change(value: float | None, low: float | None, high: float | None) -> str:
+    """Format a change with half the width of its interval, "-4.1 ± 0.8".
+
+    "none" if its interval contains zero.
+    """
+    if value is None or low is None or high is None:
+        return NOTHING
+    return "none" if low <= 0 <= high else f"{value:+.1f} ± {(high - low) / 2:.1f}"
 
 
 def names(values: Iterable[object] | None) -> str:

@@ -28,6 +28,19 @@ def test_a_count_is_accurate_to_half_a_percent(value: float) -> None:
     assert len(number.replace(".", "")) <= 3 or float(number) >= 1000
 
 
+def test_a_loss_below_zero_is_a_gain() -> None:
+    assert text.loss(0.21, 0.1, 0.3) == "lost 0.21"
+    assert text.loss(-0.19, -0.3, -0.1) == "gained 0.19"
+    assert text.loss(0.21, -0.1, 0.5) == "none"
+    assert text.loss(None, None, None) == "-"
+
+
+def test_a_change_has_half_the_width_of_its_interval() -> None:
+    assert text.change(-4.1, -4.8, -3.2) == "-4.1 ± 0.8"
+    assert text.change(0.4, -0.2, 1.0) == "none"
+    assert text.change(None, None, None) == "-"
+
+
 def test_shares_sizes_and_names_are_formatted() -> None:
     assert text.percent(0.9786) == "97.9%"
     assert text.percent(None) == "-"

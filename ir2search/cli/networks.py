@@ -237,6 +237,9 @@ def analyze(
     ] = None,
     images: Annotated[int, typer.Option(help="Number of validation images to use.")] = 256,
     memory: Annotated[int, typer.Option(help="Memory limit for activations, in MiB.")] = 2048,
+    sweep: Annotated[
+        bool, typer.Option(help="Change the precision of each layer, and classify the images.")
+    ] = True,
     weights: Weights = None,
     twin_weights: Annotated[
         Path | None, typer.Option(help="Weights of the same network without binarisation.")
@@ -255,8 +258,9 @@ def analyze(
     """Find the layers in which a trained network loses information.
 
     The network is compared with its full-precision twin and with the same network without
-    recovery; both are trained once. Writes information.parquet (all values), layers.csv and figures
-    into trials/NUMBER/information in the run's folder. Attribution methods: integrated_gradients,
+    recovery; both are trained once. Ends with findings in words. Writes information.parquet (all
+    values), layers.csv, sensitivity.csv, findings.json and figures into trials/NUMBER/information
+    in the run's folder. Attribution methods: integrated_gradients,
     conductance, gradient_x_activation, grad_cam, deeplift, feature_ablation, occlusion.
 
     \b
@@ -276,6 +280,7 @@ def analyze(
         "layers": layers and listed(layers),
         "methods": methods and listed(methods),
         "memory": memory,
+        "sweep": sweep,
         "device": device,
     }
     with analysis_progress() as on_step:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Self
@@ -23,6 +24,7 @@ from ir2search.study.objectives import OBJECTIVES
 from ir2search.training import EpochResult, Recipe
 
 Values = dict[str, float]
+SECONDS_BETWEEN_LINES = 60.0  # of an analysis without a terminal
 
 
 class _Bars:
@@ -166,14 +168,22 @@ def _accuracy(result: EpochResult) -> str:
 
 @contextmanager
 def analysis_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for the steps of an analysis; yields the function to call before each step."""
+    """A bar for the steps of an analysis; yields the function to call before each step.
+
+    Where there is no terminal, a line each minute.
+    """
     with _progress() as progress:
         task = progress.add_task("reading images", total=None, note="")
+        said = time.monotonic()
 
         def on_step(step: str, done: int, total: int) -> None:
             note = f"{done}/{total}"
             shown = escape.terminal(step)
             progress.update(task, description=shown, completed=done, total=total, note=note)
+            nonlocal said
+            if progress.disable and time.monotonic() - said >= SECONDS_BETWEEN_LINES:
+                said = time.monotonic()
+                progress.console.print(f"{shown}: {note}", soft_wrap=True)
 
         yield on_step
 

@@ -134,6 +134,8 @@ def show_analyses(analyses: Sequence[Analysis], as_json: bool) -> None:
                 "folder": str(analysis.folder),
                 "layers": json_rows(analysis.layers),
                 "methods": json_rows(analysis.trust),
+                "sensitivity": json_rows(analysis.sensitivity),
+                "findings": [each.as_dict() for each in analysis.findings],
             }
             for analysis in analyses
         ]
@@ -158,4 +160,6 @@ def _show_analysis(analysis: Analysis) -> None:
     console().print(found)
     say(f"trusted attribution methods, the most faithful first: {trusted}")
     say(f"methods not to trust on this network: {others}")
+    for finding in analysis.findings:
+        say(f"- {finding.sentence}")
     say("figures and tables are in ", str(analysis.folder))

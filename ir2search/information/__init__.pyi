@@ -8,6 +8,8 @@ from .attributions import MethodName as MethodName
 from .attributions import attribute as attribute
 from .chain import Chain as Chain
 from .chain import Cut as Cut
+from .finding import Finding as Finding
+from .finding import findings as findings
 from .images import Images as Images
 from .images import first_images as first_images
 from .layers import attribution_flow as attribution_flow
@@ -16,6 +18,7 @@ from .layers import completeness_gaps as completeness_gaps
 from .layers import faithfulness_curves as faithfulness_curves
 from .layers import layers_table as layers_table
 from .layers import picture_grid as picture_grid
+from .layers import sensitivity_table as sensitivity_table
 from .measure import measure as measure
 from .measure import trust as trust
 from .registered import register_measure as register_measure

@@ -16,17 +16,20 @@ import pandas as pd
 import torch
 
 from ir2search import escape
+from ir2search.costs import cost
 from ir2search.data import DataConfig, ImageData, load_data
 from ir2search.errors import InputError, WeightsError
-from ir2search.files import replacing, write_text
+from ir2search.files import replacing, write_json, write_text
 from ir2search.information.attributions import MethodName
 from ir2search.information.figures import write_figures
+from ir2search.information.finding import Finding, findings
 from ir2search.information.images import Images, first_images
-from ir2search.information.layers import layers_table
+from ir2search.information.layers import layers_table, sensitivity_table
 from ir2search.information.measure import BINARY, PLAIN, TWIN, measure, steps, trust
 from ir2search.information.passes import MEMORY
 from ir2search.information.pictures import attention_pictures
 from ir2search.information.registered import MEASURES
+from ir2search.information.sensitivity import ceiling, operations
 from ir2search.information.settings import Settings, settings_for
 from ir2search.models.network import TappedNetwork
 from ir2search.runs import Run, train_variant
@@ -36,7 +39,7 @@ from ir2search.training import pick_device
 from ir2search.training.weights import load_weights
 from ir2search.zoo import named_candidate
 
-REVISION = 1  # raise it if the same settings give other numbers, so that caches are not used
+REVISION = 2  # raise it if the same settings give other numbers, so that caches are not used
 IMAGES = 256
 FITTING = 2000  # largest number of training images that probes are fitted to
 BATCH = 64  # images in a forward pass
@@ -51,10 +54,14 @@ class Analysis:
 
     Attributes:
         name: name of the network, such as ``"trial 3"``.
-        folder: folder with ``information.parquet``, ``layers.csv`` and the figures.
+        folder: folder with ``information.parquet``, ``layers.csv``, ``sensitivity.csv``,
+            ``findings.json`` and the figures.
         table: all values, see `ir2search.information.measure`.
         layers: a row for each layer, see `ir2search.information.layers_table`.
         trust: which attribution methods can be trusted, see `ir2search.information.trust`.
+        sensitivity: a row for each change of precision, see
+            `ir2search.information.sensitivity_table`.
+        findings: what was found, in words.
     """
 
     name: str
@@ -62,6 +69,8 @@ class Analysis:
     table: pd.DataFrame
     layers: pd.DataFrame
     trust: pd.DataFrame
+    sensitivity: pd.DataFrame
+    findings: list[Finding]
 
 
 def analyze(
@@ -73,6 +82,7 @@ def analyze(
     layers: Sequence[str] | None = None,
     methods: Sequence[MethodName] | None = None,
     memory: int = MEMORY,
+    sweep: bool = True,
     device: str = "auto",
     on_step: OnStep = lambda what, done, total: None,
 ) -> Analysis:
@@ -91,6 +101,8 @@ def analyze(
         layers: names of layers or of whole stages; None for all layers.
         methods: attribution methods; None for the default ones.
         memory: limit for activations and gradients, in MiB.
+        sweep: whether the precision of each layer is changed, see
+            `ir2search.information.sensitivity_table`.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         on_step: called with the current step, the number of steps done, and their total.
 
@@ -104,7 +116,7 @@ def analyze(
     number = run.pick(trial)
     candidate, source = run.candidate(number), run.data(data)
     network = run.network(number)
-    settings = settings_for(network, layers, methods, memory)
+    settings = settings_for(network, layers, methods, memory, sweep)
     _check_images(images, source)
     networks = {BINARY: network}
     for name, other in _others(candidate).items():
@@ -149,6 +161,7 @@ def analyze_weights(
     layers: Sequence[str] | None = None,
     methods: Sequence[MethodName] | None = None,
     memory: int = MEMORY,
+    sweep: bool = True,
     device: str = "auto",
     on_step: OnStep = lambda what, done, total: None,
 ) -> Analysis:
@@ -164,6 +177,8 @@ def analyze_weights(
         layers: names of layers or of whole stages; None for all layers.
         methods: attribution methods; None for the default ones.
         memory: limit for activations and gradients, in MiB.
+        sweep: whether the precision of each layer is changed, see
+            `ir2search.information.sensitivity_table`.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         on_step: called with the current step, the number of steps done, and their total.
 
@@ -178,7 +193,7 @@ def analyze_weights(
     networks = {BINARY: load_weights(candidate, Path(weights))}
     if twin_weights is not None:
         networks[TWIN] = load_weights(candidate.twin(), Path(twin_weights))
-    settings = settings_for(networks[BINARY], layers, methods, memory)
+    settings = settings_for(networks[BINARY], layers, methods, memory, sweep)
     _check_images(images, source)
     request = _Request(
         name=name,
@@ -231,7 +246,7 @@ class _Request:
                     f"{self.name}: the {name} network gives logits that are NaN or infinite; train "
                     "it again"
                 )
-        total, counter = steps(self.networks, images, self.settings), itertools.count(1)
+        total, counter = steps(self.networks, images, fitting, self.settings), itertools.count(1)
         on_step("measuring", 0, total)
         table = measure(
             self.networks,
@@ -240,8 +255,12 @@ class _Request:
             self.settings,
             lambda what: on_step(what, next(counter), total),
         )
-        pictures = pd.DataFrame(attention_pictures(self.networks, self.candidate, self.data))
-        return pd.concat([table, pictures.reindex(columns=table.columns)], ignore_index=True)
+        more = [ceiling(self.candidate.classes)]
+        if self.settings.sweep:
+            more += operations(self.networks[BINARY], cost(self.candidate))
+        more += attention_pictures(self.networks, self.candidate, self.data)
+        added = pd.DataFrame(more).reindex(columns=table.columns)
+        return pd.concat([table, added], ignore_index=True)
 
 
 @torch.no_grad()
@@ -260,10 +279,12 @@ def _analyze(request: _Request, target: Path, cache: Path, on_step: OnStep) -> A
     with replacing(target / "information.parquet") as partial:
         table.to_parquet(partial)
     write_figures(table, f"{request.title} ({request.images} images)", target)
-    layers = layers_table(table)
+    layers, sensitivity, found = layers_table(table), sensitivity_table(table), findings(table)
+    write_text(target / "sensitivity.csv", escape.csv_table(sensitivity))
+    write_json(target / "findings.json", [each.as_dict() for each in found])
     # last, because the report treats a folder with this file as a finished analysis
     write_text(target / "layers.csv", escape.csv_table(layers))
-    return Analysis(request.name, target, table, layers, trust(table))
+    return Analysis(request.name, target, table, layers, trust(table), sensitivity, found)
 
 
 def _cached(file: Path) -> pd.DataFrame | None:

@@ -60,7 +60,7 @@ def sign_bits(network: TappedNetwork, batches: Iterable[Tensor], seed: int) -> l
     with frozen(network), torch.no_grad():
         for images in batches:
             noisy = images + _noise(images, generator)
-            inputs = [_inputs(network, list(layers.values()), some) for some in (images, noisy)]
+            inputs = [sign_inputs(network, list(layers.values()), some) for some in (images, noisy)]
             parts.append([_bits(*found) for found in zip(layers.items(), *inputs, strict=True)])
     return [joined(part) for part in zip(*parts, strict=True)]
 
@@ -95,16 +95,23 @@ def scaled_error(exact: Tensor, binary: Tensor) -> Tensor:
     return 1 - functional.cosine_similarity(one, other, dim=1, eps=1e-12).square()
 
 
+def sign_inputs(network: TappedNetwork, layers: list[BinaryConv2d], images: Tensor) -> list[Tensor]:
+    """The inputs of convolutions, (N, C, H, W), less their learned thresholds.
+
+    Args:
+        network: the network, in evaluation mode.
+        layers: convolutions of the network.
+        images: normalised images (N, channels, height, width).
+    """
+    found = LayerActivation(network, layers).attribute(images, attribute_to_layer_input=True)
+    inputs = [x[0] if isinstance(x, tuple) else x for x in found]
+    return [layer.shifted(x) for layer, x in zip(layers, inputs, strict=True)]
+
+
 def _noise(images: Tensor, generator: torch.Generator) -> Tensor:
     """Noise for a batch, drawn image by image, so that it does not depend on the batch size."""
     drawn = [torch.randn(images.shape[1:], generator=generator) for _ in range(len(images))]
     return NOISE * torch.stack(drawn).to(images.device)
-
-
-def _inputs(network: TappedNetwork, layers: list[BinaryConv2d], images: Tensor) -> list[Tensor]:
-    found = LayerActivation(network, layers).attribute(images, attribute_to_layer_input=True)
-    inputs = [x[0] if isinstance(x, tuple) else x for x in found]
-    return [layer.shifted(x) for layer, x in zip(layers, inputs, strict=True)]
 
 
 def _bits(layer: tuple[str, BinaryConv2d], x: Tensor, noisy: Tensor) -> SignBits:

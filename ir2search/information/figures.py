@@ -17,12 +17,14 @@ from ir2search.information.layers import (
     faithfulness_curves,
     layers_table,
     picture_grid,
+    sensitivity_table,
 )
 from ir2search.information.measure import trust
 from ir2search.plots.attributions import FAITHFULNESS_SIZE, faithfulness, flow
 from ir2search.plots.channel_entropy import channels, channels_size
 from ir2search.plots.depth import information_panels
 from ir2search.plots.pictures import attention, grid_shape, grid_size
+from ir2search.plots.precision import sensitivity_panels
 from ir2search.plots.saving import save
 from ir2search.plots.style import depth_size, method_label
 
@@ -33,6 +35,8 @@ def write_figures(table: pd.DataFrame, title: str, folder: Path) -> None:
     The table is that of `ir2search.information.measure`, with the pictures of the attention grid.
     """
     for name, draw in FIGURES.items():
+        if name in OPTIONAL and sensitivity_table(table).empty:
+            continue
         save(partial(draw, table, escape.figure(title)), folder / name)
 
 
@@ -76,10 +80,17 @@ def attention_figure(table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
+def sensitivity_figure(table: pd.DataFrame, title: str) -> Figure:
+    """Accuracy with one layer, one stage or the network in another precision; noise by layer."""
+    return sensitivity_panels(sensitivity_table(table), layers_table(table), title)
+
+
 FIGURES: dict[str, Callable[[pd.DataFrame, str], Figure]] = {
     "information": information_figure,
     "channels": channels_figure,
     "flow": flow_figure,
     "faithfulness": faithfulness_figure,
     "attention": attention_figure,
+    "sensitivity": sensitivity_figure,
 }
+OPTIONAL = {"sensitivity"}  # drawn only if it was measured

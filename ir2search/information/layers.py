@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ir2search.information.measure import BINARY, PLAIN, TWIN
-from ir2search.information.rows import ATTENTION, PICTURE
+from ir2search.information.interventions import WHOLE
+from ir2search.information.rows import ATTENTION, BEYOND_TWIN, BINARY, PICTURE, PLAIN, TWIN
+from ir2search.information.sensitivity import (
+    ACCURACY_CHANGE,
+    CEILING,
+    GRAPH,
+    LOCAL,
+    LOSS_CHANGE,
+    OPS,
+)
 
 COLUMNS = {  # column of the table of layers: network and measure
     "information": (BINARY, "usable information"),
     "twin_information": (TWIN, "usable information"),
     "plain_information": (PLAIN, "usable information"),
+    "beyond_twin_bits": (BINARY, BEYOND_TWIN),
+    "plain_beyond_twin_bits": (PLAIN, BEYOND_TWIN),
     "loss": (BINARY, "information loss"),
     "twin_loss": (TWIN, "information loss"),
     "plain_loss": (PLAIN, "information loss"),
@@ -18,12 +28,20 @@ COLUMNS = {  # column of the table of layers: network and measure
     "twin_attention_support": (TWIN, "effective support"),
     "attention_similarity": (BINARY, "Spearman with the twin"),
     "cka": (BINARY, "linear CKA with the twin"),
+    "graph_sqnr_db": (BINARY, GRAPH),
 }
 SIGN_COLUMNS = {
     "sign_entropy": "sign entropy",
     "dead_channels": "dead channels",
     "quantisation_error": "quantisation error",
     "flipped_signs": "flipped signs",
+    "local_sqnr_db": LOCAL,
+}
+SWEPT_COLUMNS = {  # column of the table of sensitivity: network and measure
+    "binarised_accuracy_points": (TWIN, ACCURACY_CHANGE),
+    "binarised_loss_bits": (TWIN, LOSS_CHANGE),
+    "released_accuracy_points": (BINARY, ACCURACY_CHANGE),
+    "released_loss_bits": (BINARY, LOSS_CHANGE),
 }
 
 
@@ -36,11 +54,14 @@ def layers_table(table: pd.DataFrame) -> pd.DataFrame:
     - ``information`` about the label that a linear probe reads from the layer, and its ``loss``
       across the layer, in bits; the prefix ``twin_`` stands for the full-precision twin, and
       ``plain_`` for the network without recovery
+    - ``beyond_twin_bits``, the usable information less the twin's
+    - ``information_ceiling_bits``, log2 of the number of classes; it has no interval
     - ``attention_support``, the share of positions that hold 90% of the attention, also with
       ``twin_``; ``attention_similarity``, Spearman's correlation with the twin's attention
-    - ``cka`` with the twin's maps, from 0 to 1
+    - ``cka`` with the twin's maps, from 0 to 1; ``graph_sqnr_db``, see
+      `ir2search.information.noise_ratio`
     - for the input signs of the layer's first convolution: ``sign_entropy`` in bits, and the shares
-      ``dead_channels``, ``quantisation_error`` and ``flipped_signs``
+      ``dead_channels``, ``quantisation_error`` and ``flipped_signs``; and ``local_sqnr_db``
 
     Columns that end in ``_low`` and ``_high`` hold the 95% interval over images.
 
@@ -53,7 +74,44 @@ def layers_table(table: pd.DataFrame) -> pd.DataFrame:
         result = result.join(_renamed(by_layer(table, network, measure, method), column))
     for column, measure in SIGN_COLUMNS.items():
         result = result.join(_renamed(_of_first_signs(table, measure), column))
+    ceiling = table.loc[table["measure"] == CEILING, "value"]
+    result["information_ceiling_bits"] = ceiling.iloc[0] if len(ceiling) else float("nan")
     return result.rename_axis("layer").reset_index()
+
+
+def sensitivity_table(table: pd.DataFrame) -> pd.DataFrame:
+    """A row for each change of precision: of each layer, each stage and the network, by part.
+
+    Columns:
+
+    - ``layer``, its ``kind`` (layer, stage or network), and the ``part`` that changes: weights,
+      activations or both
+    - ``binarised_accuracy_points`` and ``binarised_loss_bits``: how accuracy, in percentage points,
+      and cross-entropy change if this part of the full-precision twin is binarised
+    - ``released_accuracy_points`` and ``released_loss_bits``: the same if this part of the binary
+      network is released to full precision; ``released_ops``, the OPs that this costs
+
+    Columns that end in ``_low`` and ``_high`` hold the 95% interval over images.
+
+    Args:
+        table: as `ir2search.information.measure` returns it.
+    """
+    swept = table[table["measure"].isin([ACCURACY_CHANGE, LOSS_CHANGE])]
+    keys = swept[["layer", "method"]].drop_duplicates()
+    names = keys["layer"].tolist()
+    result = keys.rename(columns={"method": "part"}).set_index(["layer", "part"])
+    for column, (network, measure) in SWEPT_COLUMNS.items():
+        found = swept[(swept["network"] == network) & (swept["measure"] == measure)]
+        found = found.rename(columns={"method": "part"}).set_index(["layer", "part"])
+        found = found[~found.index.duplicated()]
+        result = result.join(_renamed(found[["value", "low", "high"]], column))
+    result = result.reset_index()
+    stages = {name.split(".", 1)[0] for name in names if "." in name}
+    kinds = dict.fromkeys(names, "layer") | dict.fromkeys(stages, "stage") | {WHOLE: "network"}
+    result.insert(1, "kind", [kinds[name] for name in names])
+    ops = by_layer(table, BINARY, OPS)["value"]
+    ops = ops[~ops.index.duplicated()]
+    return result.assign(released_ops=result["layer"].map(ops).astype(float))
 
 
 def by_layer(

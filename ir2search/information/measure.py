@@ -23,11 +23,14 @@ from ir2search.information.images import Images
 from ir2search.information.intervals import Bootstrap
 from ir2search.information.passes import images_at_once, layer_maps, map_sizes
 from ir2search.information.probes import Probe, pooled_features, probe
+from ir2search.information.rows import BINARY as BINARY
+from ir2search.information.rows import PLAIN as PLAIN
+from ir2search.information.rows import TWIN as TWIN
 from ir2search.information.rows import Row
+from ir2search.information.sensitivity import Sensitivity
 from ir2search.information.settings import Settings
 from ir2search.models.network import TappedNetwork
 
-BINARY, TWIN, PLAIN = "binary", "twin", "no recovery"
 TESTED_IMAGES = 64  # for the tests of faithfulness
 # the second name is in the tables of older runs
 SHUFFLED = ("similarity after randomisation", "likeness after randomisation")
@@ -54,12 +57,15 @@ def measure(
 
     Returns:
         A row for each measure of each layer. Columns: ``network``; ``layer``; ``method``, an
-        attribution method or ``"attention"``, for a measure of a map; ``surrogate``, the surrogate
+        attribution method, ``"attention"`` for a measure of a map, or the part of a layer whose
+        precision is changed, see `ir2search.information.sensitivity`; ``surrogate``, the surrogate
         gradient of the method; ``measure``; ``item``, the number of a channel, seed or step;
         ``unit``; ``value``; ``low`` and ``high``, the 95% bootstrap interval over images.
     """
     work = _Measurement(networks, images, fitting, settings, on_step)
+    sensitivity = Sensitivity(networks, images, fitting, settings, on_step)
     found = [
+        *(sensitivity.rows() if settings.sweep else ()),
         *work.attributions(),
         *work.faithfulness(),
         *work.maps(),
@@ -69,7 +75,9 @@ def measure(
     return pd.DataFrame(found, columns=list(rows.COLUMNS))
 
 
-def steps(networks: Mapping[str, TappedNetwork], images: Images, settings: Settings) -> int:
+def steps(
+    networks: Mapping[str, TappedNetwork], images: Images, fitting: Images, settings: Settings
+) -> int:
     """How often `measure` calls ``on_step``."""
     layers = {name: len(settings.layers_of(network)) for name, network in networks.items()}
     methods = len(settings.methods_for(networks[BINARY]))
@@ -78,7 +86,8 @@ def steps(networks: Mapping[str, TappedNetwork], images: Images, settings: Setti
         for name, network in networks.items()
         if name != PLAIN
     )
-    return methods * (attributed + 1) + 2 + sum(layers.values())
+    swept = Sensitivity(networks, images, fitting, settings).steps if settings.sweep else 0
+    return swept + methods * (attributed + 1) + 2 + sum(layers.values())
 
 
 def trust(table: pd.DataFrame) -> pd.DataFrame:
@@ -201,8 +210,12 @@ class _Measurement:
         self.on_step("signs")
 
     def probes(self) -> Iterator[Row]:
-        for name in self.networks:
-            yield from rows.of_probes({"network": name}, self._probed(name), self.resampled)
+        found = {name: self._probed(name) for name in self.networks}
+        for name, probes in found.items():
+            yield from rows.of_probes({"network": name}, probes, self.resampled)
+            if name != TWIN and TWIN in found:
+                about = {"network": name}
+                yield from rows.of_both_probes(about, probes, found[TWIN], self.resampled)
 
     def _probed(self, name: str) -> list[Probe]:
         network, memory = self.networks[name], self.settings.memory

@@ -41,12 +41,15 @@ UNITS = {
     "usable information": "bits",
     "usable information by seed": "bits",
     "information loss": "bits",
+    "usable information beyond the twin": "bits",
     "channel entropy": "bits",
     "sign entropy": "bits",
     "infidelity": "logit²",
     "sensitivity": "ratio",
 }
+BINARY, TWIN, PLAIN = "binary", "twin", "no recovery"  # the networks
 ATTENTION = "attention"  # the method of measures of attention maps, as IR²Net defines them
+BEYOND_TWIN = "usable information beyond the twin"
 PICTURE = "picture of "  # the measure of a picture: this, and the label of its image
 SATURATED = 0.99  # a channel is saturated if more of its values are clipped
 Row = dict[str, Any]
@@ -151,6 +154,17 @@ def of_probes(about: Row, probes: Sequence[Probe], resampled: Bootstrap) -> Iter
     for before, after in itertools.pairwise(probes):
         lost = (before.bits - after.bits).mean(axis=0)
         yield row(about | {"layer": after.layer}, "information loss", resampled.mean(lost))
+
+
+def of_both_probes(
+    about: Row, own: Sequence[Probe], twin: Sequence[Probe], resampled: Bootstrap
+) -> Iterator[Row]:
+    """Usable information of each layer less the twin's, on the same images."""
+    bits = {found.layer: found.bits for found in twin}
+    for found in own:
+        if found.layer in bits:
+            beyond = (found.bits - bits[found.layer]).mean(axis=0)
+            yield row(about | {"layer": found.layer}, BEYOND_TWIN, resampled.mean(beyond))
 
 
 def of_faithfulness(

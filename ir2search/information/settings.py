@@ -29,6 +29,8 @@ class Settings:
         steps: points of the quadrature along a path from the baseline to the image.
         memory: limit for activations and gradients, in MiB.
         seed: seed of noise, draws and probes.
+        sweep: whether the precision of each layer is changed, see
+            `ir2search.information.sensitivity`.
     """
 
     methods: tuple[MethodName, ...] = (
@@ -42,6 +44,7 @@ class Settings:
     steps: int = STEPS
     memory: int = MEMORY
     seed: int = 0
+    sweep: bool = True
 
     def methods_for(self, network: TappedNetwork) -> list[MethodName]:
         """The methods that apply to a network."""
@@ -58,6 +61,7 @@ def settings_for(
     layers: Sequence[str] | None = None,
     methods: Sequence[MethodName] | None = None,
     memory: int = MEMORY,
+    sweep: bool = True,
 ) -> Settings:
     """Check settings against a network.
 
@@ -66,6 +70,7 @@ def settings_for(
         layers: names of layers or of whole stages; None for all layers.
         methods: attribution methods; None for the default ones that apply to the network.
         memory: limit for activations and gradients, in MiB, at least 1.
+        sweep: whether the precision of each layer is changed.
 
     Raises:
         InputError: an unknown layer or method, a method that does not apply to the network, or
@@ -73,7 +78,7 @@ def settings_for(
     """
     if memory < 1:
         raise InputError(f"memory: must be at least 1 MiB, but got {memory}")
-    settings = Settings(memory=memory)
+    settings = Settings(memory=memory, sweep=sweep)
     if methods is not None:
         for method in methods:
             if method not in METHODS:

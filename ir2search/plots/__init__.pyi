@@ -2,6 +2,7 @@ from .attributions import faithfulness as faithfulness
 from .attributions import flow as flow
 from .channel_entropy import channels as channels
 from .depth import attention_support as attention_support
+from .depth import beyond_twin as beyond_twin
 from .depth import completeness as completeness
 from .depth import information as information
 from .depth import information_loss as information_loss
@@ -11,6 +12,9 @@ from .pareto import front as front
 from .pareto import front_panels as front_panels
 from .pareto import fronts as fronts
 from .pictures import attention as attention
+from .precision import noise_ratios as noise_ratios
+from .precision import sensitivity as sensitivity
+from .precision import sensitivity_panels as sensitivity_panels
 from .progress import curves as curves
 from .progress import hypervolume as hypervolume
 from .saving import save as save

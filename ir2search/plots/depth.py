@@ -43,18 +43,50 @@ SMALLEST_GAP = 1e-7  # drawn instead of zero, which a logarithmic axis does not 
 
 
 def information(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw the usable information of each layer, in bits.
+    """Draw the usable information of each layer, in bits, and its ceiling.
+
+    Intervals are drawn only if no differences to the twin are known: these have narrower ones, see
+    `beyond_twin`.
 
     Args:
         layers: a row for each layer: ``layer``, ``information``, and if known
-            ``twin_information`` and ``plain_information``, each with its interval.
+            ``twin_information`` and ``plain_information``, each with its interval;
+            ``information_ceiling_bits``, if known.
         ax: axes to draw on; a new figure if None.
     """
     ax = axes_or_new(ax, depth_size(len(layers), 3.4))
-    _draw_lines(ax, layers, "information")
+    _draw_lines(ax, layers, "information", bands=not has_differences(layers))
+    ceiling = layers.get("information_ceiling_bits", pd.Series(dtype=float)).dropna()
+    if len(ceiling):
+        label = "ceiling (log2 of the classes)"
+        ax.axhline(ceiling.iloc[0], color=BLACK, ls=":", lw=0.8, label=label)
     ax.set_ylabel("usable\ninformation (bits)")
     legend_above(ax)
     return ax
+
+
+def beyond_twin(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the usable information of each layer less the twin's, in bits.
+
+    The intervals are of the difference on the same images, so they are narrower than those of the
+    two values.
+
+    Args:
+        layers: a row for each layer: ``layer``, ``beyond_twin_bits``, and if known
+            ``plain_beyond_twin_bits``, each with its interval.
+        ax: axes to draw on; a new figure if None.
+    """
+    ax = axes_or_new(ax, depth_size(len(layers), 3.4))
+    _draw_lines(ax, layers, "beyond_twin_bits")
+    ax.axhline(0, color=BLACK, lw=0.8)
+    ax.set_ylabel("difference to\nthe twin (bits)")
+    legend_above(ax)
+    return ax
+
+
+def has_differences(layers: pd.DataFrame) -> bool:
+    """Whether differences to the twin are known."""
+    return "beyond_twin_bits" in layers and bool(layers["beyond_twin_bits"].notna().any())
 
 
 def information_loss(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -74,7 +106,7 @@ def information_loss(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         places = np.arange(len(layers)) + (number - (len(shown) - 1) / 2) * width
         _draw_bars(ax, layers, network, places, width)
     ax.axhline(0, color=BLACK, lw=0.8)
-    ax.set_ylabel("lost in the layer (bits;\nhollow: may be zero)")
+    ax.set_ylabel("lost (gained below 0)\nin the layer (bits;\nhollow: may be zero)")
     label_layers(ax, layers["layer"])
     legend_above(ax, [Patch(color=LOOKS[name][0], label=LOOKS[name][3]) for name in shown])
     return ax
@@ -146,19 +178,24 @@ def information_panels(layers: pd.DataFrame, gaps: pd.DataFrame, title: str) -> 
     """Draw all measures over depth, one panel below the other.
 
     Args:
-        layers: as in `information`, `information_loss`, `signs` and `attention_support`.
+        layers: as in `information`, `beyond_twin`, `information_loss`, `signs` and
+            `attention_support`.
         gaps: as in `completeness`, for the same layers.
         title: title of the figure.
     """
-    figure = Figure(figsize=depth_size(len(layers), 11.5))
-    usable, lost, taken, support, gap = figure.subplots(5, 1, sharex=True)
+    compared = has_differences(layers)
+    figure = Figure(figsize=depth_size(len(layers), 13.8 if compared else 11.5))
+    usable, *more = figure.subplots(6 if compared else 5, 1, sharex=True)
+    *difference, lost, taken, support, gap = more
     information(layers, ax=usable)
+    for ax in difference:
+        beyond_twin(layers, ax=ax)
     information_loss(layers, ax=lost)
     signs(layers, ax=taken)
     attention_support(layers, ax=support)
     completeness(gaps, ax=gap)
-    for repeated in (lost.get_legend(), support.get_legend()):
-        repeated.remove()
+    for ax in (*difference, lost, support):
+        ax.get_legend().remove()
     figure.suptitle(title)
     return figure
 
@@ -173,14 +210,15 @@ def _networks(layers: pd.DataFrame, measure: str) -> list[str]:
     ]
 
 
-def _draw_lines(ax: Axes, layers: pd.DataFrame, measure: str) -> None:
-    """A line with its interval for each network."""
+def _draw_lines(ax: Axes, layers: pd.DataFrame, measure: str, *, bands: bool = True) -> None:
+    """A line for each network, with its interval if ``bands``."""
     places = np.arange(len(layers))
     for network in _networks(layers, measure):
         colour, dash, marker, label = LOOKS[network]
         value, low, high = (layers[f"{network}{measure}{end}"] for end in ("", "_low", "_high"))
         ax.plot(places, value, dash, marker=marker, ms=4, color=colour, label=label)
-        ax.fill_between(places, low, high, color=colour, alpha=0.18, lw=0)
+        if bands:
+            ax.fill_between(places, low, high, color=colour, alpha=0.18, lw=0)
     label_layers(ax, layers["layer"])
 
 

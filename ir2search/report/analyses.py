@@ -10,10 +10,10 @@ import pandas as pd
 
 from ir2search.errors import RunError
 from ir2search.files import check_links
-from ir2search.information import layers_table, trust
-from ir2search.information.figures import FIGURES
+from ir2search.information import findings, layers_table, sensitivity_table, trust
+from ir2search.information.figures import FIGURES, OPTIONAL
 from ir2search.information.table_file import read_measures
-from ir2search.report.cells import information_cells, trust_cells
+from ir2search.report.cells import information_cells, sensitivity_cells, trust_cells
 from ir2search.report.html import image
 from ir2search.runs.layout import INFORMATION, TRIALS
 
@@ -24,12 +24,17 @@ class AnalysisView:
 
     Attributes:
         number: number of the trial.
+        findings: what was found, in sentences.
+        sensitivity: accuracy with another precision of each layer as text, see
+            `sensitivity_cells`; empty if it was not measured.
         layers: the information of each layer as text, see `information_cells`.
         trust: attribution methods as text, see `trust_cells`.
         images: figures by name, as URLs for ``img`` elements.
     """
 
     number: int
+    findings: list[str]
+    sensitivity: pd.DataFrame
     layers: pd.DataFrame
     trust: pd.DataFrame
     images: dict[str, str]
@@ -53,6 +58,9 @@ def _finished(folder: Path) -> Iterator[tuple[int, Path]]:
 
 def _read(number: int, place: Path) -> AnalysisView:
     files = {name: place / f"{name}.svg" for name in FIGURES}
+    for name in OPTIONAL:
+        if not files[name].exists():
+            del files[name]
     table_file = place / "information.parquet"
     for file in (*files.values(), table_file):
         check_links(file)
@@ -60,6 +68,8 @@ def _read(number: int, place: Path) -> AnalysisView:
         table = read_measures(table_file)
         return AnalysisView(
             number=number,
+            findings=[each.sentence for each in findings(table)],
+            sensitivity=sensitivity_cells(sensitivity_table(table)),
             layers=information_cells(layers_table(table)),
             trust=trust_cells(trust(table)),
             images={name: image(file) for name, file in files.items()},

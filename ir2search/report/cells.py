@@ -19,7 +19,7 @@ def information_cells(layers: pd.DataFrame) -> pd.DataFrame:
             "information (bits)": text.number(row["information"]),
             "in the twin": text.number(row["twin_information"]),
             "without recovery": text.number(row["plain_information"]),
-            "lost in the layer": text.difference(row["loss"], row["loss_low"], row["loss_high"]),
+            "change in the layer": text.loss(row["loss"], row["loss_low"], row["loss_high"]),
             "sign entropy": text.number(row["sign_entropy"]),
             "attention similarity to the twin": text.number(row["attention_similarity"]),
             "CKA": text.number(row["cka"]),
@@ -27,6 +27,26 @@ def information_cells(layers: pd.DataFrame) -> pd.DataFrame:
         for row in json_rows(layers)
     ]
     return pd.DataFrame(rows)
+
+
+def sensitivity_cells(swept: pd.DataFrame) -> pd.DataFrame:
+    """The table of `ir2search.information.sensitivity_table` as text, a row for each layer."""
+    found: dict[str, dict[str, str]] = {}
+    for row in json_rows(swept):
+        cells = found.setdefault(row["layer"], {"layer": row["layer"]})
+        for direction in ("binarised", "released"):
+            name = f"{direction}_accuracy_points"
+            ends = (row[name], row[f"{name}_low"], row[f"{name}_high"])
+            cells[f"{row['part']} {direction} (points)"] = text.change(*ends)
+        cells["OPs of the release"] = text.count(row["released_ops"])
+    names = list(dict.fromkeys(name for cells in found.values() for name in cells))
+    return pd.DataFrame(found.values(), columns=sorted(names, key=_place)).fillna(text.NOTHING)
+
+
+def _place(column: str) -> int:
+    """The order of the columns of `sensitivity_cells`: layer, binarised, released, OPs."""
+    words = ("layer", "binarised", "released", "OPs")
+    return next(place for place, word in enumerate(words) if word in column)
 
 
 def trust_cells(trust: pd.DataFrame) -> pd.DataFrame:

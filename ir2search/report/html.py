@@ -40,7 +40,7 @@ def render(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) ->
     )
     for function in (
         text.percent, text.spread, text.count, text.size, text.milliseconds, text.names,
-        text.number, text.difference, text.interval,
+        text.number, text.interval,
     ):  # fmt: skip
         environment.filters[function.__name__] = function
     # only a "<" can end a script element

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import ir2search as ir
-from ir2search.cli.progress import RunProgress
+from ir2search.cli.progress import RunProgress, analysis_progress
 from ir2search.study.schema import parse_study
 
 
@@ -32,3 +32,16 @@ def test_each_trial_that_ends_is_a_line_on_standard_error(
         "the search ends: 12 epochs are spent",
         "trial 1: 97.0% on the test images",
     ]
+
+
+def test_an_analysis_without_a_terminal_is_a_line_each_minute(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("ir2search.cli.progress.time.monotonic", lambda: now[0])
+    with analysis_progress() as on_step:
+        for done in range(5):
+            now[0] = 25.0 * done
+            on_step("probes of stem", done, 5)
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "probes of stem: 3/5\n")

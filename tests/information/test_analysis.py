@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -41,7 +42,15 @@ def test_an_analysis_writes_its_tables_and_figures(
     wanted = ["information", "twin_information", "loss", "attention_similarity", "cka"]
     assert layers.loc[1:, wanted].notna().all(axis=None)
     assert layers.loc[layers["layer"].isin(units), "sign_entropy"].notna().all()
-    for name in ("information", "channels", "flow", "faithfulness", "attention"):
+    swept = pd.read_csv(found.folder / "sensitivity.csv")
+    assert list(swept["layer"].drop_duplicates()) == [
+        *units, "stage1", "stage2", "stage3", "network",
+    ]  # fmt: skip
+    assert swept.drop(columns=["layer", "kind", "part"]).notna().all(axis=None)
+    said = [each.sentence for each in found.findings]
+    assert json.loads((found.folder / "findings.json").read_text())[0]["sentence"] == said[0]
+    assert len(said) == 5
+    for name in ("information", "channels", "flow", "faithfulness", "attention", "sensitivity"):
         with Image.open(found.folder / f"{name}.png") as image:
             assert np.asarray(image.convert("L")).std() > 5
         assert (found.folder / f"{name}.svg").exists()
@@ -50,12 +59,15 @@ def test_an_analysis_writes_its_tables_and_figures(
     assert steps[-1][1] == steps[-1][2]
     page = ir.write_report(run_copy).read_text()
     assert "Information by layer" in page
+    assert "Sensitivity by layer" in page
+    assert said[0] in page
     assert found.trust["method"].iloc[0].replace("_", " ") in page
 
 
 @pytest.mark.usefixtures("no_figures")
 def test_the_same_analysis_is_read_from_the_cache(run_copy: Path) -> None:
     asked = {"images": 8, "layers": ["stem", "stage3"], "methods": ["deeplift"], "device": "cpu"}
+    asked |= {"sweep": False}
     first = ir.analyze(run_copy, **asked)
     told: list[str] = []
     again = ir.analyze(run_copy, **asked, on_step=lambda *step: told.append(step[0]))

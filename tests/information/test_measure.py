@@ -68,7 +68,7 @@ def test_measures_are_within_their_ranges_and_their_intervals(table: pd.DataFram
             assert value <= math.log2(10) + 1e-6
         if row.low == row.low and "CKA" not in row.measure and "entropy" not in row.measure:
             assert row.low - 1e-9 <= value <= row.high + 1e-9, row
-    assert set(table["unit"]) == {"share", "bits", "logit²", "ratio"}
+    assert set(table["unit"]) == {"share", "bits", "logit²", "ratio", "points", "dB"}
 
 
 def test_information_loss_is_the_drop_from_the_layer_before(
@@ -114,7 +114,7 @@ def test_the_memory_limit_changes_no_measure(networks: dict[str, TappedNetwork])
     little, told = replace(QUICK, memory=1), list[str]()
     one = measure(networks, many, given, QUICK)
     other = measure(networks, many, given, little, told.append)
-    assert len(told) == steps(networks, many, little) > steps(networks, many, QUICK)
+    assert len(told) == steps(networks, many, given, little) > steps(networks, many, given, QUICK)
     columns = ["network", "layer", "method", "measure"]
     both = [table.sort_values(columns, kind="stable")["value"].to_numpy() for table in (one, other)]
     np.testing.assert_allclose(*both, rtol=1e-3, atol=1e-4)
@@ -126,9 +126,9 @@ def test_only_chosen_layers_are_measured_and_each_step_is_reported(
     settings = replace(QUICK, layers=("stem", "stage2.1", "recovery"))
     told: list[str] = []
     table = measure(networks, images(12, 1), images(40, 2), settings, told.append)
-    assert len(told) == steps(networks, images(12, 1), settings)
+    assert len(told) == steps(networks, images(12, 1), images(40, 2), settings)
     layers = set(table[table["method"] != "random order"]["layer"])
-    assert layers == {"stem", "stage2.1", "recovery", "stage2.1.conv", "input"}
+    assert layers == {"stem", "stage2.1", "recovery", "stage2.1.conv", "input", "network"}
     of_input = table[table["layer"] == "input"]["measure"]
     assert of_input.str.contains("AUC|curve|chance|fidelity|sensitivity|similarity").all()
 
