@@ -10,7 +10,7 @@ LOCKING := .venv-lock
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test unit docs lint oldest gpu bench-training bench-agreement bench-streaming bench-search bench-warm-start \
-	bench-overhead bench-recipes bench-kills bench-information bench-latency bench-report browser devices truth fuzz lock zoo clean
+	bench-overhead bench-recipes bench-kills bench-information bench-latency bench-boards bench-report browser devices truth fuzz lock zoo clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --trials 8 --runs $(RUNS)
@@ -107,6 +107,10 @@ bench-information: $(VENV)/.installed-dev
 # Packed networks against onnxruntime in float32 and int8, in one process. One minute.
 bench-latency: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/latency.py
+
+# Flash, RAM and instructions on emulated microcontrollers. About 5 minutes on one core.
+bench-boards: $(VENV)/.installed-dev devices
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/boards.py --out $(RUNS)/boards
 
 # The cost of the search itself: time per trial without training.
 bench-overhead: $(VENV)/.installed-dev

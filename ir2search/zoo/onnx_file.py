@@ -57,7 +57,7 @@ def load_onnx(file: Path) -> OnnxNetwork:
             f"{file}: the images and classes that it names are not those of its network; export "
             "the network again"
         )
-    return OnnxNetwork(candidate, spec, _forward(session))
+    return OnnxNetwork(candidate, spec, _forward(session, file))
 
 
 def onnx_run(model: bytes, threads: int = 1) -> Forward:
@@ -70,12 +70,15 @@ def onnx_run(model: bytes, threads: int = 1) -> Forward:
         WeightsError: onnxruntime cannot run the model.
         MissingExtraError: onnxruntime is not installed.
     """
-    return _forward(_session(model, "the model", threads))
+    return _forward(_session(model, "the model", threads), "the model")
 
 
-def _forward(session: Any) -> Forward:
+def _forward(session: Any, name: object) -> Forward:
     def run(images: Array) -> Array:
-        logits: Array = session.run([OUTPUT], {INPUT: images})[0]
+        try:
+            logits: Array = session.run([OUTPUT], {INPUT: images})[0]
+        except Exception as error:
+            raise _refused(name, "run", error) from None
         return logits
 
     return run
@@ -94,10 +97,12 @@ def _session(model: bytes, name: object, threads: int) -> Any:
             model, options, providers=["CPUExecutionProvider"], enable_fallback=False
         )
     except Exception as error:  # its exceptions have no common base
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise WeightsError(
-            f"{name}: onnxruntime cannot load it: {reason}; export the network again"
-        ) from None
+        raise _refused(name, "load", error) from None
+
+
+def _refused(name: object, what: str, error: Exception) -> WeightsError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+    return WeightsError(f"{name}: onnxruntime cannot {what} it: {reason}; export the network again")
 
 
 def _header(session: Any, file: Path) -> dict[str, Any]:

@@ -57,6 +57,22 @@ def test_a_header_that_lacks_or_contradicts_what_is_needed_is_named(
             load_onnx(changed(file, tmp_path / "b.onnx", **texts))
 
 
+def test_a_model_that_fails_when_it_runs_is_named(file: Path, tmp_path: Path) -> None:
+    """Its shapes are right, but an operation in it fails."""
+    model = onnx.load(file)
+    logits = model.graph.node[-1]
+    assert list(logits.output) == ["logits"]
+    logits.output[0] = "before"
+    helper = onnx.helper
+    indices = onnx.numpy_helper.from_array(np.full(10, 10, np.int64), "indices")
+    model.graph.initializer.append(indices)
+    model.graph.node.append(helper.make_node("Gather", ["before", "indices"], ["logits"], axis=1))
+    onnx.save(model, tmp_path / "d.onnx")
+    network = load_onnx(tmp_path / "d.onnx")
+    with pytest.raises(WeightsError, match=r"d\.onnx: onnxruntime cannot run it: .*; export the"):
+        network.logits(np.zeros((1, *network.images.image), np.float32))
+
+
 def test_a_file_that_is_no_network_is_named_and_nothing_is_logged(
     file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
