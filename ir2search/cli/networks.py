@@ -42,9 +42,16 @@ def cost(
     trust: Trust = False,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the layers as CSV.")] = False,
+    steps: Annotated[
+        bool,
+        typer.Option("--steps", help="Also show RAM and flash of the exported C, by step."),
+    ] = False,
     verbose: Verbose = False,
 ) -> None:
     """Count a network's operations, parameters and memory, by layer and in total.
+
+    RAM and flash are those on a microcontroller, as `ir2search export --format c` writes the
+    network.
 
     \b
     Examples:
@@ -55,9 +62,17 @@ def cost(
     """
     from ir2search.cli.show_networks import show_cost
     from ir2search.costs import cost as candidate_cost
+    from ir2search.errors import CandidateError
+    from ir2search.export import device_memory
     from ir2search.zoo import named_candidate
 
-    show_cost(candidate_cost(named_candidate(what)), what, as_json, as_csv)
+    candidate = named_candidate(what)
+    price = candidate_cost(candidate)
+    try:
+        memory = None if as_csv else device_memory(candidate)
+    except CandidateError:  # a registered network has a layer that cannot be exported
+        memory = None
+    show_cost(price, memory, what, steps, as_json, as_csv)
 
 
 def train(

@@ -10,6 +10,7 @@ from ir2search.cli.show import bold, console, print_json, say, table
 
 if TYPE_CHECKING:
     from ir2search.costs import Cost
+    from ir2search.export import DeviceMemory
     from ir2search.information import Analysis
     from ir2search.runs import Evaluation, Prediction
     from ir2search.study.survey import Preset
@@ -39,10 +40,12 @@ def _preset_values(preset: Preset) -> dict[str, object]:
     return {"name": preset.name, **shape, "epochs": preset.epochs, **preset.cost.totals()}
 
 
-def show_cost(cost: Cost, name: str, as_json: bool, as_csv: bool) -> None:
-    """Show the costs of a network by layer and in total."""
+def show_cost(
+    cost: Cost, memory: DeviceMemory | None, name: str, steps: bool, as_json: bool, as_csv: bool
+) -> None:
+    """Show the costs of a network by layer and in total, and RAM and flash on a microcontroller."""
     if as_json:
-        print_json(cost.as_dict())
+        print_json(cost.as_dict() | ({} if memory is None else memory.as_dict()))
         return
     if as_csv:
         print(escape.csv_table(cost.layers), end="")  # noqa: T201
@@ -61,8 +64,20 @@ def show_cost(cost: Cost, name: str, as_json: bool, as_csv: bool) -> None:
     say("OPs = FLOPs + BOPs / 64 = ", bold(f"{cost.ops:,.0f}"), " for one image")
     packed = text.size(cost.packed_bytes)
     say(f"packed file (`ir2search export`): {packed} and a header of a few kB")
+    if memory is not None:
+        ram, flash = text.size(memory.ram_bytes), text.size(memory.flash_bytes)
+        say(f"on a microcontroller (`ir2search export --format c`): RAM {ram}, flash {flash}")
     others = ", ".join(f"{kind} {number:,}" for kind, number in cost.others.items())
     say(f"not counted in FLOPs, BOPs or OPs: {others.replace('_', ' ')}")
+    if steps and memory is not None:
+        _show_steps(memory)
+
+
+def _show_steps(memory: DeviceMemory) -> None:
+    found = table("steps on a microcontroller, in bytes", ("step", "RAM", "flash"), words={"step"})
+    for each in memory.steps:
+        found.add_row(each.name, f"{each.ram_bytes:,}", f"{each.flash_bytes:,}")
+    console().print(found)
 
 
 def show_training(trained: TrainedNetwork, as_json: bool) -> None:

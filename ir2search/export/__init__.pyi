@@ -1,6 +1,9 @@
 from .card import Origin as Origin
 from .describe import candidate_graph as candidate_graph
 from .describe import describe as describe
+from .device import DeviceMemory as DeviceMemory
+from .device import StepMemory as StepMemory
+from .device import device_memory as device_memory
 from .network import SUFFIXES as SUFFIXES
 from .network import Exported as Exported
 from .network import Format as Format

@@ -12,6 +12,7 @@ from ir2search.errors import InputError
 from ir2search.escape import markdown
 from ir2search.export import c_text
 from ir2search.export.c_source import CNetwork, c_network
+from ir2search.export.device import CODE_BYTES
 from ir2search.files import write_bytes, write_text
 from ir2search.kernels.inference import SOURCES
 from ir2search.runtime.graph import Graph
@@ -20,7 +21,6 @@ from ir2search.runtime.image_spec import ImageSpec
 NETWORK, HEADER = "network.c", "network.h"
 RUNTIME = ("ir2_runtime.c", "ir2_runtime.h")
 EXAMPLE = ("Makefile", "main.c")
-CODE_BYTES = 2900  # of functions at -Os on a Cortex-M; tests/export/test_boards.py measures it
 
 _README = """\
 # {title} in C
@@ -51,10 +51,10 @@ arm-none-eabi-gcc -std=c99 -ffp-contract=off -Os -mcpu=cortex-m4 -mthumb -c netw
 
 `make && ./example` runs the network on this machine, on one validation image (`image.h`).
 
-## Static memory by step
+## By step
 
-| step | in use |
-| --- | ---: |
+| step | static memory in use | constants |
+| --- | ---: | ---: |
 {memory}
 """
 
@@ -106,16 +106,17 @@ def _image(pixels: NDArray[np.uint8], label: int) -> str:
 
 
 def _readme(network: CNetwork, spec: ImageSpec, title: str) -> str:
-    channels, height, width = spec.image
+    memory, (channels, height, width) = network.memory, spec.image
     return _README.format(
         title=markdown(title),
         size=f"{height} x {width} x {channels}",
         order=", red, green, blue" if channels == 3 else "",
         last=len(spec.class_names) - 1,
-        constants=text.size(network.constant_bytes),
+        constants=text.size(memory.constant_bytes),
         code=text.size(CODE_BYTES),
-        arena=f"{network.arena_bytes:,} bytes",
+        arena=f"{memory.ram_bytes:,} bytes",
         memory="\n".join(
-            f"| {markdown(each.name)} | {each.bytes:,} B |" for each in network.memory
+            f"| {markdown(each.name)} | {each.ram_bytes:,} B | {each.flash_bytes:,} B |"
+            for each in memory.steps
         ),
     )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ir2search.export import c_text
-from ir2search.kernels.inference import Form, Operation, Step
+from ir2search.export.device import DeviceMemory, program_memory, step_names
+from ir2search.kernels.inference import Form, Operation
 from ir2search.runtime.graph import Graph
 from ir2search.runtime.image_spec import ImageSpec
 from ir2search.runtime.lowering import MICROCONTROLLER
 from ir2search.runtime.program import Program, make_program
-from ir2search.runtime.schedule import make_schedule
 
 _HEADER = """\
 /* {title}: a 1-bit network that tells {classes} classes apart. Written by ir2search. */
@@ -99,35 +99,18 @@ const float *ir2_logits(void) {{
 
 
 @dataclass(frozen=True)
-class StepMemory:
-    """What the arena holds while a step runs.
-
-    Attributes:
-        name: the layer that the step begins with.
-        bytes: bytes in use.
-    """
-
-    name: str
-    bytes: int
-
-
-@dataclass(frozen=True)
 class CNetwork:
     """A network as C99 for a microcontroller.
 
     Attributes:
         header: the text of ``network.h``.
         source: the text of ``network.c``.
-        arena_bytes: size of the arena, static memory.
-        constant_bytes: size of all constants, with pointers of 4 bytes, without names of classes.
-        memory: what is in use, by step.
+        memory: flash and RAM.
     """
 
     header: str
     source: str
-    arena_bytes: int
-    constant_bytes: int
-    memory: tuple[StepMemory, ...]
+    memory: DeviceMemory
 
 
 def c_network(graph: Graph, spec: ImageSpec, title: str) -> CNetwork:
@@ -139,7 +122,7 @@ def c_network(graph: Graph, spec: ImageSpec, title: str) -> CNetwork:
         title: the first words of the files.
     """
     program = make_program(graph, MICROCONTROLLER)
-    labels = _labels(graph, program)
+    labels = step_names(graph, program)
     height, width, channels = graph.image
     header = _HEADER.format(
         title=c_text.comment(title),
@@ -161,19 +144,10 @@ def c_network(graph: Graph, spec: ImageSpec, title: str) -> CNetwork:
         image=program.image,
         logits=program.logits,
     )
-    arrays = [each.nbytes for step in program.steps for each in step.arrays.values()]
-    fixed = 4 * len(Step._fields_) * len(program.steps) + 8 * channels
-    memory = map(StepMemory, labels, program.live_bytes())
-    return CNetwork(header, source, program.arena, sum(arrays) + fixed, tuple(memory))
+    return CNetwork(header, source, program_memory(graph, program))
 
 
-def _labels(graph: Graph, program: Program) -> list[str]:
-    """The layer that each step begins with."""
-    units = make_schedule(graph)
-    return [units[index].name for index in program.units]
-
-
-def _constants(program: Program, labels: list[str]) -> Iterator[str]:
+def _constants(program: Program, labels: Sequence[str]) -> Iterator[str]:
     for index, (step, label) in enumerate(zip(program.steps, labels, strict=True)):
         if step.arrays:
             yield f"/* step {index}, {c_text.comment(label)} */"
@@ -185,7 +159,7 @@ def _array_name(index: int, label: str, role: str) -> str:
     return f"step{index}_{c_text.identifier(label)}_{role}"
 
 
-def _steps(program: Program, labels: list[str]) -> Iterator[str]:
+def _steps(program: Program, labels: Sequence[str]) -> Iterator[str]:
     for index, (step, label) in enumerate(zip(program.steps, labels, strict=True)):
         places = program.places[index]
         fields = {"operation": f"IR2_{Operation(step.operation).name}", "form": _form(step.form)}

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ir2search.costs import cost
-from ir2search.errors import StudyError
+from ir2search.errors import CandidateError, StudyError
+from ir2search.export import device_memory
 from ir2search.search.latency_timer import LatencyTimer, board_costs
 from ir2search.space import Candidate, SearchSpace
-from ir2search.study.objectives import costs_of
+from ir2search.study.objectives import FLASH, OBJECTIVES, RAM, costs_of
 from ir2search.study.schema import Study
 
 
@@ -62,8 +63,11 @@ class Problem:
             MemoryError: the network does not fit in memory.
         """
         counted = costs_of(candidate, cost(candidate), self.study.costs)
-        board = self.study.board
-        return counted if board is None else counted | board_costs(board, candidate)
+        if self.study.board is not None:
+            counted |= board_costs(self.study.board, candidate)
+        if {RAM, FLASH} & set(self.study.costs):
+            counted |= _device_costs(candidate)
+        return counted
 
     def is_affordable(self, candidate: Candidate) -> bool:
         """Whether a candidate is within the budget, as far as its costs are known.
@@ -79,3 +83,13 @@ class Problem:
         except (MemoryError, StudyError):
             return True
         return self.study.over_budget(costs) is None
+
+
+def _device_costs(candidate: Candidate) -> dict[str, int]:
+    """RAM and flash of the exported C, by column."""
+    try:
+        found = device_memory(candidate)
+    except CandidateError as error:
+        raise StudyError(f"ram, flash: {error}") from None
+    values = {RAM: found.ram_bytes, FLASH: found.flash_bytes}
+    return {OBJECTIVES[name].column: value for name, value in values.items()}

@@ -31,6 +31,7 @@ class Objective:
         label: for axes.
         function: computes a registered cost from a candidate; None for the package's objectives.
         limited_column: the column that a budget limits, if it is not ``column``.
+        is_on_request: whether the column exists only for studies that use the objective.
         further_columns: labels, by name, of other columns that belong to this objective.
         format_value: writes a value with its unit; if None, the label follows the number.
     """
@@ -40,6 +41,7 @@ class Objective:
     label: str
     function: CostFunction | None = None
     limited_column: str | None = None
+    is_on_request: bool = False
     further_columns: Mapping[str, str] = field(default_factory=dict)
     format_value: Callable[[float | None], str] | None = None
 
@@ -56,6 +58,7 @@ class Objective:
 
 
 LATENCY = "latency"  # the only cost that is timed; all others are counted
+RAM, FLASH = "ram", "flash"  # of the exported C
 MEDIAN, LOW, HIGH = "latency_median_ms", "latency_low_ms", "latency_high_ms"
 
 OBJECTIVES: Registry[Objective] = Registry(
@@ -68,11 +71,18 @@ OBJECTIVES: Registry[Objective] = Registry(
         "flops": Objective("flops", "minimize", "FLOPs"),
         "bops": Objective("bops", "minimize", "BOPs"),
         "memory": Objective("memory_bytes", "minimize", "memory (bytes)", format_value=text.size),
+        RAM: Objective(
+            "ram_bytes", "minimize", "RAM (bytes)", is_on_request=True, format_value=text.size
+        ),
+        FLASH: Objective(
+            "flash_bytes", "minimize", "flash (bytes)", is_on_request=True, format_value=text.size
+        ),
         LATENCY: Objective(
             "latency_ms",
             "minimize",
             "latency (ms)",
             limited_column=MEDIAN,
+            is_on_request=True,
             further_columns={
                 MEDIAN: "latency before rounding (ms)",
                 LOW: "latency, first quartile (ms)",
@@ -104,7 +114,9 @@ def register_objective(
 
     def register(function: CostFunction) -> CostFunction:
         cached = functools.lru_cache(maxsize=None)(function)
-        OBJECTIVES.register(name, Objective(name, "minimize", label or name, cached))
+        OBJECTIVES.register(
+            name, Objective(name, "minimize", label or name, cached, is_on_request=True)
+        )
         return function
 
     return register
@@ -143,10 +155,10 @@ def _computed(name: str, function: CostFunction, candidate: Candidate) -> float:
 def further_columns(names: Iterable[str]) -> dict[str, str]:
     """Columns that objectives add to the table of trials, and their labels.
 
-    Only registered costs and the latency add columns.
+    Registered costs, the latency, RAM and flash add columns; the others are always there.
     """
     found: dict[str, str] = {}
     for objective in map(OBJECTIVES.__getitem__, names):
-        if objective.function is not None or objective.further_columns:
+        if objective.is_on_request:
             found |= {objective.column: objective.label, **objective.further_columns}
     return found

@@ -91,7 +91,8 @@ class Study(BaseModel):
             chosen when the earliest of them has its result, so the number of workers and their
             speed change no candidate. With fewer, each choice is based on more results.
         sampler: name of the sampler that proposes candidates, one of `SAMPLERS`.
-        objectives: two or more of accuracy, ops, flops, bops, memory, latency, and the names that
+        objectives: two or more of accuracy, ops, flops, bops, memory, ram, flash, latency, and the
+            names that
             `register_objective` added.
         data: the images.
         space: the candidates, including the searched fields of the recipe.

@@ -67,8 +67,11 @@ def shipped() -> tuple[pd.DataFrame, pd.DataFrame]:
             rows.append({"network": each.name, "board": machine.name, **found})
             rows[-1]["instructions"] = sum(steps)
             if each.name == SHOWN:
-                layers |= {"step": [step.name for step in network.memory], machine.name: steps}
-                layers["memory"] = [step.bytes for step in network.memory]
+                layers |= {
+                    "step": [step.name for step in network.memory.steps],
+                    machine.name: steps,
+                }
+                layers["memory"] = [step.ram_bytes for step in network.memory.steps]
     return pd.DataFrame(rows), pd.DataFrame(layers)
 
 

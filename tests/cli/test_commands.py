@@ -15,6 +15,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import ir2search as ir
+from ir2search.export import device_memory
+from ir2search.space import read_candidate
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 ONE_WORKER = ("--workers", "1", "--device", "cpu")
@@ -94,6 +96,8 @@ def test_cost_reads_a_trials_folder_and_its_candidate(
 ) -> None:
     trial = finished_run / "trials" / "0"
     expected = json.loads((trial / "cost.json").read_text())
+    memory = device_memory(read_candidate(trial / "candidate.json"))
+    expected |= json.loads(json.dumps(memory.as_dict()))
     shutil.copy(trial / "candidate.json", tmp_path / "mine.json")
     for what in (trial, trial / "candidate.json", "mine.json"):
         assert json.loads(ir2search("cost", what, "--json").stdout) == expected

@@ -12,10 +12,12 @@ from emulators import AARCH64, CORTEX_M3, CORTEX_M4, CORTEX_M7, Machine, run, si
 
 from ir2search.data import normalised
 from ir2search.data.digits import read_digits
+from ir2search.export import device_memory
 from ir2search.export.c_folder import write_c_folder
 from ir2search.export.c_source import CNetwork
 from ir2search.kernels.inference import portable
 from ir2search.runtime import PackedNetwork, load_packed, read_image_spec, read_packed
+from ir2search.zoo import named_candidate
 from ir2search.zoo.shipped import shipped_network
 
 BOARDS = (CORTEX_M3, CORTEX_M4, CORTEX_M7)
@@ -50,17 +52,19 @@ def test_a_device_gives_the_logits_of_the_runtime_bit_for_bit(
 
 @pytest.mark.parametrize("machine", BOARDS, ids=lambda machine: machine.name)
 @pytest.mark.parametrize("name", ["digits-27k", "digits-63k", "cifar10-resnet20"])
-def test_flash_and_ram_are_what_the_readme_says(
+def test_flash_and_ram_are_what_cost_and_the_readme_say(
     machine: Machine, name: str, tmp_path: Path
 ) -> None:
     spec = read_image_spec(shipped_network(name).packed)
-    network = exported(name, tmp_path, np.zeros(spec.image, np.uint8))
+    memory = exported(name, tmp_path, np.zeros(spec.image, np.uint8)).memory
     found = sizes(tmp_path, machine)
+    assert found["text"] == pytest.approx(memory.flash_bytes, rel=0.02)
+    assert (found["data"], found["bss"]) == (0, memory.ram_bytes)
+    assert device_memory(named_candidate(name)) == memory, "untrained weights take as much"
     readme = (tmp_path / "README.md").read_text()
     constants, code = re.findall(r"([\d.]+) kB of con.* about ([\d.]+) kB of code", readme)[0]
     assert found["text"] == pytest.approx(1000 * (float(constants) + float(code)), rel=0.02)
-    assert (found["data"], found["bss"]) == (0, network.arena_bytes)
-    assert f"{network.arena_bytes:,} bytes of static memory" in readme
+    assert f"{memory.ram_bytes:,} bytes of static memory" in readme
 
 
 def test_a_network_of_the_digits_fits_a_small_microcontroller(tmp_path: Path) -> None:
@@ -75,7 +79,8 @@ def test_instructions_are_counted_by_layer(digits: np.ndarray, tmp_path: Path) -
     with_floats, without = (
         run(tmp_path, digits[:1], machine).instructions for machine in (CORTEX_M4, CORTEX_M3)
     )
-    assert len(with_floats) == len(without) == len(network.memory)
-    stem = [each.name for each in network.memory].index("stem.0")
+    steps = network.memory.steps
+    assert len(with_floats) == len(without) == len(steps)
+    stem = [each.name for each in steps].index("stem.0")
     assert without[stem] > 3 * with_floats[stem], "floats are computed by functions"
     assert all(count > 0 for count in with_floats)

@@ -67,7 +67,7 @@ def test_the_template_shows_every_key() -> None:
         expected -= FROM_ELSEWHERE if name == "space" else set()
         expected |= {"fusion_ratio"} if name == "space" else set()
         assert shown[name] | tables == expected, name
-    assert shown["budget"] == {"ops", "flops", "bops", "memory", "latency"}
+    assert shown["budget"] == {"ops", "flops", "bops", "memory", "ram", "flash", "latency"}
 
 
 def test_the_template_is_valid_with_every_key_in_use() -> None:
