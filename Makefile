@@ -9,7 +9,7 @@ OLDEST := .venv-oldest
 LOCKING := .venv-lock
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test unit docs lint oldest gpu bench-training bench-agreement bench-streaming bench-search bench-warm-start \
+.PHONY: demo test unit docs lint oldest gpu bench-training bench-agreement bench-streaming bench-search bench-supernet bench-warm-start \
 	bench-overhead bench-recipes bench-kills bench-information bench-latency bench-boards bench-report browser devices truth fuzz lock zoo clean
 
 demo: $(VENV)/.installed
@@ -95,6 +95,10 @@ bench-streaming: $(VENV)/.installed-dev
 # Reads tests/benchmarks/truth.parquet. About 15 minutes on one core.
 bench-warm-start: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/warm_start.py --runs $(RUNS)/warm-start
+
+# One training of shared weights against the table tests/benchmarks/truth.parquet. About 10 minutes on one core.
+bench-supernet: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/supernet.py --runs $(RUNS)/bench-supernet
 
 # One option of the recipe cifar-fast at a time. DATA=cifar10/ is needed. About 25 minutes on one core for a seed.
 bench-recipes: $(VENV)/.installed-dev

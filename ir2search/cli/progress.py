@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from ir2search import escape, text
 from ir2search.costs import Cost
 from ir2search.runs import COUNTED, State
+from ir2search.runs.records import How
 from ir2search.runs.tables import minimised
 from ir2search.search import RunObserver
 from ir2search.space import Candidate
@@ -109,6 +110,10 @@ class RunProgress(_Bars, RunObserver):
 
     def on_search_end(self, reason: str) -> None:
         self._say(f"the search ends: {reason}")
+
+    def on_member(self, number: int, how: How, accuracy: float, inherited: float) -> None:
+        shares = f"{text.percent(accuracy)} {how}, {text.percent(inherited)} inherited"
+        self._say(f"trial {number}: {shares}")
 
     def on_confirm(self, number: int, seed: int, accuracy: float, test_accuracy: float) -> None:
         shares = f"{text.percent(accuracy)}, {text.percent(test_accuracy)} on the test images"

@@ -112,7 +112,7 @@ def _estimated(found: Estimate) -> Iterator[tuple[str, str]]:
     if found.confirmed_epochs:
         seconds = text.duration(found.confirmed_epochs * found.epoch_seconds / found.workers)
         per = f"{found.confirmed_epochs:,} epochs, about {seconds}"
-        yield "confirm", f"{per}, for each member of the front at the end"
+        yield "front", f"{per}, for each member of the front at the end"
 
 
 def _status(status: RunStatus) -> Group:
@@ -145,13 +145,16 @@ def _front_table(front: pd.DataFrame) -> Table:
     over_seeds = ("over seeds",) if confirmed else ()
     timed = ("latency",) if "latency_ms" in front else ()
     how = ("weights",) if "how" in front else ()
-    accuracies = ("validation", *over_seeds, "test", *over_seeds)
+    later = ("inherited",) if how and set(front["how"]) != {"inherited"} else ()
+    accuracies = ("validation", *later, *over_seeds, "test", *over_seeds)
     columns = ("trial", *how, *accuracies, "OPs", "memory", *timed, "network")
     found = table("front", columns, words={"weights", "network"})
     for row in rows:
         cells: list[str | Text] = []
         for name, seeds in (("accuracy", "accuracies"), ("test_accuracy", "test_accuracies")):
             cells.append(_share(row, name))
+            if name == "accuracy":
+                cells += [text.percent(row["inherited_accuracy"]) for _ in later]
             cells += [text.spread(row[f"seed_{seeds}"])] if confirmed else []
         found.add_row(
             str(row["number"]),

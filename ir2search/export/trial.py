@@ -13,6 +13,7 @@ from ir2search.export.network import SUFFIXES, Exported, Format, Timer, export
 from ir2search.runs import Run
 from ir2search.runs.layout import EXPORT, LATENCY_CACHE, LATENCY_FILE
 from ir2search.runtime import RuntimeTime, Setting, cached_time, read_time
+from ir2search.study.schema import Study
 
 
 def export_trial(
@@ -64,12 +65,21 @@ def _origin(run: Run, number: int, license: str | None) -> Origin:  # noqa: A002
         title=f"{study.name}, trial {number}",
         data=study.data.source if study.data.path is None else Path(study.data.path).name,
         made=f"trial {number} of the study {study.name}, seed {study.seed}, "
-        f"{study.recipe.epochs} epochs",
+        + _training(study, row["how"] if study.supernet else None, row["epochs"]),
         validation=_measured(row["seed_accuracies"], row["accuracy"]),
         test=_measured(row["seed_test_accuracies"], row["test_accuracy"]),
         license=license,
         latency=read_time(run.folder_of(number) / LATENCY_FILE) or _cached_time(run, number),
     )
+
+
+def _training(study: Study, how: Any, epochs: Any) -> str:
+    """How the network of a trial was trained, in a phrase; ``epochs`` are its own."""
+    supernet = study.supernet
+    if supernet is None or how == "trained":
+        return f"{study.recipe.epochs} epochs"
+    shared = f"weights inherited from a supernet of {supernet.epochs} epochs"
+    return f"{shared}, fine-tuned for {epochs} epochs" if how == "fine-tuned" else shared
 
 
 def _cached_time(run: Run, number: int) -> RuntimeTime | None:

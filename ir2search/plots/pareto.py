@@ -125,11 +125,13 @@ def _draw_front(ax: Axes, front: pd.DataFrame, trials: pd.DataFrame | None, x: s
     members = front.sort_values(across)
     others = _off_the_front(front, trials)
     if trials is not None:
-        ax.scatter(others[across], others[up], s=22, c=GREY, alpha=0.7, label="dominated")
+        ax.scatter(
+            others[across], others[up], s=22, c=GREY, alpha=0.7, label=_name_of_others(others)
+        )
     values = members[up]
     if values.is_monotonic_increasing or values.is_monotonic_decreasing:
         ax.step(members[across], values, where="post", color=BLUE, alpha=0.6)
-    ax.scatter(members[across], values, s=40, c=BLUE, zorder=3, label="front (validation)")
+    ax.scatter(members[across], values, s=40, c=BLUE, zorder=3, label=f"front ({_kind(members)})")
     if y == "accuracy" and "accuracy_low" in members:
         ends = [values - members["accuracy_low"], members["accuracy_high"] - values]
         bars = np.array([each.to_numpy(dtype=float) for each in ends])
@@ -163,6 +165,19 @@ def _off_the_front(front: pd.DataFrame, trials: pd.DataFrame | None) -> pd.DataF
         return front.iloc[:0]
     trained = trials[trials["state"] == "trained"]
     return trained[~trained["number"].isin(front["number"])]
+
+
+def _kind(members: pd.DataFrame) -> str:
+    """What the accuracies of a front are."""
+    kinds = list(members["how"].unique()) if "how" in members else []
+    return ", ".join(["validation", *kinds])
+
+
+def _name_of_others(others: pd.DataFrame) -> str:
+    """The name of the trials that are not on the front; kinds of accuracies are not compared."""
+    if "how" not in others:
+        return "dominated"
+    return f"not on the front ({', '.join(others['how'].unique())})"
 
 
 def _number_members(ax: Axes, members: pd.DataFrame, across: str, up: str) -> None:

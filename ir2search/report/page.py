@@ -18,7 +18,7 @@ from ir2search.report.comparison import compare, comparison_table
 from ir2search.report.figures import FIGURES, fronts_figure
 from ir2search.report.html import EXTRA, image, render
 from ir2search.report.paper import write_tables
-from ir2search.report.picks import budget_rows, images_text
+from ir2search.report.picks import budget_rows, images_text, shared_weights_text
 from ir2search.report.tables import ReportData, report_data
 from ir2search.report.view import comparison_view, page_view
 from ir2search.runs import Run, json_rows
@@ -95,7 +95,6 @@ def write_comparison(one: Run | str | Path, other: Run | str | Path) -> Path:
 def _page_values(data: ReportData, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The values that the page's template shows as text."""
     trials = data.trials
-    backbone_epochs = [result for curve in data.backbones for result in curve]
     not_trained = trials[trials["state"].isin(["failed", "turned down"])]
     return {
         "study": data.study,
@@ -103,8 +102,11 @@ def _page_values(data: ReportData, parameters: Mapping[str, Any]) -> dict[str, A
         "objectives": ", ".join(data.study.objectives),
         "counts": {str(name): int(n) for name, n in trials["state"].value_counts().items()},
         "backbones": len(data.backbones),
-        "epochs": int(trials["epochs"].sum()) + len(backbone_epochs),
-        "seconds": float(trials["seconds"].sum()) + sum(each.seconds for each in backbone_epochs),
+        "epochs": int(trials["epochs"].sum()) + len(data.extra_epochs),
+        "seconds": float(trials["seconds"].sum()) + sum(each.seconds for each in data.extra_epochs),
+        "verb": data.verb,
+        "shared": shared_weights_text(data),
+        "later": data.kinds not in ([], ["inherited"]),
         "front": json_rows(data.front),
         "advice": data.advice,
         "images_of": images_text(data.front),

@@ -9,7 +9,12 @@ import pandas as pd
 
 from ir2search import escape, text
 from ir2search.files import replacing, write_text
-from ir2search.report.picks import accuracy_cell, budget_rows, images_text
+from ir2search.report.picks import (
+    accuracy_cell,
+    budget_rows,
+    images_text,
+    shared_weights_text,
+)
 from ir2search.report.tables import ReportData
 from ir2search.runs import json_rows
 
@@ -27,8 +32,10 @@ def write_tables(data: ReportData, target: Path) -> None:
 def _table(front: pd.DataFrame) -> pd.DataFrame:
     """The front as text."""
     rows = json_rows(front)
-    columns = {
-        "trial": [str(row["number"]) for row in rows],
+    columns = {"trial": [str(row["number"]) for row in rows]}
+    if "how" in front:
+        columns["weights"] = [str(row["how"]) for row in rows]
+    columns |= {
         "validation": [accuracy_cell(row, "accuracy") for row in rows],
         "test": [accuracy_cell(row, "test_accuracy") for row in rows],
         "OPs": [text.count(row["ops"]) for row in rows],
@@ -49,10 +56,11 @@ def _latex(front: pd.DataFrame) -> str:
 def _markdown(data: ReportData) -> str:
     study = data.study
     counts = data.trials["state"].value_counts()
+    epochs = int(data.trials["epochs"].sum()) + len(data.extra_epochs)
     parts = [
         f"# {escape.markdown(study.name)}",
-        f"{counts.get('trained', 0)} candidates trained, {int(data.trials['epochs'].sum()):,} "
-        f"epochs; objectives: {', '.join(map(escape.markdown, study.objectives))}; "
+        f"{counts.get('trained', 0)} candidates {data.verb}, {epochs:,} epochs; "
+        f"objectives: {', '.join(map(escape.markdown, study.objectives))}; "
         f"sampler {escape.markdown(study.sampler)}, seed {study.seed}.",
         "![accuracy against costs](figures/front.png)",
     ]
@@ -66,6 +74,7 @@ def _markdown(data: ReportData) -> str:
         table = table.rename(columns=lambda name: name + images.get(name, ""))
         parts += ["## Front", _pipes(list(table.columns), table.to_numpy().tolist())]
         parts += ["95% intervals of accuracies are in brackets.", *data.advice]
+        parts += filter(None, [shared_weights_text(data)])
     commands = dict.fromkeys(
         escape.one_line(" ".join(session.command)) for session in data.sessions
     )

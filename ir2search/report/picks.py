@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ir2search import text
+from ir2search.report.tables import ReportData
 from ir2search.runs import json_rows
 from ir2search.study.objectives import OBJECTIVES
 from ir2search.study.schema import Study
@@ -86,6 +87,24 @@ def images_text(front: pd.DataFrame) -> dict[str, str]:
         counts = front[f"{split}_images"].dropna().unique().tolist()
         found[split] = f" ({counts[0]:,} images)" if counts else ""
     return found
+
+
+def shared_weights_text(data: ReportData) -> str:
+    """How the accuracies of a study with a supernet are to be read; empty without one."""
+    supernet, kinds = data.study.supernet, data.kinds
+    if supernet is None:
+        return ""
+    parts = [
+        f"An inherited accuracy is that of a network with its part of weights that all candidates "
+        f"share, which were trained for {supernet.epochs} epochs; the network was not trained."
+    ]
+    if "fine-tuned" in kinds:
+        parts += ["A fine-tuned network was trained further from these weights."]
+    if "trained" in kinds:
+        parts += ["A trained network was trained by itself, from scratch, after the search."]
+    if len(kinds) > 1:
+        parts += ["The front was chosen by inherited accuracy; each kind is compared with itself."]
+    return " ".join(parts)
 
 
 def _cost(study: Study) -> str:

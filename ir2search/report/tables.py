@@ -16,7 +16,8 @@ from ir2search.runs import Run, front_of
 from ir2search.runs.backbones import backbone_curves
 from ir2search.runs.differences import advice
 from ir2search.runs.layout import COST_FILE, ENVIRONMENT_FILE, STUDY_FILE
-from ir2search.runs.tables import knee, minimised
+from ir2search.runs.supernets import supernet_curve
+from ir2search.runs.tables import as_searched, knee, minimised
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
 from ir2search.training import EpochResult
@@ -67,6 +68,7 @@ class ReportData:
         curves: validation accuracy of the detailed trials by ``number`` and ``epoch``.
         layers: costs of the detailed trials by number, with a record for each layer.
         backbones: learning curves of the shared backbones.
+        supernet: learning curve of the shared weights; empty if there are none.
         sessions: machine, versions and command of each session of the run, first to last.
     """
 
@@ -80,7 +82,23 @@ class ReportData:
     curves: pd.DataFrame
     layers: dict[int, list[LayerCost]]
     backbones: list[list[EpochResult]]
+    supernet: list[EpochResult]
     sessions: list[Session]
+
+    @property
+    def kinds(self) -> list[str]:
+        """How the trials' networks got their weights, each once; empty without a supernet."""
+        return list(self.trials["how"].dropna().unique()) if "how" in self.trials else []
+
+    @property
+    def verb(self) -> str:
+        """What was done with the candidates, in a participle."""
+        return "measured" if self.study.supernet is not None else "trained"
+
+    @property
+    def extra_epochs(self) -> list[EpochResult]:
+        """The epochs of weights that trials share."""
+        return [*self.supernet, *(row for curve in self.backbones for row in curve)]
 
 
 def report_data(run: Run) -> ReportData:
@@ -95,7 +113,7 @@ def report_data(run: Run) -> ReportData:
     front = run.described(front_of(trials, study))
     position = knee(front, study) if len(front) else -1
     on_front = trials["number"].isin(front["number"])
-    trials = trials.assign(hypervolume=hypervolumes(trials, study), on_front=on_front)
+    trials = trials.assign(hypervolume=hypervolumes(as_searched(trials), study), on_front=on_front)
     detailed = _detailed(trials)
     return ReportData(
         study=study,
@@ -108,6 +126,7 @@ def report_data(run: Run) -> ReportData:
         curves=_curves(run, detailed),
         layers=_layers(run, detailed),
         backbones=backbone_curves(run.folder),
+        supernet=supernet_curve(run.folder),
         sessions=_sessions(run.folder / ENVIRONMENT_FILE),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from ir2search.report.parameters import (
 )
 from ir2search.report.tables import LayerCost, ReportData
 from ir2search.runs import json_rows
+from ir2search.runs.tables import SHARED, as_searched
 from ir2search.space import TAP, Candidate
 from ir2search.study.objectives import OBJECTIVES, further_columns
 from ir2search.zoo import preset, presets
@@ -36,6 +38,7 @@ AXES = {  # columns that an axis of the front can show, with their labels
     "parameters": "parameters",
     "seconds": "seconds of training",
 }
+INHERITED = {"inherited_accuracy": "inherited accuracy"}  # of studies with a supernet
 COSTS = ("ops", "flops", "bops", "memory_bytes", "parameters")
 DECIMALS = 5  # of accuracies and hypervolumes in the page
 
@@ -43,8 +46,9 @@ DECIMALS = 5  # of accuracies and hypervolumes in the page
 def page_view(data: ReportData) -> dict[str, Any]:
     """The data for the script of a report's page."""
     study = data.study
+    inherited = {} if study.supernet is None else INHERITED
     return {
-        **_axes(study.objectives),
+        **_axes(study.objectives, inherited),
         "objectives": [OBJECTIVES[name].column for name in study.objectives],
         "trials": _columns(data),
         "spreads": _spreads(data.front),
@@ -71,9 +75,11 @@ def comparison_view(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _axes(objectives: Sequence[str]) -> dict[str, Any]:
-    """The columns that an axis can show, and the two columns at the start."""
-    columns = AXES | further_columns(objectives)
+def _axes(
+    objectives: Sequence[str], more: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """The columns that an axis can show, with ``more``, and the two columns at the start."""
+    columns = {**AXES, **more, **further_columns(objectives)}
     vertical, horizontal, *_ = accuracy_first(objectives)
     return {
         "axes": [{"column": column, "label": label} for column, label in columns.items()],
@@ -90,6 +96,7 @@ def _columns(data: ReportData) -> dict[str, list[Any]]:
         name: _listed(trials[name])
         for name in ("number", "state", "outcome", "epochs", *AXES, *own)
     }
+    columns |= {name: _listed(trials[name]) for name in SHARED if name in trials}
     columns["on_front"] = trials["on_front"].tolist()
     columns["is_knee"] = [number in knee for number in trials["number"]]
     columns["name"] = [text.network(row) for row in json_rows(trials)]
@@ -168,7 +175,7 @@ def _layers(layers: Mapping[int, Sequence[LayerCost]]) -> dict[str, list[list[An
 
 def _parameters(data: ReportData) -> dict[str, Any]:
     """Importances and dependences of the searched parameters."""
-    found = parameter_effects(data.trials, data.study.search_space, data.study.seed)
+    found = parameter_effects(as_searched(data.trials), data.study.search_space, data.study.seed)
 
     def rows(effects: Iterable[Importance | Dependence]) -> list[dict[str, Any]]:
         return [asdict(each) | {"parameter": _shown(each.parameter)} for each in effects]

@@ -213,9 +213,12 @@ def advice(front: pd.DataFrame, study: Study) -> list[str]:
     groups = [rows for _, rows in front.groupby("group") if len(rows) > 1]
     found = [_sentence(rows, study) for rows in groups if rows["recommended"].any()]
     if groups and study.confirm is None:
+        trainings, also = FURTHER_SEEDS, ""
+        if study.supernet is not None and study.supernet.members != "trained":
+            trainings, also = FURTHER_SEEDS + 1, ', and members = "trained" in [supernet],'
         found.append(
-            f"Further seeds may tell them apart: add [confirm] with seeds = {FURTHER_SEEDS} to the "
-            f"study file and run it again ({FURTHER_SEEDS * len(front)} trainings)."
+            f"Further seeds may tell them apart: add [confirm] with seeds = {FURTHER_SEEDS}{also} "
+            f"to the study file and run it again ({trainings * len(front)} trainings)."
         )
     return found
 

@@ -18,6 +18,7 @@
           test.json                    what a front member reaches on the test images
           hits.json                    which images it classifies correctly
           seeds/<k>/                   a further training of a front member; result.json
+          member/  member.json         its own training after a search with shared weights
           information/  export/        what `analyze` and `export` write
         backbones/<candidate id>/      shared backbones, for a warm start
         supernet/                      weights that all candidates share; supernet.json
@@ -58,6 +59,8 @@ HITS_FILE = "hits.json"
 ERROR_FILE = "error.txt"
 SEEDS = "seeds"
 RESULT = "result.json"  # in the folder of a further seed
+MEMBERS = "member"  # trainings of a front member after a search with shared weights
+MEMBER_FILE = "member.json"
 INFORMATION = "information"
 EXPORT = "export"
 

@@ -25,8 +25,8 @@ from ir2search.study.schema import Study
 from ir2search.validation import Share, rule_of
 
 State = Literal["trained", "stopped", "failed", "turned down", "duplicate", "waiting", "unfinished"]
+How = Literal["inherited", "fine-tuned", "trained"]  # from the lowest accuracy to the highest
 # these count towards the number of trials that a study asks for
-How = Literal["inherited"]
 COUNTED: tuple[State, ...] = ("trained", "stopped", "failed", "waiting")
 WHOLE_COSTS = ("flops", "bops", "parameters", "binary_parameters")
 STATES: dict[TrialState, State] = {
@@ -79,8 +79,11 @@ class TrialAttributes:
         driver: name of the driver that works on the trial; empty for none.
         target_epochs: epochs of the rung to which its training was last started.
         order: position of its latest training among the trainings of the run, from 0.
-        how: how the network of the accuracy got its weights: ``"inherited"`` from a supernet;
-            None for a training of its own.
+        how: how the network of the accuracy got its weights, in a study with a supernet:
+            ``"inherited"``, ``"fine-tuned"`` from inherited ones, or ``"trained"`` by itself; the
+            storage has ``"inherited"`` only, see `ir2search.runs.members`.
+        inherited_accuracy: the accuracy that the search saw, in a study with a supernet; not in
+            the storage.
         retry_of: the number of the failed trial whose network this one trains again.
     """
 
@@ -97,6 +100,7 @@ class TrialAttributes:
     target_epochs: Whole | None = None
     order: Whole | None = None
     how: How | None = None
+    inherited_accuracy: Share | None = None
     retry_of: Whole | None = None
 
 

@@ -12,6 +12,7 @@ from ir2search.errors import RunError
 from ir2search.files import protect
 from ir2search.runs.differences import described_front
 from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, trial_folder
+from ir2search.runs.members import with_members
 from ir2search.runs.records import TrialRecord, trial_records
 from ir2search.runs.saved import saved_study
 from ir2search.runs.storages import VALIDATION_IMAGES, RunStudy, open_storage, storage_errors
@@ -90,7 +91,8 @@ class Run:
         with storage_errors(self.folder, self._given_storage):
             trials = storage.get_trials(deepcopy=False)
         try:
-            return trial_records(trials, self.study)
+            records = trial_records(trials, self.study)
+            return with_members(records, self.study, self.folder_of)
         except RunError as error:
             raise RunError(f"{self.folder}: {error}") from None
 
@@ -103,7 +105,9 @@ class Run:
             ``test_accuracy`` and ``test_images``, the number of test images (front members only),
             the costs, ``seconds``, ``best_epoch``, ``epochs`` trained so far, ``seed_accuracies``
             and ``seed_test_accuracies`` (lists, the trial's own first, then those of further
-            seeds), and the candidate's fields.
+            seeds), and the candidate's fields. With a supernet also ``how`` the network got its
+            weights (``"inherited"``, ``"fine-tuned"`` or ``"trained"``), and
+            ``inherited_accuracy``, which the search saw.
         """
         return trials_table(self.records(), self.study, self.folder_of)
 

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from ir2search.data import ImageData
 from ir2search.errors import CheckpointError, SpaceError, TrainingDiverged
-from ir2search.runs.layout import BEST, SUPERNET
+from ir2search.models.network import TappedNetwork
+from ir2search.runs.curves import read_curve
+from ir2search.runs.layout import BEST, CURVE, SUPERNET
 from ir2search.runs.turns import waited_for
 from ir2search.seeds import derive_seed
 from ir2search.space import Candidate, SearchSpace
@@ -128,6 +130,10 @@ class OpenSupernet:
     device: torch.device
     epochs: int
 
+    def network(self, candidate: Candidate) -> TappedNetwork:
+        """A candidate's network with a copy of its part of the weights, ready for evaluation."""
+        return calibrated_subnet(self.supernet, candidate, self.batches)
+
     def inherit(self, candidate: Candidate, folder: Path) -> TrainingResult:
         """Measure a candidate with its part of the weights, and keep them in ``folder``.
 
@@ -138,7 +144,7 @@ class OpenSupernet:
             WeightsError: the network gives logits that are not finite.
         """
         start = time.perf_counter()
-        network = calibrated_subnet(self.supernet, candidate, self.batches)
+        network = self.network(candidate)
         found = accuracy(network, self.data, self.data.validation.to(self.device))
         save_network(network, folder / BEST)
         seconds = time.perf_counter() - start
@@ -157,6 +163,11 @@ def run_supernet(study: Study, folder: Path, data: ImageData) -> RunSupernet | N
         folder=folder.resolve() / SUPERNET,
         seed=derive_seed(study.seed, "supernet"),
     )
+
+
+def supernet_curve(folder: Path) -> list[EpochResult]:
+    """The learning curve of a run's supernet; empty if it has none. ``folder`` is the run's."""
+    return read_curve(folder / SUPERNET / CURVE)
 
 
 def check_supernet(study: Study, data: ImageData) -> None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import moocore
 import numpy as np
@@ -19,7 +19,7 @@ from ir2search.errors import RunError
 from ir2search.files import read_bytes, read_json
 from ir2search.models.families import FAMILIES
 from ir2search.runs.layout import CURVE, RESULT, SEEDS, TEST_FILE
-from ir2search.runs.records import WHOLE_COSTS, TrialRecord
+from ir2search.runs.records import WHOLE_COSTS, How, TrialRecord
 from ir2search.space import RECIPE, Candidate, field_of
 from ir2search.study.objectives import OBJECTIVES, further_columns
 from ir2search.study.schema import Study
@@ -35,6 +35,7 @@ COLUMNS = (
 )  # fmt: skip
 # columns of fields that have a column only if the study sets them
 SHAPE = tuple(FAMILIES[Candidate().backbone].shape_defaults())
+SHARED = ("how", "inherited_accuracy")  # columns of a study with a supernet
 # columns that come from a trial's files
 FROM_FILES = ("test_accuracy", "test_images", "epochs", "seed_accuracies", "seed_test_accuracies")
 # columns of whole numbers, which are empty for a trial without a network
@@ -66,7 +67,7 @@ def recorded_table(trials: Iterable[TrialRecord], study: Study) -> pd.DataFrame:
     """One row for each trial: only its record, without its files."""
     columns = [name for name in COLUMNS if name not in FROM_FILES]
     columns += further_columns(study.costs)
-    columns += [] if study.supernet is None else ["how"]
+    columns += [] if study.supernet is None else list(SHARED)
     columns += [name for name in study.space.searched if name.startswith(RECIPE)]
     given = {field_of(name) for name in {*study.space.fixed, *study.space.searched}}
     columns += [name for name in SHAPE if name in given]
@@ -78,12 +79,23 @@ def recorded_table(trials: Iterable[TrialRecord], study: Study) -> pd.DataFrame:
 def front_of(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     """The trained trials of a table that no other one dominates, best accuracy first.
 
-    Of trials with equal objectives the first one stays.
+    Of trials with equal objectives the first one stays. With a supernet, accuracies of different
+    kinds are not compared: only trained networks count if there are any, or else fine-tuned ones.
     """
     trained = table[table["state"] == "trained"]
+    if "how" in table and len(trained):
+        kinds = trained["how"].fillna("inherited")
+        trained = trained[kinds == max(kinds, key=get_args(How).index)]
     if len(trained):
         trained = trained[moocore.is_nondominated(minimised(trained, study))]
     return trained.sort_values("accuracy", ascending=False).reset_index(drop=True)
+
+
+def as_searched(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of trials with the accuracies that the search saw."""
+    if "inherited_accuracy" not in table:
+        return table
+    return table.assign(accuracy=table["inherited_accuracy"], how="inherited")
 
 
 def minimised(table: pd.DataFrame, study: Study) -> np.ndarray:
@@ -119,7 +131,7 @@ def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 def _row(trial: TrialRecord) -> dict[str, Any]:
     recorded = trial.attributes
     row: dict[str, Any] = {"number": trial.number, "state": trial.state}
-    row |= {name: getattr(recorded, name) for name in (*RECORDED, "how")}
+    row |= {name: getattr(recorded, name) for name in (*RECORDED, *SHARED)}
     candidate = recorded.candidate or {}
     recipe = {RECIPE + name: value for name, value in candidate.get("recipe", {}).items()}
     family = FAMILIES.get(candidate.get("backbone", ""))

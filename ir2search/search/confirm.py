@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from ir2search.nn import fixed_weights, kernels_without_gradients
 from ir2search.runs.backbones import shared_backbone
 from ir2search.runs.hits import write_hits
 from ir2search.runs.layout import BEST, RESULT, TEST_FILE, seed_folder, trial_folder
+from ir2search.runs.members import with_members
 from ir2search.runs.records import trial_records
 from ir2search.runs.storages import RunStudy
 from ir2search.runs.tables import front_of, recorded_table
@@ -52,7 +54,9 @@ class FinalTests:
 
     def _front(self) -> Members:
         trials = self.storage.get_trials(deepcopy=False)
-        table = recorded_table(trial_records(trials, self.study), self.study)
+        records = trial_records(trials, self.study)
+        records = with_members(records, self.study, partial(trial_folder, self.settings.folder))
+        table = recorded_table(records, self.study)
         return [
             (int(number), self.space.candidate(trials[number].params))
             for number in front_of(table, self.study)["number"]
@@ -78,7 +82,7 @@ class FinalTests:
 
     def _confirm(self, jobs: Iterable[TrainingJob]) -> None:
         """Train front members from further seeds."""
-        for outcome in self._results(jobs):
+        for outcome in results_of(jobs, self.settings, self.executor):
             number, folder = outcome.job.number, outcome.job.folder
             if outcome.failure is not None:
                 details = outcome.traceback
@@ -92,21 +96,28 @@ class FinalTests:
             )
             self.observer.on_confirm(number, int(folder.name), *found)
 
-    def _results(self, jobs: Iterable[TrainingJob]) -> Iterator[JobResult]:
-        """Run jobs, as many at a time as the executor takes."""
-        todo, running = list(jobs), 0
-        while todo or running:
-            if self.settings.should_stop():
-                self.executor.interrupt()
-                todo.clear()
-            while todo and running < self.executor.capacity():
-                self.executor.submit(todo.pop(0))
-                running += 1
-            outcomes = self.executor.wait() if running else []
-            running -= len(outcomes)
-            yield from outcomes
-        if self.settings.should_stop():
-            raise Interrupted
+
+def results_of(
+    jobs: Iterable[TrainingJob], settings: ExecutorSettings, executor: Executor
+) -> Iterator[JobResult]:
+    """Run jobs, as many at a time as the executor takes, and yield how each ended.
+
+    Raises:
+        Interrupted: the driver was asked to stop.
+    """
+    todo, running = list(jobs), 0
+    while todo or running:
+        if settings.should_stop():
+            executor.interrupt()
+            todo.clear()
+        while todo and running < executor.capacity():
+            executor.submit(todo.pop(0))
+            running += 1
+        outcomes = executor.wait() if running else []
+        running -= len(outcomes)
+        yield from outcomes
+    if settings.should_stop():
+        raise Interrupted
 
 
 @torch.no_grad()

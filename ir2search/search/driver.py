@@ -29,6 +29,7 @@ from ir2search.search.executors import Executor, ExecutorSettings, TrainingJob
 from ir2search.search.failures import failure_reason, full_traceback
 from ir2search.search.ledger import Ledger
 from ir2search.search.limits import limit_reached
+from ir2search.search.members import FrontMembers
 from ir2search.search.problem import PricedCandidate, Problem
 from ir2search.search.pruners.base import Promotion
 from ir2search.search.pruners.halving import best_waiting
@@ -441,7 +442,7 @@ class Driver:
         return not self.running_elsewhere
 
     def _finish(self) -> None:
-        """Stop the trials that wait at rungs, and test the front."""
+        """Stop the trials that wait at rungs, train the front if asked for, and test it."""
         with self.locks.finishing():
             with self.locks.deciding():
                 if self.locks.shared:  # another driver may have finished meanwhile
@@ -450,5 +451,9 @@ class Driver:
                     trial = self.waiting_at_rung[number]
                     self.recorder.stop(trial, "others of its rung went on")
                 self.waiting_at_rung.clear()
+            if self.supernet is not None:
+                FrontMembers(self.supernet, self.problem, self.storage, self.settings).train(
+                    self.executor
+                )
             FinalTests(self.problem, self.storage, self.settings, self.executor).run()
             self.storage.set_user_attr(ENDED, self.end_reason or "all candidates are trained")

@@ -69,7 +69,8 @@ class Estimate:
         epochs: of all trials together if all are trained to the end, with shared backbones at most;
             those of the supernet, if the study has one.
         expected_epochs: with early stopping; it is an estimate for samplers that decide themselves.
-        confirmed_epochs: for each member of the front, at the end.
+        confirmed_epochs: for each member of the front, at the end: from further seeds, or after a
+            search with shared weights.
         step_seconds: of a training step of a network with the median number of operations.
         epoch_seconds: of an epoch of this network, with validation.
         workers: number of trainings at the same time.
@@ -148,7 +149,7 @@ def estimate(
         trials=checked.trials,
         epochs=_all_epochs(checked),
         expected_epochs=expected,
-        confirmed_epochs=0 if checked.confirm is None else _confirmed(checked),
+        confirmed_epochs=_confirmed(checked),
         step_seconds=step,
         epoch_seconds=epoch,
         workers=len(places),
@@ -252,5 +253,8 @@ def _all_epochs(study: Study) -> int:
 
 
 def _confirmed(study: Study) -> int:
-    assert study.confirm is not None
-    return study.confirm.seeds * study.recipe.total_epochs
+    seeds, own = 0 if study.confirm is None else study.confirm.seeds, 0
+    if study.supernet is not None:
+        epochs = {"fine-tuned": study.supernet.finetune, "trained": study.recipe.epochs}
+        own = epochs.get(study.supernet.members, 0)
+    return seeds * study.recipe.total_epochs + own

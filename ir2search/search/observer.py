@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ir2search.costs import Cost
-from ir2search.runs.records import State
+from ir2search.runs.records import How, State
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
 from ir2search.training import EpochResult
@@ -68,6 +68,16 @@ class RunObserver:
 
     def on_search_end(self, reason: str) -> None:
         """The search ends before all trials are trained."""
+
+    def on_member(self, number: int, how: How, accuracy: float, inherited: float) -> None:
+        """A front member of a search with shared weights was trained after the search.
+
+        Args:
+            number: the trial's number.
+            how: ``"fine-tuned"`` or ``"trained"``.
+            accuracy: its best validation accuracy.
+            inherited: the validation accuracy before.
+        """
 
     def on_confirm(self, number: int, seed: int, accuracy: float, test_accuracy: float) -> None:
         """A front member was trained again from its further seed number ``seed``."""

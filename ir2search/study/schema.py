@@ -257,9 +257,15 @@ class Study(BaseModel):
 
 
 def _check_supernet(study: Study) -> None:
+    assert study.supernet is not None
     for name in ("rungs", "warm_start"):
         if getattr(study, name) is not None:
             raise ValueError(f"[{name}] does not go with [supernet]; leave one of them out")
+    if study.confirm is not None and study.supernet.members != "trained":
+        raise ValueError(
+            '[confirm] compares trainings from several seeds; give [supernet] members = "trained", '
+            "or leave [confirm] out"
+        )
     if study.recipe.pretraining is not None:
         raise ValueError("[supernet] needs a recipe of one stage; leave its pretraining out")
     check_shareable(study.space)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -135,8 +135,14 @@ class SupernetSection:
         epochs: of the training of the shared weights.
         random: networks drawn at random in each step, besides the largest and the smallest.
         calibration: training images that give the BatchNorms' statistics of a candidate.
+        members: what happens to the front after the search: its networks stay as they are
+            ("inherited"), are trained further ("fine-tuned"), or are trained from scratch by the
+            study's recipe ("trained").
+        finetune: epochs of the fine-tuning, at a tenth of the recipe's learning rate.
     """
 
     epochs: _Count = 60
     random: Annotated[int, Field(strict=True, ge=0, le=100)] = 2
     calibration: Annotated[int, Field(strict=True, ge=16)] = 1024
+    members: Literal["inherited", "fine-tuned", "trained"] = "inherited"
+    finetune: _Count = 5

@@ -8,6 +8,7 @@ from ir2search.study.schema import Study
 
 # these may differ when a run continues
 MAY_CHANGE = ("trials", "stop", "confirm", "resources")
+SUPERNET_MAY_CHANGE = ("members", "finetune")  # in [supernet]: what happens after the search
 WRITTEN_ALWAYS = ("name", "seed", "trials", "sampler", "objectives", "data", "space", "recipe")
 
 
@@ -15,6 +16,8 @@ def definition(study: Study) -> dict[str, Any]:
     """The part of a study that its trials depend on: it stays the same when a run continues."""
     values = study_as_dict(study)
     values["data"].pop("path", None)  # the folder may move: its images are compared
+    for name in SUPERNET_MAY_CHANGE:
+        values.get("supernet", {}).pop(name, None)
     if study.modules:
         values["modules"] = [" ".join((each.stem, each.digest)).strip() for each in study.modules]
     return {name: value for name, value in values.items() if name not in MAY_CHANGE}

@@ -62,6 +62,14 @@ def test_a_run_brings_its_trials_and_its_knee(finished_run: Path) -> None:
     assert len(points(ir.plots.front(ir.front(finished_run)), "test")) == len(front)
 
 
+def test_kinds_of_accuracies_have_their_own_names() -> None:
+    kinds = ["fine-tuned", "inherited", "fine-tuned", "inherited", None]
+    trials = TRIALS.assign(how=kinds)
+    ax = ir.plots.front(trials.iloc[[2, 0]], trials)
+    assert len(points(ax, "front (validation, fine-tuned)")) == 2
+    assert len(points(ax, "not on the front (inherited)")) == 2
+
+
 def test_a_front_alone_has_no_dominated_trials() -> None:
     ax = ir.plots.front(FRONT.drop(columns="is_knee"))
     assert labels(ax) == ["front (validation)", "test"]

@@ -46,6 +46,15 @@ def test_of_a_large_space_a_sample_is_counted(quick: Values, tmp_path: Path) -> 
     assert (found.workers, found.confirmed_epochs) == (2, 4)
 
 
+def test_the_training_of_a_front_after_a_supernet_is_estimated(
+    quick: Values, tmp_path: Path
+) -> None:
+    supernet = {"epochs": 7, "members": "fine-tuned", "finetune": 3}
+    study = parse_study(quick | {"supernet": supernet}, "a.toml")
+    found = ir.estimate(study, tmp_path / "quick", device="cpu")
+    assert (found.epochs, found.confirmed_epochs) == (7, 3)
+
+
 def test_rungs_and_limits_lower_the_expected_epochs(quick: Values) -> None:
     def expected(**more: Any) -> int:
         recipe = quick["recipe"] | {"epochs": 9}

@@ -34,7 +34,10 @@ SECTIONS: dict[str, st.SearchStrategy[Any]] = {
     "rungs": st.fixed_dictionaries({}, optional={"factor": st.integers(2, 5)}),
     "stop": st.fixed_dictionaries({}, optional={"hours": numbers, "stale_trials": counts}),
     "confirm": st.fixed_dictionaries({}, optional={"seeds": counts}),
-    "supernet": st.fixed_dictionaries({}, optional={"epochs": counts, "random": counts}),
+    "supernet": st.fixed_dictionaries(
+        {},
+        optional={"epochs": counts, "members": st.sampled_from(["inherited", "fine-tuned"])},
+    ),
     "warm_start": st.fixed_dictionaries({"epochs": counts}),
     "resources": st.fixed_dictionaries({}, optional={"gpus": numbers}),
     "data": st.fixed_dictionaries({}, optional={"size": st.integers(4, 64)}),
@@ -50,7 +53,8 @@ def test_any_study_reads_back_as_the_same_study(sections: dict[str, Any], width:
         "taps": {"stem": [True, False], "stage1": False},
     }
     if "supernet" in sections:
-        sections = {n: each for n, each in sections.items() if n not in ("rungs", "warm_start")}
+        excluded = ("rungs", "warm_start", "confirm")
+        sections = {name: each for name, each in sections.items() if name not in excluded}
     study = parse_study({"space": space, **sections}, "a.toml")
     assert written_and_read(study) == study
     assert not set(definition(study)) & set(MAY_CHANGE)
@@ -74,6 +78,15 @@ def test_only_sections_that_differ_from_the_default_are_written(quick: dict[str,
     same = parse_study({**quick, "stop": {}, "resources": {"cpus": 1.0}, "budget": {}}, "a.toml")
     assert study_as_dict(same) == study_as_dict(plain)
     assert "rungs" in study_as_dict(parse_study({**quick, "rungs": {}}, "a.toml"))
+
+
+def test_what_happens_to_the_front_may_change_in_a_started_run(quick: dict[str, Any]) -> None:
+    first, other, further = (
+        definition(parse_study({**quick, "supernet": supernet}, "a.toml"))
+        for supernet in ({}, {"members": "fine-tuned", "finetune": 9}, {"epochs": 61})
+    )
+    assert first == other
+    assert first != further
 
 
 def test_a_definition_is_the_same_in_another_folder_of_images(quick: dict[str, Any]) -> None:

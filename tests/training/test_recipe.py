@@ -53,6 +53,14 @@ def test_the_rate_increases_to_lr_and_never_exceeds_it(
         assert recipe.rate(warmup) == pytest.approx(0.3)
 
 
+def test_a_fine_tuning_is_short_and_slow() -> None:
+    recipe = Recipe(epochs=20, lr=0.2, warmup_epochs=2.0, first_side=0.5)
+    short = recipe.for_finetuning(5)
+    assert short.rate(0.25) == pytest.approx(0.1 * recipe.rate(1.0))
+    assert max(short.rate(step / 100) for step in range(500)) == pytest.approx(0.02)
+    assert short.side(0) == 1.0
+
+
 def test_the_default_recipe_is_the_papers() -> None:
     recipe = Recipe()
     assert (recipe.epochs, recipe.batch_size, recipe.lr) == (500, 128, 0.11)

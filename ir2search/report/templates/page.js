@@ -88,7 +88,8 @@ function hoverText(row) {
     .map(({ column, label }) => {
       return `${escaped(label)} ${formatted(column, trials[column][row])}${interval(column, row)}`;
     });
-  const head = [`<b>trial ${trials.number[row]}</b>`, escaped(trials.name[row])];
+  const how = trials.how ? `, ${trials.how[row]}` : "";
+  const head = [`<b>trial ${trials.number[row]}</b>${how}`, escaped(trials.name[row])];
   return [...head, ...values].join("<br>");
 }
 
@@ -172,6 +173,20 @@ function frontAxis(name, traces) {
   return axis(column, labelOf(column), isLog, traces.flatMap((trace) => trace[name]));
 }
 
+// trials that are not on the front; accuracies of different kinds are not compared
+function others(isOnFront, column, marker, type) {
+  const how = view.trials.how;
+  if (!how) return [markers("dominated", (row) => !isOnFront(row), column, marker, type)];
+  const kinds = [...new Set(how.filter(Boolean))];
+  const symbols = ["circle", "square-open", "triangle-up-open"];
+  const traces = kinds.map((kind, at) => {
+    const keep = (row) => !isOnFront(row) && how[row] === kind;
+    const own = { ...marker, symbol: symbols[at] };
+    return markers(`not on the front (${kind})`, keep, column, own, type);
+  });
+  return traces.filter((trace) => trace.x.length);
+}
+
 function drawFront() {
   const column = selectedColumns(), c = colours(), trials = view.trials;
   const isOnFront = (row) => trials.on_front[row];
@@ -179,10 +194,12 @@ function drawFront() {
   const dots = { color: c.dimmed, size: 6, opacity: 0.55 };
   const ring = { symbol: "circle-open", color: c.knee, size: 18, line: { width: 2.5 } };
   const diamond = { symbol: "diamond-open", color: c.text, size: 16, line: { width: 2 } };
-  const shown = column.y === "accuracy" ? "front (validation)" : "front";
+  const kind = trials.how ? trials.how[trials.on_front.indexOf(true)] : null;
+  const notes = [column.y === "accuracy" ? "validation" : null, kind].filter(Boolean).join(", ");
+  const shown = notes ? `front (${notes})` : "front";
   const type = trials.number.length > MAX_SVG_POINTS ? "scattergl" : "scatter";
   const traces = [
-    markers("dominated", (row) => !isOnFront(row), column, dots, type),
+    ...others(isOnFront, column, dots, type),
     ...staircase(column),
     withIntervals(markers(shown, isOnFront, column, { color: c.front, size: 10 }), column.y, c.front),
     ...testPoints(column, isOnFront),
@@ -241,7 +258,8 @@ function showCard(number) {
     setText("card-name", "");
     return byId("card-values").replaceChildren();
   }
-  const title = [`Trial ${trials.number[row]}: ${trials.state[row]}`];
+  const state = (trials.how && trials.how[row]) || trials.state[row];
+  const title = [`Trial ${trials.number[row]}: ${state}`];
   if (trials.is_knee[row]) title.push("knee of the front");
   else if (trials.on_front[row]) title.push("on the front");
   setText("card-title", title.join(", "));
@@ -370,17 +388,18 @@ function drawParallel() {
   const every = Math.ceil(trained.length / MAX_LINES);
   const kept = trained.filter((row, at) => trials.on_front[row] || at % every === 0);
   const values = (column) => kept.map((row) => trials[column][row]);
+  const seen = trials.how ? "inherited_accuracy" : "accuracy";
   const dimensions = [
     ...searchedColumns().map((column) => dimension(searchedName(column), values(column))),
     dimension("OPs", values("ops")),
-    dimension("accuracy", values("accuracy")),
+    dimension(view.trials.how ? "inherited accuracy" : "accuracy", values(seen)),
   ];
   const colorbar = { title: { text: "accuracy" }, tickformat: ".0%" };
   const font = { color: colours().text };
   const trace = {
     type: "parcoords", dimensions, labelangle: -20,
     labelfont: font, tickfont: font, rangefont: font,
-    line: { color: values("accuracy"), colorscale: "Viridis", showscale: true, colorbar },
+    line: { color: values(seen), colorscale: "Viridis", showscale: true, colorbar },
   };
   const width = Math.max(byId("parallel").parentElement.clientWidth, 110 * dimensions.length);
   const more = { height: 420, width, margin: { l: 70, r: 40, t: 90, b: 30 } };

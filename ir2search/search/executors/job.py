@@ -53,7 +53,8 @@ class TrainingJob:
         start: the shared backbone that the training starts from; from scratch if None.
         until: the epoch to stop after; the recipe's last one if None.
         tested: whether to measure the trained network on the test images.
-        supernet: the weights that the network takes its own from, without a training.
+        supernet: the weights that the network takes its own from.
+        finetune: epochs of a training from these weights; None for no training.
     """
 
     number: int
@@ -64,6 +65,7 @@ class TrainingJob:
     until: int | None = None
     tested: bool = False
     supernet: RunSupernet | None = None
+    finetune: int | None = None
 
 
 @dataclass(frozen=True)
@@ -166,10 +168,13 @@ def _run(
     should_stop: Callable[[], bool],
     train: Train,
 ) -> JobResult:
+    recipe, start = context.recipe, None
     if job.supernet is not None:
         opened = context.supernet(job.supernet, device)
-        return JobResult(job, opened.inherit(job.candidate, job.folder))
-    start = None
+        if job.finetune is None:
+            return JobResult(job, opened.inherit(job.candidate, job.folder))
+        recipe = recipe.for_finetuning(job.finetune)
+        start = opened.network(job.candidate).state_dict()
     if job.start is not None:
         start = job.start.weights(
             context.data,
@@ -180,7 +185,7 @@ def _run(
         )
     result = train(
         job.candidate,
-        context.recipe,
+        recipe,
         context.data,
         job.folder,
         seed=job.seed,
