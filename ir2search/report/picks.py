@@ -72,9 +72,8 @@ def accuracy_cell(row: Mapping[str, Any], name: str) -> str:
     """
     seeds = row["seed_accuracies" if name == "accuracy" else "seed_test_accuracies"]
     interval = text.interval(row[f"{name}_low"], row[f"{name}_high"])
-    parts = [text.percent(row[name]), f"({interval})" if interval else ""]
-    parts += [f"over seeds {text.spread(seeds)}"] if len(seeds) > 1 else []
-    return " ".join(filter(None, parts))
+    own = f"{text.percent(row[name])} ({interval})" if interval else text.percent(row[name])
+    return f"{own}, {text.spread(seeds)} over seeds" if len(seeds) > 1 else own
 
 
 def images_text(front: pd.DataFrame) -> dict[str, str]:
