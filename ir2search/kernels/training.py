@@ -44,17 +44,17 @@ _SIGNATURES: dict[str, Sequence[type]] = {
     "ir2_packed_words": (_POINTER,),
     "ir2_bit_words": (_POINTER,),
     "ir2_pack": (*[_POINTER] * 3, _INT),
-    "ir2_convolve": (*[_POINTER] * 6, _INT),
-    "ir2_convolve_backward": (*[_POINTER] * 8, _INT, _INT, _FLOAT, _INT),
+    "ir2_convolve": (*[_POINTER] * 7, _INT),
+    "ir2_convolve_backward": (*[_POINTER] * 10, _INT, _INT, _FLOAT, _INT),
     "ir2_norm": (*[_POINTER] * 4, *_ACTIVATION, *[_POINTER] * 5, _FLOAT, *_MAPS, _FLOAT, _INT),
     "ir2_norm_backward": (*[_POINTER] * 5, *_ACTIVATION, *[_POINTER] * 8, *_MAPS, _INT),
     "ir2_pool": (*[_POINTER] * 3, _LONG, _INT),
     "ir2_pool_backward": (*[_POINTER] * 3, _LONG, _INT),
     "ir2_unit": (
-        *(*[_POINTER] * 7, *_ACTIVATION, *[_POINTER] * 7, _FLOAT, _POINTER, _FLOAT, _INT, _INT),
+        *(*[_POINTER] * 8, *_ACTIVATION, *[_POINTER] * 7, _FLOAT, _POINTER, _FLOAT, _INT, _INT),
     ),
     "ir2_unit_backward": (
-        *(*[_POINTER] * 10, *_ACTIVATION, *[_POINTER] * 10, _INT, _INT, _INT, _FLOAT, _INT),
+        *(*[_POINTER] * 11, *_ACTIVATION, *[_POINTER] * 11, _INT, _INT, _INT, _FLOAT, _INT),
     ),
 }
 

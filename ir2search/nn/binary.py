@@ -107,9 +107,9 @@ class BinaryConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Convolve ``input`` (N, in_channels, H, W) to (N, out_channels, H', W')."""
+        if self._is_fused(input):
+            return sign_convolution(input, self._latent(), self._sign_convolution(), self.threshold)
         x = self.shifted(input)
-        if self._is_fused(x):
-            return sign_convolution(x, self._latent(), self._sign_convolution())
         if self.binarisation.activations == "binary":
             x = ESTIMATORS[self.binarisation.estimator](x, self.sharpness)
         elif self.binarisation.activations == "int8":
@@ -135,13 +135,14 @@ class BinaryConv2d(nn.Conv2d):
         Returns:
             (N, out_channels, H', W').
         """
-        shifted = self.shifted(x)
-        is_fused = norm.training and self._is_fused(shifted)
-        if shortcut is x and not (is_fused and shifted is x and self.new_channels >= 0):
+        is_fused = norm.training and self._is_fused(x)
+        if shortcut is x and not (is_fused and self.new_channels >= 0):
             shortcut = self.residual(x)
         if is_fused:
             settings = self._sign_convolution()
-            return binary_unit(shifted, self._latent(), settings, norm, activation, shortcut)
+            return binary_unit(
+                x, self._latent(), settings, norm, activation, shortcut, self.threshold
+            )
         return normed(self(x), norm, activation, shortcut)
 
     def residual(self, x: Tensor) -> Tensor:

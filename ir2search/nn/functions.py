@@ -58,27 +58,29 @@ class Convolved(torch.autograd.Function):
     """The convolution of `ir2search.nn.fused.sign_convolution`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, latent: Tensor, settings: SignConvolution) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, latent: Tensor, thresholds: Tensor | None, settings: SignConvolution
+    ) -> Tensor:
         """Convolve signs: (N, C, H, W) and (outputs, C, k, k) to (N, outputs, H', W')."""
         x, latent = x.contiguous(), latent.contiguous()
         y, shape = settings.result(x, latent, torch.float32), settings.shape(x, latent)
         packed, bits = packed_signs(latent, shape), empty_bits(shape)
-        call("ir2_convolve", x, latent, packed, bits, y, shape)
-        ctx.save_for_backward(x, latent, packed, bits)
+        call("ir2_convolve", x, latent, thresholds, packed, bits, y, shape)
+        ctx.save_for_backward(x, latent, thresholds, packed, bits)
         ctx.settings, ctx.shape, ctx.kernels = settings, shape, library()
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        """Compute the gradients of the input and of the latent weights."""
-        x, latent, packed, bits = ctx.saved_tensors
-        x_gradient, latent_gradient = _gradients(ctx, x, latent)
+        """Compute the gradients of the input, the latent weights and the thresholds."""
+        x, latent, thresholds, packed, bits = ctx.saved_tensors
+        found = _gradients(ctx, x, latent, thresholds)
         call(
-            *("ir2_convolve_backward", gradients[0].contiguous(), latent, packed, x, bits),
-            *(x_gradient, latent_gradient, ctx.shape, *ctx.settings.slopes),
+            *("ir2_convolve_backward", gradients[0].contiguous()),
+            *(x, latent, thresholds, packed, bits, *found, ctx.shape, *ctx.settings.slopes),
             kernels=ctx.kernels,  # they know what is saved
         )
-        return x_gradient, latent_gradient, None
+        return *found, None
 
 
 class Unit(torch.autograd.Function):
@@ -89,6 +91,7 @@ class Unit(torch.autograd.Function):
         ctx: Any,
         x: Tensor,
         latent: Tensor,
+        thresholds: Tensor | None,
         shortcut: Tensor | None,
         weight: Tensor,
         bias: Tensor,
@@ -116,14 +119,14 @@ class Unit(torch.autograd.Function):
         inside = _empty_mask(out) if kind and is_bfloat16() else None
         shape = settings.shape(x, latent)
         packed, bits = packed_signs(latent, shape), empty_bits(shape)
-        parameters = weight, bias, kind, gamma, beta, zeta
         call(
-            *("ir2_unit", x, latent, packed, bits, added, *parameters, y, moments, out, inside),
+            *("ir2_unit", x, latent, thresholds, packed, bits, added),
+            *(weight, bias, kind, gamma, beta, zeta, y, moments, out, inside),
             *(*_running(norm), shape, norm.eps, is_residual),
         )
         if kind == 0 or (kind == 1 and inside is not None):
             added = None  # the backward pass does not compute the sum again
-        maps = x, latent, packed, bits, added, y, moments, inside
+        maps = x, latent, thresholds, packed, bits, added, y, moments, inside
         ctx.save_for_backward(*maps, weight, bias, gamma, beta, zeta)
         ctx.settings, ctx.shape, ctx.kernels = settings, shape, library()
         ctx.kind, ctx.is_residual = kind, is_residual
@@ -132,19 +135,21 @@ class Unit(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         """Compute the gradients of input, latent weights, shortcut, and all parameters."""
-        x, latent, packed, bits, added, y, moments, inside, *parameters = ctx.saved_tensors
+        x, latent, thresholds, packed, bits, added, y, moments, inside, *parameters = (
+            ctx.saved_tensors
+        )
         gradient = gradients[0].contiguous()
-        x_gradient, latent_gradient = _gradients(ctx, x, latent)
-        shortcut_gradient = _shortcut_gradient(ctx, gradient, 2)
+        of_convolution = _gradients(ctx, x, latent, thresholds)
+        shortcut_gradient = _shortcut_gradient(ctx, gradient, 3)
         found = [None if each is None else torch.empty_like(each) for each in parameters]
         call(
-            *("ir2_unit_backward", gradient, inside, y, x, latent, packed, bits, added),
+            *("ir2_unit_backward", gradient, inside, y, x, latent, thresholds, packed, bits, added),
             *(*parameters[:2], ctx.kind, *parameters[2:], moments),
-            *(shortcut_gradient if ctx.kind else None, x_gradient, latent_gradient, *found),
+            *(shortcut_gradient if ctx.kind else None, *of_convolution, *found),
             *(ctx.shape, ctx.is_residual, *ctx.settings.slopes),
             kernels=ctx.kernels,  # they know what is saved
         )
-        maps = x_gradient, latent_gradient, shortcut_gradient
+        maps = *of_convolution, shortcut_gradient
         return *maps, *found[:2], None, *found[2:], None, None, None
 
 
@@ -242,11 +247,19 @@ def _check_shortcut(shortcut: Tensor, y: Tensor) -> None:
         raise ValueError(f"the shortcut must be {tuple(y.shape)}, but is {tuple(shortcut.shape)}")
 
 
-def _gradients(ctx: Any, x: Tensor, latent: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """Uninitialised tensors for the gradients of ``x`` and ``latent``; None if it is not needed."""
-    x_gradient = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-    latent_gradient = torch.empty_like(latent) if ctx.needs_input_grad[1] else None
-    return x_gradient, latent_gradient
+def _gradients(
+    ctx: Any, x: Tensor, latent: Tensor, thresholds: Tensor | None
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Uninitialised tensors for the gradients of a convolution's arguments; None if not needed.
+
+    The gradient of the thresholds is a sum of that of ``x``, so that it needs both.
+    """
+    of_x, of_latent, of_thresholds = ctx.needs_input_grad[:3]
+    return (
+        torch.empty_like(x) if of_x or of_thresholds else None,
+        torch.empty_like(latent) if of_latent else None,
+        torch.empty_like(thresholds) if thresholds is not None and of_thresholds else None,
+    )
 
 
 def _empty_mask(out: Tensor) -> Tensor:

@@ -50,18 +50,21 @@ def is_fusable(x: Tensor) -> bool:
     )
 
 
-def sign_convolution(x: Tensor, latent: Tensor, settings: SignConvolution) -> Tensor:
-    """Convolve the signs of ``x`` with those of ``latent``.
+def sign_convolution(
+    x: Tensor, latent: Tensor, settings: SignConvolution, thresholds: Tensor | None = None
+) -> Tensor:
+    """Convolve the signs of ``x - thresholds`` with those of ``latent``.
 
     Args:
         x: (N, C, H, W), for which `is_fusable` is true.
         latent: weights (outputs, C, k, k) before their signs, with C k k at most `LARGEST_SUM`.
         settings: stride, padding and estimators.
+        thresholds: (C, 1, 1); None for 0.
 
     Returns:
         (N, outputs, H', W'), whole numbers in float32.
     """
-    result: Tensor = Convolved.apply(x, latent, settings)  # type: ignore[no-untyped-call]
+    result: Tensor = Convolved.apply(x, latent, thresholds, settings)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -72,17 +75,19 @@ def binary_unit(
     norm: nn.BatchNorm2d,
     activation: nn.Module | None,
     shortcut: Tensor | None,
+    thresholds: Tensor | None = None,
 ) -> Tensor:
-    """Compute activation(norm(sign_convolution(x, latent, settings)) + shortcut) in training mode.
+    """Compute activation(norm(convolution) + shortcut) in training mode.
 
-    None stands for no activation and for no shortcut. The shortcut (N, outputs, H', W') can be
-    ``x`` itself if the unit's padding keeps the size of maps. Then every stride-th pixel of it is
-    added, with channels of 0 before and after. Returns (N, outputs, H', W').
+    The convolution is sign_convolution(x, latent, settings, thresholds). None stands for no
+    activation and for no shortcut. The shortcut (N, outputs, H', W') can be ``x`` itself if the
+    unit's padding keeps the size of maps. Then every stride-th pixel of it is added, with channels
+    of 0 before and after. Returns (N, outputs, H', W').
     """
     fused = for_kernels(activation, norm.num_features)
     is_residual = shortcut is x  # saves a gradient tensor
     result: Tensor = Unit.apply(  # type: ignore[no-untyped-call]
-        *(x, latent, None if is_residual else shortcut),
+        *(x, latent, thresholds, None if is_residual else shortcut),
         *(norm.weight, norm.bias, *fused, norm, settings, is_residual),
     )
     return result if fused.kind or activation is None else activation(result)

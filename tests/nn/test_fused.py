@@ -83,13 +83,14 @@ shapes = st.tuples(
 
 
 @each_arithmetic
-@given(shapes, estimators, estimators, st.integers(0, 99))
+@given(shapes, estimators, estimators, st.booleans(), st.integers(0, 99))
 @settings(max_examples=150)
 def test_convolution_and_gradients_equal_the_plain_ones(
     arithmetic: Arithmetic,
     sizes: tuple[int, int, int, int, int, tuple[int, int, int]],
     estimator: Estimator,
     weight_estimator: Estimator,
+    has_thresholds: bool,
     seed: int,
 ) -> None:
     images, inputs, height, width, outputs, (size, stride, padding) = sizes
@@ -100,19 +101,23 @@ def test_convolution_and_gradients_equal_the_plain_ones(
     x.flatten()[:3] = torch.tensor([0.0, -0.0, 1.0])[: x.numel()]
     weights = torch.randn(outputs, inputs, size, size, generator=generator)
     weights.flatten()[:3] = torch.tensor([0.0, -0.0, -1.0])[: weights.numel()]
-    ours = [x.clone().requires_grad_(), weights.clone().requires_grad_()]
-    plain = [x.double().requires_grad_(), weights.double().requires_grad_()]
+    thresholds = torch.randn(inputs, 1, 1, generator=generator) if has_thresholds else None
+    given_tensors = [x, weights] if thresholds is None else [x, weights, thresholds]
+    ours = [tensor.clone().requires_grad_() for tensor in given_tensors]
+    plain = [tensor.double().requires_grad_() for tensor in given_tensors]
+    shifted = plain[0] if thresholds is None else plain[0] - plain[2]
     how = SignConvolution(stride, padding, estimator, weight_estimator, 2.0)
-    signs = [plain_sign(plain[0], estimator, 2.0), plain_sign(plain[1], weight_estimator, 2.0)]
+    signs = [plain_sign(shifted, estimator, 2.0), plain_sign(plain[1], weight_estimator, 2.0)]
     z = functional.conv2d(signs[0], signs[1], None, stride, padding)
     gradient = torch.randn(z.shape, generator=generator)
     with forced(arithmetic):
-        y = sign_convolution(ours[0], ours[1], how)
+        y = sign_convolution(ours[0], ours[1], how, *ours[2:])
         assert torch.equal(y.double(), z), "sums of signs are exact"
         y.backward(gradient)
     z.backward(gradient.double())
-    norms = (2 * (outputs * size**2) ** 0.5, 2 * (z.numel() / outputs) ** 0.5)  # slopes reach 2
-    for mine, theirs, norm in zip(ours, plain, norms, strict=True):
+    norms = [2 * (outputs * size**2) ** 0.5, 2 * (z.numel() / outputs) ** 0.5]  # slopes reach 2
+    norms.append(norms[0] * (images * height * width) ** 0.5)
+    for mine, theirs, norm in zip(ours, plain, norms[: len(ours)], strict=True):
         assert mine.grad is not None
         assert theirs.grad is not None
         error = (mine.grad.double() - theirs.grad).abs().max()

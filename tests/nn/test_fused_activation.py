@@ -1,4 +1,4 @@
-"""PReLU and RPReLU in the kernels against torch's own operations, mostly in double precision."""
+"""PReLU, RPReLU and thresholds in the kernels against torch's operations, mostly in float64."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ir2search.kernels.training import Arithmetic, forced, is_bfloat16, library
-from ir2search.nn import BinaryConv2d, ShiftedPReLU, normed
+from ir2search.nn import Binarisation, BinaryConv2d, ShiftedPReLU, normed
 
 pytestmark = pytest.mark.skipif(library() is None, reason="needs a C++ compiler with OpenMP")
 
@@ -35,10 +35,15 @@ def shifted_prelu(channels: int, seed: int = 0) -> ShiftedPReLU:
     return activation
 
 
-def unit(inputs: int, outputs: int, size: int, stride: int, seed: int) -> nn.ModuleList:
-    """A convolution, a BatchNorm with random parameters, and an RPReLU."""
+def unit(
+    inputs: int, outputs: int, size: int, stride: int, seed: int, *, shift: bool = False
+) -> nn.ModuleList:
+    """A convolution, a BatchNorm and an RPReLU, all with random parameters."""
     torch.manual_seed(seed)
-    conv = BinaryConv2d(inputs, outputs, size, stride, size // 2)
+    how = Binarisation(shift=shift)
+    conv = BinaryConv2d(inputs, outputs, size, stride, size // 2, binarisation=how)
+    if conv.threshold is not None:
+        nn.init.normal_(conv.threshold)
     norm = nn.BatchNorm2d(outputs)
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
@@ -68,6 +73,7 @@ def error(ours: Tensor | None, plain: Tensor | None, least: float) -> float:
     st.sampled_from([1, 7, 16, 33]),  # outputs
     st.sampled_from([(1, 1), (3, 1), (3, 2)]),  # size and stride
     st.sampled_from(["none", "input", "other"]),
+    st.booleans(),  # thresholds of the signs
     st.integers(0, 99),
 )
 @settings(max_examples=60, deadline=None)
@@ -79,9 +85,10 @@ def test_a_unit_with_rprelu_equals_the_plain_one(
     outputs: int,
     window: tuple[int, int],
     shortcut: str,
+    shift: bool,
     seed: int,
 ) -> None:
-    ours = unit(inputs, outputs, *window, seed)
+    ours = unit(inputs, outputs, *window, seed, shift=shift)
     plain = copy.deepcopy(ours).double()
     x = torch.randn(images, inputs, *sides)
     maps = [x.clone().requires_grad_(), x.double().requires_grad_()]
@@ -105,11 +112,9 @@ def test_a_unit_with_rprelu_equals_the_plain_one(
     if shortcut == "other":
         assert error(others[0].grad, others[1].grad, 1) < 1e-6
     spread = float(plain[1].weight.detach().abs().max() / before.std())
-    for mine, theirs, norm in [
-        (maps[0].grad, maps[1].grad, spread * outputs**0.5),
-        (ours[0].weight.grad, plain[0].weight.grad, spread * positions**0.5),
-    ]:
-        assert error(mine, theirs, norm) < bound
+    assert error(maps[0].grad, maps[1].grad, spread * outputs**0.5) < bound
+    for one, two in zip(ours[0].parameters(), plain[0].parameters(), strict=True):
+        assert error(one.grad, two.grad, spread * (outputs * positions) ** 0.5) < bound
     for module, other in zip(ours[1:], plain[1:], strict=True):
         for (name, one), two in zip(module.named_parameters(), other.parameters(), strict=True):
             assert error(one.grad, two.grad, positions**0.5) < 1e-5, name
@@ -216,7 +221,7 @@ def test_results_do_not_depend_on_the_number_of_threads(
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            modules, maps = unit(24, 24, 3, stride, 0), x.clone().requires_grad_()
+            modules, maps = unit(24, 24, 3, stride, 0, shift=True), x.clone().requires_grad_()
             with forced(arithmetic):
                 result = run(modules, maps, maps)
                 result.square().sum().backward()
@@ -230,7 +235,7 @@ def test_results_do_not_depend_on_the_number_of_threads(
 
 @each_arithmetic
 def test_some_steps_of_training_equal_the_plain_ones(arithmetic: Arithmetic) -> None:
-    ours = unit(8, 8, 3, 1, 4)
+    ours = unit(8, 8, 3, 1, 4, shift=True)
     plain = copy.deepcopy(ours).double()
     batches = torch.randn(3, 6, 8, 7, 7)
     with forced(arithmetic):
@@ -242,3 +247,16 @@ def test_some_steps_of_training_equal_the_plain_ones(arithmetic: Arithmetic) -> 
                 optimiser.step()
     for (name, one), other in zip(ours.named_parameters(), plain.parameters(), strict=True):
         assert error(one, other, 1e-9) < tolerance(arithmetic), name
+
+
+@each_arithmetic
+def test_thresholds_learn_without_a_gradient_of_the_input(arithmetic: Arithmetic) -> None:
+    modules, x = unit(3, 4, 3, 1, 0, shift=True), torch.randn(2, 3, 6, 6)
+    gradients = []
+    with forced(arithmetic):
+        for maps in (x, x.clone().requires_grad_()):
+            modules.zero_grad()
+            run(modules, maps, None).square().sum().backward()
+            gradients.append(modules[0].threshold.grad.clone())
+    assert gradients[0].any()
+    assert torch.equal(*gradients)

@@ -30,8 +30,8 @@ inline void collect(const float *sums, const double *outside, int64_t splits,
         }
         float *to = gradients.latent + first * row;
         of_weights.read(sums, splits, first, outputs, padding.data(), to);
-        gradients.of_latent.apply(convolution.latent + first * row, to, nullptr, to, outputs * row,
-                                  1);
+        gradients.of_latent.apply(convolution.latent + first * row, 0.f, to, nullptr, to,
+                                  outputs * row, 1, nullptr);
     }
 }
 
@@ -83,10 +83,14 @@ struct ImageGradient {
     }
 };
 
-// out = slope(x) * gradient + added, for the maps (channels, plane) of an image
+// out = slope(x - threshold) * gradient + added, for the maps (inputs, plane) of an image;
+// sums: of slope(x - threshold) * gradient for each input
 template <typename Added>
-void through_sign(const float *x, const float *gradient, Added added, float *out, int64_t channels,
-                  int64_t plane, const Slope &slope) {
+void through_sign(const SignConvolution &convolution, int64_t image, const float *gradient,
+                  Added added, float *out, double *sums, const Slope &slope) {
+    const int64_t channels = convolution.shape.inputs;
+    const int64_t plane = convolution.shape.height * convolution.shape.width;
+    const float *x = convolution.x + image * channels * plane;
     const __m512 one = _mm512_set1_ps(1.f), two = _mm512_set1_ps(2.f);
     auto polynomial = [=](__m512 values) {
         const __m512 found = _mm512_fnmadd_ps(two, _mm512_abs_ps(values), two);
@@ -99,7 +103,7 @@ void through_sign(const float *x, const float *gradient, Added added, float *out
         alignas(64) float each[16], slopes[16], ones[16];
         _mm512_store_ps(each, values);
         _mm512_store_ps(ones, one);
-        slope.apply(each, ones, nullptr, slopes, 16, 1);
+        slope.apply(each, 0.f, ones, nullptr, slopes, 16, 1, nullptr);
         return _mm512_load_ps(slopes);
     };
     auto apply = [&](auto of) {
@@ -107,12 +111,17 @@ void through_sign(const float *x, const float *gradient, Added added, float *out
             const auto more = added(c);
             const float *from = x + c * plane, *parts = gradient + c * plane;
             float *to = out + c * plane;
-            in_sixteens(plane, [=](int64_t i, __mmask16 kept) {
-                const __m512 slopes = of(_mm512_maskz_loadu_ps(kept, from + i));
+            const __m512 threshold = _mm512_set1_ps(convolution.threshold(c));
+            __m512 sum = _mm512_setzero_ps();
+            in_sixteens(plane, [&](int64_t i, __mmask16 kept) {
+                const __m512 values = _mm512_maskz_loadu_ps(kept, from + i);
+                const __m512 slopes = of(_mm512_sub_ps(values, threshold));
                 const __m512 part = _mm512_maskz_loadu_ps(kept, parts + i);
+                sum = _mm512_fmadd_ps(slopes, part, sum);
                 _mm512_mask_storeu_ps(to + i, kept,
                                       _mm512_fmadd_ps(slopes, part, more.at(i, kept)));
             });
+            sums[c] = _mm512_reduce_add_ps(sum);
         }
     };
     if (slope.estimator == POLYNOMIAL)
@@ -143,6 +152,7 @@ void convolution_backward(Value value, Added added, const SignConvolution &convo
     splits = std::min(splits, shape.images);
     thread_local std::vector<float> sum_memory;
     float *sums = gradients.latent ? aligned(sum_memory, splits * of_weights.sums()) : nullptr;
+    std::vector<double> of_x(shape.images * shape.inputs);
     std::vector<double> padding(splits * shape.outputs * shape.taps(), 0.0);
 #pragma omp parallel for num_threads(threads.over(shape.products() / 8)) schedule(static)
     for (int64_t split = 0; split < splits; ++split) {
@@ -161,7 +171,7 @@ void convolution_backward(Value value, Added added, const SignConvolution &convo
         for (int64_t first = begin; first < end; first += most) {
             const int64_t count = std::min(most, end - first);
             for (int64_t i = 0; i < count; ++i) {
-                const int64_t image = first + i, place = image * shape.inputs * plane;
+                const int64_t image = first + i;
                 const ImageGradient gradient{paired, fours, pairs.data(), values.data() + i * size};
                 auto of_image = [&](int64_t output) { return value(image, output); };
                 gradient.take(of_image, shape.outputs, positions);
@@ -170,8 +180,9 @@ void convolution_backward(Value value, Added added, const SignConvolution &convo
                 if (!gradients.x) continue;
                 of_input.run(pairs.data(), result.data());
                 auto more = [&](int64_t input) { return added(image, input); };
-                through_sign(convolution.x + place, result.data(), more, gradients.x + place,
-                             shape.inputs, plane, gradients.of_x);
+                through_sign(convolution, image, result.data(), more,
+                             gradients.x + image * shape.inputs * plane,
+                             of_x.data() + image * shape.inputs, gradients.of_x);
             }
             if (gradients.latent)
                 of_weights.add(values.data(), convolution.bits + first * maps.words(), count,
@@ -181,6 +192,7 @@ void convolution_backward(Value value, Added added, const SignConvolution &convo
     }
     if (gradients.latent)
         collect(sums, padding.data(), splits, of_weights, convolution, gradients, threads);
+    gradients.set_thresholds(of_x, shape);
 }
 
 }  // namespace ir2::bfloat16

@@ -41,7 +41,7 @@ inline void unit(const SignConvolution &given, const NormedMaps<int16_t> &normed
 #pragma omp parallel for num_threads(threads.over(shape.products() / 64)) schedule(static)
     for (int64_t image = 0; image < shape.images; ++image) {
         uint16_t *bits = given.bits + image * signs_of.words();
-        signs_of.take(given.x + image * shape.inputs * shape.height * shape.width, bits);
+        signs_of.take(given, image, bits);
         int16_t *to = y + image * maps.channels * maps.plane;
         auto write = [&](int64_t output, int64_t p, __m256i values, __mmask16 kept) {
             _mm256_mask_storeu_epi16(to + output * maps.plane + p, kept, values);

@@ -166,7 +166,7 @@ inline void convolve(const SignConvolution &given, float *y, Threads threads) {
 #pragma omp parallel for num_threads(threads.over(shape.products() / 64)) schedule(static)
     for (int64_t image = 0; image < shape.images; ++image) {
         uint16_t *bits = given.bits + image * maps.words();
-        maps.take(given.x + image * shape.inputs * shape.height * shape.width, bits);
+        maps.take(given, image, bits);
         float *to = y + image * shape.outputs * positions;
         auto write = [&](int64_t output, int64_t p, __m256i values, __mmask16 kept) {
             _mm512_mask_storeu_ps(to + output * positions + p, kept,

@@ -29,8 +29,8 @@ inline void collect(const std::vector<WeightGradient> &splits, const SignConvolu
 #pragma omp parallel for num_threads(most) schedule(static)
     for (int64_t output = 0; output < shape.outputs; ++output) {
         float *of_output = gradients.latent + output * row;
-        gradients.of_latent.apply(convolution.latent + output * row, of_output, nullptr, of_output,
-                                  row, 1);
+        gradients.of_latent.apply(convolution.latent + output * row, 0.f, of_output, nullptr,
+                                  of_output, row, 1, nullptr);
     }
 }
 
@@ -48,7 +48,8 @@ void convolution_backward(Source source, Added added, const SignConvolution &con
     int64_t splits = 16;
     while (splits > 2 && splits * shape.weights() * 4 > IN_MEMORY) splits /= 2;
     splits = std::min(splits, shape.images);
-    const InputGradient of_input(convolution.latent, shape, gradients.of_x);
+    const InputGradient of_input(convolution, gradients.of_x);
+    std::vector<double> sums(gradients.thresholds ? shape.images * shape.inputs : 0, 0.0);
     std::vector<WeightGradient> of_weights;
     of_weights.reserve(splits);  // they must not move: they point to their own memory
     for (int64_t split = 0; split < splits; ++split) of_weights.emplace_back(shape);
@@ -64,16 +65,19 @@ void convolution_backward(Source source, Added added, const SignConvolution &con
             const int64_t count = std::min(most, end - first);
             for (int64_t i = 0; i < count; ++i) {
                 source(first + i, values.data() + i * per_image);
-                if (gradients.latent) bits[i].take(convolution.x + (first + i) * in_size);
+                if (gradients.latent) bits[i].take(convolution, first + i);
             }
             if (gradients.latent) of_weights[split].add(values.data(), bits, count);
             for (int64_t i = 0; gradients.x && i < count; ++i)
-                of_input.run(values.data() + i * per_image, convolution.x + (first + i) * in_size,
-                             added(first + i, more.data()), gradients.x + (first + i) * in_size);
+                of_input.run(first + i, values.data() + i * per_image,
+                             added(first + i, more.data()), gradients.x + (first + i) * in_size,
+                             gradients.thresholds ? sums.data() + (first + i) * shape.inputs
+                                                  : nullptr);
         }
         of_weights[split].finish();
     }
     if (gradients.latent) collect(of_weights, convolution, gradients, threads);
+    gradients.set_thresholds(sums, shape);
 }
 
 }  // namespace ir2::float32

@@ -216,6 +216,7 @@ template <typename Y> void convolve(const SignConvolution &convolution, Y *y, Th
         int64_t image = item / strips, top = item % strips * height;
         auto fill = [&](int64_t input, T *line) {
             const float *map = x + (image * shape.inputs + input) * shape.height * shape.width;
+            const float threshold = convolution.threshold(input);
             for (int64_t fy = 0; fy < stride; ++fy)
                 for (int64_t a = 0; a < sum.strip.rows; ++a) {
                     int64_t row = stride * (top + a) + fy - padding;
@@ -231,10 +232,10 @@ template <typename Y> void convolve(const SignConvolution &convolution, Y *y, Th
                         } else if (stride == 1) {
 #pragma omp simd
                             for (int64_t b = begin; b < end; ++b)
-                                to[b] = from[b - padding] >= 0.f ? 1 : -1;
+                                to[b] = from[b - padding] >= threshold ? 1 : -1;
                         } else {
                             for (int64_t b = begin; b < end; ++b)
-                                to[b] = from[stride * b + fx - padding] >= 0.f ? 1 : -1;
+                                to[b] = from[stride * b + fx - padding] >= threshold ? 1 : -1;
                         }
                     }
                 }
@@ -257,8 +258,9 @@ template <typename Y> void convolve(const SignConvolution &convolution, Y *y, Th
 // stride x stride positions of x within a stride is a phase: its own set of taps reaches it.
 class InputGradient {
   public:
-    InputGradient(const float *latent, const Shape &shape, const Slope &slope)
-        : shape(shape), slope(slope), reach((shape.size - 1) / shape.stride),
+    InputGradient(const SignConvolution &convolution, const Slope &slope)
+        : convolution(convolution), shape(convolution.shape), slope(slope),
+          reach((shape.size - 1) / shape.stride),
           // a row of the padded input is stride * a + phase; `down` is the number of values of a
           down(ceil_div(shape.height + shape.padding, shape.stride)),
           nothing(shape.columns(), 0.f) {
@@ -283,17 +285,22 @@ class InputGradient {
                 sum.phases.push_back(taps);
             }
         sum.prepare([&](int64_t input, int64_t output, int64_t tap) {
-            return latent[(output * shape.inputs + input) * size * size + tap] >= 0.f;
+            const int64_t place = (output * shape.inputs + input) * size * size + tap;
+            return convolution.latent[place] >= 0.f;
         });
     }
 
-    // For one image. gradient is (outputs, rows, columns); x, added (or null) and out have the
-    // shape of the input.
-    void run(const float *gradient, const float *x, const float *added, float *out) const {
-        for (int64_t top = 0; top < down; top += height) strip(gradient, x, added, out, top);
+    // For one image. gradient is (outputs, rows, columns); added (or null) and `out` have the shape
+    // of the input. Adds the sum of the gradient through the sign to `sums`, for each input; null
+    // if they are not needed.
+    void run(int64_t image, const float *gradient, const float *added, float *out,
+             double *sums) const {
+        for (int64_t top = 0; top < down; top += height)
+            strip(image, gradient, added, out, sums, top);
     }
 
   private:
+    const SignConvolution &convolution;
     const Shape &shape;
     const Slope &slope;
     const int64_t reach, down;
@@ -301,7 +308,7 @@ class InputGradient {
     int64_t pitch, height;
     Sum<float> sum;
 
-    void strip(const float *gradient, const float *x, const float *added, float *out,
+    void strip(int64_t image, const float *gradient, const float *added, float *out, double *sums,
                int64_t top) const {
         const int64_t stride = shape.stride, rows = shape.rows(), columns = shape.columns();
         auto fill = [&](int64_t output, float *line) {
@@ -319,16 +326,18 @@ class InputGradient {
         results.resize(sum.targets * stride * stride * sum.stretch());
         sum.run(fill, results.data());
         const float *result = results.data();
+        const float *x = convolution.x + image * shape.inputs * shape.height * shape.width;
         for (int64_t input = 0; input < shape.inputs; ++input)
             for (int64_t fy = 0; fy < stride; ++fy)
                 for (int64_t fx = 0; fx < stride; ++fx, result += sum.stretch())
-                    put(result, x, added, out, input, top, fy, fx);
+                    put(result, x, added, out, sums ? sums + input : nullptr, input, top, fy, fx);
     }
 
     // Write the results of one phase of a strip to the output
-    void put(const float *result, const float *x, const float *added, float *out, int64_t input,
-             int64_t top, int64_t fy, int64_t fx) const {
+    void put(const float *result, const float *x, const float *added, float *out, double *sum,
+             int64_t input, int64_t top, int64_t fy, int64_t fx) const {
         const int64_t stride = shape.stride, padding = shape.padding;
+        const float threshold = convolution.threshold(input);
         int64_t left = ceil_div(std::max<int64_t>(0, padding - fx), stride);
         int64_t end = ceil_div(std::max<int64_t>(0, shape.width + padding - fx), stride);
         for (int64_t a = 0; a < height; ++a) {
@@ -336,8 +345,8 @@ class InputGradient {
             if (row < 0 || row >= shape.height) continue;
             int64_t place =
                 (input * shape.height + row) * shape.width + stride * left + fx - padding;
-            slope.apply(x + place, result + a * pitch + left, added ? added + place : nullptr,
-                        out + place, end - left, stride);
+            slope.apply(x + place, threshold, result + a * pitch + left,
+                        added ? added + place : nullptr, out + place, end - left, stride, sum);
         }
     }
 };

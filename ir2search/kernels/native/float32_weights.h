@@ -3,6 +3,7 @@
 #pragma once
 
 #include "outside.h"
+#include "slope.h"
 
 namespace ir2::float32 {
 
@@ -21,12 +22,15 @@ class Bits {
         return data.data() + (map * rows + row) * stride * bytes;
     }
 
-    void take(const float *x) {
+    // Take those of an image
+    void take(const SignConvolution &convolution, int64_t image) {
+        const float *x = convolution.x + image * shape.inputs * shape.height * shape.width;
         std::fill(data.begin(), data.end(), 0);
         for (int64_t map = 0; map < shape.inputs; ++map)
             for (int64_t r = 0; r < shape.height; ++r)
                 for (int64_t fx = 0; fx < stride; ++fx)
-                    take_row(x + (map * shape.height + r) * shape.width, fx,
+                    take_row(x + (map * shape.height + r) * shape.width,
+                             convolution.threshold(map), fx,
                              data.data() +
                                  ((map * rows + r + shape.padding) * stride + fx) * bytes);
     }
@@ -35,7 +39,7 @@ class Bits {
     const Shape &shape;
     std::vector<uint8_t> data;
 
-    void take_row(const float *from, int64_t fx, uint8_t *row) const {
+    void take_row(const float *from, float threshold, int64_t fx, uint8_t *row) const {
         const int64_t padding = shape.padding;
         int64_t begin = ceil_div(std::max<int64_t>(0, padding - fx), stride);
         int64_t end = ceil_div(shape.width + padding - fx, stride);
@@ -47,11 +51,11 @@ class Bits {
 #ifdef __AVX__
             for (; stride == 1 && b + 8 <= count; b += 8) {
                 __m256 eight = _mm256_loadu_ps(values + b);
-                __m256 high = _mm256_cmp_ps(eight, _mm256_setzero_ps(), _CMP_GE_OQ);
+                __m256 high = _mm256_cmp_ps(eight, _mm256_set1_ps(threshold), _CMP_GE_OQ);
                 word |= uint64_t(_mm256_movemask_ps(high)) << b;
             }
 #endif
-            for (; b < count; ++b) word |= uint64_t(values[stride * b] >= 0.f) << b;
+            for (; b < count; ++b) word |= uint64_t(values[stride * b] >= threshold) << b;
             std::memcpy(&old, row + (start >> 3), 8);
             old |= word << (start & 7);
             std::memcpy(row + (start >> 3), &old, 8);

@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include "common.h"
+#include "slope.h"
 
 namespace ir2::bfloat16 {
 
@@ -36,7 +36,8 @@ struct SignMaps {
     int64_t count(int64_t images) const { return images * words() + 64 + 8 * stride; }
 
     // Write the signs of an image (inputs, height, width)
-    void take(const float *x, uint16_t *to) const {
+    void take(const SignConvolution &convolution, int64_t image, uint16_t *to) const {
+        const float *x = convolution.x + image * inputs * height * width;
         thread_local std::vector<uint16_t> memory;
         const int64_t count = height * width;
         memory.resize(count);
@@ -50,7 +51,8 @@ struct SignMaps {
                 __m512i bits = _mm512_setzero_si512();
                 for (int64_t c = 0; c < channels; ++c) {
                     __m512 values = _mm512_maskz_loadu_ps(kept, maps + c * count + i);
-                    __mmask16 high = _mm512_cmp_ps_mask(values, _mm512_setzero_ps(), _CMP_GE_OQ);
+                    __m512 threshold = _mm512_set1_ps(convolution.threshold(block * CHANNELS + c));
+                    __mmask16 high = _mm512_cmp_ps_mask(values, threshold, _CMP_GE_OQ);
                     bits = _mm512_mask_or_epi32(bits, high, bits, _mm512_set1_epi32(1 << c));
                 }
                 _mm512_mask_cvtepi32_storeu_epi16(flat + i, kept, bits);

@@ -67,7 +67,8 @@ void pool_maps(const int64_t *shape, int64_t first, Threads threads, const Step 
 }  // namespace
 
 // Shapes of convolutions are (images, inputs, height, width, outputs, size, stride, padding).
-// `latent` are the latent weights of a convolution, of which it takes the signs.
+// `latent` are the latent weights of a convolution, of which it takes the signs. `thresholds` are
+// subtracted from its inputs before their signs; null for 0.
 extern "C" {
 
 // 1 if gradients are rounded to bfloat16, 0 if all is in float32
@@ -100,20 +101,22 @@ void ir2_pack(const float *latent, uint16_t *packed, const int64_t *shape, int t
 }
 
 // `bits` gets the signs of x, which the backward pass takes.
-void ir2_convolve(const float *x, const float *latent, const uint16_t *packed, uint16_t *bits,
-                  float *y, const int64_t *shape, int threads) {
-    arithmetic::convolve({x, latent, packed, bits, shape_of(shape)}, y, {threads});
+void ir2_convolve(const float *x, const float *latent, const float *thresholds,
+                  const uint16_t *packed, uint16_t *bits, float *y, const int64_t *shape,
+                  int threads) {
+    arithmetic::convolve({x, latent, thresholds, packed, bits, shape_of(shape)}, y, {threads});
 }
 
 // Pass null for gradients that are not needed.
-void ir2_convolve_backward(const float *gradient, const float *latent, const uint16_t *packed,
-                           const float *x, uint16_t *bits, float *x_gradient,
-                           float *latent_gradient, const int64_t *shape, int estimator,
-                           int latent_estimator, float sharpness, int threads) {
-    const Gradients gradients{
-        x_gradient, latent_gradient, {estimator, sharpness}, {latent_estimator, sharpness}};
-    arithmetic::convolve_backward(gradient, {x, latent, packed, bits, shape_of(shape)}, gradients,
-                                  {threads});
+void ir2_convolve_backward(const float *gradient, const float *x, const float *latent,
+                           const float *thresholds, const uint16_t *packed, uint16_t *bits,
+                           float *x_gradient, float *latent_gradient, float *threshold_gradient,
+                           const int64_t *shape, int estimator, int latent_estimator,
+                           float sharpness, int threads) {
+    const Gradients gradients{x_gradient, latent_gradient, threshold_gradient,
+                              {estimator, sharpness}, {latent_estimator, sharpness}};
+    arithmetic::convolve_backward(
+        gradient, {x, latent, thresholds, packed, bits, shape_of(shape)}, gradients, {threads});
 }
 
 void ir2_norm(const float *y, const float *shortcut, const float *weight, const float *bias,
@@ -171,44 +174,46 @@ void ir2_pool_backward(const float *gradient, float *x_gradient, const int64_t *
 // A convolution of signs, a BatchNorm, a shortcut and an activation. y is the convolution's output.
 // With `residual`, x is also the shortcut, see Shortcut. With bfloat16, `inside` gets the outputs
 // where the activation's slope is 1, see mask_words; null if there is no activation.
-void ir2_unit(const float *x, const float *latent, const uint16_t *packed, uint16_t *bits,
-              const float *shortcut, const float *weight, const float *bias, int kind,
-              const float *gamma, const float *beta, const float *zeta, int16_t *y,
-              float *moments, float *out, uint16_t *inside, float *mean, float *variance,
-              int64_t *batches, float momentum, const int64_t *numbers, float epsilon,
-              int residual, int threads) {
+void ir2_unit(const float *x, const float *latent, const float *thresholds,
+              const uint16_t *packed, uint16_t *bits, const float *shortcut, const float *weight,
+              const float *bias, int kind, const float *gamma, const float *beta,
+              const float *zeta, int16_t *y, float *moments, float *out, uint16_t *inside,
+              float *mean, float *variance, int64_t *batches, float momentum,
+              const int64_t *numbers, float epsilon, int residual, int threads) {
     const Shape shape = shape_of(numbers);
     const NormedMaps<int16_t> normed{y,
                                      {residual ? x : shortcut, residual ? &shape : nullptr},
                                      norm_of(weight, bias, moments, shape.outputs, epsilon),
                                      {kind, gamma, beta, zeta},
                                      output_maps(shape)};
-    arithmetic::unit({x, latent, packed, bits, shape}, normed, y, out, inside, {threads});
+    arithmetic::unit({x, latent, thresholds, packed, bits, shape}, normed, y, out, inside,
+                     {threads});
     Running{mean, variance, batches, momentum}.update(normed.norm, normed.maps);
 }
 
 // With `residual`, x is also the shortcut, and its gradient includes that of the shortcut. Without,
 // `inner` is the gradient of the shortcut. Pass null for gradients that are not needed.
 void ir2_unit_backward(const float *gradient, const uint16_t *inside, const int16_t *y,
-                       const float *x, const float *latent, const uint16_t *packed, uint16_t *bits,
-                       const float *shortcut, const float *weight, const float *bias, int kind,
+                       const float *x, const float *latent, const float *thresholds,
+                       const uint16_t *packed, uint16_t *bits, const float *shortcut,
+                       const float *weight, const float *bias, int kind,
                        const float *gamma, const float *beta, const float *zeta, float *moments,
                        float *inner, float *x_gradient, float *latent_gradient,
-                       float *weight_gradient, float *bias_gradient, float *gamma_gradient,
-                       float *beta_gradient, float *zeta_gradient, const int64_t *numbers,
-                       int residual, int estimator, int latent_estimator, float sharpness,
-                       int threads) {
+                       float *threshold_gradient, float *weight_gradient, float *bias_gradient,
+                       float *gamma_gradient, float *beta_gradient, float *zeta_gradient,
+                       const int64_t *numbers, int residual, int estimator, int latent_estimator,
+                       float sharpness, int threads) {
     const Shape shape = shape_of(numbers);
     const NormedMaps<int16_t> normed{y,
                                      {residual ? x : shortcut, residual ? &shape : nullptr},
                                      norm_of(weight, bias, moments, shape.outputs, 0.f),
                                      {kind, gamma, beta, zeta},
                                      output_maps(shape)};
-    const Gradients gradients{
-        x_gradient, latent_gradient, {estimator, sharpness}, {latent_estimator, sharpness}};
+    const Gradients gradients{x_gradient, latent_gradient, threshold_gradient,
+                              {estimator, sharpness}, {latent_estimator, sharpness}};
     const ParameterGradients parameters{weight_gradient, bias_gradient, gamma_gradient,
                                         beta_gradient, zeta_gradient};
-    arithmetic::unit_backward(gradient, inside, {x, latent, packed, bits, shape}, normed, inner,
-                              gradients, parameters, {threads});
+    arithmetic::unit_backward(gradient, inside, {x, latent, thresholds, packed, bits, shape},
+                              normed, inner, gradients, parameters, {threads});
 }
 }
