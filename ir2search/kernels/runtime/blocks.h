@@ -287,6 +287,44 @@ static void convolve_chunk(const ir2_step *step, const ir2_lines *lines, uint8_t
     }
 }
 
+/* The mean or the maximum of a window of a block. */
+INLINE void pool_block(const ir2_step *step, const float *pixels, ir2_window down,
+                       ir2_window across, float *out, int is_mean, int lanes) {
+    const float area = (float)((int64_t)(down.end - down.start) * (across.end - across.start));
+    floats result = spread(is_mean ? 0.0f : -INFINITY);
+    int32_t y, x;
+    for (y = down.start; y < down.end; ++y) {
+        const size_t first = (size_t)y * (size_t)step->width + (size_t)across.start;
+        const float *at = pixels + first * (size_t)step->channels;
+        for (x = across.start; x < across.end; ++x, at += step->channels) {
+            const floats value = lanes == LANES ? load(at) : load_some(at, lanes);
+            result = is_mean ? add(result, value) : larger(value, result);
+        }
+    }
+    if (is_mean)
+        result = divide(result, spread(area));
+    if (lanes == LANES)
+        store(out, result);
+    else
+        store_some(out, result, lanes);
+}
+
+/* The mean or the maximum of a window, written to `out`. */
+static void pool_numbers(const ir2_step *step, const float *image, ir2_window down,
+                         ir2_window across, float *out) {
+    const int is_mean = step->operation == IR2_POOL_MEAN;
+    int32_t channel;
+    for (channel = 0; channel < step->channels; channel += LANES) {
+        const int32_t left = step->channels - channel;
+        if (left < LANES)
+            pool_block(step, image + channel, down, across, out + channel, is_mean, left);
+        else if (is_mean)
+            pool_block(step, image + channel, down, across, out + channel, 1, LANES);
+        else
+            pool_block(step, image + channel, down, across, out + channel, 0, LANES);
+    }
+}
+
 static void pointwise(const ir2_step *step, uint8_t *arena, size_t images, size_t first,
                       size_t last) {
     const ir2_maps maps = maps_of(step, arena, images);

@@ -45,6 +45,11 @@ static ir2_lines lines_of(const ir2_step *step, size_t pixel, const uint8_t *ima
     return lines;
 }
 
+/* Where a window starts and ends along one axis, clipped to the map. */
+typedef struct {
+    int32_t start, end;
+} ir2_window;
+
 #ifdef IR2_BLOCKS
 #include "blocks.h"
 #else
@@ -227,46 +232,6 @@ static void pointwise(const ir2_step *step, uint8_t *arena, size_t images, size_
     }
 }
 
-#endif
-
-static const uint8_t *image_at(const ir2_step *step, const uint8_t *arena, size_t images,
-                               size_t image, size_t pixel) {
-    const size_t pixels = (size_t)step->height * (size_t)step->width;
-    return arena + step->source * images + image * pixels * pixel;
-}
-
-static void convolve(const ir2_step *step, uint8_t *arena, size_t images, uint8_t *scratch,
-                     size_t image, int32_t first, int32_t last) {
-    const size_t pixel = step->operation == IR2_CONVOLVE_SIGNS ? sign_bytes(step->channels)
-                                                               : real_bytes(step->channels);
-    const uint8_t *source = image_at(step, arena, images, image, pixel);
-    while (first < last) {
-        const int32_t next = last - first > step->chunk ? first + step->chunk : last;
-        const ir2_lines lines = lines_of(step, pixel, source, scratch, first, next);
-        const size_t row = image * (size_t)step->rows + (size_t)first;
-        convolve_chunk(step, &lines, arena, images, first, next, row * (size_t)step->columns);
-        first = next;
-    }
-}
-
-/* Where a window starts and ends along one axis, clipped to the map. */
-typedef struct {
-    int32_t start, end;
-} ir2_window;
-
-static ir2_window window_at(const ir2_step *step, int32_t place, int32_t side, int32_t outputs) {
-    ir2_window window;
-    if (step->form & IR2_ADAPTIVE) {
-        window.start = (int32_t)((int64_t)place * side / outputs);
-        window.end = (int32_t)((((int64_t)place + 1) * side + outputs - 1) / outputs);
-    } else {
-        const int32_t start = place * step->stride - step->padding;
-        window.start = start < 0 ? 0 : start;
-        window.end = start + step->size > side ? side : start + step->size;
-    }
-    return window;
-}
-
 static void add_pixel(float *restrict sums, const float *restrict x, int32_t channels) {
     int32_t channel;
     for (channel = 0; channel < channels; ++channel)
@@ -301,6 +266,41 @@ static void pool_numbers(const ir2_step *step, const float *image, ir2_window do
     if (step->operation == IR2_POOL_MEAN)
         for (channel = 0; channel < channels; ++channel)
             out[channel] /= area;
+}
+
+#endif
+
+static const uint8_t *image_at(const ir2_step *step, const uint8_t *arena, size_t images,
+                               size_t image, size_t pixel) {
+    const size_t pixels = (size_t)step->height * (size_t)step->width;
+    return arena + step->source * images + image * pixels * pixel;
+}
+
+static void convolve(const ir2_step *step, uint8_t *arena, size_t images, uint8_t *scratch,
+                     size_t image, int32_t first, int32_t last) {
+    const size_t pixel = step->operation == IR2_CONVOLVE_SIGNS ? sign_bytes(step->channels)
+                                                               : real_bytes(step->channels);
+    const uint8_t *source = image_at(step, arena, images, image, pixel);
+    while (first < last) {
+        const int32_t next = last - first > step->chunk ? first + step->chunk : last;
+        const ir2_lines lines = lines_of(step, pixel, source, scratch, first, next);
+        const size_t row = image * (size_t)step->rows + (size_t)first;
+        convolve_chunk(step, &lines, arena, images, first, next, row * (size_t)step->columns);
+        first = next;
+    }
+}
+
+static ir2_window window_at(const ir2_step *step, int32_t place, int32_t side, int32_t outputs) {
+    ir2_window window;
+    if (step->form & IR2_ADAPTIVE) {
+        window.start = (int32_t)((int64_t)place * side / outputs);
+        window.end = (int32_t)((((int64_t)place + 1) * side + outputs - 1) / outputs);
+    } else {
+        const int32_t start = place * step->stride - step->padding;
+        window.start = start < 0 ? 0 : start;
+        window.end = start + step->size > side ? side : start + step->size;
+    }
+    return window;
 }
 
 /* +1 if any sign of the window is +1; in falling channels, if all signs are +1. */

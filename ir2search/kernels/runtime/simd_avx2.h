@@ -50,6 +50,15 @@ INLINE floats multiply(floats x, floats y) {
     return pair(_mm256_mul_ps(x.low, y.low), _mm256_mul_ps(x.high, y.high));
 }
 
+INLINE floats divide(floats x, floats y) {
+    return pair(_mm256_div_ps(x.low, y.low), _mm256_div_ps(x.high, y.high));
+}
+
+/* x where it is larger, else y. */
+INLINE floats larger(floats x, floats y) {
+    return pair(_mm256_max_ps(x.low, y.low), _mm256_max_ps(x.high, y.high));
+}
+
 INLINE ints load_ints(const int32_t *at) {
     const ints both = {_mm256_loadu_si256((const __m256i *)(const void *)at),
                        _mm256_loadu_si256((const __m256i *)(const void *)(at + 8))};

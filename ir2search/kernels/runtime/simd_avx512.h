@@ -25,6 +25,11 @@ INLINE floats add(floats x, floats y) { return _mm512_add_ps(x, y); }
 INLINE floats subtract(floats x, floats y) { return _mm512_sub_ps(x, y); }
 INLINE floats multiply(floats x, floats y) { return _mm512_mul_ps(x, y); }
 
+INLINE floats divide(floats x, floats y) { return _mm512_div_ps(x, y); }
+
+/* x where it is larger, else y. */
+INLINE floats larger(floats x, floats y) { return _mm512_max_ps(x, y); }
+
 INLINE ints load_ints(const int32_t *at) { return _mm512_loadu_si512(at); }
 INLINE floats to_floats(ints x) { return _mm512_cvtepi32_ps(x); }
 

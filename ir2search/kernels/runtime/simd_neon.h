@@ -43,6 +43,13 @@ INLINE floats add(floats x, floats y) { EACH(floats, z, vaddq_f32(x.part[p], y.p
 INLINE floats subtract(floats x, floats y) { EACH(floats, z, vsubq_f32(x.part[p], y.part[p])) }
 INLINE floats multiply(floats x, floats y) { EACH(floats, z, vmulq_f32(x.part[p], y.part[p])) }
 
+INLINE floats divide(floats x, floats y) { EACH(floats, z, vdivq_f32(x.part[p], y.part[p])) }
+
+/* x where it is larger, else y. */
+INLINE floats larger(floats x, floats y) {
+    EACH(floats, z, vbslq_f32(vcgtq_f32(x.part[p], y.part[p]), x.part[p], y.part[p]))
+}
+
 INLINE ints load_ints(const int32_t *at) { EACH(ints, y, vld1q_s32(at + 4 * p)) }
 INLINE floats to_floats(ints x) { EACH(floats, y, vcvtq_f32_s32(x.part[p])) }
 
