@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ir2search.kernels import inference
+from ir2search.doctor import examine
+from ir2search.errors import MissingCompilerError
+from ir2search.kernels import build, inference
 from ir2search.kernels.inference import Form, Operation, Step
 
 HEADER = (inference.SOURCES / "ir2_runtime.h").read_text()
@@ -60,3 +63,44 @@ def test_the_portable_part_compiles_without_a_warning(compiler: str, tmp_path: P
 def test_the_portable_variant_is_always_there() -> None:
     assert inference.variants()[-1].name == "portable"
     assert inference.variants()[-1].lanes == 1
+
+
+@pytest.fixture
+def cold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No compiled runtime in this process, in the cache or in the package, and no compiler."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(build, "BUILT", tmp_path / "built")
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    _forget()
+    yield
+    _forget()
+
+
+def _forget() -> None:
+    inference.library.cache_clear()
+    inference.variants.cache_clear()
+
+
+@pytest.mark.usefixtures("cold")
+def test_without_a_compiler_the_error_says_what_to_install() -> None:
+    with pytest.raises(MissingCompilerError, match=r"install a C compiler \(none of cc, gcc"):
+        inference.variants()
+
+
+@pytest.mark.usefixtures("cold")
+def test_the_error_has_the_message_of_a_failing_compiler(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    compiler = tmp_path / "compiler"
+    compiler.write_text("#!/bin/sh\necho 'fatal: no space left' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    with pytest.raises(MissingCompilerError, match="fatal: no space left"):
+        inference.library()
+    assert not list(tmp_path.glob("ir2search/*"))
+
+
+def test_the_doctor_names_the_instructions_of_the_runtime(tmp_path: Path) -> None:
+    [found] = (each for each in examine(runs=tmp_path) if each.subject == "1-bit runtime")
+    assert (found.state, found.found) == ("good", f"compiled: {inference.variants()[0].name}")
