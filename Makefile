@@ -10,7 +10,7 @@ LOCKING := .venv-lock
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test unit docs lint oldest gpu bench-training bench-agreement bench-streaming bench-search bench-supernet bench-warm-start \
-	bench-overhead bench-recipes bench-kills bench-information bench-latency bench-boards bench-report browser devices truth fuzz lock zoo clean
+	bench-overhead bench-recipes bench-kills bench-information bench-layers bench-latency bench-boards bench-report browser devices truth fuzz lock zoo clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --trials 8 --runs $(RUNS)
@@ -107,6 +107,10 @@ bench-recipes: $(VENV)/.installed-dev
 # Our attributions against one Captum call for each layer and method. About 15 minutes on two cores.
 bench-information: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/information.py
+
+# Trains a small network again with one layer real, and ranks the measures. About 10 minutes on one core.
+bench-layers: $(VENV)/.installed-dev
+	$(BIN)/python tests/benchmarks/layer_truth.py --out $(RUNS)/layer-truth-tables --runs $(RUNS)/layer-truth
 
 # Packed networks against onnxruntime in float32 and int8, in one process. One minute.
 bench-latency: $(VENV)/.installed-dev
