@@ -5,9 +5,9 @@ several seeds with the run's recipe. If the trial has no recovery, a compact one
 added. Probes measure the usable information about the label in every layer, in bits, see
 `ir2search.information.probes`, and its loss across each layer.
 
-Prints for each layer: bits, and the loss with its 95% interval over seeds (Student), or "none" if
-the interval includes zero; then the bits that recovery restores at the end of the network (Welch).
---out also writes a table of all values and a figure.
+Prints for each layer: bits, and what is lost or gained, with its 95% interval over seeds (Student),
+or "none" if the interval includes zero; then the bits that recovery restores at the end of the
+network (Welch). --out also writes a table of all values and a figure.
 
     python analysis/depth_of_loss.py runs/digits [--trial knee] [--seeds 3] [--data FOLDER]
         [--out FOLDER]
@@ -86,15 +86,18 @@ def interval(values: pd.Series[float]) -> tuple[float, float]:
 
 
 def losses(table: pd.DataFrame) -> pd.DataFrame:
-    """By layer and network: bits, and the loss across the layer, or "none" if it may be zero."""
+    """By layer and network: bits, and what the layer lost or gained, "none" if it may be zero."""
     found: dict[str, dict[tuple[str, str], str]] = {layer: {} for layer in in_order(table)}
     for (layer, name), rows in table.groupby(["layer", "network"], sort=False):
         low, high = interval(rows["loss"])
-        lost = f"{rows['loss'].mean():+.2f} [{low:.2f}, {high:.2f}]"
+        mean = rows["loss"].mean()
+        lost = f"lost {mean:.2f} [{low:.2f}, {high:.2f}]"
+        if mean < 0:
+            lost = f"gained {-mean:.2f} [{-high:.2f}, {-low:.2f}]"
         found[layer][name, "bits"] = f"{rows['bits'].mean():.2f}"
-        found[layer][name, "loss"] = "none" if low <= 0 <= high else lost
+        found[layer][name, "change"] = "none" if low <= 0 <= high else lost
         if rows["loss"].isna().all():
-            found[layer][name, "loss"] = ""
+            found[layer][name, "change"] = ""
     return pd.DataFrame.from_dict(found, orient="index").fillna("")
 
 
