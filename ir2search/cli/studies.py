@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -23,9 +23,6 @@ from ir2search.cli.options import (
     opened,
 )
 
-if TYPE_CHECKING:
-    from ir2search.study import Study
-
 StudyName = Annotated[
     str,
     typer.Argument(
@@ -37,6 +34,20 @@ Storage = Annotated[
     typer.Option(
         help="Keep the trials on a server: postgresql+psycopg://USER@HOST/DATABASE, or "
         "grpc://HOST:PORT. By default a journal in the run's folder."
+    ),
+]
+
+Trials = Annotated[
+    int | None,
+    typer.Option(min=1, help="Number of candidates to train; overrides the study file."),
+]
+ExecutorName = Annotated[
+    Literal["local", "ray"], typer.Option(help="Train on this machine or on a Ray cluster.")
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Only say how large the space is and what the search will take."
     ),
 ]
 
@@ -73,15 +84,10 @@ def run(
     ] = (Path("runs")),
     data: Data = None,
     device: Devices = "auto",
-    trials: Annotated[
-        int | None,
-        typer.Option(min=1, help="Number of candidates to train; overrides the study file."),
-    ] = None,
+    trials: Trials = None,
     workers: Workers = None,
     trials_per_device: TrialsPerDevice = None,
-    executor: Annotated[
-        Literal["local", "ray"], typer.Option(help="Train on this machine or on a Ray cluster.")
-    ] = "local",
+    executor: ExecutorName = "local",
     address: Annotated[
         str, typer.Option(help="Address of the Ray cluster: auto, or HOST:PORT.")
     ] = "auto",
@@ -89,12 +95,7 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Train the trials again that have failed.")
     ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Only say how large the space is and what the search will take."
-        ),
-    ] = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -116,27 +117,28 @@ def run(
       ir2search run my-study.toml --storage postgresql+psycopg://me@db/studies
     """
     from ir2search.cli.progress import RunProgress
-    from ir2search.cli.show_runs import check_trained, show_status
+    from ir2search.cli.show_runs import check_trained, show_estimate, show_status
+    from ir2search.search import estimate
     from ir2search.search import run as run_study
     from ir2search.study import load_study
 
     asked = load_study(study)
     if trials is not None:
         asked = asked.model_copy(update={"trials": trials})
-    at_once: int | Literal["auto"] | None = workers
-    if workers is None and trials_per_device is None:
-        at_once = "auto"
+    where: dict[str, Any] = {
+        "data": data,
+        "device": device,
+        "workers": "auto" if workers is None and trials_per_device is None else workers,
+        "trials_per_device": trials_per_device,
+    }
     if dry_run:
-        _show_estimate(asked, runs / asked.name, data, device, at_once, trials_per_device, as_json)
+        show_estimate(estimate(asked, runs / asked.name, **where), as_json)
         return
     with RunProgress() as progress:
         result = run_study(
             asked,
             runs / asked.name,
-            data=data,
-            device=device,
-            workers=at_once,
-            trials_per_device=trials_per_device,
+            **where,
             executor=executor,
             address=address,
             storage=storage,
@@ -145,29 +147,6 @@ def run(
         )
     show_status(result, as_json)
     check_trained(result)
-
-
-def _show_estimate(
-    study: Study,
-    folder: Path,
-    data: Path | None,
-    device: str,
-    workers: int | Literal["auto"] | None,
-    trials_per_device: int | None,
-    as_json: bool,
-) -> None:
-    from ir2search.cli.show_runs import show_estimate
-    from ir2search.search import estimate
-
-    found = estimate(
-        study,
-        folder,
-        data=data,
-        device=device,
-        workers=workers,
-        trials_per_device=trials_per_device,
-    )
-    show_estimate(found, as_json)
 
 
 def worker(
