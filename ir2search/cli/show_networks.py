@@ -74,7 +74,7 @@ def show_cost(
 
 
 def _show_steps(memory: DeviceMemory) -> None:
-    found = table("steps on a microcontroller, in bytes", ("step", "RAM", "flash"), words={"step"})
+    found = table("bytes by step", ("step", "RAM", "flash"), words={"step"})
     for each in memory.steps:
         found.add_row(each.name, f"{each.ram_bytes:,}", f"{each.flash_bytes:,}")
     console().print(found)
