@@ -46,7 +46,7 @@ WEIGHTS = {
 }
 OF_A_RUN = (
     "study.toml", "study.journal", "environment.json", "trials/*/candidate.json",
-    "trials/*/cost.json", "trials/*/curve.jsonl", "trials/*/test.json",
+    "trials/*/cost.json", "trials/*/curve.jsonl", "trials/*/test.json", "trials/*/hits.json",
     "trials/*/seeds/1/result.json", "trials/*/information/information.parquet",
 )  # fmt: skip
 FORMATS = ("png", "jpeg", "bmp", "gif", "tiff", "webp", "ppm", "jpeg2000")

@@ -515,6 +515,7 @@ def run_cases(number: int) -> Iterator[Case]:
         "{run}/storage.json": ("status", "{run}"),
         "{run}/study.journal": ("status", "{run}"),
         f"{trial}/test.json": ("status", "{run}"),
+        f"{trial}/hits.json": ("status", "{run}"),
         f"{trial}/candidate.json": ("cost", trial),
     }
     for file, command in commands.items():

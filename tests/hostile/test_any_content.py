@@ -97,8 +97,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Given:
 
 @pytest.mark.parametrize(
     "name",
-    ["environment.json", "candidate.json", "cost.json", "test.json", "seeds/1/result.json"],
-)
+    [
+        "environment.json", "candidate.json", "cost.json", "test.json", "hits.json",
+        "seeds/1/result.json",
+    ],
+)  # fmt: skip
 @any_data
 def test_any_json_value_in_a_file_of_a_run(run: Given, name: str, data: st.DataObject) -> None:
     file = run.file(name)
@@ -130,7 +133,8 @@ def test_any_storage_that_a_run_names(run: Given, data: st.DataObject) -> None:
     "name",
     [
         "study.toml", "study.journal", "environment.json", "candidate.json", "cost.json",
-        "curve.jsonl", "test.json", "best.safetensors", "information/information.parquet",
+        "curve.jsonl", "test.json", "hits.json", "best.safetensors",
+        "information/information.parquet",
     ],
 )  # fmt: skip
 @any_data
