@@ -8,8 +8,9 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 import typer.main
@@ -85,8 +86,26 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"ir2search {version('ir2search')}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        help="Print the version of ir2search.",
+        callback=_print_version,
+        is_eager=True,
+        expose_value=False,
+    ),
+]
+
+
 @app.callback(invoke_without_command=True)
-def _root(context: typer.Context, verbose: Verbose = False) -> None:
+def _root(context: typer.Context, version_asked: Version = False, verbose: Verbose = False) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

@@ -29,12 +29,20 @@ class SafeTable(Table):
 
 
 def table(title: str | None, columns: Sequence[str], words: set[str]) -> SafeTable:
-    """An empty table; columns in ``words`` are aligned to the left and may be folded."""
+    """An empty table; columns in ``words`` are aligned to the left, and folded instead of cut.
+
+    The first column names the row, so it is folded last.
+    """
     shown = None if title is None else safe(title)
-    made = SafeTable(title=shown, title_justify="left", box=None, header_style="bold")
+    made = SafeTable(
+        title=shown, title_justify="left", box=None, header_style="bold", pad_edge=False
+    )
     for name in columns:
         left = name in words
-        made.add_column(safe(name), justify="left" if left else "right", no_wrap=not left)
+        fold = left and bool(made.columns)
+        made.add_column(
+            safe(name), justify="left" if left else "right", no_wrap=not fold, overflow="fold"
+        )
     return made
 
 

@@ -79,10 +79,13 @@ def show_studies(surveys: Sequence[StudySurvey], as_json: bool) -> None:
         print_json([asdict(survey) | {"file": str(survey.file)} for survey in surveys])
         return
     words = {"study", "purpose", "data"}
-    found = table(None, ("study", "trials", "epochs", "OPs", "data", "purpose"), words)
+    counted = any(survey.least_ops is not None for survey in surveys)
+    columns = ("study", "trials", "epochs", *(("OPs",) if counted else ()), "data", "purpose")
+    found = table(None, columns, words)
     for survey in surveys:
-        ops = f"{text.count(survey.least_ops)} to {text.count(survey.most_ops)}"
-        counts = (str(survey.trials), f"{survey.epochs:,}", ops)
+        counts = [str(survey.trials), f"{survey.epochs:,}"]
+        if counted:
+            counts += [f"{text.count(survey.least_ops)} to {text.count(survey.most_ops)}"]
         found.add_row(survey.name, *counts, survey.data, survey.purpose)
     console().print(found)
 

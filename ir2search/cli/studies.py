@@ -306,16 +306,24 @@ def trust(folder: Folder, as_json: Json = False, verbose: Verbose = False) -> No
         typer.echo(f"{escape.terminal(str(folder))}: has no modules")
 
 
-def studies(as_json: Json = False, verbose: Verbose = False) -> None:
+def studies(
+    ops: Annotated[
+        bool, typer.Option("--ops", help="Count OPs too, which takes some seconds.")
+    ] = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
     """List the included studies, with the data and the epochs that each one needs.
 
-    The column OPs shows the OPs of the smallest and the largest network in the space and budget.
+    With --ops, the column OPs shows the OPs of the smallest and the largest network in the space
+    and budget.
 
     \b
     Examples:
       ir2search studies
+      ir2search studies --ops
     """
     from ir2search.cli.show_runs import show_studies
     from ir2search.study.survey import survey_studies
 
-    show_studies(survey_studies(), as_json)
+    show_studies(survey_studies(ops), as_json)

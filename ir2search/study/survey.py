@@ -6,14 +6,17 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ir2search.costs import Cost, cost
 from ir2search.errors import CandidateError
 from ir2search.space import GROWING, SHRINKING, Candidate, SearchSpace, cheapest_first, field_of
 from ir2search.study.objectives import costs_of
 from ir2search.study.schema import Study, load_study
 from ir2search.study.shipped import shipped_studies
 from ir2search.zoo import named_recipe, preset, presets
+
+if TYPE_CHECKING:
+    from ir2search.costs import Cost
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,8 @@ class StudySurvey:
         trials: number of candidates that it trains.
         epochs: of all trials together, if no trial is stopped early.
         least_ops: OPs for one image of the cheapest network within the budget, among the corners
-            of the space; None if there is none.
-        most_ops: OPs of the most expensive one.
+            of the space; None if there is none, or if OPs were not counted.
+        most_ops: OPs of the most expensive one, or None.
     """
 
     name: str
@@ -59,13 +62,19 @@ class Preset:
     epochs: int
 
 
-def survey_studies() -> list[StudySurvey]:
-    """The shipped studies, in alphabetical order."""
-    return [_survey(load_study(name), file) for name, file in shipped_studies().items()]
+def survey_studies(ops: bool = False) -> list[StudySurvey]:
+    """The shipped studies, in alphabetical order.
+
+    Args:
+        ops: count the OPs of each study's networks too, which takes some seconds.
+    """
+    return [_survey(load_study(name), file, ops) for name, file in shipped_studies().items()]
 
 
 def survey_presets() -> list[Preset]:
     """All presets with their costs."""
+    from ir2search.costs import cost  # imports torch
+
     return [
         Preset(name, preset(name), cost(preset(name)), named_recipe(name).total_epochs)
         for name in presets()
@@ -77,16 +86,11 @@ def largest(space: SearchSpace) -> Candidate | None:
     return next(_extremes(space, sizes=(True,)), None)
 
 
-def _survey(study: Study, file: Path) -> StudySurvey:
+def _survey(study: Study, file: Path, with_ops: bool) -> StudySurvey:
     comment = itertools.takewhile(
         lambda line: line.startswith("#"), file.read_text(encoding="utf-8").splitlines()
     )
-    side = study.data.size or Candidate().image[1]
-    image = (1 if study.data.source == "digits" else 3, side, side)
-    space = study.search_space.with_data(image, 10)
-    distinct = {candidate.id: candidate for candidate in _extremes(space)}.values()
-    costs = [costs_of(candidate, cost(candidate), study.costs) for candidate in distinct]
-    ops = [each["ops"] for each in costs if study.over_budget(each) is None]
+    ops = _ops_of_corners(study) if with_ops else []
     return StudySurvey(
         name=study.name,
         file=file,
@@ -97,6 +101,18 @@ def _survey(study: Study, file: Path) -> StudySurvey:
         least_ops=min(ops, default=None),
         most_ops=max(ops, default=None),
     )
+
+
+def _ops_of_corners(study: Study) -> list[float]:
+    """OPs of the corners of the space that are within the budget."""
+    from ir2search.costs import cost
+
+    side = study.data.size or Candidate().image[1]
+    image = (1 if study.data.source == "digits" else 3, side, side)
+    space = study.search_space.with_data(image, 10)
+    distinct = {candidate.id: candidate for candidate in _extremes(space)}.values()
+    costs = [costs_of(candidate, cost(candidate), study.costs) for candidate in distinct]
+    return [each["ops"] for each in costs if study.over_budget(each) is None]
 
 
 def _of_supernet(study: Study) -> int:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,12 @@ def test_help_lists_every_command(ir2search: Command) -> None:
     assert bare.returncode == 0
     assert bare.stdout.strip() == shown.strip()
     assert bare.stderr == ""
+
+
+def test_the_version_is_that_of_the_installed_package(ir2search: Command) -> None:
+    done = ir2search("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"ir2search {version('ir2search')}\n"
 
 
 def test_the_package_runs_as_a_module() -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import random
 import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 import ir2search as ir
+from ir2search.cli.show_networks import show_presets
 from ir2search.study import shipped_studies
+from ir2search.study.survey import survey_presets
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -46,9 +50,9 @@ def test_init_writes_a_study_for_a_folder_of_images(ir2search: Command, tmp_path
 
 
 def test_studies_lists_trials_epochs_and_ops(ir2search: Command) -> None:
-    listed = json.loads(ir2search("studies", "--json").stdout)
+    listed = json.loads(ir2search("studies", "--ops", "--json").stdout)
     assert [row["name"] for row in listed] == list(shipped_studies())
-    table = ir2search("studies").stdout
+    table = ir2search("studies", "--ops").stdout
     for row in listed:
         assert row["name"] in table
         assert row["purpose"] in " ".join(table.split())  # the column folds
@@ -63,6 +67,30 @@ def test_studies_lists_trials_epochs_and_ops(ir2search: Command) -> None:
     assert digits["most_ops"] >= max(costs)
     largest = ir.Candidate(depth=14, fusion="dense", image=(1, 16, 16))
     assert digits["most_ops"] == ir.cost(largest).ops
+
+
+def test_a_list_of_studies_counts_nothing_and_so_loads_no_torch() -> None:
+    code = (
+        "import sys; sys.argv = ['ir2search', 'studies', '--json']\n"
+        "from ir2search.cli.app import main\n"
+        "try: main()\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *printed, loaded = shown.stdout.splitlines()
+    assert loaded == "False"
+    listed = json.loads("\n".join(printed))
+    assert [row["name"] for row in listed] == list(shipped_studies())
+    assert {row["least_ops"] for row in listed} == {None}
+
+
+def test_names_of_presets_are_whole_at_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ir2search.cli.show.PIPE_WIDTH", 80)
+    show_presets(survey_presets(), as_json=False)
+    first = [line.split(" ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert first[1 : 1 + len(ir.presets())] == list(ir.presets())
 
 
 def test_presets_lists_costs_and_epochs(ir2search: Command) -> None:

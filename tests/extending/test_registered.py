@@ -114,7 +114,7 @@ def test_listing_studies_runs_no_module(
 ) -> None:
     file = write("listed", "raise SystemError('run')")
     monkeypatch.chdir(file.parent)
-    assert survey_studies()
+    assert survey_studies(ops=True)
     with pytest.raises(StudyError, match="SystemError: run"):
         load_study(file)
 
