@@ -9,6 +9,7 @@ from .data import load_data as load_data
 from .data import register_dataset as register_dataset
 from .errors import IR2SearchError as IR2SearchError
 from .export import export as export
+from .export import export_shipped as export_shipped
 from .export import export_trial as export_trial
 from .export import export_weights as export_weights
 from .export import onnx_model as onnx_model

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 import ir2search as ir
-from ir2search.export import Origin
+from ir2search.export import shipped_origin
 from ir2search.files import read_json, write_json
 from ir2search.models import TappedNetwork
 from ir2search.runs.curves import read_curve
@@ -31,7 +31,6 @@ from ir2search.zoo.pretrained import save_small
 from ir2search.zoo.shipped import FOLDER, INCLUDED, TrainingRecord
 from ir2search.zoo.single import SETTINGS
 
-LICENSE = "Apache-2.0"
 HUNDRED = 100
 
 
@@ -66,17 +65,7 @@ def add(
     network = ir.load_trained(out / f"{name}.safetensors").network
     record = _record(name, folder, candidate, network, images)
     _check_equal(network, found, images)
-    origin = Origin(
-        title=name,
-        data=data_name,
-        made=f"{record.epochs} epochs, seed {record.seed}",
-        validation=[record.validation_accuracy],
-        test=[record.test_accuracy],
-        test_images=record.test_images,
-        first_hundred=record.first_hundred,
-        command=record.command,
-        license=LICENSE,
-    )
+    origin = shipped_origin(name, data_name, record)
     ir.export(network, candidate, images, out / f"{name}.packed", origin=origin)
     write_json(out / f"{name}.json", asdict(record))
 

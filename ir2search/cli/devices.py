@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from ir2search import escape
+from ir2search.cli.completion import trained_names
 from ir2search.cli.options import (
     Data,
     Json,
-    RunOrNetwork,
     SavedStorage,
     Trust,
     Verbose,
@@ -22,8 +22,18 @@ from ir2search.cli.options import (
 
 
 def export(
-    what: RunOrNetwork,
-    trial: Annotated[str, typer.Option(help="best, knee, or a trial's number.")] = "best",
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="NETWORK",
+            help="A run's folder, or a network of `ir2search zoo`. With --weights: a preset or a "
+            "candidate.json.",
+            autocompletion=trained_names,
+        ),
+    ],
+    trial: Annotated[
+        str | None, typer.Option(help="best, knee, or a trial's number; by default best.")
+    ] = None,
     format: Annotated[  # noqa: A002 - the option's name
         Literal["packed", "onnx", "safetensors", "c"],
         typer.Option(
@@ -35,8 +45,8 @@ def export(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File to write (for c a folder); by default in the trial's folder, or with "
-            "--weights in runs/."
+            help="File to write (for c a folder); by default in the trial's folder, or "
+            "without a run in runs/."
         ),
     ] = None,
     data: Data = None,
@@ -57,28 +67,27 @@ def export(
     Examples:
       ir2search export runs/digits
       ir2search export runs/digits --trial knee --format onnx --out knee.onnx
-      ir2search export runs/digits --format c --out firmware/network
+      ir2search export digits-27k --format c --out firmware/network
       ir2search export cifar-resnet20 --weights best.safetensors --data cifar10/
     """
     from ir2search.cli.show_devices import show_exported
-    from ir2search.export import SUFFIXES, export_trial, export_weights
+    from ir2search.export import SUFFIXES, export_shipped, export_trial, export_weights
     from ir2search.latency import time_on_runtime
+    from ir2search.zoo.shipped import shipped_names
 
-    if weights is None:
-        done = export_trial(
-            opened(what, storage),
-            trial,
-            format,
-            file=out,
-            data=data,
-            license=license,
-            timer=time_on_runtime,
-        )
+    options: Any = {"data": data, "license": license, "timer": time_on_runtime}
+    shipped = weights is None and what in shipped_names() and not Path(what).exists()
+    if weights is None and not shipped:
+        run = opened(what, storage)
+        done = export_trial(run, trial or "best", format, file=out, **options)
     else:
+        if trial is not None:
+            raise typer.BadParameter("only a run has trials; leave it out", param_hint="--trial")
         file = out or Path("runs") / f"{Path(what).stem}{SUFFIXES[format]}"
-        done = export_weights(
-            what, weights, file, format, data=data, license=license, timer=time_on_runtime
-        )
+        if weights is None:
+            done = export_shipped(what, file, format, **options)
+        else:
+            done = export_weights(what, weights, file, format, **options)
     show_exported(done, as_json)
 
 

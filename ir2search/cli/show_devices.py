@@ -30,6 +30,9 @@ def show_exported(exported: Exported, as_json: bool) -> None:
         f"predictions agree with the training graph (logits within "
         f"{exported.largest_difference:.2g})",
     )
+    if exported.ram_bytes is not None and exported.flash_bytes is not None:
+        ram, flash = text.size(exported.ram_bytes), text.size(exported.flash_bytes)
+        say(f"on a microcontroller: RAM {ram}, flash {flash}")
     say("model card: ", str(exported.card))
 
 

@@ -10,4 +10,6 @@ from .network import Format as Format
 from .network import export as export
 from .network import export_weights as export_weights
 from .onnx_graph import onnx_model as onnx_model
+from .shipped import export_shipped as export_shipped
+from .shipped import shipped_origin as shipped_origin
 from .trial import export_trial as export_trial

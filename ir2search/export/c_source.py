@@ -29,6 +29,10 @@ _HEADER = """\
 #define IR2_CLASSES {classes}
 #define IR2_ARENA_BYTES {arena} /* of static memory; the stack comes on top */
 
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
 /* Names of the classes, in UTF-8. */
 extern const char *const ir2_class_names[IR2_CLASSES];
 
@@ -42,6 +46,10 @@ int ir2_classify(const uint8_t *pixels);
 
 /* The IR2_CLASSES logits of the last image; they are overwritten by the next one. */
 const float *ir2_logits(void);
+
+#ifdef __cplusplus
+}}
+#endif
 
 #endif
 """

@@ -16,6 +16,7 @@ from ir2search.errors import InputError, IR2SearchError
 from ir2search.export.c_folder import check_folder, write_c_folder
 from ir2search.export.card import Origin, model_card
 from ir2search.export.describe import describe
+from ir2search.export.device import DeviceMemory
 from ir2search.export.onnx_graph import onnx_model
 from ir2search.files import replacing, write_bytes, write_text
 from ir2search.kernels.inference import portable
@@ -53,6 +54,8 @@ class Exported:
         images: number of validation images that the file was checked on.
         largest_difference: the largest absolute difference of a logit.
         origin: where the network comes from, for the model card.
+        ram_bytes: static memory on a microcontroller; None if the format is not ``"c"``.
+        flash_bytes: constants and code on a microcontroller; None if the format is not ``"c"``.
     """
 
     file: Path
@@ -62,6 +65,8 @@ class Exported:
     images: int
     largest_difference: float
     origin: Origin = field(repr=False)
+    ram_bytes: int | None = None
+    flash_bytes: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """All fields except the origin, as values for JSON."""
@@ -109,8 +114,10 @@ def export(
     file, network = Path(file), network.eval()
     origin = origin or Origin()
     about = {"candidate": candidate.as_dict(), "images": data.spec(origin.data).as_dict()}
+    ram, flash = None, None
     if format == "c":
-        count, difference = _write_c(network, data, file, origin, images)
+        count, difference, memory = _write_c(network, data, file, origin, images)
+        ram, flash = memory.ram_bytes, memory.flash_bytes
     else:
         with replacing(file) as partial:
             run = _WRITERS[format](network, candidate, partial, about)
@@ -118,7 +125,7 @@ def export(
     card = file.with_name(file.name + ".md")
     if timer is not None and format == "packed" and origin.latency is None:
         origin = replace(origin, latency=timer(read_packed(file)))
-    found = Exported(file, card, format, _size(file), count, difference, origin)
+    found = Exported(file, card, format, _size(file), count, difference, origin, ram, flash)
     write_text(card, model_card(candidate, data, found.as_dict(), found.origin))
     return found
 
@@ -221,16 +228,16 @@ def _write_safetensors(
 
 def _write_c(
     network: TappedNetwork, data: ImageData, folder: Path, origin: Origin, images: int
-) -> tuple[int, float]:
+) -> tuple[int, float, DeviceMemory]:
     """Check the C runtime on the network, as it runs on a microcontroller, and write the folder."""
     check_folder(folder)
     graph, spec = describe(network, data.image), data.spec(origin.data)
     run = PackedNetwork(graph, variant=portable()).logits
-    found = _compare(network, run, data, images)
+    count, difference = _compare(network, run, data, images)
     example, _ = data.validation.take(torch.arange(1))
     label = int(run(data.normalise(example).numpy()).argmax())
-    write_c_folder(folder, graph, spec, example[0].numpy(), label, origin.title)
-    return found
+    written = write_c_folder(folder, graph, spec, example[0].numpy(), label, origin.title)
+    return count, difference, written.memory
 
 
 def _size(path: Path) -> int:
