@@ -9,6 +9,7 @@ Names are imported at first use; torch is imported with them.
 """
 
 import logging
+from typing import Any
 
 import lazy_loader
 
@@ -19,4 +20,12 @@ wait_passively()  # before torch is loaded
 # Silent until the user of the library adds a handler of their own.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_public_name, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version(__name__)
+    return _public_name(name)

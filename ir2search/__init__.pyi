@@ -67,3 +67,5 @@ from .zoo import presets as presets
 from .zoo import recipes as recipes
 from .zoo import train_network as train_network
 from .zoo import zoo as zoo
+
+__version__: str

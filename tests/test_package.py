@@ -5,6 +5,7 @@ import inspect
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     code = "import sys, ir2search; print(sorted(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "pandas", "optuna", "numpy"} & set(re.findall(r"'(\w+)'", shown.stdout))
+
+
+def test_the_version_is_that_of_the_installed_package() -> None:
+    assert ir.__version__ == version("ir2search")
 
 
 def test_the_docstring_of_errors_shows_their_tree() -> None:

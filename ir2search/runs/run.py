@@ -16,7 +16,7 @@ from ir2search.runs.members import with_members
 from ir2search.runs.records import TrialRecord, trial_records
 from ir2search.runs.saved import saved_study
 from ir2search.runs.storages import VALIDATION_IMAGES, RunStudy, open_storage, storage_errors
-from ir2search.runs.tables import front_of, knee, trials_table
+from ir2search.runs.tables import front_of, knee, trials_table, without_constants
 from ir2search.space import Candidate, read_candidate
 from ir2search.study.schema import Study
 
@@ -222,13 +222,22 @@ def trials(run: Run | str | Path) -> pd.DataFrame:
     return Run.of(run).trials()
 
 
-def front(run: Run | str | Path) -> pd.DataFrame:
+def front(run: Run | str | Path, *, constant: bool = False) -> pd.DataFrame:
     """The front of a run, given by itself or its folder, best accuracy first.
+
+    Args:
+        run: the run.
+        constant: keep the settings of networks and of their training that are the same in all rows.
+            A front of one network keeps all columns.
+
+    Returns:
+        The columns of `Run.front`.
 
     Raises:
         RunError: there is no run.
     """
-    return Run.of(run).front()
+    table = Run.of(run).front()
+    return table if constant else without_constants(table)
 
 
 def run_data(run: Run | str | Path, data: str | Path | None = None) -> ImageData:

@@ -36,6 +36,11 @@ COLUMNS = (
 # columns of fields that have a column only if the study sets them
 SHAPE = tuple(FAMILIES[Candidate().backbone].shape_defaults())
 SHARED = ("how", "inherited_accuracy")  # columns of a study with a supernet
+# columns that say how a network is made and trained, not how good it is
+SETTINGS = (
+    "state", "outcome", "duplicate_of", "test_images", "validation_images", "best_epoch", "epochs",
+    *Candidate().as_dict(), *SHAPE,
+)  # fmt: skip
 # columns that come from a trial's files
 FROM_FILES = ("test_accuracy", "test_images", "epochs", "seed_accuracies", "seed_test_accuracies")
 # columns of whole numbers, which are empty for a trial without a network
@@ -89,6 +94,14 @@ def front_of(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     if len(trained):
         trained = trained[moocore.is_nondominated(minimised(trained, study))]
     return trained.sort_values("accuracy", ascending=False).reset_index(drop=True)
+
+
+def without_constants(front: pd.DataFrame) -> pd.DataFrame:
+    """A front without the settings that all of its networks share, see `SETTINGS`."""
+    if len(front) < 2:
+        return front
+    settings = [c for c in front.columns if c in SETTINGS or c.startswith(RECIPE)]
+    return front.drop(columns=[name for name in settings if front[name].map(str).nunique() == 1])
 
 
 def as_searched(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,8 +8,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
+from ir2search import text
 from ir2search.choices import Activation, Estimator, Fusion, Normalization, Precision, StemKind
 from ir2search.errors import CandidateError
 from ir2search.files import parse_json, read_bytes
@@ -24,8 +25,25 @@ if TYPE_CHECKING:
 LARGEST_CANDIDATE = 64 << 10  # bytes of a candidate.json
 THRESHOLD_DIGITS = 6  # 0.3 and 3 * 0.1 = 0.30000000000000004 are the same threshold
 RECIPE_DIGITS = 12  # significant digits of a number of the recipe
+T = TypeVar("T")
 
 
+def _with_near_names(cls: type[T]) -> type[T]:
+    """Let the constructor of a class of fields name the nearest field if one is misspelled."""
+    make = cls.__init__
+
+    @functools.wraps(make)
+    def init(self: T, **values: Any) -> None:
+        for name in values:
+            if name not in NAMES:
+                raise TypeError(f"no field {name!r} in a candidate; {text.suggest(name, NAMES)}")
+        make(self, **values)
+
+    cls.__init__ = init  # type: ignore[assignment]
+    return cls
+
+
+@_with_near_names
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """A complete description of one network; equal candidates describe equal networks.
@@ -79,6 +97,7 @@ class Candidate:
 
     Raises:
         CandidateError: a value is out of range; the message gives the rule and the value.
+        TypeError: there is no field of a given name; the message gives the nearest one.
     """
 
     backbone: str = "cifar-resnet"
@@ -210,9 +229,9 @@ def candidate_from_dict(values: Mapping[str, Any], source: str = "candidate") ->
     """
     from pydantic import ValidationError
 
-    unknown = set(values) - {field.name for field in fields(Candidate)} - {"fusion_ratio"}
-    if unknown:
-        raise CandidateError(f"{source}: no field {sorted(unknown)[0]!r} in a candidate; remove it")
+    if unknown := sorted(set(values) - set(NAMES)):
+        near = text.did_you_mean(unknown[0], NAMES) or "; remove it"
+        raise CandidateError(f"{source}: no field {unknown[0]!r} in a candidate{near}")
     values = dict(values)
     if isinstance(values.get("recipe"), Mapping):
         values["recipe"] = list(values["recipe"].items())
@@ -266,4 +285,5 @@ def _rounded(value: Value) -> Value:
     return float(f"{value:.{RECIPE_DIGITS}g}") if isinstance(value, float) else value
 
 
+NAMES = (*(field.name for field in fields(Candidate)), "fusion_ratio")  # that a caller can give
 DEFAULT = Candidate()

@@ -197,7 +197,7 @@ def test_an_unknown_trial(ir2search: Command, finished_run: Path) -> None:
     [
         ("{", ("not a candidate in JSON",)),
         ("[1]", ("one JSON object",)),
-        (json.dumps({"dept": 8}), ("no field 'dept'",)),
+        (json.dumps({"dept": 8}), ("no field 'dept'", "did you mean 'depth'?")),
         (json.dumps({"depth": 9}), ("depth", "6 n + 2")),
         (json.dumps({"width": "wide"}), ("width", "number", "'wide'")),
         (json.dumps({"image": [3, 2, 2]}), ("image", "4 pixels")),

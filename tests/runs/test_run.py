@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import ir2search as ir
 from ir2search.errors import RunError
 from ir2search.runs import Run, front_of, json_rows
-from ir2search.runs.tables import knee, minimised
+from ir2search.runs.tables import knee, minimised, without_constants
 from ir2search.study import Study
 from ir2search.study.schema import parse_study
 
@@ -67,6 +67,17 @@ def test_best_knee_or_a_number_picks_a_trial(finished_run: Path) -> None:
     assert Run.open(finished_run).pick("knee") in set(front["number"])
     trained = ir.trials(finished_run).query("state == 'trained'")["number"]
     assert Run.open(finished_run).pick(str(trained.iloc[-1])) == trained.iloc[-1]
+
+
+def test_a_front_shows_no_setting_that_its_networks_share(finished_run: Path) -> None:
+    whole, short = Run.open(finished_run).front(), ir.front(finished_run)
+    assert len(whole) > 1
+    assert {"number", "accuracy", "test_accuracy", "ops", "memory_bytes"} <= set(short)
+    left_out = set(whole) - set(short)
+    assert {"state", "depth", "backbone", "classes"} <= left_out
+    assert all(len(set(map(str, whole[name]))) == 1 for name in left_out)
+    assert list(ir.front(finished_run, constant=True)) == list(whole)
+    assert list(without_constants(whole.iloc[:1])) == list(whole), "one network is described"
 
 
 @pytest.mark.parametrize("which", ["worst", "999", "-1", "1.0", ""])

@@ -66,7 +66,7 @@ def test_seeds_can_be_added_later_and_none_is_trained_twice(
 
 
 def test_the_hits_of_the_front_are_kept_and_give_its_test_accuracy(finished_run: Path) -> None:
-    front = ir.front(finished_run)
+    front = ir.front(finished_run, constant=True)
     for row in front.itertuples():
         hits = read_json(finished_run / f"trials/{row.number}/hits.json")
         assert hits["test"].count("1") / row.test_images == row.test_accuracy

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import copy
+import inspect
 import json
 import math
+import pickle
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -214,6 +217,14 @@ def test_a_wrong_field_of_a_file_is_named_with_the_file(
     with pytest.raises(CandidateError, match=message) as caught:
         candidate_from_dict(values, "x.json")
     assert str(caught.value).startswith("x.json: ")
+
+
+def test_a_misspelled_field_names_the_nearest_one() -> None:
+    with pytest.raises(TypeError, match="no field 'dept' in a candidate; did you mean 'depth'"):
+        Candidate(dept=3)
+    made = Candidate(fusion_ratio=4.0)
+    assert pickle.loads(pickle.dumps(made)) == copy.deepcopy(made) == made
+    assert "depth" in inspect.signature(Candidate).parameters, "a notebook completes it"
 
 
 def test_twin_and_backbone_of_a_candidate() -> None:
