@@ -109,7 +109,12 @@ def _estimated(found: Estimate) -> Iterator[tuple[str, str]]:
     yield "step", f"{1000 * found.step_seconds:.0f} ms for a network with the median OPs"
     yield "epoch", f"{text.duration(found.epoch_seconds)} for this network, with validation"
     less = f"about {found.expected_epochs:,}, of " if found.expected_epochs < found.epochs else ""
-    yield "epochs", f"{less}{found.epochs:,} of {found.trials:,} candidates"
+    if found.measurement_seconds is None:
+        yield "epochs", f"{less}{found.epochs:,} of {found.trials:,} candidates"
+    else:
+        duration = text.duration(found.measurement_seconds)
+        yield "epochs", f"{found.epochs:,} of the shared weights"
+        yield "search", f"{found.trials:,} candidates measured with them, about {duration} each"
     together = f"{found.workers} at a time" if found.workers > 1 else "one at a time"
     yield "time", f"about {text.duration(found.seconds)}, {together}"
     if found.confirmed_epochs:

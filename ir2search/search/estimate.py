@@ -28,6 +28,7 @@ from ir2search.seeds import derive_seed
 from ir2search.space import build
 from ir2search.study.objectives import LATENCY, OBJECTIVES
 from ir2search.study.schema import Study
+from ir2search.supernet.calibration import calibrate, calibration_batches
 from ir2search.training import Interrupted, accuracy, train
 
 DRAWS = 1000  # points of a large space to count; a smaller space is counted whole
@@ -75,6 +76,8 @@ class Estimate:
         epoch_seconds: of an epoch of this network, with validation.
         workers: number of trainings at the same time.
         seconds: expected time of the search, if workers do not slow each other down.
+        measurement_seconds: to measure a network of median size with shared weights; None for a
+            study that trains each candidate.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Estimate:
     epoch_seconds: float
     workers: int
     seconds: float
+    measurement_seconds: float | None
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as values for JSON; None for an infinite number of combinations."""
@@ -135,7 +139,12 @@ def estimate(
         )
     by_ops = sorted(distinct.values(), key=lambda each: each.costs["ops"])
     step, epoch = timed_epoch(checked, context, by_ops[len(by_ops) // 2], places[0])
-    expected = expected_epochs(checked)
+    expected, measurement = expected_epochs(checked), None
+    seconds = expected * epoch / len(places)
+    if checked.supernet is not None:
+        measurement = _measurement(checked, context.data, by_ops[len(by_ops) // 2], places[0])
+        training = _supernet_epoch(checked, context, by_ops, epoch, places[0])
+        seconds = expected * training + checked.trials * measurement
     return Estimate(
         name=checked.name,
         combinations=space.size,
@@ -153,7 +162,8 @@ def estimate(
         step_seconds=step,
         epoch_seconds=epoch,
         workers=len(places),
-        seconds=_seconds(checked, expected, epoch, len(places)),
+        seconds=seconds,
+        measurement_seconds=measurement,
     )
 
 
@@ -237,12 +247,32 @@ def _ranges(study: Study, kept: Sequence[PricedCandidate]) -> Iterable[CostRange
         yield CostRange(name, values[0], values[len(values) // 2], values[-1])
 
 
-def _seconds(study: Study, epochs: int, epoch: float, workers: int) -> float:
-    """Time of the search, from the seconds of an epoch of a network of median size."""
-    if study.supernet is None:
-        return epochs * epoch / workers
-    networks = 2 + study.supernet.random  # in each step; an evaluation is far below an epoch
-    return epochs * networks * epoch
+def _supernet_epoch(
+    study: Study,
+    context: TrainingContext,
+    by_ops: Sequence[PricedCandidate],
+    epoch: float,
+    device: torch.device,
+) -> float:
+    """Seconds of an epoch of shared weights, from those of a network of median size.
+
+    Each step trains the largest network, the smallest, and some others.
+    """
+    assert study.supernet is not None
+    ends = (timed_epoch(study, context, each, device)[1] for each in (by_ops[0], by_ops[-1]))
+    return sum(ends) + study.supernet.random * epoch
+
+
+def _measurement(
+    study: Study, data: ImageData, priced: PricedCandidate, device: torch.device
+) -> float:
+    """Seconds to set a network's statistics on training images, and to evaluate it."""
+    assert study.supernet is not None
+    network = build(priced.candidate).to(device)
+    batches = calibration_batches(data, study.supernet.calibration, device)
+    start = time.perf_counter()
+    calibrate(network, batches)
+    return time.perf_counter() - start + _evaluation(data, priced, device)
 
 
 def _all_epochs(study: Study) -> int:

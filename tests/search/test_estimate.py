@@ -55,6 +55,23 @@ def test_the_training_of_a_front_after_a_supernet_is_estimated(
     assert (found.epochs, found.confirmed_epochs) == (7, 3)
 
 
+def test_the_time_with_shared_weights_has_the_measurement_of_each_candidate(
+    ir2search: Callable[..., Any],
+    write_study: Callable[[Values], Path],
+    quick: Values,
+    tmp_path: Path,
+) -> None:
+    values = quick | {"supernet": {"epochs": 1}, "trials": 1000}
+    found = ir.estimate(parse_study(values, "a.toml"), tmp_path / "quick", device="cpu")
+    assert found.measurement_seconds is not None
+    assert found.seconds > 1000 * found.measurement_seconds > 0
+    own = ir.estimate(parse_study(quick, "a.toml"), tmp_path / "quick", device="cpu")
+    assert own.measurement_seconds is None
+    shown = ir2search("run", write_study(values), "--dry-run", "--device", "cpu")
+    assert "1 of the shared weights" in shown.stdout
+    assert "1,000 candidates measured with them" in shown.stdout
+
+
 def test_rungs_and_limits_lower_the_expected_epochs(quick: Values) -> None:
     def expected(**more: Any) -> int:
         recipe = quick["recipe"] | {"epochs": 9}
