@@ -13,6 +13,7 @@ from .export import export_shipped as export_shipped
 from .export import export_trial as export_trial
 from .export import export_weights as export_weights
 from .export import onnx_model as onnx_model
+from .export import summary as summary
 from .information import analyze as analyze
 from .information import register_measure as register_measure
 from .latency import Latency as Latency

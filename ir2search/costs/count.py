@@ -13,10 +13,12 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 
+from ir2search import text
 from ir2search.costs.handles import HANDLES, KINDS, MULTIPLY_ACCUMULATE
 from ir2search.errors import CountError, is_out_of_memory
 from ir2search.models.build import BUILDERS, Builder
 from ir2search.nn import BinaryConv2d
+from ir2search.notebook import html_table
 from ir2search.space import Candidate, build
 
 if TYPE_CHECKING:
@@ -55,11 +57,26 @@ class LayerCost:
     others: dict[str, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Cost:
     """The cost of a network at batch 1, in total and by layer."""
 
     rows: tuple[LayerCost, ...]
+
+    def __repr__(self) -> str:
+        names = ("ops", "flops", "bops", "parameters", "memory_bytes")
+        values = ", ".join(f"{name}={getattr(self, name):,.0f}" for name in names)
+        return f"Cost({values}, layers={len(self.rows)})"
+
+    def _repr_html_(self) -> str:
+        rows = [row for row in self.rows if row.flops or row.bops or row.parameters]
+        shown = [
+            (row.name, row.type, *_texts(row.flops, row.bops, row.parameters, row.memory_bytes))
+            for row in rows
+        ]
+        total = _texts(self.flops, self.bops, self.parameters, self.memory_bytes)
+        heads = ("layer", "type", "FLOPs", "BOPs", "parameters", "memory")
+        return html_table(f"{text.count(self.ops)} OPs", heads, [("total", "", *total), *shown])
 
     @functools.cached_property
     def flops(self) -> int:
@@ -124,6 +141,10 @@ class Cost:
         """The totals, ``packed_bytes`` and ``layers``, in values that JSON can hold."""
         more = {"packed_bytes": self.packed_bytes, "layers": [asdict(row) for row in self.rows]}
         return self.totals() | more
+
+
+def _texts(flops: int, bops: int, parameters: int, memory_bytes: float) -> tuple[str, ...]:
+    return f"{flops:,}", f"{bops:,}", f"{parameters:,}", text.size(memory_bytes)
 
 
 def cost(candidate: Candidate) -> Cost:

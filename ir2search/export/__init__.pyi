@@ -4,6 +4,8 @@ from .describe import describe as describe
 from .device import DeviceMemory as DeviceMemory
 from .device import StepMemory as StepMemory
 from .device import device_memory as device_memory
+from .layer_summary import Summary as Summary
+from .layer_summary import summary as summary
 from .network import SUFFIXES as SUFFIXES
 from .network import Exported as Exported
 from .network import Format as Format

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ir2search import text
 from ir2search.errors import RunError
 from ir2search.files import protect
+from ir2search.notebook import html_table
 from ir2search.runs.differences import described_front
 from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, trial_folder
 from ir2search.runs.members import with_members
 from ir2search.runs.records import TrialRecord, trial_records
 from ir2search.runs.saved import saved_study
 from ir2search.runs.storages import VALIDATION_IMAGES, RunStudy, open_storage, storage_errors
-from ir2search.runs.tables import front_of, knee, trials_table, without_constants
+from ir2search.runs.tables import front_of, json_rows, knee, trials_table, without_constants
 from ir2search.space import Candidate, read_candidate
+from ir2search.study.objectives import OBJECTIVES
 from ir2search.study.schema import Study
 
 if TYPE_CHECKING:
@@ -211,6 +214,24 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        title = f"Run {self.study.name}, {self.folder}"
+        try:
+            trials = self.trials()
+        except RunError as error:
+            return html_table(title, ("no trials",), [(error,)])
+        trained = int((trials["state"] == "trained").sum())
+        costs = [OBJECTIVES[name].column for name in self.study.objectives if name != "accuracy"]
+        columns = ("number", "accuracy", "test_accuracy", *costs)
+        rows = json_rows(front_of(trials, self.study)[list(columns)])
+        shown = [
+            [f"trial {row['number']}", *(text.percent(row[name]) for name in columns[1:3])]
+            + [text.count(row[name]) for name in costs]
+            for row in rows
+        ]
+        heads = ("front", *columns[1:])
+        return html_table(f"{title}: {trained} of {self.study.trials} trained", heads, shown)
 
 
 def trials(run: Run | str | Path) -> pd.DataFrame:

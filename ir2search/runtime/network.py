@@ -14,6 +14,7 @@ import numpy as np
 from ir2search.errors import DataError
 from ir2search.kernels import inference
 from ir2search.kernels.inference import Variant
+from ir2search.notebook import html_table
 from ir2search.runtime.graph import Array, Graph
 from ir2search.runtime.lowering import Target
 from ir2search.runtime.packed import read_packed
@@ -66,6 +67,17 @@ class PackedNetwork:
     def classes(self) -> int:
         """Number of classes."""
         return self.graph.classes
+
+    def __repr__(self) -> str:
+        return (
+            f"PackedNetwork(image={self.image}, classes={self.classes}, "
+            f"units={len(self.units)}, threads={self._threads})"
+        )
+
+    def _repr_html_(self) -> str:
+        shapes = [(index, unit.name) for index, unit in enumerate(self.units)]
+        title = f"{self!r}, {self.program.arena:,} bytes of activations"
+        return html_table(title, ("unit", "layer"), shapes)
 
     def logits(self, images: Array) -> Floats:
         """Logits of normalised images.

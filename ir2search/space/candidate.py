@@ -15,6 +15,7 @@ from ir2search.choices import Activation, Estimator, Fusion, Normalization, Prec
 from ir2search.errors import CandidateError
 from ir2search.files import parse_json, read_bytes
 from ir2search.models.families import Stage, Stem
+from ir2search.notebook import html_table
 from ir2search.space.domains import Value
 from ir2search.space.rules import canonical_fusion, canonical_widths, check, family_of
 from ir2search.validation import rule_of
@@ -44,7 +45,7 @@ def _with_near_names(cls: type[T]) -> type[T]:
 
 
 @_with_near_names
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Candidate:
     """A complete description of one network; equal candidates describe equal networks.
 
@@ -151,6 +152,13 @@ class Candidate:
         canonical |= {name: tuple(getattr(self, name)) for name in ("kernels", "groups")}
         for name, value in canonical.items():
             object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.differences())
+        return f"Candidate({values})"
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Candidate {self.id}", ("field", "value"), self.as_dict().items())
 
     @property
     def channels(self) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ from ir2search.data import DataConfig
 from ir2search.errors import CandidateError, SpaceError, StudyError
 from ir2search.extensions import UserModule, load_modules, read_module
 from ir2search.files import read_toml
+from ir2search.notebook import html_table
 from ir2search.space import SearchSpace
 from ir2search.space.domains import ends
 from ir2search.study.messages import sentence_of
@@ -132,6 +133,29 @@ class Study(BaseModel):
     confirm: Confirm | None = None
     resources: Resources = Resources()
     _source: str = PrivateAttr("study")
+
+    def __repr__(self) -> str:
+        objectives, searched = ", ".join(self.objectives), len(self.space.searched)
+        return (
+            f"Study({self.name!r}, {self.trials} trials, objectives {objectives}, "
+            f"{searched} searched parameters)"
+        )
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("objectives", ", ".join(self.objectives)),
+            ("trials", f"{self.trials}, sampler {self.sampler}, seed {self.seed}"),
+            ("data", f"{self.data.source}"),
+            ("epochs of a trial", self.recipe.epochs),
+            (
+                "budget",
+                ", ".join(f"{name} {limit}" for name, limit in self.budget.items()) or "none",
+            ),
+            *((name, domain) for name, domain in self.space.searched.items()),
+        ]
+        return html_table(f"Study {self.name}", ("setting", "value"), rows)
 
     @property
     def source(self) -> str:
