@@ -55,6 +55,11 @@ def count(value: float | None) -> str:
     return _three_digits(value)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: "1 epoch", "1,200 epochs"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def size(value: float | None) -> str:
     """Format bytes as "60.8 kB"."""
     if value is None:

@@ -62,3 +62,8 @@ def test_intervals_and_fractions_as_words() -> None:
     assert text.interval(None, 0.5) == text.interval(None, None) == ""
     words = {0.335: "a third of", 0.49: "half of", 0.44: "44% of", 0.97: "97% of"}
     assert {ratio: text.fraction(ratio) for ratio in words} == words
+
+
+def test_one_thing_has_no_plural() -> None:
+    found = [text.counted(number, "epoch") for number in (0, 1, 2, 1200)]
+    assert found == ["0 epochs", "1 epoch", "2 epochs", "1,200 epochs"]

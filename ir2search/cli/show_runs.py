@@ -119,7 +119,7 @@ def _estimated(found: Estimate) -> Iterator[tuple[str, str]]:
     yield "time", f"about {text.duration(found.seconds)}, {together}"
     if found.confirmed_epochs:
         seconds = text.duration(found.confirmed_epochs * found.epoch_seconds / found.workers)
-        per = f"{found.confirmed_epochs:,} epochs, about {seconds}"
+        per = f"{text.counted(found.confirmed_epochs, 'epoch')}, about {seconds}"
         yield "front", f"{per}, for each member of the front at the end"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from ir2search import text
 from ir2search.export.card import Origin
 from ir2search.export.network import Exported, Format, Timer, export
 from ir2search.zoo.images import images_for
@@ -64,7 +65,7 @@ def shipped_origin(name: str, data: str, record: TrainingRecord) -> Origin:
     return Origin(
         title=name,
         data=data,
-        made=f"{record.epochs} epochs, seed {record.seed}",
+        made=f"{text.counted(record.epochs, 'epoch')}, seed {record.seed}",
         validation=[record.validation_accuracy],
         test=[record.test_accuracy],
         test_images=record.test_images,

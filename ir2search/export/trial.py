@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from ir2search import text
 from ir2search.errors import CandidateError
 from ir2search.export.card import Origin
 from ir2search.export.describe import candidate_graph
@@ -77,9 +78,11 @@ def _training(study: Study, how: Any, epochs: Any) -> str:
     """How the network of a trial was trained, in a phrase; ``epochs`` are its own."""
     supernet = study.supernet
     if supernet is None or how == "trained":
-        return f"{study.recipe.epochs} epochs"
-    shared = f"weights inherited from a supernet of {supernet.epochs} epochs"
-    return f"{shared}, fine-tuned for {epochs} epochs" if how == "fine-tuned" else shared
+        return text.counted(study.recipe.epochs, "epoch")
+    shared = f"weights inherited from a supernet of {text.counted(supernet.epochs, 'epoch')}"
+    if how != "fine-tuned":
+        return shared
+    return f"{shared}, fine-tuned for {text.counted(int(epochs), 'epoch')}"
 
 
 def _cached_time(run: Run, number: int) -> RuntimeTime | None:

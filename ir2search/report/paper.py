@@ -59,7 +59,7 @@ def _markdown(data: ReportData) -> str:
     epochs = int(data.trials["epochs"].sum()) + len(data.extra_epochs)
     parts = [
         f"# {escape.markdown(study.name)}",
-        f"{counts.get('trained', 0)} candidates {data.verb}, {epochs:,} epochs; "
+        f"{counts.get('trained', 0)} candidates {data.verb}, {text.counted(epochs, 'epoch')}; "
         f"objectives: {', '.join(map(escape.markdown, study.objectives))}; "
         f"sampler {escape.markdown(study.sampler)}, seed {study.seed}.",
         "![accuracy against costs](figures/front.png)",

@@ -95,7 +95,8 @@ def shared_weights_text(data: ReportData) -> str:
         return ""
     parts = [
         f"An inherited accuracy is that of a network with its part of weights that all candidates "
-        f"share, which were trained for {supernet.epochs} epochs; the network was not trained."
+        f"share, which were trained for {text.counted(supernet.epochs, 'epoch')}; the network was "
+        "not trained."
     ]
     if "fine-tuned" in kinds:
         parts += ["A fine-tuned network was trained further from these weights."]

@@ -282,12 +282,15 @@ function curve(number, more) {
 }
 
 function drawCurve(number) {
-  const title = view.curves[number] ? "epoch" : "epoch (this page does not include the curve)";
+  const untrained = view.trials.how?.[view.trials.number.indexOf(Number(number))] === "inherited";
+  const missing = untrained ? "was not trained by itself" : "has no curve on this page";
+  const title = view.curves[number] ? "epoch" : `epoch (this network ${missing})`;
   const trace = curve(number, {
     mode: "lines+markers", line: { color: colours().front },
     hovertemplate: "epoch %{x}: %{y:.1%}<extra></extra>",
   });
   const axes = [axis(null, title), axis("accuracy", "validation accuracy")];
+  if (!view.curves[number]) axes[1].range = [0, 1];
   Plotly.react("card-curve", [trace], layout(...axes, { height: 300, ...rungLines() }), CONFIG);
 }
 
