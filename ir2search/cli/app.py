@@ -17,7 +17,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from ir2search import text
-from ir2search.cli import devices, networks, studies
+from ir2search.cli import devices, networks, runs, studies
 from ir2search.cli.failures import end_with, end_with_usage, show_warnings
 from ir2search.cli.options import Verbose
 from ir2search.errors import InputError
@@ -27,6 +27,7 @@ COMMANDS = (
     studies.studies,
     studies.run,
     studies.worker,
+    runs.runs,
     studies.status,
     studies.dashboard,
     studies.report,

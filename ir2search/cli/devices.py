@@ -10,8 +10,10 @@ import typer
 from ir2search import escape
 from ir2search.cli.completion import trained_names
 from ir2search.cli.options import (
+    RUNS,
     Data,
     Json,
+    Runs,
     SavedStorage,
     Trust,
     Verbose,
@@ -73,6 +75,7 @@ def export(
     from ir2search.cli.show_devices import show_exported
     from ir2search.export import SUFFIXES, export_shipped, export_trial, export_weights
     from ir2search.latency import time_on_runtime
+    from ir2search.runs import runs_folder
     from ir2search.zoo.shipped import shipped_names
 
     options: Any = {"data": data, "license": license, "timer": time_on_runtime}
@@ -83,7 +86,7 @@ def export(
     else:
         if trial is not None:
             raise typer.BadParameter("only a run has trials; leave it out", param_hint="--trial")
-        file = out or Path("runs") / f"{Path(what).stem}{SUFFIXES[format]}"
+        file = out or runs_folder() / f"{Path(what).stem}{SUFFIXES[format]}"
         if weights is None:
             done = export_shipped(what, file, format, **options)
         else:
@@ -172,7 +175,7 @@ def latency(
 
 def doctor(
     data: Data = None,
-    runs: Annotated[Path, typer.Option(help="Folder that runs will be written to.")] = Path("runs"),
+    runs: Runs = RUNS,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:

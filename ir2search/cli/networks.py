@@ -9,11 +9,13 @@ import typer
 
 from ir2search.cli.completion import trained_names
 from ir2search.cli.options import (
+    RUNS,
     Data,
     Device,
     Json,
     Network,
     RunOrNetwork,
+    Runs,
     SavedStorage,
     Trust,
     Verbose,
@@ -113,10 +115,11 @@ def train(
     from ir2search.cli.progress import TrainingProgress
     from ir2search.cli.show_networks import show_training
     from ir2search.interrupts import deferred_interrupts
+    from ir2search.runs import runs_folder
     from ir2search.training import Interrupted
     from ir2search.zoo import train_network
 
-    folder = out or Path("runs") / f"train-{Path(what).stem}"
+    folder = out or runs_folder() / f"train-{Path(what).stem}"
     try:
         with TrainingProgress() as progress, deferred_interrupts() as should_stop:
             trained = train_network(
@@ -213,9 +216,7 @@ def evaluate(
         ),
     ] = None,
     device: Device = "auto",
-    runs: Annotated[Path, typer.Option(help="Folder for the cache of decoded images.")] = (
-        Path("runs")
-    ),
+    runs: Runs = RUNS,
     trust: Trust = False,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -288,6 +289,7 @@ def analyze(
     from ir2search.cli.progress import analysis_progress
     from ir2search.cli.show_networks import show_analyses
     from ir2search.information import analyze_trials, analyze_weights
+    from ir2search.runs import runs_folder
 
     asked: dict[str, Any] = {
         "data": data,
@@ -302,7 +304,7 @@ def analyze(
         if weights is None:
             found = analyze_trials(opened(what, storage), trial, **asked, on_step=on_step)
         else:
-            folder = out or Path("runs") / f"analyze-{Path(what).stem}"
+            folder = out or runs_folder() / f"analyze-{Path(what).stem}"
             asked |= {"twin_weights": twin_weights, "on_step": on_step}
             found = [analyze_weights(what, weights, folder, **asked)]
     show_analyses(found, as_json)

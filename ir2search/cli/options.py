@@ -39,8 +39,18 @@ def _trust_all_code(trust: bool) -> None:
         trust_all_code()
 
 
-def opened(folder: str | Path, storage: str | None) -> Run | str | Path:
-    """The run, opened with the storage; the folder if no storage is given."""
+def named_run(given: Path | None) -> Path | None:
+    """The folder of a run that is given by its name or its folder."""
+    from ir2search.runs import find_run
+
+    return None if given is None else find_run(given)
+
+
+def opened(given: str | Path, storage: str | None) -> Run | str | Path:
+    """The run, opened with the storage; its folder if no storage is given."""
+    from ir2search.runs import find_run
+
+    folder = find_run(given)
     if storage is None:
         return folder
     from ir2search.runs import Run
@@ -56,7 +66,20 @@ def listed(given: str) -> list[str]:
 Folder = Annotated[
     Path,
     typer.Argument(
-        metavar="RUN", help="A run's folder, such as runs/digits.", autocompletion=run_folders
+        metavar="RUN",
+        help="A run's folder such as runs/digits, or its name in the folder of all runs: digits.",
+        callback=named_run,
+        autocompletion=run_folders,
+    ),
+]
+RUNS = Path("runs")
+Runs = Annotated[
+    Path,
+    typer.Option(
+        "--runs",
+        help="Folder of all runs; the variable IR2SEARCH_RUNS changes the default.",
+        envvar="IR2SEARCH_RUNS",
+        show_envvar=False,
     ),
 ]
 Network = Annotated[
@@ -69,14 +92,17 @@ Network = Annotated[
     ),
 ]
 RunOrNetwork = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's folder. With --weights: a network.")
+    str, typer.Argument(metavar="RUN", help="A run's folder or name. With --weights: a network.")
 ]
 Weights = Annotated[
     Path | None, typer.Option(help="Weights of a preset or candidate.json; instead of a run.")
 ]
 Data = Annotated[
     Path | None,
-    typer.Option(help="Folder of images: parquet, CIFAR-10 binary batches, or split/class/*."),
+    typer.Option(
+        help="Folder of images: parquet, CIFAR-10 binary batches, or split/class/*. The variable "
+        "IR2SEARCH_DATA names one for studies that need a folder and give no path."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda, cuda:1.")]
 Devices = Annotated[

@@ -15,13 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ir2search import text
-from ir2search.cli.show import bold, console, line, print_json, table
+from ir2search.cli.show import bold, console, line, print_json, say, table
 from ir2search.errors import IR2SearchError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ir2search.runs import Run, RunStatus
+    from ir2search.runs import Run, RunStatus, RunSummary
     from ir2search.search import Estimate
     from ir2search.study.survey import StudySurvey
 
@@ -88,6 +88,28 @@ def show_studies(surveys: Sequence[StudySurvey], as_json: bool) -> None:
             counts += [f"{text.count(survey.least_ops)} to {text.count(survey.most_ops)}"]
         found.add_row(survey.name, *counts, survey.data, survey.purpose)
     console().print(found)
+
+
+def show_listing(runs: Sequence[RunSummary], folder: Path, as_json: bool) -> None:
+    """Show all runs in a folder."""
+    if as_json:
+        print_json([each.as_dict() for each in runs])
+        return
+    if not runs:
+        say(f"{folder}: no runs yet; start one with `ir2search run digits`")
+        return
+    found = table(None, ("run", "study", "trained", "front", "best", "changed"), {"run", "study"})
+    for each in runs:
+        name, when = each.name, each.changed.strftime("%Y-%m-%d %H:%M")
+        if each.problem is None:
+            counts = (f"{each.trained} of {each.asked}", str(each.front), text.percent(each.best))
+            found.add_row(name, each.study or "", *counts, when)
+        else:
+            found.add_row(name, "cannot be read", "", "", "", when)
+    console().print(found)
+    for each in runs:
+        if each.problem is not None:
+            say(each.problem)
 
 
 def _estimated(found: Estimate) -> Iterator[tuple[str, str]]:

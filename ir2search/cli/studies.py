@@ -11,15 +11,18 @@ import typer
 from ir2search import escape
 from ir2search.cli.completion import run_folders, study_names
 from ir2search.cli.options import (
+    RUNS,
     Data,
     Devices,
     Folder,
     Json,
+    Runs,
     SavedStorage,
     TrialsPerDevice,
     Trust,
     Verbose,
     Workers,
+    named_run,
     opened,
 )
 
@@ -79,9 +82,7 @@ def init(
 
 def run(
     study: StudyName,
-    runs: Annotated[
-        Path, typer.Option(help="Folder of all runs; every file is written below it.")
-    ] = (Path("runs")),
+    runs: Runs = RUNS,
     data: Data = None,
     device: Devices = "auto",
     trials: Trials = None,
@@ -204,7 +205,7 @@ def status(
     \b
     Examples:
       ir2search status runs/digits
-      ir2search status runs/digits --watch
+      ir2search status digits --watch
       ir2search status runs/digits --json | jq '.front[0].candidate_id'
     """
     from ir2search.cli.show_runs import show_status, watch_status
@@ -254,6 +255,7 @@ def report(
         typer.Option(
             metavar="RUN",
             help="Also write a comparison with the front of another run.",
+            callback=named_run,
             autocompletion=run_folders,
         ),
     ] = None,

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ir2search.space import Candidate
 
 READER = 2  # increased when the same files give other pixels or labels, so that caches differ
+DATA_VARIABLE = "IR2SEARCH_DATA"  # environment variable with a folder of images
 MOMENTS_SAMPLE = 1024  # images that give the mean and deviation of streamed data
 
 
@@ -126,7 +128,8 @@ def load_data(config: DataConfig, folder: Path | None, cache: Path, seed: int) -
 
     Args:
         config: the ``[data]`` section of a study.
-        folder: the data folder; None for ``config.path``.
+        folder: the data folder; None for ``config.path``. If that is None too, the environment
+            variable ``IR2SEARCH_DATA`` names the folder of a study whose source is ``"folder"``.
         cache: a folder for decoded images; created if it is missing.
         seed: seed of the validation split.
 
@@ -140,12 +143,16 @@ def load_data(config: DataConfig, folder: Path | None, cache: Path, seed: int) -
         )
     if folder is None and config.path is not None:
         folder = Path(config.path)
+    if folder is None and config.source == "folder" and (named := os.environ.get(DATA_VARIABLE)):
+        folder = Path(named)
     if SOURCES[config.source] is not None:
         return _registered(config, folder, seed)
     if config.source == "digits":
         return _resident(_digits(config), config, cache, seed)
     if folder is None:
-        raise DataError("no data folder is given; give one, or set `path` in [data] to it")
+        raise DataError(
+            f"no data folder is given; give one, set `path` in [data] to it, or set {DATA_VARIABLE}"
+        )
     source = _source(folder, config)
     return (_streamed if config.stream else _resident)(source, config, cache, seed)
 

@@ -1,5 +1,9 @@
 from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
+from .listing import RunSummary as RunSummary
+from .listing import list_runs as list_runs
+from .names import find_run as find_run
+from .names import runs_folder as runs_folder
 from .prediction import Prediction as Prediction
 from .prediction import predict as predict
 from .records import COUNTED as COUNTED

@@ -30,6 +30,7 @@ WRONG = {  # a wrong input of each command, and what its sentence names
     "studies": (["--jsn"], "--jsn"),
     "run": (["digit"], "did you mean 'digits'?"),
     "worker": (["nowhere"], "nowhere"),
+    "runs": (["more"], "more"),
     "status": (["nowhere"], "nowhere"),
     "dashboard": (["nowhere"], "nowhere"),
     "report": (["nowhere"], "nowhere"),

@@ -76,6 +76,23 @@ def test_status_as_json_is_the_status(ir2search: Command, finished_run: Path) ->
         assert re.search(rf"^ +{number} ", table, re.MULTILINE)
 
 
+def test_runs_are_listed_and_named_without_their_folder(
+    ir2search: Command, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ir2search("runs").stdout.startswith("runs: no runs yet")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mine").symlink_to(finished_run)
+    (row,) = json.loads(ir2search("runs", "--json").stdout)
+    assert (row["folder"], row["study"], row["trained"]) == ("runs/mine", "quick", 5)
+    assert re.search(r"^mine +quick +5 of 5 +\d", ir2search("runs").stdout, re.MULTILINE)
+    named = json.loads(ir2search("status", "mine", "--json").stdout)
+    assert named == json.loads(ir2search("status", "runs/mine", "--json").stdout)
+    assert ir2search("status", "nine").returncode == 2
+    monkeypatch.setenv("IR2SEARCH_RUNS", str(finished_run.parent))
+    assert finished_run.name in ir2search("runs").stdout
+    assert json.loads(ir2search("export", finished_run.name, "--out", "a.packed", "--json").stdout)
+
+
 def test_cost_prints_one_object_with_the_keys_of_cost(ir2search: Command) -> None:
     printed = json.loads(ir2search("cost", "cifar-resnet20", "--json").stdout)
     price = ir.cost(ir.Candidate())

@@ -18,7 +18,8 @@ def test_tab_completes_studies_runs_and_networks(
     (tmp_path / "runs" / "quick").symlink_to(finished_run)
     assert study_names("dig") == ["digits", "digits-random", "digits-supernet"]
     assert study_names("m") == ["mine.toml"]
-    assert run_folders("") == ["runs/"]
+    assert run_folders("") == ["runs/", "quick"]
+    assert run_folders("q") == ["quick"]
     assert run_folders("runs/q") == ["runs/quick"]
     assert network_names("cifar-r") == ["cifar-resnet20", "cifar-resnet18"]
 

@@ -169,3 +169,18 @@ def test_what_is_read_is_said_once(
         ),
         ("WARNING", f"{folder / 'train'}: skipped '.txt' files (1)"),
     ]
+
+
+def test_a_variable_names_the_folder_of_a_study_that_gives_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, other = tmp_path / "named", tmp_path / "other"
+    monkeypatch.setenv("IR2SEARCH_DATA", str(folder))
+    with pytest.raises(DataError, match="named"):
+        load_data(DataConfig(source="folder"), None, tmp_path / "cache", 0)
+    with pytest.raises(DataError, match="other"):
+        load_data(DataConfig(source="folder", path=str(other)), None, tmp_path / "cache", 0)
+    assert load_data(DataConfig(), None, tmp_path / "cache", 0).classes == 10, "the digits"
+    monkeypatch.setenv("IR2SEARCH_DATA", "")
+    with pytest.raises(DataError, match="no data folder is given"):
+        load_data(DataConfig(source="folder"), None, tmp_path / "cache", 0)
