@@ -1,4 +1,4 @@
-"""Figures: a data frame in, matplotlib axes out.
+"""Figures: a run or a data frame in, matplotlib axes out.
 
 >>> import ir2search as ir
 >>> ax = ir.plots.front(ir.Run.open("runs/digits"))  # doctest: +SKIP

@@ -12,14 +12,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from ir2search import escape, text
-from ir2search.plots.style import BLACK, BLUE, GREY, MARKERS, ORANGE, axes_or_new, column_width
+from ir2search.plots.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    MARKERS,
+    ORANGE,
+    PALETTE,
+    axes_or_new,
+    column_width,
+)
 from ir2search.study.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from ir2search.runs import Run
 
 MAX_NUMBERED = 12  # members of a larger front are drawn without their numbers
-LOOKS = ((BLUE, MARKERS[0]), (ORANGE, MARKERS[1]))
+LOOKS = tuple(zip(PALETTE, MARKERS, strict=True))
 
 
 def front(
@@ -87,14 +96,19 @@ def fronts(
     y: str = "accuracy",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw two fronts over each other.
+    """Draw fronts over each other.
 
     Args:
-        fronts: one or two fronts as `ir2search.front` returns them, by name of the run.
+        fronts: up to seven fronts as `ir2search.front` returns them, by name of the run.
         x: name of the objective on the horizontal axis.
         y: name of the objective on the vertical axis.
         ax: axes to draw on; a new figure if None.
+
+    Raises:
+        ValueError: there are more than seven fronts.
     """
+    if len(fronts) > len(LOOKS):
+        raise ValueError(f"at most {len(LOOKS)} fronts fit in a figure, but got {len(fronts)}")
     ax = axes_or_new(ax, (7.0, 4.6))
     across, up = OBJECTIVES[x], OBJECTIVES[y]
     for (name, front), (colour, marker) in zip(fronts.items(), LOOKS, strict=False):
@@ -106,6 +120,36 @@ def fronts(
     _count_axis(ax, *(front[across.column] for front in fronts.values()))
     ax.legend(loc="best").set_in_layout(False)
     return ax
+
+
+def compare(
+    runs: Sequence[Run] | Mapping[str, Run | pd.DataFrame],
+    *,
+    x: str = "ops",
+    y: str = "accuracy",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the fronts of runs over each other.
+
+    Args:
+        runs: up to seven runs, or runs or fronts by name. Runs without names have the name of their
+            folder.
+        x: name of the objective on the horizontal axis.
+        y: name of the objective on the vertical axis.
+        ax: axes to draw on; a new figure if None.
+
+    Raises:
+        ValueError: there are more than seven runs, or two of them have the same name.
+    """
+    if not isinstance(runs, Mapping):
+        names = [run.folder.resolve().name for run in runs]
+        if len(set(names)) < len(names):
+            raise ValueError("two runs have the same name; give a dictionary of runs by name")
+        runs = dict(zip(names, runs, strict=True))
+    found = {
+        name: run if isinstance(run, pd.DataFrame) else run.front() for name, run in runs.items()
+    }
+    return fronts(found, x=x, y=y, ax=ax)
 
 
 def accuracy_first(objectives: Sequence[str]) -> list[str]:
