@@ -31,6 +31,7 @@ COMMANDS = (
     studies.status,
     studies.dashboard,
     studies.report,
+    runs.open,
     studies.trust,
     networks.presets,
     networks.cost,

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from ir2search.cli.options import RUNS, Json, Runs, Verbose
+import json
+
+import typer
+
+from ir2search import escape
+from ir2search.cli.options import (
+    RUNS,
+    Folder,
+    Json,
+    Runs,
+    SavedStorage,
+    Trust,
+    Verbose,
+    opened,
+)
 
 
 def runs(folder: Runs = RUNS, as_json: Json = False, verbose: Verbose = False) -> None:
@@ -22,3 +36,24 @@ def runs(folder: Runs = RUNS, as_json: Json = False, verbose: Verbose = False) -
     from ir2search.runs import list_runs
 
     show_listing(list_runs(folder), folder, as_json)
+
+
+def open(  # noqa: A001 - the command's name
+    folder: Folder,
+    storage: SavedStorage = None,
+    trust: Trust = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Open the page of a run's report in the browser, and print its path.
+
+    The report is written first if it is missing or older than the run's last change.
+
+    \b
+    Examples:
+      ir2search open digits
+    """
+    from ir2search.report import open_page
+
+    page = str(open_page(opened(folder, storage)))
+    typer.echo(json.dumps({"page": page}) if as_json else escape.terminal(page))

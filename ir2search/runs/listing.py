@@ -59,8 +59,14 @@ def list_runs(runs: str | Path | None = None) -> list[RunSummary]:
     return sorted(found, key=lambda each: (-each.changed.timestamp(), each.name))
 
 
+def last_change(folder: Path) -> datetime:
+    """When the study of a run, its trials or their folder last changed, in UTC."""
+    places = [folder / name for name in (STUDY_FILE, JOURNAL_FILE, SQLITE_FILE, TRIALS)]
+    return datetime.fromtimestamp(max(p.stat().st_mtime for p in places if p.exists()), UTC)
+
+
 def _summary(folder: Path) -> RunSummary:
-    changed = _changed(folder)
+    changed = last_change(folder)
     try:
         run = Run.open(folder)
         table = recorded_table(run.records(), run.study)
@@ -77,9 +83,3 @@ def _summary(folder: Path) -> RunSummary:
         front=len(front),
         best=None if front.empty else float(front["accuracy"].iloc[0]),
     )
-
-
-def _changed(folder: Path) -> datetime:
-    """The last time at which the study, its trials or their folder changed."""
-    places = [folder / name for name in (STUDY_FILE, JOURNAL_FILE, SQLITE_FILE, TRIALS)]
-    return datetime.fromtimestamp(max(p.stat().st_mtime for p in places if p.exists()), UTC)

@@ -78,6 +78,7 @@ PARSED_ONLY = {
         "ir2search worker /shared/runs/my-study",
         "ir2search status /shared/runs/my-study --storage postgresql+psycopg://me@db/lab",
     ),
+    "a browser": ("ir2search open digits",),
     "Ctrl-C to end": ("ir2search dashboard runs/digits",),
     "a few minutes": (
         "ir2search run digits-supernet",

@@ -1,0 +1,29 @@
+"""Open the page of a run in the browser."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+
+from ir2search.report.page import write_report
+from ir2search.runs import Run
+from ir2search.runs.layout import REPORT
+from ir2search.runs.listing import last_change
+
+
+def open_page(run: Run | str | Path) -> Path:
+    """Open the page of a run in the browser, and return its path.
+
+    The report is written first if it is missing or older than the last change of the run. Where
+    there is no browser, only the path is returned.
+
+    Raises:
+        RunError: there is no run, or it has no trial yet.
+        MissingExtraError: the page must be written, and plotly or jinja2 is not installed.
+    """
+    run = Run.of(run)
+    page = run.folder / REPORT / "index.html"
+    if not page.is_file() or page.stat().st_mtime < last_change(run.folder).timestamp():
+        write_report(run)
+    webbrowser.open(page.resolve().as_uri())
+    return page

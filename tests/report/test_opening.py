@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import os
+import shutil
+import webbrowser
+from pathlib import Path
+
+import pytest
+
+from ir2search.report import open_page
+
+
+def test_a_page_is_written_only_if_the_run_has_changed_and_then_opened(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "my run"
+    shutil.copytree(finished_run, folder)
+    page = folder / "report" / "index.html"
+    opened: list[str] = []
+    written: list[Path] = []
+
+    def write(run: object) -> None:
+        page.parent.mkdir(exist_ok=True)
+        page.write_text("page")
+        written.append(page)
+
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    monkeypatch.setattr("ir2search.report.opening.write_report", write)
+    assert open_page(folder) == page
+    assert open_page(folder) == page
+    assert len(written) == 1, "nothing has changed"
+    later = page.stat().st_mtime + 10
+    os.utime(folder / "study.journal", (later, later))
+    open_page(folder)
+    assert len(written) == 2
+    assert opened == [page.as_uri()] * 3
+    assert opened[0].endswith("my%20run/report/index.html")
