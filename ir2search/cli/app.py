@@ -28,6 +28,7 @@ COMMANDS = (
     studies.run,
     studies.worker,
     runs.runs,
+    runs.show,
     studies.status,
     studies.dashboard,
     studies.report,

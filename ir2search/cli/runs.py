@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 import typer
 
@@ -36,6 +37,31 @@ def runs(folder: Runs = RUNS, as_json: Json = False, verbose: Verbose = False) -
     from ir2search.runs import list_runs
 
     show_listing(list_runs(folder), folder, as_json)
+
+
+def show(
+    folder: Folder,
+    trial: Annotated[
+        str | None, typer.Argument(metavar="TRIAL", help="best, knee, or a trial's number.")
+    ] = None,
+    storage: SavedStorage = None,
+    trust: Trust = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show all trials of a run, or all that is known of one trial.
+
+    \b
+    Examples:
+      ir2search show digits
+      ir2search show digits knee
+      ir2search show digits 4 --json
+    """
+    from ir2search.cli.show_trials import show_trials
+    from ir2search.runs import Run
+
+    trials = Run.of(opened(folder, storage)).chosen(trial)
+    show_trials(trials, trial is not None, as_json)
 
 
 def open(  # noqa: A001 - the command's name

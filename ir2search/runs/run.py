@@ -141,6 +141,21 @@ class Run:
             raise RunError(f"{self.folder}: {VALIDATION_IMAGES} is damaged in the run's storage")
         return recorded
 
+    def chosen(self, which: str | None) -> pd.DataFrame:
+        """The rows of `trials` that are asked for.
+
+        Args:
+            which: ``"best"``, ``"knee"``, the number of any trial, or None for all trials.
+
+        Raises:
+            RunError: there is no such trial.
+        """
+        table = self.trials()
+        if which is None:
+            return table
+        row = table[table["number"].astype(str) == which]
+        return table[table["number"] == self.pick(which)] if row.empty else row
+
     def pick(self, which: str) -> int:
         """The number of a trained trial.
 

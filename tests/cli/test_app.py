@@ -34,6 +34,7 @@ WRONG = {  # a wrong input of each command, and what its sentence names
     "status": (["nowhere"], "nowhere"),
     "dashboard": (["nowhere"], "nowhere"),
     "report": (["nowhere"], "nowhere"),
+    "show": (["nowhere"], "nowhere"),
     "open": (["nowhere"], "nowhere"),
     "presets": (["more"], "more"),
     "cost": (["cifar-resnet21"], "did you mean 'cifar-resnet20'?"),

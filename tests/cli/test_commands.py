@@ -76,6 +76,24 @@ def test_status_as_json_is_the_status(ir2search: Command, finished_run: Path) ->
         assert re.search(rf"^ +{number} ", table, re.MULTILINE)
 
 
+def test_trials_are_shown_all_or_one(ir2search: Command, finished_run: Path) -> None:
+    trials = ir.trials(finished_run)
+    rows = json.loads(ir2search("show", finished_run, "--json").stdout)
+    assert [row["number"] for row in rows] == list(trials["number"])
+    best = json.loads(ir2search("show", finished_run, "best", "--json").stdout)
+    assert best["accuracy"] == pytest.approx(trials["accuracy"].max(), abs=1e-12)
+    shown = ir2search("show", finished_run).stdout
+    for row in trials[trials["state"] == "trained"].itertuples():
+        assert re.search(rf"^ *{row.number} +trained +{100 * row.accuracy:.1f}%", shown, re.M)
+    assert re.search(
+        rf"^candidate_id +{best['candidate_id']}",
+        ir2search("show", finished_run, "best").stdout,
+        re.M,
+    )
+    wrong = ir2search("show", finished_run, "99")
+    assert (wrong.returncode, "no trained trial '99'" in wrong.stderr) == (2, True)
+
+
 def test_runs_are_listed_and_named_without_their_folder(
     ir2search: Command, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
