@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
+
 CONFIDENCE = 0.95
 
 
@@ -15,7 +18,7 @@ def share_interval(share: float, count: int) -> tuple[float, float]:
         share: of the sample, from 0 to 1.
         count: size of the sample.
     """
-    from scipy.stats import binomtest
-
-    found = binomtest(round(share * count), count).proportion_ci(CONFIDENCE, "wilson")
-    return float(found.low), float(found.high)
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    spread = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    centre, scale = share + z**2 / (2 * count), 1 + z**2 / count
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
