@@ -17,6 +17,7 @@ def found(findings: list[Finding], subject: str) -> Finding:
 def test_doctor_reports_this_machine_and_a_missing_compiler(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
+    from ir2search.kernels import build
     from ir2search.kernels import training as native
 
     findings = examine(runs=tmp_path / "runs")
@@ -25,6 +26,7 @@ def test_doctor_reports_this_machine_and_a_missing_compiler(
     assert found(findings, "ray").state == "good"
     failing = Mock(side_effect=OSError("no c++"))
     monkeypatch.setattr(native, "_compile", failing)
+    monkeypatch.setattr(build, "BUILT", tmp_path / "nothing")  # what the installation compiled
     native._loaded.cache_clear()
     try:
         kernels = found(examine(runs=tmp_path), "CPU kernels")

@@ -369,8 +369,10 @@ def test_real_weights_use_torchs_operations() -> None:
 
 def test_without_a_compiler_training_works_and_warns_once(tmp_path: Path) -> None:
     program = (
-        "import torch, warnings\n"
+        "import pathlib, torch, warnings\n"
+        "import ir2search.kernels.build\n"
         "from ir2search.space import Candidate, build\n"
+        "ir2search.kernels.build.BUILT = pathlib.Path('nothing')\n"  # of the installation
         "with warnings.catch_warnings(record=True) as caught:\n"
         "    warnings.simplefilter('always')\n"
         "    network = build(Candidate(depth=8, width=0.25)).train()\n"
