@@ -6,14 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import nn
-
-from ir2search.data import ImageData, Split, StreamedSplit
-from ir2search.errors import WeightsError
 from ir2search.files import write_json
-from ir2search.nn import fixed_weights, kernels_without_gradients
 from ir2search.runs.backbones import shared_backbone
 from ir2search.runs.hits import write_hits
 from ir2search.runs.layout import BEST, RESULT, TEST_FILE, seed_folder, trial_folder
@@ -27,7 +20,7 @@ from ir2search.search.problem import Problem
 from ir2search.seeds import training_seed
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
-from ir2search.training import Interrupted, load_network
+from ir2search.training import Interrupted, load_network, topk_hits
 
 Members = Sequence[tuple[int, Candidate]]  # number and candidate of each trial on the front
 
@@ -72,7 +65,7 @@ class FinalTests:
             network = load_network(candidate, folder / BEST).to(device)
             splits = {"validation": context.data.validation, "test": context.test}
             hits = {
-                name: hits_of(network, context.data, split.to(device))
+                name: topk_hits(network, context.data, split.to(device), 1)[:, 0].cpu().numpy()
                 for name, split in splits.items()
             }
             write_hits(folder, hits)
@@ -118,26 +111,6 @@ def results_of(
         yield from outcomes
     if settings.should_stop():
         raise Interrupted
-
-
-@torch.no_grad()
-def hits_of(network: nn.Module, data: ImageData, split: Split | StreamedSplit) -> np.ndarray:
-    """Which images of a split a network classifies correctly, (images) bool.
-
-    Network and split are on the same device; the network is in evaluation mode afterwards.
-
-    Raises:
-        WeightsError: a logit is NaN or infinite.
-    """
-    network.eval()
-    found = []
-    with kernels_without_gradients(), fixed_weights():
-        for images, labels in split.evaluation_batches():
-            logits = network(data.normalise(images))
-            if not logits.isfinite().all():
-                raise WeightsError("the network gives logits that are NaN or infinite")
-            found.append((logits.argmax(dim=1) == labels).cpu().numpy())
-    return np.concatenate(found)
 
 
 def _further_seeds(study: Study, folder: Path, front: Members) -> Iterator[TrainingJob]:

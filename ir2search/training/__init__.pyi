@@ -2,6 +2,7 @@ from .checkpoint import load_network as load_network
 from .device import pick_device as pick_device
 from .evaluation import accuracy as accuracy
 from .evaluation import topk_accuracy as topk_accuracy
+from .evaluation import topk_hits as topk_hits
 from .loop import EpochResult as EpochResult
 from .loop import Interrupted as Interrupted
 from .loop import TrainingResult as TrainingResult

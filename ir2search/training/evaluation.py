@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import WeightsError
@@ -21,7 +21,6 @@ def accuracy(network: nn.Module, data: ImageData, split: Split | StreamedSplit) 
     return topk_accuracy(network, data, split, (1,))[0]
 
 
-@torch.no_grad()
 def topk_accuracy(
     network: nn.Module,
     data: ImageData,
@@ -35,16 +34,33 @@ def topk_accuracy(
     Raises:
         WeightsError: a logit is NaN or infinite.
     """
+    hits = topk_hits(network, data, split, min(max(counts), data.classes))
+    summed = hits.sum(dim=0)
+    return [int(summed[:count].sum()) / len(split) for count in counts]
+
+
+@torch.no_grad()
+def topk_hits(
+    network: nn.Module, data: ImageData, split: Split | StreamedSplit, count: int
+) -> Tensor:
+    """At which place of its most likely classes a network has the class of each image.
+
+    Network and split are on the same device; the network is in evaluation mode afterwards.
+
+    Returns:
+        (images, count) bool: whether the class of image i is the network's k-th choice.
+
+    Raises:
+        WeightsError: a logit is NaN or infinite.
+    """
     network.eval()
-    largest = min(max(counts), data.classes)
-    hits = torch.zeros(largest, dtype=torch.int64, device=split.device)
+    found = []
     finite = torch.ones((), dtype=torch.bool, device=split.device)
     with kernels_without_gradients(), fixed_weights():
         for images, labels in split.evaluation_batches():
             logits = network(data.normalise(images))
             finite &= logits.isfinite().all()
-            best = logits.topk(largest, dim=1).indices
-            hits += (best == labels[:, None]).sum(dim=0)
+            found.append(logits.topk(count, dim=1).indices == labels[:, None])
     if not finite:
         raise WeightsError("the network gives logits that are NaN or infinite")
-    return [int(hits[:count].sum()) / len(split) for count in counts]
+    return torch.cat(found)
