@@ -8,19 +8,19 @@ In the run's folder::
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Unpack
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ir2search.data import ImageData
-from ir2search.errors import CheckpointError, SpaceError, TrainingDiverged
+from ir2search.errors import SpaceError
 from ir2search.models.network import TappedNetwork
 from ir2search.runs.curves import read_curve
 from ir2search.runs.layout import BEST, CURVE, SUPERNET
-from ir2search.runs.turns import waited_for
+from ir2search.runs.turns import train_in_turn
 from ir2search.seeds import derive_seed
 from ir2search.space import Candidate, SearchSpace
 from ir2search.study.schema import Study
@@ -34,8 +34,8 @@ from ir2search.supernet import (
 )
 from ir2search.supernet.calibration import check_calibration
 from ir2search.supernet.extremes import extremes_of
-from ir2search.training import EpochResult, Recipe, TrainingResult, accuracy
-from ir2search.training.checkpoint import discard_progress, save_network
+from ir2search.training import EpochResult, Recipe, TrainingOptions, TrainingResult, accuracy
+from ir2search.training.checkpoint import save_network
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,10 @@ class RunSupernet:
     folder: Path
     seed: int
 
-    def train(
-        self,
-        data: ImageData,
-        *,
-        device: torch.device,
-        teacher: nn.Module | None = None,
-        on_epoch: Callable[[EpochResult], None] = lambda result: None,
-        on_step: Callable[[float], None] = lambda progress: None,
-        should_stop: Callable[[], bool] = lambda: False,
-    ) -> TrainingResult:
+    def train(self, data: ImageData, **options: Unpack[TrainingOptions]) -> TrainingResult:
         """Train it, or continue its training; wait while another process trains it.
 
-        If a checkpoint is damaged, the training starts again. The arguments are those of
+        If a checkpoint is damaged, the training starts again. The options are those of
         `ir2search.supernet.train_supernet`.
 
         Raises:
@@ -76,7 +67,7 @@ class RunSupernet:
             Interrupted: ``should_stop`` returned true.
         """
 
-        def trained() -> TrainingResult:
+        def training() -> TrainingResult:
             return train_supernet(
                 self.space,
                 self.recipe,
@@ -84,21 +75,11 @@ class RunSupernet:
                 self.folder,
                 seed=self.seed,
                 settings=self.settings,
-                device=device,
-                teacher=teacher,
-                on_epoch=on_epoch,
-                on_step=on_step,
-                should_stop=should_stop,
+                **options,
             )
 
-        with waited_for(self.folder, should_stop):
-            try:
-                return trained()
-            except CheckpointError:
-                discard_progress(self.folder)
-                return trained()
-            except TrainingDiverged as error:
-                raise TrainingDiverged(f"the supernet: {error}") from None
+        should_stop = options.get("should_stop", lambda: False)
+        return train_in_turn(training, self.folder, "the supernet", should_stop)
 
     def open(self, data: ImageData, device: torch.device) -> OpenSupernet:
         """Read it after its training.

@@ -20,7 +20,7 @@ from ir2search.files import write_json
 from ir2search.interrupts import deferred_interrupts
 from ir2search.models.network import TappedNetwork
 from ir2search.runs.backbones import shared_backbone
-from ir2search.runs.layout import BEST, CANDIDATE_FILE, VARIANTS, seed_folder
+from ir2search.runs.layout import BACKBONES, BEST, CANDIDATE_FILE, VARIANTS, seed_folder
 from ir2search.runs.run import Run
 from ir2search.seeds import training_seed
 from ir2search.space import Candidate
@@ -63,7 +63,7 @@ def train_variant(
     device = pick_device(device) if isinstance(device, str) else device
     folder = seed_folder(run.folder / VARIANTS / candidate.id, further_seed)
     write_json(folder / CANDIDATE_FILE, candidate.as_dict())
-    backbone, start = shared_backbone(study, run.folder, candidate, further_seed), None
+    backbone, start = shared_backbone(study, run.folder / BACKBONES, candidate, further_seed), None
     if backbone is not None and not (backbone.folder / BEST).exists():
         # its epochs do not count as the run's
         backbone = replace(backbone, folder=folder / "backbone")

@@ -9,7 +9,7 @@ from pathlib import Path
 from ir2search.files import write_json
 from ir2search.runs.backbones import shared_backbone
 from ir2search.runs.hits import write_hits
-from ir2search.runs.layout import BEST, RESULT, TEST_FILE, seed_folder, trial_folder
+from ir2search.runs.layout import BACKBONES, BEST, RESULT, TEST_FILE, seed_folder, trial_folder
 from ir2search.runs.members import with_members
 from ir2search.runs.records import trial_records
 from ir2search.runs.storages import RunStudy
@@ -121,5 +121,5 @@ def _further_seeds(study: Study, folder: Path, front: Members) -> Iterator[Train
             own = seed_folder(trial_folder(folder, number), seed)
             if not (own / RESULT).exists():
                 derived = training_seed(study.seed, candidate.id, seed)
-                start = shared_backbone(study, folder, candidate, further_seed=seed)
+                start = shared_backbone(study, folder / BACKBONES, candidate, further_seed=seed)
                 yield TrainingJob(number, candidate, own, seed=derived, start=start, tested=True)

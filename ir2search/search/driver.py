@@ -13,7 +13,7 @@ from ir2search.costs import cost
 from ir2search.errors import CandidateError, StudyError
 from ir2search.files import write_json
 from ir2search.runs.backbones import shared_backbone
-from ir2search.runs.layout import CANDIDATE_FILE, COST_FILE, trial_folder
+from ir2search.runs.layout import BACKBONES, CANDIDATE_FILE, COST_FILE, trial_folder
 from ir2search.runs.records import (
     TrialAttributes,
     read_attributes,
@@ -401,7 +401,7 @@ class Driver:
                 candidate,
                 trial_folder(self.folder, trial.number),
                 seed=training_seed(self.study.seed, candidate.id),
-                start=shared_backbone(self.study, self.folder, candidate),
+                start=shared_backbone(self.study, self.folder / BACKBONES, candidate),
                 until=epochs,
                 supernet=self.supernet,
             )

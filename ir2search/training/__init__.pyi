@@ -5,6 +5,7 @@ from .evaluation import topk_accuracy as topk_accuracy
 from .evaluation import topk_hits as topk_hits
 from .loop import EpochResult as EpochResult
 from .loop import Interrupted as Interrupted
+from .loop import TrainingOptions as TrainingOptions
 from .loop import TrainingResult as TrainingResult
 from .loop import train as train
 from .recipe import Distillation as Distillation

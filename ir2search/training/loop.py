@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,16 @@ from ir2search.validation import Share, checked
 
 class Interrupted(Exception):
     """Training was asked to stop; its last complete epoch is on disk."""
+
+
+class TrainingOptions(TypedDict, total=False):
+    """Arguments of `train` that its callers pass on: where it runs, and what it calls."""
+
+    device: torch.device | None
+    teacher: nn.Module | None
+    on_epoch: Callable[[EpochResult], None]
+    on_step: Callable[[float], None]
+    should_stop: Callable[[], bool]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from scipy.stats import kendalltau
 import ir2search as ir
 from ir2search.data import ImageData, load_data
 from ir2search.runs.backbones import backbone_curves, shared_backbone
+from ir2search.runs.layout import BACKBONES
 from ir2search.space import Candidate, candidate_from_dict
 from ir2search.study.sections import WarmStart
 
@@ -63,7 +64,7 @@ def fine_tunings(
     """
     rows = []
     for candidate in track(candidates, f"seed {seed}"):
-        backbone = shared_backbone(STUDY, runs, candidate, seed)
+        backbone = shared_backbone(STUDY, runs / BACKBONES, candidate, seed)
         assert backbone is not None
         shared = backbone.weights(data, device=CPU)
         for epochs in SHORT:
