@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import platform
 import shutil
@@ -149,7 +148,7 @@ def _disk(runs: Path) -> Iterator[Finding]:
         with tempfile.NamedTemporaryFile(dir=folder):
             pass
     except OSError as error:
-        advice = "choose a folder that can be written with --runs"
+        advice = "use --runs to choose a folder that can be written"
         yield Finding("disk", "wrong", f"{folder} cannot be written: {error.strerror}", advice)
         return
     if free < DISK:
@@ -220,5 +219,3 @@ def _optional() -> Iterator[Finding]:
         except PackageNotFoundError:
             advice = f"pip install 'ir2search[{extra}]'"
             yield Finding(package, "absent", f"only for {purpose}", advice)
-    if importlib.util.find_spec("fcntl") is None:
-        yield Finding("locks", "good", "file locks of Windows; several drivers share one folder")

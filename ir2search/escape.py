@@ -39,7 +39,7 @@ def one_line(value: object) -> str:
 def terminal(value: object, limit: int = SHOWN) -> str:
     """Escape a text for a terminal, and cut out its middle if it has over ``limit`` characters.
 
-    The end stays, because it often holds the advice of a message.
+    The end is kept, because it often says what to do.
     """
     text = str(value)
     if len(text) > limit:
@@ -74,7 +74,7 @@ def figure(value: object) -> str:
 
 
 def csv_table(table: pd.DataFrame) -> str:
-    """A table as CSV in which a spreadsheet finds no formula.
+    """Write a table as CSV that a spreadsheet does not read as formulas.
 
     A text that starts like a formula gets an apostrophe before it (OWASP, "CSV Injection"). Numbers
     do not change.

@@ -25,12 +25,12 @@ MOST_DOTS = 500  # in a line of a study file
 
 
 def cache_folder() -> Path:
-    """For kernels and logs: ``$XDG_CACHE_HOME/ir2search``, by default ``~/.cache/ir2search``."""
+    """The folder of kernels and logs: ``$XDG_CACHE_HOME`` or ``~/.cache``, then ``ir2search``."""
     return _user_folder("XDG_CACHE_HOME", ".cache")
 
 
 def state_folder() -> Path:
-    """For what is kept: ``$XDG_STATE_HOME/ir2search``, by default ``~/.local/state/ir2search``."""
+    """The folder of lists: ``$XDG_STATE_HOME`` or ``~/.local/state``, then ``ir2search``."""
     return _user_folder("XDG_STATE_HOME", ".local/state")
 
 

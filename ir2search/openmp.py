@@ -1,9 +1,9 @@
 """How the threads of OpenMP wait for each other.
 
-torch and the kernels compute on threads that meet at barriers. Unless it is told otherwise, GCC's
-OpenMP lets a thread that waits there spin, which keeps its core busy. If another program needs that
-core, the thread that is waited for does not run, and a step of two threads takes several times
-longer than one of a single thread. A thread that sleeps costs little on a quiet machine.
+torch and the kernels compute on threads that wait for each other at barriers. By default a thread
+that waits in GCC's OpenMP spins: it keeps its core busy. If another program uses the other cores,
+the spinning threads wait for one that cannot run. A step on two threads then takes several times
+longer than a step on one. On a quiet machine, sleeping instead of spinning costs little.
 
 OpenMP reads its settings once, when torch is loaded.
 """
@@ -22,7 +22,7 @@ _spins = False  # whether torch was loaded before this package could change its 
 def wait_passively() -> None:
     """Let waiting threads sleep, here and in processes that start from here.
 
-    A setting of the user stays. If torch is already loaded, only new processes obey.
+    A setting that the user has made is kept. If torch is already loaded, only new processes use it.
     """
     global _spins
     if not any(name in os.environ for name in SETTINGS):

@@ -44,7 +44,7 @@ def test_only_the_same_module_can_register_a_name_again() -> None:
         del builtins._registry  # type: ignore[attr-defined]
 
 
-def test_a_module_is_read_beside_the_study_file(tmp_path: Path) -> None:
+def test_a_module_is_read_from_the_folder_of_the_study_file(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("x = 1\n")
     module = read_module("mine.py", tmp_path)
     assert (module.source, module.saved_as()) == ("x = 1\n", "modules/mine.py")

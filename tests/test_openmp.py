@@ -48,7 +48,7 @@ print(*[warning.message for warning in caught], sep="\\n")
 """
 
 
-def test_a_process_that_imported_torch_first_is_told_once_what_would_help() -> None:
+def test_importing_torch_first_warns_once_and_gives_advice() -> None:
     said = run(LATE).stdout
     assert said.count("import ir2search first, or set OMP_WAIT_POLICY=PASSIVE") == 1
     assert run(LATE, OMP_WAIT_POLICY="PASSIVE").stdout == "\n"

@@ -48,7 +48,7 @@ def test_a_storage_is_trusted_for_one_folder_by_its_real_path(
     assert not trusts_storage(tmp_path / "other", "postgresql://h/d")
 
 
-def test_what_cannot_be_remembered_holds_for_this_process(state: Path) -> None:
+def test_trust_that_cannot_be_saved_holds_for_this_process(state: Path) -> None:
     state.parent.touch()
     assert not trust_code({"a" * 64: "mine.py"})
     assert trusts_code("a" * 64)

@@ -137,9 +137,9 @@ def latency(
     alternately in one process, after a warm-up. The table has medians and quartiles. It marks the
     fastest time, and each time that equals it within the noise.
 
-    With --import, nothing is timed: what an operation takes on your device is fitted to times that
-    you measured there. The section that it prints makes `latency` in a study the time on that
-    device.
+    With --import, nothing is timed. The command fits the time of an operation to times that you
+    measured on your device, and prints a section for a study file. With this section, `latency` in
+    the study is the time on your device.
 
     \b
     Examples:

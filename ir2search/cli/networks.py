@@ -254,7 +254,7 @@ def analyze(
     images: Annotated[int, typer.Option(help="Number of validation images to use.")] = 256,
     memory: Annotated[int, typer.Option(help="Memory limit for activations, in MiB.")] = 2048,
     sweep: Annotated[
-        bool, typer.Option(help="Change the precision of each layer, and classify the images.")
+        bool, typer.Option(help="Measure the accuracy with each layer in another precision.")
     ] = True,
     weights: Weights = None,
     twin_weights: Annotated[

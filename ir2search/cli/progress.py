@@ -175,7 +175,7 @@ def _accuracy(result: EpochResult) -> str:
 def analysis_progress() -> Iterator[Callable[[str, int, int], None]]:
     """A bar for the steps of an analysis; yields the function to call before each step.
 
-    Where there is no terminal, a line each minute.
+    Without a terminal, it prints a line each minute.
     """
     with _progress() as progress:
         task = progress.add_task("reading images", total=None, note="")

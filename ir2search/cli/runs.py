@@ -1,4 +1,4 @@
-"""Commands on the runs that one has."""
+"""Commands that list, show and open runs."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def check_trained(status: RunStatus) -> None:
         number, reason = max(status.failures.items())
         raise IR2SearchError(
             f"{status.folder}: all {len(status.failures)} trainings failed; trial {number}: "
-            f"{reason}; mend that and run again with --retry-failed"
+            f"{reason}; solve that and run again with --retry-failed"
         )
 
 

@@ -34,9 +34,9 @@ class Summary:
         layers: a row for each layer: ``layer``; ``type``; ``shape`` of its output for one image,
             None if it is part of another layer's step; ``parameters``; ``bits`` of a weight, 1 or
             32, or 0 without weights; ``flops``, ``bops`` and ``ops`` as in `ir2search.Cost`;
-            ``memory_bytes``; and ``ram_bytes``, the most that is in use on a microcontroller while
-            the layer's steps run, and those before them that belong to no layer, such as
-            shortcuts; missing if the runtime has no step that begins with this layer.
+            ``memory_bytes``; and ``ram_bytes``, the most memory in use on a microcontroller while
+            the layer's steps run. Steps before them that belong to no layer, such as shortcuts,
+            count too. Missing if no step of the runtime begins with this layer.
         total: the sums, and the largest ``ram_bytes``; None if the network cannot be exported.
     """
 

@@ -123,7 +123,7 @@ def _binarised(swept: pd.DataFrame) -> Finding | None:
 
 
 def _released(swept: pd.DataFrame) -> Finding | None:
-    """What a layer of the binary network returns if it is released, and what this costs."""
+    """How much accuracy a layer of the binary network gains if it is released, and its costs."""
     both = _largest_part(swept)
     every = _values(both, "points", "released_accuracy_points")
     layers = [each for each in every if each.layer in _of_kind(both, "layer")]

@@ -148,7 +148,7 @@ class Sensitivity:
 
 
 def operations(network: TappedNetwork, cost: Cost) -> Iterator[Row]:
-    """The OPs that each layer, each stage and the network cost more if they are released.
+    """How many more OPs each layer, each stage and the network cost if they are released.
 
     A released convolution counts its multiply-accumulates as FLOPs, whichever part is released.
 
@@ -171,7 +171,7 @@ def operations(network: TappedNetwork, cost: Cost) -> Iterator[Row]:
 
 
 def ceiling(classes: int) -> Row:
-    """The most bits about the label that there can be: the binary logarithm of the classes."""
+    """The largest possible information about the label, in bits: log2 of the number of classes."""
     about = {"network": BINARY, "layer": WHOLE, "unit": "bits"}
     return row(about, CEILING, Estimate(math.log2(classes), math.nan, math.nan))
 

@@ -60,7 +60,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def _size(batch: Any) -> int:
-    """Bytes of a batch after texts that are stored once are repeated, or more."""
+    """An upper bound for the bytes of a batch in which each repeated text has its own copy."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -63,7 +63,7 @@ class Library:
 
 
 def compile_to(file: Path, library: Library) -> None:
-    """Compile a library to a file, which appears at once when it is whole.
+    """Compile a library to a file. The file appears only when it is complete.
 
     Raises:
         OSError: there is no compiler.
@@ -146,8 +146,7 @@ TRAINING = Library(
     "training",
     HERE / "native",
     (("training.cpp", ()),),
-    # nobody reads the flags of floating-point exceptions, and they keep GCC from vectorising
-    # conditions
+    # the flags of floating-point exceptions are not used, and keep GCC from vectorising conditions
     ("-O3", "-std=c++17", "-fopenmp", "-fno-trapping-math", "-fPIC"),
     "CXX",
     ("c++", "g++", "clang++"),

@@ -88,7 +88,7 @@ def description() -> str | None:
 
 @contextlib.contextmanager
 def forced(arithmetic: Arithmetic) -> Iterator[None]:
-    """Use this arithmetic inside the context, whatever the environment says.
+    """Use this arithmetic inside the context; the environment variable has no effect there.
 
     Args:
         arithmetic: ``"auto"`` for the fastest on this CPU, ``"float32"`` for gradients in float32,

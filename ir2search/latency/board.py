@@ -1,7 +1,7 @@
 """The time of networks on a device of the user, fitted to times that were measured there.
 
-The time is a sum: FLOPs, BOPs, sweeps over feature maps and element operations, each at a price of
-its own. OPs alone, FLOPs + BOPs / 64, leave the last two out and fix the ratio of the first two.
+The time is the sum of FLOPs, BOPs, sweeps over feature maps and element operations, each multiplied
+by a price. OPs, FLOPs + BOPs / 64, leave the last two out and fix the ratio of the first two.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def fit_board(file: str | Path) -> BoardFit:
     Args:
         file: a CSV file with the columns ``network`` (a preset, a trained network of `zoo`, a
             ``candidate.json``, a trial's folder or a packed file) and ``milliseconds`` (of one
-            image). Of several times of a network, the median counts.
+            image). If a network has several times, their median is
+            used.
 
     Raises:
         InputError: the file cannot be read, a network is unknown, a time is not a number above 0,

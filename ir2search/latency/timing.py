@@ -98,7 +98,7 @@ def _time(graph: Graph, setting: Setting) -> tuple[Timing, float, int]:
 
 
 def _first_seconds(setting: Setting, cache: Path) -> float:
-    """Seconds that the reference took when the cache was new: the fastest of five attempts."""
+    """Seconds of the reference when the cache was new: the fastest of `FIRST_ATTEMPTS`."""
     key = time_key(reference_network(), Setting(setting.threads))
     file = cache / f"{REFERENCE}-{key}.json"
     try:

@@ -60,7 +60,7 @@ class BinaryConv2d(nn.Conv2d):
         kernel_size: side of the square kernel, in pixels.
         stride: step between outputs, in pixels.
         padding: zeros around the input, in pixels.
-        groups: each output reads the inputs of one group. The inputs are dealt to the groups in
+        groups: each output reads the inputs of one group. The inputs go to the groups in
             turn (channel shuffle), so that groups mix from layer to layer: Zhang et al.,
             "ShuffleNet", CVPR 2018.
         binarisation: how weights and input are binarised.

@@ -1,4 +1,4 @@
-"""Functions that leave few values, and their surrogate gradients: signs, and rounding to 8 bits.
+"""Quantisers and their surrogate gradients: signs, and rounding to 8 bits.
 
 ``torch.sign`` has three values (``sign(0) = 0``), which do not fit in 1 bit. Here every estimator
 maps zero to +1:
@@ -17,7 +17,7 @@ from torch import Tensor
 from ir2search.choices import Estimator
 
 TANH_SHARPNESS = (0.1, 10.0)  # at the start and at the end of training
-STEPS = 32  # of 8-bit numbers in 1: they are from -4 to 3.97, enough for normalised images
+STEPS = 32  # 8-bit numbers are multiples of 1/32, from -4 to 3.97: enough for normalised images
 
 
 def sign(x: Tensor) -> Tensor:

@@ -11,8 +11,9 @@ RANGE = 2.0  # levels are between -2 and 2, where most pixels of normalised imag
 class Thermometer(nn.Module):
     """Compare each pixel with K levels, evenly spaced from -2 to 2.
 
-    The result is each pixel minus each level. Its signs are a thermometer code: as many are +1 as
-    levels are at most the pixel. A binary convolution of the signs then needs no real numbers.
+    The result is each pixel minus each level. Its signs are a thermometer code: the number of
+    +1 is the number of levels up to the pixel's value. A binary convolution of the signs then needs
+    no real numbers.
 
     Source: Zhang et al., "FracBNN", FPGA 2021, for the first layer; there the levels are 8 apart on
     pixels from 0 to 255, that is 32 levels.

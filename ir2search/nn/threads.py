@@ -1,8 +1,8 @@
 """The number of threads of the fused operations. Their results do not depend on it.
 
-Those of torch's operations do, in the last bits: a sum over a batch is split among the threads. A
-training that must give the same numbers on every machine therefore runs torch's operations on one
-thread, and only the kernels on several.
+The results of torch's own operations depend on it, in the last bits, because a sum over a batch is
+split among the threads. A training that must give the same numbers on every machine therefore runs
+torch's operations on one thread, and only the kernels on several.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _threads: ContextVar[int | None] = ContextVar("threads", default=None)
 
 
 def kernel_threads() -> int:
-    """Number of threads that kernels use; as many as torch unless `kernels_on` says another."""
+    """Number of threads that kernels use; that of torch, unless `kernels_on` sets another one."""
     return _threads.get() or torch.get_num_threads()
 
 

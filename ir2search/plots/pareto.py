@@ -196,7 +196,7 @@ def _draw_front(ax: Axes, front: pd.DataFrame, trials: pd.DataFrame | None, x: s
         )  # fmt: skip
     if len(members) <= MAX_NUMBERED and column_width(ax) > 3.4:
         _number_members(ax, members, across, up)
-        ax.margins(y=0.1)  # room for the number of the highest member
+        ax.margins(y=0.1)  # space for the number of the highest member
     _label_axes(ax, x, y)
     if y == "accuracy":
         ax.set_ylabel("accuracy")  # on validation and on test images

@@ -62,7 +62,7 @@ def _arrays(rows: pd.DataFrame) -> list[np.ndarray]:
 def _draw_column(column: np.ndarray, pictures: tuple[np.ndarray, ...]) -> None:
     """Draw pictures below each other; attention maps share a scale."""
     low = min(map(np.min, pictures))
-    high = max(low + 0.01, *map(np.max, pictures))  # constant maps have a scale, too
+    high = max(low + 0.01, *map(np.max, pictures))  # constant maps have a scale too
     for ax, picture in zip(column, pictures, strict=True):
         drawn = ax.imshow(picture, cmap="cividis", vmin=low, vmax=high)  # colours have no scale
         ax.set(xticks=[], yticks=[])

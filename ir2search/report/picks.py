@@ -89,7 +89,7 @@ def images_text(front: pd.DataFrame) -> dict[str, str]:
 
 
 def shared_weights_text(data: ReportData) -> str:
-    """How the accuracies of a study with a supernet are to be read; empty without one."""
+    """What the accuracies of a study with a supernet mean; empty without one."""
     supernet, kinds = data.study.supernet, data.kinds
     if supernet is None:
         return ""

@@ -92,7 +92,7 @@ class ReportData:
 
     @property
     def verb(self) -> str:
-        """What was done with the candidates, in a participle."""
+        """What was done with the candidates, such as "trained"."""
         return "measured" if self.study.supernet is not None else "trained"
 
     @property

@@ -64,7 +64,7 @@ def evaluate(
 
     Images are resized to the network's size; ImageNet networks get their central square. They are
     normalised with the mean and deviation of the images that the network was trained on if its file
-    says them, else with those of the data's training images.
+    has them, else with those of the data's training images.
 
     Args:
         what: a trained network of `zoo`, a folder of `train_network`, a trial's folder, or a file

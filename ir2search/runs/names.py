@@ -25,7 +25,7 @@ def find_run(given: str | Path, runs: Path | None = None) -> Path:
 
     Returns:
         ``given`` if it has a run, else the run of this name in ``runs``. If neither exists,
-        ``given``: whoever opens it says what is wrong.
+        ``given``, which then cannot be opened.
     """
     path = Path(given)
     named = (runs_folder() if runs is None else runs) / path

@@ -87,7 +87,7 @@ def _network(what: Path, data: str | Path | None) -> tuple[ImageSpec, Logits]:
         return trained_on.spec(what.name), network
     if data is not None:
         raise InputError(
-            f"{what}: says itself how to normalise images; give `data` for folders only"
+            f"{what}: already says how to normalise images; give `data` for folders only"
         )
     if what.suffix == PACKED:
         return read_image_spec(what), _on_arrays(load_packed(what).logits)

@@ -114,7 +114,7 @@ def watch(run: Run | str | Path, pause: float = 1.0) -> Iterator[RunStatus]:
 
 
 def _ended_before(run: Run, counts: dict[str, int], front: pd.DataFrame) -> str | None:
-    """Why a run has ended that was made by a version which did not record it."""
+    """Why a run of an earlier version, which did not record it, has ended; None if it has not."""
     if ENDED in run.storage.user_attrs:
         return None
     begun = sum(counts[state] for state in COUNTED)

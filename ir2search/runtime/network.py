@@ -166,7 +166,7 @@ def load_packed(file: str | Path, threads: int = 1) -> PackedNetwork:
 
 
 def host_target(lanes: int) -> Target:
-    """A computer, whose variant computes so many outputs together."""
+    """The target for a computer whose variant computes ``lanes`` outputs together."""
     return Target(lanes, alignment=LINE, copied_bytes=COPIED_BYTES, scratch_in_arena=False)
 
 

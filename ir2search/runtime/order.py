@@ -11,9 +11,9 @@ from ir2search.runtime.lowering import Step
 def in_little_memory(steps: Sequence[Step], sizes: Mapping[int, int]) -> list[int]:
     """Indices of steps in an order that can be run.
 
-    Of the steps whose inputs are there, the one after which the least memory is in use comes next,
-    and the earlier one of equals. A map that recovery taps is thus pooled as soon as it is there,
-    and its memory is free for the rest of the network.
+    Of the steps whose inputs are ready, the next one is the one after which the least memory is in
+    use; if several are equal, the earliest. A map that recovery taps is therefore pooled as soon as
+    it is ready, and its memory is free for the rest of the network.
 
     Args:
         steps: in an order that can be run.
@@ -60,7 +60,7 @@ class _Memory:
         self._held = {0}
 
     def change(self, index: int) -> int:
-        """How many bytes a step adds to what is in use, or, below 0, sets free."""
+        """How many more bytes are in use after a step; below 0 if it frees memory."""
         step = self._steps[index]
         new = sum(self._sizes[value] for value in set(step.writes) - self._held)
         return new - sum(self._sizes[value] for value in self._last_read(step))

@@ -72,7 +72,7 @@ class Program:
     logits: int
 
     def live_bytes(self) -> list[int]:
-        """Bytes of the arena that hold something needed, at each step."""
+        """Bytes of the arena that are in use at each step."""
         return [
             sum(use.bytes for use in self.memory if use.first <= step <= use.last)
             for step in range(len(self.steps))
@@ -170,7 +170,7 @@ def _lifetimes(graph: Graph, steps: Sequence[Step]) -> tuple[dict[int, int], dic
 def _shared(
     steps: Sequence[Step], sizes: Mapping[int, int], last: Mapping[int, int]
 ) -> list[list[int]]:
-    """Values that share memory, because a step writes one over another that it is the last to read.
+    """Groups of values that share memory: a step writes one over another that nothing reads later.
 
     A step reads each number before it writes the one at the same place.
     """

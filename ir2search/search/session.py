@@ -185,7 +185,7 @@ def join(
 
 
 def checked_study(study: Study, folder: Path, data: Path | None) -> tuple[Study, TrainingContext]:
-    """The study with its data folder, and its opened data; nothing is written before all fits.
+    """Check a study and open its data; nothing is written before all checks pass.
 
     Args:
         study: the study.

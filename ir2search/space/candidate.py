@@ -74,7 +74,7 @@ class Candidate:
         kernels: for each layer after the stem, the side of the kernels of its binary convolutions,
             1, 3 or 5 pixels. By default 3.
         groups: for each layer after the stem, the groups of its binary convolutions, which divide
-            its channels and those of the layer before. By default 1. The inputs are dealt to the
+            its channels and those of the layer before. By default 1. The inputs go to the
             groups in turn, see `ir2search.nn.BinaryConv2d` (Zhang et al., "ShuffleNet", CVPR 2018).
         taps: names of the shallow feature maps that recovery uses, from shallow to deep.
         fusion: ``"dense"``, ``"compact"``, or ``"none"`` for no recovery.

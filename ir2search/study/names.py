@@ -27,7 +27,7 @@ def checked_name(name: str) -> str:
 
 
 def name_of(file: Path) -> str:
-    """The name that a study has by its file: ``my-study`` for ``my study.toml``.
+    """The name of the study in a file: ``my-study`` for ``my study.toml``.
 
     Accents are left out, and other characters that a name cannot have become dashes.
     """

@@ -89,12 +89,11 @@ class Study(BaseModel):
         modules: the study's own Python modules. Their code is run, see `ir2search.extensions`.
         trials: number of different candidates to train.
         parallel: the largest number of candidates in training at the same time. The next one is
-            chosen when the earliest of them has its result, so the number of workers and their
-            speed change no candidate. With fewer, each choice is based on more results.
+            chosen when the earliest of them has its result. The candidates therefore do not depend
+            on the number or the speed of workers. With fewer, each choice is based on more results.
         sampler: name of the sampler that proposes candidates, one of `SAMPLERS`.
         objectives: two or more of accuracy, ops, flops, bops, memory, ram, flash, latency, and the
-            names that
-            `register_objective` added.
+            names that `register_objective` added.
         data: the images.
         space: the candidates, including the searched fields of the recipe.
         budget: upper limits of costs, by name; a candidate above one is not trained.

@@ -127,9 +127,9 @@ class SupernetSection:
     """The ``[supernet]`` section of a study file: weights that all candidates share.
 
     They are trained first, by the study's recipe. A candidate's accuracy is then that of its part
-    of these weights ("inherited"), which needs no training. The threshold of the restriction is no
-    part of a trained network, so the search leaves it at the first value of its list or range; the
-    training of the shared weights draws it.
+    of these weights ("inherited"), which needs no training. The threshold of the restriction only
+    matters in training. The search therefore does not vary it, and uses the first value of its list
+    or range. The training of the shared weights draws the threshold at random.
 
     Attributes:
         epochs: of the training of the shared weights.

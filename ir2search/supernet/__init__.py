@@ -1,4 +1,4 @@
-"""One training for a whole space: shared weights, and any network of the space out of them."""
+"""One training for a whole space: every network of the space takes its part of shared weights."""
 
 import lazy_loader
 

@@ -1,10 +1,10 @@
 """Which channels of the shared weights a network of the space takes.
 
 A layer of a narrow network takes some channels of the same layer of the largest network. Without a
-shortcut any channels would do, and the first are taken. A shortcut without parameters brings
-channel i of its input to one place of its output (see `ir2search.nn.shortcut.subsampled`), in the
-narrow network to another place than in the largest. The places are matched here, so that each
-channel has the same inputs in all networks.
+shortcut any channels could be taken; these are the first. A shortcut without parameters moves
+channel i of its input to a certain place of its output (see `ir2search.nn.shortcut.subsampled`).
+This place differs between the narrow and the largest network. This module matches the places, so
+that each channel has the same inputs in all networks.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ class Supernet:
     """The weights that all networks of a space share.
 
     ``network`` has the layers of the largest network of the space. Its fusion has the channels of
-    every fusion in the space, dense or compact, and its head an input for each of them, so it
-    cannot be run itself: `subnet` gives networks that can.
+    every fusion in the space, dense or compact, and its head has an input for each of them. It
+    cannot be run itself; `subnet` returns networks that can.
 
     Sources: Yu et al., "BigNAS", ECCV 2020; Lin et al., "NAS-BNN", arXiv 2408.15484.
 

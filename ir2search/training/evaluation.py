@@ -43,7 +43,7 @@ def topk_accuracy(
 def topk_hits(
     network: nn.Module, data: ImageData, split: Split | StreamedSplit, count: int
 ) -> Tensor:
-    """At which place of its most likely classes a network has the class of each image.
+    """At which rank a network places the true class of each image.
 
     Network and split are on the same device; the network is in evaluation mode afterwards.
 

@@ -1,4 +1,4 @@
-"""Trained networks as torch modules, with what one needs to use them."""
+"""Trained networks as torch modules, with their images and classes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from ir2search.training.weights import COUNTER, load_weights
 from ir2search.training.weights_file import kind_of
 from ir2search.zoo.shipped import shipped_network
 
-SMALL = torch.float8_e5m2  # of latent weights, of which a forward pass reads only the signs
+SMALL = torch.float8_e5m2  # for latent weights: a forward pass reads only their signs
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A trained network and what one needs to use it.
+    """A trained network, its images and its classes.
 
     Attributes:
         name: of the network, or its file.

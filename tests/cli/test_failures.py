@@ -94,7 +94,7 @@ def test_a_run_whose_trials_all_fail_ends_with_exit_code_1_and_names_the_traceba
     number = max(int(each.parent.name) for each in tmp_path.glob("runs/quick/trials/*/error.txt"))
     assert done.stderr.splitlines()[-1] == (
         f"ir2search: runs/quick: all 2 trainings failed; trial {number}: LookupError: no weights; "
-        f"see trials/{number}/error.txt; mend that and run again with --retry-failed"
+        f"see trials/{number}/error.txt; solve that and run again with --retry-failed"
     )
     assert "0 of 2 candidates trained" in done.stdout
 

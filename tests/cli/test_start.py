@@ -84,7 +84,7 @@ def test_a_list_of_studies_counts_nothing_and_so_loads_no_torch() -> None:
     assert {row["least_ops"] for row in listed} == {None}
 
 
-def test_names_of_presets_are_whole_at_80_columns(
+def test_names_of_presets_are_not_cut_at_80_columns(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("ir2search.cli.show.PIPE_WIDTH", 80)
@@ -111,7 +111,7 @@ def test_doctor_reports_data_that_cannot_be_read(ir2search: Command, tmp_path: P
     assert "empty" in data["found"]
 
 
-def test_what_is_passed_over_is_said_without_verbose(ir2search: Command, tmp_path: Path) -> None:
+def test_skipped_files_are_reported_without_verbose(ir2search: Command, tmp_path: Path) -> None:
     for split in ("train", "test"):
         for number in range(2):
             file = tmp_path / "birds" / split / "a" / f"{number}.png"

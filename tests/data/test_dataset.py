@@ -153,7 +153,7 @@ def test_decoded_images_of_an_older_reader_are_not_used(
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
-def test_what_is_read_is_said_once(
+def test_a_note_on_what_is_read_is_logged_once(
     tmp_path: Path, pictures: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = pictures.folders(tmp_path / "data")

@@ -99,7 +99,7 @@ def test_no_command_runs_code_that_it_needs_and_that_is_not_trusted(
 
 @pytest.mark.usefixtures("figures_once")
 @pytest.mark.parametrize("command", ["status", "report", "cost"])
-def test_what_can_be_done_without_the_code_is_done(
+def test_commands_that_need_no_module_work_without_trust(
     ir2search: Command, given: Given, command: str
 ) -> None:
     done = ir2search(command, given.trial if command == "cost" else given.folder)
@@ -206,7 +206,7 @@ def test_a_damaged_file_of_what_is_trusted_is_named(
     check(done, "trust.json")
 
 
-def test_where_nothing_can_be_remembered_it_is_said(
+def test_a_list_that_cannot_be_written_is_reported(
     ir2search: Command, given: Given, tmp_path: Path
 ) -> None:
     (tmp_path / "state").touch()

@@ -260,7 +260,7 @@ WRONG_FILES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("name", WRONG_FILES)
 @pytest.mark.parametrize("file", ["study.journal", "study.db", "storage.json"])
-def test_what_is_no_storage_is_one_sentence(
+def test_a_wrong_storage_gives_one_sentence(
     ir2search: Command, given: Path, name: str, file: str
 ) -> None:
     if file == "study.db":

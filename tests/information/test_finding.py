@@ -84,7 +84,7 @@ def test_findings_can_be_written_as_json(table: pd.DataFrame) -> None:
     assert len(released["values"]) == 7, "also layers that the sentence does not name"
 
 
-def test_what_was_not_measured_is_left_out(table: pd.DataFrame) -> None:
+def test_topics_that_were_not_measured_are_left_out(table: pd.DataFrame) -> None:
     without = table[~table["measure"].str.contains("change|SQNR|accuracy")]
     assert [each.topic for each in findings(without)] == ["information"]
     assert sensitivity_table(without).empty

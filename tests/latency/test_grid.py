@@ -32,7 +32,7 @@ def test_a_value_is_within_half_a_step_of_the_median(median: float, noise: float
 
 
 @given(medians, st.floats(0.5, 2.0), noises)
-def test_with_equal_noise_medians_a_step_apart_stay_apart_and_in_order(
+def test_medians_one_step_apart_keep_their_order_with_equal_noise(
     median: float, factor: float, noise: float
 ) -> None:
     one, other = sorted([median, median * factor])

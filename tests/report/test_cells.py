@@ -10,7 +10,7 @@ from ir2search.report.cells import (
 )
 
 
-def test_a_loss_whose_interval_contains_zero_is_none() -> None:
+def test_a_loss_whose_interval_contains_zero_is_shown_as_none() -> None:
     row = {"layer": "stem", "information": 3.254, "twin_information": None, "cka": 1.0}
     row |= {"plain_information": 3.0, "sign_entropy": None, "attention_similarity": 0.5}
     layers = pd.DataFrame(

@@ -159,7 +159,7 @@ def test_without_plotly_a_report_names_the_extra_to_install(
     assert not (finished_run / "report").exists()
 
 
-def test_a_folder_without_a_run_is_named_with_the_runs_beside_it(finished_run: Path) -> None:
+def test_the_error_for_a_folder_without_a_run_names_runs_beside_it(finished_run: Path) -> None:
     with pytest.raises(RunError, match=r"quik: no run in this folder; did you mean 'quick'\?"):
         ir.write_report(finished_run.parent / "quik")
 

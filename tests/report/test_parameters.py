@@ -70,7 +70,7 @@ def test_dependence_shows_the_effect_of_a_parameter(found: ParameterEffects) -> 
     assert by["accuracy", "fusion"].values == ("compact", "dense")
 
 
-def test_a_forest_explains_nothing_of_noise(trials: pd.DataFrame, space: SearchSpace) -> None:
+def test_a_forest_explains_no_variance_of_noise(trials: pd.DataFrame, space: SearchSpace) -> None:
     noise = trials.assign(accuracy=np.random.default_rng(1).uniform(0, 1, len(trials)))
     explained = dict(parameter_effects(noise, space, seed=0).explained)
     assert explained["accuracy"] < 0.1

@@ -35,7 +35,7 @@ def test_a_member_has_the_smallest_round_budget_for_which_it_is_best(study: Stud
     assert list(found.items()) == [(2, 30e3), (1, 1e6), (0, 1.5e6)]
 
 
-def test_of_two_members_with_the_same_round_budget_the_better_one_is_listed(study: Study) -> None:
+def test_the_better_of_two_members_with_the_same_round_budget_is_listed(study: Study) -> None:
     found = best_by_budget(front_of((0.9, 1.2e6), (0.8, 1.1e6)), study)
     assert found == {0: 1.5e6}
 

@@ -79,7 +79,7 @@ def test_the_z_test_is_the_chi_square_test_of_the_table(count: int, data: st.Dat
     assert two_proportions(one / count, other / count, count) == pytest.approx(wanted, abs=1e-12)
 
 
-def test_equal_networks_are_told_apart_no_more_often_than_the_level_says() -> None:
+def test_equal_networks_differ_no_more_often_than_the_significance_level() -> None:
     generator = np.random.default_rng(0)
     found = [
         may_be_equal(*(Measured(each.mean(), [each.mean()], 287, each) for each in pair), ALONE)
@@ -88,7 +88,7 @@ def test_equal_networks_are_told_apart_no_more_often_than_the_level_says() -> No
     assert np.mean(found) >= 0.94
 
 
-def test_paired_images_tell_apart_what_shares_alone_do_not() -> None:
+def test_paired_images_show_differences_that_shares_alone_do_not() -> None:
     better = np.ones(287, dtype=bool)
     worse = better.copy()
     worse[:8] = False
@@ -106,7 +106,7 @@ seeds = st.lists(st.integers(0, 287).map(lambda right: right / 287), min_size=2,
 
 
 @given(seeds, seeds)
-def test_of_two_networks_alone_the_test_over_seeds_is_students(
+def test_the_test_over_seeds_of_two_networks_is_students_t_test(
     one: list[float], other: list[float]
 ) -> None:
     spread = seed_spread([one, other, [0.5]])

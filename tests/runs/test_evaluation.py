@@ -57,7 +57,7 @@ def test_a_training_has_the_test_accuracy_that_it_recorded(training: Path, tmp_p
     assert evaluate(training / "candidate.json", **given).images == 360
 
 
-def test_released_weights_and_own_ones_are_told_apart(tmp_path: Path) -> None:
+def test_released_weights_are_distinguished_from_own_weights(tmp_path: Path) -> None:
     """The first class is always right for weights that give a logit to it alone."""
     for split, label in (("train", 0), ("train", 1), ("test", 0), ("test", 1)):
         folder = tmp_path / "images" / split / f"class{label}"
@@ -87,7 +87,7 @@ def test_released_weights_and_own_ones_are_told_apart(tmp_path: Path) -> None:
         evaluate("cifar-resnet18", tmp_path / "images", weights=tmp_path / "released.safetensors")
 
 
-def test_what_has_no_weights_or_no_images_is_named(best: Path, tmp_path: Path) -> None:
+def test_a_network_without_weights_or_images_is_named(best: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     save_file({"a": torch.zeros(1)}, tmp_path / "a.pth")
     for what, message in {

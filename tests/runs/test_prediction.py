@@ -62,7 +62,7 @@ def test_wrong_input_is_named(finished_run: Path, digits: list[Path], tmp_path: 
         ir.predict(file, digits, top=0)
     with pytest.raises(InputError, match=r"is a run; give a trial's folder, .*trials/NUMBER"):
         ir.predict(finished_run, digits)
-    with pytest.raises(InputError, match="says itself how to normalise images; give `data` for"):
+    with pytest.raises(InputError, match="already says how to normalise images; give `data` for"):
         ir.predict(file, digits, data=tmp_path)
     with pytest.raises(InputError, match="no trained network 'cat'"):
         ir.predict("cat", digits)

@@ -18,7 +18,7 @@ from ir2search.runs.records import (
 from ir2search.study.schema import parse_study
 
 
-def test_what_is_written_is_read() -> None:
+def test_written_attributes_are_read_back() -> None:
     study = optuna.create_study()
     trial = study.ask()
     write_attributes(trial, TrialAttributes(candidate_id="abc", rungs={1: 0.5}, driver="one"))

@@ -47,6 +47,6 @@ def test_thousands_of_maps_are_placed() -> None:
     assert place(lifetimes).bytes <= 1.5 * least_bytes(lifetimes)
 
 
-def test_nothing_needs_no_arena() -> None:
+def test_a_program_without_maps_needs_no_arena() -> None:
     assert place([]) == Placement((), 0)
     assert least_bytes([]) == 0

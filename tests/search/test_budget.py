@@ -30,9 +30,7 @@ def test_a_budget_that_the_cheapest_candidate_keeps_is_accepted(
         check({**quick, "budget": {"ops": 0.99 * least}}, tmp_path)
 
 
-def test_of_several_budgets_the_one_that_is_exceeded_most_is_named(
-    quick: dict[str, Any], tmp_path: Path
-) -> None:
+def test_the_budget_that_is_exceeded_most_is_named(quick: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(SpaceError, match=r"\[budget\] memory: no candidate"):
         check({**quick, "budget": {"ops": 1e9, "memory": 1}}, tmp_path)
 

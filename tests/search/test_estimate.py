@@ -36,7 +36,7 @@ def test_a_small_space_is_counted_whole(quick: Values, tmp_path: Path) -> None:
     assert not (tmp_path / "runs" / "quick").exists(), "nothing is begun"
 
 
-def test_of_a_large_space_a_sample_is_counted(quick: Values, tmp_path: Path) -> None:
+def test_a_sample_of_a_large_space_is_counted(quick: Values, tmp_path: Path) -> None:
     space = quick["space"] | {"threshold": {"low": 0.0, "high": 1.0}}
     study = parse_study(quick | {"space": space, "confirm": {"seeds": 2}}, "a.toml")
     found = ir.estimate(study, tmp_path / "quick", device="cpu", workers=2)

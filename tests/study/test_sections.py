@@ -9,7 +9,7 @@ from ir2search.study.schema import parse_study
 from ir2search.study.sections import Rungs
 
 
-def test_rungs_grow_by_the_factor_up_to_the_whole() -> None:
+def test_rungs_grow_by_the_factor_up_to_all_epochs() -> None:
     assert Rungs(minimum=1, factor=3).levels(20) == (1, 3, 9, 20)
     assert Rungs(minimum=2, factor=2).levels(16) == (2, 4, 8, 16)
 

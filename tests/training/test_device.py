@@ -26,7 +26,7 @@ def test_auto_finds_a_device() -> None:
     assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def test_on_a_cpu_the_order_of_memory_stays() -> None:
+def test_a_cpu_keeps_the_order_of_memory() -> None:
     images = torch.randn(2, 3, 8, 8)
     assert channels_last(images) is images
 

@@ -173,7 +173,7 @@ MODEL = saved({"state_dict": TENSORS})
     ids=lambda value: "file" if isinstance(value, bytes) else value,
 )
 @pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
-def test_what_is_no_weights_is_named(
+def test_a_file_without_weights_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, part: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

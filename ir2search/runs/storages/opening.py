@@ -1,9 +1,9 @@
 """Open the storage of a run, and bind a shared one to the run's folder.
 
 The storage's name is saved in ``storage.json``, without a password. Later calls get the password
-from the server's own means: for PostgreSQL, ``PGPASSWORD`` or ``~/.pgpass``. A folder that somebody
-else made could name a server of theirs, which would then be sent that password. So a saved name is
-used only if this user gave it for this folder before, see `ir2search.trust`.
+from the server's own means: for PostgreSQL, ``PGPASSWORD`` or ``~/.pgpass``. A folder from another
+person could name that person's server, and the password would be sent there. A saved name is
+therefore used only if this user gave it for this folder before, see `ir2search.trust`.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def storage_errors(folder: Path, name: str | None = None) -> Iterator[None]:
         place = folder / LOCAL[name] if name in LOCAL else without_password(name or "")
         raise RunError(
             f"{place}: cannot be used as the study's storage: {_reason(error)}; "
-            "mend that and run the same command again"
+            "solve that and run the same command again"
         ) from None
 
 
@@ -185,7 +185,7 @@ def _bind(opened: RunStudy, folder: Path, name: str, definition: str) -> None:
         write_json(file, {"url": name, "run": secrets.token_hex(8)})
     token, attributes = _token(file), opened.user_attrs
     found = f"{name}: has a study {opened.study_name!r}"
-    hint = "name the study otherwise, or use another database"
+    hint = "give the study another name, or use another database"
     if RUN not in attributes and opened.get_trials(deepcopy=False):
         raise RunError(f"{found} that was not begun by `ir2search run`; {hint}")
     if attributes.get(RUN, token) != token:

@@ -82,7 +82,7 @@ def open_proxy(url: URL) -> BaseStorage:
 
 
 def is_rpc_error(error: BaseException | None) -> bool:
-    """Whether this is gRPC's error; told by its name, as grpcio may not be installed."""
+    """Whether this is an error of gRPC, by its name, because grpcio may not be installed."""
     return any(kind.__name__ == "RpcError" for kind in type(error).__mro__)
 
 

@@ -214,7 +214,7 @@ def test_a_password_is_never_saved(
         ("grpc://nowhere", "storage grpc://nowhere: must be grpc://HOST:PORT"),
         (
             f"postgresql+psycopg://me:{SECRET}@127.0.0.1:1/none",
-            r"postgresql\+psycopg://me@127.0.0.1:1/none: cannot be used .*refused.*; mend that",
+            r"postgresql\+psycopg://me@127.0.0.1:1/none: cannot be used .*refused.*; solve that",
         ),
         ("grpc://127.0.0.1:1", "grpc://127.0.0.1:1: no storage proxy answers there"),
     ],

@@ -175,7 +175,7 @@ def test_workers_do_not_read_a_script_from_standard_input(
 
 
 @pytest.mark.slow
-def test_a_script_without_a_main_guard_is_told_of_it_and_costs_no_candidate(
+def test_a_script_without_a_main_guard_gets_an_error_and_loses_no_candidate(
     quick: dict[str, Any], write_study: Callable[[dict[str, Any]], Path], tmp_path: Path
 ) -> None:
     write_study({**quick, "trials": 1})

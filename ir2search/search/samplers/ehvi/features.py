@@ -74,7 +74,7 @@ def _numbers(candidate: Candidate) -> Mapping[str, float]:
 
 @functools.lru_cache(maxsize=4096)
 def _row(candidate: Candidate, names: tuple[str, ...]) -> np.ndarray:
-    """The numbers of a candidate in the order of ``names``; 0 for those that it has not."""
+    """The numbers of a candidate in the order of ``names``; 0 for those that it lacks."""
     numbers = _numbers(candidate)
     return np.array([numbers.get(name, 0.0) for name in names])
 

@@ -78,7 +78,7 @@ def test_the_model_is_a_gaussian_process_of_lines_over_the_logarithm_of_epochs()
     assert deviation[0] == pytest.approx(np.sqrt(model._scale * variance), rel=1e-6)
 
 
-def test_of_two_waiting_candidates_the_better_one_goes_on() -> None:
+def test_the_better_of_two_waiting_candidates_is_trained_further() -> None:
     widths = np.array([0.25, 0.5, 0.5 + 1e-9])
     for better in (1, 2):
         curves = [[0.7, 0.4, 0.2], [0.6], [0.6]]

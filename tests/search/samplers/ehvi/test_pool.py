@@ -29,7 +29,7 @@ def test_a_small_space_is_compared_whole(quick: dict[str, Any], tmp_path: Path) 
     assert {each.candidate.id for each in pool.at(2, known=ids[:3])} == set(ids[3:])
 
 
-def test_in_a_large_space_each_proposal_counts_few_networks(
+def test_each_proposal_counts_few_networks_of_a_large_space(
     quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counting takes longer than comparing; what was counted is compared again."""
