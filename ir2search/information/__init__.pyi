@@ -12,14 +12,6 @@ from .finding import Finding as Finding
 from .finding import findings as findings
 from .images import Images as Images
 from .images import first_images as first_images
-from .layers import attribution_flow as attribution_flow
-from .layers import channel_entropies as channel_entropies
-from .layers import completeness_gaps as completeness_gaps
-from .layers import faithfulness_curves as faithfulness_curves
-from .layers import layers_table as layers_table
-from .layers import picture_grid as picture_grid
-from .layers import sensitivity_table as sensitivity_table
 from .measure import measure as measure
-from .measure import trust as trust
 from .registered import register_measure as register_measure
 from .settings import Settings as Settings

@@ -24,13 +24,15 @@ from ir2search.information.attributions import MethodName
 from ir2search.information.figures import write_figures
 from ir2search.information.finding import Finding, findings
 from ir2search.information.images import Images, first_images
-from ir2search.information.layers import layers_table, sensitivity_table
-from ir2search.information.measure import BINARY, PLAIN, TWIN, measure, steps, trust
+from ir2search.information.measure import measure, steps
 from ir2search.information.passes import MEMORY
 from ir2search.information.pictures import attention_pictures
 from ir2search.information.registered import MEASURES
 from ir2search.information.sensitivity import ceiling, operations
 from ir2search.information.settings import Settings, settings_for
+from ir2search.measures.names import BINARY, PLAIN, TWIN
+from ir2search.measures.tables import layers_table, sensitivity_table
+from ir2search.measures.trust import trust
 from ir2search.models.network import TappedNetwork
 from ir2search.runs import Run, train_variant
 from ir2search.runs.layout import CACHE
@@ -57,10 +59,10 @@ class Analysis:
         folder: folder with ``information.parquet``, ``layers.csv``, ``sensitivity.csv``,
             ``findings.json`` and the figures.
         table: all values, see `ir2search.information.measure`.
-        layers: a row for each layer, see `ir2search.information.layers_table`.
-        trust: which attribution methods can be trusted, see `ir2search.information.trust`.
+        layers: a row for each layer, see `ir2search.measures.layers_table`.
+        trust: which attribution methods can be trusted, see `ir2search.measures.trust`.
         sensitivity: a row for each change of precision, see
-            `ir2search.information.sensitivity_table`.
+            `ir2search.measures.sensitivity_table`.
         findings: what was found, in words.
     """
 
@@ -102,7 +104,7 @@ def analyze(
         methods: attribution methods; None for the default ones.
         memory: limit for activations and gradients, in MiB.
         sweep: whether the precision of each layer is changed, see
-            `ir2search.information.sensitivity_table`.
+            `ir2search.measures.sensitivity_table`.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         on_step: called with the current step, the number of steps done, and their total.
 
@@ -178,7 +180,7 @@ def analyze_weights(
         methods: attribution methods; None for the default ones.
         memory: limit for activations and gradients, in MiB.
         sweep: whether the precision of each layer is changed, see
-            `ir2search.information.sensitivity_table`.
+            `ir2search.measures.sensitivity_table`.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         on_step: called with the current step, the number of steps done, and their total.
 

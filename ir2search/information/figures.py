@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ir2search import escape
-from ir2search.information.layers import (
+from ir2search.measures.tables import (
     attribution_flow,
     channel_entropies,
     completeness_gaps,
@@ -19,7 +19,7 @@ from ir2search.information.layers import (
     picture_grid,
     sensitivity_table,
 )
-from ir2search.information.measure import trust
+from ir2search.measures.trust import trust
 from ir2search.plots.attributions import FAITHFULNESS_SIZE, faithfulness, flow
 from ir2search.plots.channel_entropy import channels, channels_size
 from ir2search.plots.depth import information_panels

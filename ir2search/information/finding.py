@@ -13,10 +13,8 @@ from typing import Any
 import pandas as pd
 
 from ir2search import text
-from ir2search.information.interventions import WHOLE
-from ir2search.information.layers import by_layer, layers_table, sensitivity_table
-from ir2search.information.rows import BINARY, TWIN
-from ir2search.information.sensitivity import ACCURACY, BEYOND_TWIN
+from ir2search.measures.names import ACCURACY, ACCURACY_BEYOND_TWIN, BINARY, TWIN, WHOLE
+from ir2search.measures.tables import by_layer, layers_table, sensitivity_table
 
 MOST = 3  # layers that a sentence names
 
@@ -92,7 +90,7 @@ def _accuracy(table: pd.DataFrame) -> Finding | None:
     if own.empty:
         return None
     sentence = f"The binary network classifies {text.percent(own[WHOLE])} of the images"
-    compared = _values(by_layer(table, BINARY, BEYOND_TWIN).reset_index(), "points")
+    compared = _values(by_layer(table, BINARY, ACCURACY_BEYOND_TWIN).reset_index(), "points")
     if not compared:
         return Finding("accuracy", f"{sentence}.", ())
     beyond = compared[0]

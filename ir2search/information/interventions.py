@@ -15,13 +15,13 @@ from typing import Literal, get_args
 from torch import nn
 
 from ir2search.information.chain import Chain
+from ir2search.measures.names import WHOLE
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import Binarisation, BinaryConv2d
 from ir2search.nn.estimators import standardised
 
 Part = Literal["weights", "activations", "both"]
 PARTS: tuple[Part, ...] = get_args(Part)
-WHOLE = "network"  # the name of the change of all layers
 
 
 @dataclass(frozen=True)

@@ -23,18 +23,13 @@ from ir2search.information.images import Images
 from ir2search.information.intervals import Bootstrap
 from ir2search.information.passes import images_at_once, layer_maps, map_sizes
 from ir2search.information.probes import Probe, pooled_features, probe
-from ir2search.information.rows import BINARY as BINARY
-from ir2search.information.rows import PLAIN as PLAIN
-from ir2search.information.rows import TWIN as TWIN
 from ir2search.information.rows import Row
 from ir2search.information.sensitivity import Sensitivity
 from ir2search.information.settings import Settings
+from ir2search.measures.names import BINARY, COLUMNS, PLAIN, TWIN
 from ir2search.models.network import TappedNetwork
 
 TESTED_IMAGES = 64  # for the tests of faithfulness
-# the second name is in the tables of older runs
-SHUFFLED = ("similarity after randomisation", "likeness after randomisation")
-MOST_SIMILAR = 0.5  # correlation of a trusted method with the maps of shuffled weights
 
 
 def measure(
@@ -72,7 +67,7 @@ def measure(
         *work.signs(),
         *work.probes(),
     ]
-    return pd.DataFrame(found, columns=list(rows.COLUMNS))
+    return pd.DataFrame(found, columns=list(COLUMNS))
 
 
 def steps(
@@ -88,36 +83,6 @@ def steps(
     )
     swept = Sensitivity(networks, images, fitting, settings).steps if settings.sweep else 0
     return swept + methods * (attributed + 1) + 2 + sum(layers.values())
-
-
-def trust(table: pd.DataFrame) -> pd.DataFrame:
-    """Which attribution methods can be trusted on the network, the most faithful first.
-
-    A method is trusted if it passes two tests. First, the pixels that it ranks highest matter more
-    than random pixels: insertion minus deletion is larger than for a random order, and the 95%
-    interval of this difference is above 0. Second, its attributions depend on the weights: the 95%
-    interval of their rank correlation with the attributions of shuffled weights is below 0.5.
-
-    Args:
-        table: as `measure` returns it.
-
-    Returns:
-        A row for each ``method``: ``faithfulness``, the difference to a random order, with its
-        ``low``; ``similarity`` to attributions of shuffled weights with its ``high``; ``trusted``.
-    """
-    by_method = table.dropna(subset="method").set_index("method")
-    faithful = by_method[by_method["measure"] == "faithfulness beyond chance"]
-    shuffled = by_method[by_method["measure"].isin(SHUFFLED)]
-    result = pd.DataFrame(
-        {
-            "faithfulness": faithful["value"],
-            "low": faithful["low"],
-            "similarity": shuffled["value"],
-            "high": shuffled["high"],
-        }
-    ).dropna()
-    result["trusted"] = (result["low"] > 0) & (result["high"] < MOST_SIMILAR)
-    return result.sort_values(["trusted", "faithfulness"], ascending=False).reset_index()
 
 
 @dataclass(frozen=True)

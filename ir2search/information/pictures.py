@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ir2search.data import ImageData
 from ir2search.information import rows
-from ir2search.information.measure import BINARY, TWIN
+from ir2search.measures.names import BINARY, TWIN
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import attention_map, restrict
 from ir2search.space import Candidate

@@ -30,27 +30,26 @@ from ir2search.information.map_measures import (
 )
 from ir2search.information.probes import Probe
 from ir2search.information.registered import measured
+from ir2search.measures.names import (
+    ATTENTION,
+    INFORMATION,
+    INFORMATION_BEYOND_TWIN,
+    INFORMATION_LOSS,
+    PICTURE,
+)
 from ir2search.nn import attention_map
 
-COLUMNS = (
-    "network", "layer", "method", "surrogate", "measure", "item", "unit", "value", "low", "high",
-    "array", "shape",
-)  # fmt: skip
 UNITS = {
     "attribution entropy": "bits",
-    "usable information": "bits",
+    INFORMATION: "bits",
     "usable information by seed": "bits",
-    "information loss": "bits",
-    "usable information beyond the twin": "bits",
+    INFORMATION_LOSS: "bits",
+    INFORMATION_BEYOND_TWIN: "bits",
     "channel entropy": "bits",
     "sign entropy": "bits",
     "infidelity": "logit²",
     "sensitivity": "ratio",
 }
-BINARY, TWIN, PLAIN = "binary", "twin", "no recovery"  # the networks
-ATTENTION = "attention"  # the method of measures of attention maps, as IR²Net defines them
-BEYOND_TWIN = "usable information beyond the twin"
-PICTURE = "picture of "  # the measure of a picture: this, and the label of its image
 SATURATED = 0.99  # a channel is saturated if more of its values are clipped
 Row = dict[str, Any]
 
@@ -147,13 +146,13 @@ def of_probes(about: Row, probes: Sequence[Probe], resampled: Bootstrap) -> Iter
     """Usable information of each layer, and its loss from one layer to the next."""
     for found in probes:
         here = about | {"layer": found.layer}
-        yield row(here, "usable information", resampled.mean(found.bits.mean(axis=0)))
+        yield row(here, INFORMATION, resampled.mean(found.bits.mean(axis=0)))
         for number, bits in enumerate(found.bits):
             value = _without_interval(float(np.nanmean(bits)))
             yield row(here | {"item": number}, "usable information by seed", value)
     for before, after in itertools.pairwise(probes):
         lost = (before.bits - after.bits).mean(axis=0)
-        yield row(about | {"layer": after.layer}, "information loss", resampled.mean(lost))
+        yield row(about | {"layer": after.layer}, INFORMATION_LOSS, resampled.mean(lost))
 
 
 def of_both_probes(
@@ -164,7 +163,9 @@ def of_both_probes(
     for found in own:
         if found.layer in bits:
             beyond = (found.bits - bits[found.layer]).mean(axis=0)
-            yield row(about | {"layer": found.layer}, BEYOND_TWIN, resampled.mean(beyond))
+            yield row(
+                about | {"layer": found.layer}, INFORMATION_BEYOND_TWIN, resampled.mean(beyond)
+            )
 
 
 def of_faithfulness(

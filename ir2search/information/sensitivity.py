@@ -17,7 +17,6 @@ from ir2search.costs import Cost
 from ir2search.information.images import Images
 from ir2search.information.intervals import Bootstrap, Estimate
 from ir2search.information.interventions import (
-    WHOLE,
     Change,
     binarised,
     binarised_layers,
@@ -26,7 +25,7 @@ from ir2search.information.interventions import (
 )
 from ir2search.information.noise_ratio import NoiseRatio, decibels, graph_ratios, local_ratios
 from ir2search.information.passes import images_at_once
-from ir2search.information.rows import BINARY, TWIN, Row, row
+from ir2search.information.rows import Row, row
 from ir2search.information.settings import Settings
 from ir2search.information.sweep import (
     AT_ONCE,
@@ -37,12 +36,21 @@ from ir2search.information.sweep import (
     passes,
     sweep,
 )
+from ir2search.measures.names import (
+    ACCURACY,
+    ACCURACY_BEYOND_TWIN,
+    ACCURACY_CHANGE,
+    BINARY,
+    CEILING,
+    GRAPH_NOISE,
+    LOCAL_NOISE,
+    LOSS_CHANGE,
+    RELEASED_OPS,
+    TWIN,
+    WHOLE,
+)
 from ir2search.models.network import TappedNetwork
 
-ACCURACY_CHANGE, LOSS_CHANGE = "accuracy change", "loss change"
-ACCURACY, BEYOND_TWIN = "accuracy", "accuracy beyond the twin"
-LOCAL, GRAPH = "local SQNR", "graph-wise SQNR"
-OPS, CEILING = "OPs of the release", "ceiling of information"
 POINTS = 100  # percentage points in a share of 1
 
 
@@ -128,7 +136,7 @@ class Sensitivity:
             yield row(about, ACCURACY, resampled.mean(result.correct))
             if name != TWIN and TWIN in found:
                 beyond = POINTS * (result.correct - found[TWIN].correct)
-                yield row(about | {"unit": "points"}, BEYOND_TWIN, resampled.mean(beyond))
+                yield row(about | {"unit": "points"}, ACCURACY_BEYOND_TWIN, resampled.mean(beyond))
 
     def _ratios(self, fitting: Images, resampled: Bootstrap) -> Iterator[Row]:
         network = self.networks[BINARY]
@@ -137,13 +145,13 @@ class Sensitivity:
         inside = _starts(tuple(f"{unit}." for unit in units))
         for found in local_ratios(network, self.images, fitting, at_once):
             if inside(found.layer):
-                yield _of_ratio(LOCAL, found, resampled)
+                yield _of_ratio(LOCAL_NOISE, found, resampled)
         self.on_step("local noise")
         if TWIN in self.networks:
             twin = self.networks[TWIN]
             for found in graph_ratios(network, twin, self.images, fitting, at_once):
                 if found.layer in units:
-                    yield _of_ratio(GRAPH, found, resampled)
+                    yield _of_ratio(GRAPH_NOISE, found, resampled)
         self.on_step("noise against the twin")
 
 
@@ -167,7 +175,7 @@ def operations(network: TappedNetwork, cost: Cost) -> Iterator[Row]:
         more[change.layer] = added
     for layer, value in more.items():
         about = {"network": BINARY, "layer": layer, "unit": "OPs"}
-        yield row(about, OPS, Estimate(value, math.nan, math.nan))
+        yield row(about, RELEASED_OPS, Estimate(value, math.nan, math.nan))
 
 
 def ceiling(classes: int) -> Row:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
+from ir2search.measures.tables import attribution_flow
+from ir2search.plots.sources import of_analysis
 from ir2search.plots.style import (
     BLACK,
     BLUE,
@@ -21,6 +24,9 @@ from ir2search.plots.style import (
     new_axes,
 )
 
+if TYPE_CHECKING:
+    from ir2search.runs import Run
+
 RANDOM_ORDER = "random order"  # the method of curves for pixels in a random order
 BANDS = {  # label, colour and hatch of each band of the flow
     "kept": ("where it was before", BLUE, ""),
@@ -31,15 +37,28 @@ FAITHFULNESS_SIZE = 7.6, 3.6  # inches
 PANELS = {"deletion": "pixels blanked", "insertion": "pixels put back"}
 
 
-def flow(shares: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def flow(
+    shares: pd.DataFrame | Run,
+    trial: str = "best",
+    method: str | None = None,
+    *,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the flow of attribution through the layers, as bands.
 
     Args:
-        shares: a row for each layer, with the layer as index: the shares of attribution that are
-            ``kept`` at the positions of the layer before, ``moved`` to other positions of the
-            layer, and ``bypassing`` the layer through taps. They add up to 1.
+        shares: a run with a finished analysis, or a row for each layer, with the layer as index:
+            the shares of attribution that are ``kept`` at the positions of the layer before,
+            ``moved`` to other positions of the layer, and ``bypassing`` the layer through taps.
+            They add up to 1.
+        trial: ``"best"``, ``"knee"`` or the number of a trial of the run.
+        method: the attribution method of a run's analysis; None for its first one.
         ax: axes to draw on; a new figure if None.
+
+    Raises:
+        RunError: the trial was not analysed.
     """
+    shares = of_analysis(shares, trial, lambda table: attribution_flow(table, method))
     ax = axes_or_new(ax, depth_size(len(shares), 3.6))
     bands = ax.stackplot(
         range(len(shares)),

@@ -1,6 +1,6 @@
 """Measures of information over the depth of a network.
 
-Tables have a row for each layer, in order of depth, as `ir2search.information.layers_table` returns
+Tables have a row for each layer, in order of depth, as `ir2search.measures.layers_table` returns
 them. A measure has a column for its value, and two columns with the endings ``_low`` and ``_high``
 for its 95% interval over images. The prefix ``twin_`` stands for the full-precision twin, and
 ``plain_`` for the network without recovery.
@@ -8,12 +8,16 @@ for its 95% interval over images. The prefix ``twin_`` stands for the full-preci
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from ir2search.measures.tables import layers_table
+from ir2search.plots.sources import of_analysis
 from ir2search.plots.style import (
     BLACK,
     BLUE,
@@ -29,6 +33,9 @@ from ir2search.plots.style import (
     method_label,
 )
 
+if TYPE_CHECKING:
+    from ir2search.runs import Run
+
 LOOKS = {  # colour, dash, marker and label of each network; lines also differ in grey
     "": (BLUE, "-", "o", "binary network"),
     "twin_": (ORANGE, "--", "s", "full-precision twin"),
@@ -42,18 +49,23 @@ SIGNS = {
 SMALLEST_GAP = 1e-7  # drawn instead of zero, which a logarithmic axis does not have
 
 
-def information(layers: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def information(layers: pd.DataFrame | Run, trial: str = "best", *, ax: Axes | None = None) -> Axes:
     """Draw the usable information of each layer, in bits, and its ceiling.
 
     Intervals are drawn only if no differences to the twin are known: these have narrower ones, see
     `beyond_twin`.
 
     Args:
-        layers: a row for each layer: ``layer``, ``information``, and if known
-            ``twin_information`` and ``plain_information``, each with its interval;
+        layers: a run with a finished analysis, or a row for each layer: ``layer``, ``information``,
+            and if known ``twin_information`` and ``plain_information``, each with its interval;
             ``information_ceiling_bits``, if known.
+        trial: ``"best"``, ``"knee"`` or the number of a trial of the run.
         ax: axes to draw on; a new figure if None.
+
+    Raises:
+        RunError: the trial was not analysed.
     """
+    layers = of_analysis(layers, trial, layers_table)
     ax = axes_or_new(ax, depth_size(len(layers), 3.4))
     _draw_lines(ax, layers, "information", bands=not has_differences(layers))
     ceiling = layers.get("information_ceiling_bits", pd.Series(dtype=float)).dropna()

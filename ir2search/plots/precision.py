@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ir2search.measures.tables import sensitivity_table
+from ir2search.plots.sources import of_analysis
 from ir2search.plots.style import (
     BLACK,
     BLUE,
@@ -20,6 +22,9 @@ from ir2search.plots.style import (
     label_layers,
     legend_above,
 )
+
+if TYPE_CHECKING:
+    from ir2search.runs import Run
 
 Direction = Literal["binarised", "released"]
 LOOKS = {  # colour, marker and place of each part
@@ -33,17 +38,29 @@ LABELS: dict[Direction, str] = {
 }
 
 
-def sensitivity(swept: pd.DataFrame, direction: Direction, *, ax: Axes | None = None) -> Axes:
+def sensitivity(
+    swept: pd.DataFrame | Run,
+    direction: Direction = "binarised",
+    trial: str = "best",
+    *,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw how accuracy changes if one layer, one stage or the network changes its precision.
 
     A mark is hollow if its interval includes zero: then there may be no change.
 
     Args:
-        swept: a row for each change, as `ir2search.information.sensitivity_table` returns it.
+        swept: a run with a finished analysis, or a row for each change, as
+            `ir2search.measures.sensitivity_table` returns it.
         direction: ``"binarised"`` for the full-precision twin, ``"released"`` for the binary
             network.
+        trial: ``"best"``, ``"knee"`` or the number of a trial of the run.
         ax: axes to draw on; a new figure if None.
+
+    Raises:
+        RunError: the trial was not analysed.
     """
+    swept = of_analysis(swept, trial, sensitivity_table)
     names = swept["layer"].drop_duplicates().tolist()
     ax = axes_or_new(ax, depth_size(len(names), 3.4))
     column = f"{direction}_accuracy_points"

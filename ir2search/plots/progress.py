@@ -52,7 +52,7 @@ def curves(
     """
     if not isinstance(curves, pd.DataFrame):
         members = list(curves.front()["number"]) if members is None else members
-        curves = sources.curve_frame(curves)
+        curves = curves.curves(curves.trials()["number"])
     members = () if members is None else members
     ax = axes_or_new(ax, (7.0, 4.2))
     for number, curve in curves.groupby("number"):

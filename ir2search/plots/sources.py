@@ -1,10 +1,8 @@
-"""The data frames of a run, for figures.
-
-The packages that make them are above this one, and are imported only when a run is drawn.
-"""
+"""The data frames of a run, for figures. What makes them is imported when a run is drawn."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -17,27 +15,16 @@ if TYPE_CHECKING:
 
 def hypervolume_frame(run: Run) -> pd.DataFrame:
     """All trials of a run, with the ``hypervolume`` after each."""
-    from ir2search.report.tables import hypervolumes
+    from ir2search.runs.hypervolume import hypervolumes
     from ir2search.runs.tables import as_searched
 
     trials = run.trials()
     return trials.assign(hypervolume=hypervolumes(as_searched(trials), run.study))
 
 
-def curve_frame(run: Run) -> pd.DataFrame:
-    """Validation accuracies of all trials of a run: ``number``, ``epoch``, ``accuracy``."""
-    rows = [
-        (number, result.epoch, result.validation_accuracy)
-        for number in run.trials()["number"]
-        for result in run.curve(int(number))
-        if result.validation_accuracy is not None
-    ]
-    return pd.DataFrame(rows, columns=["number", "epoch", "accuracy"])
-
-
 def importance_frame(run: Run) -> pd.DataFrame:
     """Importances of the searched parameters: ``target``, ``parameter``, ``share``."""
-    from ir2search.report.parameters import parameter_effects
+    from ir2search.runs.parameters import parameter_effects
     from ir2search.runs.tables import as_searched
 
     space, seed = run.study.search_space, run.study.seed
@@ -46,27 +33,36 @@ def importance_frame(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["target", "parameter", "share"])
 
 
-def measures(run: Run, trial: str, *, pictures: bool = False) -> pd.DataFrame:
-    """The table of the finished analysis of a trial.
+def of_analysis(
+    data: pd.DataFrame | Run,
+    trial: str,
+    make: Callable[[pd.DataFrame], pd.DataFrame],
+    *,
+    pictures: bool = False,
+) -> pd.DataFrame:
+    """A frame as it is, or the frame that a function makes from a run's finished analysis.
 
     Args:
-        run: the run.
-        trial: ``"best"``, ``"knee"`` or the number of a trial.
-        pictures: whether the pictures are read too.
+        data: a frame, or a run.
+        trial: ``"best"``, ``"knee"`` or the number of a trial of the run.
+        make: makes the frame from the table of an analysis, see `ir2search.information.measure`.
+        pictures: whether the table has its pictures.
 
     Raises:
         RunError: the trial was not analysed, or its table cannot be read.
     """
-    from ir2search.information.table_file import read_measures
+    if isinstance(data, pd.DataFrame):
+        return data
+    from ir2search.measures.file import read_measures
     from ir2search.runs.layout import INFORMATION
 
-    number = run.pick(trial)
-    file = run.folder_of(number) / INFORMATION / "information.parquet"
+    number = data.pick(trial)
+    file = data.folder_of(number) / INFORMATION / "information.parquet"
     if not file.exists():
         raise RunError(
-            f"{run.folder}: trial {number} was not analysed; call ir2search.analyze on it first"
+            f"{data.folder}: trial {number} was not analysed; call ir2search.analyze on it first"
         )
     try:
-        return pd.read_parquet(file) if pictures else read_measures(file)
+        return make(pd.read_parquet(file) if pictures else read_measures(file))
     except (OSError, ValueError) as error:
         raise RunError(f"{file}: {error}; analyse the trial again") from None

@@ -10,9 +10,11 @@ import pandas as pd
 
 from ir2search.errors import RunError
 from ir2search.files import check_links
-from ir2search.information import findings, layers_table, sensitivity_table, trust
+from ir2search.information import findings
 from ir2search.information.figures import FIGURES, OPTIONAL
-from ir2search.information.table_file import read_measures
+from ir2search.measures.file import read_measures
+from ir2search.measures.tables import layers_table, sensitivity_table
+from ir2search.measures.trust import trust
 from ir2search.report.cells import information_cells, sensitivity_cells, trust_cells
 from ir2search.report.html import image
 from ir2search.runs.layout import INFORMATION, TRIALS

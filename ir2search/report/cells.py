@@ -12,7 +12,7 @@ from ir2search.runs import json_rows
 
 
 def information_cells(layers: pd.DataFrame) -> pd.DataFrame:
-    """The table of `ir2search.information.layers_table` as text."""
+    """The table of `ir2search.measures.layers_table` as text."""
     rows = [
         {
             "layer": row["layer"],
@@ -30,7 +30,7 @@ def information_cells(layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def sensitivity_cells(swept: pd.DataFrame) -> pd.DataFrame:
-    """The table of `ir2search.information.sensitivity_table` as text, a row for each layer."""
+    """The table of `ir2search.measures.sensitivity_table` as text, a row for each layer."""
     found: dict[str, dict[str, str]] = {}
     for row in json_rows(swept):
         cells = found.setdefault(row["layer"], {"layer": row["layer"]})
@@ -50,7 +50,7 @@ def _place(column: str) -> int:
 
 
 def trust_cells(trust: pd.DataFrame) -> pd.DataFrame:
-    """The table of `ir2search.information.trust` as text."""
+    """The table of `ir2search.measures.trust` as text."""
     rows = [
         {
             "method": row["method"].replace("_", " "),

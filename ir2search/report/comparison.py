@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from ir2search.errors import RunError
-from ir2search.report.tables import reference_point
 from ir2search.runs import Run, front_of
+from ir2search.runs.hypervolume import reference_point
 from ir2search.runs.tables import minimised
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import moocore
 import numpy as np
 import pandas as pd
 
@@ -15,9 +14,10 @@ from ir2search.files import read_json
 from ir2search.runs import Run, front_of
 from ir2search.runs.backbones import backbone_curves
 from ir2search.runs.differences import advice
+from ir2search.runs.hypervolume import hypervolumes
 from ir2search.runs.layout import COST_FILE, ENVIRONMENT_FILE, STUDY_FILE
 from ir2search.runs.supernets import supernet_curve
-from ir2search.runs.tables import as_searched, knee, minimised
+from ir2search.runs.tables import as_searched, knee
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
 from ir2search.training import EpochResult
@@ -123,45 +123,12 @@ def report_data(run: Run) -> ReportData:
         advice=advice(front, study),
         best=run.candidate(int(front["number"].iloc[0])) if len(front) else None,
         detailed=detailed,
-        curves=_curves(run, detailed),
+        curves=run.curves(detailed),
         layers=_layers(run, detailed),
         backbones=backbone_curves(run.folder),
         supernet=supernet_curve(run.folder),
         sessions=_sessions(run.folder / ENVIRONMENT_FILE),
     )
-
-
-def reference_point(values: np.ndarray, study: Study) -> np.ndarray:
-    """The reference point of the hypervolume: an error of 1, and 1.1 times the largest cost.
-
-    ``values`` are the objectives of networks to minimise, (networks, objectives). The result is
-    above 0 for each objective.
-    """
-    is_error = [name == "accuracy" for name in study.objectives]
-    return np.where(is_error, 1.0, np.maximum(1.1 * values.max(axis=0), 1e-12))
-
-
-def hypervolumes(trials: pd.DataFrame, study: Study) -> list[float]:
-    """Hypervolume of the front after each trial, as a share of a box.
-
-    The box reaches from zero error and zero cost to `reference_point` (Zitzler and Thiele,
-    "Multiobjective optimization using evolutionary algorithms", PPSN 1998).
-    """
-    trained = (trials["state"] == "trained").to_numpy()
-    if not trained.any():
-        return [0.0] * len(trials)
-    values = minimised(trials, study)
-    scaled = values / reference_point(values[trained], study)
-    result, current = [], 0.0
-    corner = np.ones(scaled.shape[1])
-    front = np.empty((0, len(corner)))
-    for row, is_trained in zip(scaled, trained, strict=True):
-        if is_trained and not (front <= row).all(axis=1).any():
-            grown = np.vstack([front, row])
-            front = grown[moocore.is_nondominated(grown)]
-            current = float(moocore.hypervolume(front, ref=corner))
-        result.append(current)
-    return result
 
 
 def _detailed(trials: pd.DataFrame) -> list[int]:
@@ -170,16 +137,6 @@ def _detailed(trials: pd.DataFrame) -> list[int]:
     others = sorted({int(number) for number in started} - set(front))
     places = np.linspace(0, len(others) - 1, min(MAX_DETAILED, len(others))).astype(int)
     return front + [others[place] for place in np.unique(places)]
-
-
-def _curves(run: Run, numbers: Iterable[int]) -> pd.DataFrame:
-    rows = [
-        (number, result.epoch, result.validation_accuracy)
-        for number in numbers
-        for result in run.curve(number)
-        if result.validation_accuracy is not None
-    ]
-    return pd.DataFrame(rows, columns=["number", "epoch", "accuracy"])
 
 
 def _layers(run: Run, numbers: Iterable[int]) -> dict[int, list[LayerCost]]:

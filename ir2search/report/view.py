@@ -15,14 +15,14 @@ from ir2search.costs import cost
 from ir2search.errors import CandidateError
 from ir2search.plots.pareto import accuracy_first
 from ir2search.report.comparison import Comparison
-from ir2search.report.parameters import (
+from ir2search.report.tables import LayerCost, ReportData
+from ir2search.runs import json_rows
+from ir2search.runs.parameters import (
     Dependence,
     Importance,
     parameter_effects,
     parameter_values,
 )
-from ir2search.report.tables import LayerCost, ReportData
-from ir2search.runs import json_rows
 from ir2search.runs.tables import SHARED, as_searched
 from ir2search.space import TAP, Candidate
 from ir2search.study.objectives import OBJECTIVES, further_columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -209,6 +210,21 @@ class Run:
         from ir2search.runs.curves import read_curve
 
         return read_curve(self.folder_of(number) / CURVE)
+
+    def curves(self, numbers: Iterable[int]) -> pd.DataFrame:
+        """The learning curves of trials.
+
+        Returns:
+            A row for each epoch that has one: ``number`` of the trial, ``epoch``, and ``accuracy``
+            on validation images, from 0 to 1.
+        """
+        rows = [
+            (number, result.epoch, result.validation_accuracy)
+            for number in numbers
+            for result in self.curve(number)
+            if result.validation_accuracy is not None
+        ]
+        return pd.DataFrame(rows, columns=["number", "epoch", "accuracy"])
 
     def data(self, path: str | Path | None = None) -> ImageData:
         """The images of the run, split as the run split them.

@@ -26,9 +26,9 @@ from scipy import stats
 import ir2search as ir
 from ir2search.data import ImageData, load_data
 from ir2search.information import Images, Settings, first_images
-from ir2search.information.layers import layers_table, sensitivity_table
 from ir2search.information.measure import measure
 from ir2search.information.sweep import AT_ONCE, classified
+from ir2search.measures.tables import layers_table, sensitivity_table
 from ir2search.models.build import BUILDERS
 from ir2search.models.families import FAMILIES
 from ir2search.models.network import NetworkSpec, TappedNetwork

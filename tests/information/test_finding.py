@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ir2search.information.finding import findings
-from ir2search.information.layers import sensitivity_table
+from ir2search.measures.tables import sensitivity_table
 
 
 def row(measure: str, value: float, half: float = 0.5, **given: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +11,9 @@ import torch
 
 from ir2search.data import Split
 from ir2search.information.images import Images
-from ir2search.information.measure import BINARY, PLAIN, TWIN, measure, steps, trust
+from ir2search.information.measure import measure, steps
 from ir2search.information.settings import Settings
+from ir2search.measures.names import BINARY, PLAIN, TWIN
 from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate
 
@@ -131,24 +131,3 @@ def test_only_chosen_layers_are_measured_and_each_step_is_reported(
     assert layers == {"stem", "stage2.1", "recovery", "stage2.1.conv", "input", "network"}
     of_input = table[table["layer"] == "input"]["measure"]
     assert of_input.str.contains("AUC|curve|chance|fidelity|sensitivity|similarity").all()
-
-
-def test_a_trusted_method_is_faithful_and_depends_on_the_weights() -> None:
-    def rows(method: str, faithful: float, low: float, alike: float, high: float) -> list[Any]:
-        beyond = {"measure": "faithfulness beyond chance", "value": faithful, "low": low}
-        similarity = {"measure": "similarity after randomisation", "value": alike, "high": high}
-        return [{"method": method, **beyond}, {"method": method, **similarity}]
-
-    table = pd.DataFrame(
-        [
-            *rows("good", 0.2, 0.1, 0.1, 0.2),
-            *rows("better", 0.3, 0.2, 0.1, 0.2),
-            *rows("by chance", 0.1, -0.1, 0.0, 0.1),
-            *rows("of the image alone", 0.4, 0.3, 0.8, 0.9),
-        ]
-    )
-    found = trust(table).set_index("method")["trusted"]
-    assert list(found.index[:2]) == ["better", "good"]
-    assert found.to_dict() == {
-        "better": True, "good": True, "by chance": False, "of the image alone": False,
-    }  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 
 import ir2search as ir
 from ir2search.errors import RunError
-from ir2search.information import layers_table
+from ir2search.measures import layers_table
 
 
 def test_a_run_brings_its_hypervolumes_and_its_curves(finished_run: Path) -> None:

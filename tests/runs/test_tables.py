@@ -3,7 +3,7 @@ from __future__ import annotations
 from conftest import QUICK
 
 from ir2search import text
-from ir2search.report.parameters import parameter_values
+from ir2search.runs.parameters import parameter_values
 from ir2search.runs.records import TrialAttributes, TrialRecord
 from ir2search.runs.tables import json_rows, recorded_table
 from ir2search.space import Candidate

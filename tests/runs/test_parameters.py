@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ir2search.report.parameters import ParameterEffects, parameter_effects
+from ir2search.runs.parameters import ParameterEffects, parameter_effects
 from ir2search.space import SearchSpace
 from ir2search.study.schema import parse_study
 

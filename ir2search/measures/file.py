@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ir2search.files import read_bytes
-from ir2search.information.rows import COLUMNS
+from ir2search.measures.names import COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd

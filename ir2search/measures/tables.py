@@ -4,38 +4,45 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ir2search.information.interventions import WHOLE
-from ir2search.information.rows import ATTENTION, BEYOND_TWIN, BINARY, PICTURE, PLAIN, TWIN
-from ir2search.information.sensitivity import (
+from ir2search.measures.names import (
     ACCURACY_CHANGE,
+    ATTENTION,
+    BINARY,
     CEILING,
-    GRAPH,
-    LOCAL,
+    GRAPH_NOISE,
+    INFORMATION,
+    INFORMATION_BEYOND_TWIN,
+    INFORMATION_LOSS,
+    LOCAL_NOISE,
     LOSS_CHANGE,
-    OPS,
+    PICTURE,
+    PLAIN,
+    RELEASED_OPS,
+    TWIN,
+    WHOLE,
 )
 
 COLUMNS = {  # column of the table of layers: network and measure
-    "information": (BINARY, "usable information"),
-    "twin_information": (TWIN, "usable information"),
-    "plain_information": (PLAIN, "usable information"),
-    "beyond_twin_bits": (BINARY, BEYOND_TWIN),
-    "plain_beyond_twin_bits": (PLAIN, BEYOND_TWIN),
-    "loss": (BINARY, "information loss"),
-    "twin_loss": (TWIN, "information loss"),
-    "plain_loss": (PLAIN, "information loss"),
+    "information": (BINARY, INFORMATION),
+    "twin_information": (TWIN, INFORMATION),
+    "plain_information": (PLAIN, INFORMATION),
+    "beyond_twin_bits": (BINARY, INFORMATION_BEYOND_TWIN),
+    "plain_beyond_twin_bits": (PLAIN, INFORMATION_BEYOND_TWIN),
+    "loss": (BINARY, INFORMATION_LOSS),
+    "twin_loss": (TWIN, INFORMATION_LOSS),
+    "plain_loss": (PLAIN, INFORMATION_LOSS),
     "attention_support": (BINARY, "effective support"),
     "twin_attention_support": (TWIN, "effective support"),
     "attention_similarity": (BINARY, "Spearman with the twin"),
     "cka": (BINARY, "linear CKA with the twin"),
-    "graph_sqnr_db": (BINARY, GRAPH),
+    "graph_sqnr_db": (BINARY, GRAPH_NOISE),
 }
 SIGN_COLUMNS = {
     "sign_entropy": "sign entropy",
     "dead_channels": "dead channels",
     "quantisation_error": "quantisation error",
     "flipped_signs": "flipped signs",
-    "local_sqnr_db": LOCAL,
+    "local_sqnr_db": LOCAL_NOISE,
 }
 SWEPT_COLUMNS = {  # column of the table of sensitivity: network and measure
     "binarised_accuracy_points": (TWIN, ACCURACY_CHANGE),
@@ -109,7 +116,7 @@ def sensitivity_table(table: pd.DataFrame) -> pd.DataFrame:
     stages = {name.split(".", 1)[0] for name in names if "." in name}
     kinds = dict.fromkeys(names, "layer") | dict.fromkeys(stages, "stage") | {WHOLE: "network"}
     result.insert(1, "kind", [kinds[name] for name in names])
-    ops = by_layer(table, BINARY, OPS)["value"]
+    ops = by_layer(table, BINARY, RELEASED_OPS)["value"]
     ops = ops[~ops.index.duplicated()]
     return result.assign(released_ops=result["layer"].map(ops).astype(float))
 
@@ -150,12 +157,13 @@ def channel_entropies(table: pd.DataFrame) -> pd.DataFrame:
     return found[["layer", "value"]].rename(columns={"value": "entropy"})
 
 
-def attribution_flow(table: pd.DataFrame, method: str) -> pd.DataFrame:
+def attribution_flow(table: pd.DataFrame, method: str | None = None) -> pd.DataFrame:
     """The flow of a method's attribution: a row for each layer, see `ir2search.plots.flow`.
 
     The columns ``kept``, ``moved`` and ``bypassing`` add up to 1. The table is that of
-    `ir2search.information.measure`.
+    `ir2search.information.measure`; without a method, its first one is taken.
     """
+    method = method or table.loc[table["measure"] == "bypass share", "method"].iloc[0]
     bypassing = by_layer(table, BINARY, "bypass share", method)["value"]
     kept = by_layer(table, BINARY, "kept share", method)["value"].reindex(bypassing.index)
     kept = (1 - bypassing) * kept.fillna(1.0)  # no layer is before the first one

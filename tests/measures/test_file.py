@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ir2search.information.rows import COLUMNS
-from ir2search.information.table_file import read_measures
+from ir2search.measures.file import read_measures
+from ir2search.measures.names import COLUMNS
 
 TEXTS = ("network", "layer", "method", "surrogate", "measure", "unit")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ir2search.information.layers import (
+from ir2search.measures.tables import (
     attribution_flow,
     channel_entropies,
     completeness_gaps,

@@ -1,0 +1,9 @@
+from .file import read_measures as read_measures
+from .tables import attribution_flow as attribution_flow
+from .tables import channel_entropies as channel_entropies
+from .tables import completeness_gaps as completeness_gaps
+from .tables import faithfulness_curves as faithfulness_curves
+from .tables import layers_table as layers_table
+from .tables import picture_grid as picture_grid
+from .tables import sensitivity_table as sensitivity_table
+from .trust import trust as trust
