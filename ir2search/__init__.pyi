@@ -59,6 +59,7 @@ from .training import Distillation as Distillation
 from .training import Recipe as Recipe
 from .training import load_network as load_network
 from .training import train as train
+from .zoo import TrainingObserver as TrainingObserver
 from .zoo import build_preset as build_preset
 from .zoo import load_released as load_released
 from .zoo import load_teacher as load_teacher

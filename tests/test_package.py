@@ -27,7 +27,7 @@ def test_every_public_name_loads_and_no_other_name_is_public() -> None:
 
 
 def test_a_public_function_is_not_replaced_by_a_module_of_the_same_name() -> None:
-    for module in ("search.session", "costs.count", "information.analysis", "cli.progress"):
+    for module in ("search.session", "costs.count", "information.analysis", "search.progress"):
         importlib.import_module(f"ir2search.{module}")
     for name in ("cost", "run", "restrict", "front", "trials", "status", "analyze"):
         assert callable(getattr(ir, name)), name

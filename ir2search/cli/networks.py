@@ -112,16 +112,15 @@ def train(
       ir2search train cifar-resnet20 --recipe cifar-resnet20-short
       ir2search train runs/digits/trials/3 --epochs 100 --out runs/longer --device cuda
     """
-    from ir2search.cli.progress import TrainingProgress
     from ir2search.cli.show_networks import show_training
     from ir2search.interrupts import deferred_interrupts
     from ir2search.runs import runs_folder
     from ir2search.training import Interrupted
-    from ir2search.zoo import train_network
+    from ir2search.zoo import TrainingProgress, train_network
 
     folder = out or runs_folder() / f"train-{Path(what).stem}"
     try:
-        with TrainingProgress() as progress, deferred_interrupts() as should_stop:
+        with TrainingProgress() as bar, deferred_interrupts() as should_stop:
             trained = train_network(
                 what,
                 folder,
@@ -130,9 +129,8 @@ def train(
                 epochs=epochs,
                 seed=seed,
                 device=device,
-                on_start=progress.on_start,
-                on_epoch=progress.on_epoch,
-                on_step=progress.on_step,
+                observer=bar,
+                progress=False,
                 should_stop=should_stop,
             )
     except Interrupted:
@@ -286,9 +284,8 @@ def analyze(
       ir2search analyze runs/digits --layers stage2,stage3.0 --methods deeplift,occlusion
       ir2search analyze cifar-resnet20 --weights best.safetensors --data cifar10/
     """
-    from ir2search.cli.progress import analysis_progress
     from ir2search.cli.show_networks import show_analyses
-    from ir2search.information import analyze_trials, analyze_weights
+    from ir2search.information import analysis_progress, analyze_trials, analyze_weights
     from ir2search.runs import runs_folder
 
     asked: dict[str, Any] = {
@@ -299,6 +296,7 @@ def analyze(
         "memory": memory,
         "sweep": sweep,
         "device": device,
+        "progress": False,
     }
     with analysis_progress() as on_step:
         if weights is None:

@@ -117,9 +117,8 @@ def run(
       ir2search run my-study.toml --executor ray --address head:6379
       ir2search run my-study.toml --storage postgresql+psycopg://me@db/studies
     """
-    from ir2search.cli.progress import RunProgress
     from ir2search.cli.show_runs import check_trained, show_estimate, show_status
-    from ir2search.search import estimate
+    from ir2search.search import RunProgress, estimate
     from ir2search.search import run as run_study
     from ir2search.study import load_study
 
@@ -135,7 +134,7 @@ def run(
     if dry_run:
         show_estimate(estimate(asked, runs / asked.name, **where), as_json)
         return
-    with RunProgress() as progress:
+    with RunProgress() as bars:
         result = run_study(
             asked,
             runs / asked.name,
@@ -144,7 +143,8 @@ def run(
             address=address,
             storage=storage,
             retry_failed=retry_failed,
-            observer=progress,
+            observer=bars,
+            progress=False,
         )
     show_status(result, as_json)
     check_trained(result)
@@ -170,11 +170,10 @@ def worker(
       ir2search worker /shared/runs/my-study
       srun --ntasks 8 ir2search worker /shared/runs/my-study --device cuda
     """
-    from ir2search.cli.progress import RunProgress
     from ir2search.cli.show_runs import check_trained, show_status
-    from ir2search.search import join
+    from ir2search.search import RunProgress, join
 
-    with RunProgress() as progress:
+    with RunProgress() as bars:
         result = join(
             folder,
             data=data,
@@ -182,7 +181,8 @@ def worker(
             workers=workers,
             trials_per_device=trials_per_device,
             storage=storage,
-            observer=progress,
+            observer=bars,
+            progress=False,
         )
     show_status(result, as_json)
     check_trained(result)

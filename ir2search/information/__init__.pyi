@@ -13,5 +13,6 @@ from .finding import findings as findings
 from .images import Images as Images
 from .images import first_images as first_images
 from .measure import measure as measure
+from .progress import analysis_progress as analysis_progress
 from .registered import register_measure as register_measure
 from .settings import Settings as Settings

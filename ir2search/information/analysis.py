@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from ir2search.information.images import Images, first_images
 from ir2search.information.measure import measure, steps
 from ir2search.information.passes import MEMORY
 from ir2search.information.pictures import attention_pictures
+from ir2search.information.progress import OnStep, shown_steps
 from ir2search.information.registered import MEASURES
 from ir2search.information.sensitivity import ceiling, operations
 from ir2search.information.settings import Settings, settings_for
@@ -45,7 +46,6 @@ REVISION = 2  # raise it if the same settings give other numbers, so that caches
 IMAGES = 256
 FITTING = 2000  # largest number of training images that probes are fitted to
 BATCH = 64  # images in a forward pass
-OnStep = Callable[[str, int, int], None]
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +87,7 @@ def analyze(
     sweep: bool = True,
     device: str = "auto",
     on_step: OnStep = lambda what, done, total: None,
+    progress: bool = True,
 ) -> Analysis:
     """Measure the information in each layer of a trial's network.
 
@@ -107,6 +108,7 @@ def analyze(
             `ir2search.measures.sensitivity_table`.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         on_step: called with the current step, the number of steps done, and their total.
+        progress: show a bar in a notebook or a terminal; nothing is shown anywhere else.
 
     Raises:
         InputError: an unknown layer or method, a method that does not apply to the network, or
@@ -121,20 +123,21 @@ def analyze(
     settings = settings_for(network, layers, methods, memory, sweep)
     _check_images(images, source)
     networks = {BINARY: network}
-    for name, other in _others(candidate).items():
-        networks[name] = train_variant(
-            run, other, source, device=where, on_epoch=partial(_report_epoch, on_step, name)
+    with shown_steps(on_step, progress) as on_step:
+        for name, other in _others(candidate).items():
+            networks[name] = train_variant(
+                run, other, source, device=where, on_epoch=partial(_report_epoch, on_step, name)
+            )
+        request = _Request(
+            name=f"trial {number}",
+            title=f"{run.study.name}, trial {number}",
+            candidate=candidate,
+            networks=_on_device(networks, where),
+            data=source,
+            images=images,
+            settings=settings,
         )
-    request = _Request(
-        name=f"trial {number}",
-        title=f"{run.study.name}, trial {number}",
-        candidate=candidate,
-        networks=_on_device(networks, where),
-        data=source,
-        images=images,
-        settings=settings,
-    )
-    return _analyze(request, run.folder_of(number) / "information", run.cache, on_step)
+        return _analyze(request, run.folder_of(number) / "information", run.cache, on_step)
 
 
 def analyze_trials(run: Run | str | Path, which: str = "best", **arguments: Any) -> list[Analysis]:
@@ -166,6 +169,7 @@ def analyze_weights(
     sweep: bool = True,
     device: str = "auto",
     on_step: OnStep = lambda what, done, total: None,
+    progress: bool = True,
 ) -> Analysis:
     """Measure the information in each layer of a network that is not part of a run.
 
@@ -183,6 +187,7 @@ def analyze_weights(
             `ir2search.measures.sensitivity_table`.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         on_step: called with the current step, the number of steps done, and their total.
+        progress: show a bar in a notebook or a terminal; nothing is shown anywhere else.
 
     Raises:
         InputError: one of the arguments is wrong.
@@ -206,7 +211,8 @@ def analyze_weights(
         images=images,
         settings=settings,
     )
-    return _analyze(request, out, out / CACHE, on_step)
+    with shown_steps(on_step, progress) as on_step:
+        return _analyze(request, out, out / CACHE, on_step)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from typing import Any
-
 from ir2search.costs import Cost
 from ir2search.runs.records import How, State
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
 from ir2search.training import EpochResult
-
-_logger = logging.getLogger(__name__)
 
 
 class RunObserver:
@@ -84,31 +78,3 @@ class RunObserver:
 
     def on_test(self, number: int, test_accuracy: float) -> None:
         """A front member was measured on the test set."""
-
-
-def guarded(observer: RunObserver) -> RunObserver:
-    """An observer that calls the given one and goes on if it raises an exception.
-
-    The first exception in each method is logged. KeyboardInterrupt is not caught.
-    """
-    result = RunObserver()
-    for name in dir(RunObserver):
-        if name.startswith("on_"):
-            setattr(result, name, _guarded(getattr(observer, name)))
-    return result
-
-
-def _guarded(method: Callable[..., None]) -> Callable[..., None]:
-    is_logged = False
-
-    def call(*arguments: Any) -> None:
-        nonlocal is_logged
-        try:
-            method(*arguments)
-        except Exception as error:
-            if not is_logged:
-                name = getattr(method, "__qualname__", method)
-                _logger.warning("%s failed, and the run goes on: %r", name, error, exc_info=True)
-            is_logged = True
-
-    return call

@@ -17,6 +17,7 @@ from ir2search.errors import RunError
 from ir2search.extensions import check_trusted
 from ir2search.files import encodable, locked, protect
 from ir2search.interrupts import deferred_interrupts
+from ir2search.observers import told
 from ir2search.runs.layout import CACHE, ENVIRONMENT_FILE
 from ir2search.runs.run import Run
 from ir2search.runs.saved import check_folder, saved_study, write_study
@@ -48,8 +49,9 @@ from ir2search.search.executors.devices import fitting_workers, worker_devices
 from ir2search.search.executors.processes import exit_without_main_guard
 from ir2search.search.executors.ray_cluster import RayExecutor
 from ir2search.search.latency_timer import LatencyTimer, check_machine
-from ir2search.search.observer import RunObserver, guarded
+from ir2search.search.observer import RunObserver
 from ir2search.search.problem import Problem
+from ir2search.search.progress import RunProgress
 from ir2search.study.schema import Study
 from ir2search.study.serialise import definition
 from ir2search.training import Interrupted
@@ -70,6 +72,7 @@ def run(
     storage: str | None = None,
     retry_failed: bool = False,
     observer: RunObserver | None = None,
+    progress: bool = True,
 ) -> RunStatus:
     """Run a study in a folder, or continue it, until all its trials are trained.
 
@@ -97,6 +100,7 @@ def run(
         retry_failed: whether to train the failed trials of earlier sessions again, from the start
             and as new trials.
         observer: is told what happens. If it fails, the run goes on.
+        progress: show bars in a notebook or a terminal; nothing is shown anywhere else.
 
     Raises:
         InputError: the study, the data, the folder, a device, the cluster or the storage cannot be
@@ -112,21 +116,23 @@ def run(
             "workers and trials_per_device: do not apply to a Ray cluster, where [resources] in "
             "the study file says what one training takes; leave them out"
         )
-    study, context = checked_study(study, folder, Path(data) if data is not None else None)
-    shared = is_shared(folder, storage)
-    if workers == "auto" and executor == "local" and devices == [torch.device("cpu")]:
-        devices *= fitting_workers(study, context.data, study.trials if shared else study.parallel)
-    return _Session(
-        study,
-        folder,
-        context,
-        devices,
-        make_executor=_factory(executor, address),
-        storage=storage,
-        shared=shared,
-        observer=guarded(observer or RunObserver()),
-        retry_failed=retry_failed,
-    ).run(begin=True)
+    with told(RunObserver, observer, RunProgress, progress) as observer:
+        study, context = checked_study(study, folder, Path(data) if data is not None else None)
+        shared = is_shared(folder, storage)
+        if workers == "auto" and executor == "local" and devices == [torch.device("cpu")]:
+            most = study.trials if shared else study.parallel
+            devices *= fitting_workers(study, context.data, most)
+        return _Session(
+            study,
+            folder,
+            context,
+            devices,
+            make_executor=_factory(executor, address),
+            storage=storage,
+            shared=shared,
+            observer=observer,
+            retry_failed=retry_failed,
+        ).run(begin=True)
 
 
 def join(
@@ -138,6 +144,7 @@ def join(
     trials_per_device: int | None = None,
     storage: str | None = None,
     observer: RunObserver | None = None,
+    progress: bool = True,
 ) -> RunStatus:
     """Work on a run together with the driver that began it.
 
@@ -149,6 +156,7 @@ def join(
         trials_per_device: number of trainings on each device, as for `run`.
         storage: the run's storage again, if its URL needs a password.
         observer: is told what happens. If it fails, the run goes on.
+        progress: show bars in a notebook or a terminal; nothing is shown anywhere else.
 
     Returns:
         The status of the run at its end.
@@ -170,18 +178,19 @@ def join(
         )
     if data is not None:
         study = _with_data(study, Path(data))
-    with _disk_errors(folder):
-        context = open_context(study, folder.parent / CACHE)
-    return _Session(
-        study,
-        folder,
-        context,
-        devices,
-        make_executor=_local_executor,
-        storage=storage,
-        shared=True,
-        observer=guarded(observer or RunObserver()),
-    ).run(begin=False)
+    with told(RunObserver, observer, RunProgress, progress) as observer:
+        with _disk_errors(folder):
+            context = open_context(study, folder.parent / CACHE)
+        return _Session(
+            study,
+            folder,
+            context,
+            devices,
+            make_executor=_local_executor,
+            storage=storage,
+            shared=True,
+            observer=observer,
+        ).run(begin=False)
 
 
 def checked_study(study: Study, folder: Path, data: Path | None) -> tuple[Study, TrainingContext]:

@@ -4,9 +4,11 @@ from .networks import build_preset as build_preset
 from .networks import named_candidate as named_candidate
 from .networks import preset as preset
 from .networks import presets as presets
+from .observer import TrainingObserver as TrainingObserver
 from .onnx_file import load_onnx as load_onnx
 from .pretrained import Pretrained as Pretrained
 from .pretrained import load_trained as load_trained
+from .progress import TrainingProgress as TrainingProgress
 from .released import load_released as load_released
 from .shipped import ShippedNetwork as ShippedNetwork
 from .shipped import shipped_networks as shipped_networks

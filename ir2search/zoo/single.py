@@ -16,11 +16,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ir2search.costs import cost
 from ir2search.data import ImageData
 from ir2search.environment import add_session
 from ir2search.errors import RunError
 from ir2search.files import locked, read_json, write_json
+from ir2search.observers import told
 from ir2search.space import Candidate
 from ir2search.training import EpochResult, accuracy, load_network, pick_device, train
 from ir2search.training.layout import (
@@ -35,6 +38,8 @@ from ir2search.validation import checked
 from ir2search.zoo.images import images_for
 from ir2search.zoo.named_recipes import named_recipe
 from ir2search.zoo.networks import named_candidate, presets
+from ir2search.zoo.observer import TrainingObserver
+from ir2search.zoo.progress import TrainingProgress
 from ir2search.zoo.shipped import shipped_names, shipped_network
 from ir2search.zoo.teacher import load_teacher
 
@@ -73,9 +78,8 @@ def train_network(
     epochs: int | None = None,
     seed: int = 0,
     device: str = "auto",
-    on_start: Callable[[Candidate, Recipe], None] = lambda candidate, recipe: None,
-    on_epoch: Callable[[EpochResult], None] = lambda result: None,
-    on_step: Callable[[float], None] = lambda progress: None,
+    observer: TrainingObserver | None = None,
+    progress: bool = True,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainedNetwork:
     """Train one network, or continue its training, then evaluate it on the test images.
@@ -92,9 +96,8 @@ def train_network(
         epochs: number of epochs of each stage; None for the recipe's.
         seed: seed of all random numbers.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
-        on_start: called with the network and the recipe before training.
-        on_epoch: called after each epoch is saved.
-        on_step: called before each step with the number of epochs trained so far, a fraction.
+        observer: is told what happens. If it fails, the training goes on.
+        progress: show a bar in a notebook or a terminal; nothing is shown anywhere else.
         should_stop: called before each step; True interrupts the training.
 
     Raises:
@@ -104,36 +107,46 @@ def train_network(
     folder, torch_device = Path(folder), pick_device(device)
     candidate = named_candidate(what)
     chosen = _recipe(what, recipe, epochs).with_values(dict(candidate.recipe))
-    images = images_for(candidate, data, folder.parent / ".cache", seed)
-    if what in presets():
-        shape = (images.image[0], *candidate.image[1:])
-        candidate = replace(candidate, image=shape, classes=images.classes)
-    images.check_fit(candidate, what)
-    _check_folder(folder)
-    teacher = load_teacher(chosen, candidate.image, candidate.classes)
-    with locked(folder):
-        _write_settings(folder, candidate, chosen, images, seed)
-        add_session(folder / ENVIRONMENT_FILE, seed, torch_device)
-        on_start(candidate, chosen)
-        result = train(
-            candidate,
-            chosen,
-            images,
-            folder,
-            seed=seed,
-            device=torch_device,
-            teacher=teacher,
-            on_epoch=on_epoch,
-            on_step=on_step,
-            should_stop=should_stop,
+    with told(TrainingObserver, observer, TrainingProgress, progress) as observer:
+        images = images_for(candidate, data, folder.parent / ".cache", seed)
+        if what in presets():
+            shape = (images.image[0], *candidate.image[1:])
+            candidate = replace(candidate, image=shape, classes=images.classes)
+        images.check_fit(candidate, what)
+        _check_folder(folder)
+        teacher = load_teacher(chosen, candidate.image, candidate.classes)
+        with locked(folder):
+            _write_settings(folder, candidate, chosen, images, seed)
+            add_session(folder / ENVIRONMENT_FILE, seed, torch_device)
+            observer.on_training(folder, candidate, chosen)
+            result = train(
+                candidate,
+                chosen,
+                images,
+                folder,
+                seed=seed,
+                device=torch_device,
+                teacher=teacher,
+                on_epoch=observer.on_training_epoch,
+                on_step=observer.on_training_step,
+                should_stop=should_stop,
+            )
+            tested = _tested(candidate, images, folder, torch_device)
+        trained = TrainedNetwork(
+            candidate, folder, result.best, tested.test_accuracy, tested.images
         )
-        if not (folder / TEST_FILE).exists():
-            test = images.read_test().to(torch_device)
-            network = load_network(candidate, folder / BEST).to(torch_device)
-            score = accuracy(network, images, test)
-            write_json(folder / TEST_FILE, {"test_accuracy": score, "images": len(test)})
-        tested = checked(read_json(folder / TEST_FILE), _Tested, folder / TEST_FILE)
-    return TrainedNetwork(candidate, folder, result.best, tested.test_accuracy, tested.images)
+        observer.on_trained(trained)
+    return trained
+
+
+def _tested(candidate: Candidate, images: ImageData, folder: Path, device: torch.device) -> _Tested:
+    """The accuracy of the best weights on the test images, which is measured once."""
+    if not (folder / TEST_FILE).exists():
+        test = images.read_test().to(device)
+        network = load_network(candidate, folder / BEST).to(device)
+        score = accuracy(network, images, test)
+        write_json(folder / TEST_FILE, {"test_accuracy": score, "images": len(test)})
+    return checked(read_json(folder / TEST_FILE), _Tested, folder / TEST_FILE)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from training import CASES, CONSOLE, OurStep, ReferenceStep, now, seconds, show
 import ir2search as ir
 from ir2search.nn import keep_memory
 from ir2search.training import EpochResult, Interrupted
-from ir2search.zoo import train_network
+from ir2search.zoo import TrainingObserver, train_network
 
 EPOCH = 50_000  # images of CIFAR-10's training set
 PAIRS = 5
@@ -181,9 +181,11 @@ def train_until(device: torch.device, data: Path | None, deadline: float) -> Non
     """Train ResNet-20 until the deadline, and print its learning curve."""
     rows: list[list[str]] = []
 
-    def note(result: EpochResult) -> None:
-        share = "" if result.validation_accuracy is None else f"{result.validation_accuracy:.1%}"
-        rows.append([str(result.epoch), f"{result.loss:.3f}", share, f"{result.seconds:.1f}"])
+    class Note(TrainingObserver):
+        def on_training_epoch(self, result: EpochResult) -> None:
+            accuracy = result.validation_accuracy
+            share = "" if accuracy is None else f"{accuracy:.1%}"
+            rows.append([str(result.epoch), f"{result.loss:.3f}", share, f"{result.seconds:.1f}"])
 
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -194,7 +196,7 @@ def train_until(device: torch.device, data: Path | None, deadline: float) -> Non
                 data=data,
                 recipe="cifar-resnet20-short",
                 device=str(device),
-                on_epoch=note,
+                observer=Note(),
                 should_stop=lambda: time.perf_counter() > deadline,
             )
             end = f"test accuracy {done.test_accuracy:.1%}"

@@ -123,7 +123,7 @@ def test_a_node_of_a_packed_file(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_error_of_a_trial_in_the_progress(
     capsys: pytest.CaptureFixture[str], quick: dict[str, Any]
 ) -> None:
-    from ir2search.cli.progress import RunProgress
+    from ir2search.search import RunProgress
     from ir2search.study.schema import parse_study
 
     with RunProgress() as progress:

@@ -10,11 +10,34 @@ import torch
 import ir2search as ir
 from ir2search.errors import DataError, RunError, StudyError
 from ir2search.space import Candidate, read_candidate
-from ir2search.training import Interrupted, Recipe, accuracy
-from ir2search.zoo import train_network
+from ir2search.training import EpochResult, Interrupted, Recipe, accuracy
+from ir2search.zoo import TrainedNetwork, train_network
 
 RECIPE = Recipe(epochs=2, batch_size=256, optimizer="adamw", lr=0.01, crop_padding=1)
 SMALL = Candidate(depth=8, width=0.125, image=(1, 8, 8))
+
+
+class Told(ir.TrainingObserver):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.candidate: Candidate | None = None
+        self.recipe: Recipe | None = None
+        self.steps: list[float] = []
+        self.rows: list[EpochResult] = []
+        self.trained: TrainedNetwork | None = None
+
+    def on_training(self, folder: Path, candidate: Candidate, recipe: Recipe) -> None:
+        self.candidate, self.recipe = candidate, recipe
+
+    def on_training_step(self, progress: float) -> None:
+        self.steps.append(progress)
+
+    def on_training_epoch(self, result: EpochResult) -> None:
+        self.rows.append(result)
+
+    def on_trained(self, trained: TrainedNetwork) -> None:
+        self.trained = trained
 
 
 @pytest.fixture
@@ -25,15 +48,11 @@ def small(tmp_path: Path) -> str:
 
 
 def test_the_folder_has_all_files_of_the_training(small: str, tmp_path: Path) -> None:
-    folder, steps, epochs = tmp_path / "own", list[float](), list[int]()
-    trained = train_network(
-        small,
-        folder,
-        recipe=RECIPE,
-        on_step=steps.append,
-        on_epoch=lambda row: epochs.append(row.epoch),
-    )
+    folder, told = tmp_path / "own", Told()
+    trained = train_network(small, folder, recipe=RECIPE, observer=told)
+    epochs, steps = [row.epoch for row in told.rows], told.steps
     assert epochs == [1, 2]
+    assert told.trained == trained
     assert steps == sorted(steps)
     assert steps[0] == 0
     assert 1 < steps[-1] < 2
@@ -79,11 +98,9 @@ def test_a_candidates_own_recipe_is_used(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"\[recipe\] epochs: must be the same for all"):
         train_network(str(file), tmp_path / "a", recipe=RECIPE)
     file.write_text(json.dumps({**SMALL.as_dict(), "recipe": {"lr": 0.004}}))
-    recipes = list[Recipe]()
-    train_network(
-        str(file), tmp_path / "b", recipe=RECIPE, on_start=lambda _, recipe: recipes.append(recipe)
-    )
-    assert recipes == [replace(RECIPE, lr=0.004)]
+    told = Told()
+    train_network(str(file), tmp_path / "b", recipe=RECIPE, observer=told)
+    assert told.recipe == replace(RECIPE, lr=0.004)
 
 
 def test_an_interrupted_training_can_be_continued(small: str, tmp_path: Path) -> None:
@@ -98,20 +115,17 @@ def test_an_interrupted_training_can_be_continued(small: str, tmp_path: Path) ->
 
 
 def test_a_preset_gets_the_channels_and_classes_of_the_data(tmp_path: Path) -> None:
-    told: list[Candidate] = []
-
-    def stop() -> bool:
-        return bool(told)
-
+    told = Told()
     with pytest.raises(Interrupted):
         train_network(
             "cifar-resnet20",
             tmp_path / "preset",
             epochs=1,
-            on_start=lambda candidate, recipe: told.append(candidate),
-            should_stop=stop,
+            observer=told,
+            should_stop=lambda: told.candidate is not None,
         )
-    assert told[0].image == (1, 32, 32)
+    assert told.candidate is not None
+    assert told.candidate.image == (1, 32, 32)
     assert json.loads((tmp_path / "preset" / "training.json").read_text())["recipe"]["lr"] == 0.11
 
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import io
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 import ir2search as ir
-from ir2search.cli.progress import RunProgress, analysis_progress
+from ir2search.search import RunProgress
 from ir2search.study.schema import parse_study
 
 
@@ -34,14 +38,30 @@ def test_each_trial_that_ends_is_a_line_on_standard_error(
     ]
 
 
-def test_an_analysis_without_a_terminal_is_a_line_each_minute(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_run_shows_bars_in_a_terminal_unless_told_not_to(
+    tmp_path: Path, quick: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = [0.0]
-    monkeypatch.setattr("ir2search.cli.progress.time.monotonic", lambda: now[0])
-    with analysis_progress() as on_step:
-        for done in range(5):
-            now[0] = 25.0 * done
-            on_step("probes of stem", done, 5)
-    shown = capsys.readouterr()
-    assert (shown.out, shown.err) == ("", "probes of stem: 3/5\n")
+    study = parse_study(quick | {"trials": 1}, "quick.toml")
+    out, error = Terminal(), Terminal()
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr("sys.stderr", error)
+    ir.run(study, tmp_path / "quiet", device="cpu", progress=False)
+    assert (out.getvalue(), error.getvalue()) == ("", "")
+    ir.run(study, tmp_path / "shown", device="cpu")
+    assert out.getvalue() == ""
+    assert "trial 0: " in error.getvalue()
+    assert "quick: trials" in error.getvalue()
+
+
+def test_a_run_prints_nothing_without_a_terminal(
+    tmp_path: Path, quick: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    ir.run(parse_study(quick | {"trials": 1}, "quick.toml"), tmp_path / "quick", device="cpu")
+    assert capfd.readouterr() == ("", "")
