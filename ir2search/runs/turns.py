@@ -32,8 +32,8 @@ def train_in_turn(
     with _waited_for(folder, should_stop):
         try:
             return training()
-        except CheckpointError:
-            discard_progress(folder)
+        except CheckpointError as error:
+            discard_progress(folder, error)
             return training()
         except TrainingDiverged as error:
             raise TrainingDiverged(f"{what}: {error}") from None

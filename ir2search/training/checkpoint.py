@@ -7,6 +7,7 @@ part of a file. No file is a pickle.
 from __future__ import annotations
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,8 @@ from ir2search.space import Candidate, build
 from ir2search.training.layout import BEST, CURVE, LAST
 from ir2search.training.weights import check_values
 from ir2search.validation import checked
+
+_logger = logging.getLogger(__name__)
 
 LARGEST = 1 << 32  # bytes of a checkpoint
 
@@ -135,8 +138,12 @@ def load_progress(
     return curve
 
 
-def discard_progress(folder: Path) -> None:
-    """Rename the damaged checkpoints and the learning curve of a training to ``*.damaged``."""
+def discard_progress(folder: Path, error: CheckpointError) -> None:
+    """Rename the damaged checkpoints and the learning curve of a training to ``*.damaged``.
+
+    A warning says so, with the error that reading them gave.
+    """
+    _logger.warning("%s: the files are kept as *.damaged, and the training starts again", error)
     check_links(folder)
     for name in (LAST, BEST, CURVE):
         file = folder / name

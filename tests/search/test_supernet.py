@@ -206,17 +206,19 @@ def view_of(page: Path) -> dict[str, Any]:
 
 
 def test_a_run_continues_the_supernet_where_it_stopped(
-    quick: dict[str, Any], tmp_path: Path
+    quick: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Stopping(Remembering):
         def on_supernet_step(self, progress: float, epochs: int) -> None:
             if progress > 1:
-                os.kill(os.getpid(), 9)
+                raise KeyboardInterrupt
 
     study = parse_study({**quick, **SHARED, "trials": 1}, "a.toml")
-    run_killed(study, tmp_path / "run", Stopping())
+    with pytest.raises(KeyboardInterrupt):
+        ir.run(study, tmp_path / "run", device="cpu", observer=Stopping())
     observer = Remembering()
     status = ir.run(study, tmp_path / "run", device="cpu", observer=observer)
+    assert not caplog.messages, "the checkpoint is whole"
     assert observer.epochs == [2]
     assert status.has_ended
 

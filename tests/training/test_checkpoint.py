@@ -82,13 +82,19 @@ def test_whole_numbers_and_negative_variances_are_refused(tmp_path: Path) -> Non
         load_network(SMALL, tmp_path / "a.safetensors")
 
 
-def test_damaged_files_are_put_aside(tmp_path: Path) -> None:
+def test_damaged_files_are_put_aside_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for name in ("last.safetensors", "best.safetensors", "curve.jsonl"):
         (tmp_path / name).write_text("damaged")
-    discard_progress(tmp_path)
+    discard_progress(tmp_path, CheckpointError("best.safetensors: cannot be read"))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "best.safetensors.damaged", "curve.jsonl.damaged", "last.safetensors.damaged",
     ]  # fmt: skip
+    assert caplog.messages == [
+        "best.safetensors: cannot be read: the files are kept as *.damaged, and the training "
+        "starts again"
+    ]
 
 
 def test_a_file_that_may_not_be_read_is_not_taken_for_a_damaged_one(

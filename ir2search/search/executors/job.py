@@ -151,7 +151,7 @@ def _run_whole(job: TrainingJob, once: Callable[[], JobResult]) -> JobResult:
     try:
         return once()
     except CheckpointError as error:
-        discard_progress(job.folder)
+        discard_progress(job.folder, error)
         again = once()
         return replace(again, remark=f"trained again from the start: {error}")
 
