@@ -19,6 +19,7 @@ SHAPE = (
     "stem", "stem_levels", "stem_width", "stem_kernel", "stem_stride",
     "widths", "kernels", "groups",
 )  # fmt: skip
+RELEASED = ("int8_layers", "real_layers")  # lists of names, not in all studies
 
 
 def percent(value: float | None) -> str:
@@ -132,6 +133,7 @@ def network(row: Mapping[str, Any]) -> str:
     parts = [f"depth {row['depth']}", f"width {row['width']:g}"]
     set_ = [name for name in SHAPE if row.get(name) is not None]
     parts += [f"{name.replace('_', ' ')} {_plain(row[name])}" for name in set_]
+    parts += [f"{name.replace('_', ' ')} {names(row[name])}" for name in RELEASED if row.get(name)]
     if row["threshold"]:
         parts.append(f"threshold {row['threshold']:g}")
     if row["fusion"] != "none":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,6 +77,9 @@ class Family:
             depends on the depth and the width alone.
         stem_kernel: default side of the stem's kernel, in pixels.
         stem_stride: default stride of the stem, in pixels.
+        layers: returns the names of all inner convolutions or of the units that hold one each, from
+            shallow to deep, at a depth. A candidate can set the precision of each. Without names
+            it can set the precision of each of the ``stages``.
     """
 
     taps: tuple[str, ...]
@@ -89,6 +92,7 @@ class Family:
     stages: tuple[str, ...] = ()
     stem_kernel: int = 3
     stem_stride: int = 1
+    layers: Callable[[int], tuple[str, ...]] = lambda depth: ()
 
     def base_channels(self, width: float) -> int:
         """Channels that ``channel_factors`` multiply, at this width: rounded, at least 1."""
@@ -120,6 +124,19 @@ class Family:
         }
 
 
+STAGE_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # by depth: blocks of two convolutions
+
+
+def _in_stages(counts: Iterable[int], parts: Sequence[str] = ("",)) -> tuple[str, ...]:
+    """Names of layers, for the number of units of each stage and the parts of a unit."""
+    return tuple(
+        f"stage{stage}.{unit}{part}"
+        for stage, count in enumerate(counts, 1)
+        for unit in range(count)
+        for part in parts
+    )
+
+
 _RESNET = Family(
     taps=("stem", "stage1", "stage2", "stage3"),
     base_width=64,
@@ -129,6 +146,7 @@ _RESNET = Family(
     depth_rule="18 or 34",
     has_depth=lambda depth: depth in (18, 34),
     stages=("stage1", "stage2", "stage3", "stage4"),
+    layers=lambda depth: _in_stages(STAGE_BLOCKS[depth], (".conv1", ".conv2")),
 )
 _BUILTIN: dict[str, Family] = {
     "cifar-resnet": Family(
@@ -140,6 +158,7 @@ _BUILTIN: dict[str, Family] = {
         depth_rule="6 n + 2 (8, 14, 20, 26, ...)",
         has_depth=lambda depth: depth >= 8 and depth % 6 == 2,
         stages=("stage1", "stage2", "stage3"),
+        layers=lambda depth: _in_stages([(depth - 2) // 3] * 3),
     ),
     "cifar-basic-resnet": _RESNET,
     "cifar-vgg": Family(
@@ -151,8 +170,15 @@ _BUILTIN: dict[str, Family] = {
         depth_rule="7",
         has_depth=lambda depth: depth == 7,
         stages=("conv1", "conv2", "conv3", "conv4", "conv5"),
+        layers=lambda depth: ("conv1", "conv2", "conv3", "conv4", "conv5"),
     ),
-    "imagenet-resnet": replace(_RESNET, min_side=32, stem_kernel=7, stem_stride=2),
+    "imagenet-resnet": replace(
+        _RESNET,
+        min_side=32,
+        stem_kernel=7,
+        stem_stride=2,
+        layers=lambda depth: _in_stages(2 * blocks for blocks in STAGE_BLOCKS[depth]),
+    ),
 }
 
 FAMILIES: Registry[Family] = Registry("backbone", _BUILTIN)

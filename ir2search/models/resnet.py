@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from torch import Tensor, nn
 
-from ir2search.models.families import Stage
+from ir2search.models.families import STAGE_BLOCKS, Stage
 from ir2search.models.network import (
     NetworkSpec,
     TappedNetwork,
@@ -20,8 +20,6 @@ from ir2search.models.network import (
     pooled_head,
 )
 from ir2search.nn import Normed
-
-STAGE_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # by depth: blocks of two convolutions
 
 
 def cifar_resnet(spec: NetworkSpec) -> TappedNetwork:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ir2search.models.resnet import STAGE_BLOCKS
+from ir2search.models.families import STAGE_BLOCKS
 
 
 class _Block(nn.Module):

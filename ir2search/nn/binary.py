@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -84,6 +85,12 @@ class BinaryConv2d(nn.Conv2d):
         self.threshold: nn.Parameter | None = None
         if binarisation.shift and binarisation.activations == "binary":
             self.threshold = nn.Parameter(torch.zeros(in_channels, 1, 1))
+
+    def release(self, precision: Literal["int8", "real"]) -> None:
+        """Take inputs of 8 bits, or keep inputs and weights in full precision."""
+        weights = "real" if precision == "real" else self.binarisation.weights
+        self.binarisation = replace(self.binarisation, weights=weights, activations=precision)
+        self.threshold = None
 
     @property
     def is_binary(self) -> bool:

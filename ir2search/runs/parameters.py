@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 
 from ir2search.models.families import FAMILIES
 from ir2search.space import BY_STAGE, TABLES, TAP, SearchSpace, field_of
+from ir2search.space.precision import by_layer, layers_of, precision_by_name
 
 TARGETS = ("accuracy", "ops")
 MIN_TRIALS = 10  # fewer trials give no result
@@ -108,12 +109,25 @@ def parameter_values(trials: pd.DataFrame, name: str) -> pd.Series[Any]:
     if name in ("fusion_ratio", "fusion_channels"):  # a candidate records the width, not the ratio
         return trials["fusion_channels"].astype("float64").fillna(0.0)
     field = field_of(name)
+    if field == "binary":
+        part = name.removeprefix(TABLES[field])
+        values = [_precision(trial, part) for trial in trials.to_dict("records")]
+        return pd.Series(values, trials.index)
     if field in BY_STAGE:
         stage = name.removeprefix(TABLES[field])
         places = trials["backbone"].map(lambda backbone: FAMILIES[backbone].stages.index(stage))
         pairs = zip(trials[field], places, strict=True)
         return pd.Series([values[place] for values, place in pairs], trials.index)
     return trials[name]
+
+
+def _precision(trial: Mapping[Hashable, Any], name: str) -> str:
+    """The precision of a layer or stage of a trial's network; "mixed" if its layers differ."""
+    names = (trial[field] for field in ("int8_layers", "real_layers"))
+    layers = layers_of(FAMILIES[trial["backbone"]], trial["depth"])
+    found = by_layer(layers, precision_by_name(*names))
+    own = {found.get(each, "binary") for each in layers if f"{each}.".startswith(f"{name}.")}
+    return own.pop() if len(own) == 1 else "mixed"
 
 
 def _importances(values: pd.DataFrame, target: pd.Series[float], seed: int) -> Iterator[Importance]:

@@ -23,6 +23,7 @@ from ir2search.runs.records import WHOLE_COSTS, How, TrialRecord
 from ir2search.space import RECIPE, Candidate, field_of
 from ir2search.study.objectives import OBJECTIVES, further_columns
 from ir2search.study.schema import Study
+from ir2search.text import RELEASED
 from ir2search.validation import Share, checked
 
 RECORDED = ("outcome", "duplicate_of", "candidate_id", "accuracy", "seconds", "best_epoch")
@@ -39,7 +40,7 @@ SHARED = ("how", "inherited_accuracy")  # columns of a study with a supernet
 # columns that say how a network is made and trained, not how good it is
 SETTINGS = (
     "state", "outcome", "duplicate_of", "test_images", "validation_images", "best_epoch", "epochs",
-    *Candidate().as_dict(), *SHAPE,
+    *Candidate().as_dict(), *SHAPE, *RELEASED,
 )  # fmt: skip
 # columns that come from a trial's files
 FROM_FILES = ("test_accuracy", "test_images", "epochs", "seed_accuracies", "seed_test_accuracies")
@@ -76,6 +77,7 @@ def recorded_table(trials: Iterable[TrialRecord], study: Study) -> pd.DataFrame:
     columns += [name for name in study.space.searched if name.startswith(RECIPE)]
     given = {field_of(name) for name in {*study.space.fixed, *study.space.searched}}
     columns += [name for name in SHAPE if name in given]
+    columns += list(RELEASED) if "binary" in given else []
     rows = [_row(trial) for trial in trials]
     table = pd.DataFrame(rows, columns=columns)
     return table.astype({name: "Int64" for name in WHOLE if name in columns})
@@ -149,7 +151,8 @@ def _row(trial: TrialRecord) -> dict[str, Any]:
     recipe = {RECIPE + name: value for name, value in candidate.get("recipe", {}).items()}
     family = FAMILIES.get(candidate.get("backbone", ""))
     shape = {} if family is None else family.shape_defaults()
-    return row | (recorded.cost or {}) | shape | candidate | recipe
+    released: dict[str, list[str]] = {name: [] for name in RELEASED} if candidate else {}
+    return row | (recorded.cost or {}) | shape | released | candidate | recipe
 
 
 def _from_files(folder: Path, accuracy: float | None) -> dict[str, Any]:

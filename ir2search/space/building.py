@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from ir2search.errors import CandidateError
 from ir2search.models.families import FAMILIES
 from ir2search.space.candidate import Candidate
 
@@ -44,4 +45,25 @@ def build(candidate: Candidate) -> TappedNetwork:
         binarisation=Binarisation(**options),
         activation=candidate.activation,
     )
-    return BUILDERS[candidate.backbone](spec)
+    network = BUILDERS[candidate.backbone](spec)
+    for name in candidate.int8_layers:
+        _release(network, name, "int8")
+    for name in candidate.real_layers:
+        _release(network, name, "real")
+    return network
+
+
+def _release(network: TappedNetwork, name: str, precision: Literal["int8", "real"]) -> None:
+    """Set the precision of all convolutions of a layer or stage."""
+    from ir2search.nn import BinaryConv2d
+
+    try:
+        modules = network.get_submodule(name).modules()
+    except AttributeError:
+        raise CandidateError(
+            f"{precision}_layers: the network has no layer {name!r}; give its layers the names of "
+            "the family's stages"
+        ) from None
+    for module in modules:
+        if isinstance(module, BinaryConv2d):
+            module.release(precision)

@@ -11,12 +11,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from ir2search import text
-from ir2search.choices import Activation, Estimator, Fusion, Normalization, Precision, StemKind
+from ir2search.choices import (
+    Activation,
+    Estimator,
+    Fusion,
+    InputPrecision,
+    Normalization,
+    Precision,
+    StemKind,
+)
 from ir2search.errors import CandidateError
 from ir2search.files import parse_json, read_bytes
 from ir2search.models.families import Stage, Stem
 from ir2search.notebook import html_table
 from ir2search.space.domains import Value
+from ir2search.space.precision import (
+    by_layer,
+    canonical_precision,
+    layers_of,
+    precision_by_name,
+)
 from ir2search.space.rules import canonical_fusion, canonical_widths, check, family_of
 from ir2search.validation import rule_of
 
@@ -85,6 +99,10 @@ class Candidate:
         normalization: normalisation of the attention map in the restriction.
         weights: ``"binary"`` or ``"real"``: weights of the backbone's inner convolutions.
         activations: ``"binary"`` or ``"real"``: inputs of these convolutions.
+        int8_layers: names of layers or stages, such as ``"stage3"`` or ``"stage2.0"``, whose inputs
+            have 8 bits in place of ``activations``.
+        real_layers: names of those whose weights and inputs are real in place of ``weights`` and
+            ``activations``.
         estimator: surrogate gradient of the sign of activations: ``"polynomial"`` (Bi-Real Net),
             ``"straight-through"``, or ``"tanh"``, which becomes sharper during training (IR-Net).
         weight_estimator: surrogate gradient of the sign of weights, with the same choices.
@@ -121,6 +139,8 @@ class Candidate:
     normalization: Normalization = "map"
     weights: Precision = "binary"
     activations: Precision = "binary"
+    int8_layers: tuple[str, ...] = ()
+    real_layers: tuple[str, ...] = ()
     estimator: Estimator = "polynomial"
     weight_estimator: Estimator = "straight-through"
     shift: bool = False
@@ -145,9 +165,10 @@ class Candidate:
             "recipe": tuple(sorted((name, _rounded(value)) for name, value in self.recipe)),
         }
         canonical |= canonical_fusion(self, family, fusion_ratio)
-        if self.activations == "real":
+        canonical |= canonical_precision(family, self.depth, vars(self))
+        if canonical["activations"] == "real":
             canonical |= {"estimator": "polynomial", "shift": False}
-        if self.weights == "real":
+        if canonical["weights"] == "real":
             canonical |= {"weight_estimator": "straight-through", "standardise": False}
         canonical |= {name: tuple(getattr(self, name)) for name in ("kernels", "groups")}
         for name, value in canonical.items():
@@ -181,6 +202,12 @@ class Candidate:
         return tuple(map(Stage, names, self.channels[1:], self.kernels, self.groups))
 
     @property
+    def released(self) -> dict[str, InputPrecision]:
+        """The precision of the layers in ``int8_layers`` and ``real_layers``, by layer."""
+        layers = layers_of(family_of(self.backbone), self.depth)
+        return by_layer(layers, precision_by_name(self.int8_layers, self.real_layers))
+
+    @property
     def id(self) -> str:
         """Twelve hexadecimal digits, the same for equal candidates on every machine.
 
@@ -193,11 +220,12 @@ class Candidate:
     def as_dict(self) -> dict[str, Any]:
         """All fields by name, as values for JSON.
 
-        Without the recipe if it is empty, and without those fields of the shape that have the
-        backbone's default.
+        Without the recipe and without names of layers if they are empty, and without those fields
+        of the shape that have the backbone's default.
         """
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        usual = {"recipe": (), **family_of(self.backbone).shape_defaults()}
+        empty = dict.fromkeys(("recipe", "int8_layers", "real_layers"), ())
+        usual = {**empty, **family_of(self.backbone).shape_defaults()}
         plain = {n: v for n, v in plain.items() if n not in usual or v != usual[n]}
         lists = {n: list(v) for n, v in plain.items() if isinstance(v, tuple)}
         return plain | lists | ({"recipe": dict(self.recipe)} if self.recipe else {})
@@ -210,7 +238,9 @@ class Candidate:
 
     def twin(self) -> Candidate:
         """The full-precision twin: the same network without binarisation."""
-        return replace(self, weights="real", activations="real", stem="real")
+        return replace(
+            self, weights="real", activations="real", stem="real", int8_layers=(), real_layers=()
+        )
 
     def without_recovery(self) -> Candidate:
         """The same network without recovery."""

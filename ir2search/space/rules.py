@@ -9,6 +9,7 @@ from ir2search import text
 from ir2search.choices import Activation, Estimator, Fusion, Normalization, Precision, StemKind
 from ir2search.errors import CandidateError
 from ir2search.models.families import FAMILIES, Family
+from ir2search.space.precision import layers_of, names_of
 
 if TYPE_CHECKING:
     from ir2search.space.candidate import Candidate
@@ -83,6 +84,23 @@ def check(candidate: Candidate, family: Family) -> None:
                 f"groups: must divide the {inputs} inputs and the {stage.channels} outputs of "
                 f"{stage.name}, but got {stage.groups}"
             )
+    _check_layers(candidate, family)
+
+
+def _check_layers(candidate: Candidate, family: Family) -> None:
+    """Raise CandidateError for a name of a layer that the network does not have, or given twice."""
+    known = names_of(layers_of(family, candidate.depth))
+    for field in ("int8_layers", "real_layers"):
+        for name in getattr(candidate, field):
+            if not known:
+                raise CandidateError(f"{field}: {candidate.backbone} names no layers; leave it out")
+            if name not in known:
+                raise CandidateError(
+                    f"{field}: no layer {name!r} in {candidate.backbone} of depth "
+                    f"{candidate.depth}; {text.suggest(name, known)}"
+                )
+    if both := set(candidate.int8_layers) & set(candidate.real_layers):
+        raise CandidateError(f"int8_layers, real_layers: both name {min(both)}; leave one out")
 
 
 def _shape_rules(candidate: Candidate, family: Family) -> list[Rule]:

@@ -14,17 +14,21 @@ from ir2search.errors import CandidateError, SpaceError
 from ir2search.models.families import FAMILIES, Family
 from ir2search.space.candidate import DEFAULT, Candidate, candidate_from_dict
 from ir2search.space.domains import Domain, Value, draw, ends, values_of
-from ir2search.space.rules import MAX_SIDE, MAX_WIDTH, STEM_STRIDES, family_of
+from ir2search.space.precision import PRECISIONS, WRITTEN, by_layer, layers_of, names_of
+from ir2search.space.rules import MAX_DEPTH, MAX_SIDE, MAX_WIDTH, STEM_STRIDES, family_of
 
 TAP = "tap_"  # each tap is a parameter tap_<name>, true or false
 RECIPE = "recipe_"  # a searched field of the recipe is a parameter recipe_<name>
+BINARY = "binary_"  # the precision of a layer or stage is a parameter binary_<name>
 # the values of each layer after the stem are the parameters widths_<layer>, ...
 BY_STAGE = ("widths", "kernels", "groups")
 # tables of a study file, and how the names of their parameters begin
-TABLES = {"taps": TAP, "recipe": RECIPE, **{field: f"{field}_" for field in BY_STAGE}}
+TABLES = {"taps": TAP, "recipe": RECIPE, "binary": BINARY}
+TABLES |= {field: f"{field}_" for field in BY_STAGE}
 
-# every cost grows, or shrinks, with these fields of a candidate
-GROWING = ("depth", "width", "taps", "stem_levels", "stem_width", "widths", "kernels")
+# OPs and memory grow, or shrink, with these fields of a candidate; with ``binary`` from true to
+# false
+GROWING = ("depth", "width", "taps", "stem_levels", "stem_width", "widths", "kernels", "binary")
 SHRINKING = ("stem_stride", "groups")
 
 
@@ -35,7 +39,9 @@ class SearchSpace:
     Parameters are the fields of `Candidate`, but ``tap_<name>`` for each tap instead of ``taps``,
     ``recipe_<name>`` for each searched field of the recipe instead of ``recipe``, and
     ``widths_<layer>``, ``kernels_<layer>`` and ``groups_<layer>`` for each layer after the stem.
-    The first of these layers has no width of its own: it is ``width``.
+    The first of these layers has no width of its own: it is ``width``. ``binary_<name>`` is the
+    precision of a layer or stage: true, false for a real one, or ``"int8"``; a layer has the value
+    of the smallest part around it.
 
     Attributes:
         fixed: values by parameter. A parameter that is neither fixed nor searched has its default.
@@ -51,12 +57,15 @@ class SearchSpace:
     def __post_init__(self) -> None:
         family = family_of(str(self.fixed.get("backbone", DEFAULT.backbone)))
         known = {field.name for field in fields(Candidate)} - set(TABLES) | {"fusion_ratio"}
+        known -= {"int8_layers", "real_layers"}
         known |= {TAP + name for name in family.taps}
+        known |= {BINARY + name for name in names_of(self._layers(family))}
         known |= {f"{field}_{stage}" for field in BY_STAGE for stage in family.stages}
         known -= {f"widths_{stage}" for stage in family.stages[:1]}  # it is the width
         for name in [*self.fixed, *self.searched]:
             if name not in known and not name.startswith(RECIPE):
-                hint = text.suggest(shown(name), sorted(map(shown, known)))
+                names = (shown(each) for each in known if "." not in each)  # not of single layers
+                hint = text.suggest(shown(name), sorted(names))
                 raise SpaceError(f"{shown(name)}: no such parameter; {hint}")
         if {"fusion_ratio", "fusion_channels"} <= {*self.fixed, *self.searched}:
             raise SpaceError("fusion_ratio: give it or fusion_channels, not both")
@@ -83,7 +92,9 @@ class SearchSpace:
         taps = tuple(name for name in family.taps if tables["taps"].get(name, True))
         shape = {name: _by_stage(family, name, tables[name]) for name in BY_STAGE}
         recipe = tuple((name, value) for name, value in tables["recipe"].items())
-        return Candidate(**{"depth": family.depth} | values | shape, taps=taps, recipe=recipe)
+        values = {"depth": family.depth} | values | shape
+        values |= _released(family, values["depth"], tables["binary"])
+        return Candidate(**values, taps=taps, recipe=recipe)
 
     def with_data(self, image: tuple[int, int, int], classes: int) -> SearchSpace:
         """The same space for images (channels, height, width) in this number of classes."""
@@ -143,6 +154,16 @@ class SearchSpace:
         """Names of the searched parameters on which costs depend."""
         return [name for name in self.searched if field_of(name) not in ("threshold", "recipe")]
 
+    def _layers(self, family: Family) -> list[str]:
+        """Names of the layers of all depths in the space whose precision can be set."""
+        domain = self.searched.get("depth")
+        depths = ends(domain) if domain else (self.fixed.get("depth", family.depth),)
+        found: dict[str, None] = {}
+        for depth in depths:
+            if isinstance(depth, int) and depth <= MAX_DEPTH and family.has_depth(depth):
+                found |= dict.fromkeys(layers_of(family, depth))
+        return list(found)
+
     def _check_value(self, name: str, value: Any) -> None:
         """Raise SpaceError if no network can have this value."""
         if name.startswith(RECIPE):  # the study checks it
@@ -150,6 +171,10 @@ class SearchSpace:
         if name.startswith(TAP):
             if not isinstance(value, bool):
                 raise SpaceError(f"{shown(name)}: must be true or false, but got {value!r}")
+            return
+        if name.startswith(BINARY):
+            if not isinstance(value, bool) and value != "int8":
+                raise SpaceError(f'{shown(name)}: must be true, false or "int8", but got {value!r}')
             return
         backbone = str(self.fixed.get("backbone", DEFAULT.backbone))
         family = family_of(backbone)
@@ -177,6 +202,8 @@ def cheapest_first(name: str, domain: Domain) -> Sequence[Value]:
     field = field_of(name)
     if field not in GROWING + SHRINKING:
         return ends(domain)
+    if field == "binary":
+        return sorted(ends(domain), key=list(WRITTEN.values()).index)
     numbers = [value for value in ends(domain) if not isinstance(value, str)]
     return sorted(numbers, reverse=field in SHRINKING)
 
@@ -194,6 +221,24 @@ def _alone(family: Family, name: str, value: Any) -> dict[str, Any]:
     if name == "stem_kernel" and value in STEM_STRIDES:
         return {name: value, "stem_stride": value}
     return {name: value}
+
+
+def _released(family: Family, depth: int, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a candidate for the values of ``binary``, by layer or stage.
+
+    Raises:
+        CandidateError: there is no such layer at this depth.
+    """
+    if not given or not family.has_depth(depth):  # the candidate names the wrong depth
+        return {}
+    layers = layers_of(family, depth)
+    if absent := [name for name in given if name not in names_of(layers)]:
+        raise CandidateError(f"binary.{absent[0]}: no such layer at depth {depth}")
+    found = by_layer(layers, given)
+    return {
+        f"{precision}_layers": tuple(n for n in found if found[n] == WRITTEN[precision])
+        for precision in PRECISIONS[1:]
+    }
 
 
 def _by_stage(family: Family, field: str, values: Mapping[str, Any]) -> tuple[Any, ...]:

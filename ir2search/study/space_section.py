@@ -12,9 +12,10 @@ from ir2search.space import BY_STAGE, RECIPE, TABLES, Choice, Domain, Range, Sea
 
 MAX_VALUES = 10_000  # of one parameter
 LARGEST = 1e15  # number in a range
-_TABLE_RULES = {"taps": "must be a table of true, false or [true, false] by tap"} | dict.fromkeys(
-    BY_STAGE, "must be a table by stage, such as { stage2 = [0.5, 1.0] }"
-)
+_TABLE_RULES = {
+    "taps": "must be a table of true, false or [true, false] by tap",
+    "binary": "must be a table by stage or layer, such as { stage3 = [true, false] }",
+} | dict.fromkeys(BY_STAGE, "must be a table by stage, such as { stage2 = [0.5, 1.0] }")
 
 
 def parse_space(values: Mapping[str, Any]) -> SearchSpace:
@@ -22,7 +23,8 @@ def parse_space(values: Mapping[str, Any]) -> SearchSpace:
 
     A single value is fixed, a list is a choice, and a table ``{ low, high, step, log }`` is a
     range. ``taps`` is a table with one entry for each tap: true, false, or a list of both.
-    ``widths``, ``kernels`` and ``groups`` are tables with an entry for each layer after the stem.
+    ``widths``, ``kernels`` and ``groups`` are tables with an entry for each layer after the stem;
+    ``binary`` has entries for stages or for single layers.
     Searched fields of the recipe are domains already, with names such as ``recipe_lr``.
 
     Raises:
@@ -38,6 +40,8 @@ def parse_space(values: Mapping[str, Any]) -> SearchSpace:
         entries = values[table]
         if not isinstance(entries, Mapping):
             raise SpaceError(f"{table}: {_TABLE_RULES[table]}")
+        if table == "binary":
+            _check_quotes(entries)
         flat |= {TABLES[table] + name: value for name, value in entries.items()}
     fixed: dict[str, Any] = {}
     searched: dict[str, Domain] = {}
@@ -85,6 +89,14 @@ def space_as_dict(space: SearchSpace) -> dict[str, Any]:
         else:
             values[name] = value
     return values | tables
+
+
+def _check_quotes(entries: Mapping[str, Any]) -> None:
+    """Refuse ``stage3.0 = false`` without quotes, which TOML reads as a table in a table."""
+    for name, value in entries.items():
+        if isinstance(value, Mapping):
+            inner = next(iter(value), "0")
+            raise SpaceError(f'binary: write "{name}.{inner}" in quotes, or give no range')
 
 
 def _choice(name: str, values: list[Any]) -> Choice:

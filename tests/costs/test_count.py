@@ -100,6 +100,21 @@ def test_layers_with_real_activations_or_weights_have_no_bops() -> None:
     assert half.binary_parameters == price.binary_parameters, "its weights are stored in 1 bit"
 
 
+def test_the_precision_of_a_layer_changes_the_costs_of_this_layer_alone() -> None:
+    price = ir.cost(Candidate()).layers.set_index("name")
+    mixed = Candidate(int8_layers=("stage2",), real_layers=("stage3.1",))
+    changed = ir.cost(mixed).layers.set_index("name").loc[price.index]
+    columns = ["flops", "bops", "binary_parameters", "memory_bytes"]
+    same = (changed[columns] == price[columns]).all(axis=1)
+    released = [f"stage2.{unit}.conv" for unit in range(6)]
+    assert set(changed.index[~same]) == {*released, "stage3.1.conv"}
+    assert (changed["bops"][released] == 8 * price["bops"][released]).all(), "eight bit planes"
+    assert (changed["memory_bytes"][released] == price["memory_bytes"][released]).all()
+    real = changed.loc["stage3.1.conv"]
+    assert (real["flops"], real["bops"]) == (price["bops"]["stage3.1.conv"], 0)
+    assert real["memory_bytes"] == 4 * 64 * 64 * 9
+
+
 def test_compact_fusion_saves_what_the_paper_says() -> None:
     dense, compact = (
         ir.cost(Candidate(fusion=fusion)).layers.set_index("name")["flops"]

@@ -28,6 +28,9 @@ NETWORKS = {
     "groups": ir.Candidate(depth=8, kernels=(1, 3, 5), groups=(2, 4, 1), image=(1, 9, 8)),
     "thermometer": ir.Candidate(depth=8, width=0.5, stem="thermometer", image=(3, 8, 8)),
     "pixels of 8 bits": ir.Candidate(depth=8, width=0.5, stem="int8", image=(3, 8, 8)),
+    "precision by layer": ir.Candidate(
+        depth=8, width=0.5, int8_layers=("stage1",), real_layers=("stage2.1",), image=(3, 8, 8)
+    ),
     "imagenet": ir.Candidate(
         backbone="imagenet-resnet", depth=18, width=0.06, image=(3, 33, 33), fusion="dense",
         taps=("stem", "stage1"), activation="prelu", classes=7,

@@ -60,6 +60,18 @@ CASES = {
     ),
     "real weights": C(depth=8, weights="real", image=(3, 8, 8)),
     "real activations": C(depth=8, activations="real", image=(3, 8, 8)),
+    "precision by layer": C(
+        depth=14, width=0.5, int8_layers=("stage1", "stage3.1"), real_layers=("stage2.1", "stage3"),
+        shift=True, activation="rprelu", image=(3, 9, 8),
+    ),
+    "precision of blocks": C(
+        backbone="cifar-basic-resnet", depth=18, width=0.1, taps=("stage2",), image=(3, 9, 8),
+        real_layers=("stage1.0.conv2", "stage3.1"), int8_layers=("stage2",),
+    ),
+    "precision of vgg": C(
+        backbone="cifar-vgg", depth=7, width=0.05, taps=("conv1",), image=(3, 16, 16),
+        real_layers=("conv2",), int8_layers=("conv4",),
+    ),
 }  # fmt: skip
 
 

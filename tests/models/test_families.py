@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from ir2search.models.families import FAMILIES
+from ir2search.nn import BinaryConv2d
+from ir2search.space import Candidate, build
 
 
 @pytest.mark.parametrize(
@@ -21,3 +24,20 @@ def test_the_default_depth_of_a_family_is_allowed() -> None:
         assert family.has_depth(family.depth)
         assert not family.has_depth(family.depth + 1)
         assert len(family.channel_factors) == len(family.taps) + 1
+
+
+@pytest.mark.parametrize("backbone", ["cifar-resnet", "cifar-basic-resnet", "cifar-vgg"])
+def test_the_layers_of_a_family_are_the_inner_convolutions_of_its_networks(backbone: str) -> None:
+    family = FAMILIES[backbone]
+    depth = 34 if family.has_depth(34) else family.depth
+    _check_layers(backbone, depth)
+    if family.has_depth(34):
+        _check_layers("imagenet-resnet", depth)
+
+
+def _check_layers(backbone: str, depth: int) -> None:
+    with torch.device("meta"):
+        network = build(Candidate(backbone=backbone, depth=depth, taps=(), image=(3, 32, 32)))
+    found = [name for name, each in network.named_modules() if isinstance(each, BinaryConv2d)]
+    layers = FAMILIES[backbone].layers(depth)
+    assert [name.removesuffix(".conv") for name in found] == list(layers)

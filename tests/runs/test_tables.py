@@ -34,3 +34,18 @@ def test_fields_of_the_shape_have_columns_if_the_study_sets_them() -> None:
     rows = json_rows(table)
     assert "stem stride 2, widths 1-1-0.5" in text.network(rows[1])
     assert text.network(rows[2]) == "no network"
+
+
+def test_layers_that_are_not_binary_have_columns_if_the_study_sets_precision() -> None:
+    mixed = Candidate(depth=8, real_layers=("stage3.0",), int8_layers=("stage2",)).as_dict()
+    found = [TrialRecord(3, "trained", {}, None, TrialAttributes(candidate=mixed)), *records()]
+    space = QUICK["space"] | {"binary": {"stage2": ["int8", True], "stage3.0": [True, False]}}
+    table = recorded_table(found, parse_study(QUICK | {"space": space}, "a.toml"))
+    assert parameter_values(table[:2], "binary_stage2").tolist() == ["int8", "binary"]
+    assert parameter_values(table[:2], "binary_stage3").tolist() == ["mixed", "binary"]
+    rows = json_rows(table)
+    assert "int8 layers stage2, real layers stage3.0" in text.network(rows[0])
+    assert "layers" not in text.network(rows[1])
+    assert rows[3]["real_layers"] is None, "a trial without a network"
+    plain = recorded_table(found, parse_study(QUICK, "a.toml"))
+    assert "real_layers" not in plain

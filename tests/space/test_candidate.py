@@ -42,6 +42,8 @@ def candidates(draw: st.DrawFn) -> Candidate:
             normalization=draw(st.sampled_from(["map", "column"])),
             weights=draw(st.sampled_from(["binary", "real"])),
             activations=draw(st.sampled_from(["binary", "real"])),
+            int8_layers=draw(st.sampled_from([(), (), ("stage2.0",)])),
+            real_layers=draw(st.sampled_from([(), (), ("stage3",), ("stage1", "stage2.1")])),
             image=draw(st.sampled_from([(3, 32, 32), (1, 8, 8)])),
             classes=draw(st.integers(2, 11)),
             recipe=draw(st.sampled_from([(), (("lr", 0.1), ("flip", True)), (("lr", 0.2),)])),
@@ -111,7 +113,9 @@ def test_different_candidates_are_different_networks_or_trainings(
     shapes = [
         [(name, tuple(p.shape)) for name, p in build(c).named_parameters()] for c in (one, other)
     ]
-    precisions = [(c.weights, c.activations, c.stem, c.stem_stride) for c in (one, other)]
+    precisions = [
+        (c.weights, c.activations, c.stem, c.stem_stride, c.released) for c in (one, other)
+    ]
     assert shapes[0] != shapes[1] or precisions[0] != precisions[1]
 
 
@@ -138,6 +142,16 @@ def test_different_candidates_are_different_networks_or_trainings(
         ({"kernels": (3, 3, 3), "groups": (1, 1, 1)}, {}),
         ({"stem": "int8", "stem_levels": 3}, {"stem": "int8"}),
         ({"stem_width": 0.51, "widths": (1, 0.99, 1.001)}, {"stem_width": 0.5}),
+        ({"real_layers": tuple(f"stage3.{i}" for i in range(6))}, {"real_layers": ("stage3",)}),
+        ({"int8_layers": ("stage2.1", "stage1")}, {"int8_layers": ("stage1", "stage2.1")}),
+        (
+            {"real_layers": ("stage1", "stage2", "stage3"), "shift": True},
+            {"weights": "real", "activations": "real"},
+        ),
+        (
+            {"weights": "real", "activations": "real", "real_layers": ("stage1",)},
+            {"weights": "real", "activations": "real"},
+        ),
     ],
 )
 def test_equal_networks_are_one_candidate(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -194,6 +208,15 @@ def test_equal_networks_are_one_candidate(one: dict[str, Any], other: dict[str, 
             "must divide the 16 inputs and the 32 outputs of stage2, but got 32",
         ),
         ({"widths": (1.0, 9.0, 1.0)}, "widths: each must be above 0 and at most 8"),
+        (
+            {"real_layers": ("stage4",)},
+            "real_layers: no layer 'stage4' in cifar-resnet of depth 20; did you mean 'stage",
+        ),
+        ({"depth": 8, "int8_layers": ("stage1.2",)}, "no layer 'stage1.2' in .* of depth 8"),
+        (
+            {"int8_layers": ("stage2",), "real_layers": ("stage2",)},
+            "int8_layers, real_layers: both name stage2; leave one out",
+        ),
     ],
 )
 def test_a_value_out_of_range_is_named_with_its_rule(values: dict[str, Any], message: str) -> None:
@@ -229,6 +252,9 @@ def test_a_misspelled_field_names_the_nearest_one() -> None:
 
 def test_twin_and_backbone_of_a_candidate() -> None:
     candidate = Candidate(threshold=0.4)
+    mixed = replace(candidate, int8_layers=("stage1",), real_layers=("stage2.1",))
+    assert mixed.twin() == candidate.twin()
+    assert mixed.backbone_only().real_layers == ("stage2.1",)
     assert candidate.twin() == Candidate(threshold=0.4, weights="real", activations="real")
     for stem in ("int8", "thermometer"):
         assert replace(candidate, stem=stem).twin() == candidate.twin()

@@ -38,6 +38,10 @@ def space(**searched: Choice | Range) -> SearchSpace:
         ({}, {"groups_stage1": Choice((1, 0))}, "groups: each must be at least 1"),
         ({}, {"widths_stage2": Choice((1.0, 9.0))}, "widths: each must be above 0 and at most 8"),
         ({"stem_kernel": 6}, {}, "stem_kernel: must be odd or equal to the stride"),
+        ({"binary_stage3.6": False}, {}, "binary.stage3.6: no such parameter"),
+        ({"depth": 8, "binary_stage3.2": False}, {}, "binary.stage3.2: no such parameter"),
+        ({}, {"binary_stage3": Choice((0, 1))}, 'stage3: must be true, false or "int8", but got 0'),
+        ({"real_layers": ("stage1",)}, {}, "real_layers: no such parameter"),
     ],
 )
 def test_a_malformed_space_is_refused(
@@ -99,6 +103,8 @@ def test_the_minimum_of_every_cost_is_at_a_corner(data: st.DataObject) -> None:
         "kernels_stage1": st.just(Choice((3, 1))),
         "groups_stage3": st.just(Choice((1, 2, 4))),
         "widths_stage2": st.just(Choice((1.0, 0.5, 1.5))),
+        "binary_stage2": st.just(Choice((False, "int8", True))),
+        "binary_stage2.0": st.just(Choice((True, False))),
     }
     chosen = data.draw(
         st.lists(st.sampled_from(sorted(domains)), unique=True, min_size=1, max_size=4)
@@ -129,8 +135,25 @@ def test_corners_begin_with_the_cheapest_value_of_each_part_of_the_shape() -> No
         kernels_stage1=Choice((3, 1)),
         groups_stage2=Choice((1, 4)),
         tap_stem=Choice((True, False)),
+        binary_stage3=Choice((False, "int8")),
     )
     first = next(searched.corners())
     assert (first.width, first.stem_stride, first.stem_width) == (0.25, 2, 0.5)
     assert (first.kernels, first.groups) == ((1, 3, 3), (1, 4, 1))
+    assert (first.int8_layers, first.real_layers) == (("stage3",), ())
     assert (first.widths, first.taps) == ((1.0, 1.0, 0.5), ("stage1", "stage2"))
+
+
+def test_a_layer_has_the_precision_of_the_smallest_part_around_it() -> None:
+    searched = SearchSpace(
+        {"binary_stage3": False, "binary_stage3.1": True},
+        {"depth": Choice((8, 14)), "binary_stage2": Choice((True, "int8", False))},
+    )
+    point = {"depth": 8, "binary_stage2": "int8"}
+    assert searched.candidate(point) == ir.Candidate(
+        depth=8, int8_layers=("stage2",), real_layers=("stage3.0",)
+    )
+    deep = SearchSpace({"binary_stage1.3": False}, {"depth": Choice((8, 14))})
+    assert deep.candidate({"depth": 14}).real_layers == ("stage1.3",)
+    with pytest.raises(CandidateError, match=r"binary.stage1.3: no such layer at depth 8"):
+        deep.candidate({"depth": 8})

@@ -19,10 +19,14 @@ def test_a_value_is_fixed_a_list_is_a_choice_and_a_table_is_a_range() -> None:
         "widths": {"stage2": 0.5, "stage3": [0.5, 1.0]},
         "kernels": {"stage1": 1},
         "groups": {"stage3": [1, 2]},
+        "binary": {"stage1": False, "stage3.0": [True, "int8"]},
         "stem_stride": [1, 2],
     }
     space = parse_space(values)
-    assert space.fixed == {"depth": 8, "tap_stem": False, "widths_stage2": 0.5, "kernels_stage1": 1}
+    assert space.fixed == {
+        "depth": 8, "tap_stem": False, "widths_stage2": 0.5, "kernels_stage1": 1,
+        "binary_stage1": False,
+    }  # fmt: skip
     assert space.searched == {
         "width": Choice((0.5, 1.0)),
         "threshold": Range(0.0, 1.0),
@@ -30,13 +34,16 @@ def test_a_value_is_fixed_a_list_is_a_choice_and_a_table_is_a_range() -> None:
         "tap_stage1": Choice((True, False)),
         "widths_stage3": Choice((0.5, 1.0)),
         "groups_stage3": Choice((1, 2)),
+        "binary_stage3.0": Choice((True, "int8")),
         "stem_stride": Choice((1, 2)),
     }
     parameters = {"width": 0.5, "threshold": 0.2, "fusion_ratio": 3, "tap_stage1": True}
     parameters |= {"widths_stage3": 1.0, "groups_stage3": 2, "stem_stride": 2}
+    parameters |= {"binary_stage3.0": "int8"}
     expected = Candidate(
         depth=8, width=0.5, threshold=0.2, fusion_ratio=3.0, taps=("stage1", "stage2"),
         widths=(1.0, 0.5, 1.0), kernels=(1, 3, 3), groups=(1, 1, 2), stem_stride=2,
+        real_layers=("stage1",), int8_layers=("stage3.0",),
     )  # fmt: skip
     assert space.candidate(parameters) == expected
     assert parse_space(space_as_dict(space)) == space
@@ -49,6 +56,8 @@ def test_a_value_is_fixed_a_list_is_a_choice_and_a_table_is_a_range() -> None:
         ("depth", {"low": 8, "high": 600_000_000_000}, "depth: may have at most 10000 values"),
         ("threshold", {"low": 0, "high": 1, "step": float("inf")}, "step must be finite"),
         ("widths", 0.5, "widths: must be a table by stage"),
+        ("binary", False, "binary: must be a table by stage or layer"),
+        ("binary", {"stage3": {"0": False}}, 'binary: write "stage3.0" in quotes'),
         ("width", {"low": 0.1, "high": 1.0, "log": "yes"}, "log must be true or false"),
     ],
 )

@@ -40,7 +40,7 @@ SECTIONS: dict[str, Any] = {
     "confirm": Confirm,
     "resources": Resources,
 }
-FROM_ELSEWHERE = {"image", "classes", "recipe"}  # no key of [space]
+FROM_ELSEWHERE = {"image", "classes", "recipe", "int8_layers", "real_layers"}  # no key of [space]
 
 
 def sections() -> dict[str, set[str]]:
@@ -65,7 +65,7 @@ def test_the_template_shows_every_key() -> None:
         tables = {inner.split(".")[1] for inner in shown if inner.startswith(f"{name}.")}
         expected = {field.name for field in fields(section)}
         expected -= FROM_ELSEWHERE if name == "space" else set()
-        expected |= {"fusion_ratio"} if name == "space" else set()
+        expected |= {"fusion_ratio", "binary"} if name == "space" else set()
         assert shown[name] | tables == expected, name
     assert shown["budget"] == {"ops", "flops", "bops", "memory", "ram", "flash", "latency"}
 

@@ -22,6 +22,7 @@ def space(fixed: dict[str, object], **searched: ir.Choice | ir.Range) -> ir.Sear
         ({}, {"activation": ir.Choice(("prelu", "hardtanh"))}, "activation: the networks of a"),
         ({}, {"recipe_lr": ir.Range(0.1, 0.2)}, r"recipe\.lr: the networks of a supernet"),
         ({}, {"groups_stage1": ir.Choice((1, 2))}, r"groups\.stage1: the networks of a"),
+        ({}, {"binary_stage3": ir.Choice((True, False))}, r"binary\.stage3: the networks of a"),
         ({"groups_stage1": 2}, {}, "groups: a supernet needs convolutions without groups"),
         ({}, {"stem_kernel": ir.Choice((1, 2))}, "stem_kernel: a supernet shares the stems with"),
         (

@@ -63,6 +63,10 @@ def _numbers(candidate: Candidate) -> Mapping[str, float]:
             numbers |= _recipe_numbers(dict(value))
         elif name == "taps":
             numbers |= {f"{name}={part}": 1.0 for part in value}
+        elif name in ("int8_layers", "real_layers"):
+            kind = name.removesuffix("_layers")
+            found = candidate.released.items()
+            numbers |= {f"{name}={layer}": 1.0 for layer, own in found if own == kind}
         elif isinstance(value, tuple):
             numbers |= {f"{name} {index}": float(part) for index, part in enumerate(value)}
         elif isinstance(value, int | float):

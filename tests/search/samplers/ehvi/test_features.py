@@ -22,6 +22,12 @@ def test_the_width_of_each_stage_is_a_feature_of_its_own() -> None:
     np.testing.assert_allclose(numbers, [[0, 1], [1, 0], [1, 1]])
 
 
+def test_a_real_stage_has_the_features_of_its_real_layers() -> None:
+    depth, names = 8, [(), ("stage3.0",), ("stage3",)]
+    numbers = features([Candidate(depth=depth, real_layers=each) for each in names])
+    np.testing.assert_allclose(numbers, [[0, 0], [1, 0], [1, 1]])
+
+
 def test_costs_are_scaled_on_a_logarithm_and_zero_is_the_least() -> None:
     scaled = log_scaled(np.array([[0.0, 5.0], [1.0, 5.0], [10.0, 5.0], [100.0, 5.0]]))
     np.testing.assert_allclose(scaled[:, 0], [0.0, 0.0, 0.5, 1.0])
