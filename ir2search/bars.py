@@ -3,42 +3,50 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 import time
 from collections import deque
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from ir2search import escape
+from ir2search import escape, text
 
 MOST_LINES = 30  # above the bars of a notebook; older ones are dropped
 SECONDS_BETWEEN_UPDATES = 0.3  # of a notebook's output
+SECONDS_BETWEEN_LINES = 60.0  # that say how far the work is, without a terminal
 
 
 class Bars:
     """Bars that are shown inside a ``with`` block, and lines above them.
 
     They are on standard error, so that results can be piped; without a terminal, only the lines
-    are printed. In a notebook they are one output of the cell, which changes.
+    are printed. In a notebook they are one output of the cell, which changes. If the package's
+    logger shows errors only, as with --quiet, nothing is shown.
     """
 
     def __init__(self) -> None:
-        console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._is_quiet = not logging.getLogger("ir2search").isEnabledFor(logging.WARNING)
+        console = Console(
+            stderr=True, quiet=self._is_quiet, highlight=False, markup=False, emoji=False
+        )
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[note]}", markup=False),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            _TimeLeftColumn(elapsed_when_finished=True),
             console=console,
             transient=True,
-            disable=console.is_jupyter or not console.is_terminal,
+            disable=self._is_quiet or console.is_jupyter or not console.is_terminal,
         )
         self.task = self.progress.add_task("reading images", total=None, note="")
-        self._output = _CellOutput(self.progress) if console.is_jupyter else None
+        is_cell = console.is_jupyter and not self._is_quiet
+        self._output = _CellOutput(self.progress) if is_cell else None
+        self._said = time.monotonic()
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -54,6 +62,13 @@ class Bars:
         """Whether somebody can see the bars, not only the lines."""
         return self._output is not None or not self.progress.disable
 
+    def is_line_due(self) -> bool:
+        """Whether no bars are seen, and a minute has passed since this was last true."""
+        is_due = not self.are_shown and time.monotonic() - self._said >= SECONDS_BETWEEN_LINES
+        if is_due:
+            self._said = time.monotonic()
+        return is_due
+
     def say(self, line: str) -> None:
         """Print a line above the bars, without control sequences and without markup."""
         shown = escape.terminal(line)
@@ -68,7 +83,7 @@ class Bars:
         return self.progress.add_task(escape.terminal(title), total=total, note="")
 
     def update(self, task: TaskID, *, title: str | None = None, **values: Any) -> None:
-        """Change a bar: its title, and ``completed``, ``total`` and ``note``."""
+        """Change a bar: its title, ``completed``, ``total``, ``note``, and seconds ``left``."""
         shown = None if title is None else escape.terminal(title)
         self.progress.update(task, description=shown, **values)
         if self._output is not None and self._output.is_due():
@@ -83,6 +98,19 @@ def can_be_seen() -> bool:
     """Whether bars are seen: in a notebook, or if standard output and error are terminals."""
     streams = (sys.stdout, sys.stderr)
     return Console().is_jupyter or all(each is not None and each.isatty() for each in streams)
+
+
+def left(seconds: float | None) -> str:
+    """The end of a line that says how long the work will still take; empty if it is not known."""
+    return "" if seconds is None else f", about {text.duration(seconds)} left"
+
+
+class _TimeLeftColumn(TimeRemainingColumn):
+    """The time left that the bar is told; without it, what the bar's own speed says."""
+
+    def render(self, task: Task) -> Text:
+        seconds = task.fields.get("left")
+        return super().render(task) if seconds is None else Text(f"{text.duration(seconds)} left")
 
 
 class _CellOutput:

@@ -108,7 +108,9 @@ class CommandServer:
                 return
             os.chdir(folder)
             code = _run(self._work, command)
-            logging.getLogger("ir2search").handlers.clear()  # each command adds its own
+            logger = logging.getLogger("ir2search")
+            logger.handlers.clear()  # each command adds its own
+            logger.setLevel(logging.NOTSET)
             connection.send(code)
 
 

@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 from ir2search import text
 from ir2search.cli import devices, networks, runs, studies
 from ir2search.cli.failures import end_with, end_with_usage, show_warnings
-from ir2search.cli.options import Verbose
+from ir2search.cli.verbosity import Quiet, Verbose, VerbosityCommand
 from ir2search.errors import InputError
 
 COMMANDS = (
@@ -108,7 +108,12 @@ Version = Annotated[
 
 
 @app.callback(invoke_without_command=True)
-def _root(context: typer.Context, version_asked: Version = False, verbose: Verbose = False) -> None:
+def _root(
+    context: typer.Context,
+    version_asked: Version = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -122,7 +127,7 @@ def _help(command: Callable[..., None]) -> str:
 
 
 for _command in COMMANDS:
-    app.command(help=_help(_command))(_command)
+    app.command(cls=VerbosityCommand, help=_help(_command))(_command)
 
 
 @functools.cache

@@ -16,7 +16,6 @@ from ir2search.cli.options import (
     Runs,
     SavedStorage,
     Trust,
-    Verbose,
     Weights,
     listed,
     opened,
@@ -58,7 +57,6 @@ def export(
     storage: SavedStorage = None,
     trust: Trust = False,
     as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Write a trained network as a file for a device, with a model card.
 
@@ -129,7 +127,6 @@ def latency(
     ] = 2.0,
     trust: Trust = False,
     as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Time a network on the 1-bit runtime, on onnxruntime, in 8 bits and in compiled torch.
 
@@ -177,7 +174,6 @@ def doctor(
     data: Data = None,
     runs: Runs = RUNS,
     as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Check this machine: devices, threads, compiler, disk, data, optional packages.
 

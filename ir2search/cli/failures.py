@@ -16,6 +16,7 @@ from pathlib import Path
 import typer
 
 from ir2search import escape
+from ir2search.cli.verbosity import is_verbose
 from ir2search.errors import InputError, IR2SearchError, is_out_of_memory
 from ir2search.files import cache_folder, encodable
 from ir2search.urls import recorded_argument
@@ -44,7 +45,7 @@ def end_with(error: BaseException) -> int | None:
         return STOPPED
     if hasattr(error, "format_message"):
         return end_with_usage(error)
-    if logging.getLogger("ir2search").isEnabledFor(logging.DEBUG):
+    if is_verbose():
         _print_traceback(error)
     if isinstance(error, IR2SearchError):
         complain(str(error))
@@ -80,8 +81,7 @@ class _Warnings(logging.Handler):
     """Prints warnings, one line each. Errors of trials are shown with their progress."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        is_shown = logging.getLogger("ir2search").isEnabledFor(logging.DEBUG)  # with --verbose
-        if record.levelno == logging.WARNING and not is_shown:
+        if record.levelno == logging.WARNING and not is_verbose():
             with suppress(OSError):  # the terminal was closed; the command goes on
                 complain(record.getMessage())
 

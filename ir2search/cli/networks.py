@@ -18,14 +18,13 @@ from ir2search.cli.options import (
     Runs,
     SavedStorage,
     Trust,
-    Verbose,
     Weights,
     listed,
     opened,
 )
 
 
-def presets(as_json: Json = False, verbose: Verbose = False) -> None:
+def presets(as_json: Json = False) -> None:
     """List the paper's networks, with their costs and epochs of training.
 
     \b
@@ -48,7 +47,6 @@ def cost(
         bool,
         typer.Option("--steps", help="Also show RAM and flash of the exported C, by step."),
     ] = False,
-    verbose: Verbose = False,
 ) -> None:
     """Count a network's operations, parameters and memory, by layer and in total.
 
@@ -98,7 +96,6 @@ def train(
     device: Device = "auto",
     trust: Trust = False,
     as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Train one network, or continue its training, and test it on the test images.
 
@@ -138,7 +135,7 @@ def train(
     show_training(trained, as_json)
 
 
-def zoo(as_json: Json = False, verbose: Verbose = False) -> None:
+def zoo(as_json: Json = False) -> None:
     """List the trained networks that come with this package, with their accuracy and costs.
 
     --json also has the files of each network, its model card, and the command that trains it.
@@ -175,7 +172,6 @@ def predict(
     ] = None,
     trust: Trust = False,
     as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Classify image files with a trained network.
 
@@ -217,7 +213,6 @@ def evaluate(
     runs: Runs = RUNS,
     trust: Trust = False,
     as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Measure the accuracy of a trained network on test images.
 
@@ -267,7 +262,6 @@ def analyze(
     storage: SavedStorage = None,
     trust: Trust = False,
     as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Find the layers in which a trained network loses information.
 

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ir2search import escape
 from ir2search.cli.completion import network_names, run_folders
 
 if TYPE_CHECKING:
     from ir2search.runs import Run
-
-
-class _SafeFormatter(logging.Formatter):
-    """Shows messages without control sequences, and keeps the lines of tracebacks."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(map(escape.terminal, super().format(record).splitlines()))
-
-
-def _log_everything(verbose: bool) -> None:
-    """Show the messages of the package's logger, and tracebacks of errors."""
-    logger = logging.getLogger("ir2search")
-    if verbose and not logger.isEnabledFor(logging.DEBUG):
-        handler = logging.StreamHandler()
-        handler.setFormatter(_SafeFormatter("%(levelname)s %(name)s: %(message)s"))
-        logger.addHandler(handler)
-        logger.setLevel(logging.DEBUG)
 
 
 def _trust_all_code(trust: bool) -> None:
@@ -140,12 +121,3 @@ Trust = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-Verbose = Annotated[
-    bool,
-    typer.Option(
-        "--verbose", "-v",
-        help="Show log messages, and the traceback of an error.",
-        callback=_log_everything,
-        expose_value=False,
-    ),
-]  # fmt: skip

@@ -15,12 +15,11 @@ from ir2search.cli.options import (
     Runs,
     SavedStorage,
     Trust,
-    Verbose,
     opened,
 )
 
 
-def runs(folder: Runs = RUNS, as_json: Json = False, verbose: Verbose = False) -> None:
+def runs(folder: Runs = RUNS, as_json: Json = False) -> None:
     """List all runs in a folder, the last changed one first.
 
     Each run has its study, the number of trained candidates of those asked for, the size of its
@@ -47,7 +46,6 @@ def show(
     storage: SavedStorage = None,
     trust: Trust = False,
     as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Show all trials of a run, or all that is known of one trial.
 
@@ -69,7 +67,6 @@ def open(  # noqa: A001 - the command's name
     storage: SavedStorage = None,
     trust: Trust = False,
     as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Open the page of a run's report in the browser, and print its path.
 

@@ -20,7 +20,6 @@ from ir2search.cli.options import (
     SavedStorage,
     TrialsPerDevice,
     Trust,
-    Verbose,
     Workers,
     named_run,
     opened,
@@ -61,7 +60,6 @@ def init(
         Path | None, typer.Option(help="Folder of your images; without it, the included digits.")
     ] = None,
     as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Write a study file to start from, with an explanation of every key.
 
@@ -98,7 +96,6 @@ def run(
     ] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Run a study, or continue it.
 
@@ -159,7 +156,6 @@ def worker(
     storage: SavedStorage = None,
     trust: Trust = False,
     as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Join a run that was started with --storage, from this or another machine.
 
@@ -196,7 +192,6 @@ def status(
     storage: SavedStorage = None,
     trust: Trust = False,
     as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Show the progress of a run and its front so far.
 
@@ -228,7 +223,6 @@ def dashboard(
     storage: SavedStorage = None,
     trust: Trust = False,
     as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Show a run in the browser with optuna-dashboard, also while it is running.
 
@@ -262,7 +256,6 @@ def report(
     storage: SavedStorage = None,
     trust: Trust = False,
     as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """Write a run's report: a page, figures and tables.
 
@@ -285,7 +278,7 @@ def report(
     typer.echo(json.dumps(pages) if as_json else "\n".join(map(escape.terminal, pages.values())))
 
 
-def trust(folder: Folder, as_json: Json = False, verbose: Verbose = False) -> None:
+def trust(folder: Folder, as_json: Json = False) -> None:
     """Trust the modules of a run that somebody else made: commands then run their code.
 
     The code has all your rights, so read it first. You trust the content of the modules: if one
@@ -313,7 +306,6 @@ def studies(
         bool, typer.Option("--ops", help="Count OPs too, which takes some seconds.")
     ] = False,
     as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
     """List the included studies, with the data and the epochs that each one needs.
 

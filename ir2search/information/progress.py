@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ir2search.bars import Bars, can_be_seen
 
 OnStep = Callable[[str, int, int], None]  # the step, the number of steps done, and their total
-SECONDS_BETWEEN_LINES = 60.0  # without a terminal
 
 
 @contextmanager
@@ -19,14 +17,11 @@ def analysis_progress() -> Iterator[OnStep]:
     Without a terminal, it prints a line each minute.
     """
     with Bars() as bars:
-        said = time.monotonic()
 
         def on_step(step: str, done: int, total: int) -> None:
             note = f"{done}/{total}"
             bars.update(bars.task, title=step, completed=done, total=total, note=note)
-            nonlocal said
-            if not bars.are_shown and time.monotonic() - said >= SECONDS_BETWEEN_LINES:
-                said = time.monotonic()
+            if bars.is_line_due():
                 bars.say(f"{step}: {note}")
 
         yield on_step

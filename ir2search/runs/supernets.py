@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ir2search.data import ImageData
-from ir2search.errors import SpaceError
+from ir2search.errors import SpaceError, StudyError
 from ir2search.models.network import TappedNetwork
 from ir2search.runs.curves import read_curve
 from ir2search.runs.layout import BEST, CURVE, SUPERNET
@@ -164,4 +164,7 @@ def check_supernet(study: Study, data: ImageData) -> None:
         extremes_of(study.space.with_data(data.image, data.classes))
     except SpaceError as error:
         raise SpaceError(f"{study.source}: [space] {error}") from None
-    check_calibration(data, study.supernet.calibration)
+    try:
+        check_calibration(data, study.supernet.calibration)
+    except StudyError as error:
+        raise StudyError(f"{study.source}: {error}") from None

@@ -9,8 +9,9 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,8 @@ import torch
 from ir2search.data import ImageData
 from ir2search.errors import CandidateError, StudyError
 from ir2search.intervals import share_interval
+from ir2search.runs.supernets import run_supernet
+from ir2search.search.epochs import all_epochs, confirmed_epochs, expected_epochs
 from ir2search.search.executors import TrainingContext
 from ir2search.search.executors.devices import fitting_workers, worker_devices
 from ir2search.search.latency_timer import LatencyTimer
@@ -143,7 +146,7 @@ def estimate(
     seconds = expected * epoch / len(places)
     if checked.supernet is not None:
         measurement = _measurement(checked, context.data, by_ops[len(by_ops) // 2], places[0])
-        training = _supernet_epoch(checked, context, by_ops, epoch, places[0])
+        training = _supernet_epoch(checked, context, measurement, places[0])
         seconds = expected * training + checked.trials * measurement
     return Estimate(
         name=checked.name,
@@ -156,32 +159,15 @@ def estimate(
         networks=len(distinct),
         costs=tuple(_ranges(checked, by_ops)),
         trials=checked.trials,
-        epochs=_all_epochs(checked),
+        epochs=all_epochs(checked),
         expected_epochs=expected,
-        confirmed_epochs=_confirmed(checked),
+        confirmed_epochs=confirmed_epochs(checked),
         step_seconds=step,
         epoch_seconds=epoch,
         workers=len(places),
         seconds=seconds,
         measurement_seconds=measurement,
     )
-
-
-def expected_epochs(study: Study) -> int:
-    """Epochs of all trials together, without further seeds.
-
-    With rungs, one in ``factor`` trials goes on from each rung, as successive halving does (Li et
-    al., "A system for massively parallel hyperparameter tuning", MLSys 2020). `Stop.epochs` is an
-    upper limit.
-    """
-    if study.rungs is None:
-        found = float(_all_epochs(study))
-    else:
-        levels = study.rungs.levels(study.recipe.epochs)
-        steps = [level - before for before, level in zip((0, *levels), levels, strict=False)]
-        trials = (study.trials / study.rungs.factor**at for at in range(len(steps)))
-        found = sum(step * count for step, count in zip(steps, trials, strict=True))
-    return math.ceil(min(found, study.stop.epochs or math.inf))
 
 
 def timed_epoch(
@@ -192,17 +178,11 @@ def timed_epoch(
     Returns:
         Seconds of a step, and of an epoch with validation as the recipe asks for it.
     """
-    moments: list[float] = []
-
-    def enough() -> bool:
-        moments.append(time.perf_counter())
-        begun = len(moments) > 2 and moments[-1] - moments[0] > LONGEST
-        return len(moments) > STEPS or begun
-
     recipe = study.recipe.with_values(dict(priced.candidate.recipe))
     data = context.data
-    with tempfile.TemporaryDirectory() as place, contextlib.suppress(Interrupted):
-        train(
+    with tempfile.TemporaryDirectory() as place:
+        begin = partial(
+            train,
             priced.candidate,
             study.recipe,
             data,
@@ -210,13 +190,29 @@ def timed_epoch(
             seed=study.seed,
             device=device,
             teacher=context.teacher,
-            should_stop=enough,
         )
-    steps = [after - before for before, after in itertools.pairwise(moments[1:])]
-    step = statistics.median(steps or [moments[-1] - moments[0]])
+        step = _step_seconds(begin)
     batches = max(1, len(data.train) // recipe.batch_size)
     share = 1 / recipe.validate_every
     return step, batches * step + share * _evaluation(data, priced, device)
+
+
+def _step_seconds(begin: Callable[..., object]) -> float:
+    """Begin a training, stop it after a few steps, and return the median time of a step.
+
+    ``begin`` takes ``should_stop``, which is called before each step.
+    """
+    moments: list[float] = []
+
+    def enough() -> bool:
+        moments.append(time.perf_counter())
+        begun = len(moments) > 2 and moments[-1] - moments[0] > LONGEST
+        return len(moments) > STEPS or begun
+
+    with contextlib.suppress(Interrupted):
+        begin(should_stop=enough)
+    steps = [after - before for before, after in itertools.pairwise(moments[1:])]
+    return statistics.median(steps or [moments[-1] - moments[0]])
 
 
 def _evaluation(data: ImageData, priced: PricedCandidate, device: torch.device) -> float:
@@ -248,19 +244,20 @@ def _ranges(study: Study, kept: Sequence[PricedCandidate]) -> Iterable[CostRange
 
 
 def _supernet_epoch(
-    study: Study,
-    context: TrainingContext,
-    by_ops: Sequence[PricedCandidate],
-    epoch: float,
-    device: torch.device,
+    study: Study, context: TrainingContext, measurement: float, device: torch.device
 ) -> float:
-    """Seconds of an epoch of shared weights, from those of a network of median size.
+    """Seconds of an epoch of shared weights, from the time of a few of its steps.
 
-    Each step trains the largest network, the smallest, and some others.
+    At its end the largest and the smallest network are measured; ``measurement`` is the time for
+    one of median size.
     """
-    assert study.supernet is not None
-    ends = (timed_epoch(study, context, each, device)[1] for each in (by_ops[0], by_ops[-1]))
-    return sum(ends) + study.supernet.random * epoch
+    with tempfile.TemporaryDirectory() as place:
+        supernet = run_supernet(study, Path(place), context.data)
+        assert supernet is not None
+        begin = partial(supernet.train, context.data, device=device, teacher=context.teacher)
+        step = _step_seconds(begin)
+    batches = max(1, len(context.data.train) // supernet.recipe.batch_size)
+    return batches * step + 2 * measurement / supernet.recipe.validate_every
 
 
 def _measurement(
@@ -273,18 +270,3 @@ def _measurement(
     start = time.perf_counter()
     calibrate(network, batches)
     return time.perf_counter() - start + _evaluation(data, priced, device)
-
-
-def _all_epochs(study: Study) -> int:
-    if study.supernet is not None:
-        return study.supernet.epochs
-    backbones = 0 if study.warm_start is None else study.warm_start.epochs
-    return study.trials * (study.recipe.total_epochs + backbones)
-
-
-def _confirmed(study: Study) -> int:
-    seeds, own = 0 if study.confirm is None else study.confirm.seeds, 0
-    if study.supernet is not None:
-        epochs = {"fine-tuned": study.supernet.finetune, "trained": study.recipe.epochs}
-        own = epochs.get(study.supernet.members, 0)
-    return seeds * study.recipe.total_epochs + own

@@ -9,11 +9,12 @@ import pandas as pd
 from rich.progress import TaskID
 
 from ir2search import text
-from ir2search.bars import Bars
+from ir2search.bars import Bars, left
 from ir2search.costs import Cost
 from ir2search.runs.records import COUNTED, How, State
 from ir2search.runs.tables import minimised
 from ir2search.search.observer import RunObserver
+from ir2search.search.time_left import TimeLeft
 from ir2search.space import Candidate
 from ir2search.study.objectives import OBJECTIVES
 from ir2search.study.schema import Study
@@ -32,9 +33,11 @@ class RunProgress(Bars, RunObserver):
         self.study: Study | None = None
         self.ended: list[Values | None] = []  # objectives of the ended trials that count
         self.waiting: set[int] = set()
+        self.time_left: TimeLeft | None = None
 
     def on_start(self, study: Study, done: list[Values | None], waiting: list[int]) -> None:
         self.study, self.ended, self.waiting = study, list(done), set(waiting)
+        self.time_left = TimeLeft(study) if study.supernet is None else None
         if begun := self._begun():
             self.say(f"continuing after {begun} of {study.trials} trials")
         self.update(self.task, title=f"{study.name}: trials", total=study.trials)
@@ -43,6 +46,8 @@ class RunProgress(Bars, RunObserver):
     def on_supernet_step(self, progress: float, epochs: int) -> None:
         title = "shared weights: epochs"
         self.update(self.task, title=title, completed=progress, total=epochs)
+        if self.is_line_due():
+            self.say(f"{title} {progress:.1f}/{epochs}")
 
     def on_supernet_epoch(self, result: EpochResult, epochs: int) -> None:
         epoch = f"epoch {result.epoch}/{epochs}{described(result)}"
@@ -57,6 +62,14 @@ class RunProgress(Bars, RunObserver):
     def on_step(self, number: int, progress: float) -> None:
         if number in self.running:
             self.update(self.running[number], completed=progress)
+        if self.time_left is not None:
+            self.time_left.step(number, progress)
+        if self.study is not None:
+            seconds = self._seconds_left()
+            self.update(self.task, left=seconds)
+            if self.is_line_due():
+                done = f"{self._begun()} of {self.study.trials} trials done"
+                self.say(f"trial {number}: {progress:.1f} epochs; {done}{left(seconds)}")
 
     def on_epoch(self, number: int, result: EpochResult) -> None:
         note = f"{result.epoch}{described(result, 2)}"
@@ -66,7 +79,7 @@ class RunProgress(Bars, RunObserver):
     def on_wait(self, number: int, epochs: int, accuracy: float) -> None:
         self.say(f"trial {number}: {text.percent(accuracy)} after {epochs} epochs, waiting")
         self.waiting.add(number)
-        self._end_bar(number)
+        self._end(number)
         self._show_trials()
 
     def on_trial_end(self, number: int, state: State, outcome: str, values: Values | None) -> None:
@@ -74,7 +87,7 @@ class RunProgress(Bars, RunObserver):
         if state != "duplicate":
             self.say(f"trial {number}: {described}")
         self.waiting.discard(number)
-        self._end_bar(number)
+        self._end(number)
         if state in COUNTED:
             self.ended.append(values)
         self._show_trials()
@@ -96,7 +109,9 @@ class RunProgress(Bars, RunObserver):
     def on_test(self, number: int, test_accuracy: float) -> None:
         self.say(f"trial {number}: {text.percent(test_accuracy)} on the test images")
 
-    def _end_bar(self, number: int) -> None:
+    def _end(self, number: int) -> None:
+        if self.time_left is not None:
+            self.time_left.end(number)
         if number in self.running:
             self.remove(self.running.pop(number))
 
@@ -107,6 +122,11 @@ class RunProgress(Bars, RunObserver):
             best = max(front, key=lambda values: values.get("accuracy", 0))
             note += f" · {len(front)} on the front, best {_described(best)}"
         self.update(self.task, completed=self._begun(), note=note)
+
+    def _seconds_left(self) -> float | None:
+        if self.time_left is None:
+            return None
+        return self.time_left.seconds(self._begun(), len(self._front()))
 
     def _begun(self) -> int:
         return len(self.ended) + len(self.waiting)

@@ -55,6 +55,11 @@ class SearchSpace:
     searched: Mapping[str, Domain]
 
     def __post_init__(self) -> None:
+        if "backbone" in self.searched:
+            raise SpaceError(
+                "backbone: all networks of a space have the same one, because depths and taps "
+                "depend on it; give one name, and write a study file for each backbone"
+            )
         family = family_of(str(self.fixed.get("backbone", DEFAULT.backbone)))
         known = {field.name for field in fields(Candidate)} - set(TABLES) | {"fusion_ratio"}
         known -= {"int8_layers", "real_layers"}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from ir2search import text
-from ir2search.bars import Bars
+from ir2search.bars import Bars, left
 from ir2search.space import Candidate
 from ir2search.training import EpochResult
 from ir2search.training.recipe import Recipe
@@ -15,12 +16,27 @@ from ir2search.zoo.observer import TrainingObserver
 class TrainingProgress(Bars, TrainingObserver):
     """A bar for the training of one network, and a line for each epoch."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.epochs = 0
+        self.first: tuple[float, float] | None = None  # epochs and time at the first step
+
     def on_training(self, folder: Path, candidate: Candidate, recipe: Recipe) -> None:
         title = f"{candidate.backbone} {candidate.depth}: epochs"
-        self.update(self.task, title=title, total=recipe.total_epochs)
+        self.epochs = recipe.total_epochs
+        self.update(self.task, title=title, total=self.epochs)
 
     def on_training_step(self, progress: float) -> None:
-        self.update(self.task, completed=progress)
+        seconds = self._seconds_left(progress)
+        self.update(self.task, completed=progress, left=seconds)
+        if self.is_line_due():
+            self.say(f"{progress:.1f} of {text.counted(self.epochs, 'epoch')}{left(seconds)}")
+
+    def _seconds_left(self, progress: float) -> float | None:
+        if self.first is None:
+            self.first = progress, time.monotonic()
+        done, seconds = progress - self.first[0], time.monotonic() - self.first[1]
+        return seconds / done * (self.epochs - progress) if done > 0 else None
 
     def on_training_epoch(self, result: EpochResult) -> None:
         self.say(f"epoch {result.epoch}{described(result)} · {result.seconds:.1f} s")

@@ -66,6 +66,8 @@ def test_a_run_continues_with_more_trials(
     assert json.loads(first.stdout)["counts"]["trained"] == 1
     assert json.loads(second.stdout)["counts"]["trained"] == 2
     assert "continuing after 1 of 2 trials" in second.stderr
+    quiet = ir2search(*asked, "--trials", "3", "--quiet")
+    assert (json.loads(quiet.stdout)["counts"]["trained"], quiet.stderr) == (3, "")
 
 
 def test_status_as_json_is_the_status(ir2search: Command, finished_run: Path) -> None:

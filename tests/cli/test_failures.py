@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -44,6 +45,15 @@ def test_an_unexpected_error_is_one_sentence_that_names_a_log_file(
     assert "ir2search presets --json" in written
     assert "Traceback" in written
     assert "in fail" in written
+
+
+@pytest.mark.parametrize("arguments", [("-q", "presets", "-v"), ("presets", "-v", "-q")])
+def test_quiet_and_verbose_exclude_each_other(
+    ir2search: Command, arguments: tuple[str, ...]
+) -> None:
+    done = ir2search(*arguments)
+    assert done.returncode == 2
+    assert re.search(r"does not go with --(quiet|verbose); see .*--help\n$", done.stderr)
 
 
 @pytest.mark.parametrize("arguments", [("-v", "presets"), ("presets", "--verbose")])

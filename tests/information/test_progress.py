@@ -10,7 +10,7 @@ def test_an_analysis_without_a_terminal_is_a_line_each_minute(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("ir2search.information.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("ir2search.bars.time.monotonic", lambda: now[0])
     with analysis_progress() as on_step:
         for done in range(5):
             now[0] = 25.0 * done
@@ -24,7 +24,7 @@ def test_steps_of_an_analysis_are_told_and_shown(
 ) -> None:
     told = list[tuple[str, int, int]]()
     monkeypatch.setattr("ir2search.information.progress.can_be_seen", lambda: True)
-    monkeypatch.setattr("ir2search.information.progress.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("ir2search.bars.SECONDS_BETWEEN_LINES", 0.0)
     with shown_steps(lambda *step: told.append(step), progress=True) as on_step:
         on_step("probes of stem", 1, 5)
     assert told == [("probes of stem", 1, 5)]

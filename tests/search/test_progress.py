@@ -8,6 +8,7 @@ import pytest
 
 import ir2search as ir
 from ir2search.search import RunProgress
+from ir2search.search.time_left import TimeLeft
 from ir2search.study.schema import parse_study
 
 
@@ -65,3 +66,48 @@ def test_a_run_prints_nothing_without_a_terminal(
 ) -> None:
     ir.run(parse_study(quick | {"trials": 1}, "quick.toml"), tmp_path / "quick", device="cpu")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that commands see, which a test sets."""
+    seconds = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: seconds[0])
+    return seconds
+
+
+def test_a_run_without_a_terminal_says_each_minute_how_long_it_takes(
+    capsys: pytest.CaptureFixture[str], now: list[float]
+) -> None:
+    values = {"name": "birds", "trials": 4, "recipe": {"epochs": 10}, "space": {"depth": [8, 14]}}
+    candidate = ir.Candidate()
+    with RunProgress() as progress:
+        progress.on_start(parse_study(values, "birds.toml"), [], [])
+        progress.on_trial(0, candidate, ir.cost(candidate))
+        for step in range(8):
+            now[0] = 20.0 * step
+            progress.on_step(0, step / 4)  # an epoch takes 80 seconds: 40 epochs take 53 minutes
+        progress.on_trial_end(0, "trained", "", {"accuracy": 0.9, "ops": 1e6})
+        now[0] = 200.0
+        progress.on_trial(1, candidate, ir.cost(candidate))
+        progress.on_step(1, 0.5)  # 200 seconds for 2.25 epochs, 29.5 epochs are left
+    assert capsys.readouterr().err.splitlines() == [
+        "trial 0: 0.8 epochs; 0 of 4 trials done, about 52 minutes left",
+        "trial 0: 1.5 epochs; 0 of 4 trials done, about 51 minutes left",
+        "trial 0: 90.0%, 1 M OPs",
+        "trial 1: 0.5 epochs; 1 of 4 trials done, about 44 minutes left",
+    ]
+
+
+def test_the_time_of_further_seeds_is_counted(now: list[float]) -> None:
+    values = {"name": "birds", "trials": 2, "recipe": {"epochs": 4}, "space": {"depth": [8, 14]}}
+    left = TimeLeft(parse_study({**values, "confirm": {"seeds": 2}}, "birds.toml"))
+    assert left.seconds(0, 0) is None
+    now[0] = 60.0
+    left.step(0, 1.0)
+    assert left.seconds(0, 1) == 60 * (7 + 8)
+    left.end(0)
+    assert left.seconds(2, 1) == 60 * 8
+    now[0] = 90.0
+    left.step(0, 0.5)  # of the first further seed
+    assert left.seconds(2, 1) == 60 * 7.5

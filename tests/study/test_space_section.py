@@ -64,3 +64,8 @@ def test_a_value_is_fixed_a_list_is_a_choice_and_a_table_is_a_range() -> None:
 def test_a_range_is_bounded(key: str, value: object, message: str) -> None:
     with pytest.raises(SpaceError, match=re.escape(message)):
         parse_space({key: value})
+
+
+def test_several_backbones_are_refused_by_name() -> None:
+    with pytest.raises(SpaceError, match=r"^backbone: all networks of a space have the same one"):
+        parse_space({"backbone": ["cifar-resnet", "cifar-vgg"], "depth": [7, 20]})

@@ -1,0 +1,41 @@
+"""How many epochs a study trains."""
+
+from __future__ import annotations
+
+import math
+
+from ir2search.study.schema import Study
+
+
+def all_epochs(study: Study) -> int:
+    """Epochs of all trials together if all are trained to the end; those of a supernet."""
+    if study.supernet is not None:
+        return study.supernet.epochs
+    backbones = 0 if study.warm_start is None else study.warm_start.epochs
+    return study.trials * (study.recipe.total_epochs + backbones)
+
+
+def expected_epochs(study: Study) -> int:
+    """Epochs of all trials together, without further seeds.
+
+    With rungs, one in ``factor`` trials goes on from each rung, as successive halving does (Li et
+    al., "A system for massively parallel hyperparameter tuning", MLSys 2020). `Stop.epochs` is an
+    upper limit.
+    """
+    if study.rungs is None:
+        found = float(all_epochs(study))
+    else:
+        levels = study.rungs.levels(study.recipe.epochs)
+        steps = [level - before for before, level in zip((0, *levels), levels, strict=False)]
+        trials = (study.trials / study.rungs.factor**at for at in range(len(steps)))
+        found = sum(step * count for step, count in zip(steps, trials, strict=True))
+    return math.ceil(min(found, study.stop.epochs or math.inf))
+
+
+def confirmed_epochs(study: Study) -> int:
+    """Epochs of each member of the front after the search: of further seeds, and of its own."""
+    seeds, own = 0 if study.confirm is None else study.confirm.seeds, 0
+    if study.supernet is not None:
+        epochs = {"fine-tuned": study.supernet.finetune, "trained": study.recipe.epochs}
+        own = epochs.get(study.supernet.members, 0)
+    return seeds * study.recipe.total_epochs + own
