@@ -72,7 +72,7 @@ def examine(data: str | Path | None = None, runs: str | Path = "runs") -> list[F
 
 
 def _versions() -> Iterator[Finding]:
-    parts = [f"{name} {version(name)}" for name in ("ir2search", "torch", "optuna", "numpy")]
+    parts = [f"{name} {version(name)}" for name in ("ir2search", "torch", "optuna", "fvcore")]
     yield Finding("versions", "good", ", ".join([f"Python {platform.python_version()}", *parts]))
 
 

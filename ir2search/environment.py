@@ -17,7 +17,7 @@ from ir2search.machine import cores
 from ir2search.urls import recorded_argument
 from ir2search.validation import checked
 
-PACKAGES = ("ir2search", "torch", "optuna", "captum", "numpy", "pandas")
+PACKAGES = ("ir2search", "torch", "optuna", "fvcore", "captum", "numpy", "pandas")
 
 
 @dataclass(frozen=True)

@@ -114,38 +114,6 @@ def read_toml(file: Path) -> dict[str, Any]:
     return values
 
 
-def toml_text(values: Mapping[str, Any]) -> str:
-    """Values by key as the text of a TOML file, which `read_toml` reads back.
-
-    Values are texts, finite numbers, truth values, lists of these, and tables, which come last.
-    """
-    return "\n".join(_toml_lines(values, "")) + "\n"
-
-
-def _toml_lines(values: Mapping[str, Any], table: str) -> Iterator[str]:
-    tables = {key: value for key, value in values.items() if isinstance(value, Mapping)}
-    for key, value in values.items():
-        if key not in tables:
-            yield f"{_toml_key(key)} = {_toml_value(value)}"
-    for key, value in tables.items():
-        name = f"{table}{_toml_key(key)}"
-        yield from ("", f"[{name}]")
-        yield from _toml_lines(value, f"{name}.")
-
-
-def _toml_key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_value(key)
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml_value, value))}]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    # a text of JSON is one of TOML, except for one control character
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
 def read_bytes(file: Path, limit: int = LARGEST_FILE) -> bytes:
     """Read a regular file of at most ``limit`` bytes.
 

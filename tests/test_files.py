@@ -3,14 +3,10 @@ from __future__ import annotations
 import os
 import stat
 import threading
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from ir2search.errors import RunError
 from ir2search.files import (
@@ -22,7 +18,6 @@ from ir2search.files import (
     read_toml,
     replacing,
     state_folder,
-    toml_text,
     write_json,
     write_text,
 )
@@ -35,29 +30,6 @@ def test_json_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["a.json"]
     write_text(tmp_path / "a.jsonl", '{"epoch": 1}\n{"epoch": 2}\n')
     assert read_json_lines(tmp_path / "a.jsonl") == [{"epoch": 1}, {"epoch": 2}]
-
-
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
-values = st.recursive(
-    texts
-    | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=3),
-    max_leaves=4,
-)
-
-
-@settings(max_examples=50, suppress_health_check=list(HealthCheck), deadline=None)
-@given(
-    st.recursive(
-        st.dictionaries(texts, values, max_size=3),
-        lambda inner: st.dictionaries(texts, values | inner, max_size=3),
-        max_leaves=4,
-    )
-)
-def test_toml_is_read_as_it_was_written(written: dict[str, Any]) -> None:
-    assert tomllib.loads(toml_text(written)) == written
 
 
 @pytest.mark.parametrize("read", [read_json, read_json_lines])

@@ -1,4 +1,4 @@
-"""Count a candidate's operations by running its network once, on one image."""
+"""Count a candidate's operations by tracing its network once with fvcore."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 
 from ir2search import text
-from ir2search.costs.operations import MULTIPLY_ACCUMULATE, OperationCounter
+from ir2search.costs.handles import HANDLES, KINDS, MULTIPLY_ACCUMULATE
 from ir2search.errors import CountError, is_out_of_memory
 from ir2search.models.build import BUILDERS, Builder
 from ir2search.nn import BinaryConv2d
@@ -149,7 +150,7 @@ def _texts(flops: int, bops: int, parameters: int, memory_bytes: float) -> tuple
 def cost(candidate: Candidate) -> Cost:
     """Count the candidate's cost at batch 1, without training it.
 
-    Results are cached. Backbone and recovery are counted separately, so another candidate with the
+    Results are cached. Backbone and recovery are traced separately, so another candidate with the
     same backbone takes only milliseconds. Restriction costs nothing at inference.
 
     Raises:
@@ -223,20 +224,26 @@ def _allocate(module: nn.Module) -> None:
 
 def _rows(network: nn.Module, inputs: tuple[Tensor, ...], prefix: str = "") -> list[LayerCost]:
     """Rows of the modules that have their own operations or parameters, in order."""
-    with torch.no_grad(), OperationCounter(network) as counter:
-        network(*inputs)
-    if counter.unknown:
-        raise RuntimeError(f"no counter for {', '.join(sorted(counter.unknown))}")
-    names = dict(network.named_modules())
-    rows = [
-        _row(".".join(filter(None, (prefix, name))), module, counter.counts[name])
-        for name, module in names.items()
-    ]
-    return [row for row in rows if row.parameters or row.others or row.flops or row.bops]
+    analysis = FlopCountAnalysis(network, inputs).set_op_handle(**HANDLES)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    by_module = analysis.by_module_and_operator()
+    if unsupported := analysis.unsupported_ops():
+        raise RuntimeError(f"no counter for {', '.join(sorted(unsupported))}")
+    rows = []
+    for name, module in network.named_modules():
+        operations = Counter(by_module[name])
+        for child, _ in module.named_children():
+            operations.subtract(by_module[f"{name}.{child}" if name else child])
+        row = _row(".".join(filter(None, (prefix, name))), module, +operations)
+        if row.parameters or row.others or row.flops or row.bops:
+            rows.append(row)
+    return rows
 
 
 def _row(name: str, module: nn.Module, operations: Counter[str]) -> LayerCost:
-    others = dict(operations)
+    others: Counter[str] = Counter()
+    for operation, count in operations.items():
+        others[KINDS[operation]] += count
     macs = sum(others.pop(kind, 0) for kind in MULTIPLY_ACCUMULATE)
     planes = binary = 0
     if isinstance(module, BinaryConv2d) and module.binarisation.weights == "binary":
@@ -251,5 +258,5 @@ def _row(name: str, module: nn.Module, operations: Counter[str]) -> LayerCost:
         parameters=parameters,
         binary_parameters=binary,
         memory_bytes=binary / 8 + 4 * (parameters - binary + buffers),
-        others=others,
+        others=dict(others),
     )

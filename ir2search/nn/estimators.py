@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from ir2search.choices import Estimator
-from ir2search.nn.operation import one_operation
 
 TANH_SHARPNESS = (0.1, 10.0)  # at the start and at the end of training
 STEPS = 32  # 8-bit numbers are multiples of 1/32, from -4 to 3.97: enough for normalised images
@@ -77,6 +76,8 @@ class _EightBits(torch.autograd.Function):
 
 
 class _Standardised(torch.autograd.Function):
+    """An autograd Function, so that the counter of operations sees it as one operation."""
+
     @staticmethod
     def forward(ctx: Any, w: Tensor) -> Tensor:
         axes = tuple(range(1, w.ndim))
@@ -93,7 +94,6 @@ class _Standardised(torch.autograd.Function):
         return (g - g.mean(dim=axes, keepdim=True) - y * along) / deviation
 
 
-@one_operation
 def polynomial_sign(x: Tensor) -> Tensor:
     """Sign with the piecewise-polynomial surrogate gradient, the paper's for activations.
 
@@ -105,7 +105,6 @@ def polynomial_sign(x: Tensor) -> Tensor:
     return _PolynomialSign.apply(x)  # type: ignore[no-untyped-call]
 
 
-@one_operation
 def straight_through_sign(x: Tensor) -> Tensor:
     """Sign with the clipped straight-through surrogate gradient, the paper's for weights.
 
@@ -117,7 +116,6 @@ def straight_through_sign(x: Tensor) -> Tensor:
     return _StraightThroughSign.apply(x)  # type: ignore[no-untyped-call]
 
 
-@one_operation
 def tanh_sign(x: Tensor, sharpness: float) -> Tensor:
     """Sign with the gradient of a tanh that becomes sharper during training.
 
@@ -138,7 +136,6 @@ def tanh_sharpness(progress: float) -> float:
     return float(low * (high / low) ** progress)
 
 
-@one_operation
 def eight_bits(x: Tensor) -> Tensor:
     """Round to whole numbers of 8 bits, in steps of 1 / `STEPS`; in that range the gradient is 1.
 

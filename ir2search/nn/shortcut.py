@@ -7,10 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ir2search.nn.operation import one_operation
 
-
-@one_operation
 def subsampled(x: Tensor, stride: int, new_channels: int) -> Tensor:
     """Take every stride-th pixel, and add channels of zeros before and after, or cut the last.
 

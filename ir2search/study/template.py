@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import tomli_w
+
 from ir2search.errors import InputError
-from ir2search.files import toml_text
 from ir2search.study.names import checked_name, name_of
 from ir2search.study.shipped import TEMPLATE
 
@@ -34,7 +35,7 @@ def write_template(file: str | Path, data: str | Path | None = None) -> None:
         raise InputError(f"data {data}: there is no such folder")
     text = TEMPLATE.read_text(encoding="utf-8")
     if data is not None:
-        own = toml_text({"source": "folder", "path": str(Path(data).resolve())})
+        own = tomli_w.dumps({"source": "folder", "path": str(Path(data).resolve())})
         text = SOURCE.sub(lambda _: own, text)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-HEAVY = {"torch", "pandas", "matplotlib", "captum", "optuna", "numpy", "sklearn"}
+HEAVY = {"torch", "pandas", "matplotlib", "captum", "optuna", "numpy", "fvcore", "sklearn"}
 
 
 def test_help_imports_nothing_heavy() -> None:
