@@ -133,7 +133,8 @@ bench-report: $(VENV)/.installed-dev browser
 	$(BIN)/python tests/benchmarks/report.py
 
 # Changes files that people may get from others, guided by the lines that each change reaches; SECONDS
-# for each of nine kinds. atheris has wheels for Linux only.
+# for each of nine kinds, and for the C runtime, which clang compiles. atheris, which brings libFuzzer,
+# has wheels for Linux only.
 SECONDS ?= 60
 FUZZED ?= study run packed best progress weights pickle parquet image
 fuzz: $(VENV)/.installed-dev
@@ -141,6 +142,7 @@ fuzz: $(VENV)/.installed-dev
 	for kind in $(FUZZED); do \
 	  PYTHONPATH=tests $(BIN)/python tests/fuzzing/fuzz.py $$kind --seconds $(SECONDS) || exit; \
 	done
+	PYTHONPATH=tests $(BIN)/python tests/fuzzing/runtime.py --seconds $(SECONDS)
 
 # Compares samplers on recorded curves, tests/benchmarks/truth.parquet; `make truth` trains them again.
 bench-search: $(VENV)/.installed-dev $(MOASHA)/.tried

@@ -20,6 +20,7 @@ from ir2search.cli.options import (
     listed,
     opened,
 )
+from ir2search.errors import InputError
 
 
 def export(
@@ -79,6 +80,11 @@ def export(
     options: Any = {"data": data, "license": license, "timer": time_on_runtime}
     shipped = weights is None and what in shipped_names() and not Path(what).exists()
     if weights is None and not shipped:
+        if Path(what).is_file():
+            raise InputError(
+                f"{what}: is a file, and one that `ir2search export` wrote is exported already; "
+                "name a run's folder or a network of `ir2search zoo`"
+            )
         run = opened(what, storage)
         done = export_trial(run, trial or "best", format, file=out, **options)
     else:

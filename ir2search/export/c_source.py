@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ir2search.errors import WeightsError
 from ir2search.export import c_text
-from ir2search.export.device import DeviceMemory, program_memory, step_names
+from ir2search.export.device import DeviceMemory, program_memory, row_tables, step_names
 from ir2search.kernels.inference import Form, Operation
 from ir2search.runtime.graph import Graph
 from ir2search.runtime.image_spec import ImageSpec
 from ir2search.runtime.lowering import MICROCONTROLLER
-from ir2search.runtime.program import Program, make_program
+from ir2search.runtime.program import Place, Program, make_program
+
+MOST_ROWS = 2**16 - 1  # of a map: rows are numbers of 16 bits
+MOST_BYTES = 2**31 - 1  # of the arena: places are numbers of 32 bits
 
 _HEADER = """\
 /* {title}: a 1-bit network that tells {classes} classes apart. Written by ir2search. */
@@ -62,8 +66,8 @@ _SOURCE = """\
 #include "ir2_runtime.h"
 
 #define STEP_COUNT {count}
-#define IMAGE_PLACE {image} /* in the arena, in bytes */
-#define LOGITS_PLACE {logits}
+#define ORDER_COUNT {order_count}
+#define LOGITS_PLACE {logits} /* in the arena, in bytes */
 
 const char *const ir2_class_names[IR2_CLASSES] = {{
 {names}
@@ -73,8 +77,13 @@ const char *const ir2_class_names[IR2_CLASSES] = {{
 {mean}
 {std}
 {constants}
-static const ir2_step STEPS[STEP_COUNT] = {{
+{tables}static const ir2_step STEPS[STEP_COUNT] = {{
 {steps}
+}};
+
+/* Step, first row, and the row after the last one. */
+static const ir2_rows ORDER[ORDER_COUNT] = {{
+{order}
 }};
 
 static union {{
@@ -82,18 +91,10 @@ static union {{
     uint8_t bytes[IR2_ARENA_BYTES];
 }} arena;
 
-static void normalise(const uint8_t *pixels, float *numbers) {{
-    int32_t pixel, channel;
-    for (pixel = 0; pixel < IR2_HEIGHT * IR2_WIDTH; ++pixel)
-        for (channel = 0; channel < IR2_CHANNELS; ++channel)
-            *numbers++ = ((float)*pixels++ / 255.0f - MEAN[channel]) / STD[channel];
-}}
-
 int ir2_classify(const uint8_t *pixels) {{
     const float *logits = ir2_logits();
     int i, best = 0;
-    normalise(pixels, (float *)(void *)(arena.bytes + IMAGE_PLACE));
-    ir2_run(STEPS, STEP_COUNT, arena.bytes);
+    ir2_run(STEPS, ORDER, ORDER_COUNT, arena.bytes, pixels);
     for (i = 1; i < IR2_CLASSES; ++i)
         if (logits[i] > logits[best])
             best = i;
@@ -128,8 +129,12 @@ def c_network(graph: Graph, spec: ImageSpec, title: str) -> CNetwork:
         graph: the network.
         spec: its images and classes.
         title: the first words of the files.
+
+    Raises:
+        WeightsError: the network is too large for the numbers of the C files.
     """
     program = make_program(graph, MICROCONTROLLER)
+    _check_size(program)
     labels = step_names(graph, program)
     height, width, channels = graph.image
     header = _HEADER.format(
@@ -147,12 +152,25 @@ def c_network(graph: Graph, spec: ImageSpec, title: str) -> CNetwork:
         mean=c_text.array("MEAN", np.array(spec.mean, np.float32)),
         std=c_text.array("STD", np.array(spec.std, np.float32)),
         constants="\n".join(_constants(program, labels)),
+        tables="".join(_tables(program)),
         steps=",\n".join(_steps(program, labels)),
+        order=c_text.joined(
+            f"{{{each.step}, {each.first}, {each.last}}}" for each in program.order
+        ),
         count=len(program.steps),
-        image=program.image,
+        order_count=len(program.order),
         logits=program.logits,
     )
     return CNetwork(header, source, program_memory(graph, program))
+
+
+def _check_size(program: Program) -> None:
+    rows = max(each.last for each in program.order)
+    if rows > MOST_ROWS or program.arena > MOST_BYTES:
+        raise WeightsError(
+            f"too large for an export as C: a map has {rows:,} rows (at most {MOST_ROWS:,}), and "
+            f"the activations take {program.arena:,} bytes (at most {MOST_BYTES:,})"
+        )
 
 
 def _constants(program: Program, labels: Sequence[str]) -> Iterator[str]:
@@ -167,16 +185,35 @@ def _array_name(index: int, label: str, role: str) -> str:
     return f"step{index}_{c_text.identifier(label)}_{role}"
 
 
+def _tables(program: Program) -> Iterator[str]:
+    """The places of the rows of maps."""
+    tables = row_tables(program)
+    if tables:
+        yield "/* Places of the rows of maps, in the arena. */\n"
+    for number, rows in enumerate(tables):
+        yield c_text.array(f"ROWS_{number}", np.array(rows, np.int32))
+
+
 def _steps(program: Program, labels: Sequence[str]) -> Iterator[str]:
+    tables = {rows: number for number, rows in enumerate(row_tables(program))}
     for index, (step, label) in enumerate(zip(program.steps, labels, strict=True)):
-        places = program.places[index]
         fields = {"operation": f"IR2_{Operation(step.operation).name}", "form": _form(step.form)}
-        fields |= {name: str(value) for name, value in {**step.numbers, **places}.items()}
+        fields |= {name: str(value) for name, value in step.numbers.items()}
+        fields |= {
+            role: str(place.first) if role == "scratch" else _map(place, tables)
+            for role, place in program.places[index].items()
+        }
         fields |= {role: _array_name(index, label, role) for role in step.arrays}
+        if step.operation == Operation.PIXELS:
+            fields |= {"shift": "MEAN", "scale": "STD"}
         lines = c_text.joined(
             (f".{name} = {value}" for name, value in fields.items()), 2 * c_text.INDENT
         )
         yield f"    {{ /* step {index}, {c_text.comment(label)} */\n{lines}\n    }}"
+
+
+def _map(place: Place, tables: Mapping[tuple[int, ...], int]) -> str:
+    return f"{{{place.first}, 0}}" if place.rows is None else f"{{0, ROWS_{tables[place.rows]}}}"
 
 
 def _form(form: Form) -> str:

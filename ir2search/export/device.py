@@ -8,15 +8,16 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ir2search.export.describe import candidate_graph
-from ir2search.kernels.inference import Step as CStep
+from ir2search.kernels.inference import ARRAYS, MAPS, NUMBERS
 from ir2search.runtime import Graph, make_schedule
 from ir2search.runtime.lowering import MICROCONTROLLER, Step
-from ir2search.runtime.program import Program, make_program
+from ir2search.runtime.program import NO_UNIT, Program, make_program
 from ir2search.space import Candidate
 
 POINTER = 4  # bytes of a pointer and of a number in ``ir2_step`` on a processor of 32 bits
+ROWS = 6  # bytes of ``ir2_rows``
 # of the functions at -Os on a Cortex-M; tests/export/test_boards.py measures it
-CODE_BYTES = 2900
+CODE_BYTES = 3200
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class StepMemory:
 
     Attributes:
         name: the layer that it begins with.
-        ram_bytes: bytes of the static memory that are in use while it runs.
+        ram_bytes: the most bytes of the static memory that are in use while it runs.
         flash_bytes: bytes of its constants.
     """
 
@@ -42,7 +43,7 @@ class DeviceMemory:
         ram_bytes: static memory of the activations; the stack, less than 1 kB, comes on top.
         flash_bytes: constants and code. Functions for floats, on processors without a unit for
             them, come on top.
-        steps: the same by step, without the code.
+        steps: the same by step, without the code and the order of rows.
     """
 
     ram_bytes: int
@@ -78,16 +79,24 @@ def _of_network(candidate: Candidate) -> DeviceMemory:
 def program_memory(graph: Graph, program: Program) -> DeviceMemory:
     """Flash and RAM of a program for a microcontroller."""
     flash = list(map(_constant_bytes, program.steps))
-    moments = 2 * 4 * graph.image[2]  # mean and standard deviation
-    steps = map(StepMemory, step_names(graph, program), program.live_bytes(), flash)
-    return DeviceMemory(program.arena, sum(flash) + moments + CODE_BYTES, tuple(steps))
+    flash[0] += 2 * 4 * graph.image[2]  # mean and standard deviation
+    steps = map(StepMemory, step_names(graph, program), program.live_bytes_by_step(), flash)
+    order = ROWS * len(program.order) + POINTER * sum(map(len, row_tables(program)))
+    return DeviceMemory(program.arena, sum(flash) + order + CODE_BYTES, tuple(steps))
+
+
+def row_tables(program: Program) -> list[tuple[int, ...]]:
+    """The places of rows of all maps whose rows do not follow each other, each once."""
+    found = (place.rows for places in program.places for place in places.values())
+    return list(dict.fromkeys(rows for rows in found if rows is not None))
 
 
 def step_names(graph: Graph, program: Program) -> Sequence[str]:
     """The layer that each step begins with."""
     units = make_schedule(graph)
-    return [units[index].name for index in program.units]
+    return ["pixels" if index == NO_UNIT else units[index].name for index in program.units]
 
 
 def _constant_bytes(step: Step) -> int:
-    return sum(array.nbytes for array in step.arrays.values()) + POINTER * len(CStep._fields_)
+    words = len(NUMBERS) + 2 * len(MAPS) + 1 + len(ARRAYS)  # a map is a place and a pointer
+    return sum(array.nbytes for array in step.arrays.values()) + POINTER * words

@@ -34,6 +34,7 @@ class Operation(IntEnum):
     SHUFFLE = 8
     FLATTEN = 9
     EIGHT_BITS = 10
+    PIXELS = 11
 
 
 class Form(IntFlag):
@@ -56,11 +57,17 @@ NUMBERS = (
     "operation", "form", "height", "width", "channels", "rows", "columns", "outputs", "size",
     "stride", "padding", "groups", "units", "chunk", "copied", "before", "column_kinds",
 )  # fmt: skip
-PLACES = ("source", "shortcut", "real", "signs", "scratch")
+MAPS = ("source", "shortcut", "real", "signs")
 ARRAYS = (
     "bits", "weights", "scale", "shift", "knee", "slope", "rise", "threshold", "borders",
     "row_kind", "column_kind", "falling",
 )  # fmt: skip
+
+
+class Map(ctypes.Structure):
+    """Where a map is in the arena, ``ir2_map``."""
+
+    _fields_ = (("place", ctypes.c_size_t), ("rows", ctypes.c_void_p))
 
 
 class Step(ctypes.Structure):
@@ -68,7 +75,8 @@ class Step(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_int32) for name in NUMBERS),
-        *((name, ctypes.c_size_t) for name in PLACES),
+        *((name, Map) for name in MAPS),
+        ("scratch", ctypes.c_size_t),
         *((name, ctypes.c_void_p) for name in ARRAYS),
     )
 

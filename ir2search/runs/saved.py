@@ -80,6 +80,8 @@ def trust_run(folder: Path) -> tuple[UserModule, ...]:
 def _read(folder: Path) -> tuple[dict[str, Any], tuple[UserModule, ...]]:
     """The values of a run's study file, and the modules that it names."""
     file = folder / STUDY_FILE
+    if folder.is_file():
+        raise RunError(f"{folder}: is a file, but a run is a folder such as runs/digits")
     if not file.is_file():
         near = sorted(path.parent.name for path in folder.parent.glob(f"*/{STUDY_FILE}"))
         hint = text.suggest(folder.name, near) if near else "start one with `ir2search run STUDY`"

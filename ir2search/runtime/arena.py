@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MOST_TRIED = 200  # maps; for larger networks, one order is tried
-TRIED = 300  # random orders
 FEW = 5  # maps; all orders are tried
+MOST_TRIED = 3_000  # maps; for more, one order is tried
+WORK = 4_000  # maps that are placed from each first order; an order is then tried again and again
+MOST_MOVES = 20  # changes of an order
 
 
 @dataclass(frozen=True)
@@ -58,29 +59,41 @@ def place(lifetimes: Sequence[Lifetime]) -> Placement:
     Maps are placed one after the other, each at the lowest place where it fits. The smallest arena
     of several orders is taken; the first order that reaches `least_bytes` ends the trial. Some
     order always gives the smallest arena there is, but finding it is NP-hard. For a few maps, all
-    orders are tried.
+    orders are tried. For more, the maps at the end of the arena go to the front of an order, which
+    is then tried again.
     """
     bound = least_bytes(lifetimes)
-    best: Placement | None = None
-    for order in _orders(lifetimes):
-        found = place_in_order(lifetimes, order)
-        if best is None or found.bytes < best.bytes:
+    best = Placement((), 0)
+    for found in _trials(lifetimes):
+        if not best.places or found.bytes < best.bytes:
             best = found
         if best.bytes == bound:
             break
-    return best if best is not None else Placement((), 0)
+    return best
 
 
-def _orders(lifetimes: Sequence[Lifetime]) -> Iterator[Iterable[int]]:
+def _trials(lifetimes: Sequence[Lifetime]) -> Iterator[Placement]:
+    count = len(lifetimes)
+    if count <= FEW:
+        yield from (
+            place_in_order(lifetimes, each) for each in itertools.permutations(range(count))
+        )
+        return
+    moves = min(MOST_MOVES, WORK // count)
+    for order in _first_orders(lifetimes):
+        yield (found := place_in_order(lifetimes, order))
+        for _ in range(moves):
+            ends = [place + each.bytes for place, each in zip(found.places, lifetimes, strict=True)]
+            order.sort(key=lambda index: ends[index] != found.bytes)  # others keep their order
+            yield (found := place_in_order(lifetimes, order))
+
+
+def _first_orders(lifetimes: Sequence[Lifetime]) -> Iterator[list[int]]:
     indices = range(len(lifetimes))
     yield sorted(indices, key=lambda i: (-lifetimes[i].bytes, lifetimes[i].first))
-    if len(lifetimes) <= FEW:
-        yield from itertools.permutations(indices)
-    elif len(lifetimes) <= MOST_TRIED:
+    if len(lifetimes) <= MOST_TRIED:
         yield sorted(indices, key=lambda i: (lifetimes[i].first, -lifetimes[i].bytes))
         yield sorted(indices, key=lambda i: lifetimes[i].first - lifetimes[i].last)
-        draw = np.random.default_rng(0)
-        yield from (draw.permutation(len(indices)).tolist() for _ in range(TRIED))
 
 
 def place_in_order(lifetimes: Sequence[Lifetime], order: Iterable[int]) -> Placement:

@@ -29,16 +29,17 @@ class Target:
         alignment: places of maps in the arena are multiples of this, in bytes.
         copied_bytes: rows of the input are copied in pieces of at most this size, if a piece then
             holds the rows of at least one output row.
-        scratch_in_arena: whether the arena has room for these copies.
+        is_microcontroller: whether the program begins with the pixels of one image, may run row by
+            row, and has room for these copies in the arena.
     """
 
     lanes: int
     alignment: int
     copied_bytes: int
-    scratch_in_arena: bool
+    is_microcontroller: bool
 
 
-MICROCONTROLLER = Target(lanes=1, alignment=8, copied_bytes=0, scratch_in_arena=True)
+MICROCONTROLLER = Target(lanes=1, alignment=8, copied_bytes=0, is_microcontroller=True)
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,12 @@ class Step:
     def writes(self) -> tuple[int, ...]:
         """The values that it writes."""
         return tuple(self.maps[role] for role in ("real", "signs") if role in self.maps)
+
+
+def pixels_step(graph: Graph) -> Step:
+    """The step that reads the pixels of an image; its constants come with the export."""
+    geometry = _geometry(graph.image, graph.image)
+    return Step(Operation.PIXELS, Form.REAL, geometry, {}, {"real": 0})
 
 
 def unit_steps(graph: Graph, unit: Unit, target: Target) -> list[Step]:
@@ -155,7 +162,8 @@ def _window(node: Node, source: Shape, pixel: int, target: Target) -> tuple[Numb
     line = (source[1] + 2 * padding) * pixel
     fitting = (target.copied_bytes // line - size) // stride + 1
     chunk = min(node.shape[0], max(1, fitting))
-    scratch = line * ((chunk - 1) * stride + size) if padding else 0
+    copies = padding > 0 or (target.is_microcontroller and size > 1)
+    scratch = line * ((chunk - 1) * stride + size) if copies else 0
     return _geometry(source, node.shape) | own | {"chunk": chunk}, scratch
 
 

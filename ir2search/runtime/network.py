@@ -167,7 +167,7 @@ def load_packed(file: str | Path, threads: int = 1) -> PackedNetwork:
 
 def host_target(lanes: int) -> Target:
     """The target for a computer whose variant computes ``lanes`` outputs together."""
-    return Target(lanes, alignment=LINE, copied_bytes=COPIED_BYTES, scratch_in_arena=False)
+    return Target(lanes, alignment=LINE, copied_bytes=COPIED_BYTES, is_microcontroller=False)
 
 
 def _thread_pool(library: ctypes.CDLL, threads: int) -> int | None:
@@ -191,8 +191,10 @@ def _bind(program: Program) -> tuple[ctypes.Array[inference.Step], Array]:
     steps = (inference.Step * len(program.steps))()
     for target, step, places in zip(steps, program.steps, program.places, strict=True):
         target.operation, target.form = step.operation, step.form
-        for name, value in {**step.numbers, **places}.items():
+        for name, value in step.numbers.items():
             setattr(target, name, value)
+        for role, at in places.items():
+            setattr(target, role, inference.Map(at.first))
         for name, array in step.arrays.items():
             setattr(target, name, base + starts[id(array)])
     return steps, constants

@@ -4,7 +4,7 @@ Exports the trained networks of the package as C, compiles them and runs one ima
 boards (QEMU) with Cortex-M3, M4 and M7. An instruction is not a cycle: a real board also waits for
 memory. Then exports small untrained networks, writes their instructions as milliseconds at 100
 million instructions a second, and fits them as `ir2search latency --import` does. Writes tables and
-a figure of the memory in use at each step of a network.
+a figure of the memory in use over the schedule of a network.
 
     PYTHONPATH=tests python tests/benchmarks/boards.py [--out runs/boards]
 """
@@ -29,11 +29,14 @@ import ir2search as ir
 from ir2search.export import candidate_graph
 from ir2search.export.c_folder import write_c_folder
 from ir2search.export.c_source import CNetwork
+from ir2search.export.device import step_names
 from ir2search.files import write_json
 from ir2search.latency import fit_board
 from ir2search.latency.board import operation_counts
 from ir2search.plots import save
 from ir2search.runtime import Graph, ImageSpec, read_image_spec, read_packed
+from ir2search.runtime.lowering import MICROCONTROLLER
+from ir2search.runtime.program import make_program
 from ir2search.zoo import shipped_networks
 
 BOARDS = (CORTEX_M3, CORTEX_M4, CORTEX_M7)
@@ -107,13 +110,31 @@ def fitted(out: Path) -> pd.DataFrame:
     return pd.DataFrame(prices)
 
 
-def draw(layers: pd.DataFrame) -> Figure:
-    """Bytes of the static memory that are in use at each step."""
+def memory_in_use() -> pd.DataFrame:
+    """Bytes of the static memory of SHOWN that are in use over its schedule, row by row or not."""
+    graph = read_packed(next(each.packed for each in shipped_networks() if each.name == SHOWN))
+    step_by_step = replace(MICROCONTROLLER, is_microcontroller=False)
+    tables = []
+    for schedule, target in (("row by row", MICROCONTROLLER), ("step by step", step_by_step)):
+        program = make_program(graph, target)
+        names = step_names(graph, program)
+        table = pd.DataFrame([vars(rows) for rows in program.order])
+        table["step"] = table["step"].map(dict(enumerate(names)))
+        tables.append(table.assign(bytes=program.live_bytes(), schedule=schedule))
+    return pd.concat(tables, ignore_index=True)
+
+
+def draw(memory: pd.DataFrame) -> Figure:
+    """Bytes in use from the first to the last call of each schedule."""
     figure = Figure(figsize=(7.0, 2.8))
     ax = figure.subplots()
-    ax.bar(range(len(layers)), layers["memory"] / 1000, color="C0")
-    ax.set_xticks(range(len(layers)), layers["step"], rotation=90, fontsize=6)
+    for name, table in memory.groupby("schedule"):
+        done = np.linspace(0, 100, len(table))
+        ax.step(done, table["bytes"] / 1000, where="post", label=name)
+    ax.set_xlabel("calls done (%)")
     ax.set_ylabel("memory in use (kB)")
+    ax.set_ylim(bottom=0)
+    ax.legend()
     return figure
 
 
@@ -126,7 +147,9 @@ def main() -> None:
     table, layers = shipped()
     table.to_csv(out / "networks.csv", index=False)
     layers.to_csv(out / "layers.csv", index=False)
-    save(partial(draw, layers), out / "memory")
+    memory = memory_in_use()
+    memory.to_csv(out / "memory.csv", index=False)
+    save(partial(draw, memory), out / "memory")
     print(table.to_string(index=False))
     print(f"\nby step of {SHOWN}: instructions, and bytes in use\n{layers.to_string(index=False)}")
     print(f"\nfitted to small networks\n{fitted(out).round(3).to_string(index=False)}")

@@ -26,13 +26,15 @@ static void put_word(uint32_t word, char end) {
 
 #ifdef __arm__
 static void time_steps(void) {
-    int32_t step;
-    normalise(IMAGES[0], (float *)(void *)(arena.bytes + IMAGE_PLACE));
-    for (step = 0; step < STEP_COUNT; ++step) {
+    static uint32_t total[STEP_COUNT];
+    int32_t i, step;
+    for (i = 0; i < ORDER_COUNT; ++i) {
         const uint32_t before = ticks();
-        ir2_run(&STEPS[step], 1, arena.bytes);
-        put_word(ticks() - before, step == STEP_COUNT - 1 ? '\n' : ' ');
+        ir2_run(STEPS, &ORDER[i], 1, arena.bytes, IMAGES[0]);
+        total[ORDER[i].step] += ticks() - before;
     }
+    for (step = 0; step < STEP_COUNT; ++step)
+        put_word(total[step], step == STEP_COUNT - 1 ? '\n' : ' ');
 }
 #endif
 

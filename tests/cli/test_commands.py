@@ -221,6 +221,12 @@ def test_a_trial_is_exported(ir2search: Command, finished_run: Path, tmp_path: P
     again = ir2search("export", folder, *weights, "--format", "onnx", "--out", "b.onnx", "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["bytes"] == (tmp_path / "b.onnx").stat().st_size
+    once_more = ir2search("export", "a.packed")
+    assert once_more.returncode == 2
+    assert "a.packed: is a file, and one that `ir2search export` wrote" in once_more.stderr
+    other = ir2search("analyze", "a.packed")
+    assert other.returncode == 2
+    assert "is a file, but a run is a folder such as runs/digits" in other.stderr
     trial = ir2search("export", folder, *weights, "--trial", "3")
     assert trial.returncode == 2
     assert "only a run has trials" in trial.stderr
@@ -229,5 +235,5 @@ def test_a_trial_is_exported(ir2search: Command, finished_run: Path, tmp_path: P
 def test_a_network_of_the_package_is_exported_by_name(ir2search: Command, tmp_path: Path) -> None:
     shown = ir2search("export", "digits-27k", "--format", "c", "--out", "c")
     assert shown.returncode == 0, shown.stderr
-    assert "on a microcontroller: RAM 9.47 kB, flash 14.5 kB" in shown.stdout
+    assert "on a microcontroller: RAM 3.86 kB, flash 16.6 kB" in shown.stdout
     assert (tmp_path / "c" / "network.c").exists()

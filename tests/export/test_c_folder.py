@@ -12,12 +12,12 @@ from emulators import FLAGS, HOST, WARNINGS, run
 
 import ir2search as ir
 from ir2search.data import normalised
-from ir2search.errors import InputError
+from ir2search.errors import InputError, WeightsError
 from ir2search.export import c_text, candidate_graph, describe
 from ir2search.export.c_folder import write_c_folder
 from ir2search.kernels.inference import portable
 from ir2search.models.network import TappedNetwork
-from ir2search.runtime import Graph, ImageSpec, PackedNetwork
+from ir2search.runtime import Graph, GraphBuilder, ImageSpec, PackedNetwork
 
 NETWORKS = {
     "recovery": ir.Candidate(depth=8, width=0.5, image=(3, 12, 12), activation="rprelu"),
@@ -108,6 +108,17 @@ def test_a_folder_with_other_files_is_refused_and_kept(finished_run: Path, tmp_p
     with pytest.raises(InputError, match="b: is a file; name a folder"):
         ir.export_trial(finished_run, "best", "c", file=tmp_path / "b")
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["notes.txt"]
+
+
+def test_a_map_of_too_many_rows_is_refused(tmp_path: Path) -> None:
+    builder = GraphBuilder((1, 70_000, 1))
+    value = builder.add("flatten", [builder.add("adaptive_pool", [0], height=1, width=1)])
+    head = {"weight": np.ones((2, 1), np.float32), "bias": np.ones(2, np.float32)}
+    builder.add("linear", [value], tensors=head, outputs=2)
+    spec = spec_of(NETWORKS["groups"])
+    with pytest.raises(WeightsError, match=r"a map has 70,000 rows \(at most 65,535\)"):
+        write_c_folder(tmp_path, builder.graph(), spec, np.zeros((1, 1, 1), np.uint8), 0, "x")
+    assert not list(tmp_path.iterdir())
 
 
 def test_names_of_others_are_only_text_in_the_files(tmp_path: Path) -> None:

@@ -39,14 +39,14 @@ def test_operations_and_forms_are_those_of_the_header() -> None:
 
 def test_the_fields_of_a_step_are_those_of_the_header() -> None:
     """ctypes and C lay out the same types in the same order alike."""
-    [body] = re.findall(r"typedef struct \{(.*?)\} ir2_step;", HEADER, re.DOTALL)
+    [body] = re.findall(r"typedef struct \{([^}]*)\} ir2_step;", HEADER)
     body = re.sub(r"/\*.*?\*/", "", body, flags=re.DOTALL)
     fields = []
     for declaration in body.split(";"):
-        names = re.sub(r"const|\w+_t|float", "", declaration, count=2)
+        names = re.sub(r"const|\w+_t|float|ir2_map", "", declaration, count=2)
         kind = "pointer" if "*" in names else declaration.split()[0] if declaration.strip() else ""
         fields += [(name.strip(" *\n"), kind) for name in names.split(",") if name.strip(" *\n")]
-    kinds = {"c_int": "int32_t", "c_ulong": "size_t", "c_void_p": "pointer"}
+    kinds = {"c_int": "int32_t", "c_ulong": "size_t", "c_void_p": "pointer", "Map": "ir2_map"}
     assert fields == [(name, kinds[kind.__name__]) for name, kind in Step._fields_]
 
 

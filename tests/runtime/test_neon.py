@@ -53,7 +53,7 @@ def program_in_c(program: Program, image: np.ndarray, classes: int) -> str:
     lines, steps = ['#include "ir2_runtime.h"', array_in_c("image", image)], []
     for index, (step, places) in enumerate(zip(program.steps, program.places, strict=True)):
         fields = {"operation": int(step.operation), "form": int(step.form)}
-        fields |= {**step.numbers, **places}
+        fields |= {**step.numbers, **{role: f"{{{at.first}}}" for role, at in places.items()}}
         parts = [f".{name} = {value}" for name, value in fields.items()]
         for name, array in step.arrays.items():
             lines.append(array_in_c(f"{name}{index}", array))

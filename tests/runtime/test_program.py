@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib
 import itertools
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +13,13 @@ from ir2search.export import candidate_graph
 from ir2search.kernels.inference import Form, Operation
 from ir2search.runtime import Graph, GraphBuilder
 from ir2search.runtime.lowering import MICROCONTROLLER, Target
-from ir2search.runtime.program import Program, make_program
+from ir2search.runtime.maps import value_bytes
+from ir2search.runtime.program import Place, Program, make_program
+from ir2search.runtime.rows import rows_read
 
-COMPUTER = Target(lanes=16, alignment=64, copied_bytes=2**15, scratch_in_arena=False)
+program_module = importlib.import_module("ir2search.runtime.program")
+
+COMPUTER = Target(lanes=16, alignment=64, copied_bytes=2**15, is_microcontroller=False)
 NETWORKS = {
     "resnet": ir.Candidate(depth=8, image=(3, 8, 8), taps=(), fusion="none"),
     "recovery": ir.Candidate(depth=8, image=(3, 8, 8), activation="rprelu"),
@@ -29,37 +35,56 @@ NETWORKS = {
 @pytest.mark.parametrize("target", [COMPUTER, MICROCONTROLLER])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_memory_that_is_in_use_is_not_given_away(name: str, target: Target) -> None:
-    """Follow the program step by step: what a step reads is still there."""
+    """Follow the program row by row: what a row reads is still there."""
     graph = candidate_graph(NETWORKS[name])
     program = make_program(graph, target)
-    holds: dict[int, int] = {}  # value by byte of the arena
-    uses = {value: use for use in program.memory for value in use.values}
+    sizes = {
+        value: size // rows_of(graph, value)
+        for value, size in value_bytes(graph, program.steps).items()
+    }
+    holds: dict[int, tuple[int, int]] = {}  # value and row by byte of the arena
 
-    def fill(value: int) -> None:
-        use = uses[value]
-        holds.update(dict.fromkeys(range(use.place, use.place + use.bytes, 8), value))
+    def where(place: Place, value: int, row: int) -> range:
+        start = place.first + row * sizes[value] if place.rows is None else place.rows[row]
+        return range(start, start + sizes[value], 4)
 
-    fill(0)
-    for step, places in zip(program.steps, program.places, strict=True):
-        for value in step.reads:
-            use = uses[value]
-            assert all(holds[at] == value for at in range(use.place, use.place + use.bytes, 8))
-        if target.scratch_in_arena and step.scratch:
-            at = places["scratch"]
-            holds.update(dict.fromkeys(range(at, at + step.scratch, 8), -1))
-            for value in step.reads:
-                use = uses[value]
-                assert all(holds[at] == value for at in range(use.place, use.place + use.bytes, 8))
-        for value in step.writes:
-            fill(value)
-    logits = uses[len(graph.nodes)]
-    assert logits.place == program.logits
+    def fill(span: range, value: int, row: int) -> None:
+        assert span.stop <= program.arena + 3
+        holds.update(dict.fromkeys(span, (value, row)))
+
+    if target == COMPUTER:
+        for row in range(graph.image[0]):
+            fill(where(Place(program.image), 0, row), 0, row)
+    made = Counter[int]()
+    for rows in program.order:
+        step, places = program.steps[rows.step], program.places[rows.step]
+        assert rows.first == made[rows.step]
+        made[rows.step] = rows.last
+        by_value = {value: places[role] for role, value in step.maps.items()}
+        for row in range(rows.first, rows.last):
+            if target == MICROCONTROLLER and step.scratch:
+                at = places["scratch"].first
+                fill(range(at, at + step.scratch, 4), -1, row)
+            for value, other in rows_read(step, row):
+                span = where(by_value[value], value, other)
+                assert all(holds[at] == (value, other) for at in span)
+            for value in step.writes:
+                fill(where(by_value[value], value, row), value, row)
+    assert all(made[index] == step.numbers["rows"] for index, step in enumerate(program.steps))
+    logits = len(graph.nodes)
+    assert all(holds[at] == (logits, 0) for at in where(Place(program.logits), logits, 0))
     assert all(use.place + use.bytes <= program.arena for use in program.memory)
 
 
-def test_a_sum_is_written_over_its_shortcut() -> None:
+def rows_of(graph: Graph, value: int) -> int:
+    shape = graph.shape(value)
+    return shape[0] if len(shape) == 3 else 1
+
+
+@pytest.mark.parametrize("target", [COMPUTER, MICROCONTROLLER])
+def test_a_sum_is_written_over_its_shortcut(target: Target) -> None:
     graph = candidate_graph(NETWORKS["resnet"])
-    program = make_program(graph, MICROCONTROLLER)
+    program = make_program(graph, target)
     sums = [
         (step, places)
         for step, places in zip(program.steps, program.places, strict=True)
@@ -69,11 +94,24 @@ def test_a_sum_is_written_over_its_shortcut() -> None:
     assert all(places["real"] == places["shortcut"] for _, places in sums)
 
 
-def test_the_largest_live_bytes_are_the_arena_of_a_chain() -> None:
-    program = make_program(candidate_graph(NETWORKS["vgg"]), MICROCONTROLLER)
-    live = program.live_bytes()
-    assert len(live) == len(program.steps)
-    assert max(live) == program.arena
+@pytest.mark.parametrize("name", NETWORKS)
+def test_rows_take_less_memory_than_whole_maps(name: str) -> None:
+    graph = candidate_graph(NETWORKS[name])
+    by_rows, whole = make_program(graph, MICROCONTROLLER), make_program(graph, COMPUTER)
+    assert by_rows.arena < whole.arena
+    assert len(by_rows.order) > len(by_rows.steps)
+    live = by_rows.live_bytes()
+    assert len(live) == len(by_rows.order)
+    assert max(live) == max(by_rows.live_bytes_by_step()) <= by_rows.arena <= 1.1 * max(live)
+
+
+def test_a_network_with_very_many_rows_runs_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = candidate_graph(NETWORKS["resnet"])
+    monkeypatch.setattr(program_module, "MOST_ROWS", 10)
+    program = make_program(graph, MICROCONTROLLER)
+    assert [(each.step, each.first) for each in program.order] == [
+        (index, 0) for index in range(len(program.steps))
+    ]
 
 
 def test_a_microcontroller_copies_only_the_rows_of_one_output_row() -> None:

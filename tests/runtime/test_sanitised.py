@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sanitised import compile_runtime
 
 import ir2search as ir
 from ir2search.export import candidate_graph
-from ir2search.kernels.build import RUNTIME, compile_to
 from ir2search.runtime import write_packed
 
 MUTANTS = int(os.environ.get("IR2SEARCH_MUTANTS", "100"))  # for each network
@@ -28,47 +27,15 @@ NETWORKS = {
     "pixels": ir.Candidate(depth=8, width=0.25, stem="int8", weights="real", image=(3, 8, 8)),
 }
 PROGRAM = """
-import ctypes, sys
+import sys
 from pathlib import Path
 import numpy as np
 from ir2search.errors import InputError
-from ir2search.kernels import inference
-from ir2search.runtime import network, read_packed
+from ir2search.runtime import read_packed
+from sanitised import Sanitised
 
 library, folder, mutants = sys.argv[1:]
-inference.compiled = lambda *_: Path(library)
-inference.RUNTIME = type("None_", (), {"shipped": staticmethod(lambda: None)})
-poison = ctypes.CDLL(None).__asan_poison_memory_region
-poison.argtypes = ctypes.c_void_p, ctypes.c_size_t
-unpoison = ctypes.CDLL(None).__asan_unpoison_memory_region
-unpoison.argtypes = ctypes.c_void_p, ctypes.c_size_t
-GAP = 64
-placed = {}
-assert inference.library()._name == library
-
-def starts(arrays):
-    "Each constant with a gap behind it, which nothing may read."
-    placed.clear()
-    total = 0
-    for key, array in arrays.items():
-        placed[key] = (total, array.nbytes)
-        total += -(-array.nbytes // GAP) * GAP + GAP
-    return {key: start for key, (start, _) in placed.items()}, total
-
-network._starts = starts
-
-def run(graph):
-    height, width, channels = graph.image
-    images = np.random.default_rng(0).standard_normal((2, channels, height, width))
-    for variant in inference.variants():
-        made = network.PackedNetwork(graph, 2, variant)
-        base = made._constants.ctypes.data
-        gaps = [(base + start + -(-size // 8) * 8, GAP) for start, size in placed.values()]
-        for gap in gaps:
-            poison(*gap)
-        made.logits(images.astype(np.float32))
-        for gap in gaps:
-            unpoison(*gap)
+runtime = Sanitised(library)
 
 def mutated(whole, draw):
     way = draw.integers(3)
@@ -93,7 +60,7 @@ for file in sorted(Path(folder).glob("*.packed")):
         except InputError:
             refused += 1
             continue
-        run(graph)
+        runtime.run(graph)
         ran += 1
 print(ran, refused)
 """
@@ -117,16 +84,14 @@ def sanitiser() -> str:
 def test_no_mutated_file_makes_the_runtime_read_or_write_outside_its_memory(
     sanitiser: str, tmp_path: Path
 ) -> None:
-    flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g")
-    library = replace(
-        RUNTIME, flags=(*RUNTIME.flags, *flags), links=flags, compilers=("gcc",), variable="NONE"
-    )
-    compile_to(tmp_path / "runtime.so", library)
+    compile_runtime(tmp_path / "runtime.so", "gcc")
     for name, candidate in NETWORKS.items():
         write_packed(tmp_path / f"{name}.packed", candidate_graph(candidate))
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, tmp_path / "runtime.so", tmp_path, str(MUTANTS)],
-        env=os.environ | {"LD_PRELOAD": sanitiser, "ASAN_OPTIONS": "detect_leaks=0"},
+        env=os.environ
+        | {"LD_PRELOAD": sanitiser, "ASAN_OPTIONS": "detect_leaks=0"}
+        | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,

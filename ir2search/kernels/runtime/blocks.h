@@ -55,9 +55,9 @@ typedef struct {
 
 INLINE ir2_maps maps_of(const ir2_step *step, uint8_t *arena, size_t images) {
     ir2_maps maps;
-    maps.shortcut = (const float *)(void *)(arena + step->shortcut * images);
-    maps.real = (float *)(void *)(arena + step->real * images);
-    maps.signs = arena + step->signs * images;
+    maps.shortcut = (const float *)(void *)(arena + step->shortcut.place * images);
+    maps.real = (float *)(void *)(arena + step->real.place * images);
+    maps.signs = arena + step->signs.place * images;
     maps.outputs = (size_t)step->outputs;
     maps.sign_bytes = sign_bytes(step->outputs);
     return maps;
@@ -263,9 +263,10 @@ enum {
         convolve_signs(step, lines, arena, images, first, last, position, (form));                 \
         return;
 
-/* Convolve output rows of one image that share their lines; position is that of the first one. */
+/* Convolve output rows of one image that share their lines; `at` is the first one of all rows. */
 static void convolve_chunk(const ir2_step *step, const ir2_lines *lines, uint8_t *arena,
-                           size_t images, int32_t first, int32_t last, size_t position) {
+                           size_t images, int32_t first, int32_t last, size_t at) {
+    const size_t position = at * (size_t)step->columns;
     if (step->operation == IR2_CONVOLVE_NUMBERS) {
         switch (step->form) { /* the usual forms of the first layer */
             NUMBERS_CASE(NORM | IR2_HARDTANH | BOTH)
@@ -309,9 +310,10 @@ INLINE void pool_block(const ir2_step *step, const float *pixels, ir2_window dow
         store_some(out, result, lanes);
 }
 
-/* The mean or the maximum of a window, written to `out`. */
-static void pool_numbers(const ir2_step *step, const float *image, ir2_window down,
-                         ir2_window across, float *out) {
+/* The mean or the maximum of a window, written to `out`; `top` is the first row of the image. */
+static void pool_numbers(const ir2_step *step, uint8_t *arena, size_t images, size_t top,
+                         ir2_window down, ir2_window across, float *out) {
+    const float *image = source_row(step, arena, images, top);
     const int is_mean = step->operation == IR2_POOL_MEAN;
     int32_t channel;
     for (channel = 0; channel < step->channels; channel += LANES) {
@@ -328,13 +330,14 @@ static void pool_numbers(const ir2_step *step, const float *image, ir2_window do
 static void pointwise(const ir2_step *step, uint8_t *arena, size_t images, size_t first,
                       size_t last) {
     const ir2_maps maps = maps_of(step, arena, images);
-    const float *source = (const float *)(void *)(arena + step->source * images);
+    const float *source = source_row(step, arena, images, 0);
+    const size_t columns = (size_t)step->columns;
     int32_t channel;
     for (channel = 0; channel < step->outputs; channel += LANES) {
         const ir2_vectors vectors = vectors_at(step, step->form, channel);
         const int lanes = step->outputs - channel < LANES ? step->outputs - channel : LANES;
         size_t position;
-        for (position = first; position < last; ++position) {
+        for (position = first * columns; position < last * columns; ++position) {
             const float *at = source + position * maps.outputs + channel;
             const floats x = lanes == LANES ? load(at) : load_some(at, lanes);
             finish_block(&vectors, &maps, step->form, x, position, channel, lanes);

@@ -16,19 +16,44 @@ static size_t sign_bytes(int32_t channels) { return ((size_t)channels + 7) / 8; 
 
 static size_t real_bytes(int32_t channels) { return sizeof(float) * (size_t)channels; }
 
-/* Zeros, rows of the image and zeros again, in scratch memory. */
-static void copy_rows(const ir2_step *step, size_t pixel, const uint8_t *image, int32_t top,
-                      int32_t bottom, uint8_t *to) {
+/* A row of a map, of all rows of all images; `bytes` is the size of a row. */
+static uint8_t *row_at(const ir2_map *map, uint8_t *arena, size_t images, size_t row,
+                       size_t bytes) {
+    if (map->rows != NULL)
+        return arena + map->rows[row];
+    return arena + map->place * images + row * bytes;
+}
+
+static float *numbers_at(const ir2_map *map, uint8_t *arena, size_t images, size_t row,
+                         int32_t columns, int32_t channels) {
+    const size_t bytes = (size_t)columns * real_bytes(channels);
+    return (float *)(void *)row_at(map, arena, images, row, bytes);
+}
+
+/* A row of numbers that a step reads, of all rows of all images. */
+static const float *source_row(const ir2_step *step, uint8_t *arena, size_t images, size_t row) {
+    return numbers_at(&step->source, arena, images, row, step->width, step->channels);
+}
+
+/* A row of numbers that a step writes, of all rows of all images. */
+static float *real_row(const ir2_step *step, uint8_t *arena, size_t images, size_t row) {
+    return numbers_at(&step->real, arena, images, row, step->columns, step->outputs);
+}
+
+/* Zeros, rows of an image and zeros again, in scratch memory. */
+static void copy_rows(const ir2_step *step, size_t pixel, uint8_t *arena, size_t images,
+                      size_t image, int32_t top, int32_t bottom, uint8_t *to) {
     const size_t side = (size_t)step->padding * pixel, row = (size_t)step->width * pixel;
-    const size_t line = row + 2 * side;
+    const size_t line = row + 2 * side, before = image * (size_t)step->height;
     int32_t y;
     memset(to, 0, line * (size_t)(bottom - top));
     for (y = top < 0 ? 0 : top; y < bottom && y < step->height; ++y)
-        memcpy(to + (size_t)(y - top) * line + side, image + (size_t)y * row, row);
+        memcpy(to + (size_t)(y - top) * line + side,
+               row_at(&step->source, arena, images, before + (size_t)y, row), row);
 }
 
-static ir2_lines lines_of(const ir2_step *step, size_t pixel, const uint8_t *image,
-                          uint8_t *scratch, int32_t first, int32_t last) {
+static ir2_lines lines_of(const ir2_step *step, size_t pixel, uint8_t *arena, size_t images,
+                          size_t image, uint8_t *scratch, int32_t first, int32_t last) {
     const int32_t top = first * step->stride - step->padding;
     const int32_t bottom = (last - 1) * step->stride - step->padding + step->size;
     ir2_lines lines;
@@ -36,10 +61,11 @@ static ir2_lines lines_of(const ir2_step *step, size_t pixel, const uint8_t *ima
     lines.step = (size_t)step->stride * pixel;
     lines.down = (size_t)step->stride * lines.line;
     lines.patch = (size_t)step->size * pixel;
-    if (step->padding == 0) {
-        lines.begin = image + (size_t)top * lines.line;
+    if (step->padding == 0 && (step->source.rows == NULL || bottom - top == 1)) {
+        const size_t row = image * (size_t)step->height + (size_t)top;
+        lines.begin = row_at(&step->source, arena, images, row, lines.line);
     } else {
-        copy_rows(step, pixel, image, top, bottom, scratch);
+        copy_rows(step, pixel, arena, images, image, top, bottom, scratch);
         lines.begin = scratch;
     }
     return lines;
@@ -111,21 +137,28 @@ static float sum_products(const ir2_step *step, const ir2_lines *lines, const ui
     return sum;
 }
 
-/* The maps that the results of some positions are written to. */
+/* The pixels that the results of a position are added to and written to. */
 typedef struct {
     const float *shortcut;
     float *real;
     uint8_t *signs;
 } ir2_results;
 
-static ir2_results results_at(const ir2_step *step, uint8_t *arena, size_t images,
-                              size_t position) {
-    const size_t numbers = position * real_bytes(step->outputs);
+/* Those of the first position of a row, of all rows of all images. */
+static ir2_results results_at(const ir2_step *step, uint8_t *arena, size_t images, size_t row) {
+    const size_t sign_row = (size_t)step->columns * sign_bytes(step->outputs);
     ir2_results results;
-    results.shortcut = (const float *)(void *)(arena + step->shortcut * images + numbers);
-    results.real = (float *)(void *)(arena + step->real * images + numbers);
-    results.signs = arena + step->signs * images + position * sign_bytes(step->outputs);
+    results.shortcut =
+        numbers_at(&step->shortcut, arena, images, row, step->columns, step->outputs);
+    results.real = real_row(step, arena, images, row);
+    results.signs = row_at(&step->signs, arena, images, row, sign_row);
     return results;
+}
+
+static void next_position(const ir2_step *step, ir2_results *results) {
+    results->shortcut += step->outputs;
+    results->real += step->outputs;
+    results->signs += sign_bytes(step->outputs);
 }
 
 /* Apply all that follows a sum; returns whether the sign is +1. */
@@ -196,14 +229,14 @@ static void convolve_numbers_at(const ir2_step *step, const ir2_lines *lines, co
     }
 }
 
-/* Convolve output rows of one image that share their lines; position is that of the first one. */
+/* Convolve output rows of one image that share their lines; `at` is the first one of all rows. */
 static void convolve_chunk(const ir2_step *step, const ir2_lines *lines, uint8_t *arena,
-                           size_t images, int32_t first, int32_t last, size_t position) {
+                           size_t images, int32_t first, int32_t last, size_t at) {
     int32_t row, column;
     for (row = first; row < last; ++row) {
         const uint8_t *patch = lines->begin + (size_t)(row - first) * lines->down;
+        ir2_results results = results_at(step, arena, images, at++);
         for (column = 0; column < step->columns; ++column) {
-            const ir2_results results = results_at(step, arena, images, position++);
             if (step->operation == IR2_CONVOLVE_SIGNS) {
                 const int32_t kind =
                     step->row_kind[row] * step->column_kinds + step->column_kind[column];
@@ -213,6 +246,7 @@ static void convolve_chunk(const ir2_step *step, const ir2_lines *lines, uint8_t
                 convolve_numbers_at(step, lines, patch, &results);
             }
             patch += lines->step;
+            next_position(step, &results);
         }
     }
 }
@@ -220,14 +254,16 @@ static void convolve_chunk(const ir2_step *step, const ir2_lines *lines, uint8_t
 static void pointwise(const ir2_step *step, uint8_t *arena, size_t images, size_t first,
                       size_t last) {
     for (; first < last; ++first) {
-        const ir2_results results = results_at(step, arena, images, first);
-        const uint8_t *at = arena + step->source * images + first * real_bytes(step->outputs);
-        const float *source = (const float *)(const void *)at;
-        uint32_t byte = 0;
-        int32_t output;
-        for (output = 0; output < step->outputs; ++output) {
-            const int up = finish(step, &results, source[output], output);
-            write_sign(step, &results, up, output, &byte);
+        const float *source = source_row(step, arena, images, first);
+        ir2_results results = results_at(step, arena, images, first);
+        int32_t column, output;
+        for (column = 0; column < step->columns; ++column) {
+            uint32_t byte = 0;
+            for (output = 0; output < step->outputs; ++output) {
+                const int up = finish(step, &results, *source++, output);
+                write_sign(step, &results, up, output, &byte);
+            }
+            next_position(step, &results);
         }
     }
 }
@@ -244,9 +280,9 @@ static void take_larger(float *restrict largest, const float *restrict x, int32_
         largest[channel] = x[channel] > largest[channel] ? x[channel] : largest[channel];
 }
 
-/* The mean or the maximum of a window, written to `out`. */
-static void pool_numbers(const ir2_step *step, const float *image, ir2_window down,
-                         ir2_window across, float *out) {
+/* The mean or the maximum of a window, written to `out`; `top` is the first row of the image. */
+static void pool_numbers(const ir2_step *step, uint8_t *arena, size_t images, size_t top,
+                         ir2_window down, ir2_window across, float *out) {
     const int32_t channels = step->channels;
     const float area = (float)((int64_t)(down.end - down.start) * (across.end - across.start));
     const float start = step->operation == IR2_POOL_MEAN ? 0.0f : -INFINITY;
@@ -254,9 +290,9 @@ static void pool_numbers(const ir2_step *step, const float *image, ir2_window do
     for (channel = 0; channel < channels; ++channel)
         out[channel] = start;
     for (y = down.start; y < down.end; ++y) {
-        const size_t row = (size_t)y * (size_t)step->width;
+        const float *row = source_row(step, arena, images, top + (size_t)y);
         for (x = across.start; x < across.end; ++x) {
-            const float *pixel = image + (row + (size_t)x) * (size_t)channels;
+            const float *pixel = row + (size_t)x * (size_t)channels;
             if (step->operation == IR2_POOL_MEAN)
                 add_pixel(out, pixel, channels);
             else
@@ -270,22 +306,16 @@ static void pool_numbers(const ir2_step *step, const float *image, ir2_window do
 
 #endif
 
-static const uint8_t *image_at(const ir2_step *step, const uint8_t *arena, size_t images,
-                               size_t image, size_t pixel) {
-    const size_t pixels = (size_t)step->height * (size_t)step->width;
-    return arena + step->source * images + image * pixels * pixel;
-}
-
 static void convolve(const ir2_step *step, uint8_t *arena, size_t images, uint8_t *scratch,
                      size_t image, int32_t first, int32_t last) {
     const size_t pixel = step->operation == IR2_CONVOLVE_SIGNS ? sign_bytes(step->channels)
                                                                : real_bytes(step->channels);
-    const uint8_t *source = image_at(step, arena, images, image, pixel);
     while (first < last) {
         const int32_t next = last - first > step->chunk ? first + step->chunk : last;
-        const ir2_lines lines = lines_of(step, pixel, source, scratch, first, next);
-        const size_t row = image * (size_t)step->rows + (size_t)first;
-        convolve_chunk(step, &lines, arena, images, first, next, row * (size_t)step->columns);
+        const ir2_lines lines =
+            lines_of(step, pixel, arena, images, image, scratch, first, next);
+        const size_t at = image * (size_t)step->rows + (size_t)first;
+        convolve_chunk(step, &lines, arena, images, first, next, at);
         first = next;
     }
 }
@@ -304,19 +334,21 @@ static ir2_window window_at(const ir2_step *step, int32_t place, int32_t side, i
 }
 
 /* +1 if any sign of the window is +1; in falling channels, if all signs are +1. */
-static void pool_signs(const ir2_step *step, const uint8_t *image, ir2_window down,
-                       ir2_window across, uint8_t *out) {
-    const size_t bytes = sign_bytes(step->channels);
+static void pool_signs(const ir2_step *step, uint8_t *arena, size_t images, size_t top,
+                       ir2_window down, ir2_window across, uint8_t *out) {
+    const size_t bytes = sign_bytes(step->channels), line = (size_t)step->width * bytes;
     size_t byte;
     int32_t y, x;
     for (byte = 0; byte < bytes; ++byte) {
         unsigned some = 0, every = 255, falling = step->falling[byte];
-        for (y = down.start; y < down.end; ++y)
+        for (y = down.start; y < down.end; ++y) {
+            const uint8_t *row =
+                row_at(&step->source, arena, images, top + (size_t)y, line);
             for (x = across.start; x < across.end; ++x) {
-                const size_t pixel = (size_t)y * (size_t)step->width + (size_t)x;
-                some |= image[pixel * bytes + byte];
-                every &= image[pixel * bytes + byte];
+                some |= row[(size_t)x * bytes + byte];
+                every &= row[(size_t)x * bytes + byte];
             }
+        }
         out[byte] = (uint8_t)((some & ~falling) | (every & falling));
     }
 }
@@ -324,48 +356,43 @@ static void pool_signs(const ir2_step *step, const uint8_t *image, ir2_window do
 static void pool_row(const ir2_step *step, uint8_t *arena, size_t images, size_t image,
                      int32_t row) {
     const ir2_window down = window_at(step, row, step->height, step->rows);
-    const size_t at = (image * (size_t)step->rows + (size_t)row) * (size_t)step->columns;
+    const size_t top = image * (size_t)step->height;
+    const size_t at = image * (size_t)step->rows + (size_t)row;
+    const size_t bytes = sign_bytes(step->channels);
+    float *real = real_row(step, arena, images, at);
+    uint8_t *signs =
+        row_at(&step->signs, arena, images, at, (size_t)step->columns * bytes);
     int32_t column;
     for (column = 0; column < step->columns; ++column) {
         const ir2_window across = window_at(step, column, step->width, step->columns);
-        const size_t position = at + (size_t)column;
-        if (step->operation == IR2_POOL_SIGNS) {
-            const size_t pixel = sign_bytes(step->channels);
-            uint8_t *out = arena + step->signs * images + position * pixel;
-            pool_signs(step, image_at(step, arena, images, image, pixel), down, across, out);
-        } else {
-            const size_t pixel = real_bytes(step->channels);
-            const uint8_t *source = image_at(step, arena, images, image, pixel);
-            uint8_t *out = arena + step->real * images + position * pixel;
-            pool_numbers(step, (const float *)(const void *)source, down, across,
-                         (float *)(void *)out);
-        }
+        if (step->operation == IR2_POOL_SIGNS)
+            pool_signs(step, arena, images, top, down, across, signs + (size_t)column * bytes);
+        else
+            pool_numbers(step, arena, images, top, down, across,
+                         real + (size_t)column * (size_t)step->channels);
     }
 }
 
 static void copy_row(const ir2_step *step, uint8_t *arena, size_t images, size_t image,
                      int32_t row) {
-    const size_t pixel = real_bytes(step->channels), out_pixel = real_bytes(step->outputs);
-    const size_t start = (size_t)row * (size_t)step->stride * (size_t)step->width;
-    const uint8_t *from = image_at(step, arena, images, image, pixel) + start * pixel;
-    const size_t at = (image * (size_t)step->rows + (size_t)row) * (size_t)step->columns;
-    uint8_t *to = arena + step->real * images + at * out_pixel;
+    const size_t top = image * (size_t)step->height + (size_t)row * (size_t)step->stride;
+    const float *from = source_row(step, arena, images, top);
+    float *to = real_row(step, arena, images, image * (size_t)step->rows + (size_t)row);
     int32_t column;
     if (step->operation == IR2_SUBSAMPLE)
-        memset(to, 0, (size_t)step->columns * out_pixel);
-    to += real_bytes(step->before);
+        memset(to, 0, (size_t)step->columns * real_bytes(step->outputs));
+    to += step->before;
     for (column = 0; column < step->columns; ++column) {
         memcpy(to, from, real_bytes(step->copied));
-        to += out_pixel;
-        from += pixel * (size_t)step->stride;
+        to += step->outputs;
+        from += (size_t)step->channels * (size_t)step->stride;
     }
 }
 
 static void shuffle_row(const ir2_step *step, uint8_t *arena, size_t images, size_t row) {
     const int32_t own = step->channels / step->groups;
-    const size_t numbers = row * (size_t)step->columns * (size_t)step->channels;
-    const float *from = (const float *)(void *)(arena + step->source * images) + numbers;
-    float *to = (float *)(void *)(arena + step->real * images) + numbers;
+    const float *from = source_row(step, arena, images, row);
+    float *to = real_row(step, arena, images, row);
     int32_t column, group, i;
     for (column = 0; column < step->columns; ++column) {
         for (i = 0; i < own; ++i)
@@ -376,14 +403,16 @@ static void shuffle_row(const ir2_step *step, uint8_t *arena, size_t images, siz
 }
 
 static void flatten(const ir2_step *step, uint8_t *arena, size_t images, size_t image) {
-    const size_t pixels = (size_t)step->height * (size_t)step->width;
-    const size_t channels = (size_t)step->channels, numbers = image * pixels * channels;
-    const float *from = (const float *)(void *)(arena + step->source * images) + numbers;
-    float *to = (float *)(void *)(arena + step->real * images) + numbers;
-    size_t channel, pixel;
-    for (channel = 0; channel < channels; ++channel)
-        for (pixel = 0; pixel < pixels; ++pixel)
-            *to++ = from[pixel * channels + channel];
+    const size_t height = (size_t)step->height, width = (size_t)step->width;
+    const size_t channels = (size_t)step->channels;
+    float *to = real_row(step, arena, images, image);
+    size_t channel, y, x;
+    for (y = 0; y < height; ++y) {
+        const float *from = source_row(step, arena, images, image * height + y);
+        for (x = 0; x < width; ++x)
+            for (channel = 0; channel < channels; ++channel)
+                to[(channel * height + y) * width + x] = *from++;
+    }
 }
 
 /* Round to a whole number, halves to the even one; x is at most 2^22 in size. */
@@ -394,8 +423,8 @@ static float round_to_even(float x) {
 
 static void eight_bits(const ir2_step *step, uint8_t *arena, size_t images, size_t row) {
     const size_t count = (size_t)step->columns * (size_t)step->channels;
-    const float *from = (const float *)(void *)(arena + step->source * images) + row * count;
-    float *to = (float *)(void *)(arena + step->real * images) + row * count;
+    const float *from = source_row(step, arena, images, row);
+    float *to = real_row(step, arena, images, row);
     const float units = (float)step->units;
     size_t i;
     for (i = 0; i < count; ++i) {
@@ -403,6 +432,18 @@ static void eight_bits(const ir2_step *step, uint8_t *arena, size_t images, size
         x = x < -128.0f ? -128.0f : x;
         x = x > 127.0f ? 127.0f : x;
         to[i] = round_to_even(x) / units;
+    }
+}
+
+static void read_pixels(const ir2_step *step, uint8_t *arena, const uint8_t *pixels, size_t first,
+                        size_t last) {
+    const uint8_t *from = pixels + first * (size_t)step->columns * (size_t)step->outputs;
+    for (; first < last; ++first) {
+        float *to = real_row(step, arena, 1, first);
+        int32_t column, output;
+        for (column = 0; column < step->columns; ++column)
+            for (output = 0; output < step->outputs; ++output)
+                *to++ = ((float)*from++ / 255.0f - step->shift[output]) / step->scale[output];
     }
 }
 
@@ -435,8 +476,7 @@ void ir2_run_rows(const ir2_step *step, uint8_t *arena, size_t images, uint8_t *
                   size_t first, size_t last) {
     const size_t rows = (size_t)step->rows;
     if (step->operation == IR2_POINTWISE) {
-        pointwise(step, arena, images, first * (size_t)step->columns,
-                  last * (size_t)step->columns);
+        pointwise(step, arena, images, first, last);
         return;
     }
     while (first < last) {
@@ -452,8 +492,14 @@ void ir2_run_rows(const ir2_step *step, uint8_t *arena, size_t images, uint8_t *
     }
 }
 
-void ir2_run(const ir2_step *steps, int32_t count, uint8_t *arena) {
+void ir2_run(const ir2_step *steps, const ir2_rows *order, int32_t count, uint8_t *arena,
+             const uint8_t *pixels) {
     int32_t i;
-    for (i = 0; i < count; ++i)
-        ir2_run_rows(&steps[i], arena, 1, arena + steps[i].scratch, 0, (size_t)steps[i].rows);
+    for (i = 0; i < count; ++i) {
+        const ir2_step *step = &steps[order[i].step];
+        if (step->operation == IR2_PIXELS)
+            read_pixels(step, arena, pixels, order[i].first, order[i].last);
+        else
+            ir2_run_rows(step, arena, 1, arena + step->scratch, order[i].first, order[i].last);
+    }
 }

@@ -21,7 +21,8 @@ enum ir2_operation {
     IR2_SUBSAMPLE,  /* IR2_COPY, and 0 in all other channels */
     IR2_SHUFFLE,    /* deals the channels of `groups` in turn */
     IR2_FLATTEN,    /* channel by channel */
-    IR2_EIGHT_BITS  /* rounds to -128 to 127, in units of 1 / `units` */
+    IR2_EIGHT_BITS, /* rounds to -128 to 127, in units of 1 / `units` */
+    IR2_PIXELS      /* the bytes of the image, divided by 255, minus `shift`, divided by `scale` */
 };
 
 /* What follows the sums of a step, in this order. */
@@ -39,8 +40,13 @@ enum ir2_form {
     IR2_ADAPTIVE = 1024   /* pooling: windows divide the map evenly */
 };
 
-/* One operation. Places in the arena are in bytes. Arrays by output are padded to whole blocks of
-   outputs, see ir2_lanes. */
+/* Where a map is in the arena, in bytes: its rows follow each other, or each has a place. */
+typedef struct {
+    size_t place;        /* of the first row; multiplied by the number of images */
+    const int32_t *rows; /* places of all rows, of one image; NULL if they follow each other */
+} ir2_map;
+
+/* One operation. Arrays by output are padded to whole blocks of outputs, see ir2_lanes. */
 typedef struct {
     int32_t operation;               /* enum ir2_operation */
     int32_t form;                    /* flags of enum ir2_form */
@@ -52,7 +58,8 @@ typedef struct {
     int32_t chunk;                   /* output rows that share one copy of the input's rows */
     int32_t copied, before;          /* of IR2_COPY and IR2_SUBSAMPLE */
     int32_t column_kinds;            /* number of kinds in `column_kind` */
-    size_t source, shortcut, real, signs, scratch; /* places of maps in the arena */
+    ir2_map source, shortcut, real, signs;
+    size_t scratch;          /* place of copies of rows in the arena */
     const uint32_t *bits;    /* (blocks, words of a patch, outputs of a block) */
     const float *weights;    /* (blocks, numbers of a patch, outputs of a block) */
     const float *scale, *shift, *knee, *slope, *rise, *threshold; /* (outputs) */
@@ -68,12 +75,20 @@ typedef struct {
 /* Outputs of a block. A microcontroller takes outputs one by one. */
 int32_t ir2_lanes(void);
 
-/* Run a network on one image, which lies in the arena. */
-void ir2_run(const ir2_step *steps, int32_t count, uint8_t *arena);
+/* Output rows of a step that run without another step between them. */
+typedef struct {
+    uint16_t step, first, last; /* the last row is not one of them */
+} ir2_rows;
+
+/* Run a network on the pixels of one image.
+
+   order: what runs, in this order. A step may begin before the ones that it reads have ended, so
+   that few rows of large maps are in the arena at a time. */
+void ir2_run(const ir2_step *steps, const ir2_rows *order, int32_t count, uint8_t *arena,
+             const uint8_t *pixels);
 
 /* Run some output rows of a step, of all rows of all images of a batch.
 
-   arena: places of maps are multiplied by the number of images.
    scratch: memory for copies of rows, of this call alone. */
 void ir2_run_rows(const ir2_step *step, uint8_t *arena, size_t images, uint8_t *scratch,
                   size_t first, size_t last);
