@@ -1,7 +1,7 @@
 """Pages that are generated when the site is built.
 
-These are the references of the command line and of the study file, taken from the code, and the
-published reports, which lie outside ``docs/``.
+These are the reference of the command line, taken from the code, and the published reports, which
+lie outside ``docs/``.
 """
 
 from __future__ import annotations
@@ -25,12 +25,7 @@ STORED = re.compile(r"(?<!!)\[([^\]]*)\]\(((?!https?:|\.\./|#)[^)\s]+)\)")
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages, the reports and their figures."""
-    pages = {
-        "reference/command-line.md": command_line(),
-        "reference/study-file.md": study_file(),
-    }
-    for name, content in pages.items():
-        files.append(File.generated(config, name, content=content))
+    files.append(File.generated(config, "reference/command-line.md", content=command_line()))
     for name in sorted({REPORTS, *_figures()}):
         files.append(File.generated(config, name, abs_src_path=str(REPOSITORY / name)))
     return files
@@ -84,14 +79,3 @@ def _command(name: str, command: Any) -> str:
         about = (parameter.help or "").replace("|", "\\|")
         lines.append(f"| {names} | {about} | {shown} |")
     return "\n".join([*lines, ""])
-
-
-def study_file() -> str:
-    """The template that ``ir2search init`` writes."""
-    from ir2search.study.shipped import TEMPLATE
-
-    return (
-        "# Study file\n\nThis is the file that `ir2search init` writes. It explains every key. "
-        "A value is fixed, a list is a choice, a table with `low` and `high` is a range.\n\n"
-        f"```toml\n{TEMPLATE.read_text(encoding='utf-8')}```\n"
-    )

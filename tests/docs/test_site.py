@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from ir2search.cli.app import COMMANDS
+from ir2search.study.shipped import TEMPLATE
 
 REPOSITORY = Path(__file__).parents[2]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 LOADED = re.compile(
     r'<(?:script|img|iframe)[^>]+src="(https?:[^"]+)"|<link[^>]+stylesheet[^>]+href="(https?:[^"]+)"'
     r'|<link[^>]+href="(https?:[^"]+)"[^>]+stylesheet'
@@ -51,6 +55,27 @@ def test_the_site_has_every_figure_that_its_pages_show(site: Path) -> None:
     ]
     assert len(shown) > 6
     assert [path for path in shown if not path.is_file()] == []
+
+
+def test_the_page_of_the_study_file_explains_every_key_in_a_table(site: Path) -> None:
+    page = (site / "reference" / "study-file.html").read_text()
+    keys = re.findall(r'^(?:# )?"?([\w.]+)"? = ', TEMPLATE.read_text(), re.MULTILINE)
+    assert len(keys) > 80
+    assert [key for key in keys if f"<td><code>{key}</code></td>" not in page] == []
+    assert "one in this many networks reaches it, but" in page, "a text of several lines is whole"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+def test_search_works_from_a_folder(site: Path) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_context(offline=True, viewport={"width": 1400, "height": 900}).new_page()
+        page.goto((site / "index.html").as_uri())
+        page.fill("input.md-search__input", "knee")
+        found = page.wait_for_selector("a.md-search-result__link", state="attached")
+        assert found.get_attribute("href").startswith("file://")
+        browser.close()
 
 
 def test_pages_load_nothing_from_the_network(site: Path) -> None:
