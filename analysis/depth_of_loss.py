@@ -32,6 +32,7 @@ from ir2search.information.probes import pooled_features, probe
 from ir2search.models.families import FAMILIES
 from ir2search.models.network import TappedNetwork
 from ir2search.plots import save
+from ir2search.plots.style import legend_above
 from ir2search.space import Candidate
 
 FITTING, HELD_OUT, MEMORY = 2000, 512, 1024
@@ -137,7 +138,7 @@ def draw(table: pd.DataFrame) -> Figure:
         axis.scatter(rows["layer"].map(layers.index), rows["bits"], s=8, color=color, alpha=0.6)
     axis.set_xticks(range(len(layers)), layers, rotation=45, ha="right")
     axis.set_ylabel("usable information (bits)")
-    axis.legend()
+    legend_above(axis)
     return figure
 
 

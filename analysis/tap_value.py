@@ -135,9 +135,15 @@ def draw(table: pd.DataFrame) -> Figure:
         color = f"C{number}"
         mean = rows[["flops", "bits"]].mean()
         axis.scatter(rows["flops"], rows["bits"], s=10, color=color, alpha=0.6)
-        axis.scatter(*mean, s=60, color=color, marker="osD^v"[number % 5], label=name)
-    axis.set(xlabel="FLOPs of recovery", ylabel="usable information at the end (bits)")
-    axis.legend(title="taps")
+        axis.scatter(*mean, s=60, color=color, marker="osD^v"[number % 5])
+        axis.annotate(
+            str(name), mean, xytext=(9, 0), textcoords="offset points", va="center", color=color
+        )
+    axis.set(
+        title="recovery of these taps",
+        xlabel="FLOPs of recovery",
+        ylabel="usable information at the end (bits)",
+    )
     return figure
 
 

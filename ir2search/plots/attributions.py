@@ -15,8 +15,9 @@ from ir2search.plots.style import (
     BLACK,
     BLUE,
     DASHES,
+    GREY,
+    ORANGE,
     PALETTE,
-    YELLOW,
     axes_or_new,
     depth_size,
     label_layers,
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 RANDOM_ORDER = "random order"  # the method of curves for pixels in a random order
 BANDS = {  # label, colour and hatch of each band of the flow
     "kept": ("where it was before", BLUE, ""),
-    "moved": ("elsewhere in the layer", "#9ecae1", ".."),
-    "bypassing": ("past the layer, through taps", YELLOW, "//"),
+    "moved": ("elsewhere in the layer", GREY, ".."),
+    "bypassing": ("past the layer, through taps", ORANGE, "//"),
 }
 FAITHFULNESS_SIZE = 7.6, 3.6  # inches
 PANELS = {"deletion": "pixels blanked", "insertion": "pixels put back"}

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.ticker import PercentFormatter
 
 from ir2search import escape, text
 from ir2search.plots.style import (
     BLACK,
-    BLUE,
     GREY,
     MARKERS,
-    ORANGE,
     PALETTE,
     axes_or_new,
     column_width,
+    legend_above,
+    trial_colours,
 )
 from ir2search.study.objectives import OBJECTIVES
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from ir2search.runs import Run
 
 MAX_NUMBERED = 12  # members of a larger front are drawn without their numbers
+# of a member's number: offset to its point in points, and side of the number that is there
+PLACES = ((-6, 7, "right"), (6, 7, "left"), (6, -13, "left"), (-6, -13, "right"))
 LOOKS = tuple(zip(PALETTE, MARKERS, strict=True))
 
 
@@ -58,7 +62,7 @@ def front(
         (front, trials), names = _front_and_trials(data), accuracy_first(data.study.objectives)
     ax = axes_or_new(ax, (7.0, 4.6))
     _draw_front(ax, front, trials, x or names[1], y or names[0])
-    ax.legend(loc="best").set_in_layout(False)
+    _blacken(legend_above(ax))
     return ax
 
 
@@ -85,7 +89,9 @@ def front_panels(
         unused.remove()
     for ax, cost in zip(axes, costs, strict=False):
         _draw_front(ax, front, trials, cost, y)
-    axes[0].legend(loc="best").set_in_layout(False)
+    handles, labels = axes[0].get_legend_handles_labels()
+    columns = 4 if width > 5 else 2
+    _blacken(figure.legend(handles, labels, loc="outside upper center", ncols=columns, fontsize=8))
     return figure
 
 
@@ -157,6 +163,13 @@ def accuracy_first(objectives: Sequence[str]) -> list[str]:
     return sorted(objectives, key=lambda name: name != "accuracy")
 
 
+def _blacken(legend: Legend) -> None:
+    """Draw the marks of a front's legend in black: its networks have a colour each."""
+    for handle, name in zip(legend.legend_handles, legend.get_texts(), strict=True):
+        if isinstance(handle, PathCollection) and name.get_text().startswith("front"):
+            handle.set_color(BLACK)
+
+
 def _front_and_trials(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The front of a run, with its knee, and all of its trials."""
     front = run.front()
@@ -169,18 +182,20 @@ def _draw_front(ax: Axes, front: pd.DataFrame, trials: pd.DataFrame | None, x: s
     members = front.sort_values(across)
     others = _off_the_front(front, trials)
     if trials is not None:
-        ax.scatter(
-            others[across], others[up], s=22, c=GREY, alpha=0.7, label=_name_of_others(others)
-        )
+        ax.scatter(others[across], others[up], s=18, c=GREY, label=_name_of_others(others))
     values = members[up]
     if values.is_monotonic_increasing or values.is_monotonic_decreasing:
-        ax.step(members[across], values, where="post", color=BLUE, alpha=0.6)
-    ax.scatter(members[across], values, s=40, c=BLUE, zorder=3, label=f"front ({_kind(members)})")
+        ax.step(members[across], values, where="post", color=GREY, lw=0.8)
+    by_trial = trial_colours(front["number"])
+    colours = [by_trial[number] for number in members["number"]]
+    ax.scatter(
+        members[across], values, s=40, c=colours, zorder=3, label=f"front ({_kind(members)})"
+    )
     if y == "accuracy" and "accuracy_low" in members:
         ends = [values - members["accuracy_low"], members["accuracy_high"] - values]
         bars = np.array([each.to_numpy(dtype=float) for each in ends])
         ax.errorbar(
-            members[across], values, np.maximum(bars, 0), fmt="none", ecolor=BLUE, elinewidth=0.8
+            members[across], values, np.maximum(bars, 0), fmt="none", ecolor=GREY, elinewidth=0.8
         )
     if y == "accuracy":
         tested = members.dropna(subset="test_accuracy")
@@ -191,16 +206,16 @@ def _draw_front(ax: Axes, front: pd.DataFrame, trials: pd.DataFrame | None, x: s
     if "is_knee" in members:
         knee = members[members["is_knee"]]
         ax.scatter(
-            knee[across], knee[up], s=150, facecolors="none", edgecolors=ORANGE, linewidths=2,
+            knee[across], knee[up], s=150, facecolors="none", edgecolors=BLACK, linewidths=1.2,
             label="knee",
         )  # fmt: skip
-    if len(members) <= MAX_NUMBERED and column_width(ax) > 3.4:
-        _number_members(ax, members, across, up)
-        ax.margins(y=0.1)  # space for the number of the highest member
     _label_axes(ax, x, y)
     if y == "accuracy":
         ax.set_ylabel("accuracy")  # on validation and on test images
     _count_axis(ax, members[across], others[across])
+    if len(members) <= MAX_NUMBERED and column_width(ax) > 3.4:
+        ax.margins(y=0.1)  # room for the number of the highest member
+        _number_members(ax, members, across, up, colours)
 
 
 def _off_the_front(front: pd.DataFrame, trials: pd.DataFrame | None) -> pd.DataFrame:
@@ -224,17 +239,25 @@ def _name_of_others(others: pd.DataFrame) -> str:
     return f"not on the front ({', '.join(others['how'].unique())})"
 
 
-def _number_members(ax: Axes, members: pd.DataFrame, across: str, up: str) -> None:
-    for number, x, y in zip(members["number"], members[across], members[up], strict=True):
+def _number_members(
+    ax: Axes, members: pd.DataFrame, across: str, up: str, colours: Sequence[str]
+) -> None:
+    """Write the number of each member beside it, at the first place that is free."""
+    points = members[[across, up]].to_numpy(dtype=float)
+    pixels = ax.transData.transform(points) * 72 / ax.figure.dpi
+    taken: list[tuple[float, float]] = []
+    rows = zip(members["number"], points, pixels, colours, strict=True)
+    for number, point, (right, top), colour in rows:
+        width = 5.5 * len(str(number))
+        for x, y, side in PLACES:
+            place = right + x - (width if side == "right" else 0), top + y
+            if not any(abs(place[0] - u) < width and abs(place[1] - v) < 9 for u, v in taken):
+                break
+        taken.append(place)
         name = ax.annotate(
-            str(number),
-            (float(x), float(y)),
-            textcoords="offset points",
-            xytext=(-6, 7),
-            ha="right",
-            fontsize=8,
-            color=BLUE,
-        )
+            str(number), tuple(point), textcoords="offset points", xytext=(x, y), ha=side,
+            fontsize=8, color=colour,
+        )  # fmt: skip
         name.set_in_layout(False)
 
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ir2search import escape
 from ir2search.plots import sources
-from ir2search.plots.style import BLUE, GREY, axes_or_new
+from ir2search.plots.style import (
+    BLUE,
+    GREY,
+    axes_or_new,
+    label_ends,
+    trial_colours,
+    trial_dashes,
+)
 
 if TYPE_CHECKING:
     from ir2search.runs import Run
 
-MAX_LABELLED = 12  # more curves in colour have no legend
+MAX_LABELLED = 12  # more curves in colour have no names
 
 
 def hypervolume(trials: pd.DataFrame | Run, *, ax: Axes | None = None) -> Axes:
@@ -57,16 +62,21 @@ def curves(
     ax = axes_or_new(ax, (7.0, 4.2))
     for number, curve in curves.groupby("number"):
         if number not in members:
-            ax.plot(curve["epoch"], curve["accuracy"], color=GREY, alpha=0.45, lw=1, zorder=1)
-    colours = mpl.colormaps["viridis"](np.linspace(0.05, 0.9, max(1, len(members))))
-    for number, colour in zip(members, colours, strict=False):
+            ax.plot(curve["epoch"], curve["accuracy"], color=GREY, lw=0.6, zorder=1)
+    colours, dashes = trial_colours(members), trial_dashes(members)
+    named = []
+    for number in members:
         curve = curves[curves["number"] == number]
-        ax.plot(curve["epoch"], curve["accuracy"], color=colour, zorder=2, label=f"trial {number}")
+        if len(curve):
+            named += ax.plot(
+                curve["epoch"], curve["accuracy"], color=colours[number],
+                linestyle=dashes[number], zorder=2, label=f"trial {number}",
+            )  # fmt: skip
     ax.set(xlabel="epoch", ylabel="validation accuracy")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if 0 < len(members) <= MAX_LABELLED:
-        ax.legend(fontsize=8, ncols=2, loc="lower right").set_in_layout(False)
+    if len(named) <= MAX_LABELLED:
+        label_ends(ax, named)
     return ax
 
 
@@ -77,8 +87,8 @@ def importances(
 
     Args:
         data: a run, or a frame with ``target``, ``parameter`` and ``share``, from 0 to 1. Those of
-            a run are by functional ANOVA (Hutter et al., ICML 2014), from at least 10 trained
-            trials; the axes are empty if there are fewer.
+            a run are by functional ANOVA (Hutter et al., ICML 2014); the axes are empty if they are
+            not measurable, see `ir2search.runs.parameters.Explained`.
         target: ``"accuracy"`` or ``"ops"``.
         ax: axes to draw on; a new figure if None.
     """
@@ -86,7 +96,7 @@ def importances(
     found = table[table["target"] == target].sort_values("share")
     ax = axes_or_new(ax, (7.0, max(2.2, 0.32 * len(found) + 1.2)))
     if found.empty:
-        note = "too few trained trials for importances"
+        note = "too few trained trials to measure importances"
         ax.text(0.5, 0.5, note, ha="center", transform=ax.transAxes)
         ax.set_axis_off()
         return ax

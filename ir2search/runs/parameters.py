@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
@@ -14,18 +15,18 @@ from optuna.trial import create_trial
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import partial_dependence
-from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold, cross_val_predict
 
 from ir2search.models.families import FAMILIES
-from ir2search.space import BY_STAGE, TABLES, TAP, SearchSpace, field_of
+from ir2search.space import BY_STAGE, TABLES, TAP, Domain, Range, SearchSpace, field_of
 from ir2search.space.precision import by_layer, layers_of, precision_by_name
 
 TARGETS = ("accuracy", "ops")
-MIN_TRIALS = 10  # fewer trials give no result
+MIN_TRIALS = 20  # fewer trials give no result: of 12, an R² of 0.5 has an interval of nearly 1
 MAX_TRIALS = 400  # more trials are sampled: functional ANOVA of 1,000 takes 18 s
 FOLDS = 5
-GRID_POINTS = 9  # values of a range at which the dependence is computed
+GRID_POINTS = 9  # values of a continuous range at which the dependence is computed
+RESAMPLES = 1000  # of the trials, for an interval
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ class Dependence:
     Attributes:
         target: ``"accuracy"`` or ``"ops"``.
         parameter: name of the parameter.
-        values: values of the parameter.
+        values: values of the parameter: those that the trials have, or even steps of a continuous
+            range.
+        is_continuous: whether there are values between these.
         mean: the prediction at each value, averaged over the trials (partial dependence: Friedman,
             "Greedy function approximation", Annals of Statistics 2001, section 8.2).
     """
@@ -60,30 +63,53 @@ class Dependence:
     target: str
     parameter: str
     values: tuple[Any, ...]
+    is_continuous: bool
     mean: tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class ParameterEffects:
-    """The effects of the searched parameters; empty if fewer than 10 trials are trained.
+class Explained:
+    """How well a random forest predicts a target of trials that it was not fitted to.
 
     Attributes:
-        importances: of each parameter for each target.
-        dependences: of each target on each parameter.
-        explained: by target, the share of the variance that a random forest explains on held-out
-            trials (R²). If it is near 0 or below, importances and dependences are noise.
+        target: ``"accuracy"`` or ``"ops"``.
+        share: the share of the variance that it explains (R², 5-fold cross-validation).
+        low: lower end of its 95% bootstrap interval over trials.
+        high: upper end.
+    """
+
+    target: str
+    share: float
+    low: float
+    high: float
+
+    @property
+    def is_measurable(self) -> bool:
+        """Whether the interval is above zero; if it is not, importances are noise."""
+        return self.low > 0
+
+
+@dataclass(frozen=True)
+class ParameterEffects:
+    """The effects of the searched parameters; empty if fewer than 20 trials are trained.
+
+    Attributes:
+        importances: of each parameter for each target that can be predicted.
+        dependences: of each such target on each parameter.
+        explained: how well each target can be predicted.
     """
 
     importances: tuple[Importance, ...] = ()
     dependences: tuple[Dependence, ...] = ()
-    explained: tuple[tuple[str, float], ...] = ()
+    explained: tuple[Explained, ...] = ()
 
 
 def parameter_effects(trials: pd.DataFrame, space: SearchSpace, seed: int) -> ParameterEffects:
     """Estimate the effect of each searched parameter from the trained trials.
 
-    ``trials`` are those of `ir2search.trials`. ``seed`` is that of the random forests and of the
-    sample of trials.
+    A target whose variance the parameters do not measurably explain has no effects, see
+    `Explained`. ``trials`` are those of `ir2search.trials`. ``seed`` is that of the random forests
+    and of the sample of trials.
     """
     trained = trials[trials["state"] == "trained"]
     if len(trained) < MIN_TRIALS or not space.searched:
@@ -93,11 +119,18 @@ def parameter_effects(trials: pd.DataFrame, space: SearchSpace, seed: int) -> Pa
     values = pd.DataFrame({name: parameter_values(trained, name) for name in space.searched})
     values = values.convert_dtypes()
     features = values.apply(_codes)
-    targets = [trained[name].astype(float) for name in TARGETS if trained[name].nunique() > 1]
+    targets = {name: trained[name].astype(float) for name in TARGETS if trained[name].nunique() > 1}
+    explained = tuple(_explained(features, target, seed) for target in targets.values())
+    shown = [targets[each.target] for each in explained if each.is_measurable]
+    continuous = {name for name, domain in space.searched.items() if _is_continuous(name, domain)}
     return ParameterEffects(
-        tuple(each for target in targets for each in _importances(values, target, seed)),
-        tuple(each for target in targets for each in _dependences(values, features, target, seed)),
-        tuple((str(target.name), _explained(features, target, seed)) for target in targets),
+        tuple(each for target in shown for each in _importances(values, target, seed)),
+        tuple(
+            each
+            for target in shown
+            for each in _dependences(values, features, target, continuous, seed)
+        ),
+        explained,
     )
 
 
@@ -147,30 +180,56 @@ def _importances(values: pd.DataFrame, target: pd.Series[float], seed: int) -> I
         yield Importance(str(target.name), name, float(shares[name]))
 
 
+def _is_continuous(name: str, domain: Domain) -> bool:
+    """Whether every value between two values can be tried; a fusion ratio becomes a whole width."""
+    return isinstance(domain, Range) and domain.count is None and name != "fusion_ratio"
+
+
 def _dependences(
-    values: pd.DataFrame, features: pd.DataFrame, target: pd.Series[float], seed: int
+    values: pd.DataFrame,
+    features: pd.DataFrame,
+    target: pd.Series[float],
+    continuous: Collection[str],
+    seed: int,
 ) -> Iterator[Dependence]:
     forest = _forest(seed).fit(features, target)
     categories = {str(name): _categories(column) for name, column in values.items()}
     for name, words in categories.items():
+        # with a finer grid than there are values, scikit-learn takes the values themselves
+        points = GRID_POINTS if name in continuous else features[name].nunique() + 1
         found = partial_dependence(
             forest,
             features,
             [name],
             categorical_features=[each for each in categories if categories[each]],
             percentiles=(0, 1),
-            grid_resolution=GRID_POINTS,
+            grid_resolution=points,
             kind="average",
             method="brute",
         )
         grid = found["grid_values"][0].tolist()
         shown = tuple(words[int(code)] for code in grid) if words else tuple(grid)
-        yield Dependence(str(target.name), name, shown, tuple(found["average"][0].tolist()))
+        mean = tuple(found["average"][0].tolist())
+        yield Dependence(str(target.name), name, shown, name in continuous, mean)
 
 
-def _explained(features: pd.DataFrame, target: pd.Series[float], seed: int) -> float:
+def _explained(features: pd.DataFrame, target: pd.Series[float], seed: int) -> Explained:
     folds = KFold(FOLDS, shuffle=True, random_state=seed)
-    return float(r2_score(target, cross_val_predict(_forest(seed), features, target, cv=folds)))
+    known = target.to_numpy()
+    predicted = cross_val_predict(_forest(seed), features, target, cv=folds)
+    drawn = np.random.default_rng(seed).integers(0, len(known), (RESAMPLES, len(known)))
+    shares = _r_squared(known[drawn], predicted[drawn])
+    low, high = np.quantile(shares[np.isfinite(shares)], (0.025, 0.975))
+    share = float(_r_squared(known, predicted))
+    return Explained(str(target.name), share, float(low), float(high))
+
+
+def _r_squared(known: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """R² over the last axis; minus infinity or NaN where all known values are equal."""
+    left = ((known - predicted) ** 2).sum(axis=-1)
+    spread = ((known - known.mean(axis=-1, keepdims=True)) ** 2).sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(1 - left / spread)
 
 
 def _forest(seed: int) -> RandomForestRegressor:

@@ -13,7 +13,7 @@ def test_flow_has_a_band_in_its_colour_for_each_share() -> None:
     )
     ax = ir.plots.flow(shares)
     found = [to_hex(each.get_facecolor()[0]) for each in ax.collections]
-    assert found == ["#0072b2", "#9ecae1", "#e69f00"]
+    assert found == ["#0072b2", "#8a8a8a", "#d55e00"]
     tops = [each.get_paths()[0].vertices[:, 1].max() for each in ax.collections]
     np.testing.assert_allclose(tops, [1.0, 1.0, 1.0])
     legend = ax.get_legend()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,12 @@ import pandas as pd
 import pytest
 from figures import check_figure
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
+from matplotlib.colors import to_hex, to_rgb, to_rgba
 from matplotlib.figure import Figure
 
 import ir2search as ir
 from ir2search.plots.pareto import front_panels
+from ir2search.plots.style import ON_DARK, WHITE
 
 TRIALS = pd.DataFrame(
     {
@@ -49,6 +51,45 @@ def test_a_front_shows_its_members_their_test_accuracy_and_the_knee() -> None:
     assert all(each.get_window_extent().y1 < ax.bbox.y1 for each in ax.texts), "below the border"
     (steps,) = ax.lines
     assert list(steps.get_xdata()) == [1000, 2000, 4000]
+
+
+def test_numbers_of_members_that_are_close_do_not_overlap() -> None:
+    close = FRONT.assign(ops=[1000.0, 1010.0, 1020.0], accuracy=[0.9, 0.899, 0.898])
+    ax = ir.plots.front(close.assign(number=[11, 12, 13]), TRIALS)
+    ax.figure.draw_without_rendering()
+    boxes = [each.get_window_extent() for each in ax.texts]
+    assert len(boxes) == 3
+    pairs = itertools.combinations(boxes, 2)
+    assert not any(one.overlaps(other) for one, other in pairs)
+
+
+def test_a_trial_has_the_same_colour_in_the_front_and_in_the_curves() -> None:
+    ax = ir.plots.front(FRONT, TRIALS)
+    of_front = {each.get_text(): to_hex(each.get_color()) for each in ax.texts}
+    rows = [(number, epoch, 0.5) for number in TRIALS["number"] for epoch in (1, 2)]
+    curves = pd.DataFrame(rows, columns=["number", "epoch", "accuracy"])
+    lines = ir.plots.curves(curves, FRONT["number"].tolist()).lines
+    of_curves = {str(line.get_label()): to_hex(line.get_color()) for line in lines}
+    assert len(set(of_front.values())) == 3
+    assert all(of_curves[f"trial {number}"] == colour for number, colour in of_front.items())
+
+
+def test_every_colour_has_contrast_on_its_page() -> None:
+    def light(colour: str) -> float:
+        linear = [
+            value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+            for value in to_rgb(colour)
+        ]
+        return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+    def contrast(one: str, other: str) -> float:
+        low, high = sorted((light(one), light(other)))
+        return (high + 0.05) / (low + 0.05)
+
+    assert all(contrast(each, WHITE) > 3 for each in ON_DARK if each != WHITE)
+    assert all(
+        contrast(dark, ON_DARK[WHITE]) > 3 for each, dark in ON_DARK.items() if each != WHITE
+    )
 
 
 def test_a_run_brings_its_trials_and_its_knee(finished_run: Path) -> None:

@@ -35,7 +35,7 @@ def test_importances_are_bars_with_the_largest_at_the_top(finished_run: Path) ->
     assert [each.get_text() for each in ax.get_yticklabels()] == ["width", "depth"]
     assert [bar.get_width() for bar in ax.patches] == [0.2, 0.8]  # type: ignore[attr-defined]
     few = ir.plots.importances(ir.Run.open(finished_run))
-    assert "too few" in few.texts[0].get_text(), "five trials say nothing"
+    assert "too few trained trials" in few.texts[0].get_text(), "five trials say nothing"
 
 
 def test_runs_are_compared_by_name(finished_run: Path) -> None:

@@ -53,7 +53,7 @@ def test_parameters_that_change_the_target_are_the_important_ones(found: Paramet
     assert sorted(accuracy, key=lambda name: -accuracy[name])[:2] == ["tap_stem", "threshold"]
     assert sum(accuracy.values()) == pytest.approx(1)
     assert shares["ops", "depth"] > 0.95
-    assert all(share > 0.95 for _, share in found.explained)
+    assert all(0.9 < each.low < each.share < each.high for each in found.explained)
 
 
 def test_dependence_shows_the_effect_of_a_parameter(found: ParameterEffects) -> None:
@@ -66,19 +66,35 @@ def test_dependence_shows_the_effect_of_a_parameter(found: ParameterEffects) -> 
     assert depth.mean == pytest.approx((8000, 14000, 20000), rel=0.03)
     threshold = by["accuracy", "threshold"]
     assert len(threshold.values) == 9
+    assert threshold.is_continuous
+    assert not depth.is_continuous
     assert threshold.mean[-1] - threshold.mean[0] == pytest.approx(0.1, abs=0.02)
     assert by["accuracy", "fusion"].values == ("compact", "dense")
 
 
-def test_a_forest_explains_no_variance_of_noise(trials: pd.DataFrame, space: SearchSpace) -> None:
+def test_noise_has_no_importances(trials: pd.DataFrame, space: SearchSpace) -> None:
     noise = trials.assign(accuracy=np.random.default_rng(1).uniform(0, 1, len(trials)))
-    explained = dict(parameter_effects(noise, space, seed=0).explained)
-    assert explained["accuracy"] < 0.1
-    assert explained["ops"] > 0.9
+    found = parameter_effects(noise, space, seed=0)
+    explained = {each.target: each for each in found.explained}
+    assert not explained["accuracy"].is_measurable
+    assert explained["ops"].share > 0.9
+    assert {each.target for each in found.importances} == {"ops"}
+    assert {each.target for each in found.dependences} == {"ops"}
+
+
+def test_only_values_that_exist_have_a_dependence() -> None:
+    space = parse_study({"space": {"depth": {"low": 8, "high": 50, "step": 6}}}, "a.toml").space
+    depth = np.repeat(range(8, 51, 6), 5)
+    trials = pd.DataFrame(
+        {"state": "trained", "depth": depth, "accuracy": 0.5, "ops": 10.0 * depth}
+    )
+    (found,) = parameter_effects(trials, space, seed=0).dependences
+    assert found.values == (8, 14, 20, 26, 32, 38, 44, 50)
+    assert not found.is_continuous
 
 
 def test_too_few_trained_trials_give_no_effects(trials: pd.DataFrame, space: SearchSpace) -> None:
-    assert parameter_effects(trials.head(9), space, seed=0) == ParameterEffects()
+    assert parameter_effects(trials.head(19), space, seed=0) == ParameterEffects()
     assert parameter_effects(trials.assign(state="failed"), space, seed=0) == ParameterEffects()
 
 
