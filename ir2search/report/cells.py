@@ -9,6 +9,15 @@ import pandas as pd
 
 from ir2search import text
 from ir2search.runs import json_rows
+from ir2search.space import TAP
+
+
+def shown_name(parameter: str) -> str:
+    """The name of a searched parameter for the reader of a report."""
+    if parameter == "fusion_ratio":
+        return "fusion width m"
+    tap = parameter.removeprefix(TAP)
+    return f"tap {tap}" if tap != parameter else parameter.replace("_", " ")
 
 
 def information_cells(layers: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import functools
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from typing import Any
 from ir2search import escape, text
 from ir2search.extras import require
 from ir2search.files import read_bytes
+from ir2search.plots.style import BLACK, OF_TRIALS, ON_DARK
 
 TEMPLATES = Path(__file__).with_name("templates")
 EXTRA = "report"  # installs plotly and jinja2
+SVG = re.compile(rb"<svg\b[^>]*>")
 
 
 def render(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) -> str:
@@ -40,7 +43,7 @@ def render(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) ->
     )
     for function in (
         text.percent, text.spread, text.count, text.size, text.milliseconds, text.names,
-        text.number, text.interval,
+        text.number, text.interval, text.duration,
     ):  # fmt: skip
         environment.filters[function.__name__] = function
     # only a "<" can end a script element
@@ -48,6 +51,7 @@ def render(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) ->
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     return environment.get_template(template).render(
         css=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
+        palette=_palette(),
         script=script,
         plotly=_packed_plotly(),
         policy=_policy(script, _plotly()),
@@ -59,10 +63,35 @@ def render(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) ->
 def image(file: Path) -> str:
     """An SVG file as a URL for an ``img`` element, in which a browser runs no script.
 
+    The figure gets the font of the page, no background, and on a dark page its dark colours.
+
     Raises:
         OSError: the file is missing, too large, or no regular file.
     """
-    return f"data:image/svg+xml;base64,{base64.b64encode(read_bytes(file)).decode()}"
+    style = f"<style>{_figure_style()}</style>".encode()
+    drawn = SVG.sub(lambda found: found[0] + style, read_bytes(file), count=1)
+    return f"data:image/svg+xml;base64,{base64.b64encode(drawn).decode()}"
+
+
+@functools.cache
+def _figure_style() -> str:
+    """CSS for a figure of matplotlib, which writes its colours in attributes."""
+    rules = [
+        f'[style*="{name}: {light.lower()}"],[{name}="{light.lower()}"]{{{name}:{dark}!important}}'
+        for light, dark in ON_DARK.items()
+        for name in ("fill", "stroke")
+    ]
+    return (
+        "text{font-family:system-ui,sans-serif!important}#patch_1 path{fill:none!important}"
+        f"@media(prefers-color-scheme:dark){{svg{{fill:{ON_DARK[BLACK]}}}{''.join(rules)}}}"
+    )
+
+
+def _palette() -> str:
+    """The colours of the networks of a front, for a light and a dark page."""
+    light = "".join(f"--trial-{at}:{colour};" for at, colour in enumerate(OF_TRIALS))
+    dark = "".join(f"--trial-{at}:{ON_DARK[colour]};" for at, colour in enumerate(OF_TRIALS))
+    return f":root{{{light}}}\n@media(prefers-color-scheme:dark){{:root{{{dark}}}}}"
 
 
 def _policy(*scripts: str) -> str:

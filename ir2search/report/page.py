@@ -12,10 +12,12 @@ from ir2search import escape
 from ir2search.extras import require
 from ir2search.files import write_text
 from ir2search.plots.saving import save_widths
+from ir2search.report.about import FILES, about, commands
 from ir2search.report.analyses import read_analyses
 from ir2search.report.cells import comparison_cells, importance_cells
 from ir2search.report.comparison import compare, comparison_table
 from ir2search.report.figures import FIGURES, fronts_figure
+from ir2search.report.findings import LABELS, section_findings
 from ir2search.report.html import EXTRA, image, render
 from ir2search.report.paper import write_tables
 from ir2search.report.picks import budget_rows, images_text, shared_weights_text
@@ -24,7 +26,7 @@ from ir2search.report.view import comparison_view, page_view
 from ir2search.runs import Run, json_rows
 from ir2search.runs.layout import REPORT
 
-LABELS = {"accuracy": "accuracy", "ops": "OPs"}
+FEWEST_IN_PARALLEL = 10  # candidates; fewer lines show nothing
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +54,6 @@ def write_report(run: Run | str | Path) -> Path:
     values = _page_values(data, view["parameters"]) | {
         "images": {name: image(target / "figures" / f"{name}.svg") for name in FIGURES},
         "analyses": read_analyses(run.folder),
-        "parameters": view["parameters"],
     }
     page = target / "index.html"
     write_text(page, render("page.html.j2", values, view))
@@ -95,8 +96,13 @@ def write_comparison(one: Run | str | Path, other: Run | str | Path) -> Path:
 def _page_values(data: ReportData, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The values that the page's template shows as text."""
     trials = data.trials
+    explained = [each for each in data.effects.explained if each.is_measurable]
     not_trained = trials[trials["state"].isin(["failed", "turned down"])]
     return {
+        "about": about(data),
+        "commands": functools.partial(commands, data.folder),
+        "files": FILES,
+        "findings": section_findings(data),
         "study": data.study,
         "study_text": data.study_text,
         "objectives": ", ".join(data.study.objectives),
@@ -116,6 +122,9 @@ def _page_values(data: ReportData, parameters: Mapping[str, Any]) -> dict[str, A
         "hidden_curves": int((trials["epochs"] > 0).sum()) - data.curves["number"].nunique(),
         "importances": importance_cells(parameters["importances"], LABELS),
         "labels": LABELS,
+        "explained": explained,
+        "targets": [each.target for each in explained],
+        "has_parallel": (trials["state"] == "trained").sum() >= FEWEST_IN_PARALLEL,
         "not_trained": not_trained[["number", "state", "outcome"]].set_axis(
             ["trial", "state", "reason"], axis="columns"
         ),

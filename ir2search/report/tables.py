@@ -16,6 +16,7 @@ from ir2search.runs.backbones import backbone_curves
 from ir2search.runs.differences import advice
 from ir2search.runs.hypervolume import hypervolumes
 from ir2search.runs.layout import COST_FILE, ENVIRONMENT_FILE, STUDY_FILE
+from ir2search.runs.parameters import ParameterEffects, parameter_effects
 from ir2search.runs.supernets import supernet_curve
 from ir2search.runs.tables import as_searched, knee
 from ir2search.space import Candidate
@@ -56,6 +57,7 @@ class ReportData:
     """The data of a report.
 
     Attributes:
+        folder: the run's folder.
         study: the run's study.
         study_text: the study file.
         trials: trials as `ir2search.trials` returns them, with ``hypervolume`` (see `hypervolumes`)
@@ -70,8 +72,12 @@ class ReportData:
         backbones: learning curves of the shared backbones.
         supernet: learning curve of the shared weights; empty if there are none.
         sessions: machine, versions and command of each session of the run, first to last.
+        train_images: number of training images; None if the run's version did not record it.
+        validation_images: number of validation images; None if it did not record it.
+        effects: of the searched parameters, see `parameter_effects`.
     """
 
+    folder: Path
     study: Study
     study_text: str
     trials: pd.DataFrame
@@ -84,6 +90,9 @@ class ReportData:
     backbones: list[list[EpochResult]]
     supernet: list[EpochResult]
     sessions: list[Session]
+    train_images: int | None
+    validation_images: int | None
+    effects: ParameterEffects
 
     @property
     def kinds(self) -> list[str]:
@@ -116,6 +125,7 @@ def report_data(run: Run) -> ReportData:
     trials = trials.assign(hypervolume=hypervolumes(as_searched(trials), study), on_front=on_front)
     detailed = _detailed(trials)
     return ReportData(
+        folder=run.folder,
         study=study,
         study_text=(run.folder / STUDY_FILE).read_text(encoding="utf-8"),
         trials=trials,
@@ -128,6 +138,9 @@ def report_data(run: Run) -> ReportData:
         backbones=backbone_curves(run.folder),
         supernet=supernet_curve(run.folder),
         sessions=_sessions(run.folder / ENVIRONMENT_FILE),
+        train_images=run.train_images,
+        validation_images=run.validation_images,
+        effects=parameter_effects(as_searched(trials), study.search_space, study.seed),
     )
 
 

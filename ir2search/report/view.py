@@ -14,17 +14,19 @@ from ir2search import text
 from ir2search.costs import cost
 from ir2search.errors import CandidateError
 from ir2search.plots.pareto import accuracy_first
+from ir2search.report.about import commands
+from ir2search.report.cells import shown_name
 from ir2search.report.comparison import Comparison
 from ir2search.report.tables import LayerCost, ReportData
 from ir2search.runs import json_rows
 from ir2search.runs.parameters import (
     Dependence,
     Importance,
-    parameter_effects,
+    ParameterEffects,
     parameter_values,
 )
-from ir2search.runs.tables import SHARED, as_searched
-from ir2search.space import TAP, Candidate
+from ir2search.runs.tables import SHARED
+from ir2search.space import Candidate
 from ir2search.study.objectives import OBJECTIVES, further_columns
 from ir2search.zoo import preset, presets
 
@@ -45,12 +47,14 @@ DECIMALS = 5  # of accuracies and hypervolumes in the page
 
 def page_view(data: ReportData) -> dict[str, Any]:
     """The data for the script of a report's page."""
-    study = data.study
+    study, effects = data.study, data.effects
     inherited = {} if study.supernet is None else INHERITED
     return {
         **_axes(study.objectives, inherited),
         "objectives": [OBJECTIVES[name].column for name in study.objectives],
         "trials": _columns(data),
+        "members": data.front["number"].tolist(),
+        "commands": commands(data.folder),
         "spreads": _spreads(data.front),
         "intervals": _intervals(data.front),
         "references": _references(data.best),
@@ -58,7 +62,7 @@ def page_view(data: ReportData) -> dict[str, Any]:
         "rungs": list(study.rungs.levels(study.recipe.epochs)) if study.rungs else [],
         "curves": _curves(data),
         "layers": _layers(data.layers),
-        "parameters": _parameters(data),
+        "parameters": _parameters(effects),
     }
 
 
@@ -101,7 +105,7 @@ def _columns(data: ReportData) -> dict[str, list[Any]]:
     columns["is_knee"] = [number in knee for number in trials["number"]]
     columns["name"] = [text.network(row) for row in json_rows(trials)]
     for name in data.study.search_space.searched:
-        columns[f"space.{_shown(name)}"] = _listed(parameter_values(trials, name))
+        columns[f"space.{shown_name(name)}"] = _listed(parameter_values(trials, name))
     return columns
 
 
@@ -173,25 +177,13 @@ def _layers(layers: Mapping[int, Sequence[LayerCost]]) -> dict[str, list[list[An
     }
 
 
-def _parameters(data: ReportData) -> dict[str, Any]:
+def _parameters(effects: ParameterEffects) -> dict[str, Any]:
     """Importances and dependences of the searched parameters."""
-    found = parameter_effects(as_searched(data.trials), data.study.search_space, data.study.seed)
 
-    def rows(effects: Iterable[Importance | Dependence]) -> list[dict[str, Any]]:
-        return [asdict(each) | {"parameter": _shown(each.parameter)} for each in effects]
+    def rows(found: Iterable[Importance | Dependence]) -> list[dict[str, Any]]:
+        return [asdict(each) | {"parameter": shown_name(each.parameter)} for each in found]
 
-    return {
-        "importances": rows(found.importances),
-        "dependences": rows(found.dependences),
-        "explained": dict(found.explained),
-    }
-
-
-def _shown(name: str) -> str:
-    """The name of a parameter for the reader of a report."""
-    if name == "fusion_ratio":
-        return "fusion width m"
-    return f"tap {name.removeprefix(TAP)}" if name.startswith(TAP) else name.replace("_", " ")
+    return {"importances": rows(effects.importances), "dependences": rows(effects.dependences)}
 
 
 def _listed(column: pd.Series[Any]) -> list[Any]:

@@ -18,7 +18,13 @@ from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, trial_fold
 from ir2search.runs.members import with_members
 from ir2search.runs.records import TrialRecord, trial_records
 from ir2search.runs.saved import saved_study
-from ir2search.runs.storages import VALIDATION_IMAGES, RunStudy, open_storage, storage_errors
+from ir2search.runs.storages import (
+    TRAIN_IMAGES,
+    VALIDATION_IMAGES,
+    RunStudy,
+    open_storage,
+    storage_errors,
+)
 from ir2search.runs.tables import front_of, json_rows, knee, trials_table, without_constants
 from ir2search.space import Candidate, read_candidate
 from ir2search.study.objectives import OBJECTIVES
@@ -129,18 +135,22 @@ class Run:
         return described_front(front, self.study, self.validation_images, self.folder_of)
 
     @property
+    def train_images(self) -> int | None:
+        """Number of training images; None if the run's version did not record it.
+
+        Raises:
+            RunError: the run has not started any trial, or its storage cannot be read.
+        """
+        return self._recorded_number(TRAIN_IMAGES)
+
+    @property
     def validation_images(self) -> int | None:
         """Number of validation images; None if the run's version did not record it.
 
         Raises:
             RunError: the run has not started any trial, or its storage cannot be read.
         """
-        storage = self.storage
-        with storage_errors(self.folder, self._given_storage):
-            recorded = storage.user_attrs.get(VALIDATION_IMAGES)
-        if recorded is not None and not (isinstance(recorded, int) and recorded > 0):
-            raise RunError(f"{self.folder}: {VALIDATION_IMAGES} is damaged in the run's storage")
-        return recorded
+        return self._recorded_number(VALIDATION_IMAGES)
 
     def chosen(self, which: str | None) -> pd.DataFrame:
         """The rows of `trials` that are asked for.
@@ -242,6 +252,14 @@ class Run:
         images = load_data(self.study.data, place, self.cache, self.study.seed)
         self.storage.check_images(images.fingerprint)
         return images
+
+    def _recorded_number(self, name: str) -> int | None:
+        storage = self.storage
+        with storage_errors(self.folder, self._given_storage):
+            recorded = storage.user_attrs.get(name)
+        if recorded is not None and not (isinstance(recorded, int) and recorded > 0):
+            raise RunError(f"{self.folder}: {name} is damaged in the run's storage")
+        return recorded
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"

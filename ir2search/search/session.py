@@ -25,6 +25,7 @@ from ir2search.runs.status import RunStatus, status
 from ir2search.runs.storages import (
     IMAGES,
     PARALLEL,
+    TRAIN_IMAGES,
     VALIDATION_IMAGES,
     RunStudy,
     is_shared,
@@ -258,6 +259,7 @@ class _Session:
         )
         storage.check_images(self.context.data.fingerprint)
         storage.set_user_attr(IMAGES, self.context.data.fingerprint)
+        storage.set_user_attr(TRAIN_IMAGES, len(self.context.data.train))
         storage.set_user_attr(VALIDATION_IMAGES, len(self.context.data.validation))
         if self.study.is_timed:
             check_machine(storage, self.folder)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import write_figures_once
+from matplotlib.figure import Figure
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from replay import replaying
 
 import ir2search as ir
+from ir2search.plots import save
+from ir2search.report.html import image
 from ir2search.study.sections import Confirm
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+CONTRAST = Path(__file__).with_name("contrast.js")
 MARKUP = "</script><script>document.title = 'taken'</script><img src=x onerror=alert(1)>"
 
 pytestmark = [
@@ -34,7 +41,7 @@ def report(
 ) -> Path:
     """The report of a run with further seeds and a failed trial with markup in its reason."""
     study = ir.load_study(finished_run / "study.toml")
-    study = study.model_copy(update={"trials": 12, "confirm": Confirm(seeds=1)})
+    study = study.model_copy(update={"trials": 30, "confirm": Confirm(seeds=1)})
     folder = tmp_path_factory.mktemp("browser") / "quick"
     ir.run(study, folder, device="cpu", executor=replaying())
     fail_trial(folder, 0, MARKUP)
@@ -204,6 +211,107 @@ def test_axe_finds_no_accessibility_fault(browser: Browser, report: Path, name: 
         assert found.page.evaluate(overflow) <= 0, (scheme, found.page.evaluate(wide))
         assert found.complaints == []
         found.page.context.close()
+
+
+def test_the_address_opens_a_trial(browser: Browser, report: Path) -> None:
+    members = [str(number) for number in ir.front(report.parent)["number"]]
+    file = report / "index.html"
+    page = browser.new_context(offline=True).new_page()
+    page.goto(f"{file.as_uri()}#trial-{members[-1]}")
+    page.wait_for_selector("html[data-drawn=yes]")
+    assert page.inner_text("#card-title").startswith(f"Trial {members[-1]}:")
+    page.locator(f"#members button.pick[data-trial='{members[0]}']").click()
+    assert page.evaluate("location.hash") == f"#trial-{members[0]}"
+    page.evaluate(f"location.hash = '#trial-{members[-1]}'")
+    page.wait_for_function(
+        f"document.getElementById('card-title').textContent.startsWith('Trial {members[-1]}:')"
+    )
+    page.context.close()
+
+
+def test_commands_can_be_copied(opened: Opened) -> None:
+    page = opened.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    button = page.locator("#card-commands button").first
+    command = page.locator("#card-commands code").first.inner_text()
+    number = page.inner_text("#card-title").split(":")[0].removeprefix("Trial ")
+    assert command == f"ir2search export quick --trial {number}"
+    button.click()
+    page.wait_for_function("getSelection().toString().startsWith('ir2search export')")
+    assert page.locator(".picks li button").count() >= 3, "each pick has its commands"
+
+
+def test_a_trial_has_one_colour_in_all_figures(opened: Opened) -> None:
+    looks = """() => {
+      const traces = (id) => document.getElementById(id).data;
+      const { customdata, marker } = traces("front").find((each) => each.name === "front");
+      const found = Object.fromEntries(customdata.map((n, at) => [n, [marker.color[at]]]));
+      for (const each of document.getElementById("curves").layout.annotations) {
+        found[each.text.replace("trial ", "")].push(each.font.color);
+      }
+      return found;
+    }"""
+    found = opened.page.evaluate(looks)
+    assert len(found) > 2
+    assert all(len(colours) == 2 and len(set(colours)) == 1 for colours in found.values())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_and_line_has_contrast(browser: Browser, report: Path, scheme: str) -> None:
+    found = Opened(browser, report / "index.html", color_scheme=scheme)
+    found.page.wait_for_selector("html[data-whole=yes]")
+    found.page.check("#front-references")
+    weak = found.page.evaluate(CONTRAST.read_text())
+    assert weak["checked"] > 300
+    assert weak["below"] == []
+    found.page.context.close()
+
+
+def test_a_narrow_window_cuts_nothing_without_a_cue(browser: Browser, report: Path) -> None:
+    size = {"width": 400, "height": 900}
+    found = Opened(browser, report / "index.html", viewport=size)
+    cut = """() => [...document.querySelectorAll(".scroll")]
+      .filter((one) => one.scrollWidth > one.clientWidth + 1)
+      .map((one) => [one.getAttribute("aria-label"), getComputedStyle(one).backgroundImage])"""
+    shown = dict(found.page.evaluate(cut))
+    assert "Members of the front" in shown
+    assert all("gradient" in shadow for shadow in shown.values())
+    assert "Best network for each budget" not in shown, "this table folds"
+    heads = "getComputedStyle(document.querySelector('#answers td'), '::before').content"
+    assert found.page.evaluate(heads) != "none"
+    nav = found.page.locator(".contents")
+    found.page.evaluate("window.scrollTo(0, 3000)")
+    box = nav.bounding_box()
+    assert box is not None
+    assert box["y"] == 0, "the contents stay in view"
+    found.page.context.close()
+
+
+@pytest.mark.parametrize(("scheme", "is_dark"), [("light", False), ("dark", True)])
+def test_a_figure_has_the_colours_of_the_page(
+    browser: Browser, tmp_path: Path, scheme: str, is_dark: bool
+) -> None:
+    save(drawn, tmp_path / "line")
+    file = tmp_path / "page.html"
+    style = "<style>:root { color-scheme: light dark; } body { margin: 0; }</style>"
+    file.write_text(f"{style}<img src='{image(tmp_path / 'line.svg')}'>")
+    page = browser.new_context(offline=True, color_scheme=scheme).new_page()  # type: ignore[arg-type]
+    page.goto(file.as_uri())
+    shot = page.locator("img").screenshot()
+    with Image.open(io.BytesIO(shot)) as picture:
+        pixels = np.asarray(picture.convert("L"))
+    assert (np.median(pixels) < 60) == is_dark, "the ground"
+    assert pixels.max() > 200
+    assert pixels.min() < 100, "the text differs from the ground"
+    page.context.close()
+
+
+def drawn() -> Figure:
+    figure = Figure(figsize=(3, 2))
+    ax = figure.subplots()
+    ax.plot([0, 1], [0, 1])
+    ax.set_title("a title")
+    return figure
 
 
 def test_the_printed_page_has_figures_and_no_controls(opened: Opened) -> None:

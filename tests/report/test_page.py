@@ -57,12 +57,17 @@ def page(reported_run: Path) -> Page:
     return Page((reported_run / "report" / "index.html").read_text())
 
 
-def test_the_page_refers_to_no_other_file(page: Page) -> None:
+def test_the_page_loads_no_other_file_and_links_those_beside_it(
+    page: Page, reported_run: Path
+) -> None:
     assert page.tags["script"] == 3, "values, plotly.js and the page's script"
     assert not page.tags["link"]
-    fetched = page.values("src", "href", "xlink:href", "action")
-    assert fetched, "the figures"
-    assert all(value.startswith("data:image/svg+xml;base64,") for value in fetched)
+    loaded = page.values("src", "xlink:href", "action")
+    assert loaded, "the figures"
+    assert all(value.startswith("data:image/svg+xml;base64,") for value in loaded)
+    beside = [value for value in page.values("href") if not value.startswith("#")]
+    assert {"front.csv", "front.tex", "trials.parquet"} <= set(beside)
+    assert [name for name in beside if not (reported_run / "report" / name).is_file()] == []
     assert not page.tags["svg"], "figures are images, which cannot run script"
 
 
@@ -85,6 +90,16 @@ def test_the_page_shows_every_front_member_and_every_failure(reported_run: Path)
         assert re.search(rf"<td>{number}( \(knee\))?</td>\s*<td>{accuracy}\s*</td>", text)
     for sentence in ir.status(reported_run).advice:
         assert sentence in text
+    assert "1 trial failed." in text
+
+
+def test_a_section_with_too_little_to_say_is_left_out(reported_run: Path, page: Page) -> None:
+    sections = [value for value in page.values("href") if value.startswith("#")]
+    assert "#pareto" in sections
+    assert "#parameters" not in sections, "a few trials show no importances"
+    text = (reported_run / "report" / "index.html").read_text()
+    assert "Which parameters matter" not in text
+    assert "sample of the other candidates" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 

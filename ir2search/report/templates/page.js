@@ -6,10 +6,13 @@ const view = JSON.parse(document.getElementById("view").textContent);
 const byId = (id) => document.getElementById(id);
 const CONFIG = { displayModeBar: false, responsive: true };
 const FLAT_LEGEND = { orientation: "h", itemclick: false, itemdoubleclick: false };
+const MAX_NAMED = 12; // networks of a larger front have no names in the plots
 const MAX_SVG_POINTS = 10000; // WebGL draws more, but is slow to start without a graphics card
 const MAX_LINES = 1000; // candidates in the parallel coordinates, in addition to the front
 const PREFIXES = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
 const COLOURS = ["text", "back", "soft", "line", "front", "knee", "dimmed", "panel"];
+const OF_TRIALS = [0, 1, 2, 3, 4, 5].map((at) => `trial-${at}`);
+const DASHES = ["solid", "dash", "dashdot", "dot"];
 const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
 
 const escaped = (text) => String(text).replace(/[&<>]/g, (c) => ENTITIES[c]);
@@ -28,13 +31,29 @@ function formatted(column, value) {
 function colours() {
   const style = getComputedStyle(document.documentElement);
   const value = (name) => style.getPropertyValue("--" + name).trim();
-  return Object.fromEntries(COLOURS.map((name) => [name, value(name)]));
+  return Object.fromEntries([...COLOURS, ...OF_TRIALS].map((name) => [name, value(name)]));
 }
 
+// a network of the front has one colour in all plots
+function lookOf(number) {
+  const at = Math.max(0, view.members.indexOf(Number(number)));
+  const round = Math.floor(at / OF_TRIALS.length) % DASHES.length;
+  return { color: colours()[ownVariable(number)], dash: DASHES[round] };
+}
+
+function ownVariable(number) {
+  const at = view.members.indexOf(Number(number));
+  return at < 0 ? "dimmed" : OF_TRIALS[at % OF_TRIALS.length];
+}
+
+const isMember = (number) => view.members.includes(Number(number));
+
 function axis(column, title, isLog, values) {
+  const c = colours();
   const base = {
-    title: { text: escaped(title) }, type: isLog ? "log" : "linear",
-    automargin: true, gridcolor: colours().line, zeroline: false,
+    title: { text: escaped(title), font: { size: 13 } }, type: isLog ? "log" : "linear",
+    automargin: true, zeroline: false, gridcolor: c.line, griddash: "1px,5px", gridwidth: 1,
+    ticks: "outside", tickcolor: c.line, ticklen: 4, showline: true, linecolor: c.line,
   };
   if (column && isShare(column)) return { ...base, tickformat: ".3~%" };
   return isLog ? { ...base, ...roundTicks(values) } : { ...base, exponentformat: "SI" };
@@ -60,8 +79,10 @@ function layout(xaxis, yaxis, more) {
   const c = colours();
   return {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    font: { color: c.text, size: 13 }, margin: { l: 60, r: 15, t: 30, b: 50 },
-    hovermode: "closest", xaxis, yaxis, legend: { ...FLAT_LEGEND, y: -0.22 },
+    font: { color: c.text, size: 12, family: getComputedStyle(document.body).fontFamily },
+    margin: { l: 60, r: 15, t: 12, b: 45 }, hovermode: "closest",
+    xaxis: { showgrid: false, ...xaxis }, yaxis: { ...yaxis, showline: false, ticks: "" },
+    showlegend: Boolean(view.fronts), legend: { ...FLAT_LEGEND, y: -0.22 },
     hoverlabel: {
       bgcolor: c.panel, bordercolor: c.soft, font: { color: c.text }, align: "left",
     },
@@ -97,9 +118,9 @@ function markers(name, keep, column, marker, type) {
   const x = view.trials[column.x], y = view.trials[column.y];
   const kept = trainedRows((row) => keep(row) && x[row] !== null && y[row] !== null);
   return {
-    name, type: type || "scatter", mode: "markers", marker, hoverinfo: "text",
+    name, type: type || "scatter", mode: "markers", marker, hoverinfo: "text", cliponaxis: false,
     x: kept.map((row) => x[row]), y: kept.map((row) => y[row]),
-    customdata: kept.map((row) => view.trials.number[row]), text: kept.map(hoverText),
+    customdata: kept.map((row) => view.trials.number[row]), hovertext: kept.map(hoverText),
   };
 }
 
@@ -115,8 +136,8 @@ function staircase(column) {
   const x = view.trials[column.x], y = view.trials[column.y];
   const kept = trainedRows((row) => view.trials.on_front[row]).sort((a, b) => x[a] - x[b]);
   return [{
-    type: "scatter", mode: "lines", line: { shape: "hv", color: colours().front, width: 1 },
-    hoverinfo: "skip", showlegend: false,
+    type: "scatter", mode: "lines", line: { shape: "hv", color: colours().dimmed, width: 1 },
+    hoverinfo: "skip",
     x: kept.map((row) => x[row]), y: kept.map((row) => y[row]),
   }];
 }
@@ -131,12 +152,41 @@ function withIntervals(trace, accuracy, color) {
   return { ...trace, error_y: bars };
 }
 
+// each network of the front in its colour, with its number
+function inOwnColours(trace) {
+  const color = trace.customdata.map((number) => lookOf(number).color);
+  const named = trace.customdata.length > MAX_NAMED ? {} : {
+    mode: "markers+text", text: freeNumbers(trace), textposition: "top left",
+    textfont: { color, size: 12 },
+  };
+  return { ...trace, ...named, marker: { ...trace.marker, color } };
+}
+
+// the number of each network, or nothing where it would cover another number
+function freeNumbers(trace) {
+  const shares = (name, values) => {
+    const isLog = byId("front-log-" + name).checked;
+    const scaled = values.map((value) => (isLog ? Math.log(value) : value));
+    const low = Math.min(...scaled), range = Math.max(...scaled) - low || 1;
+    return scaled.map((value) => (value - low) / range);
+  };
+  const x = shares("x", trace.x), y = shares("y", trace.y), room = 0.6 * byId("front").clientWidth;
+  const taken = [];
+  return trace.customdata.map((number, at) => {
+    const isFree = !taken.some((other) =>
+      Math.abs(x[at] - x[other]) * room < 20 && Math.abs(y[at] - y[other]) * 250 < 14);
+    if (isFree) taken.push(at);
+    return isFree ? String(number) : "";
+  });
+}
+
 // what the search did not see, beside the validation accuracy
 function testPoints(column, isOnFront) {
   if (column.y !== "accuracy") return [];
-  const cross = { symbol: "x-thin", size: 9, line: { color: colours().text, width: 1.8 } };
   const places = { x: column.x, y: "test_accuracy" };
-  return [markers("test", isOnFront, places, cross)];
+  const trace = markers("test", isOnFront, places);
+  const color = trace.customdata.map((number) => lookOf(number).color);
+  return [{ ...trace, marker: { symbol: "x-thin", size: 9, line: { color, width: 1.8 } } }];
 }
 
 function knownReferences(column) {
@@ -163,7 +213,7 @@ function referenceRange(column) {
   const y = view.trials[column.y].find((value) => value !== null);
   return {
     type: "scatter", mode: "markers", marker: { opacity: 0 }, hoverinfo: "skip",
-    showlegend: false, x, y: x.map(() => y),
+    x, y: x.map(() => y),
   };
 }
 
@@ -191,17 +241,14 @@ function drawFront() {
   const column = selectedColumns(), c = colours(), trials = view.trials;
   const isOnFront = (row) => trials.on_front[row];
   const isSelected = (row) => trials.number[row] === Number(byId("trial").value);
-  const dots = { color: c.dimmed, size: 6, opacity: 0.55 };
-  const ring = { symbol: "circle-open", color: c.knee, size: 18, line: { width: 2.5 } };
+  const dots = { color: c.dimmed, size: 5 };
+  const ring = { symbol: "circle-open", color: c.text, size: 18, line: { width: 1.5 } };
   const diamond = { symbol: "diamond-open", color: c.text, size: 16, line: { width: 2 } };
-  const kind = trials.how ? trials.how[trials.on_front.indexOf(true)] : null;
-  const notes = [column.y === "accuracy" ? "validation" : null, kind].filter(Boolean).join(", ");
-  const shown = notes ? `front (${notes})` : "front";
   const type = trials.number.length > MAX_SVG_POINTS ? "scattergl" : "scatter";
   const traces = [
     ...others(isOnFront, column, dots, type),
     ...staircase(column),
-    withIntervals(markers(shown, isOnFront, column, { color: c.front, size: 10 }), column.y, c.front),
+    inOwnColours(withIntervals(markers("front", isOnFront, column, { size: 10 }), column.y, c.soft)),
     ...testPoints(column, isOnFront),
     markers("knee", (row) => trials.is_knee[row], column, ring),
     markers("selected trial", isSelected, column, diamond),
@@ -256,6 +303,7 @@ function showCard(number) {
   if (row < 0) {
     setText("card-title", `There is no trial ${number}`);
     setText("card-name", "");
+    byId("card-commands").replaceChildren();
     return byId("card-values").replaceChildren();
   }
   const state = (trials.how && trials.how[row]) || trials.state[row];
@@ -266,9 +314,45 @@ function showCard(number) {
   const reason = `; ${trials.outcome[row] || "no reason is recorded"}`;
   setText("card-name", trials.name[row] + (trials.state[row] === "trained" ? "" : reason));
   byId("card-values").replaceChildren(...definitions(row));
+  showCommands(number, trials.state[row] === "trained");
   drawCurve(number);
   drawLayers(number);
   drawFront();
+}
+
+function showCommands(number, isTrained) {
+  const items = isTrained ? view.commands.map((line) => line.replace("{trial}", number)) : [];
+  byId("card-commands").replaceChildren(...items.map((line) => {
+    const item = document.createElement("li"), code = document.createElement("code");
+    code.textContent = line;
+    item.append(code, copyButton());
+    return item;
+  }));
+}
+
+// a button that copies the command beside it
+function copyButton() {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Copy";
+  button.addEventListener("click", async () => {
+    const code = button.previousElementSibling;
+    const wasCopied = await copied(code);
+    button.textContent = wasCopied ? "Copied" : "Selected";
+    setTimeout(() => (button.textContent = "Copy"), 2000);
+  });
+  return button;
+}
+
+// the text is selected first: a page from a folder may not use the clipboard, but a user may
+async function copied(element) {
+  getSelection().selectAllChildren(element);
+  try {
+    await navigator.clipboard.writeText(element.textContent);
+    return true;
+  } catch {
+    return document.execCommand("copy");
+  }
 }
 
 function rungLines() {
@@ -281,15 +365,21 @@ function curve(number, more) {
   return { type: "scatter", mode: "lines", x: epochs, y: accuracy, ...more };
 }
 
+// whole epochs, at most ten of them with a number
+function epochAxis(title, curve) {
+  const dtick = Math.max(1, Math.ceil((curve?.length ?? 1) / 10));
+  return { ...axis(null, title), tick0: dtick, dtick };
+}
+
 function drawCurve(number) {
   const untrained = view.trials.how?.[view.trials.number.indexOf(Number(number))] === "inherited";
   const missing = untrained ? "was not trained by itself" : "has no curve on this page";
   const title = view.curves[number] ? "epoch" : `epoch (this network ${missing})`;
   const trace = curve(number, {
-    mode: "lines+markers", line: { color: colours().front },
+    mode: "lines+markers", line: isMember(number) ? lookOf(number) : { color: colours().front },
     hovertemplate: "epoch %{x}: %{y:.1%}<extra></extra>",
   });
-  const axes = [axis(null, title), axis("accuracy", "validation accuracy")];
+  const axes = [epochAxis(title, view.curves[number]), axis("accuracy", "validation accuracy")];
   if (!view.curves[number]) axes[1].range = [0, 1];
   Plotly.react("card-curve", [trace], layout(...axes, { height: 300, ...rungLines() }), CONFIG);
 }
@@ -301,12 +391,12 @@ function drawLayers(number) {
     hovertemplate: "%{x}: %{y:.3s}<extra>" + name + "</extra>",
   });
   const traces = [
-    bar("FLOPs", ([, flops]) => flops, colours().knee),
     bar("BOPs / 64", ([, , bops]) => bops / 64, colours().front),
+    bar("FLOPs", ([, flops]) => flops, colours().knee),
   ];
   const title = view.layers[number] ? "" : "this page does not include the layers";
   const x = { ...axis(null, title), tickangle: -60, type: "category" };
-  const more = { height: 300, barmode: "stack", legend: { ...FLAT_LEGEND, y: 1.15 } };
+  const more = { height: 300, barmode: "stack" };
   Plotly.react("card-layers", traces, layout(x, axis(null, "OPs"), more), CONFIG);
 }
 
@@ -325,20 +415,40 @@ function drawProgress() {
 }
 
 function drawCurves() {
-  const members = trainedRows((row) => view.trials.on_front[row]);
-  const front = new Set(members.map((row) => String(view.trials.number[row])));
-  const order = Object.keys(view.curves).sort((a, b) => front.has(a) - front.has(b));
+  const order = Object.keys(view.curves).sort((a, b) => isMember(a) - isMember(b));
   const member = (number) => ({
-    name: `trial ${number}`, line: { width: 2 },
+    line: { width: 2, ...lookOf(number) },
     hovertemplate: `trial ${number}, epoch %{x}: %{y:.1%}<extra></extra>`,
   });
-  const other = {
-    line: { color: colours().dimmed, width: 1 }, opacity: 0.45,
-    showlegend: false, hoverinfo: "skip",
-  };
-  const traces = order.map((number) => curve(number, front.has(number) ? member(number) : other));
-  const axes = [axis(null, "epoch"), axis("accuracy", "validation accuracy")];
-  Plotly.react("curves", traces, layout(...axes, { height: 420, ...rungLines() }), CONFIG);
+  const other = { line: { color: colours().dimmed, width: 0.7 }, hoverinfo: "skip" };
+  const traces = order.map((number) => curve(number, isMember(number) ? member(number) : other));
+  const longest = Object.values(view.curves).reduce((a, b) => (a.length < b.length ? b : a), []);
+  const axes = [epochAxis("epoch", longest), axis("accuracy", "validation accuracy")];
+  const height = 420, annotations = curveNames(traces, height);
+  const more = { height, annotations, ...rungLines() };
+  const drawn = layout(...axes, more);
+  drawn.margin.r = 60; // for the names
+  Plotly.react("curves", traces, drawn, CONFIG);
+}
+
+// names at the ends of the curves, moved apart by pixels where they would overlap
+function curveNames(traces, height) {
+  const values = traces.flatMap((trace) => trace.y);
+  const range = Math.max(...values) - Math.min(...values) || 1;
+  const pixels = (0.8 * height) / range, gap = 14;
+  const ends = view.members
+    .map((number) => [number, view.curves[number]])
+    .filter(([, shown]) => shown?.length)
+    .map(([number, shown]) => ({ number, x: shown.length, y: shown[shown.length - 1] }))
+    .sort((a, b) => a.y - b.y);
+  if (ends.length > MAX_NAMED) return [];
+  let last = -Infinity;
+  const raised = ends.map(({ y }) => (last = Math.max(y * pixels, last + gap)));
+  const mean = raised.reduce((sum, place, at) => sum + place - ends[at].y * pixels, 0) / ends.length;
+  return ends.map(({ number, x, y }, at) => ({
+    x, y, text: `trial ${number}`, showarrow: false, xanchor: "left", xshift: 6,
+    yshift: raised[at] - mean - y * pixels, font: { color: lookOf(number).color, size: 12 },
+  }));
 }
 
 // parameters
@@ -355,9 +465,8 @@ function drawImportances() {
   };
   const x = { ...axis(null, ""), type: "category" };
   const y = { ...axis(null, "importance"), tickformat: ".0%" };
-  const more = { height: 320, legend: { ...FLAT_LEGEND, y: 1.15 } };
-  const traces = Object.keys(view.parameters.explained).map(bars);
-  Plotly.react("importances", traces, layout(x, y, more), CONFIG);
+  const traces = [...new Set(view.parameters.importances.map((each) => each.target))].map(bars);
+  Plotly.react("importances", traces, layout(x, y, { height: 320 }), CONFIG);
 }
 
 function drawDependence() {
@@ -365,12 +474,15 @@ function drawDependence() {
   for (const found of view.parameters.dependences) {
     if (found.parameter !== selected) continue;
     const isCategory = typeof found.values[0] !== "number";
+    const color = found.target === "ops" ? colours().knee : colours().front;
     const trace = {
-      type: "scatter", mode: "lines+markers", line: { color: colours().front },
+      type: "scatter", mode: found.is_continuous ? "lines+markers" : "markers", // no line through
+      line: { color }, marker: { color, size: 9 }, // values that do not exist
       x: isCategory ? found.values.map(escaped) : found.values, y: found.mean,
       hovertemplate: `%{x}: %{y:${found.target === "accuracy" ? ".1%" : ".3s"}}<extra></extra>`,
     };
     const x = { ...axis(null, selected), ...(isCategory ? { type: "category" } : {}) };
+    if (!isCategory && !found.is_continuous) Object.assign(x, { tickmode: "array", tickvals: found.values });
     const y = axis(found.target, labelOf(found.target));
     Plotly.react("dependence-" + found.target, [trace], layout(x, y, { height: 300 }), CONFIG);
   }
@@ -378,7 +490,9 @@ function drawDependence() {
 
 function dimension(label, values) {
   if (values.every((value) => value === null || typeof value === "number")) {
-    return { label, values: values.map((value) => value ?? 0) };
+    const numbers = values.map((value) => value ?? 0), different = [...new Set(numbers)];
+    const ticks = different.length > MAX_NAMED ? {} : { tickvals: different, ticktext: different.map(String) };
+    return { label, values: numbers, ...ticks };
   }
   const texts = values.map(String);
   const names = [...new Set(texts)].sort();
@@ -389,7 +503,9 @@ function dimension(label, values) {
 function drawParallel() {
   const trials = view.trials, trained = trainedRows(() => true);
   const every = Math.ceil(trained.length / MAX_LINES);
-  const kept = trained.filter((row, at) => trials.on_front[row] || at % every === 0);
+  const kept = trained
+    .filter((row, at) => trials.on_front[row] || at % every === 0)
+    .sort((a, b) => trials.on_front[a] - trials.on_front[b]); // the front is drawn last
   const values = (column) => kept.map((row) => trials[column][row]);
   const seen = trials.how ? "inherited_accuracy" : "accuracy";
   const dimensions = [
@@ -397,16 +513,25 @@ function drawParallel() {
     dimension("OPs", values("ops")),
     dimension(view.trials.how ? "inherited accuracy" : "accuracy", values(seen)),
   ];
-  const colorbar = { title: { text: "accuracy" }, tickformat: ".0%" };
-  const font = { color: colours().text };
+  const c = colours(), font = { color: c.text };
   const trace = {
     type: "parcoords", dimensions, labelangle: -20,
-    labelfont: font, tickfont: font, rangefont: font,
-    line: { color: values(seen), colorscale: "Viridis", showscale: true, colorbar },
+    labelfont: font, tickfont: font, rangefont: { color: "rgba(0,0,0,0)" },
+    line: { ...ownColours(kept.map((row) => trials.number[row])), showscale: false },
   };
   const width = Math.max(byId("parallel").parentElement.clientWidth, 110 * dimensions.length);
   const more = { height: 420, width, margin: { l: 70, r: 40, t: 90, b: 30 } };
   Plotly.react("parallel", [trace], layout({}, {}, more), { displayModeBar: false });
+}
+
+// for a trace that has one colour scale for all of its lines: a step of it for each colour
+function ownColours(numbers) {
+  const found = numbers.map((number) => lookOf(number).color), steps = [...new Set(found)];
+  const last = Math.max(1, steps.length - 1);
+  return {
+    color: found.map((each) => steps.indexOf(each)), cmin: 0, cmax: last,
+    colorscale: steps.length > 1 ? steps.map((each, at) => [at / last, each]) : [[0, steps[0]], [1, steps[0]]],
+  };
 }
 
 // drawing takes seconds without a graphics card, so it waits until the plot is near the window
@@ -452,10 +577,10 @@ function setOptions(id, options, selected) {
 function drawAll() {
   if (view.fronts) return drawFronts();
   showCard(byId("trial").value);
-  const rest = [drawProgress, drawCurves];
-  if (view.parameters.importances.length) {
-    rest.push(drawImportances, drawDependence, drawParallelWhenVisible);
-  }
+  const rest = [
+    ["progress", drawProgress], ["curves", drawCurves], ["importances", drawImportances],
+    ["dependence", drawDependence], ["parallel", drawParallelWhenVisible],
+  ].filter(([id]) => byId(id)).map(([, draw]) => draw); // the page has the sections with findings
   const next = () => {
     const draw = rest.shift();
     if (!draw) return (document.documentElement.dataset.whole = "yes");
@@ -477,15 +602,43 @@ function addListeners() {
   onChange("dependence", drawDependence);
   for (const button of document.querySelectorAll("button.pick")) {
     button.setAttribute("aria-label", `show trial ${button.dataset.trial}`);
+    button.style.setProperty("--own", `var(--${ownVariable(button.dataset.trial)})`);
     button.addEventListener("click", () => {
-      showCard(button.dataset.trial);
-      byId("card").scrollIntoView({ block: "nearest" });
+      openCard(button.dataset.trial);
     });
   }
+  addEventListener("hashchange", openAddressed);
   byId("front").on("plotly_click", (event) => {
     const number = event.points[0].customdata;
     if (number !== undefined) showCard(number);
   });
+  markContents();
+}
+
+// shows the card of a trial, and names the trial in the address
+function openCard(number) {
+  showCard(number);
+  history.replaceState(null, "", `#trial-${number}`);
+  byId("card").scrollIntoView({ block: "nearest" });
+}
+
+// `#trial-4` in the address opens that trial
+function openAddressed() {
+  const found = /^#trial-(\d+)$/.exec(location.hash);
+  if (found) openCard(found[1]);
+}
+
+// marks the section in view in the list of contents
+function markContents() {
+  const links = [...document.querySelectorAll(".contents a")];
+  const sections = links.map((link) => byId(link.hash.slice(1)));
+  const mark = () => {
+    const passed = sections.filter((each) => each.getBoundingClientRect().top < 120).length;
+    const current = Math.max(0, passed - 1);
+    links.forEach((link, at) => link.setAttribute("aria-current", String(at === current)));
+  };
+  addEventListener("scroll", mark, { passive: true });
+  mark();
 }
 
 async function loadPlotly() {
@@ -505,8 +658,10 @@ async function start() {
     const names = new Set(view.parameters.dependences.map((each) => each.parameter));
     setOptions("dependence", [...names].map((name) => [name, name]));
   }
+  for (const item of document.querySelectorAll(".commands li")) item.append(copyButton());
   drawAll();
   addListeners();
+  if (!view.fronts) openAddressed();
   document.documentElement.dataset.drawn = "yes";
 }
 

@@ -7,5 +7,6 @@ from ir2search.runs.storages.study import ENDED as ENDED
 from ir2search.runs.storages.study import IMAGES as IMAGES
 from ir2search.runs.storages.study import MACHINE as MACHINE
 from ir2search.runs.storages.study import PARALLEL as PARALLEL
+from ir2search.runs.storages.study import TRAIN_IMAGES as TRAIN_IMAGES
 from ir2search.runs.storages.study import VALIDATION_IMAGES as VALIDATION_IMAGES
 from ir2search.runs.storages.study import RunStudy as RunStudy

@@ -11,7 +11,7 @@ from ir2search.errors import RunError
 RUN = "run"  # binds a shared storage to the run's folder
 DEFINITION = "definition"  # what the trials in a shared storage depend on
 IMAGES = "data"  # a digest of the images
-VALIDATION_IMAGES = "validation_images"  # their number
+TRAIN_IMAGES, VALIDATION_IMAGES = "train_images", "validation_images"  # their numbers
 MACHINE = "machine"  # the machine that latencies are measured on
 PARALLEL = "parallel"  # number of candidates in training at the same time, at most
 ENDED = "ended"  # why the run has ended; empty while it goes on

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import ir2search as ir
+from ir2search.report.about import about, commands
+from ir2search.report.tables import ReportData, report_data
+from ir2search.runs import Run
+
+
+@pytest.fixture(scope="module")
+def data(finished_run: Path) -> ReportData:
+    return report_data(Run.open(finished_run))
+
+
+def test_a_report_says_what_was_measured_on_what(data: ReportData, finished_run: Path) -> None:
+    images = ir.run_data(finished_run)
+    text = " · ".join(about(data))
+    assert text.startswith("scikit-learn's handwritten digits · 16 x 16 pixels, 10 classes · ")
+    counts = len(images.train), len(images.validation), len(images.read_test())
+    assert "{:,} training, {:,} validation, {:,} test images".format(*counts) in text
+    assert f"{data.study.recipe.epochs} epochs a trial" in text
+    assert text.endswith(f"ir2search {ir.__version__}")
+
+
+def test_what_an_older_run_did_not_record_is_left_out(data: ReportData) -> None:
+    trials = data.trials.assign(test_images=pd.NA)
+    older = replace(data, train_images=None, validation_images=None, trials=trials, sessions=[])
+    assert not [part for part in about(older) if "images" in part or "ir2search" in part]
+
+
+def test_commands_name_the_run_and_the_trial() -> None:
+    assert commands(Path("anywhere/digits"), 4) == [
+        "ir2search export digits --trial 4",
+        "ir2search analyze digits --trial 4",
+        "ir2search predict runs/digits/trials/4 IMAGE",
+    ]
