@@ -98,6 +98,23 @@ def export(
     show_exported(done, as_json)
 
 
+Measured = Annotated[
+    Path | None,
+    typer.Option(
+        "--import",
+        help="Instead of a network: CSV file of times on a device, with the columns network and "
+        "milliseconds.",
+    ),
+]
+RuntimeNames = Annotated[
+    str,
+    typer.Option(
+        help="Runtimes, separated by commas: runtime, onnxruntime, int8, torch (compiles for a "
+        "minute)."
+    ),
+]
+
+
 def latency(
     what: Annotated[
         str | None,
@@ -106,25 +123,12 @@ def latency(
             help="A preset, a candidate.json, a trial's folder, or an exported packed file.",
         ),
     ] = None,
-    measured: Annotated[
-        Path | None,
-        typer.Option(
-            "--import",
-            help="Instead of a network: CSV file of times on a device, with the columns network "
-            "and milliseconds.",
-        ),
-    ] = None,
+    measured: Measured = None,
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1",
     batch: Annotated[
         str, typer.Option(help="Numbers of images per call, separated by commas.")
     ] = "1",
-    runtimes: Annotated[
-        str,
-        typer.Option(
-            help="Runtimes, separated by commas: runtime, onnxruntime, int8, torch "
-            "(compiles for a minute)."
-        ),
-    ] = "runtime,onnxruntime,int8,torch",
+    runtimes: RuntimeNames = "runtime,onnxruntime,int8,torch",
     layers: Annotated[
         bool, typer.Option("--layers", help="Also show the time of each layer on the runtime.")
     ] = False,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -23,7 +23,7 @@ from ir2search.intervals import share_interval
 from ir2search.runs.supernets import run_supernet
 from ir2search.search.epochs import all_epochs, confirmed_epochs, expected_epochs
 from ir2search.search.executors import TrainingContext
-from ir2search.search.executors.devices import fitting_workers, worker_devices
+from ir2search.search.executors.devices import Workers, with_fitting_workers, worker_devices
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.problem import PricedCandidate, Problem
 from ir2search.search.session import checked_study
@@ -114,7 +114,7 @@ def estimate(
     *,
     data: str | Path | None = None,
     device: str = "auto",
-    workers: int | Literal["auto"] | None = None,
+    workers: Workers = None,
     trials_per_device: int | None = None,
 ) -> Estimate:
     """Estimate what `run` with the same arguments would take. No network is trained to an epoch.
@@ -125,11 +125,9 @@ def estimate(
     Raises:
         InputError: the study, the data, the folder or a device cannot be used, as for `run`.
     """
-    folder, number = Path(folder), None if workers == "auto" else workers
-    places = worker_devices(device, number, trials_per_device)
+    folder, places = Path(folder), worker_devices(device, workers, trials_per_device)
     checked, context = checked_study(study, folder, None if data is None else Path(data))
-    if workers == "auto" and places == [torch.device("cpu")]:
-        places *= fitting_workers(checked, context.data, checked.parallel)
+    places = with_fitting_workers(places, workers, checked, context.data, checked.parallel)
     space = checked.search_space.with_data(context.data.image, context.data.classes)
     problem = Problem(checked, space, LatencyTimer(checked, folder.parent))
     points = list(space.points(random.Random(derive_seed(checked.seed, "estimate")), DRAWS))

@@ -46,7 +46,7 @@ from ir2search.search.executors import (
     TrainingContext,
     open_context,
 )
-from ir2search.search.executors.devices import fitting_workers, worker_devices
+from ir2search.search.executors.devices import Workers, with_fitting_workers, worker_devices
 from ir2search.search.executors.processes import exit_without_main_guard
 from ir2search.search.executors.ray_cluster import RayExecutor
 from ir2search.search.latency_timer import LatencyTimer, check_machine
@@ -66,7 +66,7 @@ def run(
     *,
     data: str | Path | None = None,
     device: str = "auto",
-    workers: int | Literal["auto"] | None = None,
+    workers: Workers = None,
     trials_per_device: int | None = None,
     executor: Literal["local", "ray"] | ExecutorFactory = "local",
     address: str = "auto",
@@ -110,19 +110,15 @@ def run(
     """
     exit_without_main_guard()
     folder = Path(folder)
-    number = None if workers == "auto" else workers
-    devices = worker_devices(device, number, trials_per_device)
-    if executor == "ray" and (number or trials_per_device):
-        raise RunError(
-            "workers and trials_per_device: do not apply to a Ray cluster, where [resources] in "
-            "the study file says what one training takes; leave them out"
-        )
+    devices = worker_devices(device, workers, trials_per_device)
+    if executor == "ray":
+        _check_ray(workers, trials_per_device)
     with told(RunObserver, observer, RunProgress, progress) as observer:
         study, context = checked_study(study, folder, Path(data) if data is not None else None)
         shared = is_shared(folder, storage)
-        if workers == "auto" and executor == "local" and devices == [torch.device("cpu")]:
+        if executor == "local":
             most = study.trials if shared else study.parallel
-            devices *= fitting_workers(study, context.data, most)
+            devices = with_fitting_workers(devices, workers, study, context.data, most)
         return _Session(
             study,
             folder,
@@ -326,6 +322,15 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         raise RunError(
             f"{place}: {reason}; solve that and run the same command again to continue"
         ) from None
+
+
+def _check_ray(workers: Workers, trials_per_device: int | None) -> None:
+    """Raise RunError if a number of workers is given for a Ray cluster."""
+    if workers not in (None, "auto") or trials_per_device is not None:
+        raise RunError(
+            "workers and trials_per_device: do not apply to a Ray cluster, where [resources] in "
+            "the study file says what one training takes; leave them out"
+        )
 
 
 def _factory(executor: Literal["local", "ray"] | ExecutorFactory, address: str) -> ExecutorFactory:

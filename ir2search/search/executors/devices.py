@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Literal
 
 import torch
 
@@ -19,15 +20,17 @@ VALUE = 25  # bytes that a training takes for each operation of a BatchNorm on a
 PARAMETER = 20  # bytes: the parameter, its gradient, two moments of the optimiser, a copy
 MOST_WORKERS = 1024
 
+Workers = int | Literal["auto"] | None  # "auto": see `with_fitting_workers`
+
 
 def worker_devices(
-    devices: str, workers: int | None = None, trials_per_device: int | None = None
+    devices: str, workers: Workers = None, trials_per_device: int | None = None
 ) -> list[torch.device]:
     """The device of each worker.
 
     Args:
         devices: names of devices, separated by commas, as `pick_device` takes them.
-        workers: number of workers; one for each device if None.
+        workers: number of workers; one for each device if None or ``"auto"``.
         trials_per_device: number of workers on each device, instead of ``workers``.
 
     Returns:
@@ -36,6 +39,7 @@ def worker_devices(
     Raises:
         InputError: a device is missing here, a number is out of range, or both numbers are given.
     """
+    workers = None if workers == "auto" else workers
     for name, value in (("workers", workers), ("trials_per_device", trials_per_device)):
         if value is not None and not 1 <= value <= MOST_WORKERS:
             raise InputError(f"{name}: must be from 1 to {MOST_WORKERS}, but got {value}")
@@ -46,6 +50,15 @@ def worker_devices(
     places = [pick_device(name.strip()) for name in devices.split(",")]
     count = workers or len(places) * (trials_per_device or 1)
     return list(itertools.islice(itertools.cycle(places), count))
+
+
+def with_fitting_workers(
+    devices: list[torch.device], workers: Workers, study: Study, data: ImageData, most: int
+) -> list[torch.device]:
+    """The devices of all workers: with ``"auto"`` on the CPU alone, of `fitting_workers`."""
+    if workers != "auto" or devices != [torch.device("cpu")]:
+        return devices
+    return devices * fitting_workers(study, data, most)
 
 
 def fitting_workers(study: Study, data: ImageData, most: int) -> int:
