@@ -16,8 +16,8 @@ from ir2search.errors import CandidateError, StudyError
 from ir2search.nn import keep_memory, kernels_on, sharpen
 from ir2search.space import Candidate, SearchSpace
 from ir2search.supernet.calibration import calibrated_subnet, calibration_batches
+from ir2search.supernet.copies import FlatParameters, SubnetCopies
 from ir2search.supernet.files import note_origin
-from ir2search.supernet.lending import FlatParameters, LentNetworks
 from ir2search.supernet.supernet import Supernet
 from ir2search.training.averaging import Averaged
 from ir2search.training.device import channels_last, pick_device
@@ -142,7 +142,7 @@ def _runner(
         averaged=Averaged(network, recipe.ema) if recipe.ema else None,
         supernet=supernet,
         shared=shared,
-        networks=LentNetworks(supernet),
+        networks=SubnetCopies(supernet),
         random=settings.random,
         calibration=calibration_batches(data, settings.calibration, device),
     )
@@ -162,7 +162,7 @@ class SupernetRunner(EpochRunner):
 
     supernet: Supernet
     shared: FlatParameters
-    networks: LentNetworks
+    networks: SubnetCopies
     random: int
     calibration: list[Tensor]
 
@@ -192,14 +192,14 @@ class SupernetRunner(EpochRunner):
         self, candidate: Candidate, images: Tensor, criterion: Criterion, progress: float
     ) -> tuple[Tensor, Tensor | float, Tensor]:
         """Add a network's gradient to that of the shared weights; gives loss, share, logits."""
-        recipe, lent = self.recipe, self.networks.get(candidate)
-        sharpen(lent.network, int(progress) / max(1, recipe.epochs - 1))
-        lent.take(self.shared)
+        recipe, copy = self.recipe, self.networks.get(candidate)
+        sharpen(copy.network, int(progress) / max(1, recipe.epochs - 1))
+        copy.load_weights(self.shared)
         threshold = recipe.threshold(candidate.threshold, progress)
-        how = candidate.normalization, lent.statistics
-        found = step_loss(lent.network, images, criterion, threshold, *how)
+        how = candidate.normalization, copy.statistics
+        found = step_loss(copy.network, images, criterion, threshold, *how)
         found.loss.backward()
-        lent.give(self.shared)
+        copy.add_gradients(self.shared)
         return found.loss.detach(), found.restricted, found.logits.detach()
 
     def _drawn(self, draws: Random) -> Iterator[Candidate]:
@@ -228,11 +228,11 @@ class SupernetRunner(EpochRunner):
         generator = torch.Generator().manual_seed(0)
         images = torch.randn(count, *self.train.shape, generator=generator)
         labels = torch.zeros(count, dtype=torch.int64)
-        lent = self.networks.get(self.supernet.largest)
-        lent.take(self.shared)
+        copy = self.networks.get(self.supernet.largest)
+        copy.load_weights(self.shared)
         criterion = criterion_of(self.recipe, labels, None)
-        how = self.candidate.threshold, self.candidate.normalization, lent.statistics
-        step_loss(lent.network, images, criterion, *how).loss.backward()
+        how = self.candidate.threshold, self.candidate.normalization, copy.statistics
+        step_loss(copy.network, images, criterion, *how).loss.backward()
 
     def accuracy_of(self, candidate: Candidate) -> float:
         """Validation accuracy of a network with its part of the weights, from 0 to 1."""

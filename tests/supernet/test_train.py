@@ -17,7 +17,7 @@ from ir2search.supernet import (
     load_supernet,
     train_supernet,
 )
-from ir2search.supernet.lending import FlatParameters, LentNetworks
+from ir2search.supernet.copies import FlatParameters, SubnetCopies
 
 CPU = torch.device("cpu")
 RECIPE = ir.Recipe(
@@ -103,16 +103,16 @@ def test_the_gradient_of_shared_weights_is_that_of_the_subnet() -> None:
     )
     images = torch.randn(8, 1, 8, 8)
     shared = FlatParameters(supernet.network)
-    lent = LentNetworks(supernet).get(candidate)
-    lent.take(shared)
-    lent.network(images).square().mean().backward()
-    lent.give(shared)
+    copy = SubnetCopies(supernet).get(candidate)
+    copy.load_weights(shared)
+    copy.network(images).square().mean().backward()
+    copy.add_gradients(shared)
     vector = shared.values.clone().requires_grad_()
     parts = {}
-    for name, own in lent.network.named_parameters():
+    for name, own in copy.network.named_parameters():
         start = sum(len(each.flatten()) for each in parts.values())
-        parts[name] = vector[lent.places[start : start + own.numel()]].view_as(own)
-    logits = torch.func.functional_call(lent.network, parts, images)
+        parts[name] = vector[copy.places[start : start + own.numel()]].view_as(own)
+    logits = torch.func.functional_call(copy.network, parts, images)
     logits.square().mean().backward()
     assert vector.grad is not None
     torch.testing.assert_close(shared.gradients, vector.grad, rtol=1e-5, atol=1e-7)

@@ -1,4 +1,4 @@
-"""Train a network with a part of the shared weights: copy them, and return the gradients."""
+"""Train copies of parts of the shared weights, and add up their gradients."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class FlatParameters:
 
 
 @dataclass(frozen=True)
-class LentNetwork:
-    """A network that is trained with a copy of its part of the shared weights.
+class SubnetCopy:
+    """A network with a copy of its part of the shared weights, for training.
 
     Attributes:
         network: in training mode.
@@ -59,18 +59,18 @@ class LentNetwork:
     def _flat(self) -> FlatParameters:
         return FlatParameters(self.network)
 
-    def take(self, shared: FlatParameters) -> None:
+    def load_weights(self, shared: FlatParameters) -> None:
         """Copy its part of the shared weights, and set its gradients to 0."""
         torch.index_select(shared.values, 0, self.places, out=self._flat.values)
         self._flat.gradients.zero_()
 
-    def give(self, shared: FlatParameters) -> None:
+    def add_gradients(self, shared: FlatParameters) -> None:
         """Add its gradients to those of the shared weights."""
         shared.gradients.index_add_(0, self.places, self._flat.gradients)
 
 
-class LentNetworks:
-    """The networks of a space that were trained last; others are built when they are needed.
+class SubnetCopies:
+    """Keeps the networks that were trained last; others are built when they are needed.
 
     Args:
         supernet: the shared weights.
@@ -78,15 +78,15 @@ class LentNetworks:
 
     def __init__(self, supernet: Supernet) -> None:
         self._supernet = supernet
-        self._kept: OrderedDict[Candidate, LentNetwork] = OrderedDict()
+        self._kept: OrderedDict[Candidate, SubnetCopy] = OrderedDict()
 
-    def get(self, candidate: Candidate) -> LentNetwork:
+    def get(self, candidate: Candidate) -> SubnetCopy:
         """The network of a candidate; its threshold does not matter."""
         key = replace(candidate.without_recipe(), threshold=0.0)
         found = self._kept.pop(key, None)
         if found is None:
             network, places = self._supernet.empty_subnet(key)
-            found = LentNetwork(network.train(), places)
+            found = SubnetCopy(network.train(), places)
         self._kept[key] = found
         while sum(len(each.places) for each in self._kept.values()) > MOST_NUMBERS:
             self._kept.popitem(last=False)
