@@ -227,8 +227,8 @@ def _rows(network: nn.Module, inputs: tuple[Tensor, ...], prefix: str = "") -> l
     analysis = FlopCountAnalysis(network, inputs).set_op_handle(**HANDLES)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     by_module = analysis.by_module_and_operator()
-    if unsupported := analysis.unsupported_ops():
-        raise RuntimeError(f"no counter for {', '.join(sorted(unsupported))}")
+    if unknown := {*analysis.unsupported_ops(), *by_module[""]} - KINDS.keys():
+        raise RuntimeError(f"no counter for {', '.join(sorted(unknown))}")
     rows = []
     for name, module in network.named_modules():
         operations = Counter(by_module[name])

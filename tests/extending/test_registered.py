@@ -100,6 +100,13 @@ def test_an_operation_that_cannot_be_counted_is_named_before_anything_is_trained
         check_budget(Problem(asked, asked.space, LatencyTimer(asked, tmp_path)))
 
 
+def test_a_matrix_product_cannot_be_counted_either(write: Callable[[str, str], Path]) -> None:
+    product = "network.head.pool.forward = lambda x: (x @ x)[:, :, :1, :1]"
+    load_study(write("own", NARROW.format(change=product)))
+    with pytest.raises(CountError, match=r"backbone 'mine': .* no counter for matmul"):
+        ir.cost(ir.Candidate(backbone="mine", depth=8))
+
+
 def test_registering_does_not_change_the_ids_of_candidates(
     write: Callable[[str, str], Path],
 ) -> None:
