@@ -1,4 +1,5 @@
 from . import plots as plots
+from . import trackers as trackers
 from .costs import Cost as Cost
 from .costs import LayerCost as LayerCost
 from .costs import cost as cost

@@ -15,17 +15,23 @@ _logger = logging.getLogger(__name__)
 
 @contextmanager
 def told(
-    kind: type[T], observer: T | None, bars: Callable[[], AbstractContextManager[T]], show: bool
+    kind: type[T],
+    observer: T | Sequence[T] | None,
+    bars: Callable[[], AbstractContextManager[T]],
+    show: bool,
 ) -> Iterator[T]:
-    """An observer that tells the given one, and bars if they are asked for and can be seen.
+    """An observer that tells the given ones, and bars if they are asked for and can be seen.
 
     Args:
         kind: the class of observers.
-        observer: the user's; None for none.
+        observer: the user's, one or several; None for none.
         bars: makes the observer that shows bars.
         show: whether bars are asked for.
     """
-    observers = [] if observer is None else [observer]
+    if observer is None:
+        observers: list[T] = []
+    else:
+        observers = list(observer) if isinstance(observer, Sequence) else [observer]
     with ExitStack() as stack:
         if show and can_be_seen():
             observers.append(stack.enter_context(bars()))

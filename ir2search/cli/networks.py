@@ -13,6 +13,7 @@ from ir2search.cli.options import (
     Data,
     Device,
     Json,
+    Log,
     Network,
     RunOrNetwork,
     Runs,
@@ -94,6 +95,7 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the training.")] = 0,
     device: Device = "auto",
+    log: Log = None,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -112,10 +114,12 @@ def train(
     from ir2search.cli.show_networks import show_training
     from ir2search.interrupts import deferred_interrupts
     from ir2search.runs import runs_folder
+    from ir2search.trackers import named_tracker
     from ir2search.training import Interrupted
     from ir2search.zoo import TrainingProgress, train_network
 
     folder = out or runs_folder() / f"train-{Path(what).stem}"
+    trackers = [named_tracker(name) for name in log or ()]
     try:
         with TrainingProgress() as bar, deferred_interrupts() as should_stop:
             trained = train_network(
@@ -126,7 +130,7 @@ def train(
                 epochs=epochs,
                 seed=seed,
                 device=device,
-                observer=bar,
+                observer=[bar, *trackers],
                 progress=False,
                 should_stop=should_stop,
             )

@@ -120,4 +120,13 @@ Trust = Annotated[
         expose_value=False,
     ),
 ]
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        metavar="TRACKER",
+        help="Send curves, parameters, costs, front and report to tensorboard, mlflow or wandb; "
+        "may be given several times. Each has an extra of its name.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]

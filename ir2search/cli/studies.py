@@ -16,6 +16,7 @@ from ir2search.cli.options import (
     Devices,
     Folder,
     Json,
+    Log,
     Runs,
     SavedStorage,
     TrialsPerDevice,
@@ -94,6 +95,7 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Train the trials again that have failed.")
     ] = False,
+    log: Log = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -113,13 +115,15 @@ def run(
       ir2search run my-study.toml --device cuda:0,cuda:1 --trials-per-device 4
       ir2search run my-study.toml --executor ray --address head:6379
       ir2search run my-study.toml --storage postgresql+psycopg://me@db/studies
+      ir2search run my-study.toml --log mlflow
     """
     from ir2search.cli.show_runs import check_trained, show_estimate, show_status
     from ir2search.search import RunProgress, estimate
     from ir2search.search import run as run_study
     from ir2search.study import load_study
+    from ir2search.trackers import named_tracker
 
-    asked = load_study(study)
+    asked, trackers = load_study(study), [named_tracker(name) for name in log or ()]
     if trials is not None:
         asked = asked.model_copy(update={"trials": trials})
     where: dict[str, Any] = {
@@ -140,7 +144,7 @@ def run(
             address=address,
             storage=storage,
             retry_failed=retry_failed,
-            observer=bars,
+            observer=[bars, *trackers],
             progress=False,
         )
     show_status(result, as_json)

@@ -4,6 +4,8 @@
 >>> ax = ir.plots.front(ir.Run.open("runs/digits"))  # doctest: +SKIP
 >>> ax.figure.savefig("front.pdf")  # doctest: +SKIP
 
+`ir2search.plots.interactive` has twins of some of them that return plotly figures.
+
 Every function takes ``ax=`` to draw on (``axes=`` if a figure has several panels), makes a new
 figure if it is None, and returns the axes.
 """

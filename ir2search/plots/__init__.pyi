@@ -1,3 +1,4 @@
+from . import interactive as interactive
 from .attributions import faithfulness as faithfulness
 from .attributions import flow as flow
 from .channel_entropy import channels as channels

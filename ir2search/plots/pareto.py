@@ -59,7 +59,7 @@ def front(
     if isinstance(data, pd.DataFrame):
         front, names = data, ["accuracy", "ops"]
     else:
-        (front, trials), names = _front_and_trials(data), accuracy_first(data.study.objectives)
+        (front, trials), names = front_and_trials(data), accuracy_first(data.study.objectives)
     ax = axes_or_new(ax, (7.0, 4.6))
     _draw_front(ax, front, trials, x or names[1], y or names[0])
     _blacken(legend_above(ax))
@@ -170,7 +170,7 @@ def _blacken(legend: Legend) -> None:
             handle.set_color(BLACK)
 
 
-def _front_and_trials(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+def front_and_trials(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The front of a run, with its knee, and all of its trials."""
     front = run.front()
     knee = run.pick("knee") if len(front) else None
@@ -180,16 +180,21 @@ def _front_and_trials(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _draw_front(ax: Axes, front: pd.DataFrame, trials: pd.DataFrame | None, x: str, y: str) -> None:
     across, up = OBJECTIVES[x].column, OBJECTIVES[y].column
     members = front.sort_values(across)
-    others = _off_the_front(front, trials)
+    others = off_the_front(front, trials)
     if trials is not None:
-        ax.scatter(others[across], others[up], s=18, c=GREY, label=_name_of_others(others))
+        ax.scatter(others[across], others[up], s=18, c=GREY, label=name_of_others(others))
     values = members[up]
     if values.is_monotonic_increasing or values.is_monotonic_decreasing:
         ax.step(members[across], values, where="post", color=GREY, lw=0.8)
     by_trial = trial_colours(front["number"])
     colours = [by_trial[number] for number in members["number"]]
     ax.scatter(
-        members[across], values, s=40, c=colours, zorder=3, label=f"front ({_kind(members)})"
+        members[across],
+        values,
+        s=40,
+        c=colours,
+        zorder=3,
+        label=f"front ({kind_of_accuracies(members)})",
     )
     if y == "accuracy" and "accuracy_low" in members:
         ends = [values - members["accuracy_low"], members["accuracy_high"] - values]
@@ -218,7 +223,7 @@ def _draw_front(ax: Axes, front: pd.DataFrame, trials: pd.DataFrame | None, x: s
         _number_members(ax, members, across, up, colours)
 
 
-def _off_the_front(front: pd.DataFrame, trials: pd.DataFrame | None) -> pd.DataFrame:
+def off_the_front(front: pd.DataFrame, trials: pd.DataFrame | None) -> pd.DataFrame:
     """Trained trials that are not on the front."""
     if trials is None:
         return front.iloc[:0]
@@ -226,13 +231,13 @@ def _off_the_front(front: pd.DataFrame, trials: pd.DataFrame | None) -> pd.DataF
     return trained[~trained["number"].isin(front["number"])]
 
 
-def _kind(members: pd.DataFrame) -> str:
+def kind_of_accuracies(members: pd.DataFrame) -> str:
     """What the accuracies of a front are."""
     kinds = list(members["how"].unique()) if "how" in members else []
     return ", ".join(["validation", *kinds])
 
 
-def _name_of_others(others: pd.DataFrame) -> str:
+def name_of_others(others: pd.DataFrame) -> str:
     """The name of the trials that are not on the front; kinds of accuracies are not compared."""
     if "how" not in others:
         return "dominated"

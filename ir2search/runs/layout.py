@@ -23,6 +23,7 @@
         backbones/<candidate id>/      shared backbones, for a warm start
         supernet/                      weights that all candidates share; supernet.json
         variants/<candidate id>/       networks that trials are compared with
+        trackers/                      what was sent to experiment trackers (`--log`)
         report/                        what `report` writes
 """
 
@@ -50,6 +51,7 @@ BACKBONES = "backbones"
 SUPERNET = "supernet"  # weights that all candidates share
 VARIANTS = "variants"
 REPORT = "report"
+TRACKERS = "trackers"  # what experiment trackers were sent, and their own files
 CLUSTER_MARK = ".cluster"  # a node of a Ray cluster that can read it sees the folder
 DRIVERS = "drivers"  # a lock for each driver of a shared study
 DECIDING_LOCK, FINISHING_LOCK = ".turn", ".finish"  # of the drivers of a shared study

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ir2search.costs import Cost
 from ir2search.runs.records import How, State
 from ir2search.space import Candidate
@@ -14,6 +16,9 @@ class RunObserver:
 
     All methods are called in the thread that called `ir2search.run`.
     """
+
+    def on_open(self, folder: Path) -> None:
+        """The run's folder and its trials are open, before `on_start`."""
 
     def on_start(
         self, study: Study, done: list[dict[str, float] | None], waiting: list[int]
@@ -78,3 +83,6 @@ class RunObserver:
 
     def on_test(self, number: int, test_accuracy: float) -> None:
         """A front member was measured on the test set."""
+
+    def on_end(self) -> None:
+        """The work of this process on the run ends, also if it was interrupted or failed."""

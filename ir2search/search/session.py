@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -72,7 +72,7 @@ def run(
     address: str = "auto",
     storage: str | None = None,
     retry_failed: bool = False,
-    observer: RunObserver | None = None,
+    observer: RunObserver | Sequence[RunObserver] | None = None,
     progress: bool = True,
 ) -> RunStatus:
     """Run a study in a folder, or continue it, until all its trials are trained.
@@ -100,7 +100,7 @@ def run(
             proxy in front of it, ``"grpc://HOST:PORT"``.
         retry_failed: whether to train the failed trials of earlier sessions again, from the start
             and as new trials.
-        observer: is told what happens. If it fails, the run goes on.
+        observer: one or several, which are told what happens. If one fails, the run goes on.
         progress: show bars in a notebook or a terminal; nothing is shown anywhere else.
 
     Raises:
@@ -113,7 +113,7 @@ def run(
     devices = worker_devices(device, workers, trials_per_device)
     if executor == "ray":
         _check_ray(workers, trials_per_device)
-    with told(RunObserver, observer, RunProgress, progress) as observer:
+    with told(RunObserver, observer, RunProgress, progress) as told_to:
         study, context = checked_study(study, folder, Path(data) if data is not None else None)
         shared = is_shared(folder, storage)
         if executor == "local":
@@ -127,7 +127,7 @@ def run(
             make_executor=_factory(executor, address),
             storage=storage,
             shared=shared,
-            observer=observer,
+            observer=told_to,
             retry_failed=retry_failed,
         ).run(begin=True)
 
@@ -140,7 +140,7 @@ def join(
     workers: int | None = None,
     trials_per_device: int | None = None,
     storage: str | None = None,
-    observer: RunObserver | None = None,
+    observer: RunObserver | Sequence[RunObserver] | None = None,
     progress: bool = True,
 ) -> RunStatus:
     """Work on a run together with the driver that began it.
@@ -152,7 +152,7 @@ def join(
         workers: number of trainings at the same time, as for `run`.
         trials_per_device: number of trainings on each device, as for `run`.
         storage: the run's storage again, if its URL needs a password.
-        observer: is told what happens. If it fails, the run goes on.
+        observer: one or several, which are told what happens. If one fails, the run goes on.
         progress: show bars in a notebook or a terminal; nothing is shown anywhere else.
 
     Returns:
@@ -175,7 +175,7 @@ def join(
         )
     if data is not None:
         study = _with_data(study, Path(data))
-    with told(RunObserver, observer, RunProgress, progress) as observer:
+    with told(RunObserver, observer, RunProgress, progress) as told_to:
         with _disk_errors(folder):
             context = open_context(study, folder.parent / CACHE)
         return _Session(
@@ -186,7 +186,7 @@ def join(
             make_executor=_local_executor,
             storage=storage,
             shared=True,
-            observer=observer,
+            observer=told_to,
         ).run(begin=False)
 
 
@@ -234,7 +234,10 @@ class _Session:
         """Work on the run to its end; if this session begins the run, write its study file."""
         protect(self.folder)
         with _disk_errors(self.folder), deferred_interrupts() as should_stop:
-            self._run(begin, should_stop)
+            try:
+                self._run(begin, should_stop)
+            finally:
+                self.observer.on_end()
         return status(Run.open(self.folder, self.storage))
 
     def _run(self, begin: bool, should_stop: Callable[[], bool]) -> None:
@@ -272,6 +275,7 @@ class _Session:
             should_stop=should_stop,
             parallel=None if self.shared else self._parallel(storage),
         )
+        self.observer.on_open(self.folder)
         executor = self.make_executor(settings)
         try:
             self._train_supernet(should_stop)

@@ -27,3 +27,6 @@ class TrainingObserver:
 
     def on_trained(self, trained: TrainedNetwork) -> None:
         """The network is trained and tested."""
+
+    def on_training_end(self) -> None:
+        """The work of this process ends, also if it was interrupted or failed."""

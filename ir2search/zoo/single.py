@@ -11,7 +11,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def train_network(
     epochs: int | None = None,
     seed: int = 0,
     device: str = "auto",
-    observer: TrainingObserver | None = None,
+    observer: TrainingObserver | Sequence[TrainingObserver] | None = None,
     progress: bool = True,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainedNetwork:
@@ -96,7 +97,7 @@ def train_network(
         epochs: number of epochs of each stage; None for the recipe's.
         seed: seed of all random numbers.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
-        observer: is told what happens. If it fails, the training goes on.
+        observer: one or several, which are told what happens. If one fails, the training goes on.
         progress: show a bar in a notebook or a terminal; nothing is shown anywhere else.
         should_stop: called before each step; True interrupts the training.
 
@@ -107,7 +108,7 @@ def train_network(
     folder, torch_device = Path(folder), pick_device(device)
     candidate = named_candidate(what)
     chosen = _recipe(what, recipe, epochs).with_values(dict(candidate.recipe))
-    with told(TrainingObserver, observer, TrainingProgress, progress) as observer:
+    with told(TrainingObserver, observer, TrainingProgress, progress) as told_to:
         images = images_for(candidate, data, folder.parent / ".cache", seed)
         if what in presets():
             shape = (images.image[0], *candidate.image[1:])
@@ -115,10 +116,11 @@ def train_network(
         images.check_fit(candidate, what)
         _check_folder(folder)
         teacher = load_teacher(chosen, candidate.image, candidate.classes)
-        with locked(folder):
+        with locked(folder), ExitStack() as at_end:
+            at_end.callback(told_to.on_training_end)
             _write_settings(folder, candidate, chosen, images, seed)
             add_session(folder / ENVIRONMENT_FILE, seed, torch_device)
-            observer.on_training(folder, candidate, chosen)
+            told_to.on_training(folder, candidate, chosen)
             result = train(
                 candidate,
                 chosen,
@@ -127,15 +129,14 @@ def train_network(
                 seed=seed,
                 device=torch_device,
                 teacher=teacher,
-                on_epoch=observer.on_training_epoch,
-                on_step=observer.on_training_step,
+                on_epoch=told_to.on_training_epoch,
+                on_step=told_to.on_training_step,
                 should_stop=should_stop,
             )
             tested = _tested(candidate, images, folder, torch_device)
-        trained = TrainedNetwork(
-            candidate, folder, result.best, tested.test_accuracy, tested.images
-        )
-        observer.on_trained(trained)
+            found = result.best, tested.test_accuracy, tested.images
+            trained = TrainedNetwork(candidate, folder, *found)
+            told_to.on_trained(trained)
     return trained
 
 

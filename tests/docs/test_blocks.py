@@ -61,6 +61,7 @@ PARSED_ONLY = {
         "ir2search run cifar10-ablation --data cifar10/",
         "ir2search run cifar10-laptop --data cifar10/",
         "ir2search train cifar-resnet20 --data cifar10/",
+        "ir2search train cifar-resnet20 --data cifar10/ --log tensorboard",
     ),
     "CIFAR-10 and the authors' weights": (
         "ir2search evaluate cifar-resnet20 --weights resnet20.th --data cifar10/",
@@ -84,6 +85,7 @@ PARSED_ONLY = {
         "ir2search run digits-supernet",
         "ir2search status runs/digits-supernet",
     ),
+    "an MLflow store, whose tables take seconds": ("ir2search run digits --log mlflow",),
     "four cores": ("ir2search run my-study.toml --workers 4",),
 }
 NOT_RUN = {command for those in PARSED_ONLY.values() for command in those}
