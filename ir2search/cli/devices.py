@@ -22,17 +22,19 @@ from ir2search.cli.options import (
 )
 from ir2search.errors import InputError
 
+TrainedNetwork = Annotated[
+    str,
+    typer.Argument(
+        metavar="NETWORK",
+        help="A run's folder, or a network of `ir2search zoo`. With --weights: a preset or a "
+        "candidate.json.",
+        autocompletion=trained_names,
+    ),
+]
+
 
 def export(
-    what: Annotated[
-        str,
-        typer.Argument(
-            metavar="NETWORK",
-            help="A run's folder, or a network of `ir2search zoo`. With --weights: a preset or a "
-            "candidate.json.",
-            autocompletion=trained_names,
-        ),
-    ],
+    what: TrainedNetwork,
     trial: Annotated[
         str | None, typer.Option(help="best, knee, or a trial's number; by default best.")
     ] = None,
