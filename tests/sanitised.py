@@ -20,8 +20,8 @@ FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g
 GAP = 64  # bytes behind each constant that nothing may read
 
 
-def compile_runtime(file: Path, compiler: str, *flags: str) -> None:
-    """Compile the runtime with sanitisers and further flags.
+def compile_runtime(file: Path, compiler: str, *flags: str, vectors: bool = True) -> None:
+    """Compile the runtime with sanitisers and further flags; without vectors in plain C only.
 
     Raises:
         subprocess.CalledProcessError: the compiler fails.
@@ -30,6 +30,9 @@ def compile_runtime(file: Path, compiler: str, *flags: str) -> None:
     library = replace(
         RUNTIME, flags=(*RUNTIME.flags, *flags), links=flags, compilers=(compiler,), variable="NONE"
     )
+    if not vectors:
+        plain = tuple((name, ()) for name, _ in RUNTIME.parts[:2])
+        library = replace(library, parts=(*plain, RUNTIME.parts[2]))
     compile_to(file, library)
 
 
@@ -40,8 +43,9 @@ class Sanitised:
         inference.compiled = lambda *_: Path(file)
         inference.RUNTIME = type("None_", (), {"shipped": staticmethod(lambda: None)})
         assert inference.library()._name == file
-        self._poison = ctypes.CDLL(None).__asan_poison_memory_region
-        self._unpoison = ctypes.CDLL(None).__asan_unpoison_memory_region
+        this = ctypes.CDLL(None)
+        self._poison = this["__asan_poison_memory_region"]
+        self._unpoison = this["__asan_unpoison_memory_region"]
         for function in (self._poison, self._unpoison):
             function.argtypes = ctypes.c_void_p, ctypes.c_size_t
         self._placed: dict[int, tuple[int, int]] = {}

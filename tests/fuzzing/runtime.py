@@ -2,8 +2,9 @@
 
 `PYTHONPATH=tests python tests/fuzzing/runtime.py --seconds 600` changes the graph of a packed file,
 guided by the lines of the reader and of the runtime that each change reaches. The runtime is
-compiled by clang with AddressSanitizer, UndefinedBehaviorSanitizer and coverage. Tensors have the
-sizes that the graph says, so that many changed graphs are valid. Inputs that reach new code are
+compiled by clang in plain C, as microcontrollers run it, with AddressSanitizer,
+UndefinedBehaviorSanitizer and coverage. Tensors have the sizes that the graph says, so that many
+changed graphs are valid. Inputs that reach new code are
 kept in ``.fuzz/runtime``. An input that is neither refused nor run ends the call with an error, and
 is kept in ``.fuzz/findings``. Give its path to run it alone.
 """
@@ -46,7 +47,7 @@ def main() -> None:
     if os.environ.get("LD_PRELOAD") != str(PRELOADED):
         if shutil.which("clang") is None:
             sys.exit("the C runtime is not fuzzed: clang is not installed")
-        sanitised.compile_runtime(library, "clang", "-fsanitize=fuzzer-no-link")
+        sanitised.compile_runtime(library, "clang", "-fsanitize=fuzzer-no-link", vectors=False)
         settings = {"LD_PRELOAD": str(PRELOADED), "ASAN_OPTIONS": "detect_leaks=0"}
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | settings)
     for file in FILES.glob("*.packed"):
