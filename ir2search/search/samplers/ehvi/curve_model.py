@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import moocore
 import numpy as np
@@ -57,6 +58,16 @@ class Points:
     features: np.ndarray
     times: np.ndarray
 
+    @cached_property
+    def first(self) -> np.ndarray:
+        """(trainings), the first point of each training."""
+        return np.unique(self.training, return_index=True)[1]
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """(points), the place of a point's training among all trainings."""
+        return np.unique(self.training, return_inverse=True)[1]
+
 
 class CurveModel:
     """A Gaussian process of the log odds of the error, over the logarithm of epochs.
@@ -76,20 +87,16 @@ class CurveModel:
     def __init__(self, known: Points, errors: np.ndarray, like: CurveModel | None = None) -> None:
         values = _log_odds(errors)
         self._known, self._mean = known, float(values.mean())
-        values, parts, count = values - self._mean, _kernel_parts(known, known), len(values) + 1
-        best, self._shape, self._noise, self._scale = -math.inf, SHAPES[0], NOISES[0], 1.0
-        for shape in SHAPES if like is None else (like._shape,):
-            kernel = _kernel(shape, parts)
-            for noise in NOISES if like is None else (like._noise,):
-                cholesky = np.linalg.cholesky(kernel + noise * np.eye(len(kernel)))
-                whitened = solve_triangular(cholesky, values, lower=True, check_finite=False)
-                scale = float((whitened @ whitened + PRIOR_SQUARE) / count)
-                likelihood = -2 * float(np.log(np.diag(cholesky)).sum()) - count * math.log(scale)
-                if likelihood > best:
-                    best, self._shape, self._noise, self._scale = likelihood, shape, noise, scale
-                    self._cholesky, self._whitened = cholesky, whitened
-        if like is not None:
-            self._scale = like._scale
+        values -= self._mean
+        parts = _KernelParts.of(known)
+        self._shape: Shape
+        self._noise: float
+        self._shape, self._noise = (
+            _most_likely(parts, values) if like is None else (like._shape, like._noise)
+        )
+        kernel = _kernel(self._shape, parts)
+        self._cholesky, self._whitened = _whitened(kernel, self._noise, values)
+        self._scale: float = _scale(self._whitened) if like is None else like._scale
 
     def predict(self, points: Points) -> tuple[np.ndarray, np.ndarray]:
         """Predict log odds of the error.
@@ -97,14 +104,28 @@ class CurveModel:
         Returns:
             Means and standard deviations, (points) each.
         """
-        near = _kernel(self._shape, _kernel_parts(points, self._known))
-        whitened = solve_triangular(self._cholesky, near.T, lower=True, check_finite=False)
-        squares = points.times**2
-        prior = COMMON_VARIANCE * (1 + squares) + 2 * self._shape.departure_variance
-        prior += (1 + self._shape.feature_variance + SEED_VARIANCE) * (1 + squares)
-        variances = prior - np.sum(whitened**2, axis=0)
-        deviations = np.sqrt(self._scale * (np.maximum(variances, 0) + self._noise))
-        return self._mean + self._whitened @ whitened, deviations
+        times, at = np.unique(points.times, return_inverse=True)
+        known, shape = self._known, self._shape
+        near = _Trainings.between(points, known)
+        own, (here, there) = near.kernel(shape), np.nonzero(near.same)
+        of_training = np.eye(len(known.first))[known.rows]  # (known points, known trainings)
+        means, variances = np.empty((2, len(times), len(points.first)))
+        # at one time the kernel is a product over trainings, which are fewer than points
+        for place, time in enumerate(times):
+            lines = 1 + time * known.times
+            departures = shape.departure_variance * _of_times(time - known.times)
+            whitened = self._whiten(of_training * lines[:, None]) @ own.T
+            whitened += self._whiten(COMMON_VARIANCE * lines + departures)[:, None]
+            whitened[:, here] += self._whiten(of_training * departures[:, None])[:, there]
+            means[place] = self._mean + self._whitened @ whitened
+            variances[place] = -np.sum(whitened**2, axis=0)
+            variances[place] += (COMMON_VARIANCE + _own_variance(shape)) * (1 + time**2)
+        variances = np.maximum(variances + 2 * shape.departure_variance, 0)
+        deviations = np.sqrt(self._scale * (variances + self._noise))
+        return means[at, points.rows], deviations[at, points.rows]
+
+    def _whiten(self, values: np.ndarray) -> np.ndarray:
+        return solve_triangular(self._cholesky, values, lower=True, check_finite=False)
 
 
 @on_one_thread()
@@ -166,58 +187,102 @@ def gains_per_epoch(
 
 
 @dataclass(frozen=True)
-class _KernelParts:
-    """The parts of a kernel between points and other points.
+class _Trainings:
+    """How trainings compare with other trainings.
 
     Attributes:
-        costs: (trainings, trainings), distances in the costs.
-        features: (trainings, trainings), kernel over the features.
-        same: (trainings, trainings), whether both are one training.
-        at: indices that expand (trainings, trainings) to (points, points).
-        lines: (points, points), kernel of lines.
-        departures: (points, points), kernel of departures from lines.
+        costs: (trainings, others), distances in the costs.
+        features: (trainings, others), kernel over the features.
+        same: (trainings, others), whether both are one training.
     """
 
     costs: np.ndarray
     features: np.ndarray
     same: np.ndarray
+
+    @classmethod
+    def between(cls, one: Points, other: Points) -> _Trainings:
+        first, second = one.first, other.first
+        return cls(
+            cdist(one.costs[first], other.costs[second]),
+            matern(cdist(one.features[first], other.features[second]) / FEATURE_LENGTH),
+            one.training[first][:, None] == other.training[second],
+        )
+
+    def kernel(self, shape: Shape) -> np.ndarray:
+        """Covariances of what trainings do not share: of their starts, and of their slopes."""
+        found = matern(self.costs / shape.cost_length) + SEED_VARIANCE * self.same
+        found += shape.feature_variance * self.features
+        return found
+
+
+@dataclass(frozen=True)
+class _KernelParts:
+    """The parts of the kernel between points that do not depend on its shape.
+
+    Attributes:
+        trainings: their trainings.
+        at: indices that expand (trainings, trainings) to (points, points).
+        lines: (points, points), kernel of lines.
+        departures: (points, points), kernel of departures from lines.
+    """
+
+    trainings: _Trainings
     at: tuple[np.ndarray, ...]
     lines: np.ndarray
     departures: np.ndarray
 
-
-def _kernel_parts(one: Points, other: Points) -> _KernelParts:
-    """The part of the kernel that does not depend on the shape."""
-    (names, first, rows), (others, second, columns) = (
-        np.unique(points.training, return_index=True, return_inverse=True)
-        for points in (one, other)
-    )
-    same, at = names[:, None] == others, np.ix_(rows, columns)
-    # there are only as many times as rungs, so that few values of the kernel are computed
-    (begin, early), (end, late) = (
-        np.unique(points.times, return_inverse=True) for points in (one, other)
-    )
-    departures = matern(np.abs(begin[:, None] - end) / DEPARTURE_LENGTH)[np.ix_(early, late)]
-    if same.any():
-        departures *= 1 + same[at]
-    return _KernelParts(
-        cdist(one.costs[first], other.costs[second]),
-        matern(cdist(one.features[first], other.features[second]) / FEATURE_LENGTH),
-        same,
-        at,
-        1 + one.times[:, None] * other.times,
-        departures,
-    )
+    @classmethod
+    def of(cls, points: Points) -> _KernelParts:
+        trainings, at = _Trainings.between(points, points), np.ix_(points.rows, points.rows)
+        # there are only as many times as rungs, so that few values of the kernel are computed
+        times, places = np.unique(points.times, return_inverse=True)
+        departures = _of_times(times[:, None] - times)[np.ix_(places, places)]
+        departures *= 1 + trainings.same[at]
+        return cls(trainings, at, 1 + points.times[:, None] * points.times, departures)
 
 
 def _kernel(shape: Shape, parts: _KernelParts) -> np.ndarray:
-    own = matern(parts.costs / shape.cost_length) + SEED_VARIANCE * parts.same
-    own = own + shape.feature_variance * parts.features
-    kernel = own[parts.at]  # a copy; in place, because most of the time goes to memory
+    kernel = parts.trainings.kernel(shape)[parts.at]  # a copy, changed in place
     kernel += COMMON_VARIANCE
     kernel *= parts.lines
     kernel += shape.departure_variance * parts.departures
     return kernel
+
+
+def _of_times(differences: np.ndarray) -> np.ndarray:
+    return matern(np.abs(differences) / DEPARTURE_LENGTH)
+
+
+def _own_variance(shape: Shape) -> float:
+    return 1 + shape.feature_variance + SEED_VARIANCE
+
+
+def _most_likely(parts: _KernelParts, values: np.ndarray) -> tuple[Shape, float]:
+    """The pair of `SHAPES` and `NOISES` that explains values best."""
+    best, found = -math.inf, (SHAPES[0], NOISES[0])
+    for shape in SHAPES:
+        kernel = _kernel(shape, parts)
+        for noise in NOISES:
+            cholesky, whitened = _whitened(kernel, noise, values)
+            likelihood = -2 * float(np.log(np.diag(cholesky)).sum())
+            likelihood -= (len(values) + 1) * math.log(_scale(whitened))
+            if likelihood > best:
+                best, found = likelihood, (shape, noise)
+    return found
+
+
+def _whitened(
+    kernel: np.ndarray, noise: float, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The Cholesky factor of a kernel with noise, and the values that it whitens."""
+    cholesky = np.linalg.cholesky(kernel + noise * np.eye(len(kernel)))
+    return cholesky, solve_triangular(cholesky, values, lower=True, check_finite=False)
+
+
+def _scale(whitened: np.ndarray) -> float:
+    """The most likely scale of the kernel (Rasmussen and Williams, 2006, 5.8), with a prior."""
+    return float((whitened @ whitened + PRIOR_SQUARE) / (len(whitened) + 1))
 
 
 def _log_odds(errors: np.ndarray) -> np.ndarray:

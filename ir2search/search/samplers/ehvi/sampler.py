@@ -189,7 +189,7 @@ class FreezeThawSampler(EhviSampler):
         candidates = [each.candidate for each in [*known, *pool]]
         costs = np.vstack([self.costs(known), costs])
         asked = (
-            tuple(each.id for each in candidates),
+            tuple(candidates),  # mostly the same objects, so that comparing them is quick
             *(each.tobytes() for each in (costs, errors, target_levels)),
         )
         if self._answered is None or self._answered[0] != asked:

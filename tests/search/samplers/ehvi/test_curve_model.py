@@ -67,15 +67,22 @@ def test_the_model_is_a_gaussian_process_of_lines_over_the_logarithm_of_epochs()
         line = 1 + one.times[i] * other.times[j]
         return float((COMMON_VARIANCE + own) * line + departure * (1 + same))
 
-    new = Points(np.array([7]), np.array([[0.4]]), np.array([[1.0, 0.0]]), np.array([0.9]))
+    new = Points(  # of a training without results, and of one that was measured at other times
+        np.array([7, 2, 7]),
+        np.array([[0.4], costs[6], [0.4]]),
+        np.array([[1.0, 0.0], numbers[6], [1.0, 0.0]]),
+        np.array([0.9, 0.8, 0.3]),
+    )
     between = np.array([[kernel(i, points, j, points) for j in range(15)] for i in range(15)])
     between += model._noise * np.eye(15)
-    near = np.array([kernel(0, new, j, points) for j in range(15)])
-    expected = odds.mean() + near @ np.linalg.solve(between, odds - odds.mean())
-    variance = kernel(0, new, 0, new) + model._noise - near @ np.linalg.solve(between, near)
-    mean, deviation = model.predict(new)
-    assert mean[0] == pytest.approx(expected)
-    assert deviation[0] == pytest.approx(np.sqrt(model._scale * variance), rel=1e-6)
+    means, deviations = model.predict(new)
+    for place in range(3):
+        near = np.array([kernel(place, new, j, points) for j in range(15)])
+        expected = odds.mean() + near @ np.linalg.solve(between, odds - odds.mean())
+        variance = kernel(place, new, place, new) - near @ np.linalg.solve(between, near)
+        variance += model._noise
+        assert means[place] == pytest.approx(expected)
+        assert deviations[place] == pytest.approx(np.sqrt(model._scale * variance), rel=1e-6)
 
 
 def test_the_better_of_two_waiting_candidates_is_trained_further() -> None:
