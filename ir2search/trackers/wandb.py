@@ -81,6 +81,11 @@ class WandB(Tracker):
                 job_type="trial" if key else "search",
                 resume="allow",
                 reinit="create_new",
-                settings=self._wandb.Settings(console="off", silent=True),
+                settings=self._wandb.Settings(
+                    console="off",
+                    silent=True,
+                    x_disable_meta=True,  # it has the command line, which may hold a password
+                    x_disable_stats=True,  # of the machine, once for each trial
+                ),
             )
         return self._runs[key]
