@@ -88,6 +88,20 @@ def test_the_page_names_the_function_of_every_command() -> None:
             assert callable(getattr(importlib.import_module(package), function)), dotted
 
 
+def test_the_gallery_names_functions_that_exist_and_shows_every_figure_of_its_script() -> None:
+    shown = page("gallery.md")
+    calls = re.findall(r"ir\.(plots(?:\.\w+)+)\(", shown)
+    assert len(calls) > 15
+    for call in calls:
+        found: Any = ir
+        for name in call.split("."):
+            found = getattr(found, name)
+        assert callable(found), call
+    pictures = {Path(name).stem for name in re.findall(r"\(figures/gallery/(\S+)\)", shown)}
+    assert pictures == {file.stem for file in (DOCS / "figures" / "gallery").iterdir()}
+    assert pictures <= set(dir(ir.plots))
+
+
 EQUATIONS = [
     pytest.param(tex, id=f"{path.name} {number}")
     for path in sorted(DOCS.rglob("*.md"))
