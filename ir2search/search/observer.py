@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ir2search.costs import Cost
 from ir2search.runs.records import How, State
+from ir2search.runs.run import Run
 from ir2search.space import Candidate
 from ir2search.study.schema import Study
 from ir2search.training import EpochResult
@@ -17,7 +16,7 @@ class RunObserver:
     All methods are called in the thread that called `ir2search.run`.
     """
 
-    def on_open(self, folder: Path) -> None:
+    def on_open(self, run: Run) -> None:
         """The run's folder and its trials are open, before `on_start`."""
 
     def on_start(

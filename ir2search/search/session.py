@@ -275,7 +275,7 @@ class _Session:
             should_stop=should_stop,
             parallel=None if self.shared else self._parallel(storage),
         )
-        self.observer.on_open(self.folder)
+        self.observer.on_open(Run.open(self.folder, self.storage))
         executor = self.make_executor(settings)
         try:
             self._train_supernet(should_stop)

@@ -64,6 +64,7 @@ class Tracker(RunObserver, TrainingObserver):
     def __init__(self) -> None:
         self._file: Path | None = None  # None while no folder is open
         self._folder = Path()
+        self._followed: Run | None = None
         self.sent = Sent()
 
     # What a subclass implements
@@ -101,9 +102,10 @@ class Tracker(RunObserver, TrainingObserver):
 
     # What a run tells
 
-    def on_open(self, folder: Path) -> None:
-        self._open(folder)
-        self._try(lambda: self._send_run(Run.open(folder)))
+    def on_open(self, run: Run) -> None:
+        self._open(run.folder)
+        self._followed = run
+        self._try(lambda: self._send_run(run))
 
     def on_trial(self, number: int, candidate: Candidate, price: Cost) -> None:
         self._try(lambda: self._begin(_key(number), parameters_of(candidate), price))
@@ -118,7 +120,9 @@ class Tracker(RunObserver, TrainingObserver):
         self._try(lambda: self._end(_key(number), state, values or {}))
 
     def on_end(self) -> None:
-        self._try(lambda: self._finish_run(Run.open(self._folder)))
+        if self._followed is not None:
+            run = self._followed
+            self._try(lambda: self._finish_run(run))
         self._close()
 
     # What the training of one network tells
@@ -149,8 +153,7 @@ class Tracker(RunObserver, TrainingObserver):
         Raises:
             RunError: there is no run, or the tracker fails.
         """
-        run = Run.of(run)
-        self.on_open(run.folder)
+        self.on_open(Run.of(run))
         self.on_end()
 
     def _open(self, folder: Path) -> None:
