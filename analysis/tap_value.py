@@ -136,8 +136,9 @@ def draw(table: pd.DataFrame) -> Figure:
         mean = rows[["flops", "bits"]].mean()
         axis.scatter(rows["flops"], rows["bits"], s=10, color=color, alpha=0.6)
         axis.scatter(*mean, s=60, color=color, marker="osD^v"[number % 5])
+        place = (0, -18 if number % 2 else 9)  # neighbours are close: above and below in turn
         axis.annotate(
-            str(name), mean, xytext=(9, 0), textcoords="offset points", va="center", color=color
+            str(name), mean, xytext=place, textcoords="offset points", ha="center", color=color
         )
     axis.set(
         title="recovery of these taps",

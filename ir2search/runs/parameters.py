@@ -201,7 +201,7 @@ def _dependences(
             forest,
             features,
             [name],
-            categorical_features=[each for each in categories if categories[each]],
+            categorical_features=[each for each in categories if categories[each]] or None,
             percentiles=(0, 1),
             grid_resolution=points,
             kind="average",

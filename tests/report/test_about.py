@@ -20,7 +20,11 @@ def data(finished_run: Path) -> ReportData:
 def test_a_report_says_what_was_measured_on_what(data: ReportData, finished_run: Path) -> None:
     images = ir.run_data(finished_run)
     text = " · ".join(about(data))
-    assert text.startswith("scikit-learn's handwritten digits · 16 x 16 pixels, 10 classes · ")
+    assert data.best is not None
+    _, height, width = data.best.image
+    assert text.startswith(
+        f"scikit-learn's handwritten digits · {height} x {width} pixels, 10 classes · "
+    )
     counts = len(images.train), len(images.validation), len(images.read_test())
     assert "{:,} training, {:,} validation, {:,} test images".format(*counts) in text
     assert f"{data.study.recipe.epochs} epochs a trial" in text
