@@ -44,7 +44,7 @@ def test_training_and_restriction_change_no_memory_but_the_shape_does() -> None:
     wide, large = replace(SMALL, width=2.0), replace(SMALL, image=(1, 16, 16))
     assert device_memory(wide).flash_bytes > memory.flash_bytes
     assert device_memory(wide).ram_bytes > memory.ram_bytes
-    assert device_memory(large).ram_bytes > 3 * memory.ram_bytes
+    assert device_memory(large).ram_bytes > 2 * memory.ram_bytes, "rows are twice as long"
 
 
 def test_ram_and_flash_are_costs_with_budgets(quick: dict[str, Any], tmp_path: Path) -> None:
