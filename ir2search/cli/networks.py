@@ -253,6 +253,9 @@ def analyze(
     sweep: Annotated[
         bool, typer.Option(help="Measure the accuracy with each layer in another precision.")
     ] = True,
+    suggest: Annotated[
+        bool, typer.Option("--suggest", help="Write a study that keeps suggested layers real.")
+    ] = False,
     weights: Weights = None,
     twin_weights: Annotated[
         Path | None, typer.Option(help="Weights of the same network without binarisation.")
@@ -272,17 +275,20 @@ def analyze(
     The network is compared with its full-precision twin and with the same network without
     recovery; both are trained once. Ends with findings in words. Writes information.parquet (all
     values), layers.csv, sensitivity.csv, findings.json and figures into trials/NUMBER/information
-    in the run's folder. Attribution methods: integrated_gradients,
+    in the run's folder. --suggest also writes suggested.toml there: a study that trains the network
+    with the suggested layers in full precision. Attribution methods: integrated_gradients,
     conductance, gradient_x_activation, grad_cam, deeplift, feature_ablation, occlusion.
 
     \b
     Examples:
       ir2search analyze runs/digits
       ir2search analyze runs/digits --trial front --images 128
+      ir2search analyze runs/digits --trial knee --suggest
       ir2search analyze runs/digits --layers stage2,stage3.0 --methods deeplift,occlusion
       ir2search analyze cifar-resnet20 --weights best.safetensors --data cifar10/
     """
     from ir2search.cli.show_networks import show_analyses
+    from ir2search.errors import InputError
     from ir2search.information import analysis_progress, analyze_trials, analyze_weights
     from ir2search.runs import runs_folder
 
@@ -296,9 +302,14 @@ def analyze(
         "device": device,
         "progress": False,
     }
+    if suggest and weights is not None:
+        raise InputError("--suggest: a study needs the recipe of a run; leave --weights out")
+    if suggest and not sweep:
+        raise InputError("--suggest: suggestions come from the sweep; leave --no-sweep out")
     with analysis_progress() as on_step:
         if weights is None:
-            found = analyze_trials(opened(what, storage), trial, **asked, on_step=on_step)
+            asked |= {"suggest": suggest, "on_step": on_step}
+            found = analyze_trials(opened(what, storage), trial, **asked)
         else:
             folder = out or runs_folder() / f"analyze-{Path(what).stem}"
             asked |= {"twin_weights": twin_weights, "on_step": on_step}

@@ -151,6 +151,7 @@ def show_analyses(analyses: Sequence[Analysis], as_json: bool) -> None:
                 "methods": json_rows(analysis.trust),
                 "sensitivity": json_rows(analysis.sensitivity),
                 "findings": [each.as_dict() for each in analysis.findings],
+                "study": None if analysis.study is None else str(analysis.study),
             }
             for analysis in analyses
         ]
@@ -178,3 +179,5 @@ def _show_analysis(analysis: Analysis) -> None:
     for finding in analysis.findings:
         say(f"- {finding.sentence}")
     say("figures and tables are in ", str(analysis.folder))
+    if analysis.study is not None:
+        say(f"to train with these layers in full precision: ir2search run {analysis.study}")

@@ -7,7 +7,7 @@ import itertools
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,12 @@ from ir2search.information.progress import OnStep, shown_steps
 from ir2search.information.registered import MEASURES
 from ir2search.information.sensitivity import ceiling, operations
 from ir2search.information.settings import Settings, settings_for
+from ir2search.information.suggestion import suggested_study, suggestions, write_study
 from ir2search.measures.names import BINARY, PLAIN, TWIN
 from ir2search.measures.tables import layers_table, sensitivity_table
 from ir2search.measures.trust import trust
 from ir2search.models.network import TappedNetwork
+from ir2search.nn import kernels_without_gradients
 from ir2search.runs import Run, train_variant
 from ir2search.runs.layout import CACHE
 from ir2search.space import Candidate
@@ -45,6 +47,7 @@ from ir2search.zoo import named_candidate
 REVISION = 2  # raise it if the same settings give other numbers, so that caches are not used
 IMAGES = 256
 FITTING = 2000  # largest number of training images that probes are fitted to
+SUGGESTED = "suggested.toml"  # the file of the study
 BATCH = 64  # images in a forward pass
 
 logger = logging.getLogger(__name__)
@@ -64,6 +67,8 @@ class Analysis:
         sensitivity: a row for each change of precision, see
             `ir2search.measures.sensitivity_table`.
         findings: what was found, in words.
+        study: file of a study that searches the suggested releases; None if it was not asked for,
+            or if no release is suggested.
     """
 
     name: str
@@ -73,6 +78,7 @@ class Analysis:
     trust: pd.DataFrame
     sensitivity: pd.DataFrame
     findings: list[Finding]
+    study: Path | None = None
 
 
 def analyze(
@@ -85,6 +91,7 @@ def analyze(
     methods: Sequence[MethodName] | None = None,
     memory: int = MEMORY,
     sweep: bool = True,
+    suggest: bool = False,
     device: str = "auto",
     on_step: OnStep = lambda what, done, total: None,
     progress: bool = True,
@@ -106,6 +113,8 @@ def analyze(
         memory: limit for activations and gradients, in MiB.
         sweep: whether the precision of each layer is changed, see
             `ir2search.measures.sensitivity_table`.
+        suggest: whether a study is written that trains the network again with every subset of the
+            suggested layers in full precision.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         on_step: called with the current step, the number of steps done, and their total.
         progress: show a bar in a notebook or a terminal; nothing is shown anywhere else.
@@ -137,7 +146,19 @@ def analyze(
             images=images,
             settings=settings,
         )
-        return _analyze(request, run.folder_of(number) / "information", run.cache, on_step)
+        found = _analyze(request, run.folder_of(number) / "information", run.cache, on_step)
+    return _with_study(found, run, candidate) if suggest else found
+
+
+def _with_study(found: Analysis, run: Run, candidate: Candidate) -> Analysis:
+    """Write a study of the suggested releases beside the analysis, if there are any."""
+    layers = [each.layer for each in suggestions(found.sensitivity)]
+    study = suggested_study(run.study, candidate, layers)
+    if study is None:
+        return found
+    file = found.folder / SUGGESTED
+    write_study(study, file, run.folder)
+    return replace(found, study=file)
 
 
 def analyze_trials(run: Run | str | Path, which: str = "best", **arguments: Any) -> list[Analysis]:
@@ -273,7 +294,8 @@ class _Request:
 
 @torch.no_grad()
 def _gives_finite_logits(network: TappedNetwork, images: Images) -> bool:
-    return all(bool(network(batch).isfinite().all()) for batch, _ in images.batches(BATCH))
+    with kernels_without_gradients():
+        return all(bool(network(batch).isfinite().all()) for batch, _ in images.batches(BATCH))
 
 
 def _analyze(request: _Request, target: Path, cache: Path, on_step: OnStep) -> Analysis:

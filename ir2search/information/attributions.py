@@ -23,6 +23,7 @@ from ir2search.information.chain import Chain, Cut, sign_layers
 from ir2search.information.passes import MEMORY, frozen, images_at_once, joined
 from ir2search.information.rescale import can_rescale, rescaled
 from ir2search.models.network import TappedNetwork
+from ir2search.nn import kernels_without_gradients
 
 MethodName = Literal[
     "integrated_gradients",
@@ -87,7 +88,7 @@ class Subject:
         self.images, self.labels, self.at_once, self.steps = images, labels, at_once, steps
         wanted = self.chain.cuts if layers is None else layers
         self.cuts = [self.chain.cuts[name] for name in wanted]
-        with torch.no_grad():
+        with torch.no_grad(), kernels_without_gradients():
             self.baselines, baseline = self.chain.maps(torch.zeros_like(images[:1]))
             self.maps, logits = self.chain.maps(images)
         self.change = self.target(logits) - baseline[0, labels].double()

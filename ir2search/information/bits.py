@@ -18,7 +18,7 @@ from torch.nn import functional
 from ir2search.information.chain import sign_layers
 from ir2search.information.passes import frozen, joined
 from ir2search.models.network import TappedNetwork
-from ir2search.nn import BinaryConv2d, sign
+from ir2search.nn import BinaryConv2d, kernels_without_gradients, sign
 
 NOISE = 0.1  # standard deviation of added noise; normalised images have about 1
 
@@ -57,7 +57,7 @@ def sign_bits(network: TappedNetwork, batches: Iterable[Tensor], seed: int) -> l
         return []
     generator = torch.Generator().manual_seed(seed)
     parts = []
-    with frozen(network), torch.no_grad():
+    with frozen(network), torch.no_grad(), kernels_without_gradients():
         for images in batches:
             noisy = images + _noise(images, generator)
             inputs = [sign_inputs(network, list(layers.values()), some) for some in (images, noisy)]

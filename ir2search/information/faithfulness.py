@@ -23,6 +23,7 @@ from ir2search.information.chain import INPUT, RECOVERY, Chain
 from ir2search.information.map_measures import spearman
 from ir2search.information.passes import frozen
 from ir2search.models.network import TappedNetwork
+from ir2search.nn import kernels_without_gradients
 from ir2search.plots.attributions import RANDOM_ORDER
 
 FRACTIONS = 16  # steps in which pixels are deleted or inserted
@@ -99,7 +100,7 @@ def faithfulness(
         size = (images.shape[-2], images.shape[-1])
         return functional.interpolate(coarse, size, mode="bilinear")[:, 0]
 
-    with frozen(network), torch.random.fork_rng():
+    with frozen(network), torch.random.fork_rng(), kernels_without_gradients():
         torch.manual_seed(seed)
         own = explain(network, images)
         order = ranking(network, own)
@@ -131,7 +132,7 @@ def random_order(network: TappedNetwork, images: Tensor, labels: Tensor, seed: i
     """Curves for pixels in a random order; a faithful method must be better."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.rand(len(images), *images.shape[2:], generator=generator).to(images.device)
-    with frozen(network):
+    with frozen(network), kernels_without_gradients():
         return Faithfulness(RANDOM_ORDER, *_curves(network, images, labels, order))
 
 

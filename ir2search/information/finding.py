@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ir2search import text
+from ir2search.information.suggestion import suggestions
 from ir2search.measures.names import ACCURACY, ACCURACY_BEYOND_TWIN, BINARY, TWIN, WHOLE
 from ir2search.measures.tables import by_layer, layers_table, sensitivity_table
 
@@ -29,6 +30,7 @@ class Value:
         low: lower end of its 95% interval over images.
         high: upper end.
         unit: unit of the numbers.
+        ops: OPs that a release of the layer costs, if it is one.
     """
 
     layer: str
@@ -36,6 +38,7 @@ class Value:
     low: float
     high: float
     unit: str
+    ops: float | None = None
 
     @property
     def is_measurable(self) -> bool:
@@ -54,7 +57,8 @@ class Finding:
     """A sentence, and the numbers in it.
 
     Attributes:
-        topic: ``"accuracy"``, ``"binarised"``, ``"released"``, ``"information"`` or ``"noise"``.
+        topic: ``"accuracy"``, ``"binarised"``, ``"released"``, ``"suggested"``,
+            ``"information"`` or ``"noise"``.
         sentence: in plain words.
         values: all numbers on the topic, also those that the sentence does not name.
     """
@@ -64,8 +68,9 @@ class Finding:
     values: tuple[Value, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields, as values for JSON."""
-        return asdict(self)
+        """All fields, as values for JSON; values have OPs if they are known."""
+        values = ({n: v for n, v in vars(each).items() if v is not None} for each in self.values)
+        return asdict(self) | {"values": list(values)}
 
 
 def findings(table: pd.DataFrame) -> list[Finding]:
@@ -79,6 +84,7 @@ def findings(table: pd.DataFrame) -> list[Finding]:
         _accuracy(table),
         _binarised(swept),
         _released(swept),
+        _suggested(swept),
         _information(layers),
         _noise(layers),
     ]
@@ -143,6 +149,26 @@ def _released(swept: pd.DataFrame) -> Finding | None:
         )
     sentence = "Released alone in the binary network: " + _listed(said, layers)
     return Finding("released", sentence, tuple(every))
+
+
+def _suggested(swept: pd.DataFrame) -> Finding | None:
+    """The layers that are worth most for their OPs."""
+    if swept["released_ops"].isna().all():
+        return None
+    found = suggestions(swept)
+    if not found:
+        sentence = (
+            "No layer is suggested for full precision: none is worth accuracy that can be measured "
+            "on these images."
+        )
+        return Finding("suggested", sentence, ())
+    values = tuple(
+        Value(each.layer, each.points, each.low, each.high, "points", each.ops) for each in found
+    )
+    said = (f"{each.layer} ({each.size} points for {text.count(each.ops)} OPs)" for each in values)
+    why = "what signs cost there in the twin" if found[0].from_twin else "what a release returns"
+    sentence = f"Suggested for full precision, by {why} for its OPs: {', '.join(said)}."
+    return Finding("suggested", sentence, values)
 
 
 def _information(layers: pd.DataFrame) -> Finding | None:

@@ -77,7 +77,7 @@ def local_ratios(
             for (name, layer), x in zip(layers.items(), inputs, strict=True)
         }
 
-    with frozen(network), torch.no_grad():
+    with frozen(network), torch.no_grad(), kernels_without_gradients():
         return _ratios(pairs, images, fitting, at_once, _ByChannel) if layers else []
 
 

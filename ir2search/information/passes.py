@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ir2search.information.chain import Chain
 from ir2search.models.network import TappedNetwork
+from ir2search.nn import kernels_without_gradients
 
 Part = TypeVar("Part", bound=Any)  # a dataclass with tensors
 MEMORY = 2048  # MiB for activations and gradients
@@ -30,7 +31,7 @@ def layer_maps(
     ``keep`` converts a layer's maps of one batch, (n, c, h, w), to what is returned instead.
     """
     chain, layers, parts = Chain(network), list(layers), []
-    with frozen(network):
+    with frozen(network), kernels_without_gradients():
         for images in batches:
             maps, _ = chain.maps(images)
             parts.append({name: keep(maps[name]) for name in layers})

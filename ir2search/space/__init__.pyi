@@ -8,6 +8,7 @@ from .domains import Domain as Domain
 from .domains import Range as Range
 from .domains import Value as Value
 from .domains import ends as ends
+from .search_space import BINARY as BINARY
 from .search_space import BY_STAGE as BY_STAGE
 from .search_space import GROWING as GROWING
 from .search_space import RECIPE as RECIPE

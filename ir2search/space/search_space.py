@@ -14,7 +14,14 @@ from ir2search.errors import CandidateError, SpaceError
 from ir2search.models.families import FAMILIES, Family
 from ir2search.space.candidate import DEFAULT, Candidate, candidate_from_dict
 from ir2search.space.domains import Domain, Value, draw, ends, values_of
-from ir2search.space.precision import PRECISIONS, WRITTEN, by_layer, layers_of, names_of
+from ir2search.space.precision import (
+    PRECISIONS,
+    WRITTEN,
+    by_layer,
+    layers_of,
+    names_of,
+    precision_by_name,
+)
 from ir2search.space.rules import MAX_DEPTH, MAX_SIDE, MAX_WIDTH, STEM_STRIDES, family_of
 
 TAP = "tap_"  # each tap is a parameter tap_<name>, true or false
@@ -79,6 +86,24 @@ class SearchSpace:
         for name, domain in self.searched.items():
             for value in (*ends(domain), *(values_of(domain) or ())[1:2]):
                 self._check_value(name, value)
+
+    @classmethod
+    def of(cls, candidate: Candidate) -> SearchSpace:
+        """The space of one candidate: its fields, without the recipe's, the image and the classes.
+
+        A shape that is the backbone's default is left out.
+        """
+        values, family = candidate.as_dict(), FAMILIES[candidate.backbone]
+        apart = {*TABLES, "image", "classes", "int8_layers", "real_layers"}
+        fixed = {n: value for n, value in values.items() if n not in apart and value is not None}
+        fixed |= {TAP + name: name in candidate.taps for name in family.taps}
+        for field in BY_STAGE:
+            pairs = zip(family.stages, values.get(field, ()), strict=False)
+            fixed |= {TABLES[field] + stage: value for stage, value in pairs}
+        fixed.pop(f"widths_{family.stages[0]}" if family.stages else "", None)  # it is the width
+        names = precision_by_name(candidate.int8_layers, candidate.real_layers)
+        fixed |= {BINARY + name: WRITTEN[precision] for name, precision in names.items()}
+        return cls(fixed, {})
 
     def candidate(self, parameters: Mapping[str, Any]) -> Candidate:
         """Make the candidate with these values of the searched parameters.

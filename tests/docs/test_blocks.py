@@ -86,6 +86,9 @@ PARSED_ONLY = {
         "ir2search status runs/digits-supernet",
     ),
     "an MLflow store, whose tables take seconds": ("ir2search run digits --log mlflow",),
+    "a layer that is worth accuracy": (
+        "ir2search run runs/digits/trials/7/information/suggested.toml",
+    ),
     "four cores": ("ir2search run my-study.toml --workers 4",),
 }
 NOT_RUN = {command for those in PARSED_ONLY.values() for command in those}

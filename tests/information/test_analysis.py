@@ -28,7 +28,9 @@ def test_an_analysis_writes_its_tables_and_figures(
 ) -> None:
     write_figures_once(monkeypatch, ".png")
     steps: list[tuple[str, int, int]] = []
-    found = ir.analyze(run_copy, images=16, device="cpu", on_step=lambda *step: steps.append(step))
+    found = ir.analyze(
+        run_copy, images=16, suggest=True, device="cpu", on_step=lambda *step: steps.append(step)
+    )
     best = ir.front(run_copy)["number"].iloc[0]
     assert found.name == f"trial {best}"
     assert found.folder == run_copy / "trials" / str(best) / "information"
@@ -49,7 +51,13 @@ def test_an_analysis_writes_its_tables_and_figures(
     assert swept.drop(columns=["layer", "kind", "part"]).notna().all(axis=None)
     said = [each.sentence for each in found.findings]
     assert json.loads((found.folder / "findings.json").read_text())[0]["sentence"] == said[0]
-    assert len(said) == 5
+    assert len(said) == 6
+    suggested = next(each for each in found.findings if each.topic == "suggested")
+    if found.study is None:
+        assert not suggested.values
+    else:
+        searched = ir.load_study(found.study).space.searched
+        assert list(searched) == [f"binary_{each.layer}" for each in suggested.values]
     for name in ("information", "channels", "flow", "faithfulness", "attention", "sensitivity"):
         with Image.open(found.folder / f"{name}.png") as image:
             assert np.asarray(image.convert("L")).std() > 5

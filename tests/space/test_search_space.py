@@ -157,3 +157,18 @@ def test_a_layer_has_the_precision_of_the_smallest_part_around_it() -> None:
     assert deep.candidate({"depth": 14}).real_layers == ("stage1.3",)
     with pytest.raises(CandidateError, match=r"binary.stage1.3: no such layer at depth 8"):
         deep.candidate({"depth": 8})
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        ir.Candidate(),
+        ir.Candidate(width=0.25, taps=("stage2",), fusion_channels=7, stem_stride=2),
+        ir.Candidate(kernels=(1, 3, 5), widths=(1, 0.5, 1), taps=(), real_layers=("stage1.0",)),
+        ir.Candidate(backbone="cifar-vgg", depth=7, taps=("conv1",), int8_layers=("conv2",)),
+    ],
+)
+def test_the_space_of_a_candidate_has_this_candidate_alone(candidate: ir.Candidate) -> None:
+    found = SearchSpace.of(candidate).with_data(candidate.image, candidate.classes)
+    assert found.candidate({}) == candidate
+    assert found.size == 1
