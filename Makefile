@@ -10,7 +10,7 @@ LOCKING := .venv-lock
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test unit docs lint oldest gpu bench-training bench-agreement bench-streaming bench-search bench-supernet bench-warm-start \
-	bench-overhead bench-recipes bench-kills bench-information bench-layers bench-latency bench-boards bench-report browser devices truth fuzz lock zoo clean
+	bench-overhead bench-recipes bench-kills bench-information bench-layers bench-latency bench-boards bench-report browser devices truth fuzz lock zoo wasm clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --trials 8 --runs $(RUNS)
@@ -46,17 +46,17 @@ browser:
 	fi; \
 	found >/dev/null || echo "No Chromium: the tests of the report in a browser (tests/report/test_browser.py) are skipped"
 
-# Exported C is tested on emulated devices. After `browser`, because apt-get runs once at a time.
+# Exported C is tested on emulated devices, and clang compiles it for browsers. After `browser`, because apt-get runs once at a time.
 DEVICES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-aarch64-linux-gnu \
-	libc6-dev-arm64-cross qemu-user
+	libc6-dev-arm64-cross qemu-user clang lld wasi-libc
 devices: browser
 	@found() { command -v arm-none-eabi-gcc && command -v qemu-system-arm && \
-	  command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64; }; \
+	  command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64 && command -v clang && command -v wasm-ld; }; \
 	if ! found >/dev/null && [ "$(SYSTEM)" != no ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "Installing the system packages $(DEVICES) with apt-get (SYSTEM=no installs none)"; \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends $(DEVICES); } >/dev/null 2>&1 || true; \
 	fi; \
-	found >/dev/null || echo "No compilers or emulators of Arm: tests/export/test_boards.py is skipped in part"
+	found >/dev/null || echo "No compilers or emulators of Arm, or no clang: tests/export/test_boards.py and tests/kernels/test_web.py are skipped in part"
 
 # requirements/ has exact versions with hashes, which pip checks. torch comes after what it needs; the
 # last step then finds all that pyproject.toml asks for.
@@ -157,6 +157,13 @@ $(MOASHA)/.tried:
 	$(MOASHA)/bin/python -m pip install --quiet --disable-pip-version-check syne-tune==0.16.0 \
 	  || { echo "syne-tune cannot be installed here: the benchmark runs without MOASHA"; rm -r $(MOASHA)/bin; }
 	touch $@
+
+# Compiles the runtime for browsers again, after a change of ir2_runtime.c or ir2_runtime.h, and makes the
+# published page. Needs clang, lld and wasi-libc.
+wasm: $(VENV)/.installed
+	$(BIN)/python -m ir2search.kernels.web
+	$(BIN)/ir2search export digits-63k --format web --out $(RUNS)/digits-63k.html
+	mv $(RUNS)/digits-63k.html docs/demo/
 
 # Adds a trained network to those that ship: NAME, and FROM, a folder of `ir2search train` or of a trial.
 # DATA and DATA_NAME for images other than the included digits.

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
@@ -17,6 +17,9 @@ from background import Background
 from forks import run_forked
 from hypothesis import HealthCheck, settings
 from optuna.trial import TrialState
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Each pytest worker has one core. Processes that tests start inherit this.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -139,6 +142,18 @@ def figures_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium; a test that uses it is marked `browsers.needs_chromium`."""
+    from browsers import ARGUMENTS, CHROMIUM
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
 
 
 @pytest.fixture

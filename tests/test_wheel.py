@@ -35,6 +35,8 @@ def test_the_wheel_holds_the_package_only(wheel: Path) -> None:
     for needed in (
         "ir2search/_studies/digits.toml",
         "ir2search/report/templates/page.html.j2",
+        "ir2search/export/web/page.html",
+        "ir2search/kernels/runtime/ir2_runtime.wasm",
         "ir2search/plots/ir2search.mplstyle",
         "ir2search/py.typed",
         *(f"ir2search/zoo/files/digits-63k{end}" for end in ENDINGS),

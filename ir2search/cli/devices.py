@@ -39,10 +39,11 @@ def export(
         str | None, typer.Option(help="best, knee, or a trial's number; by default best.")
     ] = None,
     format: Annotated[  # noqa: A002 - the option's name
-        Literal["packed", "onnx", "safetensors", "c"],
+        Literal["packed", "onnx", "safetensors", "c", "web"],
         typer.Option(
             help="packed has 1 bit per binary weight; safetensors has the tensors as trained; c is "
-            "a folder of C99 for a microcontroller."
+            "a folder of C99 for a microcontroller; web is a page that classifies images in a "
+            "browser, offline."
         ),
     ] = "packed",
     weights: Weights = None,
@@ -71,6 +72,7 @@ def export(
       ir2search export runs/digits
       ir2search export runs/digits --trial knee --format onnx --out knee.onnx
       ir2search export digits-27k --format c --out firmware/network
+      ir2search export digits-63k --format web --out digits.html
       ir2search export cifar-resnet20 --weights best.safetensors --data cifar10/
     """
     from ir2search.cli.show_devices import show_exported

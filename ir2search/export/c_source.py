@@ -134,7 +134,7 @@ def c_network(graph: Graph, spec: ImageSpec, title: str) -> CNetwork:
         WeightsError: the network is too large for the numbers of the C files.
     """
     program = make_program(graph, MICROCONTROLLER)
-    _check_size(program)
+    check_size(program)
     labels = step_names(graph, program)
     height, width, channels = graph.image
     header = _HEADER.format(
@@ -164,7 +164,12 @@ def c_network(graph: Graph, spec: ImageSpec, title: str) -> CNetwork:
     return CNetwork(header, source, program_memory(graph, program))
 
 
-def _check_size(program: Program) -> None:
+def check_size(program: Program) -> None:
+    """Check that a program fits the numbers of ``ir2_rows`` and ``ir2_map``.
+
+    Raises:
+        WeightsError: it does not.
+    """
     rows = max(each.last for each in program.order)
     if rows > MOST_ROWS or program.arena > MOST_BYTES:
         raise WeightsError(

@@ -106,6 +106,7 @@ _FILES = {
     "onnx": "`onnx`",
     "safetensors": "`safetensors`",
     "c": "A folder of C99, whose README says what flash and RAM it takes",
+    "web": "A page for browsers",
 }
 # six lines after the imports, for each format
 _PREDICT = """\
@@ -147,6 +148,8 @@ _USES = {  # language and lines
 
 
 def _use(exported: Mapping[str, Any], spec: ImageSpec) -> str:
+    if exported["format"] == "web":
+        return "Open it in a browser. It needs no server and no network."
     channels, height, width = spec.image
     image, size = 'Image.open("image.png").convert("RGB")', f"({width}, {height}), Image.BILINEAR"
     if spec.crop == "centre":  # without a margin of (1 - 224 / 256) / 2 at each side

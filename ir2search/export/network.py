@@ -18,6 +18,7 @@ from ir2search.export.card import Origin, model_card
 from ir2search.export.describe import describe
 from ir2search.export.device import DeviceMemory
 from ir2search.export.onnx_graph import onnx_model
+from ir2search.export.web_page import write_web_page
 from ir2search.files import replacing, write_bytes, write_text
 from ir2search.kernels.inference import portable
 from ir2search.models.network import TappedNetwork
@@ -32,9 +33,10 @@ from ir2search.zoo.images import images_for
 from ir2search.zoo.onnx_file import ONNX, Forward, onnx_run
 from ir2search.zoo.shipped import INCLUDED
 
-Format = Literal["packed", "onnx", "safetensors", "c"]
+Format = Literal["packed", "onnx", "safetensors", "c", "web"]
 SUFFIXES: dict[Format, str] = {  # c is a folder
     "packed": PACKED, "onnx": ONNX, "safetensors": ".safetensors", "c": "-c",
+    "web": ".html",
 }  # fmt: skip
 IMAGES, BATCH = 1000, 50
 
@@ -94,7 +96,8 @@ def export(
         data: the file is checked on the validation images.
         file: path to write; the card has the same name with ``.md`` added.
         format: ``"packed"`` for `ir2search.load_packed`, ``"onnx"``, ``"safetensors"`` for
-            `ir2search.load_network`, or ``"c"`` for a folder of C99 for a microcontroller.
+            `ir2search.load_network`, ``"c"`` for a folder of C99 for a microcontroller, or
+            ``"web"`` for a page that classifies images in a browser.
         origin: where the network comes from, for the model card.
         images: the largest number of images to check the file on.
         timer: times a packed file for the model card if ``origin`` has no time, for example
@@ -104,7 +107,7 @@ def export(
         InputError: the format is unknown, the network cannot be exported, or the images have the
             wrong shape.
         MissingExtraError: a package that the format needs is not installed.
-        MissingCompilerError: the C runtime must be compiled to check the C files, and cannot be.
+        MissingCompilerError: the C runtime must be compiled to check the file, and cannot be.
         IR2SearchError: the file predicts differently from the network; it was removed.
     """
     if format not in SUFFIXES:
@@ -118,6 +121,8 @@ def export(
     if format == "c":
         count, difference, memory = _write_c(network, data, file, origin, images)
         ram, flash = memory.ram_bytes, memory.flash_bytes
+    elif format == "web":
+        count, difference = _write_web(network, data, file, origin, images)
     else:
         with replacing(file) as partial:
             run = _WRITERS[format](network, candidate, partial, about)
@@ -146,7 +151,8 @@ def export_weights(
         what: a preset, a ``candidate.json``, or a trial's folder.
         weights: the file of its weights: safetensors, or a torch checkpoint.
         file: path to write; the card has the same name with ``.md`` added.
-        format: ``"packed"``, ``"onnx"``, ``"safetensors"`` or ``"c"``, see `ir2search.export`.
+        format: ``"packed"``, ``"onnx"``, ``"safetensors"``, ``"c"`` or ``"web"``, see
+            `ir2search.export`.
         data: a folder of images; None for the digits of scikit-learn.
         license: license of the weights, for the model card.
         timer: times a packed file for the model card, see `export`.
@@ -154,7 +160,7 @@ def export_weights(
     Raises:
         InputError: an argument is wrong.
         MissingExtraError: a package that the format needs is not installed.
-        MissingCompilerError: the C runtime must be compiled to check the C files, and cannot be.
+        MissingCompilerError: the C runtime must be compiled to check the file, and cannot be.
         IR2SearchError: the file predicts differently from the network; it was removed.
     """
     candidate = named_candidate(what)
@@ -238,6 +244,19 @@ def _write_c(
     label = int(run(data.normalise(example).numpy()).argmax())
     written = write_c_folder(folder, graph, spec, example[0].numpy(), label, origin.title)
     return count, difference, written.memory
+
+
+def _write_web(
+    network: TappedNetwork, data: ImageData, file: Path, origin: Origin, images: int
+) -> tuple[int, float]:
+    """Check the C runtime on the network, as it runs in a browser, and write the page."""
+    graph, spec = describe(network, data.image), data.spec(origin.data)
+    count, difference = _compare(
+        network, PackedNetwork(graph, variant=portable()).logits, data, images
+    )
+    some, _ = data.validation.take(torch.arange(min(BATCH, len(data.validation))))
+    write_web_page(file, graph, spec, origin, some.numpy())
+    return count, difference
 
 
 def _size(path: Path) -> int:

@@ -31,7 +31,8 @@ def export_shipped(
     Args:
         name: a name of `ir2search.zoo`.
         file: path to write; the card has the same name with ``.md`` added.
-        format: ``"packed"``, ``"onnx"``, ``"safetensors"`` or ``"c"``, see `ir2search.export`.
+        format: ``"packed"``, ``"onnx"``, ``"safetensors"``, ``"c"`` or ``"web"``, see
+            `ir2search.export`.
         data: a folder of images that the file is checked on; None for the included digits.
         license: license of the weights, for the model card; None for that of the package.
         timer: times a packed file for the model card, see `ir2search.export`.
@@ -40,7 +41,7 @@ def export_shipped(
         CandidateError: the name is unknown; the message has a suggestion.
         InputError: an argument is wrong.
         MissingExtraError: a package that the format needs is not installed.
-        MissingCompilerError: the C runtime must be compiled to check the C files, and cannot be.
+        MissingCompilerError: the C runtime must be compiled to check the file, and cannot be.
         IR2SearchError: the file predicts differently from the network; it was removed.
     """
     shipped, trained, file = shipped_network(name), load_trained(name), Path(file)

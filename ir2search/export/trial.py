@@ -32,7 +32,8 @@ def export_trial(
     Args:
         run: a run, or its folder.
         trial: ``"best"``, ``"knee"`` or a trial's number.
-        format: ``"packed"``, ``"onnx"``, ``"safetensors"`` or ``"c"``, see `ir2search.export`.
+        format: ``"packed"``, ``"onnx"``, ``"safetensors"``, ``"c"`` or ``"web"``, see
+            `ir2search.export`.
         file: path to write; None for a file in the trial's folder.
         data: the folder of images if it has moved since the run.
         license: license of the weights, for the model card.
@@ -43,7 +44,7 @@ def export_trial(
         RunError: there is no run, no trained trial, or the data are not those of the run.
         InputError: the network cannot be exported in this format.
         MissingExtraError: a package that the format needs is not installed.
-        MissingCompilerError: the C runtime must be compiled to check the C files, and cannot be.
+        MissingCompilerError: the C runtime must be compiled to check the file, and cannot be.
         IR2SearchError: the file predicts differently from the network; it was removed.
     """
     run = Run.of(run)

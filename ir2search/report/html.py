@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import functools
 import gzip
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 from ir2search import escape, text
 from ir2search.extras import require
 from ir2search.files import read_bytes
+from ir2search.pages import content_hash, embedded_json
 from ir2search.plots.style import BLACK, OF_TRIALS, ON_DARK
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -46,8 +45,6 @@ def render(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) ->
         text.number, text.interval, text.duration,
     ):  # fmt: skip
         environment.filters[function.__name__] = function
-    # only a "<" can end a script element
-    embedded = json.dumps(view, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     return environment.get_template(template).render(
         css=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
@@ -55,7 +52,7 @@ def render(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) ->
         script=script,
         plotly=_packed_plotly(),
         policy=_policy(script, _plotly()),
-        view=embedded,
+        view=embedded_json(view),
         **values,
     )
 
@@ -97,11 +94,9 @@ def _palette() -> str:
 def _policy(*scripts: str) -> str:
     """A content security policy that allows these scripts alone, and nothing from the network.
 
-    Source: W3C, Content Security Policy Level 3. Styles in attributes are allowed: plotly.js sets
-    them.
+    Styles in attributes are allowed: plotly.js sets them.
     """
-    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
-    hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    hashes = " ".join(map(content_hash, scripts))
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from browsers import needs_chromium
+from playwright.sync_api import Browser, Page
 
 import ir2search as ir
 from ir2search.errors import RunError
@@ -18,8 +19,6 @@ from ir2search.files import protect
 from ir2search.information.figures import FIGURES, OPTIONAL
 from ir2search.report.analyses import read_analyses
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 TAKEN = "document.documentElement.dataset.taken = 'yes'; alert(1)"
 HOSTILE = (
     f'x"\'><script>{TAKEN}</script></script><img src=x onerror="{TAKEN}">'
@@ -32,10 +31,6 @@ SVG = f"""<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org
 <image href="https://evil.example/x.png"/><a xlink:href="javascript:{TAKEN}"><rect width="100"
  height="50" fill="red"/></a><foreignObject><body xmlns="http://www.w3.org/1999/xhtml"><iframe
  src="javascript:{TAKEN}"/></body></foreignObject></svg>"""
-
-needs_chromium = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs Chromium: apt-get install chromium"
-)
 
 
 def write_analysis(folder: Path, name: str = HOSTILE) -> None:
@@ -75,15 +70,6 @@ def hostile_run(
         session["versions"] = {HOSTILE: HOSTILE}
     environment.write_text(json.dumps(known))
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield started
-        started.close()
 
 
 def opened(browser: Browser, file: Path) -> tuple[Page, list[str]]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import io
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browsers import Opened, needs_chromium, one_browser
 from conftest import write_figures_once
 from matplotlib.figure import Figure
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 from replay import replaying
 
 import ir2search as ir
@@ -21,16 +21,11 @@ from ir2search.plots import save
 from ir2search.report.html import image
 from ir2search.study.sections import Confirm
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 CONTRAST = Path(__file__).with_name("contrast.js")
+READY = "html[data-drawn=yes]"
 MARKUP = "</script><script>document.title = 'taken'</script><img src=x onerror=alert(1)>"
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
-    pytest.mark.xdist_group("browser"),  # one browser, one report
-]
+pytestmark = [needs_chromium, one_browser]  # and one report
 
 
 @pytest.fixture(scope="module")
@@ -53,38 +48,8 @@ def report(
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield started
-        started.close()
-
-
-class Opened:
-    """A page, with its errors and its requests to the network."""
-
-    def __init__(self, browser: Browser, file: Path, **context: object) -> None:
-        self.complaints: list[str] = []
-        page = browser.new_context(offline=True, **context).new_page()  # type: ignore[arg-type]
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}"))
-        page.on("request", lambda request: self._note(request.url, file.as_uri()))
-        page.on(
-            "console",
-            lambda said: said.type == "error" and self.complaints.append(said.text),
-        )
-        page.goto(file.as_uri())
-        page.wait_for_selector("html[data-drawn=yes]")
-        self.page: Page = page
-
-    def _note(self, url: str, own: str) -> None:
-        if url != own and not url.startswith(("data:", "blob:")):
-            self.complaints.append(url)
-
-
-@pytest.fixture(scope="module")
 def opened(browser: Browser, report: Path) -> Opened:
-    found = Opened(browser, report / "index.html")
+    found = Opened(browser, report / "index.html", READY)
     found.page.wait_for_selector("html[data-whole=yes]")
     return found
 
@@ -192,7 +157,7 @@ def test_axe_finds_no_accessibility_fault(browser: Browser, report: Path, name: 
     looks = (("light", 1300), ("dark", 400))
     for scheme, width in looks:
         size = {"width": width, "height": 900}
-        found = Opened(browser, report / name, color_scheme=scheme, viewport=size)
+        found = Opened(browser, report / name, READY, color_scheme=scheme, viewport=size)
         if name == "index.html":
             found.page.wait_for_selector("html[data-whole=yes]")
         results = Axe().run(found.page).response
@@ -201,14 +166,13 @@ def test_axe_finds_no_accessibility_fault(browser: Browser, report: Path, name: 
             for fault in results["violations"]
         ]
         assert faults == [], scheme
-        overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         wide = (
             "[...document.querySelectorAll('body *')]"
             ".filter(one => !one.closest('.scroll, figure, pre'))"
             ".filter(one => one.getBoundingClientRect().right > innerWidth)"
             ".map(one => one.id || one.className)"
         )
-        assert found.page.evaluate(overflow) <= 0, (scheme, found.page.evaluate(wide))
+        assert not found.is_too_wide(), (scheme, found.page.evaluate(wide))
         assert found.complaints == []
         found.page.context.close()
 
@@ -258,7 +222,7 @@ def test_a_trial_has_one_colour_in_all_figures(opened: Opened) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_and_line_has_contrast(browser: Browser, report: Path, scheme: str) -> None:
-    found = Opened(browser, report / "index.html", color_scheme=scheme)
+    found = Opened(browser, report / "index.html", READY, color_scheme=scheme)
     found.page.wait_for_selector("html[data-whole=yes]")
     found.page.check("#front-references")
     weak = found.page.evaluate(CONTRAST.read_text())
@@ -269,7 +233,7 @@ def test_every_text_and_line_has_contrast(browser: Browser, report: Path, scheme
 
 def test_a_narrow_window_cuts_nothing_without_a_cue(browser: Browser, report: Path) -> None:
     size = {"width": 400, "height": 900}
-    found = Opened(browser, report / "index.html", viewport=size)
+    found = Opened(browser, report / "index.html", READY, viewport=size)
     cut = """() => [...document.querySelectorAll(".scroll")]
       .filter((one) => one.scrollWidth > one.clientWidth + 1)
       .map((one) => [one.getAttribute("aria-label"), getComputedStyle(one).backgroundImage])"""
