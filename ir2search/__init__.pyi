@@ -47,6 +47,7 @@ from .search import Sampler as Sampler
 from .search import estimate as estimate
 from .search import join as join
 from .search import register_sampler as register_sampler
+from .search import rerun as rerun
 from .search import run as run
 from .space import Candidate as Candidate
 from .space import Choice as Choice

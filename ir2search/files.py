@@ -60,6 +60,19 @@ def locked(folder: Path, patience: float = 0) -> Iterator[None]:
         lock.release()
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a process has the lock of a folder, see `locked`; False if that cannot be told."""
+    if not (folder / ".lock").exists():
+        return False
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
+
+
 def read_json(file: Path) -> Any:
     """Read a JSON file of a run's folder.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,11 +19,13 @@ from ir2search.cli.options import (
     Network,
     RunOrNetwork,
     Runs,
+    RunTrial,
     SavedStorage,
     Trust,
     Weights,
     listed,
     opened,
+    trial_of,
 )
 
 
@@ -78,10 +82,15 @@ def cost(
 
 def train(
     what: Network,
+    trial: RunTrial = None,
     data: Data = None,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, max=1_000_000, help="Epochs of each stage; overrides the recipe."),
+        typer.Option(
+            min=1,
+            max=1_000_000,
+            help="Epochs of each stage; overrides the recipe. With --trial: in total.",
+        ),
     ] = None,
     recipe: Annotated[
         str | None,
@@ -105,38 +114,55 @@ def train(
     folder. Without --data, the network is trained on the included digits. Ctrl-C stops the training
     after its checkpoint is saved; run the same command again to continue.
 
+    With --trial, the network of a run is trained for more epochs, from a copy of its checkpoint:
+    the run does not change. Schedules are then those of all epochs, so the learning rate jumps up
+    unless it is constant; the command says so.
+
     \b
     Examples:
+      ir2search train digits --trial knee --epochs 60
       ir2search train cifar-resnet20 --data cifar10/ --epochs 30
       ir2search train cifar-resnet20 --recipe cifar-resnet20-short
       ir2search train runs/digits/trials/3 --epochs 100 --out runs/longer --device cuda
     """
     from ir2search.cli.show_networks import show_training
-    from ir2search.interrupts import deferred_interrupts
-    from ir2search.runs import runs_folder
+    from ir2search.errors import InputError
+    from ir2search.runs import Run, find_run, plan_longer, runs_folder, train_longer
     from ir2search.trackers import named_tracker
-    from ir2search.training import Interrupted
     from ir2search.zoo import TrainingProgress, train_network
 
-    folder = out or runs_folder() / f"train-{Path(what).stem}"
     trackers = [named_tracker(name) for name in log or ()]
+    with TrainingProgress() as bar, _interrupts_as_ctrl_c() as should_stop:
+        asked: dict[str, Any] = {
+            "data": data,
+            "device": device,
+            "observer": [bar, *trackers],
+            "progress": False,
+            "should_stop": should_stop,
+        }
+        if trial is None:
+            folder = out or runs_folder() / f"train-{Path(what).stem}"
+            trained = train_network(what, folder, recipe=recipe, epochs=epochs, seed=seed, **asked)
+        else:
+            if epochs is None or recipe is not None or seed:
+                raise InputError("--trial: needs --epochs, and takes recipe and seed of the run")
+            run = Run.open(find_run(what))
+            bar.say(plan_longer(run, trial, epochs).sentence)
+            trained = train_longer(run, trial, epochs, out, **asked)
+    show_training(trained, as_json)
+
+
+@contextmanager
+def _interrupts_as_ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Yields ``should_stop`` of a training; if it is interrupted, the command ends as by Ctrl-C."""
+    from ir2search.interrupts import deferred_interrupts
+    from ir2search.training import Interrupted
+
     try:
-        with TrainingProgress() as bar, deferred_interrupts() as should_stop:
-            trained = train_network(
-                what,
-                folder,
-                data=data,
-                recipe=recipe,
-                epochs=epochs,
-                seed=seed,
-                device=device,
-                observer=[bar, *trackers],
-                progress=False,
-                should_stop=should_stop,
-            )
+        with deferred_interrupts() as should_stop:
+            yield should_stop
     except Interrupted:
         raise KeyboardInterrupt from None
-    show_training(trained, as_json)
 
 
 def zoo(as_json: Json = False) -> None:
@@ -198,11 +224,12 @@ def evaluate(
         str,
         typer.Argument(
             metavar="NETWORK",
-            help="A network of `ir2search zoo`, a folder of `train`, a trial's folder, or a file "
-            "of `export`. With --weights: a preset or a candidate.json.",
+            help="A run's folder or name, a network of `ir2search zoo`, a folder of `train`, a "
+            "trial's folder, or a file of `export`. With --weights: a preset or a candidate.json.",
             autocompletion=trained_names,
         ),
     ],
+    trial: RunTrial = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Folder of images; by default the included digits, or the run's images."),
@@ -226,14 +253,15 @@ def evaluate(
     Examples:
       ir2search evaluate cifar10-resnet20 --data cifar10/
       ir2search evaluate runs/train-cifar-resnet20 --data cifar10/
-      ir2search evaluate runs/digits/trials/3
+      ir2search evaluate digits --trial 3
       ir2search evaluate cifar-resnet20 --weights resnet20.th --data cifar10/
     """
     from ir2search.cli.show_networks import show_evaluation
     from ir2search.runs import evaluate as measured
     from ir2search.runs.layout import CACHE
 
-    found = measured(what, data, weights=weights, cache=runs / CACHE, device=device)
+    place = trial_of(what, trial)
+    found = measured(place, data, weights=weights, cache=runs / CACHE, device=device)
     show_evaluation(found, as_json)
 
 

@@ -27,6 +27,12 @@ def named_run(given: Path | None) -> Path | None:
     return None if given is None else find_run(given)
 
 
+def _named_runs(given: list[Path]) -> list[Path]:
+    from ir2search.runs import find_run
+
+    return [find_run(each) for each in given]
+
+
 def opened(given: str | Path, storage: str | None) -> Run | str | Path:
     """The run, opened with the storage; its folder if no storage is given."""
     from ir2search.runs import find_run
@@ -37,6 +43,22 @@ def opened(given: str | Path, storage: str | None) -> Run | str | Path:
     from ir2search.runs import Run
 
     return Run.open(folder, storage)
+
+
+def trial_of(given: str, trial: str | None) -> str:
+    """What is given, or the folder of a trial if it is a run; by default of the best trial.
+
+    Raises:
+        InputError: a trial is asked for, and it is no run; or the run has no such trial.
+    """
+    from ir2search.runs import Run, find_run
+    from ir2search.runs.layout import STUDY_FILE
+
+    folder = find_run(given)
+    if not (folder / STUDY_FILE).is_file() and trial is None:
+        return given
+    run = Run.open(folder)
+    return str(run.folder_of(run.pick(trial or "best")))
 
 
 def listed(given: str) -> list[str]:
@@ -50,6 +72,15 @@ Folder = Annotated[
         metavar="RUN",
         help="A run's folder such as runs/digits, or its name in the folder of all runs: digits.",
         callback=named_run,
+        autocompletion=run_folders,
+    ),
+]
+Folders = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RUN...",
+        help="Two or more runs: their folders or names.",
+        callback=_named_runs,
         autocompletion=run_folders,
     ),
 ]
@@ -71,6 +102,9 @@ Network = Annotated[
         "packed file.",
         autocompletion=network_names,
     ),
+]
+RunTrial = Annotated[
+    str | None, typer.Option("--trial", help="Of a run: best, knee, or a trial's number.")
 ]
 RunOrNetwork = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's folder or name. With --weights: a network.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from ir2search import escape
 from ir2search.cli.options import (
     RUNS,
     Folder,
+    Folders,
     Json,
     Runs,
     SavedStorage,
@@ -80,3 +82,34 @@ def open(  # noqa: A001 - the command's name
 
     page = str(open_page(opened(folder, storage)))
     typer.echo(json.dumps({"page": page}) if as_json else escape.terminal(page))
+
+
+def compare(
+    folders: Folders,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write: a page, its figure and a table; by default none."),
+    ] = None,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Compare the fronts of two or more runs, with a warning where that is not fair.
+
+    Shows for each run the size of the front, its hypervolume with one reference point for all,
+    the best validation accuracy at equal costs, and the time of its trainings. Runs of one study
+    with different seeds share a row, with mean and standard deviation.
+
+    \b
+    Examples:
+      ir2search compare digits digits-random
+      ir2search compare digits digits-seed-1 digits-seed-2 digits-random --out comparison
+    """
+    from ir2search.cli.show_runs import show_comparison
+    from ir2search.report import compare as compared
+    from ir2search.report import write_comparison
+    from ir2search.runs import Run
+
+    runs = [Run.of(folder) for folder in folders]
+    found = compared(*runs)
+    page = None if out is None else write_comparison(*runs, folder=out)
+    show_comparison(found, page, as_json)

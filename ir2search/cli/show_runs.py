@@ -21,7 +21,9 @@ from ir2search.errors import IR2SearchError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ir2search.report import Comparison
     from ir2search.runs import Run, RunStatus, RunSummary
+    from ir2search.runs.running import RunningTraining
     from ir2search.search import Estimate
     from ir2search.study.survey import StudySurvey
 
@@ -60,6 +62,25 @@ def watch_status(run: Run | str | Path, as_json: bool) -> None:
     with Live(console=console(), auto_refresh=False) as live:
         for status in watch(run):
             live.update(_status(status), refresh=True)
+
+
+def show_comparison(comparison: Comparison, page: Path | None, as_json: bool) -> None:
+    """Show a comparison of runs, and where its page is."""
+    from ir2search.report.cells import comparison_cells, limits_text
+
+    if as_json:
+        print_json(comparison.as_dict() | {"page": None if page is None else str(page)})
+        return
+    cells = comparison_cells(comparison)
+    found = table(None, cells.columns.tolist(), words={"run"})
+    for name, *values in cells.itertuples(index=False):
+        found.add_row(name, *map(Text, values))
+    console().print(found)
+    for sentence in (limits_text(comparison), *comparison.warnings):
+        if sentence:
+            say(sentence)
+    if page is not None:
+        say("page: ", str(page))
 
 
 def show_estimate(found: Estimate, as_json: bool) -> None:
@@ -152,10 +173,23 @@ def _status(status: RunStatus) -> Group:
     parts = [f"{trained} of {status.asked} candidates {done}"]
     parts += [f"{number} {state}" for state, number in counts.items()]
     head = line(bold(status.name), " in ", str(status.folder), f": {', '.join(parts)}")
+    running = [_running_table(status.running)] if status.running else []
     if not len(status.front):
-        return Group(head)
+        return Group(head, *running)
     notes = [line(note) for note in (_images(status.front), *status.advice) if note]
-    return Group(head, _front_table(status.front), *notes)
+    return Group(head, *running, _front_table(status.front), *notes)
+
+
+def _running_table(running: Sequence[RunningTraining]) -> Table:
+    """A row for each training that is going on."""
+    found = table("in training", ("trial", "epoch", "validation so far", "time left"), set())
+    for each in running:
+        left = text.NOTHING if each.seconds_left is None else text.duration(each.seconds_left)
+        found.add_row(
+            f"{each.number}, seed {each.seed}" if each.seed else str(each.number),
+            f"{each.epoch} of {each.epochs}", text.percent(each.accuracy), left,
+        )  # fmt: skip
+    return found
 
 
 def _images(front: pd.DataFrame) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ir2search import escape
-from ir2search.cli.completion import run_folders, study_names
+from ir2search.cli.completion import study_names
 from ir2search.cli.options import (
     RUNS,
     Data,
@@ -22,7 +22,6 @@ from ir2search.cli.options import (
     TrialsPerDevice,
     Trust,
     Workers,
-    named_run,
     opened,
 )
 
@@ -151,6 +150,53 @@ def run(
     check_trained(result)
 
 
+def rerun(
+    folder: Folder,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=2**31 - 1, help="Another seed; by default that of the run."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write; by default NAME-rerun or NAME-seed-N beside the run."),
+    ] = None,
+    data: Data = None,
+    device: Devices = "auto",
+    workers: Workers = None,
+    storage: SavedStorage = None,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Run the study of a run again, into a new folder.
+
+    Takes the study, its seed and its modules as the run recorded them. With the same seed the
+    search tries the same candidates, and on a CPU of the same kind it gets the same accuracies.
+    Another seed also splits the images in another way. Run the same command again to continue.
+
+    \b
+    Examples:
+      ir2search rerun digits
+      ir2search rerun digits --seed 1 --device cuda
+    """
+    from ir2search.cli.show_runs import check_trained, show_status
+    from ir2search.search import RunProgress
+    from ir2search.search import rerun as run_again
+
+    with RunProgress() as bar:
+        result = run_again(
+            opened(folder, storage),
+            out,
+            seed=seed,
+            data=data,
+            device=device,
+            workers="auto" if workers is None else workers,
+            observer=bar,
+            progress=False,
+        )
+    show_status(result, as_json)
+    check_trained(result)
+
+
 def worker(
     folder: Folder,
     data: Data = None,
@@ -248,15 +294,6 @@ def dashboard(
 
 def report(
     folder: Folder,
-    compare: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN",
-            help="Also write a comparison with the front of another run.",
-            callback=named_run,
-            autocompletion=run_folders,
-        ),
-    ] = None,
     storage: SavedStorage = None,
     trust: Trust = False,
     as_json: Json = False,
@@ -265,21 +302,16 @@ def report(
 
     The folder report of the run gets index.html (one file, works offline), report.md, tables as
     CSV, parquet and LaTeX, and figures as PNG, SVG and PDF for one and two columns. The command
-    prints the path of the page. With --compare, a second page shows the fronts of both runs, the
-    ratio of their hypervolumes, and the share of each front that the other one covers.
+    prints the path of the page.
 
     \b
     Examples:
       ir2search report runs/digits
-      ir2search report runs/digits --compare runs/digits-random
     """
-    from ir2search.report import write_comparison, write_report
+    from ir2search.report import write_report
 
-    run = opened(folder, storage)
-    # The comparison comes first: a wrong RUN is then named before the figures are drawn.
-    comparison = {} if compare is None else {"comparison": str(write_comparison(run, compare))}
-    pages = {"page": str(write_report(run))} | comparison
-    typer.echo(json.dumps(pages) if as_json else "\n".join(map(escape.terminal, pages.values())))
+    page = str(write_report(opened(folder, storage)))
+    typer.echo(json.dumps({"page": page}) if as_json else escape.terminal(page))
 
 
 def trust(folder: Folder, as_json: Json = False) -> None:

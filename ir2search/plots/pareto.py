@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
 MAX_NUMBERED = 12  # members of a larger front are drawn without their numbers
 # of a member's number: offset to its point in points, and side of the number that is there
 PLACES = ((-6, 7, "right"), (6, 7, "left"), (6, -13, "left"), (-6, -13, "right"))
-LOOKS = tuple(zip(PALETTE, MARKERS, strict=True))
+LOOKS = tuple(  # each colour with each marker; neighbours differ in both
+    (colour, MARKERS[(place + shift) % len(MARKERS)])
+    for shift in range(len(MARKERS))
+    for place, colour in enumerate(PALETTE)
+)
 
 
 def front(
@@ -96,7 +101,7 @@ def front_panels(
 
 
 def fronts(
-    fronts: Mapping[str, pd.DataFrame],
+    fronts: Mapping[str, pd.DataFrame | Sequence[pd.DataFrame]],
     *,
     x: str = "ops",
     y: str = "accuracy",
@@ -105,25 +110,27 @@ def fronts(
     """Draw fronts over each other.
 
     Args:
-        fronts: up to seven fronts as `ir2search.front` returns them, by name of the run.
+        fronts: fronts as `ir2search.front` returns them, by name of the run. Several fronts of one
+            name, such as those of a study from several seeds, look the same.
         x: name of the objective on the horizontal axis.
         y: name of the objective on the vertical axis.
         ax: axes to draw on; a new figure if None.
-
-    Raises:
-        ValueError: there are more than seven fronts.
     """
-    if len(fronts) > len(LOOKS):
-        raise ValueError(f"at most {len(LOOKS)} fronts fit in a figure, but got {len(fronts)}")
     ax = axes_or_new(ax, (7.0, 4.6))
     across, up = OBJECTIVES[x], OBJECTIVES[y]
-    for (name, front), (colour, marker) in zip(fronts.items(), LOOKS, strict=False):
-        members = front.sort_values(across.column)
-        costs, values = members[across.column], members[up.column]
-        ax.step(costs, values, where="post", color=colour, alpha=0.5)
-        ax.scatter(costs, values, c=colour, marker=marker, label=escape.figure(name))
+    several = {
+        name: [given] if isinstance(given, pd.DataFrame) else given
+        for name, given in fronts.items()
+    }
+    for (name, same), (colour, marker) in zip(several.items(), cycle(LOOKS), strict=False):
+        for place, front in enumerate(same):
+            members = front.sort_values(across.column)
+            costs, values = members[across.column], members[up.column]
+            label = "" if place else escape.figure(name)
+            ax.step(costs, values, where="post", color=colour, alpha=0.5)
+            ax.scatter(costs, values, c=colour, marker=marker, label=label)
     _label_axes(ax, x, y)
-    _count_axis(ax, *(front[across.column] for front in fronts.values()))
+    _count_axis(ax, *(front[across.column] for same in several.values() for front in same))
     ax.legend(loc="best").set_in_layout(False)
     return ax
 
@@ -138,14 +145,14 @@ def compare(
     """Draw the fronts of runs over each other.
 
     Args:
-        runs: up to seven runs, or runs or fronts by name. Runs without names have the name of their
+        runs: runs, or runs or fronts by name. Runs without names have the name of their
             folder.
         x: name of the objective on the horizontal axis.
         y: name of the objective on the vertical axis.
         ax: axes to draw on; a new figure if None.
 
     Raises:
-        ValueError: there are more than seven runs, or two of them have the same name.
+        ValueError: two runs have the same name.
     """
     if not isinstance(runs, Mapping):
         names = [run.folder.resolve().name for run in runs]

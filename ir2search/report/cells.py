@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from ir2search import text
+from ir2search.report.comparison import Comparison
 from ir2search.runs import json_rows
 from ir2search.space import TAP
+from ir2search.study.objectives import OBJECTIVES
 
 
 def shown_name(parameter: str) -> str:
@@ -83,16 +86,49 @@ def importance_cells(
     return pd.DataFrame(found.values())
 
 
-def comparison_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of `comparison_table` as text."""
-    rows = [
-        {
-            "run": row["run"],
-            "members": str(row["members"]),
-            "best accuracy": text.percent(row["best_accuracy"]),
-            "hypervolume": f"{row['hypervolume']:.4f}",
-            "share of the other front covered": text.percent(row["covers_of_the_other"]),
+def comparison_cells(comparison: Comparison) -> pd.DataFrame:
+    """A comparison as text, with a row for each study: means and deviations over its seeds."""
+    rows = []
+    for name, runs in comparison.groups.items():
+        members = sorted({len(run.front) for run in runs})
+        volumes = [run.hypervolume for run in runs]
+        spread = f"\n± {statistics.stdev(volumes):.4f}" if len(runs) > 1 else ""
+        cells = {
+            "run": name,
+            "front": str(members[0]) if len(members) == 1 else f"{members[0]} to {members[-1]}",
+            "hypervolume": f"{statistics.mean(volumes):.4f}{spread}",
         }
-        for row in json_rows(table)
+        for place, limit in enumerate(comparison.limits):
+            cells[f"≤ {text.count(limit)}"] = _shares([run.accuracies[place] for run in runs])
+        seconds = statistics.mean(run.seconds for run in runs)
+        rows.append(cells | {"training": text.duration(seconds)})
+    return pd.DataFrame(rows)
+
+
+def limits_text(comparison: Comparison) -> str:
+    """What the columns of `comparison_cells` with a limit show; empty if there are none."""
+    if not comparison.limits:
+        return ""
+    limit = OBJECTIVES[comparison.cost].with_unit(comparison.limits[0])
+    return (
+        f"≤ {text.count(comparison.limits[0])}: the best validation accuracy of a network with at "
+        f"most {limit}."
+    )
+
+
+def coverage_cells(comparison: Comparison) -> pd.DataFrame:
+    """The share of the front of each column's run that is covered by the front of the row's."""
+    names = [run.name for run in comparison.runs]
+    rows = [
+        {"run": name} | dict(zip(names, map(text.percent, shares), strict=True))
+        for name, shares in zip(names, comparison.coverages.tolist(), strict=True)
     ]
     return pd.DataFrame(rows)
+
+
+def _shares(values: Sequence[float]) -> str:
+    """Accuracies as one, or as mean and deviation on a line each; "-" if one is missing."""
+    if any(value != value for value in values):
+        return text.NOTHING
+    mean = text.percent(statistics.mean(values))
+    return f"{mean}\n± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else mean

@@ -32,10 +32,10 @@ def curves_figure(data: ReportData, width: float) -> Figure:
 
 
 def fronts_figure(comparison: Comparison, width: float) -> Figure:
-    """The fronts of two runs: accuracy, or the first objective, against the first cost."""
+    """The fronts of runs: accuracy, or the first objective, against the first cost."""
     y, x, *_ = accuracy_first(list(comparison.reference))
     figure = Figure(figsize=(width, 0.62 * width + 0.3))
-    named = dict(zip(comparison.names, comparison.fronts, strict=True))
+    named = {name: [run.front for run in runs] for name, runs in comparison.groups.items()}
     fronts(named, x=x, y=y, ax=figure.subplots())
     return figure
 

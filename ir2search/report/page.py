@@ -14,7 +14,12 @@ from ir2search.files import write_text
 from ir2search.plots.saving import save_widths
 from ir2search.report.about import FILES, about, commands
 from ir2search.report.analyses import read_analyses
-from ir2search.report.cells import comparison_cells, importance_cells
+from ir2search.report.cells import (
+    comparison_cells,
+    coverage_cells,
+    importance_cells,
+    limits_text,
+)
 from ir2search.report.comparison import compare, comparison_table
 from ir2search.report.figures import FIGURES, fronts_figure
 from ir2search.report.findings import LABELS, section_findings
@@ -61,33 +66,39 @@ def write_report(run: Run | str | Path) -> Path:
     return page
 
 
-def write_comparison(one: Run | str | Path, other: Run | str | Path) -> Path:
-    """Write a comparison of two fronts into the first run's ``report``. Return the page's path.
+def write_comparison(*runs: Run | str | Path, folder: str | Path) -> Path:
+    """Write a comparison of the fronts of two or more runs. Return the page's path.
 
-    Files: ``compare-NAME.html``, ``.csv`` and the figure as PNG, SVG and PDF; NAME is the name of
-    the other run's folder.
+    Files: ``index.html`` (one file, works offline), ``comparison.csv`` with a row for each run, and
+    the figure ``fronts`` for one and for two columns of a paper as PNG, SVG and PDF.
+
+    Args:
+        runs: the runs, or their folders.
+        folder: the folder to write; created if it is missing.
 
     Raises:
         RunError: the runs cannot be compared, see `compare`.
         MissingExtraError: plotly or jinja2 is not installed.
     """
-    one, other = Run.of(one), Run.of(other)
-    found = compare(one, other)
-    target = one.folder / REPORT
-    name = f"compare-{other.folder.resolve().name}"
-    figure = target / "figures" / name
+    require("plotly", extra=EXTRA)
+    require("jinja2", extra=EXTRA)
+    found, target = compare(*runs), Path(folder)
+    figure = target / "fronts"
     save_widths(functools.partial(fronts_figure, found), figure)
-    table = comparison_table(found)
-    write_text(target / f"{name}.csv", escape.csv_table(table))
+    write_text(target / "comparison.csv", escape.csv_table(comparison_table(found)))
+    best = max(found.runs, key=lambda run: run.hypervolume)
     values = {
-        "names": found.names,
-        "ratio": found.ratio,
-        "coverages": found.coverages,
+        "groups": list(found.groups),
+        "best": best.name,
+        "volume": best.hypervolume,
+        "warnings": found.warnings,
         "reference": found.reference,
-        "table": comparison_cells(table),
+        "table": comparison_cells(found),
+        "limits": limits_text(found),
+        "coverages": coverage_cells(found),
         "image": image(figure.with_suffix(".svg")),
     }
-    page = target / f"{name}.html"
+    page = target / "index.html"
     write_text(page, render("comparison.html.j2", values, comparison_view(found)))
     logger.info("wrote %s", page)
     return page

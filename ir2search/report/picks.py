@@ -29,7 +29,7 @@ def best_by_budget(front: pd.DataFrame, study: Study) -> dict[int, float]:
         return {}
     column = OBJECTIVES[_cost(study)].column
     found: dict[int, float] = {}
-    for limit in _round_budgets(front[column].astype(float)):
+    for limit in round_budgets(front[column].astype(float)):
         within = front[front[column] <= limit]
         best = int(within["number"].iloc[int(within["accuracy"].argmax())])
         found.setdefault(best, limit)
@@ -111,7 +111,7 @@ def _cost(study: Study) -> str:
     return next(name for name in study.objectives if name != "accuracy")
 
 
-def _round_budgets(costs: pd.Series[float]) -> list[float]:
+def round_budgets(costs: pd.Series[float]) -> list[float]:
     """Round budgets: from the first that allows one network to the first that allows all."""
     every = (step * 10.0**power for power in range(-4, 16) for step in STEPS)
     budgets = [budget for budget in every if budget >= costs.min()]

@@ -73,8 +73,14 @@ def comparison_view(comparison: Comparison) -> dict[str, Any]:
     return {
         **_axes(objectives),
         "fronts": [
-            {"name": name, "trials": {c: _listed(front[c]) for c in columns}}
-            for name, front in zip(comparison.names, comparison.fronts, strict=True)
+            {
+                "name": run.name,
+                "group": group,
+                "label": label if run is runs[0] else None,
+                "trials": {c: _listed(run.front[c]) for c in columns},
+            }
+            for group, (label, runs) in enumerate(comparison.groups.items())
+            for run in runs
         ],
     }
 

@@ -2,6 +2,9 @@ from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
 from .listing import RunSummary as RunSummary
 from .listing import list_runs as list_runs
+from .longer import LongerTraining as LongerTraining
+from .longer import plan_longer as plan_longer
+from .longer import train_longer as train_longer
 from .names import find_run as find_run
 from .names import runs_folder as runs_folder
 from .prediction import Prediction as Prediction

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ir2search import text
 from ir2search.data import ImageData
 from ir2search.errors import InputError, RunError
 from ir2search.files import read_json
@@ -29,6 +30,7 @@ from ir2search.zoo.shipped import INCLUDED, shipped_names
 from ir2search.zoo.single import SETTINGS
 
 BATCH = 64  # images that a packed network takes at a time
+EXPORTED = (PACKED, ONNX, ".safetensors")  # suffixes of files that name their network
 OWN_STEM = "stem.0.weight"  # a tensor of every network of this package
 
 
@@ -67,8 +69,9 @@ def evaluate(
     has them, else with those of the data's training images.
 
     Args:
-        what: a trained network of `zoo`, a folder of `train_network`, a trial's folder, or a file
-            of `export`; with ``weights``, a preset or a ``candidate.json``.
+        what: a trained network of `zoo`, a folder of `train_network`, a trial's folder, a file of
+            `export` or a folder with one of them; with ``weights``, a preset or a
+            ``candidate.json``.
         data: a folder of images; None for the included digits, or for the images of the trial's
             run.
         weights: the network's weights: a ``.safetensors`` file or a torch checkpoint. For a preset
@@ -99,6 +102,9 @@ def network_and_images(
         network = _with_weights(what, candidate, weights)
         return network, _images(candidate, what, data, cache)
     if path.is_dir():
+        exported = _exported(path)
+        if exported is not None:
+            return network_and_images(str(exported), data, weights, cache)
         return _in_folder(path, path / BEST, data)
     if path.is_file() and (path.parent / CANDIDATE_FILE).exists():
         return _in_folder(path.parent, path, data)
@@ -119,6 +125,25 @@ def network_and_images(
         )
     named_candidate(what)  # an unknown name gets a suggestion
     raise InputError(f"{what}: has no trained weights; give the file of its weights")
+
+
+def _exported(folder: Path) -> Path | None:
+    """The file of a folder with exported files; None for another folder.
+
+    Raises:
+        InputError: there are several such files, or C code alone.
+    """
+    if (folder / CANDIDATE_FILE).exists() or (folder / STUDY_FILE).exists():
+        return None
+    found = [file for file in sorted(folder.iterdir()) if file.suffix in EXPORTED]
+    if len(found) > 1:
+        names = text.names(file.name for file in found)
+        raise InputError(f"{folder}: has several exported files; give one of {names}")
+    if not found and (folder / "network.c").exists():
+        raise InputError(
+            f"{folder}: is C code; give the packed file of the network, which computes the same"
+        )
+    return found[0] if found else None
 
 
 def _with_weights(what: str, candidate: Candidate, file: Path) -> nn.Module:
@@ -160,15 +185,22 @@ def _in_folder(folder: Path, weights: Path, data: str | Path | None) -> tuple[nn
     if not (folder / SETTINGS).exists():
         raise InputError(f"{folder}: is neither a trial's folder nor that of a training")
     candidate = read_candidate(folder / CANDIDATE_FILE)
-    seed = checked(read_json(folder / SETTINGS), _Settings, folder / SETTINGS).seed
-    images = _images(candidate, str(folder), data, folder.parent / CACHE, seed=seed)
+    settings = checked(read_json(folder / SETTINGS), _Settings, folder / SETTINGS)
+    if settings.run is None:
+        cache = folder.parent / CACHE
+        images = _images(candidate, str(folder), data, cache, seed=settings.seed)
+    else:
+        images = Run.open(settings.run).data(data)
     return load_weights(candidate, weights), images
 
 
 @dataclass(frozen=True)
 class _Settings:
+    """Settings of a training; ``run`` is the folder of the run whose trial it continues."""
+
     data: str
     seed: int
+    run: str | None = None
 
 
 def _images(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,6 +13,7 @@ import pandas as pd
 from ir2search.runs.differences import advice
 from ir2search.runs.records import COUNTED, State
 from ir2search.runs.run import Run
+from ir2search.runs.running import RunningTraining, running_trainings
 from ir2search.runs.storages import ENDED
 from ir2search.runs.tables import front_of, json_rows, recorded_table, trials_table
 
@@ -30,6 +31,7 @@ class RunStatus:
         advice: what the noise of its accuracies means for the choice of a network, in sentences.
         ended: why the run has ended; None while it goes on.
         failures: the reason why each failed trial failed, by its number.
+        running: the trainings that are going on.
     """
 
     name: str
@@ -40,6 +42,7 @@ class RunStatus:
     advice: tuple[str, ...]
     ended: str | None
     failures: dict[int, str]
+    running: tuple[RunningTraining, ...] = ()
 
     @property
     def has_ended(self) -> bool:
@@ -60,6 +63,7 @@ class RunStatus:
             "asked": self.asked,
             "counts": self.counts,
             "ended": self.ended,
+            "running": [asdict(each) for each in self.running],
             "advice": list(self.advice),
             "front": json_rows(self.front),
         }
@@ -85,8 +89,9 @@ def status(run: Run | str | Path) -> RunStatus:
         if record.state == "failed"
     }
     said = tuple(advice(front, run.study))
+    running = () if ended else tuple(running_trainings(run, records, members))
     return RunStatus(
-        run.study.name, run.folder, run.study.trials, counts, front, said, ended, failures
+        run.study.name, run.folder, run.study.trials, counts, front, said, ended, failures, running
     )
 
 

@@ -1,3 +1,4 @@
+from .again import rerun as rerun
 from .estimate import Estimate as Estimate
 from .estimate import estimate as estimate
 from .observer import RunObserver as RunObserver

@@ -11,13 +11,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
+from torch import nn
 
 from ir2search.costs import cost
 from ir2search.data import ImageData
@@ -114,29 +116,75 @@ def train_network(
             shape = (images.image[0], *candidate.image[1:])
             candidate = replace(candidate, image=shape, classes=images.classes)
         images.check_fit(candidate, what)
-        _check_folder(folder)
-        teacher = load_teacher(chosen, candidate.image, candidate.classes)
-        with locked(folder), ExitStack() as at_end:
-            at_end.callback(told_to.on_training_end)
-            _write_settings(folder, candidate, chosen, images, seed)
-            add_session(folder / ENVIRONMENT_FILE, seed, torch_device)
-            told_to.on_training(folder, candidate, chosen)
-            result = train(
-                candidate,
-                chosen,
-                images,
-                folder,
-                seed=seed,
-                device=torch_device,
-                teacher=teacher,
-                on_epoch=told_to.on_training_epoch,
-                on_step=told_to.on_training_step,
-                should_stop=should_stop,
-            )
-            tested = _tested(candidate, images, folder, torch_device)
-            found = result.best, tested.test_accuracy, tested.images
-            trained = TrainedNetwork(candidate, folder, *found)
-            told_to.on_trained(trained)
+        return train_in_folder(
+            folder,
+            candidate,
+            chosen,
+            images,
+            seed=seed,
+            device=torch_device,
+            teacher=load_teacher(chosen, candidate.image, candidate.classes),
+            observer=told_to,
+            should_stop=should_stop,
+        )
+
+
+def train_in_folder(
+    folder: Path,
+    candidate: Candidate,
+    recipe: Recipe,
+    images: ImageData,
+    *,
+    seed: int,
+    device: torch.device,
+    teacher: nn.Module | None,
+    observer: TrainingObserver,
+    should_stop: Callable[[], bool],
+    begin: Callable[[], None] = lambda: None,
+    origin: Mapping[str, Any] = MappingProxyType({}),
+) -> TrainedNetwork:
+    """Train a network in its own folder, or continue that, and evaluate it on the test images.
+
+    Args:
+        folder: the folder.
+        candidate: the network.
+        recipe: the hyperparameters.
+        images: the images.
+        seed: seed of all random numbers.
+        device: the device.
+        teacher: the teacher, if the recipe has a distillation.
+        observer: is told what happens.
+        should_stop: called before each step; True interrupts the training.
+        begin: called before the training, with the folder locked.
+        origin: what the settings of the training also say.
+
+    Raises:
+        RunError: the folder has something else.
+        Interrupted: ``should_stop`` returned True.
+    """
+    _check_folder(folder)
+    with locked(folder), ExitStack() as at_end:
+        at_end.callback(observer.on_training_end)
+        _write_settings(folder, candidate, recipe, images, seed, origin)
+        add_session(folder / ENVIRONMENT_FILE, seed, device)
+        begin()
+        observer.on_training(folder, candidate, recipe)
+        result = train(
+            candidate,
+            recipe,
+            images,
+            folder,
+            seed=seed,
+            device=device,
+            teacher=teacher,
+            on_epoch=observer.on_training_epoch,
+            on_step=observer.on_training_step,
+            should_stop=should_stop,
+        )
+        tested = _tested(candidate, images, folder, device)
+        found = result.best, tested.test_accuracy, tested.images
+        trained = TrainedNetwork(candidate, folder, *found)
+        observer.on_trained(trained)
     return trained
 
 
@@ -184,7 +232,12 @@ def _check_folder(folder: Path) -> None:
 
 
 def _write_settings(
-    folder: Path, candidate: Candidate, recipe: Recipe, images: ImageData, seed: int
+    folder: Path,
+    candidate: Candidate,
+    recipe: Recipe,
+    images: ImageData,
+    seed: int,
+    origin: Mapping[str, Any],
 ) -> None:
     """Write the settings of this training, or check that they equal those of the folder."""
     settings: dict[str, Any] = {"candidate": candidate.id, "data": images.fingerprint, "seed": seed}
@@ -193,7 +246,7 @@ def _write_settings(
     if not file.exists():
         write_json(folder / CANDIDATE_FILE, candidate.as_dict())
         write_json(folder / COST_FILE, cost(candidate).as_dict())
-        write_json(file, settings)
+        write_json(file, settings | dict(origin))
         return
     default = asdict(Recipe())  # of fields that an earlier version did not have
     saved = checked(read_json(file), dict[str, Any], file)

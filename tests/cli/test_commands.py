@@ -70,6 +70,33 @@ def test_a_run_continues_with_more_trials(
     assert (json.loads(quiet.stdout)["counts"]["trained"], quiet.stderr) == (3, "")
 
 
+def test_a_run_is_run_again_from_what_it_recorded(
+    ir2search: Command, finished_run: Path, tmp_path: Path
+) -> None:
+    done = ir2search("rerun", finished_run, "--out", "again", *ONE_WORKER)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("quick in again: 5 of 5 candidates trained")
+    pd.testing.assert_frame_equal(
+        ir.trials(tmp_path / "again").drop(columns="seconds"),
+        ir.trials(finished_run).drop(columns="seconds"),
+    )
+    same = ir2search("rerun", finished_run, "--out", finished_run)
+    assert (same.returncode, "is the run itself" in same.stderr) == (2, True)
+
+
+def test_runs_are_compared(ir2search: Command, finished_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mine").symlink_to(finished_run)
+    shown = ir2search("compare", "mine", finished_run)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    found = json.loads(ir2search("compare", "mine", finished_run, "--json").stdout)
+    volume, front = found["runs"][0]["hypervolume"], ir.front(finished_run)
+    assert re.search(rf"^runs/mine +{len(front)} +{volume:.4f} ", shown.stdout, re.MULTILINE)
+    assert f" {100 * front['accuracy'].max():.1f}%" in shown.stdout
+    assert "the best validation accuracy of a network with at most" in shown.stdout
+    assert ir2search("compare", "mine").returncode == 2
+
+
 def test_status_as_json_is_the_status(ir2search: Command, finished_run: Path) -> None:
     printed = json.loads(ir2search("status", finished_run, "--json").stdout)
     assert printed == ir.status(finished_run).as_dict()
@@ -164,6 +191,45 @@ def test_train_trains_one_network_and_continues_it(
         "ir2search: own: was trained with other settings: epochs was 2 and is now 3; "
         "choose another folder\n"
     )
+
+
+def test_a_trial_is_trained_longer_and_evaluated(ir2search: Command, finished_run: Path) -> None:
+    command = ("train", finished_run, "--trial", "best", "--epochs", "3", "--out", "longer")
+    done = ir2search(*command)
+    assert done.returncode == 0, done.stderr
+    best = ir.front(finished_run).iloc[0]
+    assert done.stderr.startswith(f"trial {best['number']} continues after epoch 2 of 3; its sched")
+    assert re.findall(r"^epoch (\d)", done.stderr, re.MULTILINE) == ["3"]
+    test = re.search(r", (\d+\.\d%) of 360 test images", done.stdout)
+    assert test is not None
+    assert ir2search("evaluate", "longer").stdout.startswith(f"top-1 {test[1]} (")
+    own = ir2search("evaluate", finished_run, "--trial", "best").stdout
+    assert own.startswith(f"top-1 {100 * best['test_accuracy']:.1f}% (")
+    wrong = ir2search("train", finished_run, "--trial", "best")
+    assert (wrong.returncode, "needs --epochs" in wrong.stderr) == (2, True)
+
+
+def test_exported_files_and_their_folder_are_evaluated(
+    ir2search: Command, finished_run: Path, tmp_path: Path
+) -> None:
+    best = ir.front(finished_run).iloc[0]
+    expected = f"top-1 {100 * best['test_accuracy']:.1f}% ("
+    for format_, name in (
+        ("packed", "a.packed"),
+        ("onnx", "b.onnx"),
+        ("safetensors", "c.safetensors"),
+    ):
+        out = Path("files") / name
+        assert ir2search("export", finished_run, "--format", format_, "--out", out).returncode == 0
+        assert ir2search("evaluate", out).stdout.startswith(expected), format_
+    several = ir2search("evaluate", "files")
+    assert (
+        several.returncode,
+        "give one of a.packed, b.onnx, c.safetensors" in several.stderr,
+    ) == (2, True)
+    (tmp_path / "files" / "b.onnx").unlink()
+    (tmp_path / "files" / "c.safetensors").unlink()
+    assert ir2search("evaluate", "files").stdout.startswith(expected)
 
 
 def test_the_zoo_is_listed(ir2search: Command) -> None:

@@ -619,9 +619,9 @@ status LONG
 status .
 status {run} --storage x
 status {run} --storage sqlite:///nothing.db
-report {run} --compare nothing
-report {run} --compare /dev/zero
-report {run} --compare LONG
+compare {run} nothing
+compare {run} /dev/zero
+compare {run} LONG
 report {run}/study.toml
 dashboard {run} --port 99999
 dashboard {run} --host '\x1b[2J'

@@ -44,8 +44,12 @@ def test_runs_are_compared_by_name(finished_run: Path) -> None:
     assert [each.get_label() for each in ax.collections] == ["one", "two", "three"]
     with pytest.raises(ValueError, match="same name"):
         ir.plots.compare([run, run])
-    with pytest.raises(ValueError, match="at most 7"):
-        ir.plots.compare({str(number): run for number in range(8)})
+    many = ir.plots.compare({str(number): run for number in range(9)})
+    looks = [
+        (tuple(each.get_facecolor()[0]), len(each.get_paths()[0].vertices))  # type: ignore[attr-defined]
+        for each in many.collections
+    ]
+    assert looks[0] != looks[7], "the colours are used again with other markers"
 
 
 @pytest.mark.usefixtures("no_figures")

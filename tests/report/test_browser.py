@@ -43,7 +43,7 @@ def report(
     with pytest.MonkeyPatch.context() as patch:
         write_figures_once(patch)
         ir.write_report(folder)
-        ir.write_comparison(folder, finished_run)
+        ir.write_comparison(folder, finished_run, folder=folder / "report" / "compared")
     return folder / "report"
 
 
@@ -152,7 +152,7 @@ def test_every_control_works_with_the_keyboard(opened: Opened) -> None:
     assert page.inner_text("#card-title").startswith(f"Trial {last}:")
 
 
-@pytest.mark.parametrize("name", ["index.html", "compare-quick.html"])
+@pytest.mark.parametrize("name", ["index.html", "compared/index.html"])
 def test_axe_finds_no_accessibility_fault(browser: Browser, report: Path, name: str) -> None:
     looks = (("light", 1300), ("dark", 400))
     for scheme, width in looks:

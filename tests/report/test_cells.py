@@ -3,7 +3,6 @@ from __future__ import annotations
 import pandas as pd
 
 from ir2search.report.cells import (
-    comparison_cells,
     importance_cells,
     information_cells,
     sensitivity_cells,
@@ -59,9 +58,3 @@ def test_importances_have_a_column_for_each_target() -> None:
         "for accuracy": ["25.0%", "75.0%"],
         "for OPs": ["100.0%", "0.0%"],
     }
-
-
-def test_a_comparison_shows_percentages() -> None:
-    row = {"run": "a", "members": 3, "best_accuracy": 0.979, "hypervolume": 0.81234}
-    cells = comparison_cells(pd.DataFrame([row | {"covers_of_the_other": 0.5}]))
-    assert cells.iloc[0].tolist() == ["a", "3", "97.9%", "0.8123", "50.0%"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from replay import replaying
 
 import ir2search as ir
 from ir2search.errors import RunError
+from ir2search.report.cells import comparison_cells
 from ir2search.report.comparison import coverage
 from ir2search.runs.tables import minimised
 from ir2search.study.schema import parse_study
@@ -48,31 +50,68 @@ def test_hypervolumes_are_areas_under_a_common_reference(
     ]
     assert found.reference["accuracy"] == 1
     assert found.reference["ops"] == pytest.approx(1.1 * max(t["ops"].max() for t in trained))
-    for front, volume in zip(found.fronts, found.hypervolumes, strict=True):
-        rows = minimised(front, study) / list(found.reference.values())
+    for run in found.runs:
+        rows = minimised(run.front, study) / list(found.reference.values())
         rows = rows[rows[:, 1].argsort()]  # sorted by cost, the errors fall: add up the steps
         errors = np.concatenate([[1.0], rows[:, 0]])
         area = sum((errors[i] - errors[i + 1]) * (1 - rows[i, 1]) for i in range(len(rows)))
-        assert volume == pytest.approx(area)
+        assert run.hypervolume == pytest.approx(area)
     back = ir.compare(other_run, finished_run)
-    assert back.hypervolumes == found.hypervolumes[::-1]
-    assert back.coverages == found.coverages[::-1]
-    assert back.ratio == pytest.approx(1 / found.ratio)
+    assert [run.hypervolume for run in back.runs] == [
+        run.hypervolume for run in reversed(found.runs)
+    ]
+    assert (back.coverages == found.coverages[::-1, ::-1]).all()
 
 
-def test_a_run_compared_with_itself_is_equal(finished_run: Path) -> None:
-    found = ir.compare(finished_run, finished_run)
-    assert found.ratio == 1
-    assert found.coverages == (1, 1)
+def test_accuracies_are_compared_at_equal_costs(finished_run: Path, other_run: Path) -> None:
+    found = ir.compare(finished_run, other_run)
+    assert 1 <= len(found.limits) <= 4
+    assert list(found.limits) == sorted(found.limits)
+    for run in found.runs:
+        for limit, accuracy in zip(found.limits, run.accuracies, strict=True):
+            within = run.front[run.front["ops"] <= limit]
+            assert accuracy == within["accuracy"].max()
+    assert found.limits[-1] >= max(run.front["ops"].max() for run in found.runs)
 
 
-def test_the_comparison_is_written(finished_run: Path, other_run: Path) -> None:
-    page = ir.write_comparison(other_run, finished_run)
-    assert page == other_run / "report" / "compare-quick.html"
-    table = pd.read_csv(page.with_suffix(".csv"))
-    assert list(table["run"]) == ["other", "quick"]
-    assert "times the hypervolume" in page.read_text()
-    assert (other_run / "report" / "figures" / "compare-quick-column.pdf").exists()
+def test_runs_that_differ_in_the_seed_are_one_study(finished_run: Path, other_run: Path) -> None:
+    found = ir.compare(finished_run, other_run, finished_run)
+    assert [run.study for run in found.runs] == [0, 0, 1], "the same seed is no further sample"
+    one, again = comparison_cells(found).to_dict("records")
+    volumes = [run.hypervolume for run in found.runs[:2]]
+    mean, spread = statistics.mean(volumes), statistics.stdev(volumes)
+    assert one["hypervolume"] == f"{mean:.4f}\n± {spread:.4f}"
+    assert one["run"].endswith(" (2 seeds)")
+    assert again["hypervolume"] == f"{volumes[0]:.4f}"
+    assert (found.coverages[[0, 2], [2, 0]] == 1).all(), "a run covers itself"
+    assert found.warnings == ()
+
+
+def test_runs_with_other_epochs_or_images_are_compared_with_a_warning(
+    finished_run: Path, tmp_path: Path, quick: dict[str, Any]
+) -> None:
+    recipe = quick["recipe"] | {"epochs": 3}
+    data = quick["data"] | {"validation": 0.3}
+    study = parse_study({**quick, "trials": 2, "recipe": recipe, "data": data}, "a.toml")
+    ir.run(study, tmp_path / "longer", device="cpu", executor=replaying())
+    warnings = " ".join(ir.compare(finished_run, tmp_path / "longer").warnings)
+    assert "differ in the epochs of a trial: quick: 2; longer: 3." in warnings
+    assert "differ in the data: " in warnings
+    assert "differ in the number of trials: quick: 5; longer: 2." in warnings
+
+
+@pytest.mark.usefixtures("figures_once")
+def test_a_comparison_of_many_runs_is_written(
+    finished_run: Path, other_run: Path, tmp_path: Path
+) -> None:
+    runs = [finished_run] * 8 + [other_run]
+    page = ir.write_comparison(*runs, folder=tmp_path / "page")
+    table = pd.read_csv(tmp_path / "page" / "comparison.csv")
+    assert list(table["run"]) == [str(run) for run in runs]
+    assert page.read_text().count("(2 seeds)") > 1
+    assert (tmp_path / "page" / "fronts.svg").exists()
+    with pytest.raises(RunError, match="two or more runs"):
+        ir.compare(finished_run)
 
 
 def test_runs_with_different_objectives_are_refused(

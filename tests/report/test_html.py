@@ -9,11 +9,14 @@ import pandas as pd
 
 from ir2search.report.html import render
 
-VALUES = {"names": ("a", "b"), "ratio": 1.0, "coverages": (1.0, 1.0), "reference": {"ops": 1.0}}
+VALUES = {
+    "groups": ["a", "b"], "best": "a", "volume": 0.5, "warnings": (), "limits": "",
+    "reference": {"ops": 1.0}, "coverages": pd.DataFrame(), "table": pd.DataFrame(), "image": "",
+}  # fmt: skip
 
 
 def test_markup_in_names_and_in_the_view_stays_text() -> None:
-    values = VALUES | {"names": ("<b>a</b>", "b"), "table": pd.DataFrame(), "image": ""}
+    values = VALUES | {"groups": ["<b>a</b>", "b"]}
     page = render("comparison.html.j2", values, {"name": "</script><b>"})
     assert "<b>a</b>" not in page
     assert "&lt;b&gt;a&lt;/b&gt;" in page
@@ -21,7 +24,7 @@ def test_markup_in_names_and_in_the_view_stays_text() -> None:
 
 
 def test_a_script_is_allowed_by_its_hash_alone() -> None:
-    page = render("comparison.html.j2", VALUES | {"table": pd.DataFrame(), "image": ""}, {})
+    page = render("comparison.html.j2", VALUES, {})
     policy = re.search(r'Security-Policy" content="([^"]+)"', page)
     script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)
     assert policy is not None
@@ -34,7 +37,7 @@ def test_a_script_is_allowed_by_its_hash_alone() -> None:
 
 
 def test_characters_that_no_page_can_hold_become_escapes() -> None:
-    values = VALUES | {"names": ("a\x00\x1b\ud800", "b"), "table": pd.DataFrame(), "image": ""}
+    values = VALUES | {"best": "a\x00\x1b\ud800"}
     page = render("comparison.html.j2", values, {"name": "\ud800"})
     assert r"<strong>a\x00\x1b\ud800</strong>" in page
     page.encode()

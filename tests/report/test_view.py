@@ -37,3 +37,4 @@ def test_the_view_of_a_comparison_has_both_fronts(finished_run: Path, data: Repo
     view = json.loads(json.dumps(comparison_view(compare(finished_run, finished_run))))
     numbers = [front["trials"]["number"] for front in view["fronts"]]
     assert numbers == [data.front["number"].tolist()] * 2
+    assert [front["group"] for front in view["fronts"]] == [0, 1]

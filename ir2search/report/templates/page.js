@@ -544,16 +544,22 @@ function drawParallelWhenVisible() {
   observer.observe(byId("parallel"));
 }
 
-// the fronts of two runs
+// the fronts of several runs
 
-function comparedFront(front, at) {
+const FURTHER = ["#009e73", "#cc79a7", "#56b4e9", "#b58900", "#7f7f7f"]; // after front and knee
+const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "x", "star"];
+
+function comparedFront(front) {
   const trials = front.trials, column = selectedColumns(), c = colours();
   const x = trials[column.x], y = trials[column.y], name = escaped(front.name);
   const order = x.map((_, row) => row).sort((a, b) => x[a] - x[b]);
+  const palette = [c.front, c.knee, ...FURTHER], round = Math.floor(front.group / palette.length);
+  const color = palette[front.group % palette.length];
   return {
-    name, type: "scatter", mode: "lines+markers",
-    line: { shape: "hv", width: 1, color: at ? c.knee : c.front },
-    marker: { size: 10, symbol: at ? "square" : "circle" },
+    name: escaped(front.label ?? front.name), showlegend: front.label !== null,
+    legendgroup: String(front.group), type: "scatter", mode: "lines+markers",
+    line: { shape: "hv", width: 1, color },
+    marker: { size: 10, color, symbol: SYMBOLS[(front.group + round) % SYMBOLS.length] },
     x: order.map((row) => x[row]), y: order.map((row) => y[row]),
     text: order.map((row) => `${name}, trial ${trials.number[row]}`),
     hovertemplate: "%{text}<br>%{y:.4g} at %{x:.3s}<extra></extra>",

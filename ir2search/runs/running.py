@@ -1,0 +1,72 @@
+"""The trainings of a run that are going on, as their files show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ir2search.files import is_locked
+from ir2search.runs.curves import read_curve
+from ir2search.runs.layout import CURVE, seed_folder
+from ir2search.runs.records import TrialRecord
+from ir2search.runs.run import Run
+
+
+@dataclass(frozen=True)
+class RunningTraining:
+    """A training that a process is doing now.
+
+    Attributes:
+        number: of the trial.
+        seed: the further seed of the training, from 1; 0 for the training of the trial itself.
+        epoch: number of epochs trained.
+        epochs: at which the training ends or, with rungs, waits.
+        accuracy: best validation accuracy so far, from 0 to 1; None before the first one.
+        seconds_left: until then, from the mean time of its epochs; None before the first one.
+    """
+
+    number: int
+    seed: int
+    epoch: int
+    epochs: int
+    accuracy: float | None
+    seconds_left: float | None
+
+
+def running_trainings(
+    run: Run, records: Sequence[TrialRecord], front: Iterable[int]
+) -> Iterator[RunningTraining]:
+    """The trainings of a run that are going on, by number.
+
+    Args:
+        run: the run.
+        records: of all its trials.
+        front: numbers of the front's trials, which may be trained from further seeds.
+    """
+    last = run.study.recipe.total_epochs
+    for record in records:
+        if record.state in ("unfinished", "waiting"):
+            until = record.attributes.target_epochs or last
+            yield from _running(record.number, 0, run.folder_of(record.number), until)
+    seeds = 0 if run.study.confirm is None else run.study.confirm.seeds
+    for number in sorted(front):
+        for seed in range(1, seeds + 1):
+            yield from _running(number, seed, seed_folder(run.folder_of(number), seed), last)
+
+
+def _running(number: int, seed: int, folder: Path, epochs: int) -> Iterator[RunningTraining]:
+    if not is_locked(folder):
+        return
+    curves = (read_curve(each / CURVE) for each in (folder / "pretraining", folder))
+    rows = [row for curve in curves for row in curve]
+    accuracies = [r.validation_accuracy for r in rows if r.validation_accuracy is not None]
+    mean = sum(row.seconds for row in rows) / len(rows) if rows else None
+    yield RunningTraining(
+        number=number,
+        seed=seed,
+        epoch=len(rows),
+        epochs=epochs,
+        accuracy=max(accuracies, default=None),
+        seconds_left=None if mean is None else mean * max(0, epochs - len(rows)),
+    )
