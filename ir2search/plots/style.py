@@ -53,6 +53,8 @@ def new_axes(
     """
     from matplotlib import pyplot as plt
 
+    # This loads the backend: a notebook's makes figures interactive, which must outlast the style.
+    plt.draw_if_interactive()  # type: ignore[no-untyped-call]
     with mpl.rc_context(), matplotlib.style.context(str(STYLE)):
         _, axes = plt.subplots(rows, columns, figsize=size, sharey=share_y, squeeze=False)
     return axes
