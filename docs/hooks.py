@@ -1,11 +1,13 @@
 """Pages that are generated when the site is built.
 
 These are the reference of the command line, taken from the code, and the published reports, which
-lie outside ``docs/``.
+lie outside ``docs/``. Notebooks become pages with the outputs that they were stored with.
 """
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,18 @@ REPORTS = "reports/README.md"
 # a link out of docs/ into reports/: in the site, reports/ is inside
 OUTSIDE = re.compile(rf"\]\(((?:\.\./)*)\.\./({REPORTS}(?:#[^)]*)?|reports/[^)\s]+\.(?:png|svg))\)")
 FIGURE = re.compile(r"\]\(((?!https?:|\.\./)[^)\s]+\.(?:png|svg))\)")
+NOTEBOOK = re.compile(r"\]\(([\w/-]+)\.ipynb\)")  # a link to a notebook, which is a page here
 # a link of the reports to a folder or a file that only the repository has
 STORED = re.compile(r"(?<!!)\[([^\]]*)\]\(((?!https?:|\.\./|#)[^)\s]+)\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages, the reports and their figures."""
-    files.append(File.generated(config, "reference/command-line.md", content=command_line()))
+    pages = {"reference/command-line.md": command_line()}
+    for notebook in sorted(Path(__file__).parent.glob("tutorials/*.ipynb")):
+        pages[f"tutorials/{notebook.stem}.md"] = notebook_page(notebook)
+    for name, content in pages.items():
+        files.append(File.generated(config, name, content=content))
     for name in sorted({REPORTS, *_figures()}):
         files.append(File.generated(config, name, abs_src_path=str(REPOSITORY / name)))
     return files
@@ -41,7 +48,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: Any) 
         markdown = markdown.replace("](../docs/", "](../")
         folder = f"{config.extra['repository']}/tree/main/reports"
         markdown = STORED.sub(rf"[\1]({folder}/\2)", markdown)
-    return OUTSIDE.sub(r"](\1\2)", markdown).replace("```console\n", "```sh\n")
+    markdown = NOTEBOOK.sub(r"](\1.md)", OUTSIDE.sub(r"](\1\2)", markdown))
+    return markdown.replace("```console\n", "```sh\n")
 
 
 def _figures() -> set[str]:
@@ -50,6 +58,36 @@ def _figures() -> set[str]:
     shown = {name for page in pages for _, name in OUTSIDE.findall(page) if ".md" not in name}
     own = FIGURE.findall((REPOSITORY / REPORTS).read_text(encoding="utf-8"))
     return shown | {f"reports/{name}" for name in own}
+
+
+def notebook_page(file: Path) -> str:
+    """A notebook as Markdown, with a link to the notebook itself below its title."""
+    title, *cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+    link = f'<a href="{file.name}" download>Download this page as a notebook</a>'
+    body = "\n\n".join(part for cell in cells for part in _cell(cell))
+    return f"{_text(title)}\n\n{link}\n\n{body}\n"
+
+
+def _cell(cell: dict[str, Any]) -> list[str]:
+    if cell["cell_type"] == "markdown":
+        return [_text(cell)]
+    return [f"```python\n{_text(cell)}\n```", *map(_output, cell["outputs"])]
+
+
+def _output(output: dict[str, Any]) -> str:
+    """An output as HTML: a picture, a table, or text."""
+    data = {kind: "".join(value) for kind, value in output.get("data", {}).items()}
+    if "image/png" in data:
+        source = data["image/png"].replace("\n", "")
+        return f'<p><img alt="what the code draws" src="data:image/png;base64,{source}"></p>'
+    if "text/html" in data:
+        return f'<div class="md-typeset__scrollwrap">{data["text/html"]}</div>'
+    shown = html.escape(data.get("text/plain") or "".join(output.get("text", "")))
+    return f"<pre><code>{shown}</code></pre>"
+
+
+def _text(cell: dict[str, Any]) -> str:
+    return "".join(cell["source"])
 
 
 def command_line() -> str:
