@@ -139,6 +139,23 @@ def test_depth_of_loss_has_a_line_for_each_network_and_a_dot_for_each_seed() -> 
     assert [len(points) for points in scattered(ax)] == [6, 3, 3]
 
 
+def test_release_value_has_a_dot_for_each_seed_and_one_for_the_mean_of_each_network() -> None:
+    names = ("as it is", "suggested", "random 1", "random 2")
+    table = pd.DataFrame(
+        [
+            {"network": name, "seed": seed, "accuracy": 80.0 + place + seed}
+            for place, name in enumerate(names)
+            for seed in SEEDS
+        ]
+    )
+    figure = recipe("release_value")(table)
+    check_figure(figure)
+    (ax,) = figure.axes
+    assert [each.get_text() for each in ax.get_xticklabels()] == list(names)
+    assert [len(points) for points in scattered(ax)] == [3, 1] * 4
+    assert scattered(ax)[3] == [[1, 82]], "the mean of the suggested network"
+
+
 def test_tap_value_has_a_mark_for_each_choice_of_taps() -> None:
     table = pd.DataFrame(
         [

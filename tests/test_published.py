@@ -29,6 +29,7 @@ FEWER = {
     "--epochs 1,3": "--epochs 1",
     "--thresholds 0.5,0.9,1": "--thresholds 0.9",
     "--images 256": "--images 64",
+    "--random 3": "--random 1",
 }
 
 
