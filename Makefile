@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 SYSTEM ?= yes
 MOASHA := .venv-moasha
+BOTORCH := .venv-botorch
 OLDEST := .venv-oldest
 LOCKING := .venv-lock
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -145,8 +146,8 @@ fuzz: $(VENV)/.installed-dev
 	PYTHONPATH=tests $(BIN)/python tests/fuzzing/runtime.py --seconds $(SECONDS)
 
 # Compares samplers on recorded curves, tests/benchmarks/truth.parquet; `make truth` trains them again.
-bench-search: $(VENV)/.installed-dev $(MOASHA)/.tried
-	$(BIN)/python tests/benchmarks/search.py --moasha $(MOASHA)/bin/python
+bench-search: $(VENV)/.installed-dev $(MOASHA)/.tried $(BOTORCH)/.tried
+	$(BIN)/python tests/benchmarks/search.py --moasha $(MOASHA)/bin/python --botorch $(BOTORCH)/bin/python
 
 truth: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/truth.py --runs $(RUNS)/truth
@@ -156,6 +157,14 @@ $(MOASHA)/.tried:
 	$(PYTHON) -m venv $(MOASHA)
 	$(MOASHA)/bin/python -m pip install --quiet --disable-pip-version-check syne-tune==0.16.0 \
 	  || { echo "syne-tune cannot be installed here: the benchmark runs without MOASHA"; rm -r $(MOASHA)/bin; }
+	touch $@
+
+# BoTorch runs in this package's driver, so its environment has the package too.
+$(BOTORCH)/.tried:
+	$(PYTHON) -m venv $(BOTORCH)
+	$(BOTORCH)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/torch.txt
+	$(BOTORCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable . botorch==0.18.1 \
+	  || { echo "botorch cannot be installed here: the benchmark runs without it"; rm -r $(BOTORCH)/bin; }
 	touch $@
 
 # Compiles the runtime for browsers again, after a change of ir2_runtime.c or ir2_runtime.h, and makes the
@@ -197,4 +206,4 @@ lock:
 	$(COMPILE) --extra report --constraint requirements/dev.txt --output-file requirements/demo.txt
 
 clean:
-	rm -rf $(VENV) $(MOASHA) $(OLDEST) $(LOCKING) .fuzz runs
+	rm -rf $(VENV) $(MOASHA) $(BOTORCH) $(OLDEST) $(LOCKING) .fuzz runs

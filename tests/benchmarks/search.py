@@ -4,6 +4,7 @@ Replays the learning curves of the table truth.parquet (made by truth.py) instea
 searches can be repeated from many seeds, and compared with the true front.
 
     python tests/benchmarks/search.py [--replicates 30] [--workers 2] [--moasha PYTHON]
+        [--botorch PYTHON]
     python tests/benchmarks/search.py --draw
 
 Each finished search is kept in a folder (runs/bench-search), so that an interrupted comparison can
@@ -26,8 +27,9 @@ candidates with a favourable seed, like the front of any search.
 **Methods.** Optuna's samplers by themselves: each proposal is trained to the end, and duplicates
 are trained again. With ``cached`` duplicates cost nothing; this stronger variant is the baseline of
 all ratios. Syne Tune's MOASHA (see moasha.py), cached. This package's own driver with each sampler,
-whose executor is `Replay`. And two bounds, both `Oracle`: one knows all curves, the other knows how
-each candidate learns from the other seeds. All methods end after `LIMIT` epochs.
+whose executor is `Replay`; it also runs BoTorch's qLogNEHVI (see botorch_sampler.py). And two
+bounds, both `Oracle`: one knows all curves, the other knows how each candidate learns from the
+other seeds. All methods end after `LIMIT` epochs.
 """
 
 from __future__ import annotations
@@ -172,6 +174,7 @@ class Trace:
         self._whole = moocore.hypervolume(everything, ref=self._reference)
         self.steps: list[tuple[int, int]] = []
         self.shares: list[float] = []
+        self.seconds: list[float] = []  # of CPU time of the proposals, if they are timed
 
     def spend(self, row: int, epoch: int) -> None:
         """Train an epoch of a candidate; epochs count from 1."""
@@ -187,10 +190,9 @@ class Trace:
             share = moocore.hypervolume(found, ref=self._reference) / self._whole
         self.shares.append(share)
 
-    @property
-    def is_done(self) -> bool:
-        """Whether the highest goal is reached, or the limit of epochs."""
-        return bool(self.shares) and (self.shares[-1] >= max(GOALS) or len(self.shares) >= LIMIT)
+    def is_done(self, goal: float = max(GOALS)) -> bool:
+        """Whether a goal is reached, or the limit of epochs."""
+        return bool(self.shares) and (self.shares[-1] >= goal or len(self.shares) >= LIMIT)
 
 
 class Replay:
@@ -263,7 +265,7 @@ class Plain:
             for epoch in range(1, study.recipe.epochs + 1):
                 trace.spend(row, epoch)
             storage.tell(trial, [1 - trace.draw.errors[row, -1], trace.draw.costs[row]])
-            if trace.is_done:
+            if trace.is_done():
                 break
         return trace
 
@@ -275,6 +277,7 @@ class Ours:
     sampler: str
     rungs: Rungs | None = None
     workers: int = 1
+    goal: float = max(GOALS)
 
     def __call__(self, replicate: int) -> Trace:
         asked = {"sampler": self.sampler, "rungs": self.rungs, "stop": Stop(epochs=LIMIT)}
@@ -291,7 +294,7 @@ class Ours:
                 TrainingContext(study.recipe, None, None),  # no image is read
                 [torch.device("cpu")],
                 RunObserver(),
-                lambda: executor.trace.is_done,
+                lambda: executor.trace.is_done(self.goal),
             )
             problem = Problem(study, study.space, LatencyTimer(study, Path(name)))
             storage = RunStudy(study.name, backend)
@@ -300,6 +303,21 @@ class Ours:
                 # not `run`, which also tests the front: there are no weights
                 Driver(problem, storage, settings, executor, locks).search()
         return executor.trace
+
+
+@dataclass(frozen=True)
+class Botorch:
+    """BoTorch's qLogNEHVI in this package's driver, until the first goal; it is slow."""
+
+    rungs: Rungs | None = None
+
+    def __call__(self, replicate: int) -> Trace:
+        import botorch_sampler  # registers it; botorch has an environment of its own
+
+        botorch_sampler.SECONDS.clear()
+        trace = Ours("botorch", self.rungs, goal=GOALS[0])(replicate)
+        trace.seconds = list(botorch_sampler.SECONDS)
+        return trace
 
 
 @dataclass(frozen=True)
@@ -322,7 +340,7 @@ class Oracle:
         rows, epochs = np.arange(len(draw.ids)), np.arange(1, draw.errors.shape[1] + 1)
         costs = draw.points(rows, draw.errors[:, -1])[:, 1]
         reached = np.zeros(len(rows), dtype=int)
-        while not trace.is_done and reached.min() < len(epochs):
+        while not trace.is_done() and reached.min() < len(epochs):
             foreseen = self.foresee(draw, reached)
             errors = draw.points(np.repeat(rows, foreseen[0].size), foreseen.ravel())[:, 0]
             met = np.flatnonzero(reached)
@@ -391,6 +409,7 @@ METHODS: dict[str, Callable[[int], Trace]] = {
     "ours: ehvi, rungs, 8 workers": Ours("ehvi", RUNGS, workers=8),
     "ours: tpe, rungs, 8 workers": Ours("tpe", RUNGS, workers=8),
 }
+BOTORCH = {"botorch": Botorch(), "botorch, rungs": Botorch(RUNGS)}
 
 
 def kept_file(kept: Path, name: str, replicate: int) -> Path:
@@ -404,10 +423,12 @@ def run_one(name: str, replicate: int, file: Path) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        steps = np.array(METHODS[name](replicate).steps, dtype=np.int16)
+        trace = {**METHODS, **BOTORCH}[name](replicate)
     file.parent.mkdir(parents=True, exist_ok=True)
+    if trace.seconds:
+        np.save(file.with_suffix(".seconds.npy"), trace.seconds)
     part = file.with_suffix(".part.npy")
-    np.save(part, steps)
+    np.save(part, np.array(trace.steps, dtype=np.int16))
     part.replace(file)
 
 
@@ -445,6 +466,13 @@ def run_moasha(python: Path, replicates: int, workers: int, kept: Path) -> None:
             target = kept_file(kept, name, 0).parent
             command = [python, HERE / "moasha.py", source, target, "--workers", workers, *options]
             subprocess.run(list(map(str, command)), check=True)
+
+
+def run_botorch(python: Path, replicates: int, workers: int, kept: Path) -> None:
+    """Run this program in the environment of BoTorch, for its methods only."""
+    command = [python, __file__, "--methods", *BOTORCH, "--only-search", "--kept", kept]
+    command += ["--replicates", replicates, "--workers", workers]
+    subprocess.run(list(map(str, command)), check=True)
 
 
 def kept_traces(
@@ -528,12 +556,24 @@ def show(table: pd.DataFrame, measure: str) -> None:
         columns.append((found, found.loc[plain, 0.5].min()))
     for name in columns[0][0].index:
         cells = []
-        for found, best in columns:
+        for goal, (found, best) in zip(GOALS, columns, strict=True):
             low, middle, high = found.loc[name]
             ratio = f"{middle / best:.2f}" if np.isfinite(middle) else ""
+            if name in BOTORCH and goal > GOALS[0]:
+                cells += ["not searched", ""]
+                continue
             cells += [f"{said(middle)} [{said(low)}, {said(high)}]", ratio]
         grid.add_row(name, str(seeds[name]), *cells)
     CONSOLE.print(grid)
+
+
+def show_seconds(kept: Path) -> None:
+    """Print the CPU time of BoTorch's proposals."""
+    for name in BOTORCH:
+        files = sorted(kept_file(kept, name, 0).parent.glob("*.seconds.npy"))
+        if files:
+            seconds = float(np.median(np.concatenate([np.load(file) for file in files])))
+            CONSOLE.print(f"{name}: median {seconds:.2f} s of CPU time a proposal")
 
 
 def said(epochs: float) -> str:
@@ -620,8 +660,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=30)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=[*METHODS, *BOTORCH])
     parser.add_argument("--moasha", type=Path, help="Python of an environment with syne-tune")
+    parser.add_argument("--botorch", type=Path, help="Python of an environment with botorch")
+    parser.add_argument("--only-search", action="store_true", help="keep searches, print nothing")
     parser.add_argument("--kept", type=Path, default=Path("runs/bench-search"))
     parser.add_argument("--draw", action="store_true", help="draw the published results again")
     options = parser.parse_args()
@@ -629,16 +671,23 @@ def main() -> None:
         draw_figure({TITLE: pd.read_parquet(RESULT)})
         return
     run_ours(options.methods, options.replicates, options.workers, options.kept)
+    if options.only_search:
+        return
+    if options.botorch is not None and options.botorch.exists():
+        run_botorch(options.botorch, options.replicates, options.workers, options.kept)
+    else:
+        CONSOLE.print("BoTorch is not run: it is not installed")
     if options.moasha is not None and options.moasha.exists():
         run_moasha(options.moasha, options.replicates, options.workers, options.kept)
     else:
         CONSOLE.print("MOASHA is not run: syne-tune is not installed")
-    table = measured(kept_traces(options.kept, [*METHODS, *MOASHA], options.replicates))
+    table = measured(kept_traces(options.kept, [*METHODS, *BOTORCH, *MOASHA], options.replicates))
     REPORT.mkdir(parents=True, exist_ok=True)
     table.to_parquet(RESULT)
     draw_figure({TITLE: table})
     for measure in ("worst", "guess"):
         show(table, measure)
+    show_seconds(options.kept)
 
 
 if __name__ == "__main__":
