@@ -201,7 +201,7 @@ def inside(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     mine.write_text(tomli_w.dumps(tiny() | {"name": "my-study", "trials": 1}))
     shipped = study.shipped_studies()
     monkeypatch.setattr(study, "shipped_studies", lambda: shipped | {"digits": file})
-    write_figures_once(monkeypatch)
+    write_figures_once(monkeypatch, ".png")
     monkeypatch.chdir(workplace)
     return workplace
 

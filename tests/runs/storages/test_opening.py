@@ -236,7 +236,7 @@ def test_a_database_with_another_study_is_refused(
     one = {**quick, "trials": 1}
     first = parse_study(one, "a.toml")
     ir.run(first, tmp_path / "one", storage=database, executor=ReplayExecutor)
-    with pytest.raises(RunError, match="has a study 'quick' of another run's folder; name"):
+    with pytest.raises(RunError, match="has a study 'quick' of another run's folder; give"):
         ir.run(parse_study(one, "a.toml"), tmp_path / "two", device="cpu", storage=database)
     for change in ({"objectives": ["accuracy", "memory"]}, {"space": {"depth": 8}}):
         other = parse_study({**one, **change}, "a.toml")
