@@ -24,16 +24,10 @@ from ir2search.training.device import channels_last, pick_device
 from ir2search.training.distillation import distillation_loss
 from ir2search.training.evaluation import accuracy
 from ir2search.training.initialisation import initialise_stem
-from ir2search.training.loop import (
-    EpochResult,
-    EpochRunner,
-    Interrupted,
-    TrainingResult,
-    check_teacher,
-    train_epochs,
-)
+from ir2search.training.loop import EpochRunner, Interrupted, check_teacher, train_epochs
 from ir2search.training.optimizers import make_optimizer
 from ir2search.training.recipe import Recipe
+from ir2search.training.results import EpochResult, TrainingResult
 from ir2search.training.sizes import check_sizes
 from ir2search.training.step import Criterion, criterion_of, step_loss
 

@@ -3,10 +3,10 @@ from .device import pick_device as pick_device
 from .evaluation import accuracy as accuracy
 from .evaluation import topk_accuracy as topk_accuracy
 from .evaluation import topk_hits as topk_hits
-from .loop import EpochResult as EpochResult
 from .loop import Interrupted as Interrupted
 from .loop import TrainingOptions as TrainingOptions
-from .loop import TrainingResult as TrainingResult
 from .loop import train as train
 from .recipe import Distillation as Distillation
 from .recipe import Recipe as Recipe
+from .results import EpochResult as EpochResult
+from .results import TrainingResult as TrainingResult

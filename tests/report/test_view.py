@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,11 @@ def test_the_references_are_costs_of_known_networks(data: ReportData) -> None:
     assert twin["flops"] == ir.cost(data.best.twin()).flops
 
 
-def test_the_view_of_a_comparison_has_both_fronts(finished_run: Path, data: ReportData) -> None:
-    view = json.loads(json.dumps(comparison_view(compare(finished_run, finished_run))))
+def test_the_view_of_a_comparison_has_both_fronts(
+    finished_run: Path, data: ReportData, tmp_path: Path
+) -> None:
+    copied = shutil.copytree(finished_run, tmp_path / "copied")
+    view = json.loads(json.dumps(comparison_view(compare(finished_run, copied))))
     numbers = [front["trials"]["number"] for front in view["fronts"]]
     assert numbers == [data.front["number"].tolist()] * 2
     assert [front["group"] for front in view["fronts"]] == [0, 1]
