@@ -250,7 +250,7 @@ def test_a_database_with_another_study_is_refused(
         )
         (tmp_path / "kept.toml").rename(tmp_path / "one" / "study.toml")
         (tmp_path / "changed" / "study.toml").write_text(_toml(other))
-        with pytest.raises(RunError, match=f"has a study 'quick' with another {name}; name"):
+        with pytest.raises(RunError, match=f"has a study 'quick' with another {name}; give"):
             ir.run(other, tmp_path / "changed", device="cpu", storage=database)
         for file in (tmp_path / "changed").rglob("*"):
             file.unlink()
