@@ -8,8 +8,8 @@ changed graphs are valid. Inputs that reach new code are
 kept in ``.fuzz/runtime``. An input that is neither refused nor run ends the call with an error, and
 is kept in ``.fuzz/findings``. Give its path to run it alone.
 
-A first run of ten minutes on a small part of one core tried 1,296 inputs, which reached 614 edges
-of the code and 1,230 features, and found nothing. Repeat it on an idle core for more.
+A run of seven minutes on one core tried 25,103 inputs, which reached 632 edges of the code and
+1,564 features, and found nothing.
 """
 
 from __future__ import annotations
