@@ -15,14 +15,12 @@ from ir2search.runs.run import Run
 from ir2search.seeds import training_seed
 from ir2search.space import Candidate
 from ir2search.training import pick_device
-from ir2search.training.layout import LAST
+from ir2search.training.layout import LAST, PRETRAINING
 from ir2search.training.recipe import Recipe
 from ir2search.zoo import load_teacher
 from ir2search.zoo.observer import TrainingObserver
 from ir2search.zoo.progress import TrainingProgress
 from ir2search.zoo.single import TrainedNetwork, train_in_folder
-
-PRETRAINING = "pretraining"  # folder of the first stage of a recipe with two
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from ir2search.runs.curves import read_curve
 from ir2search.runs.layout import CURVE, seed_folder
 from ir2search.runs.records import TrialRecord
 from ir2search.runs.run import Run
+from ir2search.training.layout import PRETRAINING
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def running_trainings(
 def _running(number: int, seed: int, folder: Path, epochs: int) -> Iterator[RunningTraining]:
     if not is_locked(folder):
         return
-    curves = (read_curve(each / CURVE) for each in (folder / "pretraining", folder))
+    curves = (read_curve(each / CURVE) for each in (folder / PRETRAINING, folder))
     rows = [row for curve in curves for row in curve]
     accuracies = [r.validation_accuracy for r in rows if r.validation_accuracy is not None]
     mean = sum(row.seconds for row in rows) / len(rows) if rows else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ir2search.runtime.lowering import Step
 
@@ -20,35 +20,51 @@ def in_little_memory(steps: Sequence[Step], sizes: Mapping[int, int]) -> list[in
         sizes: bytes of each value.
     """
     memory = _Memory(steps, sizes)
-    missing, waiting = _dependencies(steps)
-    ready = [index for index in range(len(steps)) if not missing[index]]
+
+    def next_one(ready: Collection[int]) -> int:
+        return min(ready, key=lambda each: (memory.change(each), each))
+
+    return greedy_order(_needs(steps), next_one, memory.run)
+
+
+def greedy_order(
+    needs: Sequence[Collection[int]],
+    choose: Callable[[Collection[int]], int],
+    run: Callable[[int], None],
+) -> list[int]:
+    """An order of jobs in which each runs after those that it needs.
+
+    Args:
+        needs: for each job, the jobs that run before it.
+        choose: picks the next job from those that can run now.
+        run: called with each job after it is chosen, before the next choice.
+    """
+    missing = [len(each) for each in needs]
+    waiting: dict[int, list[int]] = defaultdict(list)
+    for index, others in enumerate(needs):
+        for other in others:
+            waiting[other].append(index)
+    ready = {index for index, count in enumerate(missing) if not count}
     order: list[int] = []
     while ready:
-        index = min(ready, key=lambda each: (memory.change(each), each))
+        index = choose(ready)
         ready.remove(index)
-        memory.run(index)
+        run(index)
         order.append(index)
         for other in waiting[index]:
             missing[other] -= 1
             if not missing[other]:
-                ready.append(other)
+                ready.add(other)
     return order
 
 
-def _dependencies(steps: Sequence[Step]) -> tuple[list[int], dict[int, list[int]]]:
-    """For each step, the number of steps that it waits for, and the steps that wait for it."""
+def _needs(steps: Sequence[Step]) -> list[set[int]]:
+    """For each step, the steps that write what it reads."""
     writers: dict[int, list[int]] = defaultdict(list)
     for index, step in enumerate(steps):
         for value in step.writes:
             writers[value].append(index)
-    missing: list[int] = []
-    waiting: dict[int, list[int]] = defaultdict(list)
-    for index, step in enumerate(steps):
-        before = {writer for value in step.reads for writer in writers[value]}
-        missing.append(len(before))
-        for writer in before:
-            waiting[writer].append(index)
-    return missing, waiting
+    return [{writer for value in step.reads for writer in writers[value]} for step in steps]
 
 
 class _Memory:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ir2search.kernels.inference import Form, Operation
 from ir2search.runtime.lowering import Step
 from ir2search.runtime.maps import Maps
+from ir2search.runtime.order import greedy_order
 
 WINDOWS = (
     Operation.CONVOLVE_SIGNS, Operation.CONVOLVE_NUMBERS, Operation.POOL_MEAN, Operation.POOL_MAX,
@@ -69,25 +70,14 @@ def _in_little_memory(
     needs: Sequence[set[int]], memory: _Memory, urgency: Mapping[int, int] | None
 ) -> list[int]:
     """One of the orders of `in_rows`; the lowest urgency comes first."""
-    missing = [len(each) for each in needs]
-    waiting: dict[int, list[int]] = defaultdict(list)
-    for index, others in enumerate(needs):
-        for other in others:
-            waiting[other].append(index)
-    ready = {index for index, count in enumerate(missing) if not count}
-    order: list[int] = []
-    while ready:
+
+    def next_one(ready: Collection[int]) -> int:
         change, index = min((memory.change(each), each) for each in ready)
         if change > 0 and urgency is not None:
-            index = min(ready, key=lambda each: urgency[each])
-        ready.remove(index)
-        memory.run(index)
-        order.append(index)
-        for other in waiting[index]:
-            missing[other] -= 1
-            if not missing[other]:
-                ready.add(other)
-    return order
+            return min(ready, key=lambda each: urgency[each])
+        return index
+
+    return greedy_order(needs, next_one, memory.run)
 
 
 def rows_read(step: Step, row: int) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Names of the files in a training's folder."""
+"""Names of the files and folders in a training's folder."""
 
 from __future__ import annotations
 
@@ -9,3 +9,4 @@ COST_FILE = "cost.json"
 ENVIRONMENT_FILE = "environment.json"  # also in a run's folder
 TEST_FILE = "test.json"
 CURVE = "curve.jsonl"  # one line an epoch
+PRETRAINING = "pretraining"  # folder of the first stage of a recipe with two

@@ -32,7 +32,7 @@ from ir2search.training.checkpoint import (
 from ir2search.training.device import channels_last, pick_device
 from ir2search.training.evaluation import accuracy
 from ir2search.training.initialisation import initialise_stem
-from ir2search.training.layout import BEST, LAST
+from ir2search.training.layout import BEST, LAST, PRETRAINING
 from ir2search.training.optimizers import fix_norms, make_optimizer, set_rate
 from ir2search.training.recipe import Recipe
 from ir2search.training.results import EpochResult, TrainingResult
@@ -131,7 +131,7 @@ class _Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         epochs_before = 0
         if recipe.pretraining is not None:
-            first, first_folder = replace(candidate, weights="real"), folder / "pretraining"
+            first, first_folder = replace(candidate, weights="real"), folder / PRETRAINING
             self.train(first, recipe.pretraining, first_folder, start)
             start = load_network(first, first_folder / BEST).state_dict()
             epochs_before = recipe.pretraining.total_epochs
