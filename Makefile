@@ -11,7 +11,7 @@ LOCKING := .venv-lock
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test unit docs lint oldest gpu bench-training bench-agreement bench-streaming bench-search bench-supernet bench-warm-start \
-	bench-overhead bench-recipes bench-kills bench-information bench-layers bench-latency bench-boards bench-report browser devices truth fuzz lock zoo wasm clean
+	bench-overhead bench-recipes bench-kills bench-information bench-layers bench-latency bench-boards bench-report browser devices truth truth-cifar10 fuzz lock zoo wasm clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ir2search run digits --trials 8 --runs $(RUNS)
@@ -151,6 +151,11 @@ bench-search: $(VENV)/.installed-dev $(MOASHA)/.tried $(BOTORCH)/.tried
 
 truth: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/truth.py --runs $(RUNS)/truth
+
+# Adds to tests/benchmarks/truth_cifar10.parquet what is missing. Days on two cores; it may be interrupted.
+truth-cifar10: $(VENV)/.installed-dev
+	$(BIN)/python tests/benchmarks/truth.py tests/benchmarks/truth_cifar10.toml --data $(DATA) \
+	  --seeds 2 --every 3 --runs $(RUNS)/truth-cifar10
 
 # Syne Tune has its own environment: its dependencies and ours need not agree.
 $(MOASHA)/.tried:
