@@ -52,8 +52,9 @@ def candidates(study: ir.Study, data: ImageData) -> Iterator[ir.Candidate]:
 
 
 @cache
-def images(study: ir.Study, folder: Path | None, runs: Path) -> ImageData:
-    """The study's images, read once in each process."""
+def images(file: Path, folder: Path | None, runs: Path) -> ImageData:
+    """The images of a study file, read once in each process."""
+    study = ir.load_study(file)
     return load_data(study.data, folder, runs / ".cache", study.seed)
 
 
@@ -65,7 +66,7 @@ def train(
     study = ir.load_study(file)
     folder = runs / candidate.id / str(seed)
     cpu = torch.device("cpu")
-    pixels = images(study, data, runs)
+    pixels = images(file, data, runs)
     result = ir.train(candidate, study.recipe, pixels, folder, seed=seed, device=cpu)
     price = ir.cost(candidate)
     rows = pd.DataFrame(result.curve)[["epoch", "validation_accuracy", "seconds"]]
@@ -100,7 +101,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/truth"))
     options = parser.parse_args()
     study, file = ir.load_study(options.study), options.study.with_suffix(".parquet")
-    pixels = images(study, options.data, options.runs)
+    pixels = images(options.study, options.data, options.runs)
     done = set[tuple[str, int]]()
     if file.exists():
         table = pd.read_parquet(file, columns=["candidate_id", "seed"])
