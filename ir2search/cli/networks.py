@@ -102,6 +102,14 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Folder to write; by default runs/train-NAME.")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Start from these weights, a file or a network of `ir2search zoo`, in place of "
+            "random ones. Keep their seed: it also chooses the validation images.",
+            autocompletion=trained_names,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the training.")] = 0,
     device: Device = "auto",
     log: Log = None,
@@ -124,6 +132,7 @@ def train(
       ir2search train cifar-resnet20 --data cifar10/ --epochs 30
       ir2search train cifar-resnet20 --recipe cifar-resnet20-short
       ir2search train runs/digits/trials/3 --epochs 100 --out runs/longer --device cuda
+      ir2search train cifar10-241k --weights cifar10-241k --data photos/
     """
     from ir2search.cli.show_networks import show_training
     from ir2search.errors import InputError
@@ -142,10 +151,13 @@ def train(
         }
         if trial is None:
             folder = out or runs_folder() / f"train-{Path(what).stem}"
-            trained = train_network(what, folder, recipe=recipe, epochs=epochs, seed=seed, **asked)
+            asked |= {"recipe": recipe, "epochs": epochs, "weights": weights, "seed": seed}
+            trained = train_network(what, folder, **asked)
         else:
-            if epochs is None or recipe is not None or seed:
-                raise InputError("--trial: needs --epochs, and takes recipe and seed of the run")
+            if epochs is None or recipe is not None or weights is not None or seed:
+                raise InputError(
+                    "--trial: needs --epochs, and takes recipe, weights and seed of the run"
+                )
             run = Run.open(find_run(what))
             bar.say(plan_longer(run, trial, epochs).sentence)
             trained = train_longer(run, trial, epochs, out, **asked)

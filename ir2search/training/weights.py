@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import re
 import warnings
@@ -26,6 +27,8 @@ COUNTER = "num_batches_tracked"  # of a BatchNorm; not used in evaluation, and o
 # parts that torch's wrappers add to names
 WRAPPERS = re.compile(r"(^|\.)(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)(?=\.)")
 
+_logger = logging.getLogger(__name__)
+
 
 def load_weights(candidate: Candidate, file: Path) -> TappedNetwork:
     """Build the candidate's network with weights of another program, see `read_weights`.
@@ -39,6 +42,28 @@ def load_weights(candidate: Candidate, file: Path) -> TappedNetwork:
     network = build(candidate)
     put_weights(network, read_weights(file), str(file), "the candidate")
     return network.eval()
+
+
+def starting_weights(candidate: Candidate, file: Path) -> dict[str, Tensor]:
+    """Read the weights with which a training of the candidate's network can start.
+
+    Tensors of another shape are left out, such as those of a head for other classes. A warning
+    names the tensors of the network that start at random.
+
+    Raises:
+        WeightsError: the file cannot be read, no weight fits, or one is not finite.
+    """
+    network = build(candidate)
+    own = network.state_dict()
+    given = _without_prefix(read_weights(file), own)
+    fitting = {n: each for n, each in given.items() if n in own and own[n].shape == each.shape}
+    if not any(own[name].ndim > 1 for name in fitting):
+        raise WeightsError(f"{file}: no weight has the name and shape of one of the network")
+    check_values(fitting, network, str(file))
+    left = [name for name in own if name not in fitting and not name.endswith(COUNTER)]
+    if left:
+        _logger.warning("%s: does not have, so these start at random: %s", file, _listed(left))
+    return fitting
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:

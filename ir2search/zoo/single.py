@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -37,6 +38,7 @@ from ir2search.training.layout import (
     TEST_FILE,
 )
 from ir2search.training.recipe import Recipe
+from ir2search.training.weights import starting_weights
 from ir2search.validation import checked
 from ir2search.zoo.images import images_for
 from ir2search.zoo.named_recipes import named_recipe
@@ -79,6 +81,7 @@ def train_network(
     data: str | Path | None = None,
     recipe: str | Recipe | None = None,
     epochs: int | None = None,
+    weights: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
     observer: TrainingObserver | Sequence[TrainingObserver] | None = None,
@@ -88,8 +91,8 @@ def train_network(
     """Train one network, or continue its training, then evaluate it on the test images.
 
     Args:
-        what: a preset, a trained network of `zoo`, a ``candidate.json`` or a trial's folder. A
-            preset gets the data's number of channels and classes; any other network must fit it.
+        what: a preset, a trained network of `zoo`, a ``candidate.json`` or a trial's folder. The
+            first two get the data's number of channels and classes; any other must fit the data.
         folder: the folder of this training; created if it is missing. Decoded images are cached
             beside it.
         data: a data folder; None for the included digits. Images are resized to the network's
@@ -97,7 +100,10 @@ def train_network(
         recipe: a recipe, or the name of one of `recipes`. The default is the own recipe of a preset
             or of a network of the zoo, or else the paper's recipe for ResNet-20.
         epochs: number of epochs of each stage; None for the recipe's.
-        seed: seed of all random numbers.
+        weights: where the training starts: a network of `zoo` or a file of weights, see
+            `ir2search.training.starting_weights`; None for random weights.
+        seed: seed of all random numbers, also of the choice of the validation images. Weights
+            should continue with the seed that they were trained with.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
         observer: one or several, which are told what happens. If one fails, the training goes on.
         progress: show a bar in a notebook or a terminal; nothing is shown anywhere else.
@@ -112,10 +118,11 @@ def train_network(
     chosen = _recipe(what, recipe, epochs).with_values(dict(candidate.recipe))
     with told(TrainingObserver, observer, TrainingProgress, progress) as told_to:
         images = images_for(candidate, data, folder.parent / ".cache", seed)
-        if what in presets():
+        if what in presets() or what in shipped_names():
             shape = (images.image[0], *candidate.image[1:])
             candidate = replace(candidate, image=shape, classes=images.classes)
         images.check_fit(candidate, what)
+        file = None if weights is None else _weights_file(weights)
         return train_in_folder(
             folder,
             candidate,
@@ -126,6 +133,7 @@ def train_network(
             teacher=load_teacher(chosen, candidate.image, candidate.classes),
             observer=told_to,
             should_stop=should_stop,
+            weights=file,
         )
 
 
@@ -140,6 +148,7 @@ def train_in_folder(
     teacher: nn.Module | None,
     observer: TrainingObserver,
     should_stop: Callable[[], bool],
+    weights: Path | None = None,
     begin: Callable[[], None] = lambda: None,
     origin: Mapping[str, Any] = MappingProxyType({}),
 ) -> TrainedNetwork:
@@ -155,6 +164,7 @@ def train_in_folder(
         teacher: the teacher, if the recipe has a distillation.
         observer: is told what happens.
         should_stop: called before each step; True interrupts the training.
+        weights: a file of weights to start from.
         begin: called before the training, with the folder locked.
         origin: what the settings of the training also say.
 
@@ -163,9 +173,17 @@ def train_in_folder(
         Interrupted: ``should_stop`` returned True.
     """
     _check_folder(folder)
+    start = None if weights is None else starting_weights(candidate, weights)
+    settings = {
+        "candidate": candidate.id,
+        "data": images.fingerprint,
+        "seed": seed,
+        "recipe": asdict(recipe),
+        "weights": None if weights is None else sha256(weights.read_bytes()).hexdigest(),
+    }
     with locked(folder), ExitStack() as at_end:
         at_end.callback(observer.on_training_end)
-        _write_settings(folder, candidate, recipe, images, seed, origin)
+        _write_settings(folder, candidate, settings, origin)
         add_session(folder / ENVIRONMENT_FILE, seed, device)
         begin()
         observer.on_training(folder, candidate, recipe)
@@ -175,6 +193,7 @@ def train_in_folder(
             images,
             folder,
             seed=seed,
+            start=start,
             device=device,
             teacher=teacher,
             on_epoch=observer.on_training_epoch,
@@ -214,6 +233,12 @@ def _recipe(what: str, recipe: str | Recipe | None, epochs: int | None) -> Recip
     return chosen if epochs is None else _with_epochs(chosen, epochs)
 
 
+def _weights_file(weights: str | Path) -> Path:
+    """The file of a network of the zoo, or the given file."""
+    is_name = str(weights) in shipped_names() and not Path(weights).exists()
+    return shipped_network(str(weights)).weights if is_name else Path(weights)
+
+
 def _with_epochs(recipe: Recipe, epochs: int) -> Recipe:
     first = recipe.pretraining and _with_epochs(recipe.pretraining, epochs)
     return replace(recipe, epochs=epochs, pretraining=first)
@@ -232,16 +257,9 @@ def _check_folder(folder: Path) -> None:
 
 
 def _write_settings(
-    folder: Path,
-    candidate: Candidate,
-    recipe: Recipe,
-    images: ImageData,
-    seed: int,
-    origin: Mapping[str, Any],
+    folder: Path, candidate: Candidate, settings: dict[str, Any], origin: Mapping[str, Any]
 ) -> None:
     """Write the settings of this training, or check that they equal those of the folder."""
-    settings: dict[str, Any] = {"candidate": candidate.id, "data": images.fingerprint, "seed": seed}
-    settings["recipe"] = asdict(recipe)
     file = folder / SETTINGS
     if not file.exists():
         write_json(folder / CANDIDATE_FILE, candidate.as_dict())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import math
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -19,7 +21,13 @@ import ir2search as ir
 from ir2search.errors import WeightsError
 from ir2search.export import candidate_graph
 from ir2search.runtime import write_packed
-from ir2search.training.weights import load_weights, put_weights, read_weights
+from ir2search.training.weights import (
+    load_weights,
+    put_weights,
+    read_weights,
+    starting_weights,
+)
+from ir2search.zoo import shipped_networks
 
 TENSORS = {"a.weight": torch.ones(2, 3), "a.bias": torch.zeros(2)}
 CANDIDATE = ir.Candidate(depth=8, width=0.125, image=(3, 8, 8))
@@ -201,3 +209,42 @@ def test_a_packed_file_is_named(tmp_path: Path) -> None:
     write_packed(tmp_path / "a.packed", candidate_graph(CANDIDATE))
     with pytest.raises(WeightsError, match=r"a\.packed: is a packed network"):
         read_weights(tmp_path / "a.packed")
+
+
+def test_a_training_for_other_classes_starts_from_what_fits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_file(named(lambda name: f"module.{name}"), tmp_path / "a.safetensors")
+    other = dataclasses.replace(CANDIDATE, classes=7)
+    found = starting_weights(other, tmp_path / "a.safetensors")
+    assert ir.build(CANDIDATE).state_dict().keys() - found.keys() == {
+        "head.linear.weight",
+        "head.linear.bias",
+    }
+    assert "start at random: head.linear.weight, head.linear.bias" in caplog.text
+
+
+def test_latent_weights_of_the_zoo_keep_their_signs() -> None:
+    first = shipped_networks()[0]
+    found = starting_weights(first.candidate, first.weights)
+    network = ir.load_trained(first.name).network
+    assert all(
+        torch.equal(found[n].float(), each)
+        for n, each in network.state_dict().items()
+        if n in found
+    )
+
+
+@pytest.mark.parametrize(
+    ("tensors", "fault"),
+    [
+        ({"x.weight": torch.ones(2, 3)}, "no weight has the name and shape"),
+        ({"stem.0.weight": torch.full((2, 3, 3, 3), math.nan)}, "stem.0.weight has values"),
+    ],
+)
+def test_weights_that_cannot_start_a_training_are_refused(
+    tmp_path: Path, tensors: dict[str, Tensor], fault: str
+) -> None:
+    save_file(tensors, tmp_path / "a.safetensors")
+    with pytest.raises(WeightsError, match=fault):
+        starting_weights(CANDIDATE, tmp_path / "a.safetensors")

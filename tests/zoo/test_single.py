@@ -154,3 +154,15 @@ def test_a_network_for_other_data_is_refused_before_anything_is_written(tmp_path
     (tmp_path / "candidate.json").write_text(json.dumps(SMALL.as_dict()))
     with pytest.raises(RunError, match="is not a folder"):
         train_network(str(tmp_path / "candidate.json"), tmp_path / "file", recipe=RECIPE)
+
+
+def test_a_training_starts_from_given_weights(small: str, tmp_path: Path) -> None:
+    trained = train_network(small, tmp_path / "first", recipe=RECIPE)
+    still = replace(RECIPE, epochs=1, lr=1e-12)
+    weights = trained.folder / "best.safetensors"
+    further = train_network(small, tmp_path / "further", recipe=still, weights=weights)
+    assert further.best.validation_accuracy == pytest.approx(
+        trained.best.validation_accuracy, abs=0.02
+    )
+    with pytest.raises(RunError, match="weights was"):
+        train_network(small, tmp_path / "further", recipe=still)
