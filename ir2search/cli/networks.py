@@ -302,7 +302,7 @@ def analyze(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="With --weights: folder to write; by default runs/analyze-NAME."),
+        typer.Option(help="Without a run: folder to write; by default runs/analyze-NAME."),
     ] = None,
     data: Data = None,
     device: Device = "auto",
@@ -326,11 +326,13 @@ def analyze(
       ir2search analyze runs/digits --trial knee --suggest
       ir2search analyze runs/digits --layers stage2,stage3.0 --methods deeplift,occlusion
       ir2search analyze cifar-resnet20 --weights best.safetensors --data cifar10/
+      ir2search analyze cifar10-resnet20 --data cifar10/
     """
     from ir2search.cli.show_networks import show_analyses
     from ir2search.errors import InputError
     from ir2search.information import analysis_progress, analyze_trials, analyze_weights
     from ir2search.runs import runs_folder
+    from ir2search.zoo.shipped import shipped_names
 
     asked: dict[str, Any] = {
         "data": data,
@@ -342,16 +344,18 @@ def analyze(
         "device": device,
         "progress": False,
     }
-    if suggest and weights is not None:
-        raise InputError("--suggest: a study needs the recipe of a run; leave --weights out")
+    shipped = weights is None and what in shipped_names() and not Path(what).exists()
+    is_alone = shipped or weights is not None
+    if suggest and is_alone:
+        raise InputError("--suggest: a study needs the recipe of a run; analyse a run's trial")
     if suggest and not sweep:
         raise InputError("--suggest: suggestions come from the sweep; leave --no-sweep out")
     with analysis_progress() as on_step:
-        if weights is None:
-            asked |= {"suggest": suggest, "on_step": on_step}
-            found = analyze_trials(opened(what, storage), trial, **asked)
-        else:
+        if is_alone:
             folder = out or runs_folder() / f"analyze-{Path(what).stem}"
             asked |= {"twin_weights": twin_weights, "on_step": on_step}
             found = [analyze_weights(what, weights, folder, **asked)]
+        else:
+            asked |= {"suggest": suggest, "on_step": on_step}
+            found = analyze_trials(opened(what, storage), trial, **asked)
     show_analyses(found, as_json)

@@ -107,7 +107,11 @@ RunTrial = Annotated[
     str | None, typer.Option("--trial", help="Of a run: best, knee, or a trial's number.")
 ]
 RunOrNetwork = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's folder or name. With --weights: a network.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's folder or name, or a network of `ir2search zoo`. With --weights: a network.",
+    ),
 ]
 Weights = Annotated[
     Path | None, typer.Option(help="Weights of a preset or candidate.json; instead of a run.")

@@ -43,6 +43,7 @@ from ir2search.space import Candidate
 from ir2search.training import pick_device
 from ir2search.training.weights import load_weights
 from ir2search.zoo import named_candidate
+from ir2search.zoo.shipped import shipped_network
 
 REVISION = 2  # raise it if the same settings give other numbers, so that caches are not used
 IMAGES = 256
@@ -178,7 +179,7 @@ def analyze_trials(run: Run | str | Path, which: str = "best", **arguments: Any)
 
 def analyze_weights(
     what: str,
-    weights: str | Path,
+    weights: str | Path | None,
     out: str | Path,
     *,
     data: str | Path | None = None,
@@ -195,8 +196,9 @@ def analyze_weights(
     """Measure the information in each layer of a network that is not part of a run.
 
     Args:
-        what: a preset, a ``candidate.json``, or the folder of a trial.
-        weights: file of its weights: safetensors, or a torch checkpoint.
+        what: a preset, a ``candidate.json``, the folder of a trial, or a trained network of `zoo`.
+        weights: file of its weights: safetensors, or a torch checkpoint. None for those of the
+            network of the zoo.
         out: folder for the results; created if needed.
         data: the folder of images; None for the digits that come with the package.
         twin_weights: weights of the same network without binarisation; None for no comparison.
@@ -218,7 +220,8 @@ def analyze_weights(
     config = DataConfig(source="folder" if data is not None else "digits", size=candidate.image[1])
     source = load_data(config, None if data is None else Path(data), out / CACHE, 0)
     source.check_fit(candidate, what)
-    networks = {BINARY: load_weights(candidate, Path(weights))}
+    file = shipped_network(what).weights if weights is None else Path(weights)
+    networks = {BINARY: load_weights(candidate, file)}
     if twin_weights is not None:
         networks[TWIN] = load_weights(candidate.twin(), Path(twin_weights))
     settings = settings_for(networks[BINARY], layers, methods, memory, sweep)

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import ir2search as ir
-from ir2search.errors import InputError, WeightsError
+from ir2search.errors import CandidateError, InputError, WeightsError
 from ir2search.information.analysis import analyze_trials, analyze_weights
 
 
@@ -114,6 +114,15 @@ def test_a_file_of_weights_is_analysed_without_a_run(run_copy: Path, tmp_path: P
             "cifar-resnet20", trial / "best.safetensors", tmp_path / "out",
             data=cifar_like(tmp_path), device="cpu",
         )  # fmt: skip
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_network_of_the_zoo_is_analysed_by_its_name(tmp_path: Path) -> None:
+    asked = {"images": 4, "layers": ["stem"], "methods": ["grad_cam"], "sweep": False}
+    found = analyze_weights("digits-27k", None, tmp_path / "out", device="cpu", **asked)
+    assert found.layers["information"].notna().all()
+    with pytest.raises(CandidateError, match="did you mean"):
+        analyze_weights("digits-27", None, tmp_path / "out", device="cpu", **asked)
 
 
 def cifar_like(folder: Path) -> Path:
