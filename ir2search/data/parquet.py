@@ -35,10 +35,11 @@ from ir2search.data.listing import (
 )
 from ir2search.data.pixels import MAX_BYTES, check_bytes
 from ir2search.errors import DataError
+from ir2search.parquet import EXPANSION, largest_page
 
 ROWS = 256  # in each batch that is read
-BATCH_BYTES = 256_000_000  # upper limit of a batch, if each cell were as large as its row group
-EXPANSION = 15  # encoded images hardly compress; a large column that does would fill the memory
+LABELS = 65_536  # in each batch
+BATCH_BYTES = 256_000_000  # upper limit of a batch, if each cell were as large as its page
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "labels")
 
@@ -102,7 +103,7 @@ def _is_of(path: Path, split: str) -> bool:
 
 def _have_labels(files: list[Path], columns: Columns) -> bool:
     """Whether tables have labels; tables without have no such column, only -1, or only nulls."""
-    readers = [_reader(file) for file in files]
+    readers = [_reader(file)[0] for file in files]
     if any(columns.label not in reader.schema_arrow.names for reader in readers):
         return False
     labels = [label for file in files for label in _open(file, columns).labels()]
@@ -210,11 +211,22 @@ def _rows(files: list[Path], columns: Columns) -> Iterator[Row]:
 
 @dataclass(frozen=True)
 class _Table:
-    """An open table, the names of its columns, and the names of its classes if it has them."""
+    """An open table.
+
+    Attributes:
+        file: its file.
+        reader: a `pyarrow.parquet.ParquetFile`.
+        largest: size of its largest page, in bytes.
+        columns: the names of its columns.
+        parts: paths of the columns that images are read from.
+        class_names: the names of its classes, if it has them.
+    """
 
     file: Path
     reader: Any
+    largest: int
     columns: Columns
+    parts: list[str]
     class_names: list[str] | None
 
     def labels(self) -> list[int | None]:
@@ -225,17 +237,22 @@ class _Table:
                 f"{self.file}: has {rows:,} rows in {stored:,} bytes, as no images do; write "
                 "encoded images into it"
             )
+        found: list[int | None] = []
         with _readable(self.file):
-            column = self.reader.read(columns=[self.columns.label])[self.columns.label]
-        self._check_rows(len(column))
-        return list(column.to_pylist())
+            for batch in self.reader.iter_batches(LABELS, columns=[self.columns.label]):
+                found += batch.column(0).to_pylist()
+                if len(found) > rows:
+                    break
+        self._check_rows(len(found))
+        return found
 
     def images(self) -> Iterator[bytes | str]:
         """Encoded images; the path where a table has no bytes."""
         count, total, stored = 0, 0, self.file.stat().st_size
         with _readable(self.file):
-            size = self._batch_rows()
-            for batch in self.reader.iter_batches(size, columns=[self.columns.image]):
+            # a repeated cell is stored once, so sizes do not add up
+            size = max(1, min(ROWS, BATCH_BYTES // self.largest))
+            for batch in self.reader.iter_batches(size, columns=self.parts):
                 count += len(batch)
                 if count > self.reader.metadata.num_rows:
                     break
@@ -255,16 +272,6 @@ class _Table:
                 f"{self.reader.metadata.num_rows:,}; the file is damaged: write it again"
             )
 
-    def _batch_rows(self) -> int:
-        """Rows that are read at a time; a repeated cell is stored once, so sizes do not add up."""
-        # not the sizes of single columns: on damaged files, pyarrow ends the process over those
-        groups = range(self.reader.metadata.num_row_groups)
-        largest = max(
-            (self.reader.metadata.row_group(n).total_byte_size for n in groups), default=1
-        )
-        self._check_expansion(largest, self.file.stat().st_size)
-        return max(1, min(ROWS, BATCH_BYTES // max(1, largest)))
-
     def _check_expansion(self, size: int, stored: int) -> None:
         if size > MAX_BYTES and size > EXPANSION * stored:
             raise DataError(
@@ -276,7 +283,7 @@ class _Table:
 def _open(file: Path, columns: Columns) -> _Table:
     import pyarrow as pa
 
-    reader = _reader(file)
+    reader, largest = _reader(file)
     schema = reader.schema_arrow
     images = _column(file, schema.names, "image", columns.image, IMAGE_COLUMNS)
     labels = _column(file, schema.names, "label", columns.label, LABEL_COLUMNS)
@@ -284,15 +291,25 @@ def _open(file: Path, columns: Columns) -> _Table:
         raise DataError(
             f"{file}: column `{labels}` must hold whole numbers; set `label` in [data] to another"
         )
-    kind = schema.field(images).type
+    kind, parts = schema.field(images).type, [images]
     if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        parts = [f"{images}.{part}" for part in ("bytes", "path") if _is_text_or_bytes(kind, part)]
         kind = kind.field("bytes").type
     if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
         raise DataError(
             f"{file}: column `{images}` must hold encoded images (bytes), but holds {kind}; set "
             "`image` in [data] to another"
         )
-    return _Table(file, reader, Columns(images, labels), _class_names(schema, labels))
+    names = _class_names(schema, labels)
+    return _Table(file, reader, largest, Columns(images, labels), parts, names)
+
+
+def _is_text_or_bytes(kind: Any, part: str) -> bool:
+    """Whether a struct has such a field; of one of a fixed size, a missing cell takes all of it."""
+    import pyarrow as pa
+
+    types = (pa.binary(), pa.large_binary(), pa.string(), pa.large_string())
+    return kind.get_field_index(part) >= 0 and kind.field(part).type in types
 
 
 def _column(
@@ -308,13 +325,16 @@ def _column(
     return found
 
 
-def _reader(file: Path) -> Any:
+def _reader(file: Path) -> tuple[Any, int]:
+    """A reader of a file, and the size of its largest page in bytes."""
     import pyarrow.parquet as pq
 
     with _readable(file):
-        reader = pq.ParquetFile(file)
+        with file.open("rb") as stream:
+            largest = largest_page(stream)
+        reader = pq.ParquetFile(file, pre_buffer=False)
         assert reader.schema_arrow.names is not None  # names that are not UTF-8 fail here
-        return reader
+        return reader, largest
 
 
 @contextmanager
@@ -323,7 +343,7 @@ def _readable(file: Path) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
             f"{file}: cannot be read as a parquet file ({reason}); replace or remove it"

@@ -32,6 +32,7 @@ from ir2search.information.registered import MEASURES
 from ir2search.information.sensitivity import ceiling, operations
 from ir2search.information.settings import Settings, settings_for
 from ir2search.information.suggestion import suggested_study, suggestions, write_study
+from ir2search.measures.file import read_measures
 from ir2search.measures.names import BINARY, PLAIN, TWIN
 from ir2search.measures.tables import layers_table, sensitivity_table
 from ir2search.measures.trust import trust
@@ -323,7 +324,7 @@ def _analyze(request: _Request, target: Path, cache: Path, on_step: OnStep) -> A
 def _cached(file: Path) -> pd.DataFrame | None:
     """The table of an earlier analysis; None if there is none, or its file is damaged."""
     try:
-        return pd.read_parquet(file)
+        return read_measures(file, pictures=True)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, LookupError, TypeError, NotImplementedError):

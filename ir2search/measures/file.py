@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ir2search.files import read_bytes
 from ir2search.measures.names import COLUMNS
+from ir2search.parquet import largest_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,8 +19,8 @@ BATCH = 65_536  # rows
 ARRAYS = ("array", "shape")  # the columns of the pictures
 
 
-def read_measures(file: Path) -> pd.DataFrame:
-    """Read ``information.parquet`` without its pictures.
+def read_measures(file: Path, *, pictures: bool = False) -> pd.DataFrame:
+    """Read ``information.parquet``, with its pictures if they are asked for.
 
     A value that repeats is stored once, so a small file can hold a table that fills the memory. The
     table is read in parts, and texts are counted before they are repeated.
@@ -33,13 +34,18 @@ def read_measures(file: Path) -> pd.DataFrame:
 
     content = io.BytesIO(read_bytes(file))
     try:
+        rows = max(1, min(BATCH, LARGEST_TABLE // largest_page(content)))
         schema = pq.read_schema(content)
-        names = [name for name in COLUMNS if name in schema.names and name not in ARRAYS]
+        names = [
+            name for name in COLUMNS if name in schema.names and (pictures or name not in ARRAYS)
+        ]
+        for name in names:
+            _check_type(name, schema.field(name).type)
         texts = [name for name in names if _is_text(schema.field(name).type)]
-        reader = pq.ParquetFile(content, read_dictionary=texts)
+        reader = pq.ParquetFile(content, read_dictionary=texts, pre_buffer=False)
         _check_rows(reader.metadata.num_rows)
         batches = []
-        for batch in reader.iter_batches(BATCH, columns=names):
+        for batch in reader.iter_batches(rows, columns=names):
             batches.append(batch)
             _check_rows(sum(map(len, batches)))
             _check_size(sum(map(_size, batches)))
@@ -59,18 +65,32 @@ def _is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
+def _check_type(name: str, kind: Any) -> None:
+    """Refuse values that can be large and small in the file, such as those of a fixed size."""
+    import pyarrow as pa
+
+    element = kind.value_type if name in ARRAYS and _is_list(kind) else kind
+    if not (_is_text(kind) or pa.types.is_primitive(element) or pa.types.is_null(element)):
+        raise ValueError(f"its column {name} holds another type than numbers and texts")
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
 def _size(batch: Any) -> int:
     """An upper bound for the bytes of a batch in which each repeated text has its own copy."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    total = 0
+    total = batch.nbytes
     for column in batch.columns:
-        longest = 8
         if pa.types.is_dictionary(column.type) and len(column.dictionary):
             longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
-        total += len(column) * longest
-    return total
+            total += len(column) * longest
+    return int(total)
 
 
 def _check_rows(count: int) -> None:

@@ -63,6 +63,6 @@ def of_analysis(
             f"{data.folder}: trial {number} was not analysed; call ir2search.analyze on it first"
         )
     try:
-        return make(pd.read_parquet(file) if pictures else read_measures(file))
+        return make(read_measures(file, pictures=pictures))
     except (OSError, ValueError) as error:
         raise RunError(f"{file}: {error}; analyse the trial again") from None

@@ -272,3 +272,16 @@ def test_more_rows_than_bytes_are_refused(tmp_path: Path) -> None:
     pq.write_table(made, tmp_path / "train.parquet", compression="zstd")
     with pytest.raises(DataError, match=r"has 200,000 rows in [\d,]+ bytes, as no images do"):
         read_folder(tmp_path, None)
+
+
+def test_paths_of_a_fixed_size_are_not_read(pictures: Pictures, tmp_path: Path) -> None:
+    """A missing path takes its whole size in memory, and nothing in the file."""
+    folder = pictures.parquet(tmp_path)
+    file = next(folder.rglob("train-*.parquet"))
+    table = pq.read_table(file)
+    cells = table["img"].combine_chunks()
+    missing = pa.nulls(len(table), pa.binary(1 << 20))
+    made = pa.StructArray.from_arrays([cells.field("bytes"), missing], ["bytes", "path"])
+    pq.write_table(table.set_column(0, "img", made), file)
+    assert parquet._open(file, Columns()).parts == ["img.bytes"]
+    check_pixels(read_folder(folder, None).tensors(), pictures)

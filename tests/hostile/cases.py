@@ -462,6 +462,31 @@ TABLES: dict[str, Content] = {
     "deep metadata": table(metadata={"huggingface": NESTED}, labels=[0, -7, 0, 1]),
     "no columns": table().replace(b"label", b"lbael").replace(b"img", b"igm"),
 }  # fmt: skip
+
+
+def many_rows() -> bytes:
+    """A table of 1,000 rows, which its footer has as ``D0 0F``."""
+    return table([png()] * 1000, [0, 1] * 500)
+
+
+def declares_rows() -> bytes:
+    """A small table whose only group of rows has 2^31 rows, as its footer says."""
+    start, _, end = many_rows().rpartition(b"\x16\xd0\x0f")
+    length = struct.unpack("<I", end[-8:-4])[0] + 3
+    return start + b"\x16\x80\x80\x80\x80\x10" + end[:-8] + struct.pack("<I", length) + b"PAR1"
+
+
+def declares_page(before: bytes) -> bytes:
+    """A small table whose first page, a dictionary, has another number there: 2^30."""
+    start, _, end = table().partition(before)
+    return start + before + b"\x80\x80\x80\x80\x08" + end[1 if before[0] == 0x4C else 2 :]
+
+
+STRUCTURES: dict[str, tuple[Callable[[], bytes], str]] = {  # and a part of the message
+    "a group of 2^31 rows": (declares_rows, "do not have as many rows"),
+    "a page of 2^30 bytes": (lambda: declares_page(b"\x15\x04\x15"), "bytes of a page"),
+    "a dictionary of 2^30 values": (lambda: declares_page(b"\x4c\x15"), "values of a dictionary"),
+}  # fmt: skip
 FOLDERS: dict[str, dict[str, Content]] = {
     "only training images": {k: v for k, v in GOOD.items() if "test" not in k},
     "a class that is not trained": {**GOOD, "d/test/c/0.png": png()},
@@ -489,6 +514,9 @@ def data_cases() -> Iterator[Case]:
         for name, content in TABLES.items():
             tables = {"d/train.parquet": content, "d/test.parquet": table()}
             yield Case(f"{kind} table: {name}", run, {**files, **tables})
+        for name, (make, part) in STRUCTURES.items():
+            tables = {"d/train.parquet": later(make), "d/test.parquet": table()}
+            yield Case(f"{kind} table: {name}", run, {**files, **tables}, part)
     files = {"a.toml": {"data": values | {"size": None}, "trials": 1}}
     for name, found in FOLDERS.items():
         yield Case(f"data folder: {name}", run, {**files, **found})

@@ -56,8 +56,25 @@ def test_a_table_that_is_too_large_is_refused(
         read_measures(tmp_path / "a.parquet")
 
 
+@pytest.mark.parametrize("column", ["unit", "value", "array"])
+def test_a_column_of_another_type_is_refused(tmp_path: Path, column: str) -> None:
+    """A missing value of a fixed size takes that size in memory, and nothing in the file."""
+    made = table(10, **{column: pa.nulls(10, pa.binary(1 << 20))})
+    pq.write_table(made, tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=f"its column {column} holds another type"):
+        read_measures(tmp_path / "a.parquet", pictures=True)
+
+
+def test_pictures_are_read_as_they_were_written(tmp_path: Path) -> None:
+    written = pd.DataFrame({name: ["a", None] if name in TEXTS else [1.5, 2] for name in COLUMNS})
+    written["array"], written["shape"] = [[0.5, 1.5], None], [[2], None]
+    written.to_parquet(tmp_path / "a.parquet")
+    found = read_measures(tmp_path / "a.parquet", pictures=True)
+    pd.testing.assert_frame_equal(found, pd.read_parquet(tmp_path / "a.parquet"))
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1" * 10, b"<html>"])
 def test_a_damaged_table_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.parquet").write_bytes(content)
-    with pytest.raises(ValueError, match="Parquet"):
+    with pytest.raises(ValueError, match=r"Parquet|footer"):
         read_measures(tmp_path / "a.parquet")
