@@ -14,7 +14,7 @@ _logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def told(
+def all_observers(
     kind: type[T],
     observer: T | Sequence[T] | None,
     bars: Callable[[], AbstractContextManager[T]],

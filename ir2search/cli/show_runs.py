@@ -185,8 +185,9 @@ def _running_table(running: Sequence[RunningTraining]) -> Table:
     found = table("in training", ("trial", "epoch", "validation so far", "time left"), set())
     for each in running:
         left = text.NOTHING if each.seconds_left is None else text.duration(each.seconds_left)
+        trial = "shared weights" if each.number is None else str(each.number)
         found.add_row(
-            f"{each.number}, seed {each.seed}" if each.seed else str(each.number),
+            f"{trial}, seed {each.seed}" if each.seed else trial,
             f"{each.epoch} of {each.epochs}", text.percent(each.accuracy), left,
         )  # fmt: skip
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ir2search.errors import RunError
 from ir2search.extensions import check_trusted
-from ir2search.observers import told
+from ir2search.observers import all_observers
 from ir2search.runs.layout import BEST, CURVE
 from ir2search.runs.run import Run
 from ir2search.seeds import training_seed
@@ -124,7 +124,7 @@ def train_longer(
         raise RunError(f"{target}: is in the folder of the run; choose another folder")
     check_trusted(run.folder, run.study.modules)
     where = pick_device(device)
-    with told(TrainingObserver, observer, TrainingProgress, progress) as told_to:
+    with all_observers(TrainingObserver, observer, TrainingProgress, progress) as observers:
         images = run.data(data)
         return train_in_folder(
             target,
@@ -134,7 +134,7 @@ def train_longer(
             seed=training_seed(run.study.seed, plan.candidate.id),
             device=where,
             teacher=load_teacher(plan.recipe, images.image, images.classes),
-            observer=told_to,
+            observer=observers,
             should_stop=should_stop,
             begin=lambda: _copy_checkpoint(run.folder_of(plan.number), target),
             origin={"run": str(run.folder.resolve()), "trial": plan.number},

@@ -72,6 +72,14 @@ def member_folder(folder: Path, how: str, epochs: int) -> Path:
     return folder / MEMBERS / f"{how}-{epochs}"
 
 
+def member_epochs(study: Study) -> int:
+    """Epochs that each member of the front is trained after the search; 0 if it inherits."""
+    if study.supernet is None:
+        return 0
+    epochs = {"fine-tuned": study.supernet.finetune, "trained": study.recipe.epochs}
+    return epochs.get(study.supernet.members, 0)
+
+
 def keep_member(folder: Path, member: Member) -> None:
     """Replace the network of a trial by that of its own training, which has ended.
 

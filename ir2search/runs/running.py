@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ir2search.files import is_locked
 from ir2search.runs.curves import read_curve
-from ir2search.runs.layout import CURVE, seed_folder
+from ir2search.runs.layout import CURVE, SUPERNET, seed_folder
+from ir2search.runs.members import member_epochs, member_folder
 from ir2search.runs.records import TrialRecord
 from ir2search.runs.run import Run
 from ir2search.training.layout import PRETRAINING
@@ -19,7 +20,7 @@ class RunningTraining:
     """A training that a process is doing now.
 
     Attributes:
-        number: of the trial.
+        number: of the trial; None for the weights that all candidates share.
         seed: the further seed of the training, from 1; 0 for the training of the trial itself.
         epoch: number of epochs trained.
         epochs: at which the training ends or, with rungs, waits.
@@ -27,7 +28,7 @@ class RunningTraining:
         seconds_left: until then, from the mean time of its epochs; None before the first one.
     """
 
-    number: int
+    number: int | None
     seed: int
     epoch: int
     epochs: int
@@ -45,18 +46,24 @@ def running_trainings(
         records: of all its trials.
         front: numbers of the front's trials, which may be trained from further seeds.
     """
-    last = run.study.recipe.total_epochs
+    study, last = run.study, run.study.recipe.total_epochs
+    if study.supernet is not None:
+        yield from _running(None, 0, run.folder / SUPERNET, study.supernet.epochs)
+        how, epochs = study.supernet.members, member_epochs(study)
+        for record in records:
+            folder = member_folder(run.folder_of(record.number), how, epochs)
+            yield from _running(record.number, 0, folder, epochs)
     for record in records:
         if record.state in ("unfinished", "waiting"):
             until = record.attributes.target_epochs or last
             yield from _running(record.number, 0, run.folder_of(record.number), until)
-    seeds = 0 if run.study.confirm is None else run.study.confirm.seeds
+    seeds = 0 if study.confirm is None else study.confirm.seeds
     for number in sorted(front):
         for seed in range(1, seeds + 1):
             yield from _running(number, seed, seed_folder(run.folder_of(number), seed), last)
 
 
-def _running(number: int, seed: int, folder: Path, epochs: int) -> Iterator[RunningTraining]:
+def _running(number: int | None, seed: int, folder: Path, epochs: int) -> Iterator[RunningTraining]:
     if not is_locked(folder):
         return
     curves = (read_curve(each / CURVE) for each in (folder / PRETRAINING, folder))

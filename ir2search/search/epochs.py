@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ir2search.runs.members import member_epochs
 from ir2search.study.schema import Study
 
 
@@ -34,8 +35,5 @@ def expected_epochs(study: Study) -> int:
 
 def confirmed_epochs(study: Study) -> int:
     """Epochs of each member of the front after the search: of further seeds, and of its own."""
-    seeds, own = 0 if study.confirm is None else study.confirm.seeds, 0
-    if study.supernet is not None:
-        epochs = {"fine-tuned": study.supernet.finetune, "trained": study.recipe.epochs}
-        own = epochs.get(study.supernet.members, 0)
-    return seeds * study.recipe.total_epochs + own
+    seeds = 0 if study.confirm is None else study.confirm.seeds
+    return seeds * study.recipe.total_epochs + member_epochs(study)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from ir2search.runs.layout import trial_folder
-from ir2search.runs.members import Member, keep_member, member_folder, read_member
+from ir2search.runs.members import Member, keep_member, member_epochs, member_folder, read_member
 from ir2search.runs.records import trial_records
 from ir2search.runs.storages import RunStudy
 from ir2search.runs.supernets import RunSupernet
@@ -51,7 +51,7 @@ class FrontMembers:
                     continue
                 member = Member(
                     how=how,
-                    epochs=self._epochs(how),
+                    epochs=member_epochs(self.study),
                     accuracy=outcome.result.accuracy,
                     best_epoch=outcome.result.best.epoch,
                     seconds=outcome.result.seconds,
@@ -70,7 +70,7 @@ class FrontMembers:
         self, how: Literal["fine-tuned", "trained"], numbers: dict[int, float]
     ) -> Iterator[TrainingJob]:
         """The trainings that have no result yet."""
-        trials, epochs = self.storage.get_trials(deepcopy=False), self._epochs(how)
+        trials, epochs = self.storage.get_trials(deepcopy=False), member_epochs(self.study)
         for number in numbers:
             folder = trial_folder(self.settings.folder, number)
             done = read_member(folder)
@@ -86,7 +86,3 @@ class FrontMembers:
                 supernet=self.supernet if is_fine_tuned else None,
                 finetune=epochs if is_fine_tuned else None,
             )
-
-    def _epochs(self, how: Literal["fine-tuned", "trained"]) -> int:
-        assert self.study.supernet is not None
-        return self.study.supernet.finetune if how == "fine-tuned" else self.study.recipe.epochs

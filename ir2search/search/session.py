@@ -17,7 +17,7 @@ from ir2search.errors import RunError
 from ir2search.extensions import check_trusted
 from ir2search.files import encodable, locked, protect
 from ir2search.interrupts import deferred_interrupts
-from ir2search.observers import told
+from ir2search.observers import all_observers
 from ir2search.runs.layout import CACHE, ENVIRONMENT_FILE
 from ir2search.runs.run import Run
 from ir2search.runs.saved import check_folder, saved_study, write_study
@@ -113,7 +113,7 @@ def run(
     devices = worker_devices(device, workers, trials_per_device)
     if executor == "ray":
         _check_ray(workers, trials_per_device)
-    with told(RunObserver, observer, RunProgress, progress) as told_to:
+    with all_observers(RunObserver, observer, RunProgress, progress) as observers:
         study, context = checked_study(study, folder, Path(data) if data is not None else None)
         shared = is_shared(folder, storage)
         if executor == "local":
@@ -127,7 +127,7 @@ def run(
             make_executor=_factory(executor, address),
             storage=storage,
             shared=shared,
-            observer=told_to,
+            observer=observers,
             retry_failed=retry_failed,
         ).run(begin=True)
 
@@ -175,7 +175,7 @@ def join(
         )
     if data is not None:
         study = _with_data(study, Path(data))
-    with told(RunObserver, observer, RunProgress, progress) as told_to:
+    with all_observers(RunObserver, observer, RunProgress, progress) as observers:
         with _disk_errors(folder):
             context = open_context(study, folder.parent / CACHE)
         return _Session(
@@ -186,7 +186,7 @@ def join(
             make_executor=_local_executor,
             storage=storage,
             shared=True,
-            observer=told_to,
+            observer=observers,
         ).run(begin=False)
 
 

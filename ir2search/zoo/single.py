@@ -27,7 +27,7 @@ from ir2search.data import ImageData
 from ir2search.environment import add_session
 from ir2search.errors import RunError
 from ir2search.files import locked, read_json, write_json
-from ir2search.observers import told
+from ir2search.observers import all_observers
 from ir2search.space import Candidate
 from ir2search.training import EpochResult, accuracy, load_network, pick_device, train
 from ir2search.training.layout import (
@@ -116,7 +116,7 @@ def train_network(
     folder, torch_device = Path(folder), pick_device(device)
     candidate = named_candidate(what)
     chosen = _recipe(what, recipe, epochs).with_values(dict(candidate.recipe))
-    with told(TrainingObserver, observer, TrainingProgress, progress) as told_to:
+    with all_observers(TrainingObserver, observer, TrainingProgress, progress) as observers:
         images = images_for(candidate, data, folder.parent / ".cache", seed)
         if what in presets() or what in shipped_names():
             shape = (images.image[0], *candidate.image[1:])
@@ -131,7 +131,7 @@ def train_network(
             seed=seed,
             device=torch_device,
             teacher=load_teacher(chosen, candidate.image, candidate.classes),
-            observer=told_to,
+            observer=observers,
             should_stop=should_stop,
             weights=file,
         )
