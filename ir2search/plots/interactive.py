@@ -4,13 +4,16 @@
 >>> ir.plots.interactive.front(ir.Run.open("runs/digits"))  # doctest: +SKIP
 
 They draw what the functions of the same name in `ir2search.plots` draw, from the same tables.
-Points show their network when the mouse is over them.
+Points show their network when the mouse is over them. The page of a report has these figures too.
+Its script draws them, because there they change: the reader chooses axes and trials, and the page
+its colours and its width, where no Python runs.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -23,9 +26,10 @@ from ir2search.plots.pareto import (
     front_and_trials,
     kind_of_accuracies,
     name_of_others,
+    named_fronts,
     off_the_front,
 )
-from ir2search.plots.style import BLACK, BLUE, GREY, ORANGE, trial_colours
+from ir2search.plots.style import BLACK, BLUE, GREY, ORANGE, PALETTE, trial_colours
 from ir2search.study.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -82,6 +86,36 @@ def front(
         ring = {"color": ORANGE, "symbol": "circle-open", "size": 18}
         figure.add_trace(_points(members[members["is_knee"]], across, up, "knee", **ring))
     is_positive = len(members) > 0 and bool((members[across] > 0).all())
+    figure.update_xaxes(type="log" if is_positive else "linear", tickformat=COUNT)
+    return figure
+
+
+def compare(
+    runs: Sequence[Run] | Mapping[str, Run | pd.DataFrame],
+    *,
+    x: str = "ops",
+    y: str = "accuracy",
+) -> Figure:
+    """Draw the fronts of runs over each other.
+
+    Args:
+        runs: runs, or runs or fronts by name. Runs without names have the name of their folder.
+        x: name of the objective on the horizontal axis.
+        y: name of the objective on the vertical axis.
+
+    Raises:
+        MissingExtraError: plotly is not installed.
+        ValueError: two runs have the same name.
+    """
+    across, up = OBJECTIVES[x].column, OBJECTIVES[y].column
+    figure = _figure(OBJECTIVES[x].label, OBJECTIVES[y].label, y == "accuracy")
+    is_positive = True
+    for (name, front), colour in zip(named_fronts(runs).items(), cycle(PALETTE), strict=False):
+        members = front.sort_values(across)
+        is_positive &= bool((members[across] > 0).all())
+        trace = _points(members, across, up, name, color=colour, size=9)
+        line = {"shape": "hv", "color": colour, "width": 1}
+        figure.add_trace(trace | {"mode": "lines+markers", "line": line})
     figure.update_xaxes(type="log" if is_positive else "linear", tickformat=COUNT)
     return figure
 

@@ -154,15 +154,21 @@ def compare(
     Raises:
         ValueError: two runs have the same name.
     """
+    return fronts(named_fronts(runs), x=x, y=y, ax=ax)
+
+
+def named_fronts(
+    runs: Sequence[Run] | Mapping[str, Run | pd.DataFrame],
+) -> dict[str, pd.DataFrame]:
+    """The fronts of runs by name, see `compare`."""
     if not isinstance(runs, Mapping):
         names = [run.folder.resolve().name for run in runs]
         if len(set(names)) < len(names):
             raise ValueError("two runs have the same name; give a dictionary of runs by name")
         runs = dict(zip(names, runs, strict=True))
-    found = {
+    return {
         name: run if isinstance(run, pd.DataFrame) else run.front() for name, run in runs.items()
     }
-    return fronts(found, x=x, y=y, ax=ax)
 
 
 def accuracy_first(objectives: Sequence[str]) -> list[str]:

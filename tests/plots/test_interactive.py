@@ -51,6 +51,14 @@ def test_curves_and_hypervolumes_are_those_of_the_run(finished_run: Path) -> Non
     assert list(line.y) == list(np.asarray(twin.get_ydata()))
 
 
+def test_fronts_of_runs_are_compared_by_name(finished_run: Path) -> None:
+    run = ir.Run.open(finished_run)
+    one, two = ir.plots.interactive.compare({"one": run, "<b>": run.front()}).data
+    assert (one.name, two.name) == ("one", "&lt;b&gt;")
+    assert list(one.x) == list(two.x) == sorted(run.front()["ops"])
+    assert one.marker.color != two.marker.color
+
+
 def test_without_plotly_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
     frame = pd.DataFrame({"number": [0], "hypervolume": [0.5]})
