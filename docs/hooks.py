@@ -21,7 +21,7 @@ REPORTS = "reports/README.md"
 # a link out of docs/ into reports/: in the site, reports/ is inside
 OUTSIDE = re.compile(rf"\]\(((?:\.\./)*)\.\./({REPORTS}(?:#[^)]*)?|reports/[^)\s]+\.(?:png|svg))\)")
 FIGURE = re.compile(r"\]\(((?!https?:|\.\./)[^)\s]+\.(?:png|svg))\)")
-NOTEBOOK = re.compile(r"\]\(([\w/-]+)\.ipynb\)")  # a link to a notebook, which is a page here
+NOTEBOOK = re.compile(r"\]\(([\w./-]+)\.ipynb\)")  # a link to a notebook, which is a page here
 # a link of the reports to a folder or a file that only the repository has
 STORED = re.compile(r"(?<!!)\[([^\]]*)\]\(((?!https?:|\.\./|#)[^)\s]+)\)")
 

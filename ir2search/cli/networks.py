@@ -330,32 +330,30 @@ def analyze(
     """
     from ir2search.cli.show_networks import show_analyses
     from ir2search.errors import InputError
-    from ir2search.information import analysis_progress, analyze_trials, analyze_weights
-    from ir2search.runs import runs_folder
+    from ir2search.information import analysis_progress, analyze_trials
     from ir2search.zoo.shipped import shipped_names
 
-    asked: dict[str, Any] = {
-        "data": data,
-        "images": images,
-        "layers": layers and listed(layers),
-        "methods": methods and listed(methods),
-        "memory": memory,
-        "sweep": sweep,
-        "device": device,
-        "progress": False,
-    }
-    shipped = weights is None and what in shipped_names() and not Path(what).exists()
-    is_alone = shipped or weights is not None
-    if suggest and is_alone:
-        raise InputError("--suggest: a study needs the recipe of a run; analyse a run's trial")
+    is_run = weights is None and (what not in shipped_names() or Path(what).exists())
+    if suggest and not is_run:
+        raise InputError("--suggest: a study needs the recipe of a run; analyze a trial of a run")
     if suggest and not sweep:
         raise InputError("--suggest: suggestions come from the sweep; leave --no-sweep out")
     with analysis_progress() as on_step:
-        if is_alone:
-            folder = out or runs_folder() / f"analyze-{Path(what).stem}"
-            asked |= {"twin_weights": twin_weights, "on_step": on_step}
-            found = [analyze_weights(what, weights, folder, **asked)]
-        else:
-            asked |= {"suggest": suggest, "on_step": on_step}
-            found = analyze_trials(opened(what, storage), trial, **asked)
+        found = analyze_trials(
+            opened(what, storage) if is_run else what,
+            trial,
+            weights=weights,
+            twin_weights=twin_weights,
+            out=out,
+            data=data,
+            images=images,
+            layers=layers and listed(layers),
+            methods=methods and listed(methods),
+            memory=memory,
+            sweep=sweep,
+            suggest=suggest,
+            device=device,
+            on_step=on_step,
+            progress=False,
+        )
     show_analyses(found, as_json)

@@ -110,7 +110,8 @@ RunOrNetwork = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="A run's folder or name, or a network of `ir2search zoo`. With --weights: a network.",
+        help="A run's folder or name, or a network of `ir2search zoo`. With --weights: a preset or "
+        "a candidate.json.",
     ),
 ]
 Weights = Annotated[

@@ -1,7 +1,6 @@
 from .analysis import Analysis as Analysis
 from .analysis import analyze as analyze
 from .analysis import analyze_trials as analyze_trials
-from .analysis import analyze_weights as analyze_weights
 from .attributions import METHODS as METHODS
 from .attributions import LayerAttribution as LayerAttribution
 from .attributions import MethodName as MethodName

@@ -17,7 +17,7 @@ import torch
 
 from ir2search import escape
 from ir2search.costs import cost
-from ir2search.data import DataConfig, ImageData, load_data
+from ir2search.data import ImageData
 from ir2search.errors import InputError, WeightsError
 from ir2search.files import replacing, write_json, write_text
 from ir2search.information.attributions import MethodName
@@ -38,13 +38,15 @@ from ir2search.measures.tables import layers_table, sensitivity_table
 from ir2search.measures.trust import trust
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import kernels_without_gradients
-from ir2search.runs import Run, train_variant
-from ir2search.runs.layout import CACHE
+from ir2search.notebook import html_table
+from ir2search.runs import Run, runs_folder, train_variant
+from ir2search.runs.layout import CACHE, INFORMATION
 from ir2search.space import Candidate
 from ir2search.training import pick_device
 from ir2search.training.weights import load_weights
 from ir2search.zoo import named_candidate
-from ir2search.zoo.shipped import shipped_network
+from ir2search.zoo.images import images_for
+from ir2search.zoo.shipped import shipped_names, shipped_network
 
 REVISION = 2  # raise it if the same settings give other numbers, so that caches are not used
 IMAGES = 256
@@ -55,7 +57,7 @@ BATCH = 64  # images in a forward pass
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Analysis:
     """The result of an analysis.
 
@@ -82,11 +84,21 @@ class Analysis:
     findings: list[Finding]
     study: Path | None = None
 
+    def __repr__(self) -> str:
+        return f"Analysis({self.name!r}, {len(self.layers)} layers, {str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        rows = [(each.topic, each.sentence) for each in self.findings]
+        return html_table(f"{self.name}: {len(self.layers)} layers", ("about", "finding"), rows)
+
 
 def analyze(
-    run: Run | str | Path,
+    what: Run | str | Path,
     trial: str = "best",
     *,
+    weights: str | Path | None = None,
+    twin_weights: str | Path | None = None,
+    out: str | Path | None = None,
     data: str | Path | None = None,
     images: int = IMAGES,
     layers: Sequence[str] | None = None,
@@ -98,17 +110,24 @@ def analyze(
     on_step: OnStep = lambda what, done, total: None,
     progress: bool = True,
 ) -> Analysis:
-    """Measure the information in each layer of a trial's network.
+    """Measure the information in each layer of a trained network.
 
-    The network is compared with its twin (the same candidate without binarisation) and with the
-    same network without recovery. Both are trained once, on the run's data with its recipe, and
-    kept in the run's folder. Measures use the first validation images; probes are fitted to
-    training images. Results are cached beside the runs, by weights and settings.
+    A trial's network is compared with its twin (the same candidate without binarisation) and with
+    the same network without recovery. Both are trained once, on the run's data with its recipe, and
+    kept in the run's folder. Another network is compared with its twin if you give the weights of
+    that. Measures use the first validation images; probes are fitted to training images. Results
+    are cached beside the runs, by weights and settings.
 
     Args:
-        run: a run, or its folder.
-        trial: ``"best"``, ``"knee"`` or the number of a trial.
-        data: the folder of images if it has moved since the run.
+        what: a run, or its folder; or a trained network of `zoo`; with ``weights``, a preset, a
+            ``candidate.json``, or the folder of a trial.
+        trial: of a run: ``"best"``, ``"knee"`` or the number of a trial.
+        weights: weights of a network that is not part of a run: safetensors, or a torch checkpoint.
+        twin_weights: weights of the same network without binarisation.
+        out: folder for the results of a network that is not part of a run; None for
+            ``runs/analyze-NAME``.
+        data: the folder of images. None for those of the run, or for the digits that come with the
+            package.
         images: number of validation images.
         layers: names of layers or of whole stages; None for all layers.
         methods: attribution methods; None for the default ones.
@@ -122,34 +141,78 @@ def analyze(
         progress: show a bar in a notebook or a terminal; nothing is shown anywhere else.
 
     Raises:
-        InputError: an unknown layer or method, a method that does not apply to the network, or
-            more images than the data has.
+        InputError: one of the arguments is wrong.
         RunError: there is no run, no trained trial, or the data is not that of the run.
         KeyboardInterrupt: the user interrupted; the next call continues a training.
     """
-    run, where = Run.of(run), pick_device(device)
-    number = run.pick(trial)
-    candidate, source = run.candidate(number), run.data(data)
-    network = run.network(number)
-    settings = settings_for(network, layers, methods, memory, sweep)
-    _check_images(images, source)
-    networks = {BINARY: network}
+    where = pick_device(device)
+    if weights is None and what in shipped_names() and not Path(str(what)).exists():
+        weights = shipped_network(str(what)).weights
+    if weights is None:
+        subject = _trial(Run.of(what), trial, data)
+    elif suggest:
+        raise InputError("suggest: a study needs the recipe of a run; analyze a trial of a run")
+    else:
+        subject = _single(str(what), Path(weights), twin_weights, out, data)
+    settings = settings_for(subject.networks[BINARY], layers, methods, memory, sweep)
+    _check_images(images, subject.data)
     with shown_steps(on_step, progress) as on_step:
-        for name, other in _others(candidate).items():
-            networks[name] = train_variant(
-                run, other, source, device=where, on_epoch=partial(_report_epoch, on_step, name)
-            )
-        request = _Request(
-            name=f"trial {number}",
-            title=f"{run.study.name}, trial {number}",
-            candidate=candidate,
-            networks=_on_device(networks, where),
-            data=source,
-            images=images,
-            settings=settings,
-        )
-        found = _analyze(request, run.folder_of(number) / "information", run.cache, on_step)
-    return _with_study(found, run, candidate) if suggest else found
+        networks = _on_device({**subject.networks, **_compared(subject, where, on_step)}, where)
+        found = _analyze(_Request(replace(subject, networks=networks), images, settings), on_step)
+    return _with_study(found, subject.run, subject.candidate) if suggest and subject.run else found
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A network to analyze, with those to compare it with, and where its results belong."""
+
+    name: str
+    candidate: Candidate
+    networks: Mapping[str, TappedNetwork]
+    data: ImageData
+    folder: Path
+    cache: Path
+    run: Run | None = None
+
+    @property
+    def title(self) -> str:
+        """The name with that of the run's study."""
+        return f"{self.run.study.name}, {self.name}" if self.run else self.name
+
+
+def _trial(run: Run, trial: str, data: str | Path | None) -> _Subject:
+    number = run.pick(trial)
+    candidate, source, network = run.candidate(number), run.data(data), run.network(number)
+    folder = run.folder_of(number) / INFORMATION
+    return _Subject(f"trial {number}", candidate, {BINARY: network}, source, folder, run.cache, run)
+
+
+def _single(
+    what: str,
+    weights: Path,
+    twin_weights: str | Path | None,
+    out: str | Path | None,
+    data: str | Path | None,
+) -> _Subject:
+    """A network that is not part of a run."""
+    candidate = named_candidate(what)
+    folder = runs_folder() / f"analyze-{Path(what).stem}" if out is None else Path(out)
+    images = images_for(candidate, data, folder / CACHE)
+    images.check_fit(candidate, what)
+    networks = {BINARY: load_weights(candidate, weights)}
+    if twin_weights is not None:
+        networks[TWIN] = load_weights(candidate.twin(), Path(twin_weights))
+    return _Subject(Path(what).name, candidate, networks, images, folder, folder / CACHE)
+
+
+def _compared(subject: _Subject, device: torch.device, on_step: OnStep) -> dict[str, TappedNetwork]:
+    """Networks that a trial is compared with, trained if that was not done yet."""
+    networks: dict[str, TappedNetwork] = {}
+    if (run := subject.run) is not None:
+        for name, other in _others(subject.candidate).items():
+            told = partial(_report_epoch, on_step, name)
+            networks[name] = train_variant(run, other, subject.data, device=device, on_epoch=told)
+    return networks
 
 
 def _with_study(found: Analysis, run: Run, candidate: Candidate) -> Analysis:
@@ -163,102 +226,36 @@ def _with_study(found: Analysis, run: Run, candidate: Candidate) -> Analysis:
     return replace(found, study=file)
 
 
-def analyze_trials(run: Run | str | Path, which: str = "best", **arguments: Any) -> list[Analysis]:
-    """Analyze one trial, or every member of the front.
+def analyze_trials(what: Run | str | Path, which: str = "best", **arguments: Any) -> list[Analysis]:
+    """Analyze one network, or every member of a run's front.
 
     Args:
-        run: a run, or its folder.
+        what: as in `analyze`.
         which: ``"front"``, ``"best"``, ``"knee"`` or the number of a trial.
         arguments: passed to `analyze`.
     """
-    run = Run.of(run)
     if which != "front":
-        return [analyze(run, which, **arguments)]
+        return [analyze(what, which, **arguments)]
+    run = Run.of(what)
     run.pick("best")  # raises RunError if no trial is trained
     return [analyze(run, str(number), **arguments) for number in run.front()["number"]]
 
 
-def analyze_weights(
-    what: str,
-    weights: str | Path | None,
-    out: str | Path,
-    *,
-    data: str | Path | None = None,
-    twin_weights: str | Path | None = None,
-    images: int = IMAGES,
-    layers: Sequence[str] | None = None,
-    methods: Sequence[MethodName] | None = None,
-    memory: int = MEMORY,
-    sweep: bool = True,
-    device: str = "auto",
-    on_step: OnStep = lambda what, done, total: None,
-    progress: bool = True,
-) -> Analysis:
-    """Measure the information in each layer of a network that is not part of a run.
-
-    Args:
-        what: a preset, a ``candidate.json``, the folder of a trial, or a trained network of `zoo`.
-        weights: file of its weights: safetensors, or a torch checkpoint. None for those of the
-            network of the zoo.
-        out: folder for the results; created if needed.
-        data: the folder of images; None for the digits that come with the package.
-        twin_weights: weights of the same network without binarisation; None for no comparison.
-        images: number of validation images.
-        layers: names of layers or of whole stages; None for all layers.
-        methods: attribution methods; None for the default ones.
-        memory: limit for activations and gradients, in MiB.
-        sweep: whether the precision of each layer is changed, see
-            `ir2search.measures.sensitivity_table`.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
-        on_step: called with the current step, the number of steps done, and their total.
-        progress: show a bar in a notebook or a terminal; nothing is shown anywhere else.
-
-    Raises:
-        InputError: one of the arguments is wrong.
-    """
-    out, name, where = Path(out), Path(what).name, pick_device(device)
-    candidate = named_candidate(what)
-    config = DataConfig(source="folder" if data is not None else "digits", size=candidate.image[1])
-    source = load_data(config, None if data is None else Path(data), out / CACHE, 0)
-    source.check_fit(candidate, what)
-    file = shipped_network(what).weights if weights is None else Path(weights)
-    networks = {BINARY: load_weights(candidate, file)}
-    if twin_weights is not None:
-        networks[TWIN] = load_weights(candidate.twin(), Path(twin_weights))
-    settings = settings_for(networks[BINARY], layers, methods, memory, sweep)
-    _check_images(images, source)
-    request = _Request(
-        name=name,
-        title=name,
-        candidate=candidate,
-        networks=_on_device(networks, where),
-        data=source,
-        images=images,
-        settings=settings,
-    )
-    with shown_steps(on_step, progress) as on_step:
-        return _analyze(request, out, out / CACHE, on_step)
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _Request:
     """A network to analyze, and everything that its measures depend on."""
 
-    name: str
-    title: str
-    candidate: Candidate
-    networks: Mapping[str, TappedNetwork]
-    data: ImageData
+    subject: _Subject
     images: int
     settings: Settings
 
     def digest(self) -> str:
         """A hash of everything that the measures depend on."""
-        digest = hashlib.sha256()
-        given = [REVISION, self.candidate.id, self.data.fingerprint, self.images, FITTING]
+        digest, subject = hashlib.sha256(), self.subject
+        given = [REVISION, subject.candidate.id, subject.data.fingerprint, self.images, FITTING]
         given += [asdict(self.settings), *sorted(MEASURES.origins().items())]
         digest.update(json.dumps(given, sort_keys=True).encode())
-        for name, network in self.networks.items():
+        for name, network in subject.networks.items():
             digest.update(name.encode())
             for tensor in network.state_dict().values():
                 digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -270,28 +267,30 @@ class _Request:
         Raises:
             WeightsError: a network gives logits that are NaN or infinite.
         """
-        device = next(self.networks[BINARY].parameters()).device
-        images = first_images(self.data, self.data.validation, self.images, device)
-        fitting = first_images(self.data, self.data.train, FITTING, device)
-        for name, network in self.networks.items():
+        networks, data = self.subject.networks, self.subject.data
+        candidate = self.subject.candidate
+        device = next(networks[BINARY].parameters()).device
+        images = first_images(data, data.validation, self.images, device)
+        fitting = first_images(data, data.train, FITTING, device)
+        for name, network in networks.items():
             if not _gives_finite_logits(network, images):
                 raise WeightsError(
-                    f"{self.name}: the {name} network gives logits that are NaN or infinite; train "
-                    "it again"
+                    f"{self.subject.name}: the {name} network gives logits that are NaN or "
+                    "infinite; train it again"
                 )
-        total, counter = steps(self.networks, images, fitting, self.settings), itertools.count(1)
+        total, counter = steps(networks, images, fitting, self.settings), itertools.count(1)
         on_step("measuring", 0, total)
         table = measure(
-            self.networks,
+            networks,
             images,
             fitting,
             self.settings,
             lambda what: on_step(what, next(counter), total),
         )
-        more = [ceiling(self.candidate.classes)]
+        more = [ceiling(candidate.classes)]
         if self.settings.sweep:
-            more += operations(self.networks[BINARY], cost(self.candidate))
-        more += attention_pictures(self.networks, self.candidate, self.data)
+            more += operations(networks[BINARY], cost(candidate))
+        more += attention_pictures(networks, candidate, data)
         added = pd.DataFrame(more).reindex(columns=table.columns)
         return pd.concat([table, added], ignore_index=True)
 
@@ -302,9 +301,10 @@ def _gives_finite_logits(network: TappedNetwork, images: Images) -> bool:
         return all(bool(network(batch).isfinite().all()) for batch, _ in images.batches(BATCH))
 
 
-def _analyze(request: _Request, target: Path, cache: Path, on_step: OnStep) -> Analysis:
-    """Measure or read the cache; then write tables and figures into ``target``."""
-    file = cache / f"information-{request.digest()}.parquet"
+def _analyze(request: _Request, on_step: OnStep) -> Analysis:
+    """Measure or read the cache; then write tables and figures into the subject's folder."""
+    subject, target = request.subject, request.subject.folder
+    file = subject.cache / f"information-{request.digest()}.parquet"
     table = _cached(file)
     if table is None:
         table = request.measure(on_step)
@@ -312,13 +312,13 @@ def _analyze(request: _Request, target: Path, cache: Path, on_step: OnStep) -> A
             table.to_parquet(partial)
     with replacing(target / "information.parquet") as partial:
         table.to_parquet(partial)
-    write_figures(table, f"{request.title} ({request.images} images)", target)
+    write_figures(table, f"{subject.title} ({request.images} images)", target)
     layers, sensitivity, found = layers_table(table), sensitivity_table(table), findings(table)
     write_text(target / "sensitivity.csv", escape.csv_table(sensitivity))
     write_json(target / "findings.json", [each.as_dict() for each in found])
     # last, because the report treats a folder with this file as a finished analysis
     write_text(target / "layers.csv", escape.csv_table(layers))
-    return Analysis(request.name, target, table, layers, trust(table), sensitivity, found)
+    return Analysis(subject.name, target, table, layers, trust(table), sensitivity, found)
 
 
 def _cached(file: Path) -> pd.DataFrame | None:

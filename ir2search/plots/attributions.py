@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from ir2search.measures.tables import attribution_flow
-from ir2search.plots.sources import of_analysis
+from ir2search.plots.sources import AnalysisData, of_analysis
 from ir2search.plots.style import (
     BLACK,
     BLUE,
@@ -25,9 +24,6 @@ from ir2search.plots.style import (
     new_axes,
 )
 
-if TYPE_CHECKING:
-    from ir2search.runs import Run
-
 RANDOM_ORDER = "random order"  # the method of curves for pixels in a random order
 BANDS = {  # label, colour and hatch of each band of the flow
     "kept": ("where it was before", BLUE, ""),
@@ -39,7 +35,7 @@ PANELS = {"deletion": "pixels blanked", "insertion": "pixels put back"}
 
 
 def flow(
-    shares: pd.DataFrame | Run,
+    shares: AnalysisData,
     trial: str = "best",
     method: str | None = None,
     *,
@@ -48,7 +44,7 @@ def flow(
     """Draw the flow of attribution through the layers, as bands.
 
     Args:
-        shares: a run with a finished analysis, or a row for each layer, with the layer as index:
+        shares: an analysis, a run with one, or a row for each layer, with the layer as index:
             the shares of attribution that are ``kept`` at the positions of the layer before,
             ``moved`` to other positions of the layer, and ``bypassing`` the layer through taps.
             They add up to 1.

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 
 from ir2search import escape
 from ir2search.measures.tables import channel_entropies
-from ir2search.plots.sources import of_analysis
+from ir2search.plots.sources import AnalysisData, of_analysis
 from ir2search.plots.style import BLACK, BLUE, axes_or_new
-
-if TYPE_CHECKING:
-    from ir2search.runs import Run
 
 TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.99, 1)  # bits
 ROW_HEIGHT = 0.64  # share of the distance between two rows
 
 
-def channels(entropies: pd.DataFrame | Run, trial: str = "best", *, ax: Axes | None = None) -> Axes:
+def channels(entropies: AnalysisData, trial: str = "best", *, ax: Axes | None = None) -> Axes:
     """Draw the entropy of every channel's sign: a row of dots for each layer.
 
     Within a row, a channel with a higher entropy is higher up. A black line marks the median. The
@@ -28,7 +22,7 @@ def channels(entropies: pd.DataFrame | Run, trial: str = "best", *, ax: Axes | N
     square root of 1 minus the entropy, thus almost to the share of positive signs minus one half.
 
     Args:
-        entropies: a run with a finished analysis, or a row for each channel: ``layer``, in order of
+        entropies: an analysis, a run with one, or a row for each channel: ``layer``, in order of
             depth, and ``entropy`` of the channel's sign, from 0 to 1 bit.
         trial: ``"best"``, ``"knee"`` or the number of a trial of the run.
         ax: axes to draw on; a new figure if None.

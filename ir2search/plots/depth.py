@@ -8,8 +8,6 @@ for its 95% interval over images. The prefix ``twin_`` stands for the full-preci
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ir2search.measures.tables import layers_table
-from ir2search.plots.sources import of_analysis
+from ir2search.plots.sources import AnalysisData, of_analysis
 from ir2search.plots.style import (
     BLACK,
     BLUE,
@@ -33,9 +31,6 @@ from ir2search.plots.style import (
     method_label,
 )
 
-if TYPE_CHECKING:
-    from ir2search.runs import Run
-
 LOOKS = {  # colour, dash, marker and label of each network; lines also differ in grey
     "": (BLUE, "-", "o", "binary network"),
     "twin_": (ORANGE, "--", "s", "full-precision twin"),
@@ -49,14 +44,14 @@ SIGNS = {
 SMALLEST_GAP = 1e-7  # drawn instead of zero, which a logarithmic axis does not have
 
 
-def information(layers: pd.DataFrame | Run, trial: str = "best", *, ax: Axes | None = None) -> Axes:
+def information(layers: AnalysisData, trial: str = "best", *, ax: Axes | None = None) -> Axes:
     """Draw the usable information of each layer, in bits, and its ceiling.
 
     Intervals are drawn only if no differences to the twin are known: these have narrower ones, see
     `beyond_twin`.
 
     Args:
-        layers: a run with a finished analysis, or a row for each layer: ``layer``, ``information``,
+        layers: an analysis, a run with one, or a row for each layer: ``layer``, ``information``,
             and if known ``twin_information`` and ``plain_information``, each with its interval;
             ``information_ceiling_bits``, if known.
         trial: ``"best"``, ``"knee"`` or the number of a trial of the run.

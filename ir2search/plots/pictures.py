@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
 from ir2search import escape
 from ir2search.measures.tables import picture_grid
-from ir2search.plots.sources import of_analysis
+from ir2search.plots.sources import AnalysisData, of_analysis
 from ir2search.plots.style import new_axes
-
-if TYPE_CHECKING:
-    from ir2search.runs import Run
 
 SMALL = 9  # points
 
 
 def attention(
-    pictures: pd.DataFrame | Run, trial: str = "best", *, axes: np.ndarray | None = None
+    pictures: AnalysisData, trial: str = "best", *, axes: np.ndarray | None = None
 ) -> np.ndarray:
     """Draw a grid of pictures: a row for each image, a column for each layer.
 
@@ -27,7 +22,7 @@ def attention(
     compares it with its threshold. The maps of a column have one scale, which is below them.
 
     Args:
-        pictures: a run with a finished analysis, or a row for each picture: number of the
+        pictures: an analysis, a run with one, or a row for each picture: number of the
             ``image``; its ``label``; ``title`` of the column; ``pixels``, flat, with their
             ``shape``: (h, w, 3) from 0 to 1 for an image, (h, w) for an attention map. All images
             have the same columns. The first column is the image; another image in its row is the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ir2search.measures.tables import sensitivity_table
-from ir2search.plots.sources import of_analysis
+from ir2search.plots.sources import AnalysisData, of_analysis
 from ir2search.plots.style import (
     BLACK,
     BLUE,
@@ -22,9 +22,6 @@ from ir2search.plots.style import (
     label_layers,
     legend_above,
 )
-
-if TYPE_CHECKING:
-    from ir2search.runs import Run
 
 Direction = Literal["binarised", "released"]
 LOOKS = {  # colour, marker and place of each part
@@ -39,7 +36,7 @@ LABELS: dict[Direction, str] = {
 
 
 def sensitivity(
-    swept: pd.DataFrame | Run,
+    swept: AnalysisData,
     direction: Direction = "binarised",
     trial: str = "best",
     *,
@@ -50,7 +47,7 @@ def sensitivity(
     A mark is hollow if its interval includes zero: then there may be no change.
 
     Args:
-        swept: a run with a finished analysis, or a row for each change, as
+        swept: an analysis, a run with one, or a row for each change, as
             `ir2search.measures.sensitivity_table` returns it.
         direction: ``"binarised"`` for the full-precision twin, ``"released"`` for the binary
             network.

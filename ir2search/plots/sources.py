@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import pandas as pd
 
@@ -11,6 +11,17 @@ from ir2search.errors import RunError
 
 if TYPE_CHECKING:
     from ir2search.runs import Run
+
+
+class Analysed(Protocol):
+    """An `ir2search.information.Analysis`."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """All values."""
+
+
+AnalysisData: TypeAlias = "pd.DataFrame | Run | Analysed"
 
 
 def hypervolume_frame(run: Run) -> pd.DataFrame:
@@ -34,16 +45,16 @@ def importance_frame(run: Run) -> pd.DataFrame:
 
 
 def of_analysis(
-    data: pd.DataFrame | Run,
+    data: AnalysisData,
     trial: str,
     make: Callable[[pd.DataFrame], pd.DataFrame],
     *,
     pictures: bool = False,
 ) -> pd.DataFrame:
-    """A frame as it is, or the frame that a function makes from a run's finished analysis.
+    """A frame as it is, or the frame that a function makes from a finished analysis.
 
     Args:
-        data: a frame, or a run.
+        data: a frame, an analysis, or a run.
         trial: ``"best"``, ``"knee"`` or the number of a trial of the run.
         make: makes the frame from the table of an analysis, see `ir2search.information.measure`.
         pictures: whether the table has its pictures.
@@ -54,8 +65,11 @@ def of_analysis(
     if isinstance(data, pd.DataFrame):
         return data
     from ir2search.measures.file import read_measures
+    from ir2search.runs import Run
     from ir2search.runs.layout import INFORMATION
 
+    if not isinstance(data, Run):
+        return make(data.table)
     number = data.pick(trial)
     file = data.folder_of(number) / INFORMATION / "information.parquet"
     if not file.exists():

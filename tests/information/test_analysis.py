@@ -14,8 +14,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import ir2search as ir
-from ir2search.errors import CandidateError, InputError, WeightsError
-from ir2search.information.analysis import analyze_trials, analyze_weights
+from ir2search.errors import InputError, WeightsError
+from ir2search.information.analysis import analyze_trials
 
 
 @pytest.fixture
@@ -102,27 +102,24 @@ def test_every_member_of_the_front_is_analysed(run_copy: Path) -> None:
 @pytest.mark.usefixtures("figures_once")
 def test_a_file_of_weights_is_analysed_without_a_run(run_copy: Path, tmp_path: Path) -> None:
     trial = run_copy / "trials" / "0"
-    found = analyze_weights(
-        str(trial), trial / "best.safetensors", tmp_path / "out", images=8, device="cpu",
-        methods=["deeplift"],
-    )  # fmt: skip
+    asked = {"weights": trial / "best.safetensors", "out": tmp_path / "out", "device": "cpu"}
+    found = ir.analyze(trial, **asked, images=8, methods=["deeplift"])
     assert (tmp_path / "out" / "information.svg").exists()
     assert found.layers["twin_information"].isna().all()
     assert found.layers["information"].notna().all()
+    assert repr(found) == f"Analysis('0', 9 layers, {str(tmp_path / 'out')!r})"
+    assert found.findings[0].sentence in found._repr_html_()
     with pytest.raises(WeightsError, match="not the weights of the candidate"):
-        analyze_weights(
-            "cifar-resnet20", trial / "best.safetensors", tmp_path / "out",
-            data=cifar_like(tmp_path), device="cpu",
-        )  # fmt: skip
+        ir.analyze("cifar-resnet20", **asked, data=cifar_like(tmp_path))
+    with pytest.raises(InputError, match="suggest: a study needs the recipe of a run"):
+        ir.analyze("digits-27k", suggest=True)
 
 
 @pytest.mark.usefixtures("no_figures")
 def test_a_network_of_the_zoo_is_analysed_by_its_name(tmp_path: Path) -> None:
     asked = {"images": 4, "layers": ["stem"], "methods": ["grad_cam"], "sweep": False}
-    found = analyze_weights("digits-27k", None, tmp_path / "out", device="cpu", **asked)
+    found = ir.analyze("digits-27k", out=tmp_path / "out", device="cpu", **asked)
     assert found.layers["information"].notna().all()
-    with pytest.raises(CandidateError, match="did you mean"):
-        analyze_weights("digits-27", None, tmp_path / "out", device="cpu", **asked)
 
 
 def cifar_like(folder: Path) -> Path:

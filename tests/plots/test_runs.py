@@ -65,3 +65,4 @@ def test_a_run_brings_its_analysis(finished_run: Path, tmp_path: Path) -> None:
     assert ir.plots.flow(run).get_ylabel() == "attribution"
     assert len(ir.plots.sensitivity(run, "released").collections) > 1
     assert ir.plots.attention(run).ndim == 2
+    assert len(ir.plots.channels(found).collections) == len(ir.plots.channels(run).collections)
