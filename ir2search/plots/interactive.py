@@ -14,6 +14,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -138,30 +139,31 @@ def hypervolume(trials: pd.DataFrame | Run) -> Figure:
     return figure
 
 
-def curves(curves: pd.DataFrame | Run, members: Sequence[int] | None = None) -> Figure:
+def curves(curves: pd.DataFrame | Run | str | Path, members: Sequence[int] | None = None) -> Figure:
     """Draw learning curves, some of them in colour.
 
     Args:
         curves: a run, or a row for each epoch of each trial: ``number`` of the trial, ``epoch``,
-            and ``accuracy`` on validation images, from 0 to 1.
+            and ``accuracy`` on validation images, from 0 to 1; or a folder of
+            `ir2search.train_network`, whose one curve is drawn.
         members: numbers of the trials in colour; None for the front of a run, and for none of a
             frame.
 
     Raises:
         MissingExtraError: plotly is not installed.
+        RunError: the folder has no training.
     """
-    if not isinstance(curves, pd.DataFrame):
-        members = list(curves.front()["number"]) if members is None else members
-        curves = curves.curves(curves.trials()["number"])
+    is_single = isinstance(curves, str | Path)
+    curves, members = sources.curve_frame(curves, members)
     figure = _figure("epoch", "validation accuracy", True)
-    colours: dict[Any, str] = dict(trial_colours(members or ()))
+    colours: dict[Any, str] = dict(trial_colours(members))
     for number, curve in sorted(curves.groupby("number"), key=lambda pair: pair[0] in colours):
         is_member = number in colours
         colour = colours.get(number, GREY)
         figure.add_scatter(
             x=curve["epoch"], y=curve["accuracy"], mode="lines", name=f"trial {number}",
             line={"color": colour, "width": 2 if is_member else 1},
-            opacity=1 if is_member else 0.45, showlegend=is_member,
+            opacity=1 if is_member else 0.45, showlegend=is_member and not is_single,
         )  # fmt: skip
     return figure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -44,21 +45,26 @@ def hypervolume(trials: pd.DataFrame | Run, *, ax: Axes | None = None) -> Axes:
 
 
 def curves(
-    curves: pd.DataFrame | Run, members: Sequence[int] | None = None, *, ax: Axes | None = None
+    curves: pd.DataFrame | Run | str | Path,
+    members: Sequence[int] | None = None,
+    *,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw learning curves, some of them in colour.
 
     Args:
         curves: a run, or a row for each epoch of each trial: ``number`` of the trial, ``epoch``,
-            and ``accuracy`` on validation images, from 0 to 1.
+            and ``accuracy`` on validation images, from 0 to 1; or a folder of
+            `ir2search.train_network`, whose one curve is drawn.
         members: numbers of the trials in colour; None for the front of a run, and for none of a
             frame.
         ax: axes to draw on; a new figure if None.
+
+    Raises:
+        RunError: the folder has no training.
     """
-    if not isinstance(curves, pd.DataFrame):
-        members = list(curves.front()["number"]) if members is None else members
-        curves = curves.curves(curves.trials()["number"])
-    members = () if members is None else members
+    is_single = isinstance(curves, str | Path)
+    curves, members = sources.curve_frame(curves, members)
     ax = axes_or_new(ax, (7.0, 4.2))
     for number, curve in curves.groupby("number"):
         if number not in members:
@@ -75,7 +81,7 @@ def curves(
     ax.set(xlabel="epoch", ylabel="validation accuracy")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if len(named) <= MAX_LABELLED:
+    if len(named) <= MAX_LABELLED and not is_single:
         label_ends(ax, named)
     return ax
 

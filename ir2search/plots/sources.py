@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import pandas as pd
@@ -31,6 +32,29 @@ def hypervolume_frame(run: Run) -> pd.DataFrame:
 
     trials = run.trials()
     return trials.assign(hypervolume=hypervolumes(as_searched(trials), run.study))
+
+
+def curve_frame(
+    data: pd.DataFrame | Run | str | Path, members: Sequence[int] | None
+) -> tuple[pd.DataFrame, Sequence[int]]:
+    """Learning curves of a run or of one training, and the numbers of those in colour.
+
+    Raises:
+        RunError: a folder has no training.
+    """
+    if isinstance(data, pd.DataFrame):
+        return data, members or ()
+    if not isinstance(data, str | Path):
+        shown = list(data.front()["number"]) if members is None else members
+        return data.curves(data.trials()["number"]), shown
+    from ir2search.runs.curves import read_curve
+    from ir2search.runs.layout import CURVE
+
+    found = [(0, each.epoch, each.validation_accuracy) for each in read_curve(Path(data) / CURVE)]
+    rows = pd.DataFrame(found, columns=["number", "epoch", "accuracy"]).dropna()
+    if rows.empty:
+        raise RunError(f"{data}: has no {CURVE} with epochs; give the folder of a training")
+    return rows, [0]
 
 
 def importance_frame(run: Run) -> pd.DataFrame:

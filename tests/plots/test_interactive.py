@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import ir2search as ir
-from ir2search.errors import MissingExtraError
+from ir2search.errors import MissingExtraError, RunError
 
 pytest.importorskip("plotly")
 
@@ -49,6 +49,16 @@ def test_curves_and_hypervolumes_are_those_of_the_run(finished_run: Path) -> Non
     (line,) = ir.plots.interactive.hypervolume(run).data
     (twin,) = ir.plots.hypervolume(run).lines
     assert list(line.y) == list(np.asarray(twin.get_ydata()))
+
+
+def test_the_curve_of_a_folder_of_a_training(finished_run: Path) -> None:
+    folder = finished_run / "trials" / "0"
+    (line,) = ir.plots.interactive.curves(folder).data
+    (twin,) = ir.plots.curves(str(folder)).lines
+    assert list(line.y) == list(np.asarray(twin.get_ydata()))
+    assert len(line.y) == len((folder / "curve.jsonl").read_text().splitlines())
+    with pytest.raises(RunError, match=r"trials: has no curve.jsonl with epochs; give the folder"):
+        ir.plots.curves(finished_run / "trials")
 
 
 def test_fronts_of_runs_are_compared_by_name(finished_run: Path) -> None:
