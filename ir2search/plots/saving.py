@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.style
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from ir2search.files import replacing
 from ir2search.plots.style import STYLE
@@ -33,10 +34,19 @@ def save(draw: Callable[[], Figure], file: Path) -> None:
     """
     with mpl.rc_context(), matplotlib.style.context(str(STYLE)):
         figure = draw()
+        shown = _arranged(figure)
         for suffix, metadata in FORMATS.items():
             with replacing(file.with_suffix(suffix)) as place:
-                figure.savefig(place, metadata=metadata)
-            figure.set_layout_engine("none")  # saving the first file has arranged it
+                figure.savefig(place, metadata=metadata, bbox_inches=shown)
+
+
+def _arranged(figure: Figure) -> Bbox:
+    """Arrange a figure, once for all of its files; returns the part that they show, in inches."""
+    figure.set_dpi(mpl.rcParams["savefig.dpi"])
+    figure.draw_without_rendering()
+    mpl.rcParams["figure.constrained_layout.use"] = False  # each file would arrange it again
+    figure.set_layout_engine(None)
+    return figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
 
 
 def save_widths(draw: Callable[[float], Figure], file: Path) -> None:
