@@ -89,16 +89,24 @@ class ImageData:
             crop="centre" if streamed else "whole",
         )
 
-    def check_fit(self, candidate: Candidate, name: str) -> None:
+    def check_fit(self, candidate: Candidate, name: str, *, included: bool = False) -> None:
         """Check that a network, called ``name``, takes these images and has these classes.
+
+        Args:
+            candidate: the network.
+            name: its name.
+            included: whether these are the included digits, because no folder was given.
 
         Raises:
             DataError: the images have another size, or the number of classes differs.
         """
         if (candidate.image, candidate.classes) != (self.image, self.classes):
+            data, advice = "the data has", "use data that fits the network"
+            if included:
+                data, advice = "the included digits are", "give the folder of its images: --data"
             raise DataError(
-                f"{name}: takes {_described(candidate.image, candidate.classes)}, but the data has "
-                f"{_described(self.image, self.classes)}; use data that fits the network"
+                f"{name}: takes {_described(candidate.image, candidate.classes)}, but {data} "
+                f"{_described(self.image, self.classes)}; {advice}"
             )
 
 

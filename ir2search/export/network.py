@@ -167,6 +167,7 @@ def export_weights(
     network = load_weights(candidate, Path(weights))
     file = Path(file)
     images = images_for(candidate, data, file.parent / ".cache")
+    images.check_fit(candidate, what, included=data is None)
     origin = Origin(
         title=Path(what).stem,
         data=INCLUDED if data is None else Path(data).name,

@@ -46,6 +46,7 @@ def export_shipped(
     """
     shipped, trained, file = shipped_network(name), load_trained(name), Path(file)
     images = images_for(shipped.candidate, data, file.parent / ".cache")
+    images.check_fit(shipped.candidate, name, included=data is None)
     spec = trained.images
     images = replace(images, mean=spec.mean, std=spec.std)
     origin = shipped_origin(name, spec.data, shipped.training)

@@ -198,7 +198,7 @@ def _single(
     candidate = named_candidate(what)
     folder = runs_folder() / f"analyze-{Path(what).stem}" if out is None else Path(out)
     images = images_for(candidate, data, folder / CACHE)
-    images.check_fit(candidate, what)
+    images.check_fit(candidate, what, included=data is None)
     networks = {BINARY: load_weights(candidate, weights)}
     if twin_weights is not None:
         networks[TWIN] = load_weights(candidate.twin(), Path(twin_weights))

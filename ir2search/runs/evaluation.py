@@ -214,7 +214,7 @@ def _images(
     if data is None and spec is not None and spec.data != INCLUDED:
         raise InputError(f"{what}: was trained on {spec.data}; give the folder of these images")
     images = images_for(candidate, data, cache, seed)
-    images.check_fit(candidate, what)
+    images.check_fit(candidate, what, included=data is None)
     return images if spec is None else replace(images, mean=spec.mean, std=spec.std)
 
 

@@ -121,7 +121,7 @@ def train_network(
         if what in presets() or what in shipped_names():
             shape = (images.image[0], *candidate.image[1:])
             candidate = replace(candidate, image=shape, classes=images.classes)
-        images.check_fit(candidate, what)
+        images.check_fit(candidate, what, included=data is None)
         file = None if weights is None else _weights_file(weights)
         return train_in_folder(
             folder,

@@ -253,6 +253,7 @@ def weights_cases() -> Iterator[Case]:
     for name, content in WEIGHTS.items():
         command = ("export", "cifar-resnet20", "--weights", "a.pth")
         yield Case(f"weights: {name}", command, {"a.pth": content})
+    yield Case("export: no images", ("export", "cifar10-resnet20"), part="of its images: --data")
     command = ("evaluate", "cifar-resnet20", "--data", "nothing", "--weights", "a.th")
     yield Case("evaluate: a web page", command, {"a.th": b"<html>"}, "web page")
     command = ("analyze", "{run}/trials/0", "--weights", "a.pth")

@@ -101,7 +101,7 @@ def test_a_network_without_weights_or_images_is_named(best: Path, tmp_path: Path
             evaluate(what)
     weights = tmp_path / "own.pth"
     torch.save(ir.build_preset("cifar-resnet20").state_dict(), weights)
-    with pytest.raises(DataError, match=r"takes images of 3 x 32 x 32 in 10 .* has images of 1 x"):
+    with pytest.raises(DataError, match=r"3 x 32 x 32 in 10 .* digits are images of 1 .*: --data"):
         evaluate("cifar-resnet20", weights=weights, cache=tmp_path / "cache")
 
 
