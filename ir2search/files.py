@@ -8,6 +8,7 @@ import math
 import os
 import re
 import secrets
+import shutil
 import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from ir2search.errors import RunError
 
 LARGEST_FILE = 64 << 20  # largest size of a file to read, in bytes
 LARGEST_TOML = 256 << 10  # largest size of a study file, in bytes
+LARGEST_COPY = 1 << 32  # largest size of a checkpoint to copy, in bytes
 MOST_DOTS = 500  # in a line of a study file
 
 
@@ -48,7 +50,7 @@ def locked(folder: Path, patience: float = 0) -> Iterator[None]:
         RunError: another process has had the lock for ``patience`` seconds.
     """
     check_links(folder / ".lock")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=patience)
@@ -231,11 +233,10 @@ def replacing(file: Path) -> Iterator[Path]:
         RunError: a symbolic link leads out of a protected folder, see `protect`; or the path is
             that of a folder, a device or a pipe.
     """
-    check_links(file.parent)
+    make_folder(file.parent)
     if file.exists() and not file.is_file() and not file.is_symlink():
         # the renaming would replace a device or a pipe
         raise RunError(f"{file}: is not a regular file; choose another path to write to")
-    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{secrets.token_hex(4)}.{file.name}")
     try:
         partial.touch(exist_ok=False)
@@ -250,6 +251,28 @@ def replacing(file: Path) -> Iterator[Path]:
         raise OSError(code, os.strerror(code), str(file)) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        RunError: a symbolic link leads out of a protected folder, see `protect`.
+    """
+    check_links(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a regular file of at most `LARGEST_COPY` bytes, as `replacing` writes one.
+
+    Raises:
+        OSError: the file is missing, larger, or not a regular file, such as a pipe or a device.
+        RunError: as for `replacing`.
+    """
+    check_regular(source, LARGEST_COPY)
+    with replacing(target) as partial:
+        shutil.copyfile(source, partial)
 
 
 def protect(folder: Path) -> None:

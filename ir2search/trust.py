@@ -1,18 +1,20 @@
-"""The code of modules and the storages that the user trusts.
+"""The code of modules and the storages that the user trusts, and the pages that were written here.
 
 They are listed in the user's state folder, so that another person's run cannot change the list.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ir2search.errors import RunError
-from ir2search.files import locked, read_json, state_folder, write_json
+from ir2search.files import LARGEST_FILE, check_regular, locked, read_json, state_folder, write_json
 
+KINDS = ("code", "storages", "pages")
 PATIENCE = 10.0  # seconds to wait for another process that writes the list
 
 _logger = logging.getLogger(__name__)
@@ -67,12 +69,31 @@ def trust_storage(folder: Path, url: str) -> bool:
     return _add(lambda known: known["storages"].setdefault(place, []).append(url))
 
 
+def trust_page(page: Path) -> None:
+    """Trust a page that this process wrote, as long as its content stays the same."""
+    _add(lambda known: known["pages"].update({str(page.resolve()): _digest(page)}))
+
+
+def trusts_page(page: Path) -> bool:
+    """Whether a page is as it was written here; a page of somebody else can run any script."""
+    try:
+        return _read("pages").get(str(page.resolve())) == _digest(page)
+    except OSError:
+        return False
+
+
+def _digest(file: Path) -> str:
+    check_regular(file, LARGEST_FILE)
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def _file() -> Path:
     return state_folder() / "trust.json"
 
 
 def _read(kind: str) -> dict[str, Any]:
-    """One part of the list, ``"code"`` or ``"storages"``; empty if there is no list."""
+    """One part of the list, one of `KINDS`; empty if there is no list."""
     try:
         file = _file()
         known = read_json(file) if file.exists() else {}
@@ -87,7 +108,7 @@ def _read(kind: str) -> dict[str, Any]:
 def _add(change: Callable[[dict[str, Any]], object]) -> bool:
     try:
         with locked(state_folder(), PATIENCE):
-            known = {kind: _read(kind) for kind in ("code", "storages")}
+            known = {kind: _read(kind) for kind in KINDS}
             change(known)
             write_json(_file(), known)
     except (OSError, RuntimeError) as error:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 from collections.abc import Callable
@@ -8,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from ir2search import files
 from ir2search.errors import RunError
 from ir2search.files import (
     cache_folder,
+    copy_file,
     locked,
+    make_folder,
     protect,
     read_json,
     read_json_lines,
@@ -120,8 +124,33 @@ def test_nothing_is_written_through_a_link_out_of_a_protected_folder(tmp_path: P
         write_text(run / "report" / "index.html", "page")
     with pytest.raises(RunError, match="leads out of"):
         write_text(run / "report" / "figures" / "a.svg", "figure")
+    with pytest.raises(RunError, match="leads out of"):
+        make_folder(run / "report" / "figures")
     write_text(run / "own" / "a.txt", "a")
     assert list(outside.iterdir()) == []
+
+
+def test_folders_are_made_where_links_are_checked() -> None:
+    """The others make folders that are not in a run."""
+    package = Path(files.__file__).parent
+    others = ("cli/failures.py", "data/dataset.py", "kernels/build.py", "study/template.py")
+    making = {
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        if re.search(r"\bmkdir\(|makedirs\(|copytree\(", file.read_text())
+    }
+    assert making == {"files.py", *others}
+
+
+def test_only_a_regular_file_is_copied(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    for name in ("pipe", "zeros", "missing"):
+        with pytest.raises(OSError, match=r"not a regular file|No such file"):
+            copy_file(tmp_path / name, tmp_path / "copy")
+    (tmp_path / "file").write_text("text")
+    copy_file(tmp_path / "file", tmp_path / "new" / "copy")
+    assert (tmp_path / "new" / "copy").read_text() == "text"
 
 
 def test_only_regular_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:

@@ -85,7 +85,6 @@ def write_c_folder(
         title: the first words of the files.
     """
     found = c_network(graph, spec, title)
-    folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / HEADER, found.header)
     for name in RUNTIME:
         write_bytes(folder / name, (SOURCES / name).read_bytes())

@@ -9,13 +9,15 @@ from ir2search.report.page import write_report
 from ir2search.runs import Run
 from ir2search.runs.layout import REPORT
 from ir2search.runs.listing import last_change
+from ir2search.trust import trusts_page
 
 
 def open_page(run: Run | str | Path) -> Path:
     """Open the page of a run in the browser, and return its path.
 
-    The report is written first if it is missing or older than the last change of the run. Where
-    there is no browser, only the path is returned.
+    The report is written first if it is missing, older than the last change of the run, or not as
+    it was written here, as a page of somebody else can run any script. Where there is no browser,
+    only the path is returned.
 
     Raises:
         RunError: there is no run, or it has no trial yet.
@@ -23,7 +25,7 @@ def open_page(run: Run | str | Path) -> Path:
     """
     run = Run.of(run)
     page = run.folder / REPORT / "index.html"
-    if not page.is_file() or page.stat().st_mtime < last_change(run.folder).timestamp():
+    if not trusts_page(page) or page.stat().st_mtime < last_change(run.folder).timestamp():
         write_report(run)
     webbrowser.open(page.resolve().as_uri())
     return page

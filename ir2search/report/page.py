@@ -30,6 +30,7 @@ from ir2search.report.tables import ReportData, report_data
 from ir2search.report.view import comparison_view, page_view
 from ir2search.runs import Run, json_rows
 from ir2search.runs.layout import REPORT
+from ir2search.trust import trust_page
 
 FEWEST_IN_PARALLEL = 10  # candidates; fewer lines show nothing
 
@@ -62,6 +63,7 @@ def write_report(run: Run | str | Path) -> Path:
     }
     page = target / "index.html"
     write_text(page, render("page.html.j2", values, view))
+    trust_page(page)
     logger.info("wrote %s", page)
     return page
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ir2search.errors import RunError
 from ir2search.extensions import check_trusted
+from ir2search.files import copy_file
 from ir2search.observers import all_observers
 from ir2search.runs.layout import BEST, CURVE
 from ir2search.runs.run import Run
@@ -150,13 +150,13 @@ def _copy_checkpoint(trial: Path, target: Path) -> None:
     """Copy what a training continues from, unless it was done; the last file completes it."""
     if not (trial / LAST).exists() or (target / LAST).exists():
         return
-    if (trial / PRETRAINING).exists():
-        shutil.copytree(trial / PRETRAINING, target / PRETRAINING, dirs_exist_ok=True)
-    for name in (BEST, CURVE):
-        shutil.copyfile(trial / name, target / name)
-    partial = target / f".{LAST}"
-    shutil.copyfile(trial / LAST, partial)
-    partial.replace(target / LAST)
+    names = [Path(folder, name) for folder in (PRETRAINING, ".") for name in (BEST, CURVE, LAST)]
+    for name in names:
+        try:
+            if (trial / name).exists():
+                copy_file(trial / name, target / name)
+        except OSError as error:
+            raise RunError(f"{trial / name}: cannot be copied: {error.strerror}") from None
 
 
 def _begin_alike(before: Recipe, longer: Recipe, candidate: Candidate, done: int) -> bool:

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ir2search.files import read_json, replacing, write_json
+from ir2search.files import check_links, copy_file, read_json, write_json
 from ir2search.runs.layout import (
     BEST,
     CURVE,
@@ -90,14 +90,14 @@ def keep_member(folder: Path, member: Member) -> None:
         folder: of the trial.
         member: the result.
     """
+    check_links(folder)
     for name in (TEST_FILE, HITS_FILE):
         (folder / name).unlink(missing_ok=True)
     for name in (INFORMATION, EXPORT):
         shutil.rmtree(folder / name, ignore_errors=True)
     trained = member_folder(folder, member.how, member.epochs)
     for name in (CURVE, BEST):
-        with replacing(folder / name) as partial:
-            shutil.copyfile(trained / name, partial)
+        copy_file(trained / name, folder / name)
     write_json(folder / MEMBER_FILE, asdict(member))
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from optuna.trial import Trial
 
+from ir2search.files import make_folder
 from ir2search.runs.layout import DECIDING_LOCK, DRIVERS, FINISHING_LOCK
 from ir2search.runs.records import TrialAttributes, write_attributes
 
@@ -39,7 +40,7 @@ class DriverLocks:
 
     def __enter__(self) -> DriverLocks:
         if self.shared:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             self._held.enter_context(FileLock(self._folder / self.name))
         return self
 

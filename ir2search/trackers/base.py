@@ -12,7 +12,7 @@ import pandas as pd
 
 from ir2search.costs import Cost, cost
 from ir2search.errors import MissingExtraError, RunError
-from ir2search.files import read_json, write_json
+from ir2search.files import make_folder, read_json, write_json
 from ir2search.report import write_report
 from ir2search.runs import Run, json_rows, status
 from ir2search.runs.curves import read_curve
@@ -159,7 +159,7 @@ class Tracker(RunObserver, TrainingObserver):
     def _open(self, folder: Path) -> None:
         self._folder = folder.resolve()
         file = self._folder / TRACKERS / f"{self.name}.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         self.sent = checked(read_json(file), Sent, file) if file.exists() else Sent()
         self._file = file
         self._try(lambda: self.open(file.parent, self._folder.name))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import InputError, TrainingDiverged, WeightsError
+from ir2search.files import make_folder
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import keep_memory, kernels_on, sharpen
 from ir2search.seeds import derive_seed
@@ -128,7 +129,7 @@ class _Trainer:
         until: int | None = None,
     ) -> TrainingResult:
         check_teacher(recipe, self.teacher)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         epochs_before = 0
         if recipe.pretraining is not None:
             first, first_folder = replace(candidate, weights="real"), folder / PRETRAINING

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ir2search.report import open_page
+from ir2search.trust import trust_page, trusts_page
 
 
 def test_a_page_is_written_only_if_the_run_has_changed_and_then_opened(
@@ -22,6 +23,7 @@ def test_a_page_is_written_only_if_the_run_has_changed_and_then_opened(
     def write(run: object) -> None:
         page.parent.mkdir(exist_ok=True)
         page.write_text("page")
+        trust_page(page)
         written.append(page)
 
     monkeypatch.setattr(webbrowser, "open", opened.append)
@@ -33,5 +35,14 @@ def test_a_page_is_written_only_if_the_run_has_changed_and_then_opened(
     os.utime(folder / "study.journal", (later, later))
     open_page(folder)
     assert len(written) == 2
-    assert opened == [page.as_uri()] * 3
+    page.write_text("<script>alert('written by somebody else')</script>")
+    os.utime(page, (later + 10, later + 10))
+    open_page(folder)
+    assert len(written) == 3, "a page of somebody else is not opened"
+    page.unlink()
+    page.symlink_to("/etc/hostname")
+    assert not trusts_page(page)
+    page.unlink()
+    open_page(folder)
+    assert opened == [page.as_uri()] * 5
     assert opened[0].endswith("my%20run/report/index.html")

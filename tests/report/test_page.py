@@ -19,6 +19,7 @@ from replay import replaying
 import ir2search as ir
 from ir2search.errors import MissingExtraError, RunError
 from ir2search.study.schema import parse_study
+from ir2search.trust import trusts_page
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,9 @@ def test_a_run_in_which_every_trial_failed_has_a_report_that_names_the_traceback
 ) -> None:
     study = parse_study({**quick, "trials": 1}, "a.toml")
     ir.run(study, tmp_path / "run", device="cpu", executor=replaying(curve=failing))
-    text = ir.write_report(tmp_path / "run").read_text()
+    page = ir.write_report(tmp_path / "run")
+    assert trusts_page(page)
+    text = page.read_text()
     assert "No candidate has finished training yet" in text
     assert "ValueError: no weights; see trials/0/error.txt" in text
 
