@@ -113,12 +113,12 @@ def _retried(retrying: Retrying, operation: Callable[..., Any]) -> Any:
 
 
 def _attempt(
-    state: RetryCallState, operation: Callable[..., Any], *arguments: Any, **named: Any
+    attempts: RetryCallState, operation: Callable[..., Any], /, *arguments: Any, **named: Any
 ) -> Any:
     try:
         return operation(*arguments, **named)
     except UpdateFinishedTrialError:
-        if state.attempt_number == 1:
+        if attempts.attempt_number == 1:
             raise
         return True  # the previous attempt succeeded, but its answer was lost
 

@@ -24,6 +24,7 @@ from replay import ReplayExecutor
 
 import ir2search as ir
 from ir2search.errors import RunError
+from ir2search.runs.storages.server import _with_retries
 from ir2search.study.schema import parse_study
 
 if TYPE_CHECKING:
@@ -316,3 +317,10 @@ def test_a_database_with_other_tables_is_named_when_it_is_read(
         database.execute("ALTER TABLE trials DROP COLUMN datetime_start")
     with pytest.raises(RunError, match=r"study\.db: cannot be used .*: no such column: trials"):
         ir.status(folder)
+
+
+def test_queued_trials_are_taken_from_a_storage_with_retries() -> None:
+    storage = _with_retries(optuna.storages.InMemoryStorage())
+    study = optuna.create_study(storage=storage)
+    study.enqueue_trial({"x": 1})
+    assert study.ask().suggest_int("x", 0, 2) == 1
