@@ -115,10 +115,11 @@ class BotorchSampler(ir.Sampler):
 
     @cached_property
     def inputs(self) -> Tensor:
-        """The model's inputs at the end of the training, each from 0 to 1, (candidates, 9)."""
+        """The model's inputs at the end of the training, each from 0 to 1, (candidates, inputs)."""
         logs = np.log(self.costs)
         scaled = (logs - logs.min()) / np.ptp(logs)
-        numbers = [numbers_of(each.candidate) for each in self.networks]
+        numbers = np.array([numbers_of(each.candidate) for each in self.networks])
+        numbers = numbers[:, np.ptp(numbers, axis=0) > 0]
         return torch.tensor(np.hstack([scaled, np.ones_like(scaled), numbers]), dtype=torch.double)
 
 
@@ -138,6 +139,7 @@ def numbers_of(candidate: ir.Candidate) -> list[float]:
     return [
         1 + math.log2(candidate.width) / 2,
         math.log2(candidate.fusion_ratio or 1) / 3,
+        (candidate.depth - 8) / 12,
         float(candidate.threshold > 0),
         float(candidate.fusion == "dense"),
         *(float(name in candidate.taps) for name in ("stem", "stage1", "stage2")),

@@ -1,11 +1,14 @@
 """How many epochs does a search spend until it has found the front?
 
-Replays the learning curves of the table truth.parquet (made by truth.py) instead of training. So
-searches can be repeated from many seeds, and compared with the true front.
+Replays the learning curves of a table (made by truth.py) instead of training. So searches can be
+repeated from many seeds, and compared with the true front.
 
-    python tests/benchmarks/search.py [--replicates 30] [--workers 2] [--moasha PYTHON]
-        [--botorch PYTHON]
+    python tests/benchmarks/search.py [--table STUDY] [--replicates 30] [--workers 2]
+        [--moasha PYTHON] [--botorch PYTHON]
     python tests/benchmarks/search.py --draw
+
+A table is a study file with a parquet file beside it; the default is truth.toml. If a table has
+only some networks of the study's space, each other point of the space stands for the nearest one.
 
 Each finished search is kept in a folder (runs/bench-search), so that an interrupted comparison can
 continue. Remove the kept searches of a method after its proposals or its rungs have changed.
@@ -21,15 +24,16 @@ comparison", Evolutionary Computation 2018); an error that is worse than any at 
 counts for nothing. A second measure has its reference point at the error of guessing.
 
 **Random draws.** A replicate draws for each candidate one of the seeds that it was trained from,
-and it seeds the sampler. All methods get the same draw. The true front therefore contains
-candidates with a favourable seed, like the front of any search.
+which may be more for some than for others, and it seeds the sampler. All methods get the same draw.
+The true front therefore contains candidates with a favourable seed, like the front of any search.
 
 **Methods.** Optuna's samplers by themselves: each proposal is trained to the end, and duplicates
 are trained again. With ``cached`` duplicates cost nothing; this stronger variant is the baseline of
 all ratios. Syne Tune's MOASHA (see moasha.py), cached. This package's own driver with each sampler,
 whose executor is `Replay`; it also runs BoTorch's qLogNEHVI (see botorch_sampler.py). And two
 bounds, both `Oracle`: one knows all curves, the other knows how each candidate learns from the
-other seeds. All methods end after `LIMIT` epochs.
+other seeds, if all candidates were trained from as many. All methods end after the epochs of
+`WHOLE` trainings.
 """
 
 from __future__ import annotations
@@ -48,6 +52,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import moocore
@@ -59,6 +64,7 @@ from matplotlib.axes import Axes
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from scipy.spatial.distance import cdist
 
 import ir2search as ir
 from ir2search.plots.style import BLUE, STYLE
@@ -76,20 +82,22 @@ from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.observer import RunObserver
 from ir2search.search.problem import Problem
 from ir2search.search.samplers.base import distributions
+from ir2search.search.samplers.ehvi.features import features
 from ir2search.search.samplers.ehvi.gains import LEAST_ERROR, QUANTILES, mean_gains
 from ir2search.seeds import derive_seed
+from ir2search.space import candidate_from_dict
 from ir2search.study.schema import Study
 from ir2search.study.sections import Rungs, Stop
 from ir2search.training import EpochResult, Interrupted, TrainingResult
 
 HERE = Path(__file__).parent
-TRUTH = HERE / "truth.parquet"
+DIGITS = HERE / "truth.toml"  # its table is the parquet file beside it
 REPORT = HERE.parent.parent / "reports" / "search"  # where they are published
-RESULT = REPORT / "search.parquet"
-FIGURE = REPORT / "search.png"
+RESULT = "search.parquet"
+FIGURE = "search.png"
 GOALS = (0.95, 0.99)
 PROPOSALS = 300  # of a plain sampler, duplicates included
-LIMIT = 2700  # epochs after which a search ends: a hundred whole trainings
+WHOLE = 100  # trainings to the end, after whose epochs a search ends
 MARGIN = 0.1  # of the reference point beyond the worst values
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # for trials' folders
 CONSOLE = Console(width=130)
@@ -104,7 +112,9 @@ class Draw:
         errors: (candidates, epochs), the least error so far.
         accuracies: (candidates, epochs), the accuracy after each epoch.
         costs: (candidates), operations.
-        others: (candidates, seeds - 1, epochs), errors with the seeds that were not drawn.
+        others: (candidates, seeds - 1, epochs), errors with the seeds that were not drawn. No seed
+            if candidates were trained from different numbers of seeds.
+        guess: the error of guessing.
     """
 
     ids: tuple[str, ...]
@@ -112,11 +122,17 @@ class Draw:
     accuracies: np.ndarray
     costs: np.ndarray
     others: np.ndarray
+    guess: float
 
     @cached_property
     def rows(self) -> dict[str, int]:
         """A candidate's row by its id."""
         return {name: row for row, name in enumerate(self.ids)}
+
+    @property
+    def limit(self) -> int:
+        """Epochs after which a search ends."""
+        return WHOLE * self.errors.shape[1]
 
     def points(self, rows: np.ndarray, errors: np.ndarray) -> np.ndarray:
         """Scaled objectives; 0 and 1 are the best and the worst value after a whole training."""
@@ -128,32 +144,42 @@ class Draw:
     def reference(self, measure: str) -> list[float]:
         """The reference point of a measure, ``"worst"`` or ``"guess"``."""
         whole = self.errors[:, -1]
-        guess = (0.9 - whole.min()) / np.ptp(whole)
+        guess = (self.guess - whole.min()) / np.ptp(whole)
         return [1 + MARGIN if measure == "worst" else guess, 1 + MARGIN]
 
 
 @cache
-def truth() -> pd.DataFrame:
-    """The table of learning curves."""
-    return pd.read_parquet(TRUTH)
+def truth(file: Path = DIGITS) -> pd.DataFrame:
+    """The table of learning curves beside a study file."""
+    return pd.read_parquet(file.with_suffix(".parquet"))
 
 
 @cache
-def drawn(replicate: int) -> Draw:
-    """A replicate's draw from the table."""
-    table = truth()
-    seeds = sorted(table["seed"].unique())
-    curves = table.pivot(
+def drawn(replicate: int, file: Path = DIGITS) -> Draw:
+    """A replicate's draw from a table."""
+    curves = truth(file).pivot(
         index=["candidate_id", "seed"], columns="epoch", values="validation_accuracy"
     )
-    costs = table.groupby("candidate_id")["ops"].first()
-    picked = [derive_seed(replicate, "seed of", name) % len(seeds) for name in costs.index]
-    everyone = curves.to_numpy().reshape(len(costs), len(seeds), -1)
-    mine = np.eye(len(seeds), dtype=bool)[picked]
-    errors = 1 - np.maximum.accumulate(everyone, axis=2)
-    others = errors[~mine].reshape(len(costs), len(seeds) - 1, -1)
-    ids, operations = tuple(costs.index), costs.to_numpy(dtype=float)
-    return Draw(ids, errors[mine], everyone[mine], operations, others)
+    known = truth(file).groupby("candidate_id").first()
+    everyone = [curves.loc[name].to_numpy() for name in known.index]  # (seeds, epochs) each
+    picked = [
+        derive_seed(replicate, "seed of", name) % len(each)
+        for name, each in zip(known.index, everyone, strict=True)
+    ]
+    mine = np.stack([each[seed] for each, seed in zip(everyone, picked, strict=True)])
+    errors = [1 - np.maximum.accumulate(each, axis=1) for each in everyone]
+    rest = [np.delete(each, seed, axis=0) for each, seed in zip(errors, picked, strict=True)]
+    seeds = {len(each) for each in rest}
+    if len(seeds) > 1:
+        rest = [each[:0] for each in rest]
+    return Draw(
+        tuple(known.index),
+        np.stack([each[seed] for each, seed in zip(errors, picked, strict=True)]),
+        mine,
+        known["ops"].to_numpy(dtype=float),
+        np.stack(rest),
+        1 - 1 / next(iter(known_networks(file).values())).classes,
+    )
 
 
 class Trace:
@@ -192,7 +218,9 @@ class Trace:
 
     def is_done(self, goal: float = max(GOALS)) -> bool:
         """Whether a goal is reached, or the limit of epochs."""
-        return bool(self.shares) and (self.shares[-1] >= goal or len(self.shares) >= LIMIT)
+        return bool(self.shares) and (
+            self.shares[-1] >= goal or len(self.shares) >= self.draw.limit
+        )
 
 
 class Replay:
@@ -240,11 +268,43 @@ class Replay:
         """Nothing is held."""
 
 
+@dataclass(frozen=True)
+class TableSpace(ir.SearchSpace):
+    """A space whose points stand for the networks of a table.
+
+    Attributes:
+        file: the study file of the table.
+    """
+
+    file: Path
+
+    def candidate(self, parameters: Mapping[str, Any]) -> ir.Candidate:
+        return nearest(super().candidate(parameters), self.file)
+
+
 @cache
-def the_study() -> Study:
-    """The study whose space the table holds."""
-    study = ir.load_study(HERE / "truth.toml")
-    return study.model_copy(update={"space": study.space.with_data((1, 8, 8), 10)})
+def nearest(candidate: ir.Candidate, file: Path) -> ir.Candidate:
+    """The network of a table whose features are nearest to those of a candidate."""
+    known = known_networks(file)
+    if candidate.id in known:
+        return candidate
+    table = features([candidate, *known.values()])
+    return list(known.values())[int(cdist(table[:1], table[1:]).argmin())]
+
+
+@cache
+def known_networks(file: Path) -> dict[str, ir.Candidate]:
+    """The networks of a table by id."""
+    rows = truth(file).groupby("candidate_id")["candidate"].first()
+    return {name: candidate_from_dict(json.loads(row)) for name, row in rows.items()}
+
+
+@cache
+def the_study(file: Path = DIGITS) -> Study:
+    """The study of a table."""
+    study, one = ir.load_study(file), next(iter(known_networks(file).values()))
+    space = study.space.with_data(one.image, one.classes)
+    return study.model_copy(update={"space": TableSpace(space.fixed, space.searched, file)})
 
 
 @dataclass(frozen=True)
@@ -253,8 +313,8 @@ class Plain:
 
     make: Callable[..., optuna.samplers.BaseSampler]
 
-    def __call__(self, replicate: int) -> Trace:
-        study, trace = the_study(), Trace(drawn(replicate))
+    def __call__(self, replicate: int, file: Path = DIGITS) -> Trace:
+        study, trace = the_study(file), Trace(drawn(replicate, file))
         storage = optuna.create_study(
             directions=["maximize", "minimize"],
             sampler=self.make(seed=derive_seed(replicate, "plain")),
@@ -279,10 +339,12 @@ class Ours:
     workers: int = 1
     goal: float = max(GOALS)
 
-    def __call__(self, replicate: int) -> Trace:
-        asked = {"sampler": self.sampler, "rungs": self.rungs, "stop": Stop(epochs=LIMIT)}
-        study = the_study().model_copy(update=asked | {"seed": replicate})
-        executor = Replay(drawn(replicate), self.workers)
+    def __call__(self, replicate: int, file: Path = DIGITS) -> Trace:
+        draw = drawn(replicate, file)
+        asked = {"sampler": self.sampler, "rungs": self.rungs, "stop": Stop(epochs=draw.limit)}
+        asked |= {"seed": replicate, "trials": len(draw.ids)}
+        study = the_study(file).model_copy(update=asked)
+        executor = Replay(draw, self.workers)
         with tempfile.TemporaryDirectory(dir=MEMORY) as name:
             backend = optuna.storages.InMemoryStorage()
             optuna.create_study(
@@ -311,11 +373,11 @@ class Botorch:
 
     rungs: Rungs | None = None
 
-    def __call__(self, replicate: int) -> Trace:
+    def __call__(self, replicate: int, file: Path = DIGITS) -> Trace:
         import botorch_sampler  # registers it; botorch has an environment of its own
 
         botorch_sampler.SECONDS.clear()
-        trace = Ours("botorch", self.rungs, goal=GOALS[0])(replicate)
+        trace = Ours("botorch", self.rungs, goal=GOALS[0])(replicate, file)
         trace.seconds = list(botorch_sampler.SECONDS)
         return trace
 
@@ -334,8 +396,8 @@ class Oracle:
 
     foresee: Callable[[Draw, np.ndarray], np.ndarray]
 
-    def __call__(self, replicate: int) -> Trace:
-        draw = drawn(replicate)
+    def __call__(self, replicate: int, file: Path = DIGITS) -> Trace:
+        draw = drawn(replicate, file)
         trace = Trace(draw)
         rows, epochs = np.arange(len(draw.ids)), np.arange(1, draw.errors.shape[1] + 1)
         costs = draw.points(rows, draw.errors[:, -1])[:, 1]
@@ -389,9 +451,10 @@ def log_odds(errors: np.ndarray) -> np.ndarray:
 
 
 RUNGS = Rungs(minimum=3, factor=3)
-METHODS: dict[str, Callable[[int], Trace]] = {
+ALL_BUT_LUCK = "oracle: all but luck"  # needs further seeds of each candidate
+METHODS: dict[str, Callable[[int, Path], Trace]] = {
     "oracle: every curve": Oracle(every_curve),
-    "oracle: all but luck": Oracle(all_but_luck),
+    ALL_BUT_LUCK: Oracle(all_but_luck),
     "random": Plain(optuna.samplers.RandomSampler),
     "nsga2": Plain(optuna.samplers.NSGAIISampler),
     "nsga2, population 24": Plain(partial(optuna.samplers.NSGAIISampler, population_size=24)),
@@ -417,13 +480,13 @@ def kept_file(kept: Path, name: str, replicate: int) -> Path:
     return kept / name.replace(": ", "-").replace(", ", "-").replace(" ", "-") / f"{replicate}.npy"
 
 
-def run_one(name: str, replicate: int, file: Path) -> None:
-    """Run a method in a replicate, and keep the epochs that it trains."""
+def run_one(name: str, replicate: int, table: Path, file: Path) -> None:
+    """Run a method in a replicate, and keep the epochs that it trains in a file."""
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        trace = {**METHODS, **BOTORCH}[name](replicate)
+        trace = {**METHODS, **BOTORCH}[name](replicate, table)
     file.parent.mkdir(parents=True, exist_ok=True)
     if trace.seconds:
         np.save(file.with_suffix(".seconds.npy"), trace.seconds)
@@ -432,14 +495,14 @@ def run_one(name: str, replicate: int, file: Path) -> None:
     part.replace(file)
 
 
-def run_ours(names: list[str], replicates: int, workers: int, kept: Path) -> None:
+def run_ours(names: list[str], replicates: int, workers: int, kept: Path, table: Path) -> None:
     """Run the searches that are not kept yet, replicate by replicate."""
     jobs = [
-        (name, replicate, kept_file(kept, name, replicate))
+        (name, replicate, table, kept_file(kept, name, replicate))
         for replicate in range(replicates)
         for name in names
     ]
-    todo = [job for job in jobs if not job[2].exists()]
+    todo = [job for job in jobs if not job[-1].exists()]
     with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         running = [pool.submit(run_one, *job) for job in todo]
         for job in track(as_completed(running), "searches", total=len(todo), console=CONSOLE):
@@ -447,12 +510,14 @@ def run_ours(names: list[str], replicates: int, workers: int, kept: Path) -> Non
 
 
 MOASHA = {"moasha": [], "moasha, mended": ["--mended"]}
+MOASHA_LIMIT = 1500  # epochs of its searches, which are slow
 
 
-def run_moasha(python: Path, replicates: int, workers: int, kept: Path) -> None:
+def run_moasha(python: Path, replicates: int, workers: int, kept: Path, table: Path) -> None:
     """Run Syne Tune's MOASHA, as released and with its priority corrected."""
-    space, draws = the_study().space, [drawn(replicate) for replicate in range(replicates)]
+    space, draws = the_study(table).space, [drawn(each, table) for each in range(replicates)]
     rows = [draws[0].rows[space.candidate(point).id] for point in space.grid()]
+    steps = min(MOASHA_LIMIT, draws[0].limit)
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         source = Path(folder) / "in.npz"
         np.savez(
@@ -464,14 +529,15 @@ def run_moasha(python: Path, replicates: int, workers: int, kept: Path) -> None:
         )
         for name, options in MOASHA.items():
             target = kept_file(kept, name, 0).parent
-            command = [python, HERE / "moasha.py", source, target, "--workers", workers, *options]
+            command = [python, HERE / "moasha.py", source, target, "--workers", workers]
+            command += ["--steps", steps, *options]
             subprocess.run(list(map(str, command)), check=True)
 
 
-def run_botorch(python: Path, replicates: int, workers: int, kept: Path) -> None:
+def run_botorch(python: Path, replicates: int, workers: int, kept: Path, table: Path) -> None:
     """Run this program in the environment of BoTorch, for its methods only."""
     command = [python, __file__, "--methods", *BOTORCH, "--only-search", "--kept", kept]
-    command += ["--replicates", replicates, "--workers", workers]
+    command += ["--table", table, "--replicates", replicates, "--workers", workers]
     subprocess.run(list(map(str, command)), check=True)
 
 
@@ -491,16 +557,16 @@ def kept_traces(
 
 
 def shares(
-    steps: np.ndarray, replicate: int, *, repeats: bool = False, measure: str = "worst"
+    steps: np.ndarray, draw: Draw, *, repeats: bool = False, measure: str = "worst"
 ) -> np.ndarray:
-    """The share of the true front's hypervolume after each epoch that counts."""
-    trace = Trace(drawn(replicate), repeats=repeats, measure=measure)
+    """The share of the true front's hypervolume after each epoch that counts, up to the limit."""
+    trace = Trace(draw, repeats=repeats, measure=measure)
     for row, epoch in steps:
         trace.spend(int(row), int(epoch))
-    return np.array(trace.shares)
+    return np.array(trace.shares[: draw.limit])
 
 
-def measured(found: Mapping[str, Mapping[int, np.ndarray]]) -> pd.DataFrame:
+def measured(found: Mapping[str, Mapping[int, np.ndarray]], table: Path) -> pd.DataFrame:
     """Shares by measure, method, replicate and epochs; only rows with a change, and the last."""
     tables = []
     for measure in ("worst", "guess"):
@@ -509,7 +575,8 @@ def measured(found: Mapping[str, Mapping[int, np.ndarray]]) -> pd.DataFrame:
             for repeats in (False, True) if plain else (False,):
                 label = f"{name}, cached" if plain and not repeats else name
                 for replicate, steps in traces.items():
-                    curve = shares(steps, replicate, repeats=repeats, measure=measure)
+                    draw = drawn(replicate, table)
+                    curve = shares(steps, draw, repeats=repeats, measure=measure)
                     kept = np.flatnonzero(np.diff(curve, prepend=-1.0) > 0)
                     kept = np.union1d(kept, [len(curve) - 1])
                     known = {"measure": measure, "method": label, "replicate": replicate}
@@ -518,13 +585,9 @@ def measured(found: Mapping[str, Mapping[int, np.ndarray]]) -> pd.DataFrame:
 
 
 def epochs_to(table: pd.DataFrame, goal: float) -> pd.Series:
-    """Epochs until a goal, by method and replicate; infinite beyond `LIMIT`."""
+    """Epochs until a goal, by method and replicate; infinite where it was not reached."""
     keys = ["method", "replicate"]
-    reached = (
-        table[(table["share"] >= goal) & (table["epochs"] <= LIMIT)]
-        .groupby(keys, sort=False)["epochs"]
-        .min()
-    )
+    reached = table[table["share"] >= goal].groupby(keys, sort=False)["epochs"].min()
     everyone = pd.MultiIndex.from_frame(table[keys].drop_duplicates())
     return reached.reindex(everyone).fillna(np.inf)
 
@@ -540,8 +603,11 @@ def quartiles(table: pd.DataFrame, goal: float) -> pd.DataFrame:
     ).unstack()
 
 
-def show(table: pd.DataFrame, measure: str) -> None:
-    """Print the figures of a measure, and their ratio to the best plain sampler's median."""
+def show(table: pd.DataFrame, measure: str, limit: int) -> None:
+    """Print the figures of a measure, and their ratio to the best plain sampler's median.
+
+    ``limit`` is the number of epochs after which the searches ended.
+    """
     part = table[table["measure"] == measure]
     grid = Table(title=f"epochs to a share of the front's hypervolume; reference: {measure}")
     grid.add_column("method")
@@ -557,12 +623,14 @@ def show(table: pd.DataFrame, measure: str) -> None:
     for name in columns[0][0].index:
         cells = []
         for goal, (found, best) in zip(GOALS, columns, strict=True):
-            low, middle, high = found.loc[name]
+            quartet = found.loc[name]
+            middle = quartet[0.5]
             ratio = f"{middle / best:.2f}" if np.isfinite(middle) else ""
             if name in BOTORCH and goal > GOALS[0]:
                 cells += ["not searched", ""]
                 continue
-            cells += [f"{said(middle)} [{said(low)}, {said(high)}]", ratio]
+            values = [f"{each:.0f}" if np.isfinite(each) else f">{limit}" for each in quartet]
+            cells += ["{1} [{0}, {2}]".format(*values), ratio]
         grid.add_row(name, str(seeds[name]), *cells)
     CONSOLE.print(grid)
 
@@ -574,11 +642,6 @@ def show_seconds(kept: Path) -> None:
         if files:
             seconds = float(np.median(np.concatenate([np.load(file) for file in files])))
             CONSOLE.print(f"{name}: median {seconds:.2f} s of CPU time a proposal")
-
-
-def said(epochs: float) -> str:
-    """Epochs as a table shows them."""
-    return f"{epochs:.0f}" if np.isfinite(epochs) else f">{LIMIT}"
 
 
 PLAIN_NAMES = [name for name, method in METHODS.items() if isinstance(method, Plain)]
@@ -594,41 +657,51 @@ SHOWN = {  # methods of the figure, with their labels; the first two are ours
 LOOKS = (
     (BLUE, "-", 2.4), (BLUE, "--", 1.6), ("0.3", "-", 1.4), ("0.3", "--", 1.4), ("0.6", "-", 1.4),
 )  # fmt: skip
-TITLE = "232 networks on 8 x 8 digits, 30 searches each"
-LAST = 1000  # epochs at the end of the axis: later all lines are at the top
+TITLES = {"truth": "232 networks on 8 x 8 digits", "truth_cifar10": "networks on CIFAR-10"}
+FIRST, LAST = 40, 1000  # epochs at the ends of the axis: later all lines are at the top
 GAP = 0.06  # between two labels, as a share of the vertical axis
 
 
-def draw_figure(tables: Mapping[str, pd.DataFrame]) -> None:
+def result_file(report: Path, table: Path) -> Path:
+    """Where the results of a table of curves are; those of digits are at the top."""
+    return report / RESULT if table.stem == DIGITS.stem else report / table.stem / RESULT
+
+
+def draw_figure(report: Path) -> None:
     """Draw shares over epochs, the median over the replicates: a panel for each table of curves."""
+    files = {DIGITS.stem: report / RESULT}
+    files |= {file.parent.name: file for file in sorted(report.glob(f"*/{RESULT}"))}
+    tables = {name: pd.read_parquet(file) for name, file in files.items() if file.exists()}
     plt.style.use(STYLE)
     figure, panels = plt.subplots(
         1, len(tables), figsize=(7.6 * len(tables), 4.4), sharey=True, squeeze=False
     )
-    for side, (title, table) in zip(panels[0], tables.items(), strict=True):
+    for side, (name, table) in zip(panels[0], tables.items(), strict=True):
         draw_panel(side, table[table["measure"] == "worst"])
-        side.set_title(title, loc="left")
+        searches = f"{table['replicate'].nunique()} searches each"
+        side.set_title(f"{TITLES.get(name, name)}, {searches}", loc="left")
     panels[0, 0].set_ylabel("share of the true front's hypervolume")
-    figure.savefig(FIGURE)
+    figure.savefig(report / FIGURE)
 
 
 def draw_panel(side: Axes, table: pd.DataFrame) -> None:
     """Draw the methods of `SHOWN`, with labels at the ends of their lines."""
-    grid = np.unique(np.geomspace(27, LAST, 300).astype(int))
+    grid = np.unique(np.geomspace(FIRST, LAST, 300).astype(int))
     ends = []
-    for (name, label), (colour, dashes, width) in zip(SHOWN.items(), LOOKS, strict=True):
+    best = quartiles(table, GOALS[0])[0.5]
+    looks = {name: look for name, look in zip(SHOWN, LOOKS, strict=True) if name in best}
+    for name, (colour, dashes, width) in looks.items():
         rows = table[table["method"] == name].groupby("replicate")
         curves = np.stack([at(rows.get_group(one), grid) for one in rows.groups])
         low, middle, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
         side.plot(grid, middle, dashes, color=colour, lw=width)
         if name == next(iter(SHOWN)):
             side.fill_between(grid, low, high, color=colour, alpha=0.15, linewidth=0)
-        ends.append((float(middle[-1]), label, colour, dashes))
+        ends.append((float(middle[-1]), SHOWN[name], colour, dashes))
     side.axhline(GOALS[0], color="0.5", linewidth=0.8, linestyle=":")
-    side.text(41, GOALS[0], "95%", va="bottom", fontsize=8, color="0.35")
-    best = quartiles(table, GOALS[0])[0.5]
-    for name, (colour, _, _) in zip(SHOWN, LOOKS, strict=True):
-        if name in ("ours: ehvi, rungs", "tpe, cached"):
+    side.text(FIRST + 1, GOALS[0], "95%", va="bottom", fontsize=8, color="0.35")
+    for name, (colour, _, _) in looks.items():
+        if name in ("ours: ehvi, rungs", "tpe, cached") and np.isfinite(best[name]):
             side.plot(best[name], GOALS[0], "o", color=colour, ms=5)
             shift, said_at = ((4, -14), "left") if colour == BLUE else ((0, -40), "center")
             side.annotate(
@@ -636,7 +709,7 @@ def draw_panel(side: Axes, table: pd.DataFrame) -> None:
                 textcoords="offset points", ha=said_at, fontsize=8, color=colour,
             )  # fmt: skip
     low, high = 0.6, 1.01
-    side.set(xscale="log", xlabel="epochs spent", xlim=(40, LAST), ylim=(low, high))
+    side.set(xscale="log", xlabel="epochs spent", xlim=(FIRST, LAST), ylim=(low, high))
     side.set_xticks([50, 100, 200, 500, 1000], ["50", "100", "200", "500", "1,000"])
     side.minorticks_off()
     place = high + GAP * (high - low)
@@ -658,6 +731,7 @@ def at(rows: pd.DataFrame, epochs: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--table", type=Path, default=DIGITS, help="study file of a table")
     parser.add_argument("--replicates", type=int, default=30)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=[*METHODS, *BOTORCH])
@@ -665,29 +739,35 @@ def main() -> None:
     parser.add_argument("--botorch", type=Path, help="Python of an environment with botorch")
     parser.add_argument("--only-search", action="store_true", help="keep searches, print nothing")
     parser.add_argument("--kept", type=Path, default=Path("runs/bench-search"))
+    parser.add_argument("--report", type=Path, default=REPORT, help="folder of the results")
     parser.add_argument("--draw", action="store_true", help="draw the published results again")
     options = parser.parse_args()
     if options.draw:
-        draw_figure({TITLE: pd.read_parquet(RESULT)})
+        draw_figure(options.report)
         return
-    run_ours(options.methods, options.replicates, options.workers, options.kept)
+    table = options.table
+    kept = options.kept if table.stem == DIGITS.stem else options.kept / table.stem
+    common = (options.replicates, options.workers, kept, table)
+    has_others = drawn(0, table).others.size > 0
+    run_ours([each for each in options.methods if has_others or each != ALL_BUT_LUCK], *common)
     if options.only_search:
         return
     if options.botorch is not None and options.botorch.exists():
-        run_botorch(options.botorch, options.replicates, options.workers, options.kept)
+        run_botorch(options.botorch, options.replicates, options.workers, options.kept, table)
     else:
         CONSOLE.print("BoTorch is not run: it is not installed")
     if options.moasha is not None and options.moasha.exists():
-        run_moasha(options.moasha, options.replicates, options.workers, options.kept)
+        run_moasha(options.moasha, *common)
     else:
         CONSOLE.print("MOASHA is not run: syne-tune is not installed")
-    table = measured(kept_traces(options.kept, [*METHODS, *BOTORCH, *MOASHA], options.replicates))
-    REPORT.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(RESULT)
-    draw_figure({TITLE: table})
+    traces = kept_traces(kept, [*METHODS, *BOTORCH, *MOASHA], options.replicates)
+    results, file = measured(traces, table), result_file(options.report, table)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    results.to_parquet(file)
+    draw_figure(options.report)
     for measure in ("worst", "guess"):
-        show(table, measure)
-    show_seconds(options.kept)
+        show(results, measure, drawn(0, table).limit)
+    show_seconds(kept)
 
 
 if __name__ == "__main__":
