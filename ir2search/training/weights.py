@@ -202,13 +202,25 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
 
 
 def _state_dict(found: Any, depth: int) -> Mapping[Any, Tensor] | None:
-    """The first mapping that has tensors only: this one, or one under a key of it."""
+    """The first mapping that has tensors only: this one, or one under a key of it.
+
+    Under a key that is not usual, such as ``"model_ema"``, it must be the only one.
+    """
     if not isinstance(found, Mapping) or not depth:
         return None
-    if found and all(isinstance(value, Tensor) for value in found.values()):
+    if _has_tensors_only(found):
         return found
-    inner = (_state_dict(found[key], depth - 1) for key in KEYS if key in found)
-    return next((each for each in inner if each is not None), None)
+    usual = (_state_dict(found[key], depth - 1) for key in KEYS if key in found)
+    for inner in usual:
+        if inner is not None:
+            return inner
+    others = [value for value in found.values() if _has_tensors_only(value)]
+    return others[0] if len(others) == 1 else None
+
+
+def _has_tensors_only(found: Any) -> bool:
+    is_full = isinstance(found, Mapping) and bool(found)
+    return is_full and all(isinstance(value, Tensor) for value in found.values())
 
 
 def _without_wrappers(name: str) -> str:

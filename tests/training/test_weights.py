@@ -49,6 +49,7 @@ def named(change: Callable[[str], str]) -> dict[str, Tensor]:
         {"epoch": 3, "model": TENSORS, "optimizer": {"state": {0: {"momentum": torch.ones(1)}}}},
         {"args": {"lr": 0.1, "names": ("a", "b")}, "net": {"state_dict": TENSORS}},
         {"model_state_dict": TENSORS, "rng": torch.get_rng_state()},
+        {"ema": TENSORS, "optimizer": {"state": {0: {"momentum": torch.ones(1)}}}, "epoch": 3},
     ],
 )
 @pytest.mark.parametrize("is_zip", [True, False])
@@ -57,6 +58,12 @@ def test_tensors_are_found_in_a_checkpoint(tmp_path: Path, checkpoint: Any, is_z
     found = read_weights(tmp_path / "a.pth")
     assert found.keys() == TENSORS.keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in TENSORS.items())
+
+
+def test_tensors_under_two_unusual_keys_are_refused(tmp_path: Path) -> None:
+    torch.save({"teacher": TENSORS, "student": TENSORS}, tmp_path / "a.pth")
+    with pytest.raises(WeightsError, match="has no state_dict"):
+        read_weights(tmp_path / "a.pth")
 
 
 def test_the_content_of_a_file_tells_its_format(tmp_path: Path) -> None:
