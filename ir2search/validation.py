@@ -15,6 +15,7 @@ from ir2search.errors import RunError
 Shape = TypeVar("Shape")
 
 Share = Annotated[float, Field(ge=0, le=1)]  # for example an accuracy
+Epochs = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]  # of a training
 
 RULES: Mapping[str, str] = {  # by pydantic's type of error; the context of the error fills the {}
     "greater_than": "must be above {gt:g}",

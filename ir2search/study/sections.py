@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-_Count = Annotated[int, Field(strict=True, ge=1)]
+from ir2search.validation import Epochs
+
+_Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
 
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
@@ -21,7 +23,7 @@ class Rungs:
     """
 
     minimum: _Count = 1
-    factor: Annotated[int, Field(strict=True, ge=2)] = 3
+    factor: Annotated[int, Field(strict=True, ge=2, le=1_000_000_000)] = 3
 
     def levels(self, epochs: int) -> tuple[int, ...]:
         """Epochs of each rung; the last rung is a whole training of ``epochs``."""
@@ -58,7 +60,7 @@ class WarmStart:
             Each candidate is then fine-tuned for the recipe's own epochs.
     """
 
-    epochs: _Count
+    epochs: Epochs
 
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
@@ -141,8 +143,8 @@ class SupernetSection:
         finetune: epochs of the fine-tuning, at a tenth of the recipe's learning rate.
     """
 
-    epochs: _Count = 60
+    epochs: Epochs = 60
     random: Annotated[int, Field(strict=True, ge=0, le=100)] = 2
-    calibration: Annotated[int, Field(strict=True, ge=16)] = 1024
+    calibration: Annotated[int, Field(strict=True, ge=16, le=1_000_000)] = 1024
     members: Literal["inherited", "fine-tuned", "trained"] = "inherited"
-    finetune: _Count = 5
+    finetune: Epochs = 5

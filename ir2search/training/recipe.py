@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from ir2search import text
 from ir2search.errors import StudyError
-from ir2search.validation import options_of, rule_of
+from ir2search.validation import Epochs, options_of, rule_of
 
 if TYPE_CHECKING:
     from ir2search.data import Augmentation
@@ -108,7 +108,7 @@ class Recipe:
             with real-to-binary convolutions", ICLR 2020, section 4.1); None for none.
     """
 
-    epochs: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 500
+    epochs: Epochs = 500
     batch_size: Annotated[int, Field(strict=True, ge=2, le=1_000_000)] = 128
     optimizer: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
     lr: _AboveZero = 0.11

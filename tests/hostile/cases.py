@@ -155,6 +155,8 @@ CHANGES: list[dict[str, Any]] = [
     *({"stop": value} for value in (
         {"hours": INF}, {"hours": 10**400}, {"hours": -1.0}, {"epochs": 0},
     )),
+    *({"supernet": {name: 10**12}} for name in ("epochs", "finetune", "random", "calibration")),
+    {"warm_start": {"epochs": 10**12}}, {"stop": {"stale_trials": 10**12}},
     {"confirm": {"seeds": 10**9}}, {"resources": {"cpus": NAN}}, {"latency": {"threads": 2**63}},
     {"objectives": ["accuracy", "\0"]}, {"objectives": ["accuracy", *map(str, range(5000))]},
     {"sampler": "\0"}, {"sampler": ["tpe"]},
