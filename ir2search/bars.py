@@ -102,7 +102,7 @@ def can_be_seen() -> bool:
 
 def left(seconds: float | None) -> str:
     """The end of a line that says how long the work will still take; empty if it is not known."""
-    return "" if seconds is None else f", about {text.duration(seconds)} left"
+    return "" if seconds is None else f", about {text.time_left(seconds)} left"
 
 
 class _TimeLeftColumn(TimeRemainingColumn):
@@ -110,7 +110,7 @@ class _TimeLeftColumn(TimeRemainingColumn):
 
     def render(self, task: Task) -> Text:
         seconds = task.fields.get("left")
-        return super().render(task) if seconds is None else Text(f"{text.duration(seconds)} left")
+        return super().render(task) if seconds is None else Text(f"{text.time_left(seconds)} left")
 
 
 class _CellOutput:

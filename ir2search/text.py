@@ -82,6 +82,11 @@ def duration(seconds: float) -> str:
     return f"{_three_digits(seconds)} s"
 
 
+def time_left(seconds: float) -> str:
+    """Format an estimate of a time as `duration` does, in whole seconds."""
+    return duration(max(1, round(seconds)))
+
+
 def number(value: float | None) -> str:
     """Format a number with two decimals, "3.25"."""
     return NOTHING if value is None else f"{value:.2f}"

@@ -14,11 +14,13 @@ from ir2search.cli.options import (
     Data,
     Json,
     Runs,
+    RunTrial,
     SavedStorage,
     Trust,
     Weights,
     listed,
     opened,
+    trial_of,
 )
 from ir2search.errors import InputError
 
@@ -124,9 +126,11 @@ def latency(
         str | None,
         typer.Argument(
             metavar="NETWORK",
-            help="A preset, a candidate.json, a trial's folder, or an exported packed file.",
+            help="A preset, a candidate.json, a run's folder or name, a trial's folder, or an "
+            "exported packed file.",
         ),
     ] = None,
+    trial: RunTrial = None,
     measured: Measured = None,
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1",
     batch: Annotated[
@@ -156,7 +160,7 @@ def latency(
     Examples:
       ir2search latency cifar-resnet20
       ir2search latency imagenet-resnet18-D --threads 1,2 --batch 1,32 --runtimes onnxruntime,int8
-      ir2search latency runs/digits/trials/3 --runtimes runtime,onnxruntime --layers
+      ir2search latency digits --trial 3 --runtimes runtime,onnxruntime --layers
       ir2search latency --import board.csv
     """
     from ir2search.cli.show_devices import show_board, show_latency
@@ -172,7 +176,7 @@ def latency(
         return
 
     found = time_network(
-        what,
+        trial_of(what, trial),
         threads=_numbers(threads, "threads"),
         batches=_numbers(batch, "batch"),
         runtimes=listed(runtimes),

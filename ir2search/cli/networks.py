@@ -45,6 +45,7 @@ def presets(as_json: Json = False) -> None:
 
 def cost(
     what: Network,
+    trial: RunTrial = None,
     trust: Trust = False,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the layers as CSV.")] = False,
@@ -61,7 +62,7 @@ def cost(
     \b
     Examples:
       ir2search cost cifar-resnet20
-      ir2search cost runs/digits/trials/3
+      ir2search cost digits --trial 3
       ir2search cost candidate.json --json | jq .ops
       ir2search cost imagenet-resnet18-D --csv > layers.csv
     """
@@ -71,6 +72,7 @@ def cost(
     from ir2search.export import device_memory
     from ir2search.zoo import named_candidate
 
+    what = trial_of(what, trial)
     candidate = named_candidate(what)
     price = candidate_cost(candidate)
     try:

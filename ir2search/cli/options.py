@@ -98,8 +98,8 @@ Network = Annotated[
     str,
     typer.Argument(
         metavar="NETWORK",
-        help="A preset, a network of `ir2search zoo`, a candidate.json, a trial's folder, or a "
-        "packed file.",
+        help="A preset, a network of `ir2search zoo`, a candidate.json, a trial's folder, a packed "
+        "file, or with --trial a run.",
         autocompletion=network_names,
     ),
 ]

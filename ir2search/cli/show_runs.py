@@ -184,7 +184,7 @@ def _running_table(running: Sequence[RunningTraining]) -> Table:
     """A row for each training that is going on."""
     found = table("in training", ("trial", "epoch", "validation so far", "time left"), set())
     for each in running:
-        left = text.NOTHING if each.seconds_left is None else text.duration(each.seconds_left)
+        left = text.NOTHING if each.seconds_left is None else text.time_left(each.seconds_left)
         trial = "shared weights" if each.number is None else str(each.number)
         found.add_row(
             f"{trial}, seed {each.seed}" if each.seed else trial,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ir2search import text
 from ir2search.cli.show import bold, console, print_json, table
@@ -10,6 +11,13 @@ from ir2search.runs import json_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+KINDS: Mapping[str, Callable[[float], str]] = {
+    **dict.fromkeys(("ops", "flops", "bops", "parameters", "binary_parameters"), text.count),
+    "memory_bytes": text.size,
+    "seconds": text.duration,
+}  # of columns, by what their numbers count
 
 
 def show_trials(trials: pd.DataFrame, one: bool, as_json: bool) -> None:
@@ -21,8 +29,8 @@ def show_trials(trials: pd.DataFrame, one: bool, as_json: bool) -> None:
     if one:
         shown = table(None, ("", ""), {""})
         for name, value in rows[0].items():
-            if value is not None and value != []:
-                shown.add_row(bold(name), str(value))
+            if value is not None and value != [] and (name, value) != ("outcome", "trained"):
+                shown.add_row(bold(name.replace("_", " ")), _shown(name, value))
         console().print(shown)
         return
     columns = ("trial", "state", "validation", "test", "OPs", "memory", "epochs", "network")
@@ -31,6 +39,20 @@ def show_trials(trials: pd.DataFrame, one: bool, as_json: bool) -> None:
         found.add_row(
             str(row["number"]), row["state"], text.percent(row["accuracy"]),
             text.percent(row["test_accuracy"]), text.count(row["ops"]),
-            text.size(row["memory_bytes"]), str(row["epochs"]), row["outcome"] or text.network(row),
+            text.size(row["memory_bytes"]), str(row["epochs"]),
+            text.network(row) if row["state"] == "trained" else row["outcome"] or "",
         )  # fmt: skip
     console().print(found)
+
+
+def _shown(name: str, value: Any) -> str:
+    """A value of a table of trials as text."""
+    if isinstance(value, list):
+        return text.names(_shown(name, each) for each in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name.endswith(("accuracy", "accuracies")):
+        return text.percent(value)
+    if name in KINDS:
+        return KINDS[name](value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -114,11 +114,11 @@ def test_trials_are_shown_all_or_one(ir2search: Command, finished_run: Path) -> 
     shown = ir2search("show", finished_run).stdout
     for row in trials[trials["state"] == "trained"].itertuples():
         assert re.search(rf"^ *{row.number} +trained +{100 * row.accuracy:.1f}%", shown, re.M)
-    assert re.search(
-        rf"^candidate_id +{best['candidate_id']}",
-        ir2search("show", finished_run, "best").stdout,
-        re.M,
-    )
+    assert "depth 8" in shown
+    one = ir2search("show", finished_run, "best").stdout
+    assert re.search(rf"^candidate id +{best['candidate_id']}", one, re.M)
+    assert re.search(rf"^accuracy +{100 * best['accuracy']:.1f}%", one, re.M)
+    assert not re.search(r"\.\d{4}", one), "no number has more digits than it is good for"
     wrong = ir2search("show", finished_run, "99")
     assert (wrong.returncode, "no trained trial '99'" in wrong.stderr) == (2, True)
 
@@ -271,6 +271,8 @@ def test_evaluate_measures_a_network_of_the_zoo_and_a_trial(
     one = 1.01 / found["images"]  # rounding differs between CPUs
     assert found["top1"] == pytest.approx(row["test_accuracy"], abs=one)
     best = ir.front(finished_run).iloc[0]
+    cost = json.loads(ir2search("cost", finished_run, "--trial", "best", "--json").stdout)
+    assert cost["ops"] == best["ops"]
     shown = ir2search("evaluate", finished_run / "trials" / str(best["number"])).stdout
     assert shown.startswith(f"top-1 {100 * best['test_accuracy']:.1f}% (")
     assert shown.endswith("of 360 test images\n")
