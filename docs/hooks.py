@@ -22,6 +22,7 @@ REPORTS = "reports/README.md"
 OUTSIDE = re.compile(rf"\]\(((?:\.\./)*)\.\./({REPORTS}(?:#[^)]*)?|reports/[^)\s]+\.(?:png|svg))\)")
 FIGURE = re.compile(r"\]\(((?!https?:|\.\./)[^)\s]+\.(?:png|svg))\)")
 NOTEBOOK = re.compile(r"\]\(([\w./-]+)\.ipynb\)")  # a link to a notebook, which is a page here
+DATA_FRAME = re.compile(r'<table border="1" class="dataframe">')
 # a link of the reports to a folder or a file that only the repository has
 STORED = re.compile(r"(?<!!)\[([^\]]*)\]\(((?!https?:|\.\./|#)[^)\s]+)\)")
 
@@ -81,7 +82,9 @@ def _output(output: dict[str, Any]) -> str:
         source = data["image/png"].replace("\n", "")
         return f'<p><img alt="what the code draws" src="data:image/png;base64,{source}"></p>'
     if "text/html" in data:
-        return f'<div class="md-typeset__scrollwrap">{data["text/html"]}</div>'
+        table = DATA_FRAME.sub("<table>", data["text/html"])  # styled as tables of pages are
+        inner = f'<div class="md-typeset__table">{table}</div>'
+        return f'<div class="md-typeset__scrollwrap">{inner}</div>'
     shown = html.escape(data.get("text/plain") or "".join(output.get("text", "")))
     return f"<pre><code>{shown}</code></pre>"
 
@@ -107,7 +110,7 @@ def _command(name: str, command: Any) -> str:
     prose, _, examples = command.help.replace("\b\n", "").partition("Examples:\n")
     lines = [f"## {name}", "", prose.strip(), ""]
     shown = "\n".join(line.strip() for line in examples.strip().splitlines())
-    lines += ["```sh", shown, "```", "", "| | | default |", "| --- | --- | --- |"]
+    lines += ["```sh", shown, "```", "", "| option | meaning | default |", "| --- | --- | --- |"]
     for parameter in command.params:
         names = ", ".join(f"`{each}`" for each in parameter.opts)
         if parameter.param_type_name == "argument":
