@@ -99,18 +99,18 @@ def show_zoo(networks: Sequence[ShippedNetwork], as_json: bool) -> None:
     if as_json:
         print_json([each.as_dict() for each in networks])
         return
-    columns = ("network", "data", "image", "test accuracy", "OPs", "packed", "epochs")
+    columns = ("network", "data", "test accuracy", "OPs", "packed", "epochs")
     found = table(None, columns, words={"network", "data"})
     for each in networks:
-        training, (_, height, width) = each.training, each.images.image
+        training = each.training
         found.add_row(
-            each.name, each.images.data, f"{height} x {width}",
+            each.name, each.images.data,
             f"{text.percent(training.test_accuracy)} ({_interval(training.interval)})",
             text.count(training.ops), text.size(each.packed.stat().st_size), str(training.epochs),
         )  # fmt: skip
     console().print(found)
     say("in brackets: 95% intervals for other images of this kind")
-    say("--json has each network's files, model card, and the command that trains it")
+    say("--json has each network's image size, files, model card, and the command that trains it")
 
 
 def show_predictions(predictions: Sequence[Prediction], as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -10,7 +10,7 @@ from ir2search import text
 from ir2search.report.cells import shown_name
 from ir2search.report.picks import budget_rows
 from ir2search.report.tables import ReportData
-from ir2search.runs.parameters import Explained, Importance
+from ir2search.runs.parameters import Explained, Importance, parameter_values
 from ir2search.study.objectives import OBJECTIVES
 
 ALMOST = 0.95  # of the final hypervolume
@@ -28,6 +28,7 @@ def section_findings(data: ReportData) -> dict[str, str]:
         "curves": curves_finding(
             data.curves, data.front["number"].tolist(), data.study.recipe.epochs
         ),
+        "candidates": candidates_finding(data.trials, data.study.search_space.searched),
         "parameters": parameters_finding(data.effects.importances),
         "not_measurable": not_measurable(data.effects.explained),
         "failures": failures_finding(data.trials),
@@ -110,6 +111,32 @@ def curves_finding(curves: pd.DataFrame, members: Sequence[int], epochs: int) ->
     )
 
 
+def candidates_finding(trials: pd.DataFrame, searched: Iterable[str]) -> str:
+    """Which values all networks of the front share, and how many candidates have each of them.
+
+    Args:
+        trials: a row for each trial, with ``state`` and ``on_front``.
+        searched: names of the searched parameters.
+    """
+    trained = trials[trials["state"] == "trained"]
+    front, shared, differ = trained[trained["on_front"]], [], []
+    for name in searched:
+        values = parameter_values(trained, name)
+        own = values[front.index].unique()
+        if len(own) > 1:
+            differ.append(shown_name(name))
+        elif len(own) and values.nunique() > 1:
+            count = int((values == own[0]).sum())
+            shown = f"{own[0]:g}" if isinstance(own[0], float) else str(own[0]).lower()
+            shared.append(f"{shown_name(name)} {shown} ({count} of {len(trained)} candidates)")
+    if len(front) < 2:
+        return ""
+    if not shared:
+        return "The networks of the front share no value that other candidates lack."
+    also = f"; they differ in {text.names(differ)}" if differ else ""
+    return f"All {len(front)} networks of the front have {text.names(shared)}{also}."
+
+
 def failures_finding(trials: pd.DataFrame) -> str:
     """How many trials failed, and how many were turned down."""
     failed, refused = (int((trials["state"] == each).sum()) for each in ("failed", "turned down"))
@@ -139,8 +166,8 @@ def not_measurable(explained: Sequence[Explained]) -> str:
     if not missing:
         return ""
     said = " and ".join(
-        f"{each.share:.0%} ({each.low:.0%} to {each.high:.0%}) of the variance of "
-        f"{LABELS[each.target]}"
+        (f"{each.share:.0%} ({each.low:.0%} to {each.high:.0%})" if each.share > 0 else "nothing")
+        + f" of the variance of {LABELS[each.target]}"
         for each in missing
     )
     return f"A random forest explains {said} on trials that it has not seen: too little to show."

@@ -108,14 +108,14 @@ def write_comparison(*runs: Run | str | Path, folder: str | Path) -> Path:
 
 def _page_values(data: ReportData, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The values that the page's template shows as text."""
-    trials = data.trials
+    trials, sentences = data.trials, section_findings(data)
     explained = [each for each in data.effects.explained if each.is_measurable]
     not_trained = trials[trials["state"].isin(["failed", "turned down"])]
     return {
         "about": about(data),
         "commands": functools.partial(commands, data.folder),
         "files": FILES,
-        "findings": section_findings(data),
+        "findings": sentences,
         "study": data.study,
         "study_text": data.study_text,
         "objectives": ", ".join(data.study.objectives),
@@ -137,7 +137,8 @@ def _page_values(data: ReportData, parameters: Mapping[str, Any]) -> dict[str, A
         "labels": LABELS,
         "explained": explained,
         "targets": [each.target for each in explained],
-        "has_parallel": (trials["state"] == "trained").sum() >= FEWEST_IN_PARALLEL,
+        "has_parallel": (trials["state"] == "trained").sum() >= FEWEST_IN_PARALLEL
+        and bool(sentences["candidates"]),
         "not_trained": not_trained[["number", "state", "outcome"]].set_axis(
             ["trial", "state", "reason"], axis="columns"
         ),

@@ -52,7 +52,7 @@
     const hasText = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
     if (element instanceof SVGElement) {
       if (["path", "line", "rect", "circle", "text", "tspan"].includes(element.tagName)) {
-        if (element.closest("defs, clipPath, #js-plotly-tester")) continue;
+        if (element.closest("defs, clipPath, #js-plotly-tester, .annotation .bg")) continue;
         const isText = hasText || element.tagName === "text";
         if (!isText) check(element, "stroke", style.stroke, parseFloat(style.strokeWidth) ? Number(style.strokeOpacity) : 0);
         const ownFill = element.style.fill || element.getAttribute("fill"); // a line has none

@@ -6,6 +6,7 @@ import pandas as pd
 
 from ir2search.report.findings import (
     budgets_finding,
+    candidates_finding,
     curves_finding,
     failures_finding,
     front_finding,
@@ -32,6 +33,17 @@ def test_progress_says_when_the_front_was_almost_complete() -> None:
     assert "so more trials may still improve it" in progress_finding(
         trials(0.1, 0.2, 0.3, 0.4, 0.5)
     )
+
+
+def test_the_front_is_described_by_the_values_that_its_networks_share() -> None:
+    table = trials(*[0.5] * 4).assign(
+        on_front=[True, True, False, False], depth=[8, 8, 14, 8], width=[0.25, 0.5, 0.5, 0.5]
+    )
+    assert candidates_finding(table, ["depth", "width"]) == (
+        "All 2 networks of the front have depth 8 (3 of 4 candidates); they differ in width."
+    )
+    assert "share no value" in candidates_finding(table, ["width"])
+    assert candidates_finding(table.assign(on_front=[True, False, False, False]), ["depth"]) == ""
 
 
 def test_a_short_search_has_no_sentence() -> None:
@@ -63,6 +75,8 @@ def test_parameters_are_named_only_if_they_are_measurable() -> None:
     weak, strong = Explained("accuracy", 0.54, -0.3, 0.8), Explained("ops", 0.9, 0.8, 0.95)
     assert "54% (-30% to 80%) of the variance of accuracy" in not_measurable([weak, strong])
     assert not_measurable([strong]) == ""
+    worse = Explained("accuracy", -0.74, -1.4, -0.4)
+    assert "explains nothing of the variance of accuracy" in not_measurable([worse])
 
 
 def test_failures_are_counted() -> None:

@@ -325,9 +325,22 @@ function showCommands(number, isTrained) {
   byId("card-commands").replaceChildren(...items.map((line) => {
     const item = document.createElement("li"), code = document.createElement("code");
     code.textContent = line;
-    item.append(code, copyButton());
-    return item;
+    item.append(code);
+    return withButton(item);
   }));
+}
+
+// a command that breaks between words only, with a button that copies it
+function withButton(item) {
+  const code = item.querySelector("code");
+  const words = code.textContent.split(" ").map((word) => {
+    const whole = document.createElement("span");
+    whole.textContent = word;
+    return [" ", whole];
+  });
+  code.replaceChildren(...words.flat().slice(1));
+  item.append(copyButton());
+  return item;
 }
 
 // a button that copies the command beside it
@@ -367,8 +380,9 @@ function curve(number, more) {
 
 // whole epochs, at most ten of them with a number
 function epochAxis(title, curve) {
-  const dtick = Math.max(1, Math.ceil((curve?.length ?? 1) / 10));
-  return { ...axis(null, title), tick0: dtick, dtick };
+  const epochs = curve?.length ?? 1, step = Math.ceil(epochs / 10);
+  const tickvals = Array.from({ length: Math.floor(epochs / step) }, (_, at) => step * (at + 1));
+  return { ...axis(null, title), tickmode: "array", tickvals };
 }
 
 function drawCurve(number) {
@@ -510,38 +524,59 @@ function drawParallel() {
   const seen = trials.how ? "inherited_accuracy" : "accuracy";
   const dimensions = [
     ...searchedColumns().map((column) => dimension(searchedName(column), values(column))),
-    dimension("OPs", values("ops")),
-    dimension(view.trials.how ? "inherited accuracy" : "accuracy", values(seen)),
+    { ...dimension("OPs", values("ops")), column: "ops" },
+    { ...dimension(trials.how ? "inherited accuracy" : "accuracy", values(seen)), column: seen },
   ];
-  const c = colours(), font = { color: c.text };
-  const trace = {
-    type: "parcoords", dimensions, labelangle: -20,
-    labelfont: font, tickfont: font, rangefont: { color: "rgba(0,0,0,0)" },
-    line: { ...ownColours(kept.map((row) => trials.number[row])), showscale: false },
+  const places = dimensions.map((_, at) => at), heights = dimensions.map(scaled);
+  const trace = (name, rows, look, more) => ({
+    type: "scatter", mode: "lines", name, line: look, showlegend: false, cliponaxis: false, ...more,
+    x: rows.flatMap(() => [...places, null]),
+    y: rows.flatMap((at) => [...heights.map((height) => height[at]), null]),
+  });
+  const rows = kept.map((_, at) => at), isOnFront = (at) => trials.on_front[kept[at]];
+  const dimmed = { color: colours().dimmed, width: 0.7 };
+  const traces = [
+    trace("", rows.filter((at) => !isOnFront(at)), dimmed, { hoverinfo: "skip" }),
+    ...rows.filter(isOnFront).map((at) => {
+      const number = trials.number[kept[at]], text = hoverText(kept[at]);
+      const look = { ...lookOf(number), width: 2.2 };
+      return trace(`trial ${number}`, [at], look, { hoverinfo: "text", hovertext: text });
+    }),
+  ];
+  const x = {
+    ...axis(null, ""), type: "linear", side: "top", showline: false, ticks: "", tickangle: -20,
+    tickvals: places, ticktext: dimensions.map(({ label }) => escaped(label)), fixedrange: true,
+    range: [-0.2, places.length - 0.4],
   };
+  const y = { visible: false, range: [-0.04, 1.04], fixedrange: true };
   const width = Math.max(byId("parallel").parentElement.clientWidth, 110 * dimensions.length);
-  const more = { height: 420, width, margin: { l: 70, r: 40, t: 90, b: 30 } };
-  Plotly.react("parallel", [trace], layout({}, {}, more), { displayModeBar: false });
-}
-
-// for a trace that has one colour scale for all of its lines: a step of it for each colour
-function ownColours(numbers) {
-  const found = numbers.map((number) => lookOf(number).color), steps = [...new Set(found)];
-  const last = Math.max(1, steps.length - 1);
-  return {
-    color: found.map((each) => steps.indexOf(each)), cmin: 0, cmax: last,
-    colorscale: steps.length > 1 ? steps.map((each, at) => [at / last, each]) : [[0, steps[0]], [1, steps[0]]],
+  const more = {
+    height: 420, width, margin: { l: 20, r: 20, t: 70, b: 20 }, annotations: valuesOf(dimensions),
+    shapes: places.map((at) => ({
+      type: "line", x0: at, x1: at, y0: 0, y1: 1, line: { color: colours().line, width: 1 },
+    })),
   };
+  Plotly.react("parallel", traces, layout(x, y, more), { displayModeBar: false });
 }
 
-// drawing takes seconds without a graphics card, so it waits until the plot is near the window
-function drawParallelWhenVisible() {
-  const observer = new IntersectionObserver((entries) => {
-    if (!entries.some((entry) => entry.isIntersecting)) return;
-    observer.disconnect();
-    drawParallel();
-  }, { rootMargin: "300px" });
-  observer.observe(byId("parallel"));
+// the values of a dimension, from 0 to 1
+function scaled({ values }) {
+  const low = Math.min(...values), high = Math.max(...values);
+  return values.map((value) => (high > low ? (value - low) / (high - low) : 0.5));
+}
+
+// beside each axis its different values, or its ends if there are many
+function valuesOf(dimensions) {
+  return dimensions.flatMap(({ values, tickvals, ticktext, column }, at) => {
+    const ends = [Math.min(...values), Math.max(...values)];
+    const shown = tickvals || [...new Set(ends)];
+    const heights = scaled({ values: [...shown, ...ends] });
+    return shown.map((value, tick) => ({
+      x: at, y: heights[tick], xanchor: "left", xshift: 4, showarrow: false, font: { size: 11 },
+      bgcolor: colours().back, borderpad: 1,
+      text: escaped(ticktext ? ticktext[tick] : formatted(column || "", value)),
+    }));
+  });
 }
 
 // the fronts of several runs
@@ -585,7 +620,7 @@ function drawAll() {
   showCard(byId("trial").value);
   const rest = [
     ["progress", drawProgress], ["curves", drawCurves], ["importances", drawImportances],
-    ["dependence", drawDependence], ["parallel", drawParallelWhenVisible],
+    ["dependence", drawDependence], ["parallel", drawParallel],
   ].filter(([id]) => byId(id)).map(([, draw]) => draw); // the page has the sections with findings
   const next = () => {
     const draw = rest.shift();
@@ -664,7 +699,7 @@ async function start() {
     const names = new Set(view.parameters.dependences.map((each) => each.parameter));
     setOptions("dependence", [...names].map((name) => [name, name]));
   }
-  for (const item of document.querySelectorAll(".commands li")) item.append(copyButton());
+  document.querySelectorAll(".commands li").forEach(withButton);
   drawAll();
   addListeners();
   if (!view.fronts) openAddressed();
