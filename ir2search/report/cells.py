@@ -24,7 +24,7 @@ def shown_name(parameter: str) -> str:
 
 
 def information_cells(layers: pd.DataFrame) -> pd.DataFrame:
-    """The table of `ir2search.measures.layers_table` as text."""
+    """The table of `ir2search.measures.layers_table` as text, without columns that have nothing."""
     rows = [
         {
             "layer": row["layer"],
@@ -38,7 +38,8 @@ def information_cells(layers: pd.DataFrame) -> pd.DataFrame:
         }
         for row in json_rows(layers)
     ]
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(rows)
+    return found.loc[:, (found != text.NOTHING).any()]
 
 
 def sensitivity_cells(swept: pd.DataFrame) -> pd.DataFrame:
