@@ -165,8 +165,12 @@ class Recipe:
         """Whether an epoch, from 1, is validated in a training that stops after epoch ``last``."""
         return epoch % self.validate_every == 0 or epoch == last
 
-    def with_values(self, values: Mapping[str, Any]) -> Recipe:
+    def with_values(self, values: Mapping[str, Any], place: str = "[recipe]") -> Recipe:
         """The recipe with other values of some fields, such as those that a study searches.
+
+        Args:
+            values: the values by the names of their fields.
+            place: where they are from, for the error.
 
         Raises:
             StudyError: there is no such field, the field cannot be searched, or a value is out of
@@ -175,10 +179,10 @@ class Recipe:
         known = [name for name in Recipe.__dataclass_fields__ if name not in NOT_SEARCHED]
         for name in values:
             if name in NOT_SEARCHED:
-                raise StudyError(f"[recipe] {name}: must be the same for all candidates")
+                raise StudyError(f"{place} {name}: must be the same for all candidates")
             if name not in known:
                 hint = text.suggest(name, known)
-                raise StudyError(f"[recipe] {name}: there is no such key; {hint}")
+                raise StudyError(f"{place} {name}: there is no such key; {hint}")
         try:
             return replace(self, **values)
         except ValidationError as error:
@@ -186,7 +190,7 @@ class Recipe:
             field, value = first["loc"][0], first["input"]
             hint = text.did_you_mean(value, options_of(first))
             rule = rule_of(first)
-            raise StudyError(f"[recipe] {field}: {rule}, but got {value!r}{hint}") from None
+            raise StudyError(f"{place} {field}: {rule}, but got {value!r}{hint}") from None
 
     def for_finetuning(self, epochs: int) -> Recipe:
         """The recipe for a training from weights that are good already.

@@ -115,7 +115,8 @@ def train_network(
     """
     folder, torch_device = Path(folder), pick_device(device)
     candidate = named_candidate(what)
-    chosen = _recipe(what, recipe, epochs).with_values(dict(candidate.recipe))
+    own = dict(candidate.recipe)
+    chosen = _recipe(what, recipe, epochs).with_values(own, f"{what}: recipe")
     with all_observers(TrainingObserver, observer, TrainingProgress, progress) as observers:
         images = images_for(candidate, data, folder.parent / ".cache", seed)
         if what in presets() or what in shipped_names():

@@ -210,6 +210,11 @@ def candidate_cases() -> Iterator[Case]:
         yield Case(
             f"candidate {number}: {text[:40]}", ("cost", "a.json"), {"a.json": text}, codes=codes
         )
+    small = {"depth": 8, "width": 0.125, "image": [1, 8, 8]}
+    for name, recipe in {"lr": -5, "\x1b[2J": 1, "epochs": 10**9}.items():
+        text = json.dumps(small | {"recipe": {name: recipe}})
+        part = f"a.json: recipe {name}: ".replace("\x1b", "\\x1b")
+        yield Case(f"candidate: recipe of {name}", ("train", "a.json"), {"a.json": text}, part)
     for name, content in {**SPECIAL, **JSON, "a huge depth": f'{{"depth": {HUGE}}}'}.items():
         yield Case(f"candidate: {name}", ("cost", "a.json"), {"a.json": content})
     yield Case("candidate: a long path", ("cost", "a" * 5000 + ".json"))
