@@ -7,7 +7,7 @@ uses them in one of these ways (`WAYS`):
 - ``mean``: the prior mean of its model. In log odds, the expected error is `SLOPES` times that of
   the supernet, centred; the most likely slope is used, as with the model's other numbers.
 - ``input``: one more feature of each candidate.
-- ``first``: the front of the inherited accuracies is trained to the first rung before anything else.
+- ``first``: the front of the inherited accuracies is trained to the first rung before all others.
 
 The comparison is that of search.py: epochs until 95% of the true front's hypervolume, on the same
 draws, without the supernet's price and with it. The price is that of supernet.py: processor seconds
