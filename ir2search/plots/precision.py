@@ -37,7 +37,7 @@ LABELS: dict[Direction, str] = {
 
 def sensitivity(
     swept: AnalysisData,
-    direction: Direction = "binarised",
+    direction: Direction | None = None,
     trial: str = "best",
     *,
     ax: Axes | None = None,
@@ -50,7 +50,7 @@ def sensitivity(
         swept: an analysis, a run with one, or a row for each change, as
             `ir2search.measures.sensitivity_table` returns it.
         direction: ``"binarised"`` for the full-precision twin, ``"released"`` for the binary
-            network.
+            network; None for the first of them that was measured.
         trial: ``"best"``, ``"knee"`` or the number of a trial of the run.
         ax: axes to draw on; a new figure if None.
 
@@ -58,6 +58,9 @@ def sensitivity(
         RunError: the trial was not analysed.
     """
     swept = of_analysis(swept, trial, sensitivity_table)
+    if direction is None:
+        has_twin = swept["binarised_accuracy_points"].notna().any()
+        direction = "binarised" if has_twin else "released"
     names = swept["layer"].drop_duplicates().tolist()
     ax = axes_or_new(ax, depth_size(len(names), 3.4))
     column = f"{direction}_accuracy_points"

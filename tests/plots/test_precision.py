@@ -38,7 +38,7 @@ def layers() -> pd.DataFrame:
 
 
 def test_each_part_has_a_mark_for_each_known_change(swept: pd.DataFrame) -> None:
-    ax = ir.plots.sensitivity(swept, "binarised")
+    ax = ir.plots.sensitivity(swept)
     marks = [each for each in ax.collections if each.get_label() in ("weights", "both")]
     assert [list(np.asarray(each.get_offsets())[:, 1]) for each in marks] == [[-1, -2, -3, -4]] * 2
     faces = [to_hex(colour) for colour in marks[0].get_facecolors()]

@@ -445,23 +445,27 @@ function drawCurves() {
   Plotly.react("curves", traces, drawn, CONFIG);
 }
 
-// names at the ends of the curves, moved apart by pixels where they would overlap
 function curveNames(traces, height) {
-  const values = traces.flatMap((trace) => trace.y);
-  const range = Math.max(...values) - Math.min(...values) || 1;
-  const pixels = (0.8 * height) / range, gap = 14;
   const ends = view.members
     .map((number) => [number, view.curves[number]])
     .filter(([, shown]) => shown?.length)
-    .map(([number, shown]) => ({ number, x: shown.length, y: shown[shown.length - 1] }))
-    .sort((a, b) => a.y - b.y);
-  if (ends.length > MAX_NAMED) return [];
+    .map(([number, shown]) => ({
+      text: `trial ${number}`, x: shown.length, y: shown[shown.length - 1], color: lookOf(number).color,
+    }));
+  return ends.length > MAX_NAMED ? [] : namesAtEnds(ends, traces.flatMap((trace) => trace.y), height);
+}
+
+// names at the ends of lines, moved apart by pixels where they would overlap
+function namesAtEnds(ends, values, height) {
+  const range = Math.max(...values) - Math.min(...values) || 1;
+  const pixels = (0.8 * height) / range, gap = 14;
+  ends.sort((a, b) => a.y - b.y);
   let last = -Infinity;
   const raised = ends.map(({ y }) => (last = Math.max(y * pixels, last + gap)));
   const mean = raised.reduce((sum, place, at) => sum + place - ends[at].y * pixels, 0) / ends.length;
-  return ends.map(({ number, x, y }, at) => ({
-    x, y, text: `trial ${number}`, showarrow: false, xanchor: "left", xshift: 6,
-    yshift: raised[at] - mean - y * pixels, font: { color: lookOf(number).color, size: 12 },
+  return ends.map(({ text, x, y, color }, at) => ({
+    x, y, text, showarrow: false, xanchor: "left", xshift: 8,
+    yshift: raised[at] - mean - y * pixels, font: { color, size: 12 },
   }));
 }
 
@@ -581,14 +585,15 @@ function valuesOf(dimensions) {
 
 // the fronts of several runs
 
-const FURTHER = ["#009e73", "#cc79a7", "#56b4e9", "#b58900", "#7f7f7f"]; // after front and knee
+const MAX_DIRECT = 5; // more fronts, or longer names, have a legend
+const LONGEST_DIRECT = 14;
 const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "x", "star"];
 
 function comparedFront(front) {
   const trials = front.trials, column = selectedColumns(), c = colours();
   const x = trials[column.x], y = trials[column.y], name = escaped(front.name);
   const order = x.map((_, row) => row).sort((a, b) => x[a] - x[b]);
-  const palette = [c.front, c.knee, ...FURTHER], round = Math.floor(front.group / palette.length);
+  const palette = OF_TRIALS.map((each) => c[each]), round = Math.floor(front.group / palette.length);
   const color = palette[front.group % palette.length];
   return {
     name: escaped(front.label ?? front.name), showlegend: front.label !== null,
@@ -604,7 +609,16 @@ function comparedFront(front) {
 function drawFronts() {
   const traces = view.fronts.map(comparedFront);
   const axes = ["x", "y"].map((name) => frontAxis(name, traces));
-  Plotly.react("fronts", traces, layout(...axes, { height: 480 }), CONFIG);
+  const named = traces.filter((trace) => trace.showlegend && trace.x.length);
+  const height = 480, isShort = (trace) => trace.name.length <= LONGEST_DIRECT;
+  const isDirect = named.length <= MAX_DIRECT && named.every(isShort);
+  const placed = (name, value) => (byId("front-log-" + name).checked ? Math.log10(value) : value);
+  const ends = named.map(({ name, x, y, line }) => ({
+    text: name, x: placed("x", x[x.length - 1]), y: placed("y", y[y.length - 1]), color: line.color,
+  }));
+  const values = traces.flatMap((trace) => trace.y.map((value) => placed("y", value)));
+  const more = isDirect ? { showlegend: false, annotations: namesAtEnds(ends, values, height) } : {};
+  Plotly.react("fronts", traces, layout(...axes, { height, ...more }), CONFIG);
 }
 
 // start
