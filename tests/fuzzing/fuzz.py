@@ -5,6 +5,11 @@ the lines of this package that each change reaches. Inputs that reach new lines 
 ``.fuzz/study``, where the next call begins. An input that ends in a traceback, or takes more than
 20 s or 4 GB, ends the call with an error, and is kept in ``.fuzz/findings``. Give its path after
 the target to run it alone.
+
+It found a parquet file of 3 kB that took 4.2 GB. Since the structure of such files is checked
+first, 8 minutes (12,608 inputs) on a busy core found none; nor did 25 s or more of each other
+target: study 2201, packed 1210, pickle 803, progress 527, image 509, best 466, weights 427 and run
+85 inputs.
 """
 
 from __future__ import annotations
