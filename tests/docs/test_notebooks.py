@@ -65,4 +65,4 @@ def test_a_notebook_is_a_page_with_its_code_and_its_outputs() -> None:
     assert 'href="device-notebook.ipynb" download' in page
     assert 'ir.load_packed("digits.packed")' in page
     assert "<table>" in page
-    assert "dataframe" not in page, "the table looks as those of other pages"
+    assert 'class="dataframe"' not in page, "the table looks as those of other pages"
