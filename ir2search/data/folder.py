@@ -31,6 +31,8 @@ def find_source(folder: Path, columns: Columns | None = None) -> FolderSource:
         DataError: the folder is missing, empty, cannot be read, or has an unknown layout; or a
             split is missing.
     """
+    if folder.is_file():
+        raise DataError(f"{folder}: is a file; give the folder that contains the images")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; the data folder must contain images")
     if not entries(folder):

@@ -53,7 +53,7 @@ from ir2search.search.latency_timer import LatencyTimer, check_machine
 from ir2search.search.observer import RunObserver
 from ir2search.search.problem import Problem
 from ir2search.search.progress import RunProgress
-from ir2search.study.schema import Study
+from ir2search.study.schema import Study, load_study
 from ir2search.study.serialise import definition
 from ir2search.training import Interrupted
 
@@ -61,7 +61,7 @@ LOCK_TIMEOUT = 60.0  # seconds to wait while other drivers open the same study
 
 
 def run(
-    study: Study,
+    study: Study | str | Path,
     folder: str | Path,
     *,
     data: str | Path | None = None,
@@ -82,7 +82,7 @@ def run(
     the members of the front are measured on the test set, which is not read before.
 
     Args:
-        study: the study, from `load_study`.
+        study: the study, its file, or the name of a shipped one, as for `load_study`.
         folder: the run's own folder. Decoded images are cached beside it.
         data: folder of images, if the study reads one.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, or several, such as ``"cuda:0,cuda:1"``.
@@ -110,6 +110,8 @@ def run(
     """
     exit_without_main_guard()
     folder = Path(folder)
+    if not isinstance(study, Study):
+        study = load_study(study)
     devices = worker_devices(device, workers, trials_per_device)
     if executor == "ray":
         _check_ray(workers, trials_per_device)

@@ -86,6 +86,8 @@ def test_a_missing_empty_or_pickled_folder_is_refused_with_advice(tmp_path: Path
     with pytest.raises(DataError, match="the folder is empty; the data folder"):
         read_folder(tmp_path, None)
     (tmp_path / "notes.txt").write_text("no images")
+    with pytest.raises(DataError, match=r"notes.txt: is a file; give the folder"):
+        read_folder(tmp_path / "notes.txt", None)
     with pytest.raises(DataError, match=r"no images found; expected train-\*\.parquet"):
         read_folder(tmp_path, None)
     (tmp_path / "data_batch_1").write_bytes(b"pickle")

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 
 import ir2search as ir
 from ir2search.data import load_data
-from ir2search.errors import RunError, SpaceError, WeightsError
+from ir2search.errors import InputError, RunError, SpaceError, StudyError, WeightsError
 from ir2search.files import locked
 from ir2search.space import build, candidate_from_dict
 from ir2search.study.schema import parse_study
@@ -79,6 +79,13 @@ def test_every_sampler_trains_the_requested_number_of_different_candidates(
     assert len(trained) == 4
     assert trained["candidate_id"].is_unique
     assert trained["accuracy"].between(0, 1).all()
+
+
+def test_a_study_may_be_given_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="did you mean 'digits'"):
+        ir.run("digit", tmp_path / "run")
+    with pytest.raises(InputError, match="uses the included digits"):
+        ir.run("digits", tmp_path / "run", data=tmp_path / "nowhere")
 
 
 class Killed(BaseException):
