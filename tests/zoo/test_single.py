@@ -95,7 +95,7 @@ def test_a_damaged_file_of_a_training_is_named(
 def test_a_candidates_own_recipe_is_used(tmp_path: Path) -> None:
     file = tmp_path / "tuned.json"
     file.write_text(json.dumps({**SMALL.as_dict(), "recipe": {"lr": 0.004, "epochs": 1}}))
-    with pytest.raises(StudyError, match=r"\[recipe\] epochs: must be the same for all"):
+    with pytest.raises(StudyError, match=r"tuned.json: recipe epochs: must be the same for all"):
         train_network(str(file), tmp_path / "a", recipe=RECIPE)
     file.write_text(json.dumps({**SMALL.as_dict(), "recipe": {"lr": 0.004}}))
     told = Told()
@@ -147,7 +147,7 @@ def test_epochs_apply_to_each_stage(tmp_path: Path) -> None:
 def test_a_network_for_other_data_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     file = tmp_path / "colour.json"
     file.write_text(json.dumps(Candidate(image=(3, 8, 8)).as_dict()))
-    with pytest.raises(DataError, match=r"images of 3 x 8 x 8 in 10 .* has images of 1 x 8 x 8"):
+    with pytest.raises(DataError, match=r"images of 3 x 8 x 8 in 10 .* are images of 1 x 8 x 8"):
         train_network(str(file), tmp_path / "own", recipe=RECIPE)
     assert not (tmp_path / "own").exists()
     (tmp_path / "file").touch()

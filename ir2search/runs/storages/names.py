@@ -43,6 +43,8 @@ def check_name(name: str) -> None:
             "such as postgresql+psycopg://USER@HOST:PORT/DATABASE, or grpc://HOST:PORT; leave it "
             "out for a file in the run's folder"
         )
+    if url.port is not None and not 0 < url.port < 1 << 16:
+        raise RunError(f"storage {without_password(name)}: a port is from 1 to 65535")
     if is_proxy(url) and not _is_address(url):
         raise RunError(f"storage {without_password(name)}: must be grpc://HOST:PORT")
 
