@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
 from ir2search import text
 from ir2search.errors import RunError
 from ir2search.extensions import (
@@ -22,7 +20,7 @@ from ir2search.extensions import (
 from ir2search.files import state_folder, write_text
 from ir2search.runs.layout import STUDY_FILE
 from ir2search.study.schema import Study, parse_study, read_values
-from ir2search.study.serialise import definition, study_as_dict
+from ir2search.study.serialise import definition, study_as_toml
 
 
 def check_folder(folder: Path, study: Study) -> None:
@@ -48,7 +46,7 @@ def write_study(folder: Path, study: Study) -> None:
             write_text(folder / module.saved_as(), module.source)
     if sums := checksums(study.modules):
         write_text(folder / FOLDER / SUMS, sums)
-    write_text(folder / STUDY_FILE, tomli_w.dumps(study_as_dict(study)))
+    write_text(folder / STUDY_FILE, study_as_toml(study))
 
 
 def saved_study(folder: Path) -> Study:

@@ -272,7 +272,9 @@ class Study(BaseModel):
 
     @field_serializer("recipe", mode="wrap")
     def _written_recipe(self, recipe: Recipe, write: Callable[[Recipe], Any]) -> dict[str, Any]:
-        return {**write(recipe), **searched_as_dict(self.space)}
+        searched = searched_as_dict(self.space)  # in the order in which the search draws them
+        fixed = {name: value for name, value in write(recipe).items() if name not in searched}
+        return fixed | searched
 
     @field_serializer("modules")
     def _written_modules(self, modules: tuple[UserModule, ...]) -> list[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+import tomli_w
 
 from ir2search.study.schema import Study
 
@@ -34,3 +37,31 @@ def study_as_dict(study: Study) -> dict[str, Any]:
         if name not in WRITTEN_ALWAYS and getattr(study, name) == field.default
     }
     return study.model_dump(mode="json", exclude=left_out, exclude_none=True)
+
+
+def study_as_toml(study: Study) -> str:
+    """The study as a study file, with the searched parameters in their order.
+
+    Another order would give other candidates from the same seed. In TOML a table must come after
+    the plain keys of its section, so tables in ``[space]`` and ``[recipe]`` are written inline.
+    """
+    values, inline = study_as_dict(study), {}
+    for section in ("space", "recipe"):
+        for name, value in values[section].items():
+            if isinstance(value, dict):
+                mark = values[section][name] = f"the table {section}.{name}"
+                inline[f'"{mark}"'] = _inline(value)
+    text = tomli_w.dumps(values)
+    for mark, table in inline.items():
+        text = text.replace(mark, table, 1)
+    return text
+
+
+def _inline(table: dict[str, Any]) -> str:
+    """A table in one line of TOML."""
+    listed = tomli_w.dumps({"list": [0, table]})  # a list of tables alone would not be inline
+    return (
+        re.sub(r"\s*\n\s*", "", listed.split("0,", maxsplit=1)[1])
+        .removesuffix(",]")
+        .replace(",]", "]")
+    )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ir2search.study import load_study, shipped_studies
 from ir2search.study.schema import Study, parse_study
-from ir2search.study.serialise import MAY_CHANGE, definition, study_as_dict
+from ir2search.study.serialise import MAY_CHANGE, definition, study_as_dict, study_as_toml
 from ir2search.training import Recipe
 
 
@@ -96,3 +96,11 @@ def test_a_definition_is_the_same_in_another_folder_of_images(quick: dict[str, A
     )
     assert first != second
     assert definition(first) == definition(second)
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_the_study_of_a_run_has_its_parameters_in_the_same_order(name: str) -> None:
+    study = load_study(name)
+    again = parse_study(tomllib.loads(study_as_toml(study)), name)
+    assert again == study
+    assert list(again.space.searched) == list(study.space.searched)
