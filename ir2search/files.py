@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -137,6 +138,12 @@ def read_bytes(file: Path, limit: int = LARGEST_FILE) -> bytes:
     """
     check_regular(file, limit)
     return file.read_bytes()
+
+
+def digest_of(file: Path) -> str:
+    """The SHA-256 digest of a file, in hexadecimal digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_regular(file: Path, limit: int) -> None:

@@ -5,14 +5,21 @@ They are listed in the user's state folder, so that another person's run cannot 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ir2search.errors import RunError
-from ir2search.files import LARGEST_FILE, check_regular, locked, read_json, state_folder, write_json
+from ir2search.files import (
+    LARGEST_FILE,
+    check_regular,
+    digest_of,
+    locked,
+    read_json,
+    state_folder,
+    write_json,
+)
 
 KINDS = ("code", "storages", "pages")
 PATIENCE = 10.0  # seconds to wait for another process that writes the list
@@ -84,8 +91,7 @@ def trusts_page(page: Path) -> bool:
 
 def _digest(file: Path) -> str:
     check_regular(file, LARGEST_FILE)
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return digest_of(file)
 
 
 def _file() -> Path:

@@ -81,10 +81,10 @@ def export(
     from ir2search.export import SUFFIXES, export_shipped, export_trial, export_weights
     from ir2search.latency import time_on_runtime
     from ir2search.runs import runs_folder
-    from ir2search.zoo.shipped import shipped_names
+    from ir2search.zoo.shipped import is_shipped
 
     options: Any = {"data": data, "license": license, "timer": time_on_runtime}
-    shipped = weights is None and what in shipped_names() and not Path(what).exists()
+    shipped = weights is None and is_shipped(what)
     if weights is None and not shipped:
         if Path(what).is_file():
             raise InputError(

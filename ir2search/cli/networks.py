@@ -107,8 +107,8 @@ def train(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Start from these weights, a file or a network of `ir2search zoo`, in place of "
-            "random ones. Keep their seed: it also chooses the validation images.",
+            help="Weights to start from: a file, or a network of `ir2search zoo`. By default they "
+            "are random. Keep their seed: it also chooses the validation images.",
             autocompletion=trained_names,
         ),
     ] = None,
@@ -333,9 +333,9 @@ def analyze(
     from ir2search.cli.show_networks import show_analyses
     from ir2search.errors import InputError
     from ir2search.information import analysis_progress, analyze_trials
-    from ir2search.zoo.shipped import shipped_names
+    from ir2search.zoo.shipped import is_shipped
 
-    is_run = weights is None and (what not in shipped_names() or Path(what).exists())
+    is_run = weights is None and not is_shipped(what)
     if suggest and not is_run:
         raise InputError("--suggest: a study needs the recipe of a run; analyze a trial of a run")
     if suggest and not sweep:

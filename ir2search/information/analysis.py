@@ -46,7 +46,7 @@ from ir2search.training import pick_device
 from ir2search.training.weights import load_weights
 from ir2search.zoo import named_candidate
 from ir2search.zoo.images import images_for
-from ir2search.zoo.shipped import shipped_names, shipped_network
+from ir2search.zoo.shipped import is_shipped, shipped_network
 
 REVISION = 2  # raise it if the same settings give other numbers, so that caches are not used
 IMAGES = 256
@@ -146,7 +146,7 @@ def analyze(
         KeyboardInterrupt: the user interrupted; the next call continues a training.
     """
     where = pick_device(device)
-    if weights is None and what in shipped_names() and not Path(str(what)).exists():
+    if weights is None and is_shipped(what):
         weights = shipped_network(str(what)).weights
     if weights is None:
         subject = _trial(Run.of(what), trial, data)

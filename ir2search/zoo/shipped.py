@@ -135,6 +135,11 @@ def shipped_names() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in FOLDER.glob("*.json")))
 
 
+def is_shipped(what: object) -> bool:
+    """Whether this is the name of a network that ships with the package, and no file or folder."""
+    return what in shipped_names() and not Path(str(what)).exists()
+
+
 def shipped_networks() -> list[ShippedNetwork]:
     """All trained networks that ship with the package, by data set and OPs."""
     found = map(shipped_network, shipped_names())

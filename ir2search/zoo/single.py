@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,7 +25,7 @@ from ir2search.costs import cost
 from ir2search.data import ImageData
 from ir2search.environment import add_session
 from ir2search.errors import RunError
-from ir2search.files import locked, read_json, write_json
+from ir2search.files import digest_of, locked, read_json, write_json
 from ir2search.observers import all_observers
 from ir2search.space import Candidate
 from ir2search.training import EpochResult, accuracy, load_network, pick_device, train
@@ -45,7 +44,7 @@ from ir2search.zoo.named_recipes import named_recipe
 from ir2search.zoo.networks import named_candidate, presets
 from ir2search.zoo.observer import TrainingObserver
 from ir2search.zoo.progress import TrainingProgress
-from ir2search.zoo.shipped import shipped_names, shipped_network
+from ir2search.zoo.shipped import is_shipped, shipped_names, shipped_network
 from ir2search.zoo.teacher import load_teacher
 
 SETTINGS = "training.json"
@@ -180,7 +179,7 @@ def train_in_folder(
         "data": images.fingerprint,
         "seed": seed,
         "recipe": asdict(recipe),
-        "weights": None if weights is None else sha256(weights.read_bytes()).hexdigest(),
+        "weights": None if weights is None else digest_of(weights),
     }
     with locked(folder), ExitStack() as at_end:
         at_end.callback(observer.on_training_end)
@@ -236,8 +235,8 @@ def _recipe(what: str, recipe: str | Recipe | None, epochs: int | None) -> Recip
 
 def _weights_file(weights: str | Path) -> Path:
     """The file of a network of the zoo, or the given file."""
-    is_name = str(weights) in shipped_names() and not Path(weights).exists()
-    return shipped_network(str(weights)).weights if is_name else Path(weights)
+    name = str(weights)
+    return shipped_network(name).weights if is_shipped(name) else Path(weights)
 
 
 def _with_epochs(recipe: Recipe, epochs: int) -> Recipe:
