@@ -64,7 +64,7 @@ from ir2search.supernet import (
     load_supernet,
     train_supernet,
 )
-from ir2search.training import EpochResult, accuracy
+from ir2search.training import EpochResult, Recipe, accuracy
 
 STUDY = ir.load_study(Path(__file__).with_name("truth.toml"))
 CPU = torch.device("cpu")
@@ -137,12 +137,16 @@ def epoch_price(data: ImageData, runs: Path) -> float:
 
 def _epoch_seconds(candidate: Candidate, data: ImageData) -> float:
     """Processor seconds of an epoch of a network after the first."""
+    return epoch_seconds(candidate, replace(STUDY.recipe, epochs=SAMPLE_EPOCHS), data)
+
+
+def epoch_seconds(candidate: Candidate, recipe: Recipe, data: ImageData) -> float:
+    """Processor seconds of an epoch of a network, mean over a recipe's epochs after the first."""
     times: list[float] = []
 
     def note(_: EpochResult) -> None:
         times.append(time.process_time())
 
-    recipe = replace(STUDY.recipe, epochs=SAMPLE_EPOCHS)
     with tempfile.TemporaryDirectory() as own:
         ir.train(candidate, recipe, data, Path(own), seed=0, device=CPU, on_epoch=note)
     return (times[-1] - times[0]) / (len(times) - 1)
@@ -151,18 +155,31 @@ def _epoch_seconds(candidate: Candidate, data: ImageData) -> float:
 def trained(setting: Setting, seed: int, data: ImageData, runs: Path) -> float:
     """Train a supernet; gives its processor seconds, without epochs that were interrupted."""
     folder = runs / setting.supernet / str(seed)
+    recipe = replace(STUDY.recipe, epochs=setting.epochs, lr=setting.lr)
+    return supernet_seconds(
+        STUDY.space, recipe, data, folder, seed, SupernetSettings(random=setting.random)
+    )
+
+
+def supernet_seconds(
+    space: ir.SearchSpace,
+    recipe: Recipe,
+    data: ImageData,
+    folder: Path,
+    seed: int,
+    settings: SupernetSettings,
+) -> float:
+    """Train a supernet in a folder; gives its processor seconds, see `trained`."""
     file = folder / "seconds.json"
     earlier = dict(read_json(file)) if file.exists() else {"seconds": 0.0, "epochs": 0}
-    if earlier["epochs"] < setting.epochs:
-        recipe = replace(STUDY.recipe, epochs=setting.epochs, lr=setting.lr)
-        recipe = replace(recipe, validate_every=setting.epochs)
-        settings, clock = SupernetSettings(random=setting.random), Clock()
+    if earlier["epochs"] < recipe.epochs:
+        recipe, clock = replace(recipe, validate_every=recipe.epochs), Clock()
 
         def note(row: EpochResult) -> None:
             spent = earlier["seconds"] + clock.seconds
             write_json(file, {"seconds": spent, "epochs": row.epoch})
 
-        space = STUDY.space.with_data(data.image, data.classes)
+        space = space.with_data(data.image, data.classes)
         train_supernet(
             space, recipe, data, folder, seed=seed, settings=settings, device=CPU, on_epoch=note
         )

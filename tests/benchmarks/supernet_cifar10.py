@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -29,21 +28,20 @@ import numpy as np
 import pandas as pd
 import torch
 from rich.console import Console
+from supernet import epoch_seconds, supernet_seconds
 from warm_start import tau
 
 import ir2search as ir
 from ir2search.data import ImageData, load_data
-from ir2search.files import read_json, write_json
-from ir2search.space import Candidate, candidate_from_dict
+from ir2search.space import candidate_from_dict
 from ir2search.supernet import (
     Supernet,
     SupernetSettings,
     calibrated_subnet,
     calibration_batches,
     load_supernet,
-    train_supernet,
 )
-from ir2search.training import EpochResult, accuracy
+from ir2search.training import accuracy
 
 STUDY = ir.load_study(Path(__file__).with_name("truth_cifar10.toml"))
 TABLE = Path(__file__).with_name("truth_cifar10.parquet")
@@ -57,38 +55,6 @@ def alone() -> pd.DataFrame:
     networks = table.groupby("candidate_id")[["candidate", "ops"]].first()
     best = table.groupby(["candidate_id", "seed"])["validation_accuracy"].max().unstack()
     return networks.join(best.add_prefix("seed_"))
-
-
-def trained(data: ImageData, folder: Path, settings: SupernetSettings) -> float:
-    """Train the supernet; gives its processor seconds, without epochs that were interrupted."""
-    file = folder / "seconds.json"
-    earlier = dict(read_json(file)) if file.exists() else {"seconds": 0.0, "epochs": 0}
-    if earlier["epochs"] < STUDY.recipe.epochs:
-        start = time.process_time()
-
-        def note(row: EpochResult) -> None:
-            spent = earlier["seconds"] + time.process_time() - start
-            write_json(file, {"seconds": spent, "epochs": row.epoch})
-
-        space, recipe = STUDY.space.with_data(data.image, data.classes), STUDY.recipe
-        recipe = replace(recipe, validate_every=recipe.epochs)
-        train_supernet(
-            space, recipe, data, folder, seed=0, settings=settings, device=CPU, on_epoch=note
-        )
-    return float(read_json(file)["seconds"])
-
-
-def epoch_price(candidate: Candidate, data: ImageData) -> float:
-    """Processor seconds of the second epoch of a network alone; the first also prepares it."""
-    times: list[float] = []
-
-    def note(_: EpochResult) -> None:
-        times.append(time.process_time())
-
-    recipe = replace(STUDY.recipe, epochs=2, validate_every=2)
-    with tempfile.TemporaryDirectory() as own:
-        ir.train(candidate, recipe, data, Path(own), seed=0, device=CPU, on_epoch=note)
-    return times[1] - times[0]
 
 
 def inherited(
@@ -134,11 +100,13 @@ def main() -> None:
     data = load_data(STUDY.data, options.data, options.runs / ".cache", STUDY.seed)
     folder = options.runs / f"random-{options.random}"
     settings = SupernetSettings(random=options.random, calibration=options.calibration)
-    spent = trained(data, folder, settings)
+    spent = supernet_seconds(STUDY.space, STUDY.recipe, data, folder, 0, settings)
     supernet = load_supernet(folder, STUDY.space.with_data(data.image, data.classes), data)
     networks = inherited(supernet, alone(), data, options.calibration)
     networks.to_csv(REPORT, float_format="%.4f")
-    report(networks, spent, STUDY.recipe.epochs * epoch_price(supernet.largest, data))
+    two = replace(STUDY.recipe, epochs=2, validate_every=2)
+    alone_seconds = STUDY.recipe.epochs * epoch_seconds(supernet.largest, two, data)
+    report(networks, spent, alone_seconds)
 
 
 if __name__ == "__main__":
