@@ -163,7 +163,7 @@ def _estimated(found: Estimate) -> Iterator[tuple[str, str]]:
     if found.confirmed_epochs:
         seconds = text.duration(found.confirmed_epochs * found.epoch_seconds / found.workers)
         per = f"{text.counted(found.confirmed_epochs, 'epoch')}, about {seconds}"
-        yield "front", f"{per}, for each member of the front at the end"
+        yield "end", f"{per}, for each network that is trained further at the end"
 
 
 def _status(status: RunStatus) -> Group:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,15 +36,12 @@ class RunningTraining:
     seconds_left: float | None
 
 
-def running_trainings(
-    run: Run, records: Sequence[TrialRecord], front: Iterable[int]
-) -> Iterator[RunningTraining]:
+def running_trainings(run: Run, records: Sequence[TrialRecord]) -> Iterator[RunningTraining]:
     """The trainings of a run that are going on, by number.
 
     Args:
         run: the run.
         records: of all its trials.
-        front: numbers of the front's trials, which may be trained from further seeds.
     """
     study, last = run.study, run.study.recipe.total_epochs
     if study.supernet is not None:
@@ -58,9 +55,10 @@ def running_trainings(
             until = record.attributes.target_epochs or last
             yield from _running(record.number, 0, run.folder_of(record.number), until)
     seeds = 0 if study.confirm is None else study.confirm.seeds
-    for number in sorted(front):
+    for record in records:
         for seed in range(1, seeds + 1):
-            yield from _running(number, seed, seed_folder(run.folder_of(number), seed), last)
+            folder = seed_folder(run.folder_of(record.number), seed)
+            yield from _running(record.number, seed, folder, last)
 
 
 def _running(number: int | None, seed: int, folder: Path, epochs: int) -> Iterator[RunningTraining]:

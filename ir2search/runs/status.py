@@ -89,7 +89,7 @@ def status(run: Run | str | Path) -> RunStatus:
         if record.state == "failed"
     }
     said = tuple(advice(front, run.study))
-    running = () if ended else tuple(running_trainings(run, records, members))
+    running = () if ended else tuple(running_trainings(run, records))
     return RunStatus(
         run.study.name, run.folder, run.study.trials, counts, front, said, ended, failures, running
     )

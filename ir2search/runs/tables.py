@@ -98,6 +98,16 @@ def front_of(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     return trained.sort_values("accuracy", ascending=False).reset_index(drop=True)
 
 
+def tested_trials(table: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The trials that are tested, and trained from further seeds, when the search has ended.
+
+    They are the front, or all trained ones with ``[confirm] trials = "all"``.
+    """
+    if study.confirm is not None and study.confirm.trials == "all":
+        return table[table["state"] == "trained"]
+    return front_of(table, study)
+
+
 def without_constants(front: pd.DataFrame) -> pd.DataFrame:
     """A front without the settings that all of its networks share, see `SETTINGS`."""
     if len(front) < 2:

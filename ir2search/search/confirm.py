@@ -1,4 +1,7 @@
-"""The end of a search: the front is tested, and trained again from further seeds."""
+"""The end of a search: its networks are tested, and trained again from further seeds.
+
+These are the front, or all networks if the study says so.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from ir2search.runs.layout import BACKBONES, BEST, RESULT, TEST_FILE, seed_folde
 from ir2search.runs.members import with_members
 from ir2search.runs.records import trial_records
 from ir2search.runs.storages import RunStudy
-from ir2search.runs.tables import front_of, recorded_table
+from ir2search.runs.tables import recorded_table, tested_trials
 from ir2search.search.executors import Executor, ExecutorSettings, JobResult, TrainingJob
 from ir2search.search.failures import record_failure
 from ir2search.search.problem import Problem
@@ -22,11 +25,11 @@ from ir2search.space import Candidate
 from ir2search.study.schema import Study
 from ir2search.training import Interrupted, load_network, topk_hits
 
-Members = Sequence[tuple[int, Candidate]]  # number and candidate of each trial on the front
+Members = Sequence[tuple[int, Candidate]]  # number and candidate of each trial that is tested
 
 
 class FinalTests:
-    """Tests the front, and trains it from further seeds if the study asks for that."""
+    """Tests networks, and trains them from further seeds if the study asks for that."""
 
     def __init__(
         self, problem: Problem, storage: RunStudy, settings: ExecutorSettings, executor: Executor
@@ -40,25 +43,25 @@ class FinalTests:
         Raises:
             Interrupted: the driver was asked to stop.
         """
-        front = self._front()
-        self._test(front)
+        members = self._members()
+        self._test(members)
         if self.study.confirm is not None:
-            self._confirm(_further_seeds(self.study, self.settings.folder, front))
+            self._confirm(_further_seeds(self.study, self.settings.folder, members))
 
-    def _front(self) -> Members:
+    def _members(self) -> Members:
         trials = self.storage.get_trials(deepcopy=False)
         records = trial_records(trials, self.study)
         records = with_members(records, self.study, partial(trial_folder, self.settings.folder))
         table = recorded_table(records, self.study)
         return [
             (int(number), self.space.candidate(trials[number].params))
-            for number in front_of(table, self.study)["number"]
+            for number in tested_trials(table, self.study)["number"]
         ]
 
-    def _test(self, front: Members) -> None:
-        """Measure each front member on the test set, once."""
+    def _test(self, members: Members) -> None:
+        """Measure each network on the test set, once."""
         context, device = self.settings.context, self.settings.devices[0]
-        for number, candidate in front:
+        for number, candidate in members:
             folder = trial_folder(self.settings.folder, number)
             if (folder / TEST_FILE).exists():
                 continue
@@ -74,7 +77,7 @@ class FinalTests:
             self.observer.on_test(number, score)
 
     def _confirm(self, jobs: Iterable[TrainingJob]) -> None:
-        """Train front members from further seeds."""
+        """Train networks from further seeds."""
         for outcome in results_of(jobs, self.settings, self.executor):
             number, folder = outcome.job.number, outcome.job.folder
             if outcome.failure is not None:
@@ -113,10 +116,10 @@ def results_of(
         raise Interrupted
 
 
-def _further_seeds(study: Study, folder: Path, front: Members) -> Iterator[TrainingJob]:
+def _further_seeds(study: Study, folder: Path, members: Members) -> Iterator[TrainingJob]:
     """The trainings from further seeds that have no result yet."""
     assert study.confirm is not None
-    for number, candidate in front:
+    for number, candidate in members:
         for seed in range(1, study.confirm.seeds + 1):
             own = seed_folder(trial_folder(folder, number), seed)
             if not (own / RESULT).exists():

@@ -34,6 +34,6 @@ def expected_epochs(study: Study) -> int:
 
 
 def confirmed_epochs(study: Study) -> int:
-    """Epochs of each member of the front after the search: of further seeds, and of its own."""
+    """Epochs of each tested network after the search: of further seeds, and of its own."""
     seeds = 0 if study.confirm is None else study.confirm.seeds
     return seeds * study.recipe.total_epochs + member_epochs(study)

@@ -73,8 +73,8 @@ class Estimate:
         epochs: of all trials together if all are trained to the end, with shared backbones at most;
             those of the supernet, if the study has one.
         expected_epochs: with early stopping; it is an estimate for samplers that decide themselves.
-        confirmed_epochs: for each member of the front, at the end: from further seeds, or after a
-            search with shared weights.
+        confirmed_epochs: for each network that is trained at the end: from further seeds, or after
+            a search with shared weights.
         step_seconds: of a training step of a network with the median number of operations.
         epoch_seconds: of an epoch of this network, with validation.
         workers: number of trainings at the same time.

@@ -126,13 +126,20 @@ class RunProgress(Bars, RunObserver):
     def _seconds_left(self) -> float | None:
         if self.time_left is None:
             return None
-        return self.time_left.seconds(self._begun(), len(self._front()))
+        return self.time_left.seconds(self._begun(), len(self._tested()))
 
     def _begun(self) -> int:
         return len(self.ended) + len(self.waiting)
 
+    def _tested(self) -> list[Values]:
+        confirm = None if self.study is None else self.study.confirm
+        return self._trained() if confirm and confirm.trials == "all" else self._front()
+
+    def _trained(self) -> list[Values]:
+        return [values for values in self.ended if values is not None]
+
     def _front(self) -> list[Values]:
-        trained = [values for values in self.ended if values is not None]
+        trained = self._trained()
         if not trained or self.study is None:
             return []
         columns = {name: OBJECTIVES[name].column for name in self.study.objectives}

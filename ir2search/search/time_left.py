@@ -40,16 +40,16 @@ class TimeLeft:
         """The search has ended for a trial: it is trained, stopped, or waits."""
         self._ended.add(number)
 
-    def seconds(self, begun: int, front: int) -> float | None:
+    def seconds(self, begun: int, tested: int) -> float | None:
         """The seconds left; None before the first epoch has begun.
 
         Args:
             begun: number of trials for which the search has ended.
-            front: number of members of the front so far.
+            tested: number of networks that would be tested and confirmed now.
         """
         if not self._trained:
             return None
         running = sum(p for number, p in self._progress.items() if number not in self._ended)
         search = max(0.0, self._per_trial * (self._trials - begun) - running)
-        confirm = max(0.0, self._per_member * front - self._confirmed)
+        confirm = max(0.0, self._per_member * tested - self._confirmed)
         return (search + confirm) * (time.monotonic() - self._began) / self._trained

@@ -107,7 +107,7 @@ class Study(BaseModel):
         rungs: the epochs at which candidates are compared and only the best go on. Without it
             each candidate is trained to the end.
         stop: limits that end the search before all trials are trained.
-        confirm: number of further seeds from which the front is trained at the end.
+        confirm: the front, or all networks, are trained from further seeds at the end.
         resources: what one training takes on a cluster.
     """
 

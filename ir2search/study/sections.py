@@ -68,10 +68,12 @@ class Confirm:
     """The ``[confirm]`` section of a study file.
 
     Attributes:
-        seeds: number of further seeds from which each member of the front is trained at the end.
+        seeds: number of further seeds from which networks are trained again at the end.
+        trials: which networks: ``"front"``, or ``"all"``, which also tests all of them.
     """
 
     seeds: Annotated[int, Field(strict=True, ge=1, le=100)] = 3
+    trials: Literal["front", "all"] = "front"
 
 
 _Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -53,6 +53,18 @@ def test_only_the_front_is_trained_from_further_seeds(
     assert "±" in page
 
 
+def test_all_networks_can_be_tested_and_trained_from_further_seeds(
+    values: dict[str, Any], tmp_path: Path
+) -> None:
+    told = Confirmed()
+    start({**values, "confirm": {"seeds": 1, "trials": "all"}}, tmp_path / "run", told)
+    table = ir.trials(tmp_path / "run")
+    trained = table[table["state"] == "trained"]
+    assert len(trained) > len(ir.front(tmp_path / "run"))
+    assert sorted(told.found) == [(number, 1) for number in sorted(trained["number"])]
+    assert all(len(each) == 2 for each in trained["seed_test_accuracies"])
+
+
 def test_seeds_can_be_added_later_and_none_is_trained_twice(
     values: dict[str, Any], tmp_path: Path
 ) -> None:
