@@ -14,7 +14,7 @@ from ir2search.errors import RunError
 from ir2search.files import protect
 from ir2search.notebook import html_table
 from ir2search.runs.differences import described_front
-from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, trial_folder
+from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, seed_folder, trial_folder
 from ir2search.runs.members import with_members
 from ir2search.runs.records import TrialRecord, trial_records
 from ir2search.runs.saved import saved_study
@@ -215,11 +215,16 @@ class Run:
 
         return load_network(self.candidate(number), self.folder_of(number) / BEST)
 
-    def curve(self, number: int) -> list[EpochResult]:
-        """The learning curve of a trial; empty if its training was never started."""
+    def curve(self, number: int, further_seed: int = 0) -> list[EpochResult]:
+        """The learning curve of a trial; empty if its training was never started.
+
+        Args:
+            number: of the trial.
+            further_seed: 0 for the trial's own training, k for the one from the k-th further seed.
+        """
         from ir2search.runs.curves import read_curve
 
-        return read_curve(self.folder_of(number) / CURVE)
+        return read_curve(seed_folder(self.folder_of(number), further_seed) / CURVE)
 
     def curves(self, numbers: Iterable[int]) -> pd.DataFrame:
         """The learning curves of trials.

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ir2search.errors import WeightsError, is_out_of_memory
 from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate, build
+from ir2search.training.latent_weights import with_latent_weights
 from ir2search.training.weights_file import SAVE, damaged, kind_of, not_only_tensors
 
 LISTED = 8  # names in an error message
@@ -198,7 +199,7 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except SafetensorError:
         raise damaged(file) from None
-    return unwrapped(tensors, str(file))
+    return with_latent_weights(unwrapped(tensors, str(file)))
 
 
 def _state_dict(found: Any, depth: int) -> Mapping[Any, Tensor] | None:

@@ -20,11 +20,10 @@ from ir2search.models.network import TappedNetwork
 from ir2search.nn import Binarisation, BinaryConv2d
 from ir2search.runtime import ImageSpec, image_spec
 from ir2search.space import Candidate, candidate_from_dict
+from ir2search.training.latent_weights import SUFFIX, in_4_bits
 from ir2search.training.weights import COUNTER, load_weights
 from ir2search.training.weights_file import kind_of
 from ir2search.zoo.shipped import shipped_network
-
-SMALL = torch.float8_e5m2  # for latent weights: a forward pass reads only their signs
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Pretrained:
 def load_trained(what: str | Path) -> Pretrained:
     """Load a trained network that ships with the package, or one that was exported for torch.
 
-    In a shipped file, latent weights of binary convolutions have 8 bits. Their signs are exact, so
+    In a shipped file, latent weights of binary convolutions have 4 bits. Their signs are exact, so
     the logits are those of the trained network.
 
     Args:
@@ -95,7 +94,7 @@ def read_header(file: Path) -> dict[str, Any]:
 
 
 def save_small(network: TappedNetwork, file: Path, about: Mapping[str, object]) -> None:
-    """Write weights for `load_trained`, with 8 bits for each latent weight of a binary convolution.
+    """Write weights for `load_trained`, with 4 bits for each latent weight of a binary convolution.
 
     Args:
         network: the trained network.
@@ -109,7 +108,9 @@ def save_small(network: TappedNetwork, file: Path, about: Mapping[str, object]) 
     }
     for name, module in network.named_modules():
         if isinstance(module, BinaryConv2d) and _takes_signs(module.binarisation):
-            tensors[f"{name}.weight"] = _in_8_bits(module.weight.detach())
+            weight = f"{name}.weight"
+            if len(tensors[weight]) % 2 == 0:
+                tensors[weight], tensors[weight + SUFFIX] = in_4_bits(tensors[weight])
     with replacing(file) as partial:
         save_file(tensors, partial, {key: json.dumps(value) for key, value in about.items()})
 
@@ -117,10 +118,3 @@ def save_small(network: TappedNetwork, file: Path, about: Mapping[str, object]) 
 def _takes_signs(binarisation: Binarisation) -> bool:
     """Whether each weight's own sign suffices; a standardised one depends on the others."""
     return binarisation.weights == "binary" and not binarisation.standardise
-
-
-def _in_8_bits(weights: Tensor) -> Tensor:
-    """Weights in 8 bits, each with the sign that `BinaryConv2d` takes."""
-    range_ = torch.finfo(SMALL)
-    sizes = weights.abs().clamp(range_.smallest_normal, range_.max)
-    return torch.where(weights < 0, -sizes, sizes).to(SMALL)
