@@ -42,7 +42,7 @@ def render(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) ->
     )
     for function in (
         text.percent, text.spread, text.count, text.size, text.milliseconds, text.names,
-        text.number, text.interval, text.duration,
+        text.number, text.interval, text.duration, text.network,
     ):  # fmt: skip
         environment.filters[function.__name__] = function
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")

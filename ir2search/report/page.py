@@ -25,7 +25,7 @@ from ir2search.report.figures import FIGURES, fronts_figure
 from ir2search.report.findings import LABELS, section_findings
 from ir2search.report.html import EXTRA, image, render
 from ir2search.report.paper import write_tables
-from ir2search.report.picks import budget_rows, images_text, shared_weights_text
+from ir2search.report.picks import accuracy_cell, budget_rows, images_text, shared_weights_text
 from ir2search.report.tables import ReportData, report_data
 from ir2search.report.view import comparison_view, page_view
 from ir2search.runs import Run, json_rows
@@ -113,6 +113,7 @@ def _page_values(data: ReportData, parameters: Mapping[str, Any]) -> dict[str, A
     not_trained = trials[trials["state"].isin(["failed", "turned down"])]
     return {
         "about": about(data),
+        "accuracy_cell": accuracy_cell,
         "commands": functools.partial(commands, data.folder),
         "files": FILES,
         "findings": sentences,
