@@ -290,7 +290,10 @@ def analyze(
         str | None,
         typer.Option(help="Attribution methods, separated by commas; by default the fast ones."),
     ] = None,
-    images: Annotated[int, typer.Option(help="Number of validation images to use.")] = 256,
+    images: Annotated[
+        int | None,
+        typer.Option(help="Number of validation images to use; by default 256, or all if fewer."),
+    ] = None,
     memory: Annotated[int, typer.Option(help="Memory limit for activations, in MiB.")] = 2048,
     sweep: Annotated[
         bool, typer.Option(help="Measure the accuracy with each layer in another precision.")

@@ -48,7 +48,7 @@ from ir2search.zoo import named_candidate
 from ir2search.zoo.images import images_for
 from ir2search.zoo.shipped import is_shipped, shipped_network
 
-REVISION = 2  # raise it if the same settings give other numbers, so that caches are not used
+REVISION = 3  # raise it if the same settings give other numbers, so that caches are not used
 IMAGES = 256
 FITTING = 2000  # largest number of training images that probes are fitted to
 SUGGESTED = "suggested.toml"  # the file of the study
@@ -100,7 +100,7 @@ def analyze(
     twin_weights: str | Path | None = None,
     out: str | Path | None = None,
     data: str | Path | None = None,
-    images: int = IMAGES,
+    images: int | None = None,
     layers: Sequence[str] | None = None,
     methods: Sequence[MethodName] | None = None,
     memory: int = MEMORY,
@@ -128,7 +128,7 @@ def analyze(
             ``runs/analyze-NAME``.
         data: the folder of images. None for those of the run, or for the digits that come with the
             package.
-        images: number of validation images.
+        images: number of validation images; None for 256, or for all if there are fewer.
         layers: names of layers or of whole stages; None for all layers.
         methods: attribution methods; None for the default ones.
         memory: limit for activations and gradients, in MiB.
@@ -155,10 +155,10 @@ def analyze(
     else:
         subject = _single(str(what), Path(weights), twin_weights, out, data)
     settings = settings_for(subject.networks[BINARY], layers, methods, memory, sweep)
-    _check_images(images, subject.data)
+    count = _checked_images(images, subject.data)
     with shown_steps(on_step, progress) as on_step:
         networks = _on_device({**subject.networks, **_compared(subject, where, on_step)}, where)
-        found = _analyze(_Request(replace(subject, networks=networks), images, settings), on_step)
+        found = _analyze(_Request(replace(subject, networks=networks), count, settings), on_step)
     return _with_study(found, subject.run, subject.candidate) if suggest and subject.run else found
 
 
@@ -332,12 +332,15 @@ def _cached(file: Path) -> pd.DataFrame | None:
         return None
 
 
-def _check_images(images: int, data: ImageData) -> None:
+def _checked_images(images: int | None, data: ImageData) -> int:
+    if images is None:
+        return min(IMAGES, len(data.validation))
     if not 1 <= images <= len(data.validation):
         raise InputError(
             f"images: must be from 1 to {len(data.validation)}, the number of validation images, "
             f"but got {images}"
         )
+    return images
 
 
 def _others(candidate: Candidate) -> dict[str, Candidate]:

@@ -2,9 +2,10 @@
 
 Tools for 8 bits do so: Siddegowda et al., "Neural Network Quantization with AI Model Efficiency
 Toolkit", arXiv 2201.08442, section 4. Each change shifts the statistics of the layers after it, so
-their BatchNorms are calibrated again on training images: Wu and Johnson, "Rethinking 'Batch' in
-BatchNorm", arXiv 2105.07576, section 3. The layers before a change are computed once for all
-changes.
+their BatchNorms are calibrated on training images: Wu and Johnson, "Rethinking 'Batch' in
+BatchNorm", arXiv 2105.07576, section 3. The network's own statistics come from many augmented
+images, so they are not replaced: they move by what the change does to those of the calibrating
+images. The layers before a change are computed once for all changes.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ CALIBRATING = 256  # training images that BatchNorms are calibrated on
 AT_ONCE = 64  # images in a pass: their maps stay in the cache of the processor
 
 Intervention = Callable[[TappedNetwork, Change], AbstractContextManager[None]]
+_Statistics = dict[_BatchNorm, list[Tensor]]  # running mean, running variance, number of batches
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def sweep(
         changes: changes to make, each alone.
         intervene: a context in which a change of the network is made.
         images: images to classify.
-        calibrating: training images for the BatchNorms; those of the unchanged network are
-            calibrated too, so that only the change differs.
+        calibrating: training images for the BatchNorms. The unchanged network keeps its own
+            statistics.
         at_once: number of images to classify in one pass, at most `AT_ONCE`. Passes for the
             BatchNorms always have `AT_ONCE` images, so that it does not change the result.
         on_pass: called with the layer of each change for each batch, `passes` times.
@@ -106,27 +108,28 @@ class _Sweep:
         self.network, self.changes = network, changes
         self.intervene, self.on_pass = intervene, on_pass
         self.chain = Chain(network)
-        self.statistics: dict[Change | None, list[Tensor]] = {}
+        self.own = _copied(_norms([network]))
+        self.statistics: dict[Change, _Statistics] = {}
 
     def calibrate(self, batches: Sequence[Tensor]) -> None:
-        """Find the statistics of the BatchNorms for the unchanged network and for each change."""
-        every = _norms([self.network])
-        _reset(every)
-        self.statistics[None] = _copied(every)
+        """Find the statistics of the BatchNorms for each change."""
+        unchanged = _fresh(self.own)
         for images in batches:
-            _restore(every, self.statistics[None])
-            with _training(every):
+            _restore(unchanged)
+            with _training(unchanged):
                 maps, _ = self.chain.maps(images)
-            self.statistics[None] = _copied(every)
+            unchanged = _copied(unchanged)
             for change in self.changes:
-                norms = self._norms_after(change)
-                if change in self.statistics:
-                    _restore(norms, self.statistics[change])
-                else:
-                    _reset(norms)
-                with _training(norms):
+                found = self.statistics.get(change) or _fresh(self._norms_after(change))
+                _restore(found)
+                with _training(found):
                     self._logits(change, maps)
-                self.statistics[change] = _copied(norms)
+                self.statistics[change] = _copied(found)
+        for change, found in self.statistics.items():
+            self.statistics[change] = {
+                norm: _shifted(self.own[norm], unchanged[norm], calibrated)
+                for norm, calibrated in found.items()
+            }
 
     def classify(
         self, batches: Iterable[tuple[Tensor, Tensor]]
@@ -135,11 +138,11 @@ class _Sweep:
         own: list[Tensor] = []
         changed: list[list[Tensor]] = [[] for _ in self.changes]
         for images, labels in batches:
-            _restore(_norms([self.network]), self.statistics[None])
+            _restore(self.own)
             maps, logits = self.chain.maps(images)
             own.append(_scores(logits, labels))
             for change, found in zip(self.changes, changed, strict=True):
-                _restore(self._norms_after(change), self.statistics[change])
+                _restore(self.statistics[change])
                 found.append(_scores(self._logits(change, maps), labels))
         return _joined(own), [_joined(found) for found in changed]
 
@@ -166,34 +169,48 @@ def _norms(modules: Iterable[nn.Module]) -> list[_BatchNorm]:
     return [each for each in every if isinstance(each, _BatchNorm) and each.track_running_stats]
 
 
-def _reset(norms: Iterable[_BatchNorm]) -> None:
+def _copied(norms: Iterable[_BatchNorm]) -> _Statistics:
+    return {norm: [buffer.clone() for buffer in norm.buffers()] for norm in norms}
+
+
+def _fresh(norms: Iterable[_BatchNorm]) -> _Statistics:
+    """The statistics of BatchNorms that have seen no batch; they have them now."""
+    norms = list(norms)
     for norm in norms:
         norm.reset_running_stats()
+    return _copied(norms)
+
+
+def _restore(statistics: _Statistics) -> None:
+    for norm, values in statistics.items():
+        for buffer, value in zip(norm.buffers(), values, strict=True):
+            buffer.copy_(value)
+
+
+def _shifted(own: list[Tensor], unchanged: list[Tensor], changed: list[Tensor]) -> list[Tensor]:
+    """A BatchNorm's own statistics, moved as a change moves those of the calibrating images.
+
+    After the change they differ from those of the calibrating images as before: by the same number
+    of standard deviations in the mean, and by the same factor in the variance.
+    """
+    mean, variance, count = own
+    ratio = torch.where(unchanged[1] > 0, changed[1] / unchanged[1], 1.0)  # 0: a constant channel
+    return [changed[0] + (mean - unchanged[0]) * ratio.sqrt(), variance * ratio, count]
 
 
 @contextmanager
-def _training(norms: Sequence[_BatchNorm]) -> Iterator[None]:
+def _training(norms: Iterable[_BatchNorm]) -> Iterator[None]:
     """Use and average the statistics of batches inside this context, all with the same weight."""
-    before = [norm.momentum for norm in norms]
-    for norm in norms:
+    before = {norm: norm.momentum for norm in norms}
+    for norm in before:
         norm.momentum = None
         norm.train()
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, before, strict=True):
+        for norm, momentum in before.items():
             norm.momentum = momentum
             norm.eval()
-
-
-def _copied(norms: Iterable[_BatchNorm]) -> list[Tensor]:
-    return [buffer.clone() for norm in norms for buffer in norm.buffers()]
-
-
-def _restore(norms: Iterable[_BatchNorm], statistics: Sequence[Tensor]) -> None:
-    buffers = (buffer for norm in norms for buffer in norm.buffers())
-    for buffer, value in zip(buffers, statistics, strict=True):
-        buffer.copy_(value)
 
 
 def _scores(logits: Tensor, labels: Tensor) -> Tensor:

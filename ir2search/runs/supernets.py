@@ -89,7 +89,8 @@ class RunSupernet:
         """
         supernet = load_supernet(self.folder, self.space, data)
         supernet.network.to(device)
-        batches = calibration_batches(data, self.settings.calibration, device)
+        augmentation, count = self.recipe.augmentation, self.settings.calibration
+        batches = calibration_batches(data, count, augmentation, device)
         return OpenSupernet(supernet, data, batches, device, self.recipe.epochs)
 
 

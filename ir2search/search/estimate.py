@@ -264,7 +264,9 @@ def _measurement(
     """Seconds to set a network's statistics on training images, and to evaluate it."""
     assert study.supernet is not None
     network = build(priced.candidate).to(device)
-    batches = calibration_batches(data, study.supernet.calibration, device)
+    batches = calibration_batches(
+        data, study.supernet.calibration, study.recipe.augmentation, device
+    )
     start = time.perf_counter()
     calibrate(network, batches)
     return time.perf_counter() - start + _evaluation(data, priced, device)

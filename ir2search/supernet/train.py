@@ -138,7 +138,7 @@ def _runner(
         shared=shared,
         networks=SubnetCopies(supernet),
         random=settings.random,
-        calibration=calibration_batches(data, settings.calibration, device),
+        calibration=calibration_batches(data, settings.calibration, recipe.augmentation, device),
     )
 
 

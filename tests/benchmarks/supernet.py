@@ -193,7 +193,7 @@ def inherited(setting: Setting, seed: int, data: ImageData, runs: Path) -> dict[
     if not file.exists():
         supernet = load_supernet(folder, STUDY.space.with_data(data.image, data.classes), data)
         clock, found = Clock(), {}
-        batches = calibration_batches(data, setting.calibration, CPU)
+        batches = calibration_batches(data, setting.calibration, STUDY.recipe.augmentation, CPU)
         for name, candidate in networks().items():
             network = calibrated_subnet(supernet, candidate, batches)
             found[name] = accuracy(network, data, data.validation)
@@ -213,7 +213,7 @@ def fine_tuned(
     recipe = replace(recipe, warmup_epochs=min(recipe.warmup_epochs, setting.finetune / 3))
     if missing := [each for each in ids if each not in found]:
         supernet = load_supernet(folder, STUDY.space.with_data(data.image, data.classes), data)
-        batches = calibration_batches(data, setting.calibration, CPU)
+        batches = calibration_batches(data, setting.calibration, STUDY.recipe.augmentation, CPU)
     for each in missing:
         clock, candidate = Clock(), networks()[each]
         start = calibrated_subnet(supernet, candidate, batches).state_dict()

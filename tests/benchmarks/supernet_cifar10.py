@@ -61,7 +61,7 @@ def inherited(
     supernet: Supernet, networks: pd.DataFrame, data: ImageData, calibration: int
 ) -> pd.DataFrame:
     """The networks' accuracies with their part of the shared weights, and the seconds of each."""
-    batches = calibration_batches(data, calibration, CPU)
+    batches = calibration_batches(data, calibration, STUDY.recipe.augmentation, CPU)
     rows = []
     for text in networks["candidate"]:
         start = time.process_time()

@@ -54,7 +54,7 @@ def weights_of(folder: Path, data: ir.ImageData) -> dict[str, torch.Tensor]:
 @torch.no_grad()
 def losses(supernet: Supernet, data: ir.ImageData) -> list[float]:
     """Losses of the largest and the smallest network on training images."""
-    batches, found = calibration_batches(data, 512, CPU), []
+    batches, found = calibration_batches(data, 512, RECIPE.augmentation, CPU), []
     images, labels = data.train.take(torch.arange(512))
     for candidate in (supernet.largest, supernet.smallest):
         logits = calibrated_subnet(supernet, candidate, batches)(data.normalise(images))
