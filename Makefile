@@ -184,7 +184,7 @@ wasm: $(VENV)/.installed
 # Adds a trained network to those that ship: NAME, and FROM, a folder of `ir2search train` or of a trial.
 # DATA and DATA_NAME for images other than the included digits.
 zoo: $(VENV)/.installed-dev
-	$(BIN)/python tools/add_to_zoo.py $(NAME) $(FROM) $(if $(DATA),--data $(DATA)) $(if $(DATA_NAME),--data-name '$(DATA_NAME)')
+	$(BIN)/python tools/add_to_zoo.py $(NAME) $(FROM) $(if $(DATA),--data $(DATA)) $(if $(DATA_NAME),--data-name '$(DATA_NAME)') $(if $(FIRST),--first $(FIRST))
 
 # The oldest versions that pyproject.toml allows, with the quick tests. Needs Python 3.11 and, where
 # pip's index has torch with CUDA only, some gigabytes. Old packages raise deprecation warnings.

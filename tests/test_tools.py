@@ -24,8 +24,8 @@ def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     script = runpy.run_path(str(Path(__file__).parents[1] / "tools" / "add_to_zoo.py"))
     monkeypatch.setattr(shipped, "FOLDER", tmp_path / "zoo")
 
-    def call(name: str, folder: Path) -> shipped.ShippedNetwork:
-        script["add"](name, folder, out=tmp_path / "zoo")
+    def call(name: str, folder: Path, first: Path | None = None) -> shipped.ShippedNetwork:
+        script["add"](name, folder, out=tmp_path / "zoo", first=first)
         return shipped.shipped_network(name)
 
     return call
@@ -48,6 +48,24 @@ def test_a_training_is_added_with_its_command(add: Callable[..., Any], tmp_path:
     write_json(tmp_path / "own" / "test.json", {"test_accuracy": 0.5, "images": 360})
     with pytest.raises(SystemExit, match=r"its test accuracy is 0.5, here it is"):
         add("tiny", tmp_path / "own")
+
+
+def test_a_training_that_started_from_another_one_has_both_commands(
+    add: Callable[..., Any], tmp_path: Path
+) -> None:
+    file, first, second = tmp_path / "small.json", tmp_path / "first", tmp_path / "second"
+    file.write_text(json.dumps(SMALL.as_dict()))
+    ir.train_network(str(file), first, recipe="digits", epochs=1)
+    best = first / "best.safetensors"
+    ir.train_network(str(file), second, recipe="digits", epochs=2, weights=best)
+    with pytest.raises(SystemExit, match="give --first"):
+        add("tiny", second)
+    training = add("tiny", second, first).training
+    assert training.epochs == 3
+    assert training.command == (
+        "ir2search train tiny --recipe digits --epochs 1 --seed 0 --out runs/first && ir2search "
+        "train tiny --recipe digits --epochs 2 --seed 0 --weights runs/first/best.safetensors"
+    )
 
 
 def test_a_trial_on_the_front_is_added(add: Callable[..., Any], finished_run: Path) -> None:

@@ -1,9 +1,10 @@
 """Add a trained network to those that ship with the package, or replace it.
 
-    python tools/add_to_zoo.py NAME FOLDER [--data IMAGES] [--data-name CIFAR-10]
+    python tools/add_to_zoo.py NAME FOLDER [--data IMAGES] [--data-name CIFAR-10] [--first FOLDER]
 
 FOLDER is what `ir2search train --out FOLDER` wrote, or the folder of a trial on the front of a
-shipped study. The network is not trained again. Its test accuracy is that of the folder; it is
+shipped study. If it started from the weights of another training, --first is the folder of that
+one. The network is not trained again. Its test accuracy is that of the folder; it is
 measured once more here, to make sure that these are the same images. Writes NAME.packed, its model
 card NAME.packed.md, NAME.safetensors and NAME.json into ir2search/zoo/files.
 """
@@ -20,11 +21,11 @@ import torch
 
 import ir2search as ir
 from ir2search.export import shipped_origin
-from ir2search.files import read_json, write_json
+from ir2search.files import digest_of, read_json, write_json
 from ir2search.models import TappedNetwork
 from ir2search.runs.curves import read_curve
 from ir2search.runs.evaluation import network_and_images
-from ir2search.runs.layout import CACHE, CANDIDATE_FILE, CURVE, TEST_FILE
+from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, CURVE, TEST_FILE
 from ir2search.space import Candidate, read_candidate
 from ir2search.training import Recipe, accuracy
 from ir2search.zoo.pretrained import save_small
@@ -41,12 +42,18 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--data-name", default=INCLUDED)
+    parser.add_argument("--first", type=Path)
     given = parser.parse_args()
-    add(given.name, given.folder, given.data, given.data_name)
+    add(given.name, given.folder, given.data, given.data_name, first=given.first)
 
 
 def add(
-    name: str, folder: Path, data: Path | None = None, data_name: str = INCLUDED, out: Path = FOLDER
+    name: str,
+    folder: Path,
+    data: Path | None = None,
+    data_name: str = INCLUDED,
+    out: Path = FOLDER,
+    first: Path | None = None,
 ) -> None:
     """Write the files of one network.
 
@@ -56,6 +63,7 @@ def add(
         data: the folder of its images; None for the included digits.
         data_name: name of the images in tables and on the card.
         out: the folder to write in.
+        first: the training from whose weights this one started.
     """
     found, images = network_and_images(str(folder), data, None, folder.parent / CACHE)
     assert isinstance(found, TappedNetwork)
@@ -63,7 +71,7 @@ def add(
     about = {"candidate": candidate.as_dict(), "images": images.spec(data_name).as_dict()}
     save_small(found, out / f"{name}.safetensors", about)
     network = ir.load_trained(out / f"{name}.safetensors").network
-    record = _record(name, folder, candidate, network, images)
+    record = _record(name, folder, candidate, network, images, first)
     _check_equal(network, found, images)
     origin = shipped_origin(name, data_name, record)
     ir.export(network, candidate, images, out / f"{name}.packed", origin=origin)
@@ -71,40 +79,53 @@ def add(
 
 
 def _record(
-    name: str, folder: Path, candidate: Candidate, network: TappedNetwork, images: ir.ImageData
+    name: str,
+    folder: Path,
+    candidate: Candidate,
+    network: TappedNetwork,
+    images: ir.ImageData,
+    first: Path | None,
 ) -> TrainingRecord:
     tested, test = read_json(folder / TEST_FILE), images.read_test()
     measured = accuracy(network, images, test)
     if measured != tested["test_accuracy"]:
         sys.exit(f"{folder}: its test accuracy is {tested['test_accuracy']}, here it is {measured}")
     curve = read_curve(folder / CURVE)
-    first = accuracy(network, images, test.first(HUNDRED))
+    hundred = accuracy(network, images, test.first(HUNDRED))
     return TrainingRecord(
         validation_accuracy=max(row.validation_accuracy or 0 for row in curve),
         test_accuracy=measured,
         test_images=len(test),
-        first_hundred=round(HUNDRED * first),
+        first_hundred=round(HUNDRED * hundred),
         ops=ir.cost(candidate).ops,
-        epochs=len(curve),
-        **_training(name, folder, candidate, images),
+        epochs=len(curve) + (0 if first is None else len(read_curve(first / CURVE))),
+        **_training(name, folder, candidate, images, first),
     )
 
 
 def _training(
-    name: str, folder: Path, candidate: Candidate, images: ir.ImageData
+    name: str, folder: Path, candidate: Candidate, images: ir.ImageData, first: Path | None
 ) -> dict[str, Any]:
     """The recipe, the seed and the command of a training."""
     if not (folder / SETTINGS).exists():
         study = ir.Run.open(folder.absolute().parent.parent).study
         return {"recipe": None, "seed": study.seed, "command": f"ir2search run {study.name}"}
     settings = read_json(folder / SETTINGS)
+    if settings.get("weights") != (None if first is None else digest_of(first / BEST)):
+        sys.exit(
+            f"{folder}: give --first, the folder of the training from whose weights it started"
+        )
     if settings["data"] != images.fingerprint:
         sys.exit(f"{folder}: was trained on other images")
     seed, recipe = settings["seed"], _recipe_name(settings["recipe"], candidate)
     what = next((each for each in ir.presets() if ir.preset(each) == candidate), name)
     command = f"ir2search train {what} --recipe {recipe} --epochs {settings['recipe']['epochs']}"
     data = "" if images.image[0] == 1 else " --data cifar10/"
-    return {"recipe": recipe, "seed": seed, "command": f"{command} --seed {seed}{data}"}
+    command = f"{command} --seed {seed}{data}"
+    if first is not None:
+        before = _training(name, first, candidate, images, None)["command"]
+        command = f"{before} --out runs/first && {command} --weights runs/first/{BEST}"
+    return {"recipe": recipe, "seed": seed, "command": command}
 
 
 def _recipe_name(values: dict[str, Any], candidate: Candidate) -> str:
