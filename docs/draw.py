@@ -24,6 +24,7 @@ import ir2search as ir
 from ir2search.choices import Estimator
 from ir2search.nn.estimators import ESTIMATORS
 from ir2search.plots import STYLE
+from ir2search.plots.style import BLUE, GREY, ORANGE, WHITE
 from ir2search.search.pruners.base import Promotion
 from ir2search.search.pruners.halving import SuccessiveHalving
 from ir2search.search.pruners.progress import Progress
@@ -115,12 +116,12 @@ def recovery_figure() -> Figure:
 
 
 BOXES = {  # of the CIFAR ResNet-20: text, colour
-    "stem\n16 x 32 x 32": "#ffffff",
-    "stage 1\n16 x 32 x 32": "#cfe3f1",
-    "stage 2\n32 x 16 x 16": "#cfe3f1",
-    "stage 3\n64 x 8 x 8": "#cfe3f1",
-    "fusion\n128 to 64": "#f6dcc9",
-    "classes": "#ffffff",
+    "stem\n16 x 32 x 32": GREY,
+    "stage 1\n16 x 32 x 32": BLUE,
+    "stage 2\n32 x 16 x 16": BLUE,
+    "stage 3\n64 x 8 x 8": BLUE,
+    "fusion\n128 to 64": ORANGE,
+    "classes": GREY,
 }
 
 
@@ -131,18 +132,18 @@ def network_figure() -> Figure:
     axis.set(xlim=(-0.45, 5.5), ylim=(-0.35, 1.15))
     axis.axis("off")
     for place, (name, color) in enumerate(BOXES.items()):
-        box = {"boxstyle": "round,pad=0.5", "facecolor": color, "edgecolor": "#444444"}
+        box = {"boxstyle": "round,pad=0.5", "facecolor": WHITE, "edgecolor": color}
         axis.text(place, 0, name, ha="center", va="center", fontsize=8, bbox=box)
-    arrow = {"arrowstyle": "->", "color": "#444444"}
+    arrow = {"arrowstyle": "->", "color": GREY}
     for place in range(len(BOXES) - 1):
         axis.annotate("", (place + 0.6, 0), (place + 0.41, 0), arrowprops=arrow)
     for place, height in ((0, 0.9), (1, 0.72), (2, 0.54)):  # the taps, each pooled to 8 x 8
-        axis.plot([place, place, 3.88 + place / 10], [0.24, height, height], color="#D55E00")
+        axis.plot([place, place, 3.88 + place / 10], [0.24, height, height], color=ORANGE)
         axis.annotate(
             "", (3.88 + place / 10, 0.24), (3.88 + place / 10, height + 0.01),
-            arrowprops=arrow | {"color": "#D55E00"},
+            arrowprops=arrow | {"color": ORANGE},
         )  # fmt: skip
-    axis.text(2.1, 0.96, "taps, each pooled to 8 x 8", color="#D55E00", fontsize=8)
+    axis.text(2.1, 0.96, "taps, each pooled to 8 x 8", color=ORANGE, fontsize=8)
     return figure
 
 

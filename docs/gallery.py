@@ -26,12 +26,10 @@ from ir2search.measures import (
     layers_table,
     picture_grid,
 )
-from ir2search.runs.parameters import parameter_effects
 from ir2search.runs.tables import front_of
 
 FOLDER = Path(__file__).with_name("figures") / "gallery"
 REPORTS = Path(__file__).parents[1] / "reports"
-DOTS = 75  # an inch
 
 
 def search_figures() -> Mapping[str, Callable[[], Any]]:
@@ -40,15 +38,11 @@ def search_figures() -> Mapping[str, Callable[[], Any]]:
     study = ir.load_study(str(report / "study.toml"))
     trials = pd.read_parquet(report / "trials.parquet")
     front = pd.read_parquet(report / "front.parquet")
-    found = parameter_effects(trials, study.search_space, study.seed).importances
-    shares = pd.DataFrame([(each.target, each.parameter, each.share) for each in found])
-    shares.columns = pd.Index(["target", "parameter", "share"])
     early = front_of(trials.iloc[: len(trials) // 3], study)
     return {
         "front": lambda: ir.plots.front(front, trials),
         "compare": lambda: ir.plots.fronts({"a third of the trials": early, "all": front}),
         "hypervolume": lambda: ir.plots.hypervolume(trials),
-        "importances": lambda: ir.plots.importances(shares),
     }
 
 
@@ -69,13 +63,13 @@ def network_figures() -> Mapping[str, Callable[[], Any]]:
 
 
 def main() -> None:
-    """Draw all figures, as small PNG files."""
+    """Draw all figures."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     plt.switch_backend("agg")
     for name, draw in {**search_figures(), **network_figures()}.items():
         with mpl.rc_context(), matplotlib.style.context(str(ir.plots.STYLE)):
             ax = np.ravel(draw())[0]
-            ax.figure.savefig(FOLDER / f"{name}.png", dpi=DOTS)
+            ax.figure.savefig(FOLDER / f"{name}.svg", metadata={"Date": None})
             plt.close("all")
 
 

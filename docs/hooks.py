@@ -1,7 +1,8 @@
 """Pages that are generated when the site is built.
 
 These are the reference of the command line, taken from the code, and the published reports, which
-lie outside ``docs/``. Notebooks become pages with the outputs that they were stored with.
+lie outside ``docs/``. Notebooks become pages with the outputs that they were stored with. SVG
+figures get the colours of a light or a dark page.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from ir2search.report.html import with_page_colours
+
 REPOSITORY = Path(__file__).parents[1]
 REPORTS = "reports/README.md"
+RUN_PAGES = ("digits", "cifar10-laptop")  # folders of reports/ with a page of a run
 # a link out of docs/ into reports/: in the site, reports/ is inside
 OUTSIDE = re.compile(rf"\]\(((?:\.\./)*)\.\./({REPORTS}(?:#[^)]*)?|reports/[^)\s]+\.(?:png|svg))\)")
 FIGURE = re.compile(r"\]\(((?!https?:|\.\./)[^)\s]+\.(?:png|svg))\)")
@@ -34,8 +38,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         pages[f"tutorials/{notebook.stem}.md"] = notebook_page(notebook)
     for name, content in pages.items():
         files.append(File.generated(config, name, content=content))
-    for name in sorted({REPORTS, *_figures()}):
+    run_pages = {f"reports/{name}/index.html" for name in RUN_PAGES}
+    for name in sorted({REPORTS, *run_pages, *_figures()}):
         files.append(File.generated(config, name, abs_src_path=str(REPOSITORY / name)))
+    for file in [each for each in files if each.src_uri.endswith(".svg")]:
+        files.remove(file)
+        shown = with_page_colours(file.content_bytes)
+        files.append(File.generated(config, file.src_uri, content=shown))
     return files
 
 
@@ -47,6 +56,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: Any) 
     """
     if page.file.src_uri == REPORTS:
         markdown = markdown.replace("](../docs/", "](../")
+        for name in RUN_PAGES:
+            markdown = markdown.replace(f"]({name})", f"](../reports/{name}/index.html)")
         folder = f"{config.extra['repository']}/tree/main/reports"
         markdown = STORED.sub(rf"[\1]({folder}/\2)", markdown)
     markdown = NOTEBOOK.sub(r"](\1.md)", OUTSIDE.sub(r"](\1\2)", markdown))

@@ -172,7 +172,7 @@ def importances(data: pd.DataFrame | Run, target: str = "accuracy") -> Figure:
     """Draw how much each searched parameter matters, the most important one at the top.
 
     Args:
-        data: a run with at least 10 trained trials, or a frame with ``target``, ``parameter`` and
+        data: a run with at least 20 trained trials, or a frame with ``target``, ``parameter`` and
             ``share``, from 0 to 1.
         target: ``"accuracy"`` or ``"ops"``.
 

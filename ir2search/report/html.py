@@ -19,6 +19,7 @@ from ir2search.plots.style import BLACK, OF_TRIALS, ON_DARK
 TEMPLATES = Path(__file__).with_name("templates")
 EXTRA = "report"  # installs plotly and jinja2
 SVG = re.compile(rb"<svg\b[^>]*>")
+OLD_GRID = {"#DDDDDD": "#3A3F47"}  # figures of an earlier style sheet have this grid
 
 
 def render(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) -> str:
@@ -60,14 +61,17 @@ def render(template: str, values: Mapping[str, Any], view: Mapping[str, Any]) ->
 def image(file: Path) -> str:
     """An SVG file as a URL for an ``img`` element, in which a browser runs no script.
 
-    The figure gets the font of the page, no background, and on a dark page its dark colours.
-
     Raises:
         OSError: the file is missing, too large, or no regular file.
     """
+    shown = with_page_colours(read_bytes(file))
+    return f"data:image/svg+xml;base64,{base64.b64encode(shown).decode()}"
+
+
+def with_page_colours(drawn: bytes) -> bytes:
+    """An SVG figure with the font of a page, no background, and on a dark page its dark colours."""
     style = f"<style>{_figure_style()}</style>".encode()
-    drawn = SVG.sub(lambda found: found[0] + style, read_bytes(file), count=1)
-    return f"data:image/svg+xml;base64,{base64.b64encode(drawn).decode()}"
+    return SVG.sub(lambda found: found[0] + style, drawn, count=1)
 
 
 @functools.cache
@@ -75,7 +79,7 @@ def _figure_style() -> str:
     """CSS for a figure of matplotlib, which writes its colours in attributes."""
     rules = [
         f'[style*="{name}: {light.lower()}"],[{name}="{light.lower()}"]{{{name}:{dark}!important}}'
-        for light, dark in ON_DARK.items()
+        for light, dark in (ON_DARK | OLD_GRID).items()
         for name in ("fill", "stroke")
     ]
     return (

@@ -57,6 +57,16 @@ def test_the_site_has_every_figure_that_its_pages_show(site: Path) -> None:
     assert [path for path in shown if not path.is_file()] == []
 
 
+def test_figures_have_dark_colours_and_published_pages_open(site: Path) -> None:
+    figures = list(site.rglob("*.svg"))
+    assert len(figures) > 15
+    assert [file.name for file in figures if b"prefers-color-scheme" not in file.read_bytes()] == []
+    page = (site / "reports" / "index.html").read_text()
+    for name in re.findall(r'href="((?:digits|cifar10-laptop)/index.html)"', page):
+        assert (site / "reports" / name).is_file()
+    assert 'href="digits/index.html"' in page
+
+
 def test_the_page_of_the_study_file_explains_every_key_in_a_table(site: Path) -> None:
     page = (site / "reference" / "study-file.html").read_text()
     keys = re.findall(r'^(?:# )?"?([\w.]+)"? = ', TEMPLATE.read_text(), re.MULTILINE)
