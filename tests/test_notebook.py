@@ -11,7 +11,7 @@ import ir2search as ir
 from ir2search.errors import WeightsError
 from ir2search.export import device_memory, layer_summary
 from ir2search.notebook import MOST_ROWS, html_table
-from ir2search.space import Candidate
+from ir2search.space import Candidate, Choice, Range
 
 
 class Cells(HTMLParser):
@@ -68,7 +68,11 @@ def test_a_study_and_a_run_show_what_was_asked_and_found(finished_run: Path) -> 
     run = ir.Run.open(finished_run)
     assert repr(run.study).startswith("Study('quick', 5 trials")
     assert len(repr(run.study)) < 120
-    assert "threshold" in Cells(run.study._repr_html_()).texts
+    shown = Cells(run.study._repr_html_()).texts
+    for name, domain in run.study.space.searched.items():
+        assert shown[shown.index(name) + 1] == str(domain)
+    assert str(Choice((8, 14))) == "8, 14"
+    assert str(Range(0.0, 1.0, step=0.1)) == "0.0 to 1.0 in steps of 0.1"
     texts = Cells(run._repr_html_()).texts
     front = run.front()
     assert [f"trial {number}" for number in front["number"]] == [

@@ -19,6 +19,7 @@ from ir2search.extensions import (
 )
 from ir2search.files import state_folder, write_text
 from ir2search.runs.layout import STUDY_FILE
+from ir2search.runs.names import runs_folder
 from ir2search.study.schema import Study, parse_study, read_values
 from ir2search.study.serialise import definition, study_as_toml
 
@@ -81,7 +82,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], tuple[UserModule, ...]]:
     if folder.is_file():
         raise RunError(f"{folder}: is a file, but a run is a folder such as runs/digits")
     if not file.is_file():
-        near = sorted(path.parent.name for path in folder.parent.glob(f"*/{STUDY_FILE}"))
+        places = {folder.parent, runs_folder()}
+        near = sorted({each.parent.name for at in places for each in at.glob(f"*/{STUDY_FILE}")})
         hint = text.suggest(folder.name, near) if near else "start one with `ir2search run STUDY`"
         raise RunError(f"{folder}: no run in this folder; {hint}")
     values = read_values(file)

@@ -29,12 +29,13 @@ from ir2search.search.problem import PricedCandidate, Problem
 from ir2search.search.session import checked_study
 from ir2search.seeds import derive_seed
 from ir2search.space import build
-from ir2search.study.objectives import LATENCY, OBJECTIVES
+from ir2search.study.objectives import FLASH, LATENCY, OBJECTIVES, RAM
 from ir2search.study.schema import Study
 from ir2search.supernet.calibration import calibrate, calibration_batches
 from ir2search.training import Interrupted, accuracy, train
 
 DRAWS = 1000  # points of a large space to count; a smaller space is counted whole
+DEVICE_DRAWS = 100  # if RAM or flash is counted, which takes tenths of a second for each network
 STEPS = 6  # training steps to time; the first is a warm-up
 LONGEST = 20.0  # seconds after which no further step is timed
 EVALUATED = 512  # validation images to time
@@ -130,7 +131,8 @@ def estimate(
     places = with_fitting_workers(places, workers, checked, context.data, checked.parallel)
     space = checked.search_space.with_data(context.data.image, context.data.classes)
     problem = Problem(checked, space, LatencyTimer(checked, folder.parent))
-    points = list(space.points(random.Random(derive_seed(checked.seed, "estimate")), DRAWS))
+    draws = DEVICE_DRAWS if {RAM, FLASH} & set(checked.costs) else DRAWS
+    points = list(space.points(random.Random(derive_seed(checked.seed, "estimate")), draws))
     kept = _within_budget(problem, points)
     distinct = {each.candidate.id: each for each in kept}
     if not distinct:
@@ -150,7 +152,7 @@ def estimate(
         name=checked.name,
         combinations=space.size,
         counted=len(points),
-        is_exact=space.size <= DRAWS,
+        is_exact=space.size <= draws,
         has_budget=bool(checked.budget),
         within=len(kept) / len(points),
         interval=share_interval(len(kept) / len(points), len(points)),

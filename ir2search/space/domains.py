@@ -15,6 +15,9 @@ class Choice:
 
     values: tuple[Value, ...]
 
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.values))
+
 
 @dataclass(frozen=True)
 class Range:
@@ -31,6 +34,10 @@ class Range:
     high: int | float
     step: int | float | None = None
     log: bool = False
+
+    def __str__(self) -> str:
+        steps = f" in steps of {self.step}" if self.step else ""
+        return f"{self.low} to {self.high}{steps}{', logarithmic' if self.log else ''}"
 
     @property
     def is_whole(self) -> bool:

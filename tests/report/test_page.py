@@ -182,6 +182,14 @@ def test_the_error_for_a_folder_without_a_run_names_runs_beside_it(finished_run:
         ir.write_report(finished_run.parent / "quik")
 
 
+def test_the_error_for_a_name_without_a_run_names_runs(
+    finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IR2SEARCH_RUNS", str(finished_run.parent))
+    with pytest.raises(RunError, match=r"^quik: no run in this folder; did you mean 'quick'\?"):
+        ir.Run.open("quik")
+
+
 def test_a_run_without_a_trial_has_no_report(quick: dict[str, Any], tmp_path: Path) -> None:
     class Stop(ir.RunObserver):
         def on_start(self, *_: object) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -111,3 +112,13 @@ def test_the_command_shows_an_estimate_and_trains_nothing(
     found = json.loads(ir2search("run", file, "--dry-run", "--json", "--device", "cpu").stdout)
     assert (found["trials"], found["epochs"]) == (5, 10)
     assert not (tmp_path / "runs" / "quick").exists()
+
+
+def test_fewer_combinations_are_counted_where_ram_is(
+    quick: Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("ir2search.search.estimate")  # the package has its function
+    monkeypatch.setattr(module, "DEVICE_DRAWS", 2)
+    study = parse_study(quick | {"budget": {"ram": "64k"}}, "a.toml")
+    found = ir.estimate(study, tmp_path / "quick", device="cpu")
+    assert (found.counted, found.is_exact) == (2, False)
