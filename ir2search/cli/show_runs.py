@@ -204,15 +204,17 @@ def _images(front: pd.DataFrame) -> str:
 
 def _front_table(front: pd.DataFrame) -> Table:
     from ir2search.runs import json_rows
+    from ir2search.study.objectives import costs_on_request
 
-    rows = json_rows(front)
+    rows, asked = json_rows(front), costs_on_request(front.columns)
     confirmed = any(len(row["seed_accuracies"]) > 1 for row in rows)
     over_seeds = ("over seeds",) if confirmed else ()
     timed = ("latency",) if "latency_ms" in front else ()
     how = ("weights",) if "how" in front else ()
     later = ("inherited",) if how and set(front["how"]) != {"inherited"} else ()
     accuracies = ("validation", *later, *over_seeds, "test", *over_seeds)
-    columns = ("trial", *how, *accuracies, "OPs", "memory", *timed, "network")
+    costs = ("OPs", "memory", *(each.name for each in asked), *timed)
+    columns = ("trial", *how, *accuracies, *costs, "network")
     found = table("front", columns, words={"weights", "network"})
     for row in rows:
         cells: list[str | Text] = []
@@ -227,6 +229,7 @@ def _front_table(front: pd.DataFrame) -> Table:
             *cells,
             text.count(row["ops"]),
             text.size(row["memory_bytes"]),
+            *(each.with_unit(row[each.column]) for each in asked),
             *(text.milliseconds(row["latency_ms"]) for _ in timed),
             text.network(row),
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ir2search import text
 from ir2search.cli.show import bold, console, print_json, table
 from ir2search.runs import json_rows
+from ir2search.study.objectives import costs_on_request
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 KINDS: Mapping[str, Callable[[float], str]] = {
     **dict.fromkeys(("ops", "flops", "bops", "parameters", "binary_parameters"), text.count),
-    "memory_bytes": text.size,
+    **dict.fromkeys(("memory_bytes", "ram_bytes", "flash_bytes"), text.size),
     "seconds": text.duration,
 }  # of columns, by what their numbers count
 
@@ -33,13 +34,18 @@ def show_trials(trials: pd.DataFrame, one: bool, as_json: bool) -> None:
                 shown.add_row(bold(name.replace("_", " ")), _shown(name, value))
         console().print(shown)
         return
-    columns = ("trial", "state", "validation", "test", "OPs", "memory", "epochs", "network")
+    asked = costs_on_request(trials.columns)
+    costs = ("OPs", "memory", *(each.name for each in asked))
+    columns = ("trial", "state", "validation", "test", *costs, "epochs", "network")
     found = table(None, columns, {"state", "network"})
     for row in rows:
         found.add_row(
             str(row["number"]), row["state"], text.percent(row["accuracy"]),
             text.percent(row["test_accuracy"]), text.count(row["ops"]),
-            text.size(row["memory_bytes"]), str(row["epochs"]),
+            text.size(row["memory_bytes"]),
+            *(text.NOTHING if (value := row[each.column]) is None else each.with_unit(value)
+              for each in asked),
+            str(row["epochs"]),
             text.network(row) if row["state"] == "trained" else row["outcome"] or "",
         )  # fmt: skip
     console().print(found)

@@ -159,7 +159,8 @@ def load_data(config: DataConfig, folder: Path | None, cache: Path, seed: int) -
         return _resident(_digits(config), config, cache, seed)
     if folder is None:
         raise DataError(
-            f"no data folder is given; give one, set `path` in [data] to it, or set {DATA_VARIABLE}"
+            f"no data folder is given; give --data FOLDER (in Python data=), set `path` in [data], "
+            f"or set {DATA_VARIABLE}"
         )
     source = _source(folder, config)
     return (_streamed if config.stream else _resident)(source, config, cache, seed)

@@ -30,6 +30,7 @@ from ir2search.report.tables import ReportData, report_data
 from ir2search.report.view import comparison_view, page_view
 from ir2search.runs import Run, json_rows
 from ir2search.runs.layout import REPORT
+from ir2search.study.objectives import costs_on_request
 from ir2search.trust import trust_page
 
 FEWEST_IN_PARALLEL = 10  # candidates; fewer lines show nothing
@@ -120,6 +121,7 @@ def _page_values(data: ReportData, parameters: Mapping[str, Any]) -> dict[str, A
         "study": data.study,
         "study_text": data.study_text,
         "objectives": ", ".join(data.study.objectives),
+        "asked": costs_on_request(data.front.columns),
         "counts": {str(name): int(n) for name, n in trials["state"].value_counts().items()},
         "backbones": len(data.backbones),
         "epochs": int(trials["epochs"].sum()) + len(data.extra_epochs),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
@@ -49,6 +49,11 @@ class Objective:
     def budget_column(self) -> str:
         """The column that a budget limits."""
         return self.limited_column or self.column
+
+    @property
+    def name(self) -> str:
+        """The label without its unit, for the head of a table."""
+        return self.label.partition(" (")[0]
 
     def with_unit(self, value: float) -> str:
         """A value with its unit: "97.9%", "163 k OPs", "60.8 kB"."""
@@ -162,3 +167,12 @@ def further_columns(names: Iterable[str]) -> dict[str, str]:
         if objective.is_on_request:
             found |= {objective.column: objective.label, **objective.further_columns}
     return found
+
+
+def costs_on_request(columns: Container[str]) -> list[Objective]:
+    """The costs that a table with these columns has because its study asked for them.
+
+    The latency, which tables show in their own way, is left out.
+    """
+    asked = [each for name, each in OBJECTIVES.items() if each.is_on_request and name != LATENCY]
+    return [each for each in asked if each.column in columns]

@@ -7,6 +7,7 @@ import pytest
 
 import ir2search as ir
 from ir2search.cli.show_runs import show_status
+from ir2search.cli.show_trials import show_trials
 
 
 def test_the_first_line_of_a_status_counts_the_trials(
@@ -23,3 +24,15 @@ def test_the_first_line_of_a_status_counts_the_trials(
         assert f"{100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f}%" in shown
     assert "287 validation images and 360 test images" in shown
     assert table[-len(status.advice) :] == list(status.advice)
+
+
+def test_a_cost_that_a_study_asked_for_is_shown(
+    finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = ir.status(finished_run)
+    status = replace(status, front=status.front.assign(ram_bytes=14_300))
+    show_status(status, as_json=False)
+    show_trials(ir.trials(finished_run).assign(ram_bytes=14_300), one=False, as_json=False)
+    shown = capsys.readouterr().out
+    assert shown.count("RAM") == 2
+    assert shown.count("14.3 kB") == len(status.front) + len(ir.trials(finished_run))
