@@ -177,8 +177,10 @@ class Tracker(RunObserver, TrainingObserver):
         if self._file is None:
             return
         try:
-            work()
-            write_json(self._file, asdict(self.sent))
+            try:
+                work()
+            finally:  # what was sent before a failure is not sent again
+                write_json(self._file, asdict(self.sent))
         except Exception as error:
             self._file = None
             reason = USER_OF_URL.sub("", f"{type(error).__name__}: {error}")

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import ir2search as ir
-from ir2search.errors import InputError, MissingExtraError
+from ir2search.errors import InputError, MissingExtraError, RunError
 from ir2search.trackers import Tracker, named_tracker
 from ir2search.trackers.base import Parameter
 
@@ -111,6 +111,18 @@ def test_a_tracker_that_fails_gets_the_rest_later_and_its_url_is_not_shown(
     assert Counter(failing.epochs + later.epochs).most_common(1)[0][1] == 1
     assert len(failing.epochs + later.epochs) == int(run.trials()["epochs"].sum())
     assert later.front is not None
+
+
+def test_what_was_sent_before_a_failure_is_not_sent_again(search: Any) -> None:
+    run = search(Kept())
+    (run.folder / "trackers" / "kept.json").unlink()
+    failing, later = Kept(fails_at=3), Kept()
+    with pytest.raises(RunError, match="no answer"):
+        failing.send(run)
+    later.send(run)
+    assert set(Counter(failing.epochs + later.epochs).values()) == {1}
+    assert len(failing.begun) == 2
+    assert not failing.begun.keys() & later.begun.keys()
 
 
 def test_an_unknown_tracker_is_named(ir2search: Any) -> None:
