@@ -167,7 +167,7 @@ class Run:
         row = table[table["number"].astype(str) == which]
         return table[table["number"] == self.pick(which)] if row.empty else row
 
-    def pick(self, which: str) -> int:
+    def pick(self, which: str | int) -> int:
         """The number of a trained trial.
 
         Args:
@@ -176,7 +176,7 @@ class Run:
         Raises:
             RunError: nothing is trained yet, or that trial is not trained.
         """
-        table = self.trials()
+        which, table = str(which), self.trials()
         trained = table[table["state"] == "trained"]
         if trained.empty:
             raise RunError(

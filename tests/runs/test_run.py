@@ -67,6 +67,7 @@ def test_best_knee_or_a_number_picks_a_trial(finished_run: Path) -> None:
     assert Run.open(finished_run).pick("knee") in set(front["number"])
     trained = ir.trials(finished_run).query("state == 'trained'")["number"]
     assert Run.open(finished_run).pick(str(trained.iloc[-1])) == trained.iloc[-1]
+    assert Run.open(finished_run).pick(int(trained.iloc[-1])) == trained.iloc[-1]
 
 
 def test_a_front_shows_no_setting_that_its_networks_share(finished_run: Path) -> None:
