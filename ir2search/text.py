@@ -105,13 +105,28 @@ def loss(value: float | None, low: float | None, high: float | None) -> str:
 
 
 def change(value: float | None, low: float | None, high: float | None) -> str:
-    """Format a change with half the width of its interval, "-4.1 ± 0.8".
-
-    "none" if its interval contains zero.
-    """
+    """Format a change with its interval, see `with_interval`; "none" if that contains zero."""
     if value is None or low is None or high is None:
         return NOTHING
-    return "none" if low <= 0 <= high else f"{value:+.1f} ± {(high - low) / 2:.1f}"
+    return "none" if low <= 0 <= high else with_interval(value, low, high, "+.1f")
+
+
+def with_interval(value: float, low: float, high: float, digits: str) -> str:
+    """Format a value with half the width of its interval, "4.1 ± 0.8".
+
+    If this would look as if zero was inside an interval that excludes it, its ends are given,
+    "0.08 (0.01 to 0.21)".
+
+    Args:
+        value: the value.
+        low: lower end of its interval.
+        high: upper end.
+        digits: format of the value, such as ``".1f"`` or ``"+.1f"``.
+    """
+    half = (high - low) / 2
+    if (low > 0 or high < 0) and half >= abs(value):
+        return f"{value:{digits}} ({low:{digits}} to {high:{digits}})"
+    return f"{value:{digits}} ± {half:{digits.removeprefix('+')}}"
 
 
 def names(values: Iterable[object] | None) -> str:

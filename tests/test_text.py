@@ -37,6 +37,8 @@ def test_a_loss_below_zero_is_a_gain() -> None:
 
 def test_a_change_has_half_the_width_of_its_interval() -> None:
     assert text.change(-4.1, -4.8, -3.2) == "-4.1 ± 0.8"
+    assert text.change(-1.0, -3.2, -0.2) == "-1.0 (-3.2 to -0.2)"
+    assert text.with_interval(0.08, 0.01, 0.21, ".2f") == "0.08 (0.01 to 0.21)"
     assert text.change(0.4, -0.2, 1.0) == "none"
     assert text.change(None, None, None) == "-"
 

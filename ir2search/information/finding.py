@@ -47,9 +47,9 @@ class Value:
 
     @property
     def size(self) -> str:
-        """The size with half the width of its interval, without a sign: "4.1 ± 0.8"."""
-        digits = 1 if self.unit == "points" else 2
-        return f"{abs(self.value):.{digits}f} ± {(self.high - self.low) / 2:.{digits}f}"
+        """The size with its interval, without a sign: "4.1 ± 0.8"."""
+        ends = (self.low, self.high) if self.value >= 0 else (-self.high, -self.low)
+        return text.with_interval(abs(self.value), *ends, ".1f" if self.unit == "points" else ".2f")
 
 
 @dataclass(frozen=True)

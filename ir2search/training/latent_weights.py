@@ -34,7 +34,7 @@ def in_4_bits(weights: Tensor) -> tuple[Tensor, Tensor]:
 def from_4_bits(codes: Tensor, step: Tensor) -> Tensor:
     """Weights (N, ...) float32 from what `in_4_bits` returns."""
     numbers = torch.cat((codes % 16, codes // 16))
-    sizes = (numbers % SIGN + 0.5) * step.float()
+    sizes = (numbers % SIGN + 0.5) * step
     return torch.where(numbers < SIGN, sizes, -sizes)
 
 
@@ -42,6 +42,9 @@ def with_latent_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a file, with its codes of latent weights replaced by weights."""
     found = dict(tensors)
     for name, codes in tensors.items():
-        if codes.dtype == torch.uint8 and name + SUFFIX in tensors:
+        step = tensors.get(name + SUFFIX)
+        if step is None or codes.dtype != torch.uint8 or not codes.ndim:
+            continue
+        if step.dtype == torch.float32 and not step.ndim:
             found[name] = from_4_bits(codes, found.pop(name + SUFFIX))
     return found

@@ -39,3 +39,5 @@ def test_only_codes_with_a_step_are_replaced() -> None:
     assert list(found) == ["a", "b", "c_step"]
     assert found["b"] is codes
     assert found["a"].flatten().sign().tolist() == [-1.0, 1.0]
+    for wrong in ({"a": codes, "a_step": codes}, {"a": codes[0, 0], "a_step": step}):
+        assert with_latent_weights(wrong) == wrong
