@@ -8,8 +8,8 @@ measured, the one with the best estimate is released.
 Prints for each network its OPs and accuracy, and by how many points the suggested one is better
 than the mean of the random ones, with a 95% interval over seeds (Student).
 Trainings are kept in the run's folder, so that an interrupted command continues. For CIFAR-10 give
-a run of `cifar10-laptop`. --estimate says how many trainings there are and about how long they
-take, and ends.
+a run on its images. --estimate says how many trainings there are and about how long they take, and
+ends.
 
     python analysis/release_value.py runs/digits [--trial knee] [--seeds 3] [--random 3]
         [--images 256] [--data FOLDER] [--out FOLDER] [--estimate]
