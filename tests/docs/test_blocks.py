@@ -54,7 +54,7 @@ INSTEAD = {
     "--data photos/ --epochs 10": "--data images/ --epochs 1",
     "runs/other": "runs/digits",
     "digit.png": "images/test/owl/0.png",
-    "runs/cifar10-laptop": "runs/digits",
+    "runs/cifar10-supernet": "runs/digits",
 }
 
 # commands of the pages that are parsed but not run, by what they need
@@ -62,7 +62,7 @@ PARSED_ONLY = {
     "CIFAR-10": (
         "ir2search doctor --data cifar10/",
         "ir2search run cifar10-ablation --data cifar10/",
-        "ir2search run cifar10-laptop --data cifar10/",
+        "ir2search run cifar10-supernet --data cifar10/",
         "ir2search train cifar-resnet20 --data cifar10/",
         "ir2search train cifar-resnet20 --data cifar10/ --log tensorboard",
     ),
