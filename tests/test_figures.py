@@ -82,11 +82,13 @@ def test_ablation_has_a_curve_for_each_network() -> None:
     epochs = pd.DataFrame(
         [
             {
-                "run": "quick", "trial": trial, "recovery": recovery, "threshold": threshold,
-                "epoch": epoch, "validation_accuracy": np.nan if epoch == 2 else 0.1 * epoch,
+                "recovery": recovery, "channels": 8 * (recovery == "compact"),
+                "threshold": threshold, "epoch": epoch,
+                "validation_accuracy": np.nan if epoch == 2 else 0.1 * epoch + 0.02 * seed,
             }
-            for trial, (recovery, threshold) in enumerate(networks)
+            for recovery, threshold in networks
             for epoch in (1, 2, 3)
+            for seed in (-1, 0, 1)
         ]
     )  # fmt: skip
     figure = recipe("ablation")(epochs)
@@ -94,7 +96,7 @@ def test_ablation_has_a_curve_for_each_network() -> None:
     (ax,) = figure.axes
     assert legend(ax) == [
         "without recovery, λ = 0", "without recovery, λ = 0.9",
-        "compact recovery, λ = 0", "compact recovery, λ = 0.9",
+        "compact recovery of 8 channels, λ = 0", "compact recovery of 8 channels, λ = 0.9",
     ]  # fmt: skip
     assert [(line.get_linestyle(), line.get_color()) for line in ax.lines] == [
         (":", "C0"), (":", "C1"), ("-", "C0"), ("-", "C1"),

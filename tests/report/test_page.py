@@ -87,8 +87,9 @@ def test_the_page_shows_every_front_member_and_every_failure(reported_run: Path)
     for row in ir.front(reported_run).itertuples():
         number = rf'<button class="pick" data-trial="{row.number}">{row.number}</button>'
         interval = rf"{100 * row.accuracy_low:.1f} to {100 * row.accuracy_high:.1f}%"
-        accuracy = rf'{row.accuracy:.1%}<br><span class="soft">{interval}</span>'
-        assert re.search(rf"<td>{number}( \(knee\))?</td>\s*<td>{accuracy}\s*</td>", text)
+        accuracy = rf"<span>{row.accuracy:.1%} \({interval}\)</span>"
+        cells = rf'<div>{number}( \(knee\))?</div></td>\s*<td data-head="validation">'
+        assert re.search(rf"{cells}\s*<div>\s*{accuracy}\s*</div>", text)
     for sentence in ir.status(reported_run).advice:
         assert sentence in text
     assert "1 trial failed." in text

@@ -29,7 +29,7 @@ def test_trainings_that_go_on_are_read_from_their_files(finished_run: Path, tmp_
     (run.folder_of(two) / "curve.jsonl").unlink()
     first = json.loads(curve.read_text())
     with locked(run.folder_of(one)), locked(run.folder_of(two)):
-        found = list(running_trainings(run, records, ()))
+        found = list(running_trainings(run, records))
     expected = RunningTraining(one, 0, 1, 2, first["validation_accuracy"], first["seconds"])
     assert found == [expected, RunningTraining(two, 0, 0, 2, None, None)], "nobody trains three"
 
@@ -46,7 +46,7 @@ def test_shared_weights_and_members_of_the_front_are_trainings_too(
     member = member_folder(run.folder_of(1), "fine-tuned", 4)
     member.mkdir(parents=True)
     with locked(run.folder / "supernet"), locked(member):
-        shared, tuned = running_trainings(run, run.records(), ())
+        shared, tuned = running_trainings(run, run.records())
     assert (shared.number, shared.epoch, shared.epochs) == (None, len(curve.splitlines()), 9)
     assert shared.accuracy is not None
     assert shared.seconds_left is not None
