@@ -8,6 +8,7 @@ import runpy
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def test_a_published_report_has_the_costs_that_this_code_counts(report: Path) ->
 
 def published(row: dict[str, object]) -> Candidate:
     """The candidate of a row of front.csv; fields newer than the report have their defaults."""
-    values = {name: row[name] for name in Candidate().as_dict() if name in row}
+    values = {each.name: row[each.name] for each in fields(Candidate) if each.name in row}
     lists = {name: tuple(literal(str(values[name]))) for name in ("taps", "image")}
     channels = values["fusion_channels"]
     width = None if channels != channels else int(float(str(channels)))
