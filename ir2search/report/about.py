@@ -10,6 +10,7 @@ import pandas as pd
 
 from ir2search import text
 from ir2search.report.tables import ReportData
+from ir2search.runs.members import member_epochs
 
 SOURCES = {"digits": "scikit-learn's handwritten digits"}
 FILES = {  # beside the page, with what is in them
@@ -53,11 +54,21 @@ def _parts(data: ReportData) -> Iterator[str]:
         _, height, width = data.best.image
         yield f"{height} x {width} pixels, {data.best.classes} classes"
     yield _splits(data)
-    yield f"{text.counted(data.study.recipe.epochs, 'epoch')} a trial"
+    yield _epochs(data)
     if data.sessions:
         last = data.sessions[-1]
         yield _date(last.started)
         yield f"ir2search {last.versions['ir2search']}" if "ir2search" in last.versions else ""
+
+
+def _epochs(data: ReportData) -> str:
+    """For how long networks were trained: each alone, or with shared weights first."""
+    study = data.study
+    if study.supernet is None:
+        return f"{text.counted(study.recipe.epochs, 'epoch')} a trial"
+    shared = f"shared weights of {text.counted(study.supernet.epochs, 'epoch')}"
+    own = member_epochs(study)
+    return f"{shared}, {own} more for the front" if own else shared
 
 
 def _splits(data: ReportData) -> str:

@@ -22,6 +22,7 @@ from ir2search.study.schema import Study
 
 SIGNIFICANCE = 0.05
 FURTHER_SEEDS = 3  # that the advice proposes
+MOST_GROUPS = 3  # of members that cannot be told apart, each with its own sentence
 MAX_NAMED = 6  # members of a group that a sentence names
 
 
@@ -212,7 +213,11 @@ def advice(front: pd.DataFrame, study: Study) -> list[str]:
     ``front`` is as `described_front` returns it.
     """
     groups = [rows for _, rows in front.groupby("group") if len(rows) > 1]
-    found = [_sentence(rows, study) for rows in groups if rows["recommended"].any()]
+    told = [_sentence(rows, study) for rows in groups if rows["recommended"].any()]
+    found = told[:MOST_GROUPS]
+    if more := len(told) - len(found):
+        what = "group" if more == 1 else "groups"
+        found.append(f"For {more} more {what} see the column `alike` of the front.")
     if groups and study.confirm is None:
         trainings, also = FURTHER_SEEDS, ""
         if study.supernet is not None and study.supernet.members != "trained":

@@ -10,6 +10,7 @@ import ir2search as ir
 from ir2search.report.about import about, commands
 from ir2search.report.tables import ReportData, report_data
 from ir2search.runs import Run
+from ir2search.study.sections import SupernetSection
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,13 @@ def test_a_report_says_what_was_measured_on_what(data: ReportData, finished_run:
     assert "{:,} training, {:,} validation, {:,} test images".format(*counts) in text
     assert f"{data.study.recipe.epochs} epochs a trial" in text
     assert text.endswith(f"ir2search {ir.__version__}")
+
+
+def test_a_report_says_how_long_shared_weights_were_trained(data: ReportData) -> None:
+    for members, said in (("inherited", ""), ("fine-tuned", ", 3 more for the front")):
+        section = SupernetSection(epochs=40, members=members, finetune=3)  # type: ignore[arg-type]
+        study = data.study.model_copy(update={"supernet": section})
+        assert f"shared weights of 40 epochs{said}" in about(replace(data, study=study))
 
 
 def test_what_an_older_run_did_not_record_is_left_out(data: ReportData) -> None:

@@ -254,6 +254,8 @@ def test_a_narrow_window_cuts_nothing_without_a_cue(browser: Browser, report: Pa
     box = nav.bounding_box()
     assert box is not None
     assert box["y"] == 0, "the contents stay in view"
+    back = nav.evaluate("one => getComputedStyle(one).backgroundColor")
+    assert back != "rgba(0, 0, 0, 0)", "text does not shine through the contents"
     found.page.context.close()
 
 

@@ -183,6 +183,15 @@ def test_a_large_group_is_named_in_short(tmp_path: Path) -> None:
     assert sentence.startswith("Trials 0, 1, 2, 3, 4, 5 and 6 more cannot be told apart (95.0% to ")
 
 
+def test_three_groups_have_a_sentence_and_further_ones_are_counted(tmp_path: Path) -> None:
+    members = [(0.9 - 0.1 * (at // 2) - 0.001 * (at % 2), 1e6 / (1 + at)) for at in range(10)]
+    *sentences, more, _ = advice(described(front_of(*members), tmp_path, images=1000), STUDY)
+    assert [each.split(" cannot")[0] for each in sentences] == [
+        "Trials 0 and 1", "Trials 2 and 3", "Trials 4 and 5",
+    ]  # fmt: skip
+    assert more == "For 2 more groups see the column `alike` of the front."
+
+
 def test_hits_are_read_as_they_were_written(tmp_path: Path) -> None:
     hits = np.array([True, False, True])
     write_hits(tmp_path, {"validation": hits, "test": ~hits})
