@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ir2search.errors import InputError
 from ir2search.measures.tables import sensitivity_table
 from ir2search.plots.sources import AnalysisData, of_analysis
 from ir2search.plots.style import (
@@ -55,15 +56,21 @@ def sensitivity(
         ax: axes to draw on; a new figure if None.
 
     Raises:
+        InputError: the analysis has no such changes.
         RunError: the trial was not analysed.
     """
     swept = of_analysis(swept, trial, sensitivity_table)
     if direction is None:
         has_twin = swept["binarised_accuracy_points"].notna().any()
         direction = "binarised" if has_twin else "released"
+    column = f"{direction}_accuracy_points"
+    if not swept[column].notna().any():
+        raise InputError(
+            f"sensitivity: the analysis has no layer that was {direction}; analyse with the sweep, "
+            "and for binarised layers with a twin"
+        )
     names = swept["layer"].drop_duplicates().tolist()
     ax = axes_or_new(ax, depth_size(len(names), 3.4))
-    column = f"{direction}_accuracy_points"
     ax.axhline(0, color=BLACK, lw=0.8)
     for part, (colour, marker, shift) in LOOKS.items():
         rows = swept[(swept["part"] == part) & swept[column].notna()]

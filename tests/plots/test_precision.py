@@ -7,6 +7,7 @@ from figures import check_figure
 from matplotlib.colors import to_hex
 
 import ir2search as ir
+from ir2search.errors import InputError
 
 
 @pytest.fixture
@@ -62,3 +63,9 @@ def test_panels_are_drawn_for_what_is_known(swept: pd.DataFrame, layers: pd.Data
     assert len(figure.axes) == 3
     alone = swept.assign(binarised_accuracy_points=np.nan)
     assert len(ir.plots.sensitivity_panels(alone, layers, "a title").axes) == 2
+
+
+def test_an_analysis_without_a_sweep_has_no_figure_of_it(swept: pd.DataFrame) -> None:
+    for table in (swept.iloc[:0], swept.assign(released_accuracy_points=np.nan)):
+        with pytest.raises(InputError, match="has no layer that was released"):
+            ir.plots.sensitivity(table, "released")
