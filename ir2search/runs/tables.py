@@ -89,10 +89,7 @@ def front_of(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     Of trials with equal objectives the first one stays. With a supernet, accuracies of different
     kinds are not compared: only trained networks count if there are any, or else fine-tuned ones.
     """
-    trained = table[table["state"] == "trained"]
-    if "how" in table and len(trained):
-        kinds = trained["how"].fillna("inherited")
-        trained = trained[kinds == max(kinds, key=get_args(How).index)]
+    trained = _comparable(table)
     if len(trained):
         trained = trained[moocore.is_nondominated(minimised(trained, study))]
     return trained.sort_values("accuracy", ascending=False).reset_index(drop=True)
@@ -103,9 +100,16 @@ def tested_trials(table: pd.DataFrame, study: Study) -> pd.DataFrame:
 
     They are the front, or all trained ones with ``[confirm] trials = "all"``.
     """
-    if study.confirm is not None and study.confirm.trials == "all":
-        return table[table["state"] == "trained"]
-    return front_of(table, study)
+    return _comparable(table) if study.confirms_all else front_of(table, study)
+
+
+def _comparable(table: pd.DataFrame) -> pd.DataFrame:
+    """The trained trials; with a supernet only those whose accuracies are of the best kind."""
+    trained = table[table["state"] == "trained"]
+    if "how" in table and len(trained):
+        kinds = trained["how"].fillna("inherited")
+        trained = trained[kinds == max(kinds, key=get_args(How).index)]
+    return trained
 
 
 def without_constants(front: pd.DataFrame) -> pd.DataFrame:

@@ -132,8 +132,7 @@ class RunProgress(Bars, RunObserver):
         return len(self.ended) + len(self.waiting)
 
     def _tested(self) -> list[Values]:
-        confirm = None if self.study is None else self.study.confirm
-        return self._trained() if confirm and confirm.trials == "all" else self._front()
+        return self._trained() if self.study and self.study.confirms_all else self._front()
 
     def _trained(self) -> list[Values]:
         return [values for values in self.ended if values is not None]

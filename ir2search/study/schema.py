@@ -167,6 +167,11 @@ class Study(BaseModel):
         return tuple(dict.fromkeys([*self.objectives, *self.budget]))
 
     @property
+    def confirms_all(self) -> bool:
+        """Whether all networks are tested and trained from further seeds, not only the front."""
+        return self.confirm is not None and self.confirm.trials == "all"
+
+    @property
     def is_timed(self) -> bool:
         """Whether candidates are timed on this machine."""
         return LATENCY in self.costs and self.latency.board is None
