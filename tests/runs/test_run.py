@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import ir2search as ir
 from ir2search.errors import RunError
-from ir2search.runs import Run, front_of, json_rows
+from ir2search.runs import Run, front_of, json_rows, tables
 from ir2search.runs.tables import knee, minimised, without_constants
 from ir2search.study import Study
 from ir2search.study.schema import parse_study
@@ -52,6 +52,16 @@ def test_only_trained_trials_are_on_the_front() -> None:
     trials.loc[0, "state"] = "failed"
     assert list(front_of(trials, STUDY)["number"]) == [1]
     assert front_of(trials.iloc[:0], STUDY).empty
+
+
+@pytest.mark.parametrize(("trials", "tested"), [("front", [2]), ("all", [2, 3])])
+def test_networks_that_were_only_inherited_are_not_confirmed(
+    trials: str, tested: list[int]
+) -> None:
+    study = parse_study({"space": {}, "confirm": {"trials": trials}}, "a.toml")
+    found = table([(0.95, 10, 1), (0.9, 20, 1), (0.8, 30, 1), (0.7, 40, 1)])
+    found["how"] = ["inherited", "fine-tuned", "trained", "trained"]
+    assert tables.tested_trials(found, study)["number"].tolist() == tested
 
 
 def test_the_knee_is_where_the_front_bends() -> None:

@@ -14,7 +14,7 @@ import ir2search as ir
 from ir2search.export import candidate_graph
 from ir2search.runtime import write_packed
 
-MUTANTS = int(os.environ.get("IR2SEARCH_MUTANTS", "100"))  # for each network
+MUTANTS = int(os.environ.get("IR2SEARCH_MUTANTS", "40"))  # for each network
 NETWORKS = {
     "resnet": ir.Candidate(depth=8, width=0.25, image=(1, 8, 8), activation="rprelu"),
     "vgg": ir.Candidate(

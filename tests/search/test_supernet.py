@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import multiprocessing
 import os
@@ -152,7 +153,10 @@ def test_two_workers_find_and_fine_tune_the_same_front(fine_tuned: Path, tmp_pat
     assert_same(tmp_path / "run", fine_tuned)
 
 
-def test_memory_and_latency_are_objectives_as_usual(quick: dict[str, Any], tmp_path: Path) -> None:
+def test_memory_and_latency_are_objectives_as_usual(
+    quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.import_module("ir2search.latency.timing"), "SECONDS", 0.05)
     objectives = ["accuracy", "memory", "latency"]
     shared = {"epochs": 1, "random": 0, "calibration": 256}
     values = {**quick, "trials": 2, "objectives": objectives, "supernet": shared}

@@ -85,7 +85,7 @@ def test_a_space_takes_image_and_classes_from_the_data() -> None:
     assert (found.image, found.classes, found.width, found.depth) == ((2, 12, 12), 7, 0.5, 8)
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(st.data())
 def test_the_minimum_of_every_cost_is_at_a_corner(data: st.DataObject) -> None:
     """Brute force over small spaces: a corner has the minimum of each cost."""
