@@ -74,7 +74,7 @@ class Supernet:
         sizes = [each.numel() for each in network.parameters()]
         for own, values in zip(network.parameters(), shared[places].split(sizes), strict=True):
             own.data = values.view_as(own).clone()
-        return network.to(shared.device)
+        return network
 
     def empty_subnet(self, candidate: Candidate) -> tuple[TappedNetwork, Tensor]:
         """The candidate's network with random weights, and where its own are among the shared.
