@@ -1,11 +1,12 @@
 """Do restriction and recovery help?
 
 Prints for each tested network of the runs: its accuracy on validation and test images, with the
-standard deviation over seeds, the share of pixels that restriction blanked in the last epoch, and
-its OPs. Then what each fusion gains over no recovery, and each threshold over no restriction, with
-a 95% interval over seeds (Welch). Without [confirm] and trials = "all" in the study, only the front
-is tested, from one seed, and there are no intervals. --out also writes ablation.csv with a row for
-each training, curves.csv with the learning curves, and a figure.
+standard deviation over seeds, the share of pixels that restriction blanked in the last epoch, the
+FLOPs of its recovery, and its OPs. Then what each fusion gains over no recovery and over the dense
+fusion, and each threshold over no restriction, with a 95% interval over seeds (Welch). Without
+[confirm] and trials = "all" in the study, only the front is tested, from one seed, and there are no
+intervals. --out also writes ablation.csv with a row for each training, curves.csv with the learning
+curves, and a figure.
 
     python analysis/ablation.py runs/cifar10-ablation [RUN ...] [--out FOLDER]
 """
@@ -14,19 +15,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 from scipy import stats
 
 import ir2search as ir
 from ir2search.plots import save
 
-NETWORK = ["recovery", "channels", "threshold", "ops"]
+NETWORK = ["recovery", "channels", "threshold", "recovery_flops", "ops"]
 
 
 def trainings(run: ir.Run) -> pd.DataFrame:
@@ -35,6 +36,7 @@ def trainings(run: ir.Run) -> pd.DataFrame:
     rows = []
     for trial in table[table["state"] == "trained"].itertuples():
         candidate = run.candidate(trial.number)
+        without = replace(candidate, fusion="none", fusion_channels=None, taps=())
         pairs = zip(trial.seed_accuracies, trial.seed_test_accuracies, strict=False)
         for seed, (validation, test) in enumerate(pairs):
             rows.append(
@@ -45,6 +47,7 @@ def trainings(run: ir.Run) -> pd.DataFrame:
                     "recovery": candidate.fusion,
                     "channels": candidate.fusion_channels or 0,
                     "threshold": candidate.threshold,
+                    "recovery_flops": ir.cost(candidate).flops - ir.cost(without).flops,
                     "ops": int(trial.ops),
                     "validation": validation,
                     "test": test,
@@ -86,20 +89,35 @@ def by_network(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def gains(table: pd.DataFrame) -> Iterator[str]:
-    """What each fusion gains over none at equal thresholds, and each threshold over 0."""
-    named = table.assign(recovery=table["recovery"] + table["channels"].map(" {}".format))
-    for threshold, group in named.groupby("threshold"):
-        yield from _against(group, "recovery", "none 0", f"at threshold {threshold}")
-    for recovery, group in named.groupby("recovery"):
-        yield from _against(group, "threshold", 0.0, f"with recovery {recovery}")
+    """What each fusion gains over none and over dense ones, and each threshold over 0."""
+    rows = table.assign(
+        recovery=[_recovery(*row) for row in table[NETWORK[:2]].itertuples(index=False)],
+        threshold=table["threshold"].map(_restriction),
+    )
+    for restriction, group in rows.groupby("threshold"):
+        yield from _against(group, "recovery", _recovery("none", 0), f"with {restriction}")
+        with_fusion = group[group["recovery"] != _recovery("none", 0)]
+        yield from _against(with_fusion, "recovery", "dense", f"with {restriction}")
+    for recovery, group in rows.groupby("recovery"):
+        yield from _against(group, "threshold", _restriction(0.0), f"with {recovery}")
 
 
-def _against(group: pd.DataFrame, factor: str, without: object, where: str) -> Iterator[str]:
-    """The test accuracy at each level of a factor less the one without it."""
+def _recovery(kind: str, channels: int) -> str:
+    names = {"none": "no recovery", "compact": f"compact, {channels} channels"}
+    return names.get(kind, kind)
+
+
+def _restriction(threshold: float) -> str:
+    return f"restriction, λ = {threshold:g}" if threshold else "no restriction"
+
+
+def _against(group: pd.DataFrame, factor: str, other: str, where: str) -> Iterator[str]:
+    """The test accuracy at each level of a factor less the one at another level."""
     values = {level: rows["test"] for level, rows in group.groupby(factor)}
-    base = values.pop(without, None)
+    base = values.pop(other, None)
     for level, test in values.items() if base is not None else ():
-        points = f"{factor} {level} {where}: {100 * (test.mean() - base.mean()):+.1f} points"
+        gain = 100 * (test.mean() - base.mean())
+        points = f"{level} over {other}, {where}: {gain:+.1f} points"
         if min(len(test), len(base)) < 2:
             yield f"{points} (one seed)"
         else:
@@ -107,41 +125,40 @@ def _against(group: pd.DataFrame, factor: str, without: object, where: str) -> I
             yield f"{points} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
-def draw(epochs: pd.DataFrame) -> Figure:
-    """Mean validation accuracy by epoch: a colour for each threshold, dotted without recovery.
+def draw(table: pd.DataFrame) -> Figure:
+    """Test accuracy of each network: small dots are seeds, large ones means.
 
     Args:
-        epochs: as `curves` returns it.
+        table: as `trainings` returns it.
     """
-    figure = Figure(figsize=(6, 4))
+    networks = list(
+        table.sort_values("recovery_flops").groupby(["recovery", "channels"], sort=False)
+    )
+    thresholds = sorted(table["threshold"].unique())
+    figure = Figure(figsize=(6, 1 + 0.4 * len(networks)))
     axis = figure.subplots()
-    epochs = epochs.dropna(subset="validation_accuracy")
-    thresholds = sorted(epochs["threshold"].unique())
-    for (recovery, channels, threshold), points in epochs.groupby(
-        ["recovery", "channels", "threshold"], sort=False
-    ):
-        width = f" of {channels} channels" if recovery == "compact" else ""
-        kind = "without recovery" if recovery == "none" else f"{recovery} recovery{width}"
-        color = f"C{thresholds.index(threshold)}"
-        found = points.groupby("epoch")["validation_accuracy"]
-        axis.plot(
-            found.mean(),
-            color=color,
-            linestyle=":" if recovery == "none" else "-",
-            label=f"{kind}, λ = {threshold:g}",
-        )
-        axis.fill_between(
-            found.mean().index, found.min(), found.max(), color=color, alpha=0.15, linewidth=0
-        )
-    axis.set(xlabel="epoch", ylabel="validation accuracy")
-    axis.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2, fontsize=8)
+    for place, (_, rows) in enumerate(networks):
+        for threshold, group in rows.groupby("threshold"):
+            number = thresholds.index(threshold)
+            height = place + 0.25 * (number - (len(thresholds) - 1) / 2)
+            color = f"C{number}"
+            axis.scatter(group["test"], [height] * len(group), s=12, color=color, alpha=0.6)
+            axis.scatter(group["test"].mean(), height, s=55, color=color)
+    names = [
+        f"{_recovery(*network)}\n{rows['recovery_flops'].iloc[0] / 1000:.1f} k FLOPs"
+        for network, rows in networks
+    ]
+    axis.set_yticks(range(len(networks)), names, fontsize=8)
+    axis.set(xlabel="test accuracy")
+    axis.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    for number, threshold in enumerate(thresholds):
+        axis.scatter([], [], color=f"C{number}", label=_restriction(threshold))
+    axis.legend(fontsize=8)
     return figure
 
 
 def main() -> None:
-    """Print the table of the runs and draw their curves."""
+    """Print the tables of the runs and draw the accuracies."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--out", type=Path)
@@ -156,7 +173,7 @@ def main() -> None:
         table.to_csv(arguments.out / "ablation.csv", index=False)
         epochs = pd.concat(map(curves, runs, tables))
         epochs.to_csv(arguments.out / "curves.csv", index=False)
-        save(partial(draw, epochs), arguments.out / "curves")
+        save(partial(draw, table), arguments.out / "accuracy")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ from ir2search.report.html import with_page_colours
 
 REPOSITORY = Path(__file__).parents[1]
 REPORTS = "reports/README.md"
-RUN_PAGES = ("digits", "cifar10-supernet")  # folders of reports/ with a page of a run
+# folders of reports/ with a page of a run
+RUN_PAGES = ("digits", "cifar10-supernet", "cifar10-recipe")
 # a link out of docs/ into reports/: in the site, reports/ is inside
 OUTSIDE = re.compile(rf"\]\(((?:\.\./)*)\.\./({REPORTS}(?:#[^)]*)?|reports/[^)\s]+\.(?:png|svg))\)")
 FIGURE = re.compile(r"\]\(((?!https?:|\.\./)[^)\s]+\.(?:png|svg))\)")

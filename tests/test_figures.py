@@ -77,32 +77,33 @@ def test_information_ranking_has_a_panel_of_points_for_each_measure() -> None:
         assert scattered(ax) == [list(map(list, zip(table[column], (0.6, 0.8), strict=True)))]
 
 
-def test_ablation_has_a_curve_for_each_network() -> None:
-    networks = [("none", 0.0), ("none", 0.9), ("compact", 0.0), ("compact", 0.9)]
-    epochs = pd.DataFrame(
+def test_ablation_has_dots_for_each_network_in_the_order_of_its_recovery() -> None:
+    networks = [
+        ("dense", 0, 0.0, 4e4),
+        ("none", 0, 0.0, 0.0),
+        ("none", 0, 0.7, 0.0),
+        ("compact", 8, 0.0, 9e3),
+    ]
+    table = pd.DataFrame(
         [
             {
-                "recovery": recovery, "channels": 8 * (recovery == "compact"),
-                "threshold": threshold, "epoch": epoch,
-                "validation_accuracy": np.nan if epoch == 2 else 0.1 * epoch + 0.02 * seed,
+                "recovery": recovery, "channels": channels, "threshold": threshold,
+                "recovery_flops": flops, "test": 0.6 + 0.01 * number + 0.002 * seed,
             }
-            for recovery, threshold in networks
-            for epoch in (1, 2, 3)
+            for number, (recovery, channels, threshold, flops) in enumerate(networks)
             for seed in (-1, 0, 1)
         ]
     )  # fmt: skip
-    figure = recipe("ablation")(epochs)
+    figure = recipe("ablation")(table)
     check_figure(figure)
     (ax,) = figure.axes
-    assert legend(ax) == [
-        "without recovery, λ = 0", "without recovery, λ = 0.9",
-        "compact recovery of 8 channels, λ = 0", "compact recovery of 8 channels, λ = 0.9",
+    assert legend(ax) == ["no restriction", "restriction, λ = 0.7"]
+    assert [each.get_text() for each in ax.get_yticklabels()] == [
+        "no recovery\n0.0 k FLOPs", "compact, 8 channels\n9.0 k FLOPs", "dense\n40.0 k FLOPs",
     ]  # fmt: skip
-    assert [(line.get_linestyle(), line.get_color()) for line in ax.lines] == [
-        (":", "C0"), (":", "C1"), ("-", "C0"), ("-", "C1"),
-    ]  # fmt: skip
-    for line in ax.lines:
-        np.testing.assert_allclose(line.get_xydata(), [[1, 0.1], [3, 0.3]])
+    means = [points[0] for points in scattered(ax) if len(points) == 1]
+    np.testing.assert_allclose(means, [[0.61, -0.125], [0.62, 0.125], [0.63, 0.875], [0.6, 1.875]])
+    assert [len(points) for points in scattered(ax)] == [3, 1] * 4 + [0, 0]
 
 
 def test_attention_shift_has_a_line_for_each_layer_and_one_for_the_twins() -> None:

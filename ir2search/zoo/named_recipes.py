@@ -49,6 +49,9 @@ _FAST_CIFAR = Recipe(
 # Muon's rate 0.05 and AdamW's 0.02 had 1.30, 0.05 and 0.005 1.26, 0.02 and 0.005 1.23, 0.01 and
 # 0.005 1.31 (one seed).
 _FAST_RPRELU = replace(_FAST_CIFAR, lr=0.02, other_lr=0.005, schedule="linear")
+# Smaller batches and averaged weights: all recipes that the study cifar10-recipe trained to the end
+# have them. They gained 2.5 points of test accuracy on its network, and 1.1 on one of 211 k OPs.
+_FAST_EMA = replace(_FAST_RPRELU, batch_size=64, ema=0.99)
 # The recipe of the study `digits`, with more epochs.
 _DIGITS = Recipe(
     epochs=60,
@@ -66,7 +69,8 @@ def recipes() -> dict[str, Recipe]:
 
     ``cifar-fast`` is for CIFAR-10 in 24 epochs: Muon for the inner convolutions, whose latent
     weights keep their norm, and AdamW for the other parameters. ``cifar-fast-rprelu`` is the same
-    with lower rates that decrease linearly, for networks whose activation is RPReLU. ``digits`` is
+    with lower rates that decrease linearly, for networks whose activation is RPReLU.
+    ``cifar-fast-ema`` has smaller batches and a moving average of the weights, too. ``digits`` is
     for the included digits.
 
     The paper distils ImageNet networks from a full-precision ResNet-34. Its weights are not
@@ -76,7 +80,12 @@ def recipes() -> dict[str, Recipe]:
     short = {
         f"{name}-short": _SHORT_CIFAR if name in _PAPER else _SHORT_IMAGENET for name in presets()
     }
-    others = {"cifar-fast": _FAST_CIFAR, "cifar-fast-rprelu": _FAST_RPRELU, "digits": _DIGITS}
+    others = {
+        "cifar-fast": _FAST_CIFAR,
+        "cifar-fast-rprelu": _FAST_RPRELU,
+        "cifar-fast-ema": _FAST_EMA,
+        "digits": _DIGITS,
+    }
     return paper | short | others
 
 
