@@ -103,7 +103,13 @@ def curves_finding(curves: pd.DataFrame, members: Sequence[int], epochs: int) ->
         return ""
     late = int((best >= epochs).sum())
     if not late:
-        return f"Each network of the front is most accurate before the last of {epochs} epochs."
+        each = "The" if len(best) == 1 else "Each"
+        return f"{each} network of the front is most accurate before the last of {epochs} epochs."
+    if len(best) == 1:
+        return (
+            f"The network of the front is most accurate after the last of {epochs} epochs, so a "
+            "longer training may raise its accuracy."
+        )
     verb = "is" if late == 1 else "are"
     return (
         f"{late} of {len(best)} networks of the front {verb} most accurate after the last of "

@@ -56,7 +56,12 @@ def test_curves_say_whether_the_front_still_improved() -> None:
     curves = pd.DataFrame(rows, columns=["number", "epoch", "accuracy"])
     found = curves_finding(curves, [0, 1], 2)
     assert found.startswith("1 of 2 networks of the front is most accurate after the last of 2")
-    assert "before the last of 2 epochs" in curves_finding(curves, [1], 2)
+    assert curves_finding(curves, [1], 2).startswith(
+        "The network of the front is most accurate before"
+    )
+    assert curves_finding(curves, [0], 2).startswith(
+        "The network of the front is most accurate after"
+    )
     assert curves_finding(curves, [0], 1) == "", "one epoch has no curve"
     assert curves_finding(curves, [7], 2) == "", "inherited networks have none"
 
