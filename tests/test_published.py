@@ -18,7 +18,7 @@ from conftest import write_figures_once
 from PIL import Image
 
 import ir2search as ir
-from ir2search.space import Candidate
+from ir2search.space import Candidate, candidate_from_dict
 
 REPOSITORY = Path(__file__).parents[1]
 RECIPES = sorted(REPOSITORY.glob("analysis/*.py"))
@@ -67,7 +67,7 @@ def test_a_recipe_runs_on_a_real_run(
 def test_a_published_report_has_the_costs_that_this_code_counts(report: Path) -> None:
     study = ir.load_study(report / "study.toml")
     front = pd.read_csv(report / "front.csv")
-    assert len(front) >= 3
+    assert len(front)
     for row in front.itertuples():
         candidate = published(row._asdict())
         assert candidate.id == row.candidate_id
@@ -85,7 +85,9 @@ def published(row: dict[str, object]) -> Candidate:
     lists = {name: tuple(literal(str(values[name]))) for name in ("taps", "image")}
     channels = values["fusion_channels"]
     width = None if channels != channels else int(float(str(channels)))
-    return Candidate(**{**values, **lists, "fusion_channels": width})  # type: ignore[arg-type]
+    searched = {name: value for name, value in row.items() if name.startswith("recipe_")}
+    recipe = {name.removeprefix("recipe_"): value for name, value in searched.items()}
+    return candidate_from_dict({**values, **lists, "fusion_channels": width, "recipe": recipe})
 
 
 def literal(text: str) -> list[object]:

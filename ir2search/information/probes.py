@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn import functional
 
+from ir2search.blas import on_one_thread
 from ir2search.information.images import Images
 from ir2search.information.passes import images_at_once, layer_maps
 from ir2search.models.network import TappedNetwork
@@ -62,6 +63,7 @@ def pooled_features(
     return {name: features.numpy() for name, features in found.items()}
 
 
+@on_one_thread()
 def probe(
     fitting: dict[str, np.ndarray],
     fitting_labels: np.ndarray,

@@ -13,8 +13,9 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.spatial.distance import cdist
 
+from ir2search.blas import on_one_thread
 from ir2search.search.samplers.ehvi.error_model import FEATURE_LENGTH, PRIOR_SQUARE
-from ir2search.search.samplers.ehvi.features import features, log_scaled, matern, on_one_thread
+from ir2search.search.samplers.ehvi.features import features, log_scaled, matern
 from ir2search.search.samplers.ehvi.gains import LEAST_ERROR, MARGIN, QUANTILES, mean_gains
 from ir2search.space import Candidate
 

@@ -11,7 +11,8 @@ import moocore
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from ir2search.search.samplers.ehvi.features import features, log_scaled, matern, on_one_thread
+from ir2search.blas import on_one_thread
+from ir2search.search.samplers.ehvi.features import features, log_scaled, matern
 from ir2search.search.samplers.ehvi.gains import LEAST_ERROR, QUANTILES, mean_gains
 from ir2search.space import Candidate
 

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from ir2search.space import Candidate, Value
 
 LEAST_VALUE = 1e-8  # of the recipe: a weight decay of 0 has no logarithm
-BLAS = ThreadpoolController()
-
-
-@contextmanager
-def on_one_thread() -> Iterator[None]:
-    """Limit linear algebra to one thread.
-
-    For small matrices several threads can take a hundred times as long, if cores are busy or few.
-    """
-    with BLAS.limit(limits=1, user_api="blas"):
-        yield
 
 
 def features(candidates: Sequence[Candidate]) -> np.ndarray:

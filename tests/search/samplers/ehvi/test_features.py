@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-from threadpoolctl import threadpool_info
 
-from ir2search.search.samplers.ehvi.features import BLAS, features, log_scaled, on_one_thread
+from ir2search.search.samplers.ehvi.features import features, log_scaled
 from ir2search.space import Candidate
 
 
@@ -32,14 +31,3 @@ def test_costs_are_scaled_on_a_logarithm_and_zero_is_the_least() -> None:
     scaled = log_scaled(np.array([[0.0, 5.0], [1.0, 5.0], [10.0, 5.0], [100.0, 5.0]]))
     np.testing.assert_allclose(scaled[:, 0], [0.0, 0.0, 0.5, 1.0])
     assert (scaled[:, 1] == 0).all(), "equal for all"
-
-
-def test_linear_algebra_is_limited_to_one_thread_inside_the_context() -> None:
-    def threads() -> set[int]:
-        return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
-
-    with BLAS.limit(limits=2, user_api="blas"):
-        before = threads()
-        with on_one_thread():
-            assert threads() == {1}
-        assert threads() == before
