@@ -67,7 +67,8 @@ def test_a_recipe_runs_on_a_real_run(
 def test_a_published_report_has_the_costs_that_this_code_counts(report: Path) -> None:
     study = ir.load_study(report / "study.toml")
     front = pd.read_csv(report / "front.csv")
-    assert len(front)
+    costs = pd.read_csv(report / "trials.csv")["ops"].nunique()
+    assert len(front) >= min(3, costs), "a study of recipes has networks of one cost"
     for row in front.itertuples():
         candidate = published(row._asdict())
         assert candidate.id == row.candidate_id
