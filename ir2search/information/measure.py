@@ -21,6 +21,7 @@ from ir2search.information.bits import sign_bits
 from ir2search.information.faithfulness import faithfulness, random_order
 from ir2search.information.images import Images
 from ir2search.information.intervals import Bootstrap
+from ir2search.information.parallel import OnStep, run_parts
 from ir2search.information.passes import images_at_once, layer_maps, map_sizes
 from ir2search.information.probes import Probe, pooled_features, probe
 from ir2search.information.rows import Row
@@ -77,12 +78,24 @@ def steps(
     layers = {name: len(settings.layers_of(network)) for name, network in networks.items()}
     methods = len(settings.methods_for(networks[BINARY]))
     attributed = sum(
-        layers[name] * -(-len(images) // images_at_once(network, images.shape, settings.memory))
-        for name, network in networks.items()
-        if name != PLAIN
+        layers[name] * -(-len(images) // _attributed_at_once(networks, name, images, settings))
+        for name in _attributed_networks(networks)
     )
     swept = Sensitivity(networks, images, fitting, settings).steps if settings.sweep else 0
     return swept + methods * (attributed + 1) + 2 + sum(layers.values())
+
+
+def _attributed_networks(networks: Mapping[str, TappedNetwork]) -> list[str]:
+    """Names of the networks whose logits are attributed to their layers."""
+    return [name for name in networks if name != PLAIN]
+
+
+def _attributed_at_once(
+    networks: Mapping[str, TappedNetwork], name: str, images: Images, settings: Settings
+) -> int:
+    """Images in a pass of a network's attributions: the networks share the memory."""
+    memory = settings.memory // len(_attributed_networks(networks))
+    return images_at_once(networks[name], images.shape, memory)
 
 
 @dataclass(frozen=True)
@@ -99,18 +112,25 @@ class _Measurement:
 
     def attributions(self) -> Iterator[Row]:
         methods = self.settings.methods_for(self.networks[BINARY])
-        every = {name: self._attributed(name, methods) for name in self.networks if name != PLAIN}
+        names = _attributed_networks(self.networks)
+        device = next(self.networks[BINARY].parameters()).device
+
+        def attributed(name: str, on_step: OnStep) -> list[LayerAttribution]:
+            return self._attributed(name, methods, on_step)
+
+        found = run_parts(attributed, names, self.on_step, device)
+        every = dict(zip(names, found, strict=True))
         for method in methods:
-            found = {
+            by_name = {
                 name: [one for one in layers if one.method == method]
                 for name, layers in every.items()
             }
-            for name, layers in found.items():
+            for name, layers in by_name.items():
                 yield from rows.of_attributions(self._about(name, method), layers, self.resampled)
-            if TWIN in found:
+            if TWIN in by_name:
                 about = self._about(BINARY, method)
                 yield from rows.of_both_attributions(
-                    about, found[BINARY], found[TWIN], self.resampled
+                    about, by_name[BINARY], by_name[TWIN], self.resampled
                 )
 
     def faithfulness(self) -> Iterator[Row]:
@@ -194,9 +214,11 @@ class _Measurement:
             lambda layer: self.on_step(f"{name}: probes of {layer}"),
         )
 
-    def _attributed(self, name: str, methods: list[MethodName]) -> list[LayerAttribution]:
+    def _attributed(
+        self, name: str, methods: list[MethodName], on_step: OnStep
+    ) -> list[LayerAttribution]:
         network, settings = self.networks[name], self.settings
-        at_once = images_at_once(network, self.images.shape, settings.memory)
+        at_once = _attributed_at_once(self.networks, name, self.images, settings)
         return attribute_batches(
             network,
             self.images.batches(at_once),
@@ -205,7 +227,7 @@ class _Measurement:
             at_once=at_once,
             steps=settings.steps,
             keep=summed,
-            on_layer=lambda layer: self.on_step(f"{name}: {layer}"),
+            on_layer=lambda layer: on_step(f"{name}: {layer}"),
         )
 
     def _batches(self, network: TappedNetwork) -> Iterator[Tensor]:

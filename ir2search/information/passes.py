@@ -17,6 +17,7 @@ from ir2search.nn import kernels_without_gradients
 Part = TypeVar("Part", bound=Any)  # a dataclass with tensors
 MEMORY = 2048  # MiB for activations and gradients
 _COPIES = 18  # a pass holds up to 18 copies of an image's maps: DeepLIFT, with baselines
+_COPIES_WITHOUT_GRADIENTS = 3  # the maps, and those of an operation
 
 
 @torch.no_grad()
@@ -47,10 +48,19 @@ def map_sizes(network: TappedNetwork, image: Sequence[int]) -> dict[str, int]:
     return {name: values.nbytes for name, values in maps.items()}
 
 
-def images_at_once(network: TappedNetwork, image: Sequence[int], memory: int) -> int:
-    """Largest number of images (channels, height, width) in a pass within ``memory`` MiB, or 1."""
-    one = _COPIES * sum(map_sizes(network, image).values())
-    return max(1, memory * 2**20 // one)
+def images_at_once(
+    network: TappedNetwork, image: Sequence[int], memory: int, *, gradients: bool = True
+) -> int:
+    """Largest number of images in a pass within a limit of memory, at least 1.
+
+    Args:
+        network: the network.
+        image: (channels, height, width).
+        memory: the limit in MiB.
+        gradients: whether the pass computes gradients.
+    """
+    copies = _COPIES if gradients else _COPIES_WITHOUT_GRADIENTS
+    return max(1, memory * 2**20 // (copies * sum(map_sizes(network, image).values())))
 
 
 @contextmanager

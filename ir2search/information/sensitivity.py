@@ -124,7 +124,8 @@ class Sensitivity:
         return [each for each in every if all(map(_starts(inside), each.convolutions))]
 
     def _at_once(self, name: str) -> int:
-        return images_at_once(self.networks[name], self.images.shape, self.settings.memory)
+        network, memory = self.networks[name], self.settings.memory
+        return images_at_once(network, self.images.shape, memory, gradients=False)
 
     def _accuracies(self, resampled: Bootstrap) -> Iterator[Row]:
         found = {

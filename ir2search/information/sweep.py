@@ -26,9 +26,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ir2search.information.chain import Chain
 from ir2search.information.images import Images
 from ir2search.information.interventions import Change
+from ir2search.information.parallel import OnStep, parts_at_once, run_parts
 from ir2search.information.passes import frozen
 from ir2search.models.network import TappedNetwork
-from ir2search.nn import kernels_without_gradients
+from ir2search.nn import keep_memory, kernels_without_gradients
 
 CALIBRATING = 256  # training images that BatchNorms are calibrated on
 AT_ONCE = 64  # images in a pass: their maps stay in the cache of the processor
@@ -57,7 +58,7 @@ def sweep(
     images: Images,
     calibrating: Images,
     at_once: int,
-    on_pass: Callable[[str], None] = lambda layer: None,
+    on_pass: OnStep = lambda layer: None,
 ) -> tuple[Classified, list[Classified]]:
     """Classify images with a network, and with each change of it.
 
@@ -70,17 +71,32 @@ def sweep(
         images: images to classify.
         calibrating: training images for the BatchNorms. The unchanged network keeps its own
             statistics.
-        at_once: number of images to classify in one pass, at most `AT_ONCE`. Passes for the
-            BatchNorms always have `AT_ONCE` images, so that it does not change the result.
+        at_once: number of images whose maps fit into the memory. A pass has at most `AT_ONCE` of
+            them; if more fit, several changes are made at the same time. Passes for the BatchNorms
+            always have `AT_ONCE` images, so that it does not change the result.
         on_pass: called with the layer of each change for each batch, `passes` times.
 
     Returns:
         The result of the unchanged network, and one for each change.
     """
-    work = _Sweep(copy.deepcopy(network).eval().requires_grad_(False), changes, intervene, on_pass)
-    with torch.no_grad(), kernels_without_gradients():
-        work.calibrate([some for some, _ in calibrating.batches(AT_ONCE)])
-        return work.classify(images.batches(min(AT_ONCE, at_once)))
+    device = next(network.parameters()).device
+    count = max(1, min(parts_at_once(device), at_once // AT_ONCE, len(changes)))
+    parts = [
+        (copy.deepcopy(network).eval().requires_grad_(False), changes[first::count])
+        for first in range(count)
+    ]
+
+    def part(
+        given: tuple[TappedNetwork, Sequence[Change]], on_pass: OnStep
+    ) -> tuple[Classified, list[Classified]]:
+        work = _Sweep(*given, intervene, on_pass)
+        with torch.no_grad(), kernels_without_gradients():
+            work.calibrate([some for some, _ in calibrating.batches(AT_ONCE)])
+            return work.classify(images.batches(min(AT_ONCE, at_once)))
+
+    keep_memory()
+    (own, _), *_ = found = run_parts(part, parts, on_pass, device)
+    return own, [found[number % count][1][number // count] for number in range(len(changes))]
 
 
 def classified(network: TappedNetwork, images: Images, at_once: int) -> Classified:
@@ -103,7 +119,7 @@ class _Sweep:
         network: TappedNetwork,
         changes: Sequence[Change],
         intervene: Intervention,
-        on_pass: Callable[[str], None],
+        on_pass: OnStep,
     ) -> None:
         self.network, self.changes = network, changes
         self.intervene, self.on_pass = intervene, on_pass

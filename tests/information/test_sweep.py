@@ -120,3 +120,22 @@ def test_no_change_gives_the_unchanged_network(small: Small, untrained: Make, sh
         assert np.median(np.abs(result.loss - own.loss)) < 0.02
     as_it_is = classified(network, MEASURED, 70)
     np.testing.assert_allclose(own.loss, as_it_is.loss, rtol=1e-4, atol=1e-4)
+
+
+def test_changes_at_the_same_time_give_what_they_give_one_after_the_other(
+    small: Small, untrained: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = calibrated(untrained(small()))
+    every = changes(network, binarised_layers(network))
+    done: list[list[str]] = []
+
+    def swept(at_once: int) -> list[np.ndarray]:
+        monkeypatch.setattr("ir2search.information.sweep.parts_at_once", lambda device: at_once)
+        monkeypatch.setattr("ir2search.information.parallel.parts_at_once", lambda device: at_once)
+        done.append([])
+        own, found = sweep(network, every, released, MEASURED, CALIBRATING, 10_000, done[-1].append)
+        return [own.loss, *(each.loss for each in found)]
+
+    np.testing.assert_allclose(swept(3), swept(1), rtol=1e-4, atol=1e-4)
+    assert sorted(done[0]) == sorted(done[1])
+    assert len(done[0]) == passes(len(every), len(MEASURED), len(CALIBRATING), 10_000)
