@@ -112,6 +112,13 @@ def train(
             autocompletion=trained_names,
         ),
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Threshold of the restriction in this training, 0 for none; by default the "
+            "network's own."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the training.")] = 0,
     device: Device = "auto",
     log: Log = None,
@@ -154,11 +161,16 @@ def train(
         if trial is None:
             folder = out or runs_folder() / f"train-{Path(what).stem}"
             asked |= {"recipe": recipe, "epochs": epochs, "weights": weights, "seed": seed}
-            trained = train_network(what, folder, **asked)
+            trained = train_network(what, folder, threshold=threshold, **asked)
         else:
-            if epochs is None or recipe is not None or weights is not None or seed:
+            if (
+                epochs is None
+                or seed
+                or any(given is not None for given in (recipe, weights, threshold))
+            ):
                 raise InputError(
-                    "--trial: needs --epochs, and takes recipe, weights and seed of the run"
+                    "--trial: needs --epochs, and takes recipe, weights, threshold and seed of the "
+                    "run"
                 )
             run = Run.open(find_run(what))
             bar.say(plan_longer(run, trial, epochs).sentence)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ir2search.study.survey import Preset
     from ir2search.zoo import ShippedNetwork, TrainedNetwork
 
+FEW_PIXELS = 0.001  # share of the pixels; their restriction changes nothing but the time
+
 
 def show_presets(presets: Sequence[Preset], as_json: bool) -> None:
     """Show the paper's networks with their costs."""
@@ -91,6 +93,11 @@ def show_training(trained: TrainedNetwork, as_json: bool) -> None:
         f"{text.percent(best.validation_accuracy)} of the validation images at epoch {best.epoch}, "
         f"{text.percent(trained.test_accuracy)} of {trained.test_images:,} test images"
     )
+    if 0 < best.restricted_share < FEW_PIXELS:
+        say(
+            f"restriction blanked only {100 * best.restricted_share:.1g}% of the pixels, but each "
+            "batch with such a pixel takes a second pass; --threshold 0 may train twice as fast"
+        )
     say("weights and learning curve are in ", str(trained.folder))
 
 

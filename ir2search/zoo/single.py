@@ -81,6 +81,7 @@ def train_network(
     recipe: str | Recipe | None = None,
     epochs: int | None = None,
     weights: str | Path | None = None,
+    threshold: float | None = None,
     seed: int = 0,
     device: str = "auto",
     observer: TrainingObserver | Sequence[TrainingObserver] | None = None,
@@ -101,6 +102,8 @@ def train_network(
         epochs: number of epochs of each stage; None for the recipe's.
         weights: where the training starts: a network of `zoo` or a file of weights, see
             `ir2search.training.starting_weights`; None for random weights.
+        threshold: threshold of the restriction in this training, 0 for none; None for the
+            network's own.
         seed: seed of all random numbers, also of the choice of the validation images. Weights
             should continue with the seed that they were trained with.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
@@ -114,6 +117,8 @@ def train_network(
     """
     folder, torch_device = Path(folder), pick_device(device)
     candidate = named_candidate(what)
+    if threshold is not None:
+        candidate = replace(candidate, threshold=threshold)
     own = dict(candidate.recipe)
     chosen = _recipe(what, recipe, epochs).with_values(own, f"{what}: recipe")
     with all_observers(TrainingObserver, observer, TrainingProgress, progress) as observers:

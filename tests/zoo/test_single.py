@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import ir2search as ir
-from ir2search.errors import DataError, RunError, StudyError
+from ir2search.errors import CandidateError, DataError, RunError, StudyError
 from ir2search.space import Candidate, read_candidate
 from ir2search.training import EpochResult, Interrupted, Recipe, accuracy
 from ir2search.zoo import TrainedNetwork, train_network
@@ -166,3 +166,12 @@ def test_a_training_starts_from_given_weights(small: str, tmp_path: Path) -> Non
     )
     with pytest.raises(RunError, match="weights was"):
         train_network(small, tmp_path / "further", recipe=still)
+
+
+def test_a_training_may_have_another_threshold_of_restriction(small: str, tmp_path: Path) -> None:
+    trained = train_network(small, tmp_path / "own", recipe=RECIPE, epochs=1, threshold=1.0)
+    assert trained.candidate.threshold == 1.0
+    assert read_candidate(tmp_path / "own" / "candidate.json").threshold == 1.0
+    assert trained.best.restricted_share > 0.1
+    with pytest.raises(CandidateError, match="threshold: must be at least 0 and finite"):
+        train_network(small, tmp_path / "other", recipe=RECIPE, epochs=1, threshold=-1)
