@@ -100,14 +100,14 @@ def faithfulness(
         size = (images.shape[-2], images.shape[-1])
         return functional.interpolate(coarse, size, mode="bilinear")[:, 0]
 
-    with frozen(network), torch.random.fork_rng(), kernels_without_gradients():
-        torch.manual_seed(seed)
+    draw = _Draws(seed)
+    with frozen(network), kernels_without_gradients():
         own = explain(network, images)
         order = ranking(network, own)
         deletion, insertion = _curves(network, images, labels, order)
         unfaithful = infidelity(
             network,
-            _perturbed,
+            draw.noise,
             images,
             own.own,
             target=labels,
@@ -118,6 +118,7 @@ def faithfulness(
         sensitivity = sensitivity_max(
             lambda pixels: (explain(network, pixels[0]).own,),  # captum passes and wants tuples
             first,
+            perturb_func=draw.neighbours,
             perturb_radius=RADIUS,
             n_perturb_samples=NEIGHBOURS,
             max_examples_per_batch=len(first),
@@ -126,6 +127,23 @@ def faithfulness(
         other = shuffled(network, seed)
         similarity = spearman(order, ranking(other, explain(other, images)))
     return Faithfulness(method, deletion, insertion, unfaithful, sensitivity, similarity)
+
+
+class _Draws:
+    """Random changes of images, with a generator of their own: tests may run at the same time."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def noise(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Normal noise, and the images without it, for Captum's `infidelity`."""
+        drawn = torch.randn(images.shape, generator=self._generator).to(images.device)
+        return NOISE * drawn, images - NOISE * drawn
+
+    def neighbours(self, images: Tensor, radius: float) -> tuple[Tensor]:
+        """Images with each pixel changed by up to a radius, for Captum's `sensitivity_max`."""
+        change = torch.empty(images.shape).uniform_(-radius, radius, generator=self._generator)
+        return (images + change.to(images.device),)
 
 
 def random_order(network: TappedNetwork, images: Tensor, labels: Tensor, seed: int) -> Faithfulness:
@@ -164,8 +182,3 @@ def _curves(
 
 def _probability(network: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
     return network(images).double().softmax(dim=1).gather(1, labels[:, None]).squeeze(1)
-
-
-def _perturbed(images: Tensor) -> tuple[Tensor, Tensor]:
-    noise = NOISE * torch.randn_like(images)
-    return noise, images - noise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,7 @@ from ir2search.information.attributions import (
     surrogate,
 )
 from ir2search.information.bits import sign_bits
-from ir2search.information.faithfulness import faithfulness, random_order
+from ir2search.information.faithfulness import Faithfulness, faithfulness, random_order
 from ir2search.information.images import Images
 from ir2search.information.intervals import Bootstrap
 from ir2search.information.parallel import OnStep, run_parts
@@ -139,19 +140,25 @@ class _Measurement:
         resampled = Bootstrap(len(labels), settings.seed)
         at_random = random_order(network, images, labels, settings.seed)
         yield from rows.of_faithfulness({"network": BINARY}, at_random, at_random, resampled)
-        for method in settings.methods_for(network):
+        methods = settings.methods_for(network)
+
+        def tested(method: MethodName, on_step: OnStep) -> Faithfulness:
             found = faithfulness(
-                network,
+                copy.deepcopy(network),
                 images,
                 labels,
                 method,
                 seed=settings.seed,
                 steps=settings.steps,
-                memory=settings.memory,
+                memory=settings.memory // len(methods),
             )
+            on_step(f"faithfulness of {method}")
+            return found
+
+        every = run_parts(tested, methods, self.on_step, images.device)
+        for method, found in zip(methods, every, strict=True):
             about = self._about(BINARY, method)
             yield from rows.of_faithfulness(about, found, at_random, resampled)
-            self.on_step(f"faithfulness of {method}")
 
     def maps(self) -> Iterator[Row]:
         for layers in self._groups():
