@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import torch
-from scipy import stats
 from torch import Tensor
 from torch.nn import functional
 
@@ -70,7 +70,8 @@ def spearman(one: Tensor, other: Tensor) -> Tensor:
     NaN if a map is constant. Source: Spearman, "The Proof and Measurement of Association between
     Two Things", 1904.
     """
-    ranks = [stats.rankdata(maps.flatten(1).cpu().numpy(), axis=1) for maps in (one, other)]
+    flat = [pd.DataFrame(maps.flatten(1).cpu().numpy()) for maps in (one, other)]
+    ranks = [maps.rank(axis=1).to_numpy() for maps in flat]
     centred = [values - values.mean(axis=1, keepdims=True) for values in ranks]
     scale = np.prod([np.linalg.norm(values, axis=1) for values in centred], axis=0)
     products = (centred[0] * centred[1]).sum(axis=1)

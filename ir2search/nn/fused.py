@@ -111,6 +111,7 @@ def normed(
         (N, C, H, W).
     """
     fused, result = KernelActivation(), y
+    # torch normalises maps whose channels are last without a copy
     if norm.training and is_fusable(y) and y.is_contiguous():
         fused = for_kernels(activation, norm.num_features)
         result = NormedMaps.apply(y, shortcut, norm.weight, norm.bias, *fused, norm)  # type: ignore[no-untyped-call]

@@ -80,7 +80,7 @@ class InformationRecovery(nn.Module):
         """
         if self.primary is None:
             return last
-        is_fused = is_fusable(last) and last.is_contiguous()
+        is_fused = self.training and is_fusable(last)
         joined = pooled_and_joined(last, taps) if is_fused else _pooled_and_joined(last, taps)
         fused: Tensor = self.primary(joined)
         if self.cheap is not None:
