@@ -25,6 +25,9 @@ networks, and for the front by one seed of training alone.
 between two seeds of the table: over all networks, and as the mean over groups of `GROUP` networks
 with about equal operations.
 
+**Crops.** --crop gives the supernet other crops than the table's recipe has. With --alone, all
+networks are trained alone with these crops, too: their front's share says what the crops alone do.
+
 Each step is kept in a folder, so that an interrupted command can continue.
 
     python tests/benchmarks/supernet.py [--epochs 20 45 90] [--seeds 3] [--runs runs/bench-supernet]
@@ -56,6 +59,7 @@ from warm_start import tau
 import ir2search as ir
 from ir2search.data import ImageData, load_data
 from ir2search.files import read_json, write_json
+from ir2search.seeds import training_seed
 from ir2search.space import Candidate, candidate_from_dict
 from ir2search.supernet import (
     SupernetSettings,
@@ -85,6 +89,7 @@ class Setting:
         calibration: training images for the BatchNorms of a network.
         finetune: epochs of fine-tuning; 0 for none.
         finetune_lr: highest learning rate of the fine-tuning.
+        crop: pixels of padding before the random crop; 0 for no crops.
     """
 
     epochs: int
@@ -93,11 +98,17 @@ class Setting:
     calibration: int = 1024
     finetune: int = 0
     finetune_lr: float = STUDY.recipe.lr
+    crop: int = STUDY.recipe.crop_padding
 
     @property
     def supernet(self) -> str:
         """Name of the folder of the supernet's training."""
-        return f"{self.epochs}-epochs-{self.random}-random-lr-{self.lr:g}"
+        return f"{self.epochs}-epochs-{self.random}-random-lr-{self.lr:g}-crop-{self.crop}"
+
+    @property
+    def recipe(self) -> Recipe:
+        """Recipe of the supernet's training."""
+        return replace(STUDY.recipe, epochs=self.epochs, lr=self.lr, crop_padding=self.crop)
 
 
 class Clock:
@@ -155,10 +166,8 @@ def epoch_seconds(candidate: Candidate, recipe: Recipe, data: ImageData) -> floa
 def trained(setting: Setting, seed: int, data: ImageData, runs: Path) -> float:
     """Train a supernet; gives its processor seconds, without epochs that were interrupted."""
     folder = runs / setting.supernet / str(seed)
-    recipe = replace(STUDY.recipe, epochs=setting.epochs, lr=setting.lr)
-    return supernet_seconds(
-        STUDY.space, recipe, data, folder, seed, SupernetSettings(random=setting.random)
-    )
+    settings = SupernetSettings(random=setting.random)
+    return supernet_seconds(STUDY.space, setting.recipe, data, folder, seed, settings)
 
 
 def supernet_seconds(
@@ -193,7 +202,7 @@ def inherited(setting: Setting, seed: int, data: ImageData, runs: Path) -> dict[
     if not file.exists():
         supernet = load_supernet(folder, STUDY.space.with_data(data.image, data.classes), data)
         clock, found = Clock(), {}
-        batches = calibration_batches(data, setting.calibration, STUDY.recipe.augmentation, CPU)
+        batches = calibration_batches(data, setting.calibration, setting.recipe.augmentation, CPU)
         for name, candidate in networks().items():
             network = calibrated_subnet(supernet, candidate, batches)
             found[name] = accuracy(network, data, data.validation)
@@ -209,11 +218,11 @@ def fine_tuned(
     name = f"{setting.calibration}-{setting.finetune}-epochs-lr-{setting.finetune_lr:g}"
     file = folder / f"fine-tuned-{name}.json"
     found = dict(read_json(file)) if file.exists() else {}
-    recipe = replace(STUDY.recipe, epochs=setting.finetune, lr=setting.finetune_lr)
+    recipe = replace(setting.recipe, epochs=setting.finetune, lr=setting.finetune_lr)
     recipe = replace(recipe, warmup_epochs=min(recipe.warmup_epochs, setting.finetune / 3))
     if missing := [each for each in ids if each not in found]:
         supernet = load_supernet(folder, STUDY.space.with_data(data.image, data.classes), data)
-        batches = calibration_batches(data, setting.calibration, STUDY.recipe.augmentation, CPU)
+        batches = calibration_batches(data, setting.calibration, setting.recipe.augmentation, CPU)
     for each in missing:
         clock, candidate = Clock(), networks()[each]
         start = calibrated_subnet(supernet, candidate, batches).state_dict()
@@ -224,6 +233,22 @@ def fine_tuned(
         found[each] = {"accuracy": result.accuracy, "seconds": clock.seconds}
         write_json(file, found)
     return {each: found[each] for each in ids}
+
+
+def trained_alone(crop: int, data: ImageData, runs: Path) -> pd.Series:
+    """Accuracies of all networks by id, each trained alone by the table's recipe with this crop."""
+    file = runs / f"alone-crop-{crop}.json"
+    found = dict(read_json(file)) if file.exists() else {}
+    recipe = replace(STUDY.recipe, crop_padding=crop)
+    for name, candidate in networks().items():
+        if name not in found:
+            seed = training_seed(STUDY.seed, name)
+            with tempfile.TemporaryDirectory() as own:
+                found[name] = ir.train(
+                    candidate, recipe, data, Path(own), seed=seed, device=CPU
+                ).accuracy
+            write_json(file, found)
+    return pd.Series(found)
 
 
 def chosen(accuracies: pd.Series, operations: pd.Series, margin: float) -> list[str]:
@@ -309,7 +334,7 @@ def alone() -> tuple[pd.Series, pd.DataFrame]:
 def report(rows: pd.DataFrame) -> None:
     """Print a row for each setting and margin: means over seeds."""
     columns = (
-        "epochs", "random", "lr", "calibration", "finetune", "finetune_lr", "margin",
+        "epochs", "random", "lr", "crop", "calibration", "finetune", "finetune_lr", "margin",
     )  # fmt: skip
     shown = ("networks", "price", "by_table", "inherited", "reached", "tau", "tau_equal_ops")
     table = Table(*columns, "seeds", *shown, title="means over seeds")
@@ -340,6 +365,8 @@ def main() -> None:
     parser.add_argument("--calibration", type=int, default=1024)
     parser.add_argument("--finetune", type=int, default=0, help="epochs; 0 for none")
     parser.add_argument("--finetune-lr", type=float, default=STUDY.recipe.lr)
+    parser.add_argument("--crop", type=int, default=STUDY.recipe.crop_padding, help="pixels")
+    parser.add_argument("--alone", action="store_true", help="train all networks alone, too")
     parser.add_argument("--runs", type=Path, default=Path("runs/bench-supernet"))
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -353,10 +380,15 @@ def main() -> None:
             options.calibration,
             options.finetune,
             options.finetune_lr,
+            options.crop,
         )
         rows += rows_of(setting, seed, data, options.runs)
         report(pd.DataFrame(rows))
     write_json(options.runs / "rows.json", rows)
+    if options.alone:
+        accuracies, (operations, _) = trained_alone(options.crop, data, options.runs), alone()
+        share = shares(chosen(accuracies, operations, 0), accuracies)
+        print(f"trained alone with a crop of {options.crop} pixels: {share:.3f} of the true front")
 
 
 if __name__ == "__main__":
