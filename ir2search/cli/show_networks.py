@@ -96,7 +96,8 @@ def show_training(trained: TrainedNetwork, as_json: bool) -> None:
     if 0 < best.restricted_share < FEW_PIXELS:
         say(
             f"restriction blanked only {100 * best.restricted_share:.1g}% of the pixels, but each "
-            "batch with such a pixel takes a second pass; --threshold 0 may train twice as fast"
+            "batch with such a pixel takes a second pass; with a threshold of 0, training may be "
+            "twice as fast"
         )
     say("weights and learning curve are in ", str(trained.folder))
 

@@ -150,7 +150,7 @@ class _Measurement:
                 method,
                 seed=settings.seed,
                 steps=settings.steps,
-                memory=settings.memory // len(methods),
+                memory=settings.memory // len(methods),  # tests at the same time share it
             )
             on_step(f"faithfulness of {method}")
             return found

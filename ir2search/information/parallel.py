@@ -68,6 +68,7 @@ def run_parts(
                 return [each.result() for each in running]
             except BaseException:
                 stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
                 raise
     finally:
         torch.set_num_threads(threads)

@@ -19,4 +19,4 @@ def test_a_restriction_of_a_few_pixels_is_told_with_what_it_costs(
     printed = " ".join(capsys.readouterr().out.split())
     assert printed.startswith("80.0% of the validation images at epoch 3, 79.0% of 10,000 test")
     assert ("blanked only 0.002% of the pixels" in printed) == is_told
-    assert ("--threshold 0" in printed) == is_told
+    assert ("threshold of 0" in printed) == is_told
