@@ -163,11 +163,8 @@ def train(
             asked |= {"recipe": recipe, "epochs": epochs, "weights": weights, "seed": seed}
             trained = train_network(what, folder, threshold=threshold, **asked)
         else:
-            if (
-                epochs is None
-                or seed
-                or any(given is not None for given in (recipe, weights, threshold))
-            ):
+            of_run = recipe, weights, threshold
+            if epochs is None or seed or any(given is not None for given in of_run):
                 raise InputError(
                     "--trial: needs --epochs, and takes recipe, weights, threshold and seed of the "
                     "run"

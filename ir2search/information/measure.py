@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from ir2search.information import rows
@@ -22,7 +23,7 @@ from ir2search.information.bits import sign_bits
 from ir2search.information.faithfulness import Faithfulness, faithfulness, random_order
 from ir2search.information.images import Images
 from ir2search.information.intervals import Bootstrap
-from ir2search.information.parallel import OnStep, run_parts
+from ir2search.information.parallel import StepDone, parts_at_once, run_parts
 from ir2search.information.passes import images_at_once, layer_maps, map_sizes
 from ir2search.information.probes import Probe, pooled_features, probe
 from ir2search.information.rows import Row
@@ -94,9 +95,13 @@ def _attributed_networks(networks: Mapping[str, TappedNetwork]) -> list[str]:
 def _attributed_at_once(
     networks: Mapping[str, TappedNetwork], name: str, images: Images, settings: Settings
 ) -> int:
-    """Images in a pass of a network's attributions: the networks share the memory."""
-    memory = settings.memory // len(_attributed_networks(networks))
-    return images_at_once(networks[name], images.shape, memory)
+    """Images in a pass of a network's attributions: networks at the same time share the memory."""
+    at_once = parts_at_once(_device(networks), len(_attributed_networks(networks)))
+    return images_at_once(networks[name], images.shape, settings.memory // at_once)
+
+
+def _device(networks: Mapping[str, TappedNetwork]) -> torch.device:
+    return next(networks[BINARY].parameters()).device
 
 
 @dataclass(frozen=True)
@@ -114,12 +119,8 @@ class _Measurement:
     def attributions(self) -> Iterator[Row]:
         methods = self.settings.methods_for(self.networks[BINARY])
         names = _attributed_networks(self.networks)
-        device = next(self.networks[BINARY].parameters()).device
-
-        def attributed(name: str, on_step: OnStep) -> list[LayerAttribution]:
-            return self._attributed(name, methods, on_step)
-
-        found = run_parts(attributed, names, self.on_step, device)
+        attributed = partial(self._attributed, methods)
+        found = run_parts(attributed, names, self.on_step, _device(self.networks))
         every = dict(zip(names, found, strict=True))
         for method in methods:
             by_name = {
@@ -141,8 +142,9 @@ class _Measurement:
         at_random = random_order(network, images, labels, settings.seed)
         yield from rows.of_faithfulness({"network": BINARY}, at_random, at_random, resampled)
         methods = settings.methods_for(network)
+        memory = settings.memory // parts_at_once(images.device, len(methods))
 
-        def tested(method: MethodName, on_step: OnStep) -> Faithfulness:
+        def tested(method: MethodName, on_step: StepDone) -> Faithfulness:
             found = faithfulness(
                 copy.deepcopy(network),
                 images,
@@ -150,7 +152,7 @@ class _Measurement:
                 method,
                 seed=settings.seed,
                 steps=settings.steps,
-                memory=settings.memory // len(methods),  # tests at the same time share it
+                memory=memory,
             )
             on_step(f"faithfulness of {method}")
             return found
@@ -222,7 +224,7 @@ class _Measurement:
         )
 
     def _attributed(
-        self, name: str, methods: list[MethodName], on_step: OnStep
+        self, methods: list[MethodName], name: str, on_step: StepDone
     ) -> list[LayerAttribution]:
         network, settings = self.networks[name], self.settings
         at_once = _attributed_at_once(self.networks, name, self.images, settings)

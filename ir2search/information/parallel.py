@@ -18,18 +18,18 @@ from ir2search.machine import cores
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
-OnStep = Callable[[str], None]
+StepDone = Callable[[str], None]  # called with the name of a step
 
 
-def parts_at_once(device: torch.device) -> int:
-    """How many parts may run at the same time: one for each thread of torch; on a GPU, one."""
-    return min(torch.get_num_threads(), cores()) if device.type == "cpu" else 1
+def parts_at_once(device: torch.device, parts: int) -> int:
+    """How many of some parts run at the same time: on a CPU one for each thread, on a GPU one."""
+    return max(1, min(_threads(), parts)) if device.type == "cpu" else 1
 
 
 def run_parts(
-    work: Callable[[Part, OnStep], Result],
+    work: Callable[[Part, StepDone], Result],
     parts: Sequence[Part],
-    on_step: OnStep,
+    on_step: StepDone,
     device: torch.device,
 ) -> list[Result]:
     """Do the work of each part; on a CPU, of several at the same time.
@@ -44,9 +44,8 @@ def run_parts(
     Returns:
         The result of each part, in their order.
     """
-    most = parts_at_once(device)
-    at_once = min(most, len(parts))
-    if at_once <= 1:
+    at_once = parts_at_once(device, len(parts))
+    if at_once == 1:
         return [work(part, on_step) for part in parts]
     stop, lock, threads = Event(), Lock(), torch.get_num_threads()
 
@@ -59,7 +58,7 @@ def run_parts(
     pool = ThreadPoolExecutor(
         at_once,
         initializer=torch.set_num_threads,  # holds for the thread that calls it
-        initargs=(most // at_once,),
+        initargs=(_threads() // at_once,),
     )
     try:
         with pool:
@@ -72,3 +71,7 @@ def run_parts(
                 raise
     finally:
         torch.set_num_threads(threads)
+
+
+def _threads() -> int:
+    return min(torch.get_num_threads(), cores())

@@ -26,7 +26,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ir2search.information.chain import Chain
 from ir2search.information.images import Images
 from ir2search.information.interventions import Change
-from ir2search.information.parallel import OnStep, parts_at_once, run_parts
+from ir2search.information.parallel import StepDone, parts_at_once, run_parts
 from ir2search.information.passes import frozen
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import keep_memory, kernels_without_gradients
@@ -58,7 +58,7 @@ def sweep(
     images: Images,
     calibrating: Images,
     at_once: int,
-    on_pass: OnStep = lambda layer: None,
+    on_pass: StepDone = lambda layer: None,
 ) -> tuple[Classified, list[Classified]]:
     """Classify images with a network, and with each change of it.
 
@@ -80,14 +80,14 @@ def sweep(
         The result of the unchanged network, and one for each change.
     """
     device = next(network.parameters()).device
-    count = max(1, min(parts_at_once(device), at_once // AT_ONCE, len(changes)))
+    count = parts_at_once(device, min(at_once // AT_ONCE, len(changes)))
     parts = [
         (copy.deepcopy(network).eval().requires_grad_(False), changes[first::count])
         for first in range(count)
     ]
 
     def part(
-        given: tuple[TappedNetwork, Sequence[Change]], on_pass: OnStep
+        given: tuple[TappedNetwork, Sequence[Change]], on_pass: StepDone
     ) -> tuple[Classified, list[Classified]]:
         work = _Sweep(*given, intervene, on_pass)
         with torch.no_grad(), kernels_without_gradients():
@@ -119,7 +119,7 @@ class _Sweep:
         network: TappedNetwork,
         changes: Sequence[Change],
         intervene: Intervention,
-        on_pass: OnStep,
+        on_pass: StepDone,
     ) -> None:
         self.network, self.changes = network, changes
         self.intervene, self.on_pass = intervene, on_pass

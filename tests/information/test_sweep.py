@@ -130,8 +130,7 @@ def test_changes_at_the_same_time_give_what_they_give_one_after_the_other(
     done: list[list[str]] = []
 
     def swept(at_once: int) -> list[np.ndarray]:
-        monkeypatch.setattr("ir2search.information.sweep.parts_at_once", lambda device: at_once)
-        monkeypatch.setattr("ir2search.information.parallel.parts_at_once", lambda device: at_once)
+        monkeypatch.setattr("ir2search.information.parallel._threads", lambda: at_once)
         done.append([])
         own, found = sweep(network, every, released, MEASURED, CALIBRATING, 10_000, done[-1].append)
         return [own.loss, *(each.loss for each in found)]
