@@ -6,10 +6,11 @@ point of their product. Writes, into a folder, an array (steps, 2) of candidate 
 replicate that is not there yet.
 
 Trials run one after the other, and each is stopped or trained to its end, which is what MOASHA's
-rule for one worker comes to. Its own sampler proposes, and what was met before runs as any other.
+rule for one worker comes to. Its own sampler proposes; a network that it proposes a second
+time is trained again.
 
-In Syne Tune 0.16 the priority of the i-th of a rung's results is the index of the result that came
-i-th, where its comments ask for the i-th's own place in the order; with --mended it is the latter.
+Syne Tune 0.16 has an error in its priorities: by its comments they are the ranks of the results, but
+they are the indices of the results in sorted order. With --mended they are the ranks.
 
     python tests/benchmarks/moasha.py IN.npz FOLDER [--mended] [--steps 1500] [--workers 2]
 """
