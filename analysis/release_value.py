@@ -37,7 +37,7 @@ from ir2search.information.sensitivity import Sensitivity, operations
 from ir2search.information.suggestion import suggestions
 from ir2search.information.sweep import CALIBRATING
 from ir2search.measures.names import BINARY, COLUMNS, TWIN
-from ir2search.measures.tables import sensitivity_table
+from ir2search.measures.tables import largest_part, sensitivity_table
 from ir2search.plots import save
 from ir2search.training import accuracy
 
@@ -64,7 +64,7 @@ def swept(run: ir.Run, number: int, data: ImageData, images: int) -> pd.DataFram
 
 def releases(table: pd.DataFrame, count: int) -> Releases:
     """The network as it is, the suggested release, and random ones of as many OPs."""
-    whole = table.drop_duplicates("layer", keep="last").set_index("layer")
+    whole = largest_part(table).set_index("layer")
     suggested = tuple(each.layer for each in suggestions(table))
     if not suggested:
         worth = -whole["binarised_accuracy_points"] / whole["released_ops"]

@@ -18,7 +18,7 @@ from ir2search import escape, text
 
 MOST_LINES = 30  # above the bars of a notebook; older ones are dropped
 SECONDS_BETWEEN_UPDATES = 0.3  # of a notebook's output
-SECONDS_BETWEEN_LINES = 60.0  # that say how far the work is, without a terminal
+SECONDS_BETWEEN_LINES = 60.0  # of progress, where there is no terminal
 
 
 class Bars:
@@ -62,8 +62,11 @@ class Bars:
         """Whether somebody can see the bars, not only the lines."""
         return self._output is not None or not self.progress.disable
 
-    def is_line_due(self) -> bool:
-        """Whether no bars are seen, and a minute has passed since this was last true."""
+    def take_line_turn(self) -> bool:
+        """Whether to print a progress line now; if so, the next one is due in a minute.
+
+        Lines take the place of bars that nobody can see.
+        """
         is_due = not self.are_shown and time.monotonic() - self._said >= SECONDS_BETWEEN_LINES
         if is_due:
             self._said = time.monotonic()

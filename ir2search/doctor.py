@@ -35,7 +35,7 @@ OPTIONAL = {  # optional packages: what they are for, and the extra that install
 
 
 @dataclass(frozen=True)
-class Finding:
+class Check:
     """The result of one check.
 
     Attributes:
@@ -52,7 +52,7 @@ class Finding:
     advice: str = ""
 
 
-def examine(data: str | Path | None = None, runs: str | Path = "runs") -> list[Finding]:
+def examine(data: str | Path | None = None, runs: str | Path = "runs") -> list[Check]:
     """Check this machine.
 
     Args:
@@ -71,23 +71,23 @@ def examine(data: str | Path | None = None, runs: str | Path = "runs") -> list[F
     return list(itertools.chain(*machine, _disk(Path(runs)), _data(data), _optional()))
 
 
-def _versions() -> Iterator[Finding]:
+def _versions() -> Iterator[Check]:
     parts = [f"{name} {version(name)}" for name in ("ir2search", "torch", "optuna", "fvcore")]
-    yield Finding("versions", "good", ", ".join([f"Python {platform.python_version()}", *parts]))
+    yield Check("versions", "good", ", ".join([f"Python {platform.python_version()}", *parts]))
 
 
-def _threads() -> Iterator[Finding]:
+def _threads() -> Iterator[Check]:
     import torch
 
     available, threads = cores(), torch.get_num_threads()
     found = f"{threads} threads on {available} cores"
     if threads < available:
-        yield Finding("threads", "slow", found, "unset OMP_NUM_THREADS")
+        yield Check("threads", "slow", found, "unset OMP_NUM_THREADS")
     else:
-        yield Finding("threads", "good", found)
+        yield Check("threads", "good", found)
 
 
-def _kernels() -> Iterator[Finding]:
+def _kernels() -> Iterator[Check]:
     """Compile the CPU kernels."""
     from ir2search.kernels import training as kernels
 
@@ -95,26 +95,26 @@ def _kernels() -> Iterator[Finding]:
         warnings.simplefilter("always")
         description = kernels.description()
     if description:
-        yield Finding("CPU kernels", "good", f"compiled for this CPU: {description}")
+        yield Check("CPU kernels", "good", f"compiled for this CPU: {description}")
     else:
         reason = str(caught[-1].message) if caught else "they could not be compiled"
         advice = "install a C++ compiler with OpenMP: it makes training several times faster"
-        yield Finding("CPU kernels", "slow", reason, advice)
+        yield Check("CPU kernels", "slow", reason, advice)
 
 
-def _runtime() -> Iterator[Finding]:
+def _runtime() -> Iterator[Check]:
     """Compile the runtime for packed files."""
     from ir2search.kernels import inference
 
     try:
         fastest = inference.variants()[0]
     except MissingCompilerError as error:
-        yield Finding("1-bit runtime", "absent", str(error), "install a C compiler")
+        yield Check("1-bit runtime", "absent", str(error), "install a C compiler")
     else:
-        yield Finding("1-bit runtime", "good", f"compiled: {fastest.name}")
+        yield Check("1-bit runtime", "good", f"compiled: {fastest.name}")
 
 
-def _devices() -> Iterator[Finding]:
+def _devices() -> Iterator[Check]:
     import torch
 
     if torch.cuda.is_available():
@@ -122,24 +122,24 @@ def _devices() -> Iterator[Finding]:
             properties = torch.cuda.get_device_properties(index)
             found = f"{properties.name}, {text.size(properties.total_memory)}"
             advice = "small networks use only a part of it: try --trials-per-device 4"
-            yield Finding(f"cuda:{index}", "good", found, advice)
+            yield Check(f"cuda:{index}", "good", found, advice)
     elif shutil.which("nvidia-smi"):
         advice = "install a build of torch for CUDA, or repair the driver"
         found = f"torch {torch.__version__} cannot use the installed driver"
-        yield Finding("GPU", "slow", found, advice)
+        yield Check("GPU", "slow", found, advice)
     else:
-        yield Finding("GPU", "absent", "none: networks are trained on the CPU")
+        yield Check("GPU", "absent", "none: networks are trained on the CPU")
 
 
-def _memory() -> Iterator[Finding]:
+def _memory() -> Iterator[Check]:
     free = free_memory()
     if free is None:
         return
     advice = "stream = true in [data] keeps images on disk" if free < 2e9 else ""
-    yield Finding("memory", "slow" if advice else "good", f"{text.size(free)} free", advice)
+    yield Check("memory", "slow" if advice else "good", f"{text.size(free)} free", advice)
 
 
-def _disk(runs: Path) -> Iterator[Finding]:
+def _disk(runs: Path) -> Iterator[Check]:
     """Check whether runs can be written, without creating their folder."""
     folder = next(path for path in (runs.resolve(), *runs.resolve().parents) if path.exists())
     free = shutil.disk_usage(folder).free
@@ -149,47 +149,47 @@ def _disk(runs: Path) -> Iterator[Finding]:
             pass
     except OSError as error:
         advice = "use --runs to choose a folder that can be written"
-        yield Finding("disk", "wrong", f"{folder} cannot be written: {error.strerror}", advice)
+        yield Check("disk", "wrong", f"{folder} cannot be written: {error.strerror}", advice)
         return
     if free < DISK:
-        yield Finding("disk", "slow", found, "a study can need 2 GB: free space, or use --runs")
+        yield Check("disk", "slow", found, "a study can need 2 GB: free space, or use --runs")
     else:
-        yield Finding("disk", "good", found)
+        yield Check("disk", "good", found)
 
 
-def _data(folder: str | Path | None) -> Iterator[Finding]:
+def _data(folder: str | Path | None) -> Iterator[Check]:
     if folder is None:
-        yield Finding("data", "good", "digits, which are included", "--data FOLDER checks your own")
+        yield Check("data", "good", "digits, which are included", "--data FOLDER checks your own")
         return
     with tempfile.TemporaryDirectory() as cache:
         try:
             yield from _images(Path(folder), Path(cache))
         except InputError as error:
-            yield Finding("data", "wrong", str(error))
+            yield Check("data", "wrong", str(error))
 
 
-def _images(folder: Path, cache: Path) -> Iterator[Finding]:
+def _images(folder: Path, cache: Path) -> Iterator[Check]:
     """Check the layout, splits and classes of a data folder, and name ignored files."""
     from ir2search.data import DataConfig, load_data
     from ir2search.data.folder import find_source
 
     source = find_source(folder)
     for sentence in source.notes:
-        yield Finding("data", "good", sentence)
+        yield Check("data", "good", sentence)
     for sentence in source.warnings:
-        yield Finding("data", "good", sentence, "move what should be used; remove the rest")
+        yield Check("data", "good", sentence, "move what should be used; remove the rest")
     data = load_data(DataConfig(source="folder"), folder, cache, 0)
     train, test = _counts([data.train, data.validation]), _counts([data.read_test()])
     channels, height, width = data.image
     counts = f"{sum(train.values()):,} training, {sum(test.values()):,} test"
     found = f"{counts} images of {channels} x {height} x {width}, {data.classes} classes"
-    yield Finding("data", "good", found)
+    yield Check("data", "good", found)
     shares = [
         f"{name} {train[label]:,} + {test[label]:,}" for label, name in enumerate(data.class_names)
     ]
     more = len(shares) - SHOWN_CLASSES
     listed = ", ".join(shares[:SHOWN_CLASSES]) + (f", and {more:,} more" if more > 0 else "")
-    yield Finding("classes", "good", f"training + test images: {listed}")
+    yield Check("classes", "good", f"training + test images: {listed}")
 
 
 def _counts(splits: Sequence[Split | StreamedSplit]) -> Counter[int]:
@@ -197,7 +197,7 @@ def _counts(splits: Sequence[Split | StreamedSplit]) -> Counter[int]:
     return Counter(label for split in splits for label in split.labels.tolist())
 
 
-def _shared_memory() -> Iterator[Finding]:
+def _shared_memory() -> Iterator[Check]:
     """Check the space through which the workers of a streamed data set pass images."""
     from ir2search.data.stream import shared_memory
 
@@ -207,15 +207,15 @@ def _shared_memory() -> Iterator[Finding]:
     found = f"{text.size(free)} free"
     if free < SHARED:
         advice = "streaming is slower; give a container more memory: docker --shm-size=2g"
-        yield Finding("shared memory", "slow", found, advice)
+        yield Check("shared memory", "slow", found, advice)
     else:
-        yield Finding("shared memory", "good", found)
+        yield Check("shared memory", "good", found)
 
 
-def _optional() -> Iterator[Finding]:
+def _optional() -> Iterator[Check]:
     for package, (purpose, extra) in OPTIONAL.items():
         try:
-            yield Finding(package, "good", f"{version(package)}, for {purpose}")
+            yield Check(package, "good", f"{version(package)}, for {purpose}")
         except PackageNotFoundError:
             advice = f"pip install 'ir2search[{extra}]'"
-            yield Finding(package, "absent", f"only for {purpose}", advice)
+            yield Check(package, "absent", f"only for {purpose}", advice)

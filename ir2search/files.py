@@ -48,7 +48,8 @@ def locked(folder: Path, patience: float = 0) -> Iterator[None]:
     """Lock a folder against other processes; create it if it is missing.
 
     Raises:
-        RunError: another process has had the lock for ``patience`` seconds.
+        RunError: another process has had the lock for ``patience`` seconds, or a symbolic link
+            leads out of a protected folder.
     """
     check_links(folder / ".lock")
     make_folder(folder)

@@ -20,7 +20,9 @@ def all_observers(
     bars: Callable[[], AbstractContextManager[T]],
     show: bool,
 ) -> Iterator[T]:
-    """An observer that tells the given ones, and bars if they are asked for and can be seen.
+    """One observer that passes each event on to the given ones, and to bars if ``show`` is true.
+
+    Bars are left out where nobody can see them.
 
     Args:
         kind: the class of observers.
@@ -39,7 +41,7 @@ def all_observers(
 
 
 def guarded(kind: type[T], observers: Sequence[T]) -> T:
-    """An observer that tells all the given ones, and goes on if one raises an exception.
+    """One observer that passes each event on to all given ones, even if one raises an exception.
 
     Args:
         kind: the class of observers; each method ``on_...`` is told.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ def write_weights(folder: Path) -> None:
     network(torch.zeros(2, *SMALL.image)).sum().backward()
     optimizer = torch.optim.AdamW(network.parameters())
     optimizer.step()
-    save_progress(folder, network, optimizer, [asdict(EpochResult(1, 1.0, 0.5, 0.0, 0.1, 1.0))])
+    save_progress(folder, network, optimizer, [EpochResult(1, 1.0, 0.5, 0.0, 0.1, 1.0)])
 
 
 def picture(number: int, suffix: str) -> bytes:

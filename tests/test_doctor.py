@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from ir2search.data import stream
-from ir2search.doctor import Finding, examine
+from ir2search.doctor import Check, examine
 
 
-def found(findings: list[Finding], subject: str) -> Finding:
+def found(findings: list[Check], subject: str) -> Check:
     return next(finding for finding in findings if finding.subject == subject)
 
 

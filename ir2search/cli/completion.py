@@ -16,13 +16,14 @@ def study_names(incomplete: str) -> list[str]:
 def run_folders(incomplete: str) -> list[str]:
     """Folders of runs, folders that may contain runs, and names of runs."""
     from ir2search.runs import runs_folder
+    from ir2search.runs.layout import STUDY_FILE
 
     folders = [
-        str(path) if (path / "study.toml").exists() else f"{path}/"
+        str(path) if (path / STUDY_FILE).exists() else f"{path}/"
         for path in map(Path, _paths(incomplete, "*"))
         if path.is_dir()
     ]
-    names = sorted(file.parent.name for file in runs_folder().glob("*/study.toml"))
+    names = sorted(file.parent.name for file in runs_folder().glob(f"*/{STUDY_FILE}"))
     return [*folders, *(n for n in _starting_with(names, incomplete) if n.isprintable())]
 
 

@@ -164,7 +164,6 @@ def latency(
       ir2search latency --import board.csv
     """
     from ir2search.cli.show_devices import show_board, show_latency
-    from ir2search.errors import InputError
     from ir2search.latency import fit_board
     from ir2search.latency import latency as time_network
 
@@ -202,17 +201,16 @@ def doctor(
       ir2search doctor
       ir2search doctor --data cifar10/ --runs /scratch/runs
     """
-    from ir2search.cli.show_devices import show_findings
+    from ir2search.cli.show_devices import show_checks
     from ir2search.doctor import examine
 
-    findings = examine(data, runs)
-    show_findings(findings, as_json)
-    if any(finding.state == "wrong" for finding in findings):
+    checks = examine(data, runs)
+    show_checks(checks, as_json)
+    if any(each.state == "wrong" for each in checks):
         raise typer.Exit(1)
 
 
 def _numbers(given: str, option: str) -> list[int]:
-    from ir2search.errors import InputError
 
     try:
         return [int(number) for number in listed(given)]

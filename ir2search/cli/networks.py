@@ -27,6 +27,7 @@ from ir2search.cli.options import (
     opened,
     trial_of,
 )
+from ir2search.errors import InputError
 
 
 def presets(as_json: Json = False) -> None:
@@ -97,8 +98,8 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="Name of a recipe: cifar-fast, cifar-fast-rprelu, cifar-fast-ema, digits, a preset, "
-            "or a preset with -short. By default the network's own recipe."
+            help="Name of a recipe: cifar-fast, cifar-fast-rprelu, cifar-fast-ema, digits, a "
+            "preset, or a preset with -short. By default the network's own recipe."
         ),
     ] = None,
     out: Annotated[
@@ -144,7 +145,6 @@ def train(
       ir2search train cifar10-241k --weights cifar10-241k --data photos/
     """
     from ir2search.cli.show_networks import show_training
-    from ir2search.errors import InputError
     from ir2search.runs import Run, find_run, plan_longer, runs_folder, train_longer
     from ir2search.trackers import named_tracker
     from ir2search.zoo import TrainingProgress, train_network
@@ -343,7 +343,6 @@ def analyze(
       ir2search analyze cifar10-resnet20 --data cifar10/
     """
     from ir2search.cli.show_networks import show_analyses
-    from ir2search.errors import InputError
     from ir2search.information import analysis_progress, analyze_trials
     from ir2search.zoo.shipped import is_shipped
 

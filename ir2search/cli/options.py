@@ -46,7 +46,7 @@ def opened(given: str | Path, storage: str | None) -> Run | str | Path:
 
 
 def trial_of(given: str, trial: str | None) -> str:
-    """What is given, or the folder of a trial if it is a run; by default of the best trial.
+    """The folder of a run's trial, by default the best one; what is given if that is no run.
 
     Raises:
         InputError: a trial is asked for, and it is no run; or the run has no such trial.

@@ -12,7 +12,7 @@ from ir2search import text
 from ir2search.cli.show import console, print_json, say, table
 
 if TYPE_CHECKING:
-    from ir2search.doctor import Finding
+    from ir2search.doctor import Check
     from ir2search.export import Exported
     from ir2search.latency import BoardFit, Latency
 
@@ -77,16 +77,16 @@ def show_board(fit: BoardFit, as_json: bool) -> None:
     print(fit.section)  # noqa: T201 - to be copied
 
 
-def show_findings(findings: Sequence[Finding], as_json: bool) -> None:
+def show_checks(checks: Sequence[Check], as_json: bool) -> None:
     """Show the state of this machine."""
     if as_json:
-        print_json([asdict(finding) for finding in findings])
+        print_json([asdict(each) for each in checks])
         return
     columns = ("", "subject", "found", "advice")
     shown = table(None, columns, words=set(columns))
-    for finding in findings:
-        state = Text(finding.state, STATE_COLOURS[finding.state])
-        shown.add_row(state, finding.subject, finding.found, finding.advice)
+    for each in checks:
+        state = Text(each.state, STATE_COLOURS[each.state])
+        shown.add_row(state, each.subject, each.found, each.advice)
     console().print(shown)
 
 

@@ -113,7 +113,7 @@ def show_zoo(networks: Sequence[ShippedNetwork], as_json: bool) -> None:
         training = each.training
         found.add_row(
             each.name, each.images.data,
-            f"{text.percent(training.test_accuracy)} ({_interval(training.interval)})",
+            f"{text.percent(training.test_accuracy)} ({text.interval(*training.interval)})",
             text.count(training.ops), text.size(each.packed.stat().st_size), str(training.epochs),
         )  # fmt: skip
     console().print(found)
@@ -138,12 +138,8 @@ def show_evaluation(evaluation: Evaluation, as_json: bool) -> None:
         print_json(found)
         return
     top1, top5 = text.percent(evaluation.top1), text.percent(evaluation.top5)
-    interval = _interval((found["low"], found["high"]))
+    interval = text.interval(found["low"], found["high"])
     say(f"top-1 {top1} ({interval}), top-5 {top5} of {evaluation.images:,} test images")
-
-
-def _interval(ends: tuple[float, float]) -> str:
-    return " to ".join(f"{100 * end:.1f}" for end in ends)
 
 
 def show_analyses(analyses: Sequence[Analysis], as_json: bool) -> None:

@@ -206,33 +206,27 @@ def _front_table(front: pd.DataFrame) -> Table:
     from ir2search.runs import json_rows
     from ir2search.study.objectives import costs_on_request
 
-    rows, asked = json_rows(front), costs_on_request(front.columns)
+    rows = json_rows(front)
     confirmed = any(len(row["seed_accuracies"]) > 1 for row in rows)
-    over_seeds = ("over seeds",) if confirmed else ()
-    timed = ("latency",) if "latency_ms" in front else ()
-    how = ("weights",) if "how" in front else ()
-    later = ("inherited",) if how and set(front["how"]) != {"inherited"} else ()
-    accuracies = ("validation", *later, *over_seeds, "test", *over_seeds)
-    costs = ("OPs", "memory", *(each.name for each in asked), *timed)
-    columns = ("trial", *how, *accuracies, *costs, "network")
-    found = table("front", columns, words={"weights", "network"})
-    for row in rows:
-        cells: list[str | Text] = []
-        for name, seeds in (("accuracy", "accuracies"), ("test_accuracy", "test_accuracies")):
-            cells.append(_share(row, name))
-            if name == "accuracy":
-                cells += [text.percent(row["inherited_accuracy"]) for _ in later]
-            cells += [text.spread(row[f"seed_{seeds}"])] if confirmed else []
-        found.add_row(
-            str(row["number"]),
-            *(row["how"] for _ in how),
-            *cells,
-            text.count(row["ops"]),
-            text.size(row["memory_bytes"]),
-            *(each.with_unit(row[each.column]) for each in asked),
-            *(text.milliseconds(row["latency_ms"]) for _ in timed),
-            text.network(row),
-        )
+    columns: dict[str, list[str | Text]] = {"trial": [str(row["number"]) for row in rows]}
+    if "how" in front:
+        columns["weights"] = [row["how"] for row in rows]
+    columns["validation"] = [_share(row, "accuracy") for row in rows]
+    if "how" in front and set(front["how"]) != {"inherited"}:
+        columns["inherited"] = [text.percent(row["inherited_accuracy"]) for row in rows]
+    if confirmed:
+        columns["validation, seeds"] = [text.spread(row["seed_accuracies"]) for row in rows]
+    columns["test"] = [_share(row, "test_accuracy") for row in rows]
+    if confirmed:
+        columns["test, seeds"] = [text.spread(row["seed_test_accuracies"]) for row in rows]
+    columns["OPs"] = [text.count(row["ops"]) for row in rows]
+    columns["memory"] = [text.size(row["memory_bytes"]) for row in rows]
+    for cost in costs_on_request(front.columns):
+        columns[cost.name] = [cost.with_unit(row[cost.column]) for row in rows]
+    columns["network"] = [text.network(row) for row in rows]
+    found = table("front", tuple(columns), words={"weights", "network"})
+    for cells in zip(*columns.values(), strict=True):
+        found.add_row(*cells)
     return found
 
 

@@ -23,11 +23,6 @@ class _SafeFormatter(logging.Formatter):
         return "\n".join(map(escape.terminal, super().format(record).splitlines()))
 
 
-def is_quiet() -> bool:
-    """Whether to show results and errors only."""
-    return not _logger.isEnabledFor(logging.WARNING)
-
-
 def is_verbose() -> bool:
     """Whether to show log messages and tracebacks."""
     return _logger.isEnabledFor(logging.DEBUG)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from ir2search.data.decode import checked_labels
 from ir2search.data.listing import FolderSource, missing_split
@@ -49,15 +50,16 @@ def _refuse_pickles(place: Path) -> None:
 
 
 def _read(splits: dict[str, list[Path]], size: int | None) -> LabelledImages:
-    from torch.nn import functional
-
     tensors = {}
     for split, files in splits.items():
         records = np.concatenate([_records(file) for file in files])
         images = torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32))
         if size is not None and size != 32:
-            images = functional.interpolate(images.float(), (size, size), mode="bilinear")
-            images = images.round().to(torch.uint8)
+            # as Pillow resizes the images of all other sources
+            resized = functional.interpolate(
+                images.float(), (size, size), mode="bilinear", antialias=True
+            )
+            images = resized.round().to(torch.uint8)
         tensors[f"{split}_images"] = images
         labels = checked_labels(records[:, 0].tolist(), len(CLASSES), str(files[0]))
         tensors[f"{split}_labels"] = torch.tensor(labels)

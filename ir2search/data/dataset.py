@@ -33,7 +33,8 @@ from ir2search.runtime import ImageSpec
 if TYPE_CHECKING:
     from ir2search.space import Candidate
 
-READER = 2  # increased when the same files give other pixels or labels, so that caches differ
+READER = 3  # increased when the same files give other pixels or labels, so that caches differ
+STREAM_READER = 2  # the same for streamed images, whose identity it is a part of
 DATA_VARIABLE = "IR2SEARCH_DATA"  # environment variable with a folder of images
 MOMENTS_SAMPLE = 1024  # images that give the mean and deviation of streamed data
 
@@ -156,7 +157,8 @@ def load_data(config: DataConfig, folder: Path | None, cache: Path, seed: int) -
     if SOURCES[config.source] is not None:
         return _registered(config, folder, seed)
     if config.source == "digits":
-        return _resident(_digits(config), config, cache, seed)
+        digits = _Source("digits", _digest("digits", config.size), 0, "", read_digits)
+        return _resident(digits, config, cache, seed)
     if folder is None:
         raise DataError(
             f"no data folder is given; give --data FOLDER (in Python data=), set `path` in [data], "
@@ -174,21 +176,17 @@ class _Source:
         name: its name in errors.
         key: a digest of the files' folder, names, sizes and times.
         size: size of all files in bytes.
-        listing: a digest of names and sizes only, the same on every machine.
+        portable_key: a digest of names and sizes only, the same on every machine.
         read: reads all images, with the size in pixels to which they are resized.
-        list: lists the images, to stream them; None if they cannot be streamed.
+        listing: lists the images, to stream them; None if they cannot be streamed.
     """
 
     name: str
     key: str
     size: int
-    listing: str
+    portable_key: str
     read: Callable[[int | None], LabelledImages]
-    list: Callable[[], Listing] | None = None
-
-
-def _digits(config: DataConfig) -> _Source:
-    return _Source("digits", _digest("digits", config.size), 0, "", read_digits)
+    listing: Callable[[], Listing] | None = None
 
 
 def _source(folder: Path, config: DataConfig) -> _Source:
@@ -200,15 +198,15 @@ def _source(folder: Path, config: DataConfig) -> _Source:
     files = [*found.files["train"], *found.files["test"]]
     stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
     times = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-    listing = [(name, size) for name, size, _ in times]
+    listed = [(name, size) for name, size, _ in times]
     named = [] if columns == Columns() else [columns.image, columns.label]
     return _Source(
         name=str(folder),
         key=_digest(READER, str(folder.resolve()), times, *named),
         size=sum(stat.st_size for _, stat in stats),
-        listing=_digest(listing, *named),
+        portable_key=_digest(listed, *named),
         read=found.read,
-        list=found.listing,
+        listing=found.listing,
     )
 
 
@@ -272,7 +270,7 @@ def _read_test(file: Path) -> Split:
 
 def _streamed(source: _Source, config: DataConfig, cache: Path, seed: int) -> ImageData:
     """Decode only a sample, for mean and deviation; the cache has an index of all images."""
-    if source.list is None:
+    if source.listing is None:
         raise DataError(
             f"{source.name}: CIFAR-10's binary batches cannot be streamed, and they fit in memory; "
             "remove `stream` from [data]"
@@ -280,7 +278,7 @@ def _streamed(source: _Source, config: DataConfig, cache: Path, seed: int) -> Im
     files = {split: cache / f"{source.key}-{split}.arrow" for split in ("train", "test")}
     if not all(file.exists() for file in files.values()):
         cache.mkdir(parents=True, exist_ok=True)
-        source.list().index(files)
+        source.listing().index(files)
     assert config.size is not None  # DataConfig checks it
     size = config.size
     images, test = (EncodedImages(files[split]) for split in ("train", "test"))
@@ -295,7 +293,7 @@ def _streamed(source: _Source, config: DataConfig, cache: Path, seed: int) -> Im
         class_names=images.class_names,
         mean=mean,
         std=std,
-        fingerprint=_digest(READER, source.listing, size, config.validation, seed),
+        fingerprint=_digest(STREAM_READER, source.portable_key, size, config.validation, seed),
         read_test=lambda: StreamedSplit(test, torch.arange(len(test)), test.labels, size),
     )
 

@@ -16,7 +16,7 @@ from ir2search.runtime import ImageSpec
 
 
 def read_image(file: Path, spec: ImageSpec) -> Tensor:
-    """Read an image, resized as the training images were; its sides need not have this ratio.
+    """Read an image of any size, and resize it as the training images were.
 
     Args:
         file: the image, in any format of `ir2search.data.pixels`.

@@ -1,4 +1,4 @@
-"""Networks as files for devices: packed, ONNX or safetensors, each with a model card."""
+"""Networks as files for devices: packed, ONNX, safetensors, C or a web page."""
 
 import lazy_loader
 

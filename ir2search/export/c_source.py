@@ -173,7 +173,7 @@ def check_size(program: Program) -> None:
     rows = max(each.last for each in program.order)
     if rows > MOST_ROWS or program.arena > MOST_BYTES:
         raise WeightsError(
-            f"too large for an export as C: a map has {rows:,} rows (at most {MOST_ROWS:,}), and "
+            f"too large for the C runtime: a map has {rows:,} rows (at most {MOST_ROWS:,}), and "
             f"the activations take {program.arena:,} bytes (at most {MOST_BYTES:,})"
         )
 

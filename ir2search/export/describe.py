@@ -79,12 +79,12 @@ def _recovery(to: GraphBuilder, recovery: InformationRecovery, last: int, taps: 
 
 
 def _walk(to: GraphBuilder, module: nn.Module, x: int, name: str) -> int:
-    for kind, walk in _WALKS.items():
-        if type(module) is kind or (kind is nn.Sequential and isinstance(module, kind)):
-            return walk(to, module, x, name)
-    raise CandidateError(
-        f"{name}: a {type(module).__name__} cannot be exported; use the layers of this package"
-    )
+    kind = nn.Sequential if isinstance(module, nn.Sequential) else type(module)
+    if kind not in _WALKS:
+        raise CandidateError(
+            f"{name}: a {kind.__name__} cannot be exported; use the layers of this package"
+        )
+    return _WALKS[kind](to, module, x, name)
 
 
 def _sequential(to: GraphBuilder, module: Any, x: int, name: str) -> int:

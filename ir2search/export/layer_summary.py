@@ -133,6 +133,6 @@ def _shown(row: dict[Any, Any]) -> Sequence[str]:
     shape = "" if row["shape"] is None else " x ".join(map(str, row["shape"]))
     counts = [f"{round(row[name]):,}" if row[name] else "" for name in COUNTS]
     counts.insert(1, str(row["bits"]) if row["bits"] else "")
-    ram = "" if row["ram_bytes"] is None or row["ram_bytes"] is pd.NA else row["ram_bytes"]
-    memory = [text.size(row["memory_bytes"]), ram if ram == "" else text.size(float(ram))]
+    ram = "" if pd.isna(row["ram_bytes"]) else text.size(float(row["ram_bytes"]))
+    memory = [text.size(row["memory_bytes"]), ram]
     return [row["layer"], row["type"], shape, *counts, *memory]

@@ -31,7 +31,7 @@ from ir2search.zoo.shipped import INCLUDED
 TEMPLATES = Path(__file__).with_name("web")
 DIGITS = tuple("0123456789")
 INCLUDED_SIDE = 8  # pixels of the included digits before they are enlarged
-STROKES = 1.85  # length of a digit's strokes, in longer sides of the digit
+STROKES = 1.85  # length of all strokes of a digit, in multiples of its longer side
 ALIGNMENT = 16  # bytes
 PAGE_BYTES = 2**16  # of WebAssembly's memory
 

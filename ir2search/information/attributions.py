@@ -207,7 +207,7 @@ def attribute_batches(
     return [joined(pieces) for pieces in zip(*found, strict=True)]
 
 
-def summed(found: LayerAttribution) -> LayerAttribution:
+def without_own(found: LayerAttribution) -> LayerAttribution:
     """Drop ``own``, which is as large as the layer's maps."""
     return replace(found, own=found.own[:, :0].clone())  # a view would keep it in memory
 
@@ -224,7 +224,7 @@ def integrated_gradients(subject: Subject) -> Iterator[LayerAttribution]:
             baselines=tuple(subject.baselines[name] for name in cut.names),
             target=subject.labels,
             n_steps=subject.steps,
-            internal_batch_size=max(subject.at_once, len(subject.images)),
+            internal_batch_size=subject.at_once,
         )
         yield subject.attribution(
             "integrated_gradients", cut, dict(zip(cut.names, found, strict=True))
@@ -240,7 +240,7 @@ def conductance(subject: Subject) -> Iterator[LayerAttribution]:
     """
     total = {name: torch.zeros_like(subject.maps[name]) for name in subject.needed}
     count = len(subject.images)
-    at_once = max(1, subject.at_once // count)
+    at_once = subject.at_once // count
     alphas = torch.linspace(0, 1, subject.steps + 1, device=subject.images.device)
     before: dict[str, tuple[Tensor, Tensor]] = {}
     for some in alphas.split(at_once):
@@ -329,7 +329,7 @@ def feature_ablation(subject: Subject) -> Iterator[LayerAttribution]:
             baselines=tuple(subject.baselines[name] for name in cut.names),
             target=subject.labels,
             feature_mask=tuple(masks),
-            perturbations_per_eval=max(1, subject.at_once // len(subject.images)),
+            perturbations_per_eval=subject.at_once // len(subject.images),
         )
         values = {
             name: value / _sizes(mask)
@@ -363,7 +363,7 @@ def occlusion(subject: Subject) -> Iterator[LayerAttribution]:
             strides=(channels, *(max(1, side // 2) for side in window)),
             baselines=subject.baselines[cut.name],
             target=subject.labels,
-            perturbations_per_eval=max(1, subject.at_once // len(subject.images)),
+            perturbations_per_eval=subject.at_once // len(subject.images),
         )
         values = dict.fromkeys(cut.names, torch.zeros_like(subject.images))
         values[cut.name] = found / (channels * window[0] * window[1])

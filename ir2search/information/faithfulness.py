@@ -22,9 +22,9 @@ from ir2search.information.attributions import LayerAttribution, MethodName, att
 from ir2search.information.chain import INPUT, RECOVERY, Chain
 from ir2search.information.map_measures import spearman
 from ir2search.information.passes import frozen
+from ir2search.measures.names import RANDOM_ORDER
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import kernels_without_gradients
-from ir2search.plots.attributions import RANDOM_ORDER
 
 FRACTIONS = 16  # steps in which pixels are deleted or inserted
 PERTURBATIONS = 10  # infidelity adds noise to each image ten times

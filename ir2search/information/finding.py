@@ -15,7 +15,7 @@ import pandas as pd
 from ir2search import text
 from ir2search.information.suggestion import suggestions
 from ir2search.measures.names import ACCURACY, ACCURACY_BEYOND_TWIN, BINARY, TWIN, WHOLE
-from ir2search.measures.tables import by_layer, layers_table, sensitivity_table
+from ir2search.measures.tables import by_layer, largest_part, layers_table, sensitivity_table
 
 MOST = 3  # layers that a sentence names
 
@@ -110,7 +110,7 @@ def _accuracy(table: pd.DataFrame) -> Finding | None:
 
 def _binarised(swept: pd.DataFrame) -> Finding | None:
     """What binarisation costs the twin: by stage, or by layer where there are no stages."""
-    both = _largest_part(swept)
+    both = largest_part(swept)
     every = _values(both, "points", "binarised_accuracy_points")
     whole = [each for each in every if each.layer == WHOLE]
     stages = [each for each in every if each.layer in _of_kind(both, "stage")]
@@ -128,7 +128,7 @@ def _binarised(swept: pd.DataFrame) -> Finding | None:
 
 def _released(swept: pd.DataFrame) -> Finding | None:
     """How much accuracy a layer of the binary network gains if it is released, and its costs."""
-    both = _largest_part(swept)
+    both = largest_part(swept)
     every = _values(both, "points", "released_accuracy_points")
     layers = [each for each in every if each.layer in _of_kind(both, "layer")]
     if not layers:
@@ -213,11 +213,6 @@ def _values(table: pd.DataFrame, unit: str, column: str = "value") -> list[Value
         value, low, high = (float(row[name]) for name in (column, *ends))
         found.append(Value(str(row["layer"]), value, low, high, unit))
     return found
-
-
-def _largest_part(swept: pd.DataFrame) -> pd.DataFrame:
-    """The row of each layer in which the most changes: both parts, or the only one."""
-    return swept.drop_duplicates("layer", keep="last")
 
 
 def _of_kind(swept: pd.DataFrame, kind: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its interval.
+    """A value and its interval; NaN for none.
 
     Attributes:
         value: value on the given images.
@@ -22,8 +23,8 @@ class Estimate:
     """
 
     value: float
-    low: float
-    high: float
+    low: float = math.nan
+    high: float = math.nan
 
 
 class Bootstrap:
@@ -49,7 +50,7 @@ class Bootstrap:
         known = ~np.isnan(flat)
         sums, counts = np.where(known, flat, 0).sum(axis=1), known.sum(axis=1)
         if not counts.any():
-            return Estimate(np.nan, np.nan, np.nan)
+            return Estimate(math.nan)
         return self.ratio(sums, counts)
 
     def ratio(self, upper: np.ndarray, lower: np.ndarray) -> Estimate:
@@ -77,6 +78,6 @@ class Bootstrap:
 def _estimate(value: float, spread: np.ndarray) -> Estimate:
     tail = (1 - CONFIDENCE) / 2
     if np.isnan(spread).all():
-        return Estimate(value, np.nan, np.nan)
+        return Estimate(value)
     low, high = np.nanquantile(spread, [tail, 1 - tail])
     return Estimate(value, float(low), float(high))

@@ -16,8 +16,8 @@ from ir2search.information.attributions import (
     LayerAttribution,
     MethodName,
     attribute_batches,
-    summed,
     surrogate,
+    without_own,
 )
 from ir2search.information.bits import sign_bits
 from ir2search.information.faithfulness import Faithfulness, faithfulness, random_order
@@ -197,9 +197,8 @@ class _Measurement:
 
     def signs(self) -> Iterator[Row]:
         network = self.networks[BINARY]
-        layers = self.settings.layers_of(network)
         for found in sign_bits(network, self._batches(network), self.settings.seed):
-            if any(found.layer.startswith(f"{layer}.") for layer in layers):
+            if found.layer.startswith(self.settings.prefixes(network)):
                 yield from rows.of_signs({"network": BINARY}, found, self.resampled)
         self.on_step("signs")
 
@@ -235,7 +234,7 @@ class _Measurement:
             settings.layers_of(network),
             at_once=at_once,
             steps=settings.steps,
-            keep=summed,
+            keep=without_own,
             on_layer=lambda layer: on_step(f"{name}: {layer}"),
         )
 

@@ -7,9 +7,9 @@ of a channel, a convolution any linear combination of channels.
 *Local*: the output of one convolution with its latent weights and its input as it is, against its
 output with signs, both on the binary network's own input. Each channel has a scale and a shift.
 
-*Graph-wise*: the maps of the full-precision twin, against the binary network's, on the way from the
-image. The channels of two trainings do not correspond, so the twin's channels are predicted by a
-linear combination of all channels: Lenc and Vedaldi, "Understanding Image Representations by
+*Graph-wise*: the maps of the full-precision twin against those of the binary network, both computed
+from the image. The channels of two trainings do not correspond, so those of the twin are predicted
+by a linear combination of all channels: Lenc and Vedaldi, "Understanding Image Representations by
 Measuring Their Equivariance and Equivalence", CVPR 2015, section 4.
 """
 
@@ -34,7 +34,7 @@ from ir2search.nn import BinaryConv2d, kernels_without_gradients, sign
 RIDGE = 1e-6  # of the approximation's mean square: keeps the fit of equal channels finite
 
 Pair = tuple[Tensor, Tensor]  # signal (N, C, H, W) and approximation (N, C', H, W)
-Pairs = Callable[[Tensor], Mapping[str, Pair]]  # by layer, of normalised images (N, 3, H, W)
+Pairs = Callable[[Tensor], Mapping[str, Pair]]  # by layer, of normalised images (N, C, H, W)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def local_ratios(
     def pairs(some: Tensor) -> dict[str, Pair]:
         inputs = sign_inputs(network, list(layers.values()), some)
         return {
-            name: (_released(network, name, x), layer.convolve(sign(x)))
+            name: (_released(network, name, layer, x), layer.convolve(sign(x)))
             for (name, layer), x in zip(layers.items(), inputs, strict=True)
         }
 
@@ -177,11 +177,9 @@ def _ratios(
     return [NoiseRatio(name, *values) for name, values in joined.items()]
 
 
-def _released(network: TappedNetwork, name: str, x: Tensor) -> Tensor:
+def _released(network: TappedNetwork, name: str, layer: BinaryConv2d, x: Tensor) -> Tensor:
     """A convolution with its latent weights, of the input as it is."""
     with released(network, Change(name, "both", (name,), name)):
-        layer = network.get_submodule(name)
-        assert isinstance(layer, BinaryConv2d)
         return layer.convolve(x)
 
 

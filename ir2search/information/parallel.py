@@ -1,7 +1,7 @@
-"""Do parts of an analysis at the same time, on threads that share the cores.
+"""Run parts of an analysis in parallel, on threads that share the cores.
 
-The operations of a small network are too short to be divided: two of its passes at the same time,
-on one core each, are faster than one after the other on two.
+The operations of a small network are too short to split over cores. Two passes in parallel, on one
+core each, are faster than two passes in turn on both cores.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def analysis_progress() -> Iterator[OnStep]:
         def on_step(step: str, done: int, total: int) -> None:
             note = f"{done}/{total}"
             bars.update(bars.task, title=step, completed=done, total=total, note=note)
-            if bars.is_line_due():
+            if bars.take_line_turn():
                 bars.say(f"{step}: {note}")
 
         yield on_step

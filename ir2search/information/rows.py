@@ -31,11 +31,18 @@ from ir2search.information.map_measures import (
 from ir2search.information.probes import Probe
 from ir2search.information.registered import measured
 from ir2search.measures.names import (
+    ACCURACY_BEYOND_TWIN,
+    ACCURACY_CHANGE,
     ATTENTION,
+    CEILING,
+    GRAPH_NOISE,
     INFORMATION,
     INFORMATION_BEYOND_TWIN,
     INFORMATION_LOSS,
+    LOCAL_NOISE,
+    LOSS_CHANGE,
     PICTURE,
+    RELEASED_OPS,
 )
 from ir2search.nn import attention_map
 
@@ -49,6 +56,13 @@ UNITS = {
     "sign entropy": "bits",
     "infidelity": "logit²",
     "sensitivity": "ratio",
+    ACCURACY_BEYOND_TWIN: "points",
+    ACCURACY_CHANGE: "points",
+    LOSS_CHANGE: "bits",
+    LOCAL_NOISE: "dB",
+    GRAPH_NOISE: "dB",
+    RELEASED_OPS: "OPs",
+    CEILING: "bits",
 }
 SATURATED = 0.99  # a channel is saturated if more of its values are clipped
 Row = dict[str, Any]
@@ -139,7 +153,7 @@ def of_signs(about: Row, found: SignBits, resampled: Bootstrap) -> Iterator[Row]
     yield row(here, "quantisation error after", resampled.mean(*_numpy(found.output_error)))
     by_channel = channel_entropy(found.positive.double().mean(dim=0))
     for channel, value in enumerate(by_channel.tolist()):
-        yield row(here | {"item": channel}, "channel entropy", _without_interval(value))
+        yield row(here | {"item": channel}, "channel entropy", Estimate(value))
 
 
 def of_probes(about: Row, probes: Sequence[Probe], resampled: Bootstrap) -> Iterator[Row]:
@@ -148,7 +162,7 @@ def of_probes(about: Row, probes: Sequence[Probe], resampled: Bootstrap) -> Iter
         here = about | {"layer": found.layer}
         yield row(here, INFORMATION, resampled.mean(found.bits.mean(axis=0)))
         for number, bits in enumerate(found.bits):
-            value = _without_interval(float(np.nanmean(bits)))
+            value = Estimate(float(np.nanmean(bits)))
             yield row(here | {"item": number}, "usable information by seed", value)
     for before, after in itertools.pairwise(probes):
         lost = (before.bits - after.bits).mean(axis=0)
@@ -179,7 +193,7 @@ def of_faithfulness(
     yield row(here, "faithfulness beyond chance", resampled.mean(*_numpy(beyond.mean(dim=1))))
     for name in ("deletion", "insertion"):
         for step, value in enumerate(getattr(found, name).mean(dim=0).tolist()):
-            yield row(here | {"item": step}, f"{name} curve", _without_interval(value))
+            yield row(here | {"item": step}, f"{name} curve", Estimate(value))
     for name, values in (
         ("infidelity", found.infidelity),
         ("sensitivity", found.sensitivity),
@@ -193,7 +207,7 @@ def picture(about: Row, name: str, values: np.ndarray) -> Row:
     """A row that holds a picture, (h, w) or (h, w, 3)."""
     flat = np.asarray(values, dtype=np.float32)
     drawn = {"array": flat.flatten().tolist(), "shape": list(flat.shape)}
-    return row(about, f"{PICTURE}{name}", _without_interval(np.nan)) | drawn
+    return row(about, f"{PICTURE}{name}", Estimate(np.nan)) | drawn
 
 
 def row(about: Row, measured: str, estimate: Estimate) -> Row:
@@ -216,10 +230,6 @@ def _of_maps(about: Row, maps: Tensor, resampled: Bootstrap) -> Iterator[Row]:
 def _similarity(about: Row, own: Tensor, other: Tensor, resampled: Bootstrap) -> Iterator[Row]:
     for name, similarity in (("cosine", cosine), ("Spearman", spearman), ("SSIM", ssim)):
         yield row(about, f"{name} with the twin", resampled.mean(*_numpy(similarity(own, other))))
-
-
-def _without_interval(value: float) -> Estimate:
-    return Estimate(value, np.nan, np.nan)
 
 
 def _numpy(*tensors: Tensor) -> list[np.ndarray]:

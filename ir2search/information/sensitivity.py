@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ir2search.costs import Cost
+from ir2search.costs.count import BOPS_PER_OP
 from ir2search.information.images import Images
 from ir2search.information.intervals import Bootstrap, Estimate
 from ir2search.information.interventions import (
@@ -50,6 +51,7 @@ from ir2search.measures.names import (
     WHOLE,
 )
 from ir2search.models.network import TappedNetwork
+from ir2search.nn import BinaryConv2d
 
 POINTS = 100  # percentage points in a share of 1
 
@@ -118,10 +120,11 @@ class Sensitivity:
 
     def _chosen(self, network: TappedNetwork) -> list[Change]:
         """The changes that only change layers of the settings."""
-        units = self.settings.layers_of(network)
         every = changes(network, binarised_layers(self.networks[BINARY]))
-        inside = tuple(f"{unit}." for unit in units)
-        return [each for each in every if all(map(_starts(inside), each.convolutions))]
+        inside = self.settings.prefixes(network)
+        return [
+            each for each in every if all(name.startswith(inside) for name in each.convolutions)
+        ]
 
     def _at_once(self, name: str) -> int:
         network, memory = self.networks[name], self.settings.memory
@@ -137,21 +140,19 @@ class Sensitivity:
             yield row(about, ACCURACY, resampled.mean(result.correct))
             if name != TWIN and TWIN in found:
                 beyond = POINTS * (result.correct - found[TWIN].correct)
-                yield row(about | {"unit": "points"}, ACCURACY_BEYOND_TWIN, resampled.mean(beyond))
+                yield row(about, ACCURACY_BEYOND_TWIN, resampled.mean(beyond))
 
     def _ratios(self, fitting: Images, resampled: Bootstrap) -> Iterator[Row]:
         network = self.networks[BINARY]
         at_once = min(AT_ONCE, self._at_once(BINARY))
-        units = self.settings.layers_of(network)
-        inside = _starts(tuple(f"{unit}." for unit in units))
         for found in local_ratios(network, self.images, fitting, at_once):
-            if inside(found.layer):
+            if found.layer.startswith(self.settings.prefixes(network)):
                 yield _of_ratio(LOCAL_NOISE, found, resampled)
         self.on_step("local noise")
         if TWIN in self.networks:
             twin = self.networks[TWIN]
             for found in graph_ratios(network, twin, self.images, fitting, at_once):
-                if found.layer in units:
+                if found.layer in self.settings.layers_of(network):
                     yield _of_ratio(GRAPH_NOISE, found, resampled)
         self.on_step("noise against the twin")
 
@@ -171,33 +172,30 @@ def operations(network: TappedNetwork, cost: Cost) -> Iterator[Row]:
     for change in changes(network, layers):
         added = 0.0
         for name in change.convolutions:
-            planes = 8 if layers[name].activations == "int8" else 1
-            added += bops[name] * (1 / planes - 1 / 64)
+            layer = network.get_submodule(name)
+            assert isinstance(layer, BinaryConv2d)
+            planes = max(1, layer.bit_planes)  # 0 for a layer in full precision, without BOPs
+            added += bops[name] * (1 / planes - 1 / BOPS_PER_OP)
         more[change.layer] = added
-    for layer, value in more.items():
-        about = {"network": BINARY, "layer": layer, "unit": "OPs"}
-        yield row(about, RELEASED_OPS, Estimate(value, math.nan, math.nan))
+    for part, value in more.items():
+        yield row({"network": BINARY, "layer": part}, RELEASED_OPS, Estimate(value))
 
 
 def ceiling(classes: int) -> Row:
     """The largest possible information about the label, in bits: log2 of the number of classes."""
-    about = {"network": BINARY, "layer": WHOLE, "unit": "bits"}
-    return row(about, CEILING, Estimate(math.log2(classes), math.nan, math.nan))
+    about = {"network": BINARY, "layer": WHOLE}
+    return row(about, CEILING, Estimate(math.log2(classes)))
 
 
 def _of_change(
     about: Row, own: Classified, changed: Classified, resampled: Bootstrap
 ) -> Iterator[Row]:
     points = POINTS * (changed.correct - own.correct)
-    yield row(about | {"unit": "points"}, ACCURACY_CHANGE, resampled.mean(points))
-    yield row(about | {"unit": "bits"}, LOSS_CHANGE, resampled.mean(changed.loss - own.loss))
+    yield row(about, ACCURACY_CHANGE, resampled.mean(points))
+    yield row(about, LOSS_CHANGE, resampled.mean(changed.loss - own.loss))
 
 
 def _of_ratio(measure: str, found: NoiseRatio, resampled: Bootstrap) -> Row:
     ratio = resampled.ratio(found.signal, found.noise)
     estimate = Estimate(*map(decibels, (ratio.value, ratio.low, ratio.high)))
-    return row({"network": BINARY, "layer": found.layer, "unit": "dB"}, measure, estimate)
-
-
-def _starts(beginnings: tuple[str, ...]) -> Callable[[str], bool]:
-    return lambda name: name.startswith(beginnings)
+    return row({"network": BINARY, "layer": found.layer}, measure, estimate)

@@ -55,6 +55,10 @@ class Settings:
         known = Chain(network).cuts
         return [name for name in known if self.layers is None or name in self.layers]
 
+    def prefixes(self, network: TappedNetwork) -> tuple[str, ...]:
+        """Beginnings of the names of all modules in the chosen layers, for `str.startswith`."""
+        return tuple(f"{layer}." for layer in self.layers_of(network))
+
 
 def settings_for(
     network: TappedNetwork,
@@ -73,11 +77,14 @@ def settings_for(
         sweep: whether the precision of each layer is changed.
 
     Raises:
-        InputError: an unknown layer or method, a method that does not apply to the network, or
-            too little memory.
+        InputError: an unknown layer or method, an empty list of them, a method that does not apply
+            to the network, or too little memory.
     """
     if memory < 1:
         raise InputError(f"memory: must be at least 1 MiB, but got {memory}")
+    for name, given in (("methods", methods), ("layers", layers)):
+        if given is not None and not given:
+            raise InputError(f"{name}: is empty; name at least one, or leave it out")
     settings = Settings(memory=memory, sweep=sweep)
     if methods is not None:
         for method in methods:

@@ -16,6 +16,7 @@ import pandas as pd
 import tomli_w
 
 from ir2search.files import write_text
+from ir2search.measures.tables import largest_part
 from ir2search.models.families import FAMILIES
 from ir2search.space import BINARY, Candidate, Choice, SearchSpace
 from ir2search.space.precision import WRITTEN, by_layer, layers_of, names_of
@@ -54,7 +55,7 @@ def suggestions(swept: pd.DataFrame) -> list[Suggestion]:
     Args:
         swept: see `ir2search.measures.sensitivity_table`.
     """
-    whole = swept.drop_duplicates("layer", keep="last")  # both parts, or the only one
+    whole = largest_part(swept)
     parts = whole[whole["kind"].isin(["layer", "stage"]) & (whole["released_ops"] > 0)]
     returned = _worth(parts, "released_accuracy_points", 1)
     found = returned or _worth(parts, "binarised_accuracy_points", -1)

@@ -19,7 +19,7 @@ import os
 import platform
 import subprocess
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -59,16 +59,13 @@ _SIGNATURES: dict[str, Sequence[type]] = {
 }
 
 
-_forced: Arithmetic | None = None
-
-
 def library() -> ctypes.CDLL | None:
     """The kernels, or None and one warning if they cannot be compiled or loaded.
 
     Raises:
         InputError: the environment variable IR2SEARCH_ARITHMETIC has an unknown value.
     """
-    return _loaded(_forced or _of_environment())
+    return _loaded(_of_environment())
 
 
 def is_bfloat16() -> bool:
@@ -86,24 +83,13 @@ def description() -> str | None:
     return "in float32"
 
 
-@contextlib.contextmanager
-def forced(arithmetic: Arithmetic) -> Iterator[None]:
-    """Use this arithmetic inside the context; the environment variable has no effect there.
-
-    Args:
-        arithmetic: ``"auto"`` for the fastest on this CPU, ``"float32"`` for gradients in float32,
-            ``"avx2"`` for float32 without AVX-512.
-    """
-    global _forced
-    before, _forced = _forced, arithmetic
-    try:
-        yield
-    finally:
-        _forced = before
-
-
 @functools.cache
 def _of_environment() -> Arithmetic:
+    """The arithmetic that the environment variable names.
+
+    It is ``"auto"`` for the fastest on this CPU, ``"float32"`` for gradients in float32, or
+    ``"avx2"`` for float32 without AVX-512.
+    """
     name = os.environ.get(VARIABLE, "auto")
     for each in get_args(Arithmetic):
         if name == each:

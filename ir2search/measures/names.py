@@ -8,6 +8,7 @@ COLUMNS = (
 )  # fmt: skip
 BINARY, TWIN, PLAIN = "binary", "twin", "no recovery"  # the networks
 WHOLE = "network"  # the layer of a measure of the whole network
+RANDOM_ORDER = "random order"  # the method of curves for pixels in a random order
 ATTENTION = "attention"  # the method of measures of attention maps, as IR²Net defines them
 INFORMATION, INFORMATION_LOSS = "usable information", "information loss"
 INFORMATION_BEYOND_TWIN = "usable information beyond the twin"

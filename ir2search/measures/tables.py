@@ -22,7 +22,7 @@ from ir2search.measures.names import (
     WHOLE,
 )
 
-COLUMNS = {  # column of the table of layers: network and measure
+LAYER_COLUMNS = {  # column of the table of layers: network and measure
     "information": (BINARY, INFORMATION),
     "twin_information": (TWIN, INFORMATION),
     "plain_information": (PLAIN, INFORMATION),
@@ -76,7 +76,7 @@ def layers_table(table: pd.DataFrame) -> pd.DataFrame:
         table: as `ir2search.information.measure` returns it.
     """
     result = pd.DataFrame(index=layer_names(table))
-    for column, (network, measure) in COLUMNS.items():
+    for column, (network, measure) in LAYER_COLUMNS.items():
         method = ATTENTION if "attention" in column else None
         result = result.join(_renamed(by_layer(table, network, measure, method), column))
     for column, measure in SIGN_COLUMNS.items():
@@ -84,6 +84,14 @@ def layers_table(table: pd.DataFrame) -> pd.DataFrame:
     ceiling = table.loc[table["measure"] == CEILING, "value"]
     result["information_ceiling_bits"] = ceiling.iloc[0] if len(ceiling) else float("nan")
     return result.rename_axis("layer").reset_index()
+
+
+def largest_part(swept: pd.DataFrame) -> pd.DataFrame:
+    """The row of each layer in which the most changes: both parts, or the only one.
+
+    ``swept`` is from `sensitivity_table`.
+    """
+    return swept.drop_duplicates("layer", keep="last")
 
 
 def sensitivity_table(table: pd.DataFrame) -> pd.DataFrame:

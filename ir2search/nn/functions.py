@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ir2search.choices import Estimator
-from ir2search.kernels.training import is_bfloat16, library
+from ir2search.kernels.training import is_bfloat16
 from ir2search.nn.kernel_calls import call, empty_bits, packed_signs
 
 _NUMBERS: dict[Estimator, int] = {"polynomial": 0, "straight-through": 1, "tanh": 2}
@@ -67,7 +67,7 @@ class Convolved(torch.autograd.Function):
         packed, bits = packed_signs(latent, shape), empty_bits(shape)
         call("ir2_convolve", x, latent, thresholds, packed, bits, y, shape)
         ctx.save_for_backward(x, latent, thresholds, packed, bits)
-        ctx.settings, ctx.shape, ctx.kernels = settings, shape, library()
+        ctx.settings, ctx.shape = settings, shape
         return y
 
     @staticmethod
@@ -78,7 +78,6 @@ class Convolved(torch.autograd.Function):
         call(
             *("ir2_convolve_backward", gradients[0].contiguous()),
             *(x, latent, thresholds, packed, bits, *found, ctx.shape, *ctx.settings.slopes),
-            kernels=ctx.kernels,  # they know what is saved
         )
         return *found, None
 
@@ -128,7 +127,7 @@ class Unit(torch.autograd.Function):
             added = None  # the backward pass does not compute the sum again
         maps = x, latent, thresholds, packed, bits, added, y, moments, inside
         ctx.save_for_backward(*maps, weight, bias, gamma, beta, zeta)
-        ctx.settings, ctx.shape, ctx.kernels = settings, shape, library()
+        ctx.settings, ctx.shape = settings, shape
         ctx.kind, ctx.is_residual = kind, is_residual
         return out
 
@@ -147,7 +146,6 @@ class Unit(torch.autograd.Function):
             *(*parameters[:2], ctx.kind, *parameters[2:], moments),
             *(shortcut_gradient if ctx.kind else None, *of_convolution, *found),
             *(ctx.shape, ctx.is_residual, *ctx.settings.slopes),
-            kernels=ctx.kernels,  # they know what is saved
         )
         maps = *of_convolution, shortcut_gradient
         return *maps, *found[:2], None, *found[2:], None, None, None

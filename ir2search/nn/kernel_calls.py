@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from torch import Tensor
 from ir2search.kernels.training import library
 from ir2search.nn.threads import kernel_threads
 
-_Shared = dict[tuple[int, int], tuple[Tensor, Tensor]]  # weights and their packed signs
+_Shared = dict[int, tuple[Tensor, Tensor]]  # weights and their packed signs
 _shared: ContextVar[_Shared | None] = ContextVar("shared", default=None)
 
 
@@ -35,7 +34,7 @@ def packed_signs(latent: Tensor, shape: array[int]) -> Tensor:
     """The signs of latent weights in the form that the kernels take."""
     shared, kernels = _shared.get(), library()
     assert kernels is not None
-    key = id(latent), id(kernels)
+    key = id(latent)
     if shared is not None and key in shared:
         return shared[key][1]
     words = kernels.ir2_packed_words(shape.buffer_info()[0])
@@ -53,11 +52,7 @@ def empty_bits(shape: array[int]) -> Tensor:
     return torch.empty(kernels.ir2_bit_words(shape.buffer_info()[0]), dtype=torch.int16)
 
 
-def call(
-    kernel: str,
-    *arguments: Tensor | array[int] | float | None,
-    kernels: ctypes.CDLL | None = None,
-) -> None:
+def call(kernel: str, *arguments: Tensor | array[int] | float | None) -> None:
     """Run a kernel on its threads; tensors must be contiguous."""
     given = [
         argument.data_ptr()
@@ -67,4 +62,4 @@ def call(
         else argument
         for argument in arguments
     ]
-    getattr(kernels or library(), kernel)(*given, kernel_threads())
+    getattr(library(), kernel)(*given, kernel_threads())

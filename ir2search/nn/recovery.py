@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ir2search.nn.fused import Normed, is_fusable, pooled_and_joined
-
-Fusion = Literal["dense", "compact"]
 
 
 class InformationRecovery(nn.Module):
@@ -31,10 +28,7 @@ class InformationRecovery(nn.Module):
         tap_channels: channels of each tap, in the order of `forward`'s arguments. Without taps,
             `forward` returns the last maps unchanged.
         last_channels: n, channels of the last feature maps and of the result.
-        fusion: ``"dense"`` or ``"compact"``.
-        ratio: s of the compact fusion, at least 1; m = ceil(n / s). Give either this or
-            ``channels``.
-        channels: m of the compact fusion, from 1 to n - 1.
+        channels: m, width of the compact fusion, from 1 to n - 1; None for a dense fusion.
         group_size: input channels in each group of the cheap convolution; 1 is depthwise.
         activation: makes an activation for a number of channels.
 
@@ -47,8 +41,6 @@ class InformationRecovery(nn.Module):
         tap_channels: Sequence[int],
         last_channels: int,
         *,
-        fusion: Fusion = "compact",
-        ratio: float | None = None,
         channels: int | None = None,
         group_size: int = 1,
         activation: Callable[[int], nn.Module] = lambda channels: nn.Hardtanh(),
@@ -60,13 +52,23 @@ class InformationRecovery(nn.Module):
         if not tap_channels:
             return
         total = sum(tap_channels) + last_channels
-        if fusion == "dense":
+        if channels is None:
             self.primary = fusion_convolution(total, last_channels, 1, 1, activation)
             return
-        m = _compact_width(last_channels, ratio, channels, group_size)
-        s = math.ceil(last_channels / m)
-        self.primary = fusion_convolution(total, m, 1, 1, activation)
-        self.cheap = fusion_convolution(m, m * (s - 1), 3, m // group_size, activation)
+        if not 1 <= channels < last_channels:
+            raise ValueError(
+                f"the fusion width must be from 1 to {last_channels - 1} channels, "
+                f"but got {channels}"
+            )
+        if channels % group_size:
+            raise ValueError(
+                f"`group_size` must divide the fusion width {channels}, but got {group_size}"
+            )
+        copies = math.ceil(last_channels / channels) - 1
+        self.primary = fusion_convolution(total, channels, 1, 1, activation)
+        self.cheap = fusion_convolution(
+            channels, channels * copies, 3, channels // group_size, activation
+        )
 
     def forward(self, last: Tensor, *taps: Tensor) -> Tensor:
         """Fuse the taps into the last feature maps.
@@ -109,17 +111,6 @@ class DepthwiseConv2d(nn.Conv2d):
         return functional.conv2d(
             repeated, self.weight, None, self.stride, self.padding, groups=self.out_channels
         )
-
-
-def _compact_width(n: int, ratio: float | None, channels: int | None, group_size: int) -> int:
-    if (ratio is None) == (channels is None):
-        raise ValueError("a compact fusion takes either `ratio` or `channels`")
-    m = channels if channels is not None else math.ceil(n / (ratio or 1))
-    if not 1 <= m < n:
-        raise ValueError(f"the fusion width must be from 1 to {n - 1} channels, but got {m}")
-    if m % group_size:
-        raise ValueError(f"`group_size` must divide the fusion width {m}, but got {group_size}")
-    return m
 
 
 def fusion_convolution(

@@ -6,8 +6,8 @@
 
 `ir2search.plots.interactive` has twins of some of them that return plotly figures.
 
-Every function takes ``ax=`` to draw on (``axes=`` if a figure has several panels), makes a new
-figure if it is None, and returns the axes.
+Functions that draw one figure take ``ax=`` (``axes=`` for several panels), make a new figure if it
+is None, and return the axes. Those that end in ``_panels`` make and return a whole figure.
 """
 
 import lazy_loader

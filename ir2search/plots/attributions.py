@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
+from ir2search.measures.names import RANDOM_ORDER
 from ir2search.measures.tables import attribution_flow
 from ir2search.plots.sources import AnalysisData, of_analysis
 from ir2search.plots.style import (
@@ -24,7 +25,6 @@ from ir2search.plots.style import (
     new_axes,
 )
 
-RANDOM_ORDER = "random order"  # the method of curves for pixels in a random order
 BANDS = {  # label, colour and hatch of each band of the flow
     "kept": ("where it was before", BLUE, ""),
     "moved": ("elsewhere in the layer", GREY, ".."),

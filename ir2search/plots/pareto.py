@@ -30,8 +30,10 @@ from ir2search.study.objectives import OBJECTIVES
 if TYPE_CHECKING:
     from ir2search.runs import Run
 
+# round numbers, for ticks and budgets
+ROUND = [m * 10.0**e for e in range(-4, 16) for m in (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)]
 MAX_NUMBERED = 12  # members of a larger front are drawn without their numbers
-# of a member's number: offset to its point in points, and side of the number that is there
+# of a member's number: x and y offset from its point, in points, and horizontal alignment
 PLACES = ((-6, 7, "right"), (6, 7, "left"), (6, -13, "left"), (-6, -13, "right"))
 LOOKS = tuple(  # each colour with each marker; neighbours differ in both
     (colour, MARKERS[(place + shift) % len(MARKERS)])
@@ -294,8 +296,7 @@ def _count_axis(ax: Axes, *columns: pd.Series[Any]) -> None:
         return
     ax.set_xscale("log")
     low, high = values.min(), values.max()
-    nice = [m * 10.0**e for e in range(-4, 16) for m in (1, 1.5, 2, 3, 5, 7)]
-    inside = [tick for tick in nice if low * 0.8 <= tick <= high * 1.25]
+    inside = [tick for tick in ROUND if low * 0.8 <= tick <= high * 1.25]
     most = int(1.4 * column_width(ax))
     ax.set_xticks(inside if len(inside) <= most else inside[:: len(inside) // most + 1])
     ax.minorticks_off()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ def label_ends(ax: Axes, lines: Sequence[Line2D], size: float = 8) -> None:
 
     Names of lines that end close to each other are moved apart.
     """
-    ends = sorted(((float(np.asarray(line.get_ydata())[-1]), line) for line in lines), key=_height)
+    heights = ((float(np.asarray(line.get_ydata())[-1]), line) for line in lines)
+    ends = sorted(heights, key=itemgetter(0))
     low, high = ax.get_ylim()
     points = 72 * ax.bbox.height / ax.figure.dpi
     places = spread([height for height, _ in ends], 1.25 * size / points * (high - low))
@@ -97,10 +99,6 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
     raised = np.maximum.accumulate(given - steps) + steps
     found: list[float] = (raised - (raised - given).mean()).tolist() if len(values) else []
     return found
-
-
-def _height(end: tuple[float, Line2D]) -> float:
-    return end[0]
 
 
 def column_width(ax: Axes) -> float:

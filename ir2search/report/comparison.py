@@ -132,7 +132,7 @@ def compare(*runs: Run | str | Path) -> Comparison:
     )
     points = [minimised(front, study) / reference for front in fronts]
     corner = np.ones(len(reference))
-    cost = next(name for name in study.objectives if name != "accuracy")
+    cost = study.costs[0]
     limits = _limits(fronts, cost) if "accuracy" in study.objectives else ()
     compared = [
         ComparedRun(

@@ -15,7 +15,7 @@ from ir2search.study.objectives import OBJECTIVES
 
 ALMOST = 0.95  # of the final hypervolume
 LATE = 0.75  # of the trials
-FEWEST = 5  # trained trials about whose order there is something to say
+FEWEST = 5  # trained trials; fewer say nothing about the search
 LABELS = {"accuracy": "accuracy", "ops": "OPs"}  # of the targets of `parameter_effects`
 
 
@@ -59,7 +59,7 @@ def front_finding(data: ReportData) -> str:
         return ""
     if len(front) == 1:
         return f"One of {trained} networks is at least as good as all others in every objective."
-    cost = OBJECTIVES[next(name for name in data.study.objectives if name != "accuracy")]
+    cost = OBJECTIVES[data.study.costs[0]]
     by_cost = front.sort_values(cost.column)
     cheapest, dearest = by_cost.iloc[0], by_cost.iloc[-1]
     return (

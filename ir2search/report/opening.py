@@ -15,9 +15,9 @@ from ir2search.trust import trusts_page
 def open_page(run: Run | str | Path) -> Path:
     """Open the page of a run in the browser, and return its path.
 
-    The report is written first if it is missing, older than the last change of the run, or not as
-    it was written here, as a page of somebody else can run any script. Where there is no browser,
-    only the path is returned.
+    The report is written first if the page is missing, is older than the last change of the run, or
+    was changed elsewhere: such a page could run any script. Without a browser, only the path is
+    returned.
 
     Raises:
         RunError: there is no run, or it has no trial yet.

@@ -121,7 +121,8 @@ def _page_values(data: ReportData, parameters: Mapping[str, Any]) -> dict[str, A
         "study": data.study,
         "study_text": data.study_text,
         "objectives": ", ".join(data.study.objectives),
-        "asked": costs_on_request(data.front.columns),
+        # the page shows the latency with its quartiles
+        "asked": [each for each in costs_on_request(data.front.columns) if each.name != "latency"],
         "counts": {str(name): int(n) for name, n in trials["state"].value_counts().items()},
         "backbones": len(data.backbones),
         "epochs": int(trials["epochs"].sum()) + len(data.extra_epochs),

@@ -17,6 +17,7 @@ from ir2search.report.picks import (
 )
 from ir2search.report.tables import ReportData
 from ir2search.runs import json_rows
+from ir2search.study.objectives import costs_on_request
 
 
 def write_tables(data: ReportData, target: Path) -> None:
@@ -41,8 +42,8 @@ def _table(front: pd.DataFrame) -> pd.DataFrame:
         "OPs": [text.count(row["ops"]) for row in rows],
         "memory": [text.size(row["memory_bytes"]) for row in rows],
     }
-    if "latency_ms" in front:
-        columns["latency"] = [text.milliseconds(row["latency_ms"]) for row in rows]
+    for cost in costs_on_request(front.columns):
+        columns[cost.name] = [cost.with_unit(row[cost.column]) for row in rows]
     return pd.DataFrame(columns | {"network": [text.network(row) for row in rows]}, dtype=str)
 
 

@@ -8,12 +8,11 @@ from typing import Any
 import pandas as pd
 
 from ir2search import text
+from ir2search.plots.pareto import ROUND
 from ir2search.report.tables import ReportData
 from ir2search.runs import json_rows
 from ir2search.study.objectives import OBJECTIVES
 from ir2search.study.schema import Study
-
-STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)  # round budgets are these, times powers of ten
 
 
 def best_by_budget(front: pd.DataFrame, study: Study) -> dict[int, float]:
@@ -27,7 +26,7 @@ def best_by_budget(front: pd.DataFrame, study: Study) -> dict[int, float]:
     """
     if "accuracy" not in study.objectives or front.empty:
         return {}
-    column = OBJECTIVES[_cost(study)].column
+    column = OBJECTIVES[study.costs[0]].column
     found: dict[int, float] = {}
     for limit in round_budgets(front[column].astype(float)):
         within = front[front[column] <= limit]
@@ -50,7 +49,7 @@ def budget_rows(front: pd.DataFrame, study: Study) -> list[dict[str, str]]:
     rows = {row["number"]: row for row in json_rows(front)}
     found = []
     for number, limit in best_by_budget(front, study).items():
-        row, objective = rows[number], OBJECTIVES[_cost(study)]
+        row, objective = rows[number], OBJECTIVES[study.costs[0]]
         found.append(
             {
                 "budget": objective.with_unit(limit),
@@ -107,13 +106,8 @@ def shared_weights_text(data: ReportData) -> str:
     return " ".join(parts)
 
 
-def _cost(study: Study) -> str:
-    return next(name for name in study.objectives if name != "accuracy")
-
-
 def round_budgets(costs: pd.Series[float]) -> list[float]:
     """Round budgets: from the first that allows one network to the first that allows all."""
-    every = (step * 10.0**power for power in range(-4, 16) for step in STEPS)
-    budgets = [budget for budget in every if budget >= costs.min()]
+    budgets = [budget for budget in ROUND if budget >= costs.min()]
     enough = next(at for at, budget in enumerate(budgets) if budget >= costs.max())
     return budgets[: enough + 1]

@@ -216,8 +216,8 @@ def advice(front: pd.DataFrame, study: Study) -> list[str]:
     told = [_sentence(rows, study) for rows in groups if rows["recommended"].any()]
     found = told[:MOST_GROUPS]
     if more := len(told) - len(found):
-        what = "group" if more == 1 else "groups"
-        found.append(f"For {more} more {what} see the column `alike` of the front.")
+        groups_left = text.counted(more, "more group")
+        found.append(f"For {groups_left} see the column `alike` of the front.")
     if groups and study.confirm is None:
         trainings, also = FURTHER_SEEDS, ""
         if study.supernet is not None and study.supernet.members != "trained":
@@ -242,7 +242,9 @@ def _groups(members: dict[int, Measured], alike: dict[int, list[int]]) -> list[l
 
 def _cheapest(group: Sequence[int], front: pd.DataFrame, study: Study) -> int:
     rows = front[front["number"].isin(group)]
-    return int(rows["number"].iloc[int(rows[_cost_column(study)].astype(float).argmin())])
+    return int(
+        rows["number"].iloc[int(rows[OBJECTIVES[study.costs[0]].column].astype(float).argmin())]
+    )
 
 
 def _not_beaten(
@@ -257,11 +259,6 @@ def _not_beaten(
         return is_better and bool((costs.loc[one] <= costs.loc[other]).all())
 
     return [each for each in chosen if not any(beats(other, each) for other in chosen)]
-
-
-def _cost_column(study: Study) -> str:
-    """The column of the first objective that is a cost."""
-    return OBJECTIVES[next(name for name in study.objectives if name != "accuracy")].column
 
 
 def _intervals(
@@ -297,7 +294,6 @@ def _sentence(rows: pd.DataFrame, study: Study) -> str:
     said = f"Trials {named} cannot be told apart ({shares}{of}{over})."
     if chosen["number"] == first["number"]:
         return f"{said} Take {chosen['number']}: it is the most accurate and the cheapest."
-    name = next(name for name in study.objectives if name != "accuracy")
-    column, label = _cost_column(study), OBJECTIVES[name].label.partition(" (")[0]
-    part = text.fraction(float(chosen[column]) / float(first[column]))
-    return f"{said} Take {chosen['number']}: it has {part} the {label} of {first['number']}."
+    cost = OBJECTIVES[study.costs[0]]
+    part = text.fraction(float(chosen[cost.column]) / float(first[cost.column]))
+    return f"{said} Take {chosen['number']}: it has {part} the {cost.name} of {first['number']}."

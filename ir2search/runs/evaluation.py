@@ -16,6 +16,7 @@ from ir2search.errors import InputError, RunError
 from ir2search.files import read_json
 from ir2search.intervals import share_interval
 from ir2search.runs.layout import BEST, CACHE, CANDIDATE_FILE, STUDY_FILE, TRIALS
+from ir2search.runs.names import runs_folder
 from ir2search.runs.run import Run
 from ir2search.runtime import ImageSpec, load_packed, read_image_spec
 from ir2search.runtime.packed import PACKED
@@ -59,7 +60,7 @@ def evaluate(
     data: str | Path | None = None,
     *,
     weights: str | Path | None = None,
-    cache: str | Path = Path("runs") / CACHE,
+    cache: str | Path | None = None,
     device: str = "auto",
 ) -> Evaluation:
     """Measure the accuracy of a trained network on test images.
@@ -76,7 +77,7 @@ def evaluate(
             run.
         weights: the network's weights: a ``.safetensors`` file or a torch checkpoint. For a preset
             they may be those that the paper's authors released.
-        cache: folder for decoded images.
+        cache: folder for decoded images; None for that of `runs_folder`.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
 
     Raises:
@@ -85,7 +86,10 @@ def evaluate(
     """
     torch_device = pick_device(device)
     network, images = network_and_images(
-        str(what), data, None if weights is None else Path(weights), Path(cache)
+        str(what),
+        data,
+        None if weights is None else Path(weights),
+        runs_folder() / CACHE if cache is None else Path(cache),
     )
     test = images.read_test().to(torch_device)
     top1, top5 = topk_accuracy(network.to(torch_device), images, test, (1, 5))
@@ -109,12 +113,12 @@ def network_and_images(
     if path.is_file() and (path.parent / CANDIDATE_FILE).exists():
         return _in_folder(path.parent, path, data)
     if path.suffix == PACKED:
-        network, candidate = _OnArrays(load_packed(path).logits), named_candidate(what)
+        network, candidate = OnArrays(load_packed(path).logits), named_candidate(what)
         return network, _images(candidate, what, data, cache, read_image_spec(path))
     if path.suffix == ONNX:
         found = load_onnx(path)
         images = _images(found.candidate, what, data, cache, found.images)
-        return _OnArrays(found.logits), images
+        return OnArrays(found.logits), images
     if path.suffix == ".safetensors" or what in shipped_names():
         trained = load_trained(what)
         images = _images(trained.candidate, what, data, cache, trained.images)
@@ -218,8 +222,8 @@ def _images(
     return images if spec is None else replace(images, mean=spec.mean, std=spec.std)
 
 
-class _OnArrays(nn.Module):
-    """A network that takes arrays, as a module, for evaluation on the CPU."""
+class OnArrays(nn.Module):
+    """A network that takes arrays, as a module on the CPU."""
 
     def __init__(self, run: Forward) -> None:
         super().__init__()

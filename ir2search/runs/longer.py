@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ir2search import text
 from ir2search.errors import RunError
 from ir2search.extensions import check_trusted
 from ir2search.files import copy_file
@@ -47,9 +48,8 @@ class LongerTraining:
         """Where the training begins, and what that means for the schedules."""
         epochs = self.recipe.epochs
         if not self.done:
-            return (
-                f"trial {self.number} has no checkpoint to continue: {epochs} epochs from scratch"
-            )
+            count = text.counted(epochs, "epoch")
+            return f"trial {self.number} has no checkpoint to continue: {count} from scratch"
         begins = f"trial {self.number} continues after epoch {self.done} of {epochs}"
         if self.is_exact:
             return f"{begins}, as one training of {epochs} epochs"
@@ -77,7 +77,8 @@ def plan_longer(run: Run, which: str, epochs: int) -> LongerTraining:
     done = len(run.curve(number)) if has_checkpoint else 0
     if epochs <= done:
         raise RunError(
-            f"{run.folder}: trial {number} is trained for {done} epochs already; give more epochs"
+            f"{run.folder}: trial {number} is trained for {text.counted(done, 'epoch')} already; "
+            "give more epochs"
         )
     recipe = replace(before, epochs=epochs)
     return LongerTraining(

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from ir2search.data import normalised, read_image
 from ir2search.errors import InputError
-from ir2search.runs.evaluation import network_of_folder
+from ir2search.runs.evaluation import OnArrays, network_of_folder
 from ir2search.runtime import ImageSpec, load_packed, read_image_spec
 from ir2search.runtime.packed import PACKED
 from ir2search.zoo import load_onnx, load_trained
-from ir2search.zoo.onnx_file import ONNX, Forward
-
-Logits = Callable[[Tensor], Tensor]  # normalised images (N, C, H, W) to (N, classes)
+from ir2search.zoo.onnx_file import ONNX
 
 
 @dataclass(frozen=True)
@@ -77,11 +75,12 @@ def predict(
     """
     if top < 1:
         raise InputError(f"`top` must be at least 1, but got {top}")
-    spec, logits = _network(Path(what), data)
-    return [_predict(Path(image), spec, logits, top) for image in images]
+    spec, network = _network(Path(what), data)
+    return [_predict(Path(image), spec, network, top) for image in images]
 
 
-def _network(what: Path, data: str | Path | None) -> tuple[ImageSpec, Logits]:
+def _network(what: Path, data: str | Path | None) -> tuple[ImageSpec, nn.Module]:
+    """The network, and how its images are normalised."""
     if what.is_dir():
         network, trained_on = network_of_folder(what, data)
         return trained_on.spec(what.name), network
@@ -90,22 +89,18 @@ def _network(what: Path, data: str | Path | None) -> tuple[ImageSpec, Logits]:
             f"{what}: already says how to normalise images; give `data` for folders only"
         )
     if what.suffix == PACKED:
-        return read_image_spec(what), _on_arrays(load_packed(what).logits)
+        return read_image_spec(what), OnArrays(load_packed(what).logits)
     if what.suffix == ONNX:
         found = load_onnx(what)
-        return found.images, _on_arrays(found.logits)
+        return found.images, OnArrays(found.logits)
     trained = load_trained(str(what))
     return trained.images, trained.network
 
 
-def _on_arrays(run: Forward) -> Logits:
-    return lambda images: torch.from_numpy(run(images.numpy()))
-
-
-def _predict(file: Path, spec: ImageSpec, logits: Logits, top: int) -> Prediction:
+def _predict(file: Path, spec: ImageSpec, network: nn.Module, top: int) -> Prediction:
     pixels = read_image(file, spec)
     with torch.no_grad():
-        shares = logits(normalised(pixels[None], spec.mean, spec.std))[0].softmax(dim=0)
+        shares = network(normalised(pixels[None], spec.mean, spec.std))[0].softmax(dim=0)
     best = shares.topk(min(top, len(shares)))
     rows = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     named = (ClassProbability(spec.class_names[index], share) for index, share in rows)

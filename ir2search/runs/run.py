@@ -19,6 +19,7 @@ from ir2search.runs.members import with_members
 from ir2search.runs.records import TrialRecord, trial_records
 from ir2search.runs.saved import saved_study
 from ir2search.runs.storages import (
+    PARALLEL,
     TRAIN_IMAGES,
     VALIDATION_IMAGES,
     RunStudy,
@@ -151,6 +152,15 @@ class Run:
             RunError: the run has not started any trial, or its storage cannot be read.
         """
         return self._recorded_number(VALIDATION_IMAGES)
+
+    @property
+    def parallel(self) -> int:
+        """The most trainings at the same time that the run has had, see `Study.parallel`.
+
+        Raises:
+            RunError: the run has not started any trial, or its storage cannot be read.
+        """
+        return self._recorded_number(PARALLEL) or self.study.parallel
 
     def chosen(self, which: str | None) -> pd.DataFrame:
         """The rows of `trials` that are asked for.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ir2search.errors import CheckpointError, RunError, TrainingDiverged
-from ir2search.files import locked
+from ir2search.files import check_links, locked
 from ir2search.training import Interrupted
 from ir2search.training.checkpoint import discard_progress
 
@@ -42,6 +42,7 @@ def train_in_turn(
 @contextmanager
 def _waited_for(folder: Path, should_stop: Callable[[], bool]) -> Iterator[None]:
     """Wait for the lock of a folder, and hold it."""
+    check_links(folder / ".lock")  # waiting would not end this error
     with ExitStack() as stack:
         while True:
             try:

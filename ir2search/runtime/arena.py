@@ -10,7 +10,7 @@ import numpy as np
 
 FEW = 5  # maps; all orders are tried
 MOST_TRIED = 3_000  # maps; for more, one order is tried
-WORK = 4_000  # maps that are placed from each first order; an order is then tried again and again
+WORK = 4_000  # maps to place from each first order; limits how often the order is improved
 MOST_MOVES = 20  # changes of an order
 
 
@@ -19,7 +19,7 @@ class Lifetime:
     """A map in memory.
 
     Attributes:
-        bytes: its size; all places are multiples of what divides all sizes.
+        bytes: its size. A number that divides all sizes also divides all places.
         first: the step that writes it.
         last: the last step that reads it.
     """
@@ -44,20 +44,26 @@ class Placement:
 
 def least_bytes(lifetimes: Sequence[Lifetime]) -> int:
     """A lower bound for any placement: the most bytes that are alive at one step."""
-    if not lifetimes:
-        return 0
-    change = np.zeros(max(each.last for each in lifetimes) + 2, np.int64)
+    steps = max((each.last for each in lifetimes), default=-1) + 1
+    return max(live_bytes(lifetimes, steps), default=0)
+
+
+def live_bytes(lifetimes: Sequence[Lifetime], steps: int) -> list[int]:
+    """Bytes that are alive at each of ``steps`` steps."""
+    change = np.zeros(steps + 1, np.int64)
     for each in lifetimes:
         change[each.first] += each.bytes
         change[each.last + 1] -= each.bytes
-    return int(np.cumsum(change).max())
+    found: list[int] = np.cumsum(change)[:-1].tolist()
+    return found
 
 
 def place(lifetimes: Sequence[Lifetime]) -> Placement:
     """Place maps so that the arena is small.
 
     Maps are placed one after the other, each at the lowest place where it fits. The smallest arena
-    of several orders is taken; the first order that reaches `least_bytes` ends the trial. Some
+    of several orders is taken; the first order that reaches `least_bytes` ends the
+    search. Some
     order always gives the smallest arena there is, but finding it is NP-hard. For a few maps, all
     orders are tried. For more, the maps at the end of the arena go to the front of an order, which
     is then tried again.

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ir2search.errors import WeightsError
-from ir2search.runtime.packed import read_about, read_packed
+from ir2search.runtime.packed import read_described
 from ir2search.validation import checked
 
 
@@ -76,9 +76,9 @@ def read_image_spec(file: Path) -> ImageSpec:
         WeightsError: the file is damaged, or does not say it; earlier versions did not write it.
         RunError: a value has a wrong type.
     """
-    graph = read_packed(file)
+    graph, about = read_described(file)
     height, width, channels = graph.image
-    spec = image_spec(read_about(file), file)
+    spec = image_spec(about, file)
     if (spec.image, len(spec.class_names)) != ((channels, height, width), graph.classes):
         raise WeightsError(
             f"{file}: the images and classes that it names are not those of its network; export "

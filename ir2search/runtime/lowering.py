@@ -84,9 +84,9 @@ def unit_steps(graph: Graph, unit: Unit, target: Target) -> list[Step]:
     if unit.kind == "pointwise":
         return [_pointwise(graph, unit, target)]
     if unit.kind == "binary_conv":
-        return [_signs(graph, unit, target)]
+        return [_binary_convolution(graph, unit, target)]
     if unit.kind == "conv":
-        return [_numbers(graph, unit, target)]
+        return [_convolution(graph, unit, target)]
     assert unit.head is not None
     if unit.signs is not None:
         return [_pool_signs(graph, unit)]
@@ -104,7 +104,7 @@ def _pointwise(graph: Graph, unit: Unit, target: Target) -> Step:
     return Step(Operation.POINTWISE, form, geometry, _padded(arrays, target), _maps(unit))
 
 
-def _signs(graph: Graph, unit: Unit, target: Target) -> Step:
+def _binary_convolution(graph: Graph, unit: Unit, target: Target) -> Step:
     """A binary convolution."""
     assert unit.head is not None
     node, source = unit.head, graph.shape(unit.source)
@@ -140,7 +140,7 @@ def _limits(form: Form, arrays: Arrays, most: int) -> Array | None:
     return limits(form, arrays, -most, most)
 
 
-def _numbers(graph: Graph, unit: Unit, target: Target) -> Step:
+def _convolution(graph: Graph, unit: Unit, target: Target) -> Step:
     """A full-precision convolution."""
     assert unit.head is not None
     node, source = unit.head, graph.shape(unit.source)

@@ -26,8 +26,8 @@ class Maps:
     Attributes:
         rows: number of rows of a map.
         row_bytes: size of a row.
-        over: the value that a step writes this one over, row by row; None for the others.
-        block: the value that was first in the same memory; itself for the others.
+        over: the value whose memory this one takes over, row by row; None if it takes none.
+        block: the first value in the same memory; the value itself if it was the first.
         logits: the value that is needed at the end.
     """
 

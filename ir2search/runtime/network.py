@@ -25,7 +25,7 @@ from ir2search.runtime.weights import Floats
 LARGEST_BATCH_BYTES = 2**34  # bytes of all feature maps of a batch
 COPIED_BYTES = 2**15  # rows that a convolution copies at once; they stay in the fastest cache
 LINE = 64  # bytes of a cache line; what the runtime reads is aligned to it
-LEAST_SECONDS = -1.0  # the runtime's own limit: shorter work is not shared by threads
+LEAST_SECONDS = -1.0  # below 0: the runtime's own limit; shorter work stays on one thread
 
 
 class PackedNetwork:

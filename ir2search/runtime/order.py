@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from graphlib import TopologicalSorter
 
 from ir2search.runtime.lowering import Step
 
@@ -39,22 +40,17 @@ def greedy_order(
         choose: picks the next job from those that can run now.
         run: called with each job after it is chosen, before the next choice.
     """
-    missing = [len(each) for each in needs]
-    waiting: dict[int, list[int]] = defaultdict(list)
-    for index, others in enumerate(needs):
-        for other in others:
-            waiting[other].append(index)
-    ready = {index for index, count in enumerate(missing) if not count}
+    sorter = TopologicalSorter(dict(enumerate(needs)))
+    sorter.prepare()
+    ready: set[int] = set()
     order: list[int] = []
-    while ready:
+    while sorter.is_active():
+        ready.update(sorter.get_ready())
         index = choose(ready)
         ready.remove(index)
         run(index)
         order.append(index)
-        for other in waiting[index]:
-            missing[other] -= 1
-            if not missing[other]:
-                ready.add(other)
+        sorter.done(index)
     return order
 
 

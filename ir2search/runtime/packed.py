@@ -142,6 +142,20 @@ def read_packed(file: Path) -> Graph:
         WeightsError: the file is missing or damaged, has another format or version, or does not
             describe a valid network.
     """
+    return read_described(file)[0]
+
+
+def read_about(file: Path) -> dict[str, Any]:
+    """The value ``about`` of a packed file; empty if `write_packed` got none.
+
+    Raises:
+        WeightsError: as for `read_packed`.
+    """
+    return read_described(file)[1]
+
+
+def read_described(file: Path) -> tuple[Graph, dict[str, Any]]:
+    """The network of a packed file and the value ``about``, see `read_packed` and `read_about`."""
     try:
         return _read(file)
     except WeightsError as error:
@@ -155,25 +169,7 @@ def read_packed(file: Path) -> Graph:
         ) from None
 
 
-def read_about(file: Path) -> dict[str, Any]:
-    """The value ``about`` of a packed file; empty if `write_packed` got none.
-
-    Raises:
-        WeightsError: the file is missing or damaged, or is not a packed file.
-    """
-    read_packed(file)
-    with safe_open(file, "numpy") as stored:
-        text = (stored.metadata() or {}).get("about", "null")
-    try:
-        about = parse_json(text)
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(
-            f"{file}: `about` is damaged: {error}; export the network again"
-        ) from None
-    return about if isinstance(about, dict) else {}
-
-
-def _read(file: Path) -> Graph:
+def _read(file: Path) -> tuple[Graph, dict[str, Any]]:
     check_regular(file, LARGEST_FILE)
     with file.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
@@ -192,7 +188,8 @@ def _read(file: Path) -> Graph:
         if set(stored.keys()) != set(KINDS):
             raise WeightsError(f"must hold exactly the tensors {' and '.join(KINDS)}")
         arrays = {name: _array(stored, name) for name in KINDS}
-    return unpack(header, arrays)
+        about = parse_json(metadata.get("about", "null"))
+    return unpack(header, arrays), about if isinstance(about, dict) else {}
 
 
 def _array(stored: Any, name: str) -> Array:

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from ir2search.runtime.arena import Lifetime, place
+from ir2search.runtime.arena import Lifetime, live_bytes, place
 from ir2search.runtime.graph import Graph
 from ir2search.runtime.lowering import Step, Target, pixels_step, unit_steps
 from ir2search.runtime.maps import Maps, maps_of, value_bytes
@@ -61,7 +59,6 @@ class Program:
     """Steps that run a network.
 
     Attributes:
-        target: the kind of machine.
         steps: the operations; each comes after those that it reads.
         units: the unit of the schedule that each step belongs to, or NO_UNIT.
         order: what runs, in order. On a computer, one step after the other.
@@ -74,7 +71,6 @@ class Program:
         logits: place of the logits, float32.
     """
 
-    target: Target
     steps: tuple[Step, ...]
     units: tuple[int, ...]
     order: tuple[Rows, ...]
@@ -87,12 +83,8 @@ class Program:
 
     def live_bytes(self) -> list[int]:
         """Bytes of the arena that are in use at each place of ``order``."""
-        change = np.zeros(len(self.order) + 1, np.int64)
-        for use in self.memory:
-            change[use.first] += use.bytes
-            change[use.last + 1] -= use.bytes
-        found: list[int] = np.cumsum(change)[:-1].tolist()
-        return found
+        lifetimes = [Lifetime(use.bytes, use.first, use.last) for use in self.memory]
+        return live_bytes(lifetimes, len(self.order))
 
     def live_bytes_by_step(self) -> list[int]:
         """The most bytes of the arena that are in use while a step runs."""
@@ -116,7 +108,6 @@ def make_program(graph: Graph, target: Target) -> Program:
         ]
     layout = min(layouts, key=lambda each: each.arena)
     return Program(
-        target,
         tuple(steps),
         tuple(units),
         tuple(layout.order),

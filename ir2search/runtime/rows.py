@@ -44,9 +44,9 @@ def whole(steps: Sequence[Step]) -> list[Rows]:
 def in_rows(steps: Sequence[Step], maps: Maps) -> list[list[Rows]]:
     """Orders of rows in which few rows are in memory at a time; which is best depends on the maps.
 
-    In each, rows after which no more memory is in use than before come first. If there are none,
-    one order goes on with the row that adds the least memory, and the other with the next row that
-    the logits need, so that no row is made before another row needs it.
+    Both orders first run rows that do not increase the memory in use. If there are none, one order
+    takes the row that adds the least memory. The other takes the next row that the logits need, so
+    that no row is made before another row needs it.
 
     Args:
         steps: in an order that can be run.
@@ -140,7 +140,7 @@ def _needs(rows: Sequence[_Row], maps: Maps) -> list[set[int]]:
 
 
 def _on_demand(needs: Sequence[set[int]]) -> list[int]:
-    """All rows, the ones that a row needs just before it; the last row is the first to demand."""
+    """All rows in depth-first order from the last one: what a row needs comes just before it."""
     order: list[int] = []
     seen: set[int] = set()
     stack = [(index, False) for index in range(len(needs))]

@@ -44,12 +44,6 @@ class Unit:
     sign: Node | None = None
 
     @property
-    def reads(self) -> tuple[int, ...]:
-        """The values that it reads."""
-        values = self.head.inputs if self.head is not None else (self.source,)
-        return values if self.shortcut is None else (*values, self.shortcut)
-
-    @property
     def makes(self) -> int:
         """The value that it makes as numbers, or else as signs."""
         found = self.real if self.real is not None else self.signs

@@ -9,7 +9,6 @@ from ir2search.errors import RunError
 from ir2search.extensions import check_trusted
 from ir2search.runs.run import Run
 from ir2search.runs.status import RunStatus
-from ir2search.runs.storages import PARALLEL
 from ir2search.search.session import run as run_study
 
 
@@ -46,10 +45,9 @@ def rerun(
         raise RunError(f"{target}: is the run itself; choose another folder")
     check_trusted(run.folder, run.study.modules)
     run.data(data)  # raises an error if these are other images
-    recorded = run.storage.user_attrs.get(PARALLEL)  # on it depends what the sampler has seen
     changes = {
         "seed": run.study.seed if seed is None else seed,
-        "parallel": recorded if isinstance(recorded, int) else run.study.parallel,
+        "parallel": run.parallel,  # on it depends what the sampler has seen
     }
     study = run.study.model_copy(update=changes)
     return run_study(study, target, data=data, **options)

@@ -86,11 +86,9 @@ class FinalTests:
                 self.observer.on_remark(number, f"further seed {folder.name} failed: {reason}")
             if outcome.result is None or outcome.test_accuracy is None:
                 continue
-            found = outcome.result.accuracy, outcome.test_accuracy
-            write_json(
-                folder / RESULT, dict(zip(("accuracy", "test_accuracy"), found, strict=True))
-            )
-            self.observer.on_confirm(number, int(folder.name), *found)
+            accuracy, test_accuracy = outcome.result.accuracy, outcome.test_accuracy
+            write_json(folder / RESULT, {"accuracy": accuracy, "test_accuracy": test_accuracy})
+            self.observer.on_confirm(number, int(folder.name), accuracy, test_accuracy)
 
 
 def results_of(

@@ -22,7 +22,7 @@ from ir2search.runs.records import (
     write_attributes,
 )
 from ir2search.runs.storages import ENDED, RunStudy
-from ir2search.runs.supernets import RunSupernet, run_supernet
+from ir2search.runs.supernets import run_supernet
 from ir2search.search.confirm import FinalTests
 from ir2search.search.driver_locks import DriverLocks
 from ir2search.search.executors import Executor, ExecutorSettings, TrainingJob
@@ -96,9 +96,7 @@ class Driver:
         self.problem, self.storage, self.settings = problem, storage, settings
         self.study, self.space = problem.study, problem.space
         self.folder, self.executor, self.locks = settings.folder, executor, locks
-        self.supernet: RunSupernet | None = None
-        if self.study.supernet is not None:
-            self.supernet = run_supernet(self.study, self.folder, settings.context.data)
+        self.supernet = run_supernet(self.study, self.folder, settings.context.data)
         self.observer, self.should_stop = settings.observer, settings.should_stop
         self.ledger = Ledger(self.study, self.space)
         self.recorder = TrialRecorder(storage, self.ledger, settings)
@@ -180,7 +178,7 @@ class Driver:
         self.ledger.running &= self.running.keys()
         results = []
         for number in retries(trials).keys() - self.ledger.retried:
-            self.ledger.retry(number)
+            self.ledger.forget(number)
         for trial in trials:
             if trial.state == TrialState.WAITING or trial.number in self.running:
                 continue
@@ -200,7 +198,7 @@ class Driver:
             if recorded.candidate_id is not None:
                 self.ledger.start(trial.number, recorded.candidate_id)
             if recorded.cost is not None:
-                self.ledger.train(trial.number, self.ledger.stored(trial, recorded))
+                self.ledger.mark_running(trial.number, self.ledger.stored(trial, recorded))
             return
         own = self.storage.live_trial(trial.number)
         if self.ledger.progress.has(trial.number, len(self.ledger.progress.levels) - 1):
@@ -346,7 +344,7 @@ class Driver:
     def _new_candidate(self, trial: Trial) -> Candidate | None:
         """The new candidate of a trial; if there is none, end the trial and return None."""
         if not self._is_proposed(trial):
-            self.recorder.interrupted(trial)
+            self.recorder.abandon(trial)
             return None
         try:
             candidate = self.space.candidate(trial.params)
@@ -392,7 +390,7 @@ class Driver:
             self.ledger.trainings += 1
         write_attributes(trial, TrialAttributes(order=order, target_epochs=epochs))
         self.ledger.start(trial.number, candidate.id)
-        self.ledger.train(trial.number, priced)
+        self.ledger.mark_running(trial.number, priced)
         self.running[trial.number] = _Running(trial, level)
         self.observer.on_trial(trial.number, candidate, cost(candidate))
         self.executor.submit(

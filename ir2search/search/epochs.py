@@ -1,4 +1,4 @@
-"""How many epochs a study trains."""
+"""How many epochs to expect of a study."""
 
 from __future__ import annotations
 
@@ -6,14 +6,6 @@ import math
 
 from ir2search.runs.members import member_epochs
 from ir2search.study.schema import Study
-
-
-def all_epochs(study: Study) -> int:
-    """Epochs of all trials together if all are trained to the end; those of a supernet."""
-    if study.supernet is not None:
-        return study.supernet.epochs
-    backbones = 0 if study.warm_start is None else study.warm_start.epochs
-    return study.trials * (study.recipe.total_epochs + backbones)
 
 
 def expected_epochs(study: Study) -> int:
@@ -24,7 +16,7 @@ def expected_epochs(study: Study) -> int:
     upper limit.
     """
     if study.rungs is None:
-        found = float(all_epochs(study))
+        found = float(study.all_epochs)
     else:
         levels = study.rungs.levels(study.recipe.epochs)
         steps = [level - before for before, level in zip((0, *levels), levels, strict=False)]

@@ -21,7 +21,7 @@ from ir2search.data import ImageData
 from ir2search.errors import CandidateError, StudyError
 from ir2search.intervals import share_interval
 from ir2search.runs.supernets import run_supernet
-from ir2search.search.epochs import all_epochs, confirmed_epochs, expected_epochs
+from ir2search.search.epochs import confirmed_epochs, expected_epochs
 from ir2search.search.executors import TrainingContext
 from ir2search.search.executors.devices import Workers, with_fitting_workers, worker_devices
 from ir2search.search.latency_timer import LatencyTimer
@@ -31,8 +31,9 @@ from ir2search.seeds import derive_seed
 from ir2search.space import build
 from ir2search.study.objectives import FLASH, LATENCY, OBJECTIVES, RAM
 from ir2search.study.schema import Study
-from ir2search.supernet.calibration import calibrate, calibration_batches
+from ir2search.supernet.calibration import calibration_batches
 from ir2search.training import Interrupted, accuracy, train
+from ir2search.training.statistics import calibrate
 
 DRAWS = 1000  # points of a large space to count; a smaller space is counted whole
 DEVICE_DRAWS = 100  # if RAM or flash is counted, which takes tenths of a second for each network
@@ -71,8 +72,7 @@ class Estimate:
         networks: number of different networks among those within the budget.
         costs: ranges of the costs that are objectives, or have a budget, over these networks.
         trials: number of candidates to train.
-        epochs: of all trials together if all are trained to the end, with shared backbones at most;
-            those of the supernet, if the study has one.
+        epochs: of the search if all candidates are trained to the end, see `Study.all_epochs`.
         expected_epochs: with early stopping; it is an estimate for samplers that decide themselves.
         confirmed_epochs: for each network that is trained at the end: from further seeds, or after
             a search with shared weights.
@@ -118,10 +118,10 @@ def estimate(
     workers: Workers = None,
     trials_per_device: int | None = None,
 ) -> Estimate:
-    """Estimate what `run` with the same arguments would take. No network is trained to an epoch.
+    """Estimate what `run` with the same arguments would take.
 
-    Nothing is written but the cache of decoded images. Latencies are not timed: a budget on them
-    is left out.
+    No network is trained for a whole epoch. Nothing is written but the cache of
+    decoded images. Latencies are not timed: a budget on them is left out.
 
     Raises:
         InputError: the study, the data, the folder or a device cannot be used, as for `run`.
@@ -159,7 +159,7 @@ def estimate(
         networks=len(distinct),
         costs=tuple(_ranges(checked, by_ops)),
         trials=checked.trials,
-        epochs=all_epochs(checked),
+        epochs=checked.all_epochs,
         expected_epochs=expected,
         confirmed_epochs=confirmed_epochs(checked),
         step_seconds=step,
@@ -237,7 +237,7 @@ def _within_budget(problem: Problem, points: Iterable[dict[str, Any]]) -> list[P
 
 
 def _ranges(study: Study, kept: Sequence[PricedCandidate]) -> Iterable[CostRange]:
-    names = [name for name in study.costs if name not in ("accuracy", LATENCY)]
+    names = [name for name in study.costs if name != LATENCY]
     for name in dict.fromkeys(["ops", *names, "memory"]):
         values = sorted(float(each.costs[OBJECTIVES[name].column]) for each in kept)
         yield CostRange(name, values[0], values[len(values) // 2], values[-1])

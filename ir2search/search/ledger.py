@@ -96,14 +96,14 @@ class Ledger:
         self.started.add(number)
         self.untrained = 0
 
-    def retry(self, number: int) -> None:
+    def forget(self, number: int) -> None:
         """Forget a failed trial that another one trains again."""
         self.retried.add(number)
         self.started.discard(number)
         self.outcomes.pop(number, None)
         self.trial_of = {key: trial for key, trial in self.trial_of.items() if trial != number}
 
-    def train(self, number: int, candidate: PricedCandidate) -> None:
+    def mark_running(self, number: int, candidate: PricedCandidate) -> None:
         """Note that a trial is in training."""
         self.candidates[number] = candidate
         self.running.add(number)

@@ -10,7 +10,7 @@ from ir2search.study.sections import Stop
 
 
 def limit_reached(stop: Stop, seconds: float, epochs: int, progress: Progress) -> str | None:
-    """The limit that is reached ``seconds`` after the session began, in words, or None."""
+    """The limit that is reached ``seconds`` after a session's search began, in words, or None."""
     if stop.hours is not None and seconds >= 3600 * stop.hours:
         return f"{stop.hours:g} hours have passed"
     if stop.epochs is not None and epochs >= stop.epochs:

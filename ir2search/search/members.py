@@ -39,25 +39,26 @@ class FrontMembers:
         """
         assert self.study.supernet is not None
         how = self.study.supernet.members
-        if how != "inherited":
-            inherited = self._inherited()
-            for outcome in results_of(self._jobs(how, inherited), self.settings, executor):
-                number, folder = outcome.job.number, outcome.job.folder
-                if outcome.failure is not None:
-                    details, run = outcome.traceback, self.settings.folder
-                    reason = record_failure(run, folder, outcome.failure, details)
-                    self.settings.observer.on_remark(number, f"is not {how}: {reason}")
-                if outcome.result is None:
-                    continue
-                member = Member(
-                    how=how,
-                    epochs=member_epochs(self.study),
-                    accuracy=outcome.result.accuracy,
-                    best_epoch=outcome.result.best.epoch,
-                    seconds=outcome.result.seconds,
-                )
-                keep_member(trial_folder(self.settings.folder, number), member)
-                self.settings.observer.on_member(number, how, member.accuracy, inherited[number])
+        if how == "inherited":
+            return
+        inherited = self._inherited()
+        for outcome in results_of(self._jobs(how, inherited), self.settings, executor):
+            number, folder = outcome.job.number, outcome.job.folder
+            if outcome.failure is not None:
+                details, run = outcome.traceback, self.settings.folder
+                reason = record_failure(run, folder, outcome.failure, details)
+                self.settings.observer.on_remark(number, f"is not {how}: {reason}")
+            if outcome.result is None:
+                continue
+            member = Member(
+                how=how,
+                epochs=member_epochs(self.study),
+                accuracy=outcome.result.accuracy,
+                best_epoch=outcome.result.best.epoch,
+                seconds=outcome.result.seconds,
+            )
+            keep_member(trial_folder(self.settings.folder, number), member)
+            self.settings.observer.on_member(number, how, member.accuracy, inherited[number])
 
     def _inherited(self) -> dict[int, float]:
         """The inherited accuracies of the front by number; the storage has no others."""

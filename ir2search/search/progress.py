@@ -46,7 +46,7 @@ class RunProgress(Bars, RunObserver):
     def on_supernet_step(self, progress: float, epochs: int) -> None:
         title = "shared weights: epochs"
         self.update(self.task, title=title, completed=progress, total=epochs)
-        if self.is_line_due():
+        if self.take_line_turn():
             self.say(f"{title} {progress:.1f}/{epochs}")
 
     def on_supernet_epoch(self, result: EpochResult, epochs: int) -> None:
@@ -67,7 +67,7 @@ class RunProgress(Bars, RunObserver):
         if self.study is not None:
             seconds = self._seconds_left()
             self.update(self.task, left=seconds)
-            if self.is_line_due():
+            if self.take_line_turn():
                 done = f"{self._begun()} of {self.study.trials} trials done"
                 self.say(f"trial {number}: {progress:.1f} epochs; {done}{left(seconds)}")
 
@@ -77,15 +77,16 @@ class RunProgress(Bars, RunObserver):
             self.update(self.running[number], note=note)
 
     def on_wait(self, number: int, epochs: int, accuracy: float) -> None:
-        self.say(f"trial {number}: {text.percent(accuracy)} after {epochs} epochs, waiting")
+        trained = text.counted(epochs, "epoch")
+        self.say(f"trial {number}: {text.percent(accuracy)} after {trained}, waiting")
         self.waiting.add(number)
         self._end(number)
         self._show_trials()
 
     def on_trial_end(self, number: int, state: State, outcome: str, values: Values | None) -> None:
-        described = _described(values) if values and state == "trained" else f"{state}: {outcome}"
+        shown = _objectives_text(values) if values and state == "trained" else f"{state}: {outcome}"
         if state != "duplicate":
-            self.say(f"trial {number}: {described}")
+            self.say(f"trial {number}: {shown}")
         self.waiting.discard(number)
         self._end(number)
         if state in COUNTED:
@@ -120,7 +121,7 @@ class RunProgress(Bars, RunObserver):
         note = f"{self._begun()}/{self.study.trials}"
         if front := self._front():
             best = max(front, key=lambda values: values.get("accuracy", 0))
-            note += f" · {len(front)} on the front, best {_described(best)}"
+            note += f" · {len(front)} on the front, best {_objectives_text(best)}"
         self.update(self.task, completed=self._begun(), note=note)
 
     def _seconds_left(self) -> float | None:
@@ -147,6 +148,6 @@ class RunProgress(Bars, RunObserver):
         return list(itertools.compress(trained, kept))
 
 
-def _described(values: Values) -> str:
+def _objectives_text(values: Values) -> str:
     """Objectives as "97.9%, 163 k OPs"."""
     return ", ".join(OBJECTIVES[name].with_unit(value) for name, value in values.items())

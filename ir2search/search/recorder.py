@@ -56,7 +56,7 @@ class TrialRecorder:
         """End a trial whose candidate is not trained."""
         self._end(trial, TrialState.PRUNED, reason)
 
-    def interrupted(self, trial: Trial) -> None:
+    def abandon(self, trial: Trial) -> None:
         """End a trial whose driver was killed before all its parameters were stored."""
         self._end(trial, TrialState.FAIL, "interrupted before it was proposed")
 

@@ -28,7 +28,6 @@ def build(candidate: Candidate) -> TappedNetwork:
     recovery = InformationRecovery(
         [channels[name] for name in candidate.taps],
         candidate.channels[-1],
-        fusion="dense" if candidate.fusion == "dense" else "compact",
         channels=candidate.fusion_channels,
         group_size=candidate.fusion_group_size,
         activation=lambda channels: make_activation(candidate.activation, channels),

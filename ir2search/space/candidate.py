@@ -220,8 +220,8 @@ class Candidate:
     def as_dict(self) -> dict[str, Any]:
         """All fields by name, as values for JSON.
 
-        Without the recipe and without names of layers if they are empty, and without those fields
-        of the shape that have the backbone's default.
+        Leaves out an empty recipe, empty lists of layers, and fields of the shape that have the
+        backbone's default.
         """
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         empty = dict.fromkeys(("recipe", "int8_layers", "real_layers"), ())

@@ -32,7 +32,7 @@ def names_of(layers: Iterable[str]) -> list[str]:
 def precision_by_name(
     int8_layers: Iterable[str], real_layers: Iterable[str]
 ) -> dict[str, InputPrecision]:
-    """The fields of a candidate as the precision of each name in them."""
+    """The precision of each name in a candidate's ``int8_layers`` and ``real_layers``."""
     int8: dict[str, InputPrecision] = dict.fromkeys(int8_layers, "int8")
     return int8 | dict.fromkeys(real_layers, "real")
 

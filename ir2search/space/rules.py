@@ -21,7 +21,7 @@ MAX_SCALE = 8  # of the width of a layer
 MAX_LEVELS = 64
 STEM_KERNELS, STEM_STRIDES = range(1, 8), (1, 2, 4)
 KERNELS = (1, 3, 5)
-RELEASED_FUSION_RATIO = 4.0  # of the released ResNet-20 for CIFAR
+DEFAULT_FUSION_RATIO = 4.0  # that of the authors' ResNet-20 for CIFAR
 
 Rule = tuple[bool, str, object]  # whether it holds, the rule in words, and the value that breaks it
 
@@ -106,16 +106,16 @@ def _check_layers(candidate: Candidate, family: Family) -> None:
 def _shape_rules(candidate: Candidate, family: Family) -> list[Rule]:
     """Rules of the shapes of the stem and of the layers after it."""
     usual, stages = family.shape_defaults(), family.stages
-    set_ = next((name for name in usual if getattr(candidate, name) != usual[name]), "")
+    changed = next((name for name in usual if getattr(candidate, name) != usual[name]), "")
     levels, stem, widths = candidate.stem_levels, candidate.stem_width, candidate.widths
     kernels, groups = candidate.kernels, candidate.groups
     kernel, stride = candidate.stem_kernel or 0, candidate.stem_stride or 0
     width_rule = f"must be above 0 and at most {MAX_SCALE}"
     return [
         (
-            bool(stages) or not set_,
-            f"{set_}: {candidate.backbone} has a shape of its own; leave it out",
-            getattr(candidate, set_, None),
+            bool(stages) or not changed,
+            f"{changed}: {candidate.backbone} has a shape of its own; leave it out",
+            getattr(candidate, changed, None),
         ),
         (0 < stem <= MAX_SCALE, f"stem_width: {width_rule}", stem),
         (1 <= levels <= MAX_LEVELS, f"stem_levels: must be from 1 to {MAX_LEVELS}", levels),
@@ -169,7 +169,7 @@ def canonical_fusion(candidate: Candidate, family: Family, ratio: float | None) 
     if ratio is not None and m is not None:
         raise CandidateError("fusion_ratio: give it or fusion_channels, not both")
     if m is None:
-        ratio = RELEASED_FUSION_RATIO if ratio is None else ratio
+        ratio = DEFAULT_FUSION_RATIO if ratio is None else ratio
         if not (math.isfinite(ratio) and ratio >= 1):
             raise CandidateError(f"fusion_ratio: must be at least 1 and finite, but got {ratio}")
         m = math.ceil(n / ratio)

@@ -73,7 +73,7 @@ class SearchSpace:
         known |= {TAP + name for name in family.taps}
         known |= {BINARY + name for name in names_of(self._layers(family))}
         known |= {f"{field}_{stage}" for field in BY_STAGE for stage in family.stages}
-        known -= {f"widths_{stage}" for stage in family.stages[:1]}  # it is the width
+        known -= {f"widths_{stage}" for stage in family.stages[:1]}  # that is `width`
         for name in [*self.fixed, *self.searched]:
             if name not in known and not name.startswith(RECIPE):
                 names = (shown(each) for each in known if "." not in each)  # not of single layers
@@ -100,7 +100,8 @@ class SearchSpace:
         for field in BY_STAGE:
             pairs = zip(family.stages, values.get(field, ()), strict=False)
             fixed |= {TABLES[field] + stage: value for stage, value in pairs}
-        fixed.pop(f"widths_{family.stages[0]}" if family.stages else "", None)  # it is the width
+        for stage in family.stages[:1]:  # its width is the parameter `width`
+            fixed.pop(f"widths_{stage}", None)
         names = precision_by_name(candidate.int8_layers, candidate.real_layers)
         fixed |= {BINARY + name: WRITTEN[precision] for name, precision in names.items()}
         return cls(fixed, {})

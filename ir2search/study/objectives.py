@@ -170,9 +170,6 @@ def further_columns(names: Iterable[str]) -> dict[str, str]:
 
 
 def costs_on_request(columns: Container[str]) -> list[Objective]:
-    """The costs that a table with these columns has because its study asked for them.
-
-    The latency, which tables show in their own way, is left out.
-    """
-    asked = [each for name, each in OBJECTIVES.items() if each.is_on_request and name != LATENCY]
+    """The costs that a table with these columns has because its study asked for them."""
+    asked = (each for each in OBJECTIVES.values() if each.is_on_request)
     return [each for each in asked if each.column in columns]

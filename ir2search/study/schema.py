@@ -163,8 +163,9 @@ class Study(BaseModel):
 
     @property
     def costs(self) -> tuple[str, ...]:
-        """Names of the objectives and of the costs in the budget, each once."""
-        return tuple(dict.fromkeys([*self.objectives, *self.budget]))
+        """Names of the costs, each once: objectives first, then those of the budget only."""
+        names = (*self.objectives, *self.budget)
+        return tuple(dict.fromkeys(name for name in names if name != "accuracy"))
 
     @property
     def confirms_all(self) -> bool:
@@ -194,6 +195,18 @@ class Study(BaseModel):
     def candidate_epochs(self) -> int:
         """Epochs that are trained for one candidate alone; 0 with a supernet."""
         return self.recipe.total_epochs if self.supernet is None else 0
+
+    @property
+    def all_epochs(self) -> int:
+        """Epochs of the search if all candidates are trained to the end.
+
+        With a warm start, each has a shared backbone of its own at most; with a supernet, only its
+        epochs count.
+        """
+        if self.supernet is not None:
+            return self.supernet.epochs
+        backbone = 0 if self.warm_start is None else self.warm_start.epochs
+        return self.trials * (self.recipe.total_epochs + backbone)
 
     def over_budget(self, costs: Mapping[str, Any]) -> str | None:
         """Why costs exceed the budget, in words, or None.

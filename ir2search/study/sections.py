@@ -41,7 +41,7 @@ class Stop:
     Limits are checked between trainings; trainings that have begun are completed.
 
     Attributes:
-        hours: wall-clock time of one session.
+        hours: wall-clock time of the search in one session, without the training of shared weights.
         epochs: of all trials and shared backbones together, in all sessions.
         stale_trials: number of successive candidates that did not join the front.
     """

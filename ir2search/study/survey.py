@@ -97,7 +97,7 @@ def _survey(study: Study, file: Path, with_ops: bool) -> StudySurvey:
         purpose=" ".join(line.removeprefix("#").strip() for line in comment),
         data="digits, included" if study.data.source == "digits" else "a folder, --data",
         trials=study.trials,
-        epochs=study.trials * study.candidate_epochs + _of_supernet(study),
+        epochs=study.all_epochs,
         least_ops=min(ops, default=None),
         most_ops=max(ops, default=None),
     )
@@ -113,10 +113,6 @@ def _ops_of_corners(study: Study) -> list[float]:
     distinct = {candidate.id: candidate for candidate in _extremes(space)}.values()
     costs = [costs_of(candidate, cost(candidate), study.costs) for candidate in distinct]
     return [each["ops"] for each in costs if study.over_budget(each) is None]
-
-
-def _of_supernet(study: Study) -> int:
-    return 0 if study.supernet is None else study.supernet.epochs
 
 
 def _extremes(space: SearchSpace, sizes: tuple[bool, ...] = (False, True)) -> Iterator[Candidate]:

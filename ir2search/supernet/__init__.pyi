@@ -1,4 +1,3 @@
-from .calibration import calibrate as calibrate
 from .calibration import calibrated_subnet as calibrated_subnet
 from .calibration import calibration_batches as calibration_batches
 from .files import load_supernet as load_supernet

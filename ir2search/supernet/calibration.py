@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
+from torch import Tensor
 
 from ir2search.data import Augmentation, ImageData
 from ir2search.errors import StudyError
 from ir2search.models.network import TappedNetwork
-from ir2search.nn import fixed_weights, kernels_without_gradients
 from ir2search.space import Candidate
 from ir2search.supernet.supernet import Supernet
+from ir2search.training.statistics import calibrate
 
 BATCH = 256  # images whose mean and variance are computed together
 
@@ -45,20 +44,6 @@ def check_calibration(data: ImageData, count: int) -> None:
             f"[supernet] calibration: must be at most the {len(data.train)} training images, but "
             f"got {count}"
         )
-
-
-def calibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Set the running statistics of a network's BatchNorms to the means over batches.
-
-    Source: Yu and Huang, "Universally slimmable networks", ICCV 2019, section 3.3.
-
-    Args:
-        network: in evaluation mode afterwards.
-        batches: normalised images, each (N, C, H, W).
-    """
-    with kernels_without_gradients(), fixed_weights():
-        update_bn(batches, network)
-    network.eval()
 
 
 def calibrated_subnet(

@@ -77,30 +77,30 @@ def fusion_channels(
     extremes: Extremes, small: Candidate, layers: dict[str, Tensor]
 ) -> FusionChannels:
     """The channels of the fusion and of the head; ``layers`` is from `layer_channels`."""
-    largest, (*_, last) = extremes.largest, layers.values()
-    offset, parts, start = 0, list[Tensor](), dict(zip(layers, largest.channels, strict=True))
+    largest, nothing = extremes.largest, torch.arange(0)
+    last = layers[layer_names(largest)[-1]]
+    if not small.taps:
+        unfused = extremes.primary + extremes.cheap + last
+        return FusionChannels(nothing, nothing, nothing, unfused)
+    counts = dict(zip(layers, largest.channels, strict=True))
+    offset, inputs = 0, list[Tensor]()
     for tap in largest.taps:
         if tap in small.taps:
-            parts.append(offset + layers[tap])
-        offset += start[tap]
-    inputs = torch.cat([*parts, offset + last])
-    nothing = torch.arange(0)
-    if not small.taps:
-        unfused = extremes.primary + extremes.compact * extremes.copies + last
-        return FusionChannels(nothing, nothing, nothing, unfused)
+            inputs.append(offset + layers[tap])
+        offset += counts[tap]
+    inputs.append(offset + last)
     n = small.channels[-1]
     primary = torch.arange(n if small.fusion_channels is None else small.fusion_channels)
     cheap = nothing
     if small.fusion_channels is not None:
         cheap = _cheap(small, extremes.copies)
     head = torch.cat([primary, extremes.primary + cheap])[:n]
-    return FusionChannels(inputs, primary, cheap, head)
+    return FusionChannels(torch.cat(inputs), primary, cheap, head)
 
 
 def head_channels(extremes: Extremes) -> int:
     """Inputs of the shared head, see `FusionChannels`."""
-    fused = extremes.primary + extremes.compact * extremes.copies
-    return fused + extremes.largest.channels[-1]
+    return extremes.primary + extremes.cheap + extremes.largest.channels[-1]
 
 
 def _cheap(small: Candidate, copies: int) -> Tensor:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from ir2search.errors import CandidateError, SpaceError
 from ir2search.space import Candidate, SearchSpace
 from ir2search.space.domains import ends, values_of
-from ir2search.space.rules import RELEASED_FUSION_RATIO
-from ir2search.space.search_space import BY_STAGE, field_of, shown
+from ir2search.space.rules import DEFAULT_FUSION_RATIO
+from ir2search.space.search_space import field_of, shown
 
 BACKBONES = ("cifar-resnet", "cifar-basic-resnet", "cifar-vgg", "imagenet-resnet")
 # with a convolution in the shortcut of the first stage for some widths of the stem only
@@ -44,6 +43,11 @@ class Extremes:
     compact: int
     copies: int
     group_size: int
+
+    @property
+    def cheap(self) -> int:
+        """Outputs of the shared cheap convolution."""
+        return self.compact * self.copies
 
 
 def extremes_of(space: SearchSpace) -> Extremes:
@@ -84,7 +88,8 @@ def check_shareable(space: SearchSpace) -> None:
             f"backbone: a supernet can share the weights of {', '.join(BACKBONES)}, but got "
             f"{backbone!r}; leave [supernet] out"
         )
-    if any(value != 1 for name in _of_field(space, "groups") for value in _values(space, name, 1)):
+    grouped = (name for name in (*space.fixed, *space.searched) if field_of(name) == "groups")
+    if any(value != 1 for name in grouped for value in _values(space, name, 1)):
         raise SpaceError("groups: a supernet needs convolutions without groups; leave them out")
     kernels = _values(space, "stem_kernel", None)
     if len(kernels) > 1 and any(not each % 2 for each in kernels):
@@ -128,7 +133,7 @@ def _compact_widths(space: SearchSpace, n: int) -> tuple[list[int], int]:
     channels = _values(space, "fusion_channels", None)
     if channels != [None]:
         return [min(channels), max(channels)], math.ceil(n / min(channels)) - 1
-    ratios = _values(space, "fusion_ratio", RELEASED_FUSION_RATIO)
+    ratios = _values(space, "fusion_ratio", DEFAULT_FUSION_RATIO)
     widths = [math.ceil(n / ratio) for ratio in (max(ratios), min(ratios))]
     return widths, math.ceil(max(ratios)) - 1
 
@@ -139,9 +144,3 @@ def _values(space: SearchSpace, name: str, default: Any) -> list[Any]:
         domain = space.searched[name]
         return list(dict.fromkeys([*ends(domain), *(values_of(domain) or ())]))
     return [space.fixed.get(name, default)]
-
-
-def _of_field(space: SearchSpace, field: str) -> Iterable[str]:
-    """The parameters that set a field for one layer each."""
-    assert field in BY_STAGE
-    return [name for name in (*space.fixed, *space.searched) if field_of(name) == field]

@@ -75,20 +75,15 @@ def positions(found: Mapping[str, Indices], shared: Mapping[str, torch.Size]) ->
     Returns:
         (number of the network's parameters) int64.
     """
-    start, offset = {}, 0
-    for name, shape in shared.items():
-        start[name], offset = offset, offset + shape.numel()
+    sizes = [shape.numel() for shape in shared.values()]
+    every = dict(zip(shared, torch.arange(sum(sizes)).split(sizes), strict=True))
     parts = []
     for name, indices in found.items():
-        place = torch.tensor(start[name])
-        for chosen, stride in zip(indices, _strides(shared[name]), strict=True):
-            place = place[..., None] + chosen * stride
-        parts.append(place.flatten())
+        places = every[name].view(shared[name])
+        for axis, chosen in enumerate(indices):
+            places = places.index_select(axis, chosen)
+        parts.append(places.flatten())
     return torch.cat(parts)
-
-
-def _strides(shape: torch.Size) -> list[int]:
-    return [shape[axis + 1 :].numel() for axis in range(len(shape))]
 
 
 def _fusion_ends(inner: str, fusion: FusionChannels) -> Ends:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from ir2search.errors import CandidateError
 from ir2search.models.network import TappedNetwork, initialise
@@ -14,14 +15,11 @@ from ir2search.nn import make_activation
 from ir2search.nn.recovery import fusion_convolution
 from ir2search.space import Candidate, SearchSpace, build
 from ir2search.supernet.channels import head_channels
-from ir2search.supernet.extremes import Extremes, extremes_of
+from ir2search.supernet.extremes import SHARED, Extremes, extremes_of
 from ir2search.supernet.slices import positions, slices
 
 # fields in which a network of the space may differ from the largest one
-FREE = frozenset((
-    "depth", "width", "taps", "fusion", "fusion_channels", "threshold", "normalization",
-    "stem_width", "stem_kernel", "stem_stride", "widths", "kernels", "fusion_group_size",
-))  # fmt: skip
+FREE = {*SHARED, "normalization", "fusion_group_size", "recipe"}
 
 
 class Supernet:
@@ -70,10 +68,8 @@ class Supernet:
             CandidateError: the space has no such network.
         """
         network, places = self.empty_subnet(candidate)
-        shared = torch.cat([each.detach().flatten() for each in self.network.parameters()])
-        sizes = [each.numel() for each in network.parameters()]
-        for own, values in zip(network.parameters(), shared[places].split(sizes), strict=True):
-            own.data = values.view_as(own).clone()
+        shared = parameters_to_vector(self.network.parameters()).detach()
+        vector_to_parameters(shared[places], network.parameters())
         return network
 
     def empty_subnet(self, candidate: Candidate) -> tuple[TappedNetwork, Tensor]:
@@ -96,7 +92,7 @@ class Supernet:
 
     def _check(self, candidate: Candidate) -> None:
         own, given = self.largest.as_dict(), candidate.as_dict()
-        for name in sorted({*own, *given} - FREE - {"recipe"}):
+        for name in sorted({*own, *given} - FREE):
             if own.get(name) != given.get(name):
                 raise CandidateError(
                     f"{name}: the supernet has {own.get(name)!r}, but the candidate "
@@ -124,10 +120,9 @@ def _shared_layers(extremes: Extremes) -> TappedNetwork:
     recovery, compact = network.recovery, extremes.compact
     if largest.taps:
         recovery.primary = fusion_convolution(inputs, extremes.primary, 1, 1, activation)
-        if compact * extremes.copies:
-            group = extremes.group_size
-            outputs = compact * extremes.copies
-            recovery.cheap = fusion_convolution(compact, outputs, 3, compact // group, activation)
+        if extremes.cheap:
+            groups = compact // extremes.group_size
+            recovery.cheap = fusion_convolution(compact, extremes.cheap, 3, groups, activation)
         recovery.apply(initialise)
     network.head = _widened(network.head, last, head_channels(extremes))
     network.head.apply(initialise)

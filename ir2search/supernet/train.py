@@ -29,7 +29,7 @@ from ir2search.training.optimizers import make_optimizer
 from ir2search.training.recipe import Recipe
 from ir2search.training.results import EpochResult, TrainingResult
 from ir2search.training.sizes import check_sizes
-from ir2search.training.step import Criterion, criterion_of, step_loss
+from ir2search.training.step import Criterion, StepLoss, criterion_of, step_loss
 
 ATTEMPTS = 1000  # draws of a point of the space until it is a network
 
@@ -171,21 +171,18 @@ class SupernetRunner(EpochRunner):
         self.shared.gradients.zero_()
         images = channels_last(images)
         criterion = criterion_of(self.recipe, labels, self._teacher_logits(images))
-        of_largest: list[tuple[Tensor, Tensor | float]] = []
-        count = 0
-        for candidate in self._drawn(draws):
-            loss, restricted, logits = self._train(candidate, images, criterion, progress)
-            if not of_largest:
-                of_largest.append((loss, restricted))
-                criterion = partial(distillation_loss, teacher_logits=logits)
-            count += 1
-        self.shared.gradients.div_(count)
-        return of_largest[0]
+        first, *others = self._drawn(draws)
+        largest = self._train(first, images, criterion, progress)
+        in_place = partial(distillation_loss, teacher_logits=largest.logits)
+        for candidate in others:
+            self._train(candidate, images, in_place, progress)
+        self.shared.gradients.div_(1 + len(others))
+        return largest.loss, largest.restricted
 
     def _train(
         self, candidate: Candidate, images: Tensor, criterion: Criterion, progress: float
-    ) -> tuple[Tensor, Tensor | float, Tensor]:
-        """Add a network's gradient to that of the shared weights; gives loss, share, logits."""
+    ) -> StepLoss:
+        """Add a network's gradient to that of the shared weights; gives its loss, detached."""
         recipe, copy = self.recipe, self.networks.get(candidate)
         sharpen(copy.network, int(progress) / max(1, recipe.epochs - 1))
         copy.load_weights(self.shared)
@@ -194,7 +191,7 @@ class SupernetRunner(EpochRunner):
         found = step_loss(copy.network, images, criterion, threshold, *how)
         found.loss.backward()
         copy.add_gradients(self.shared)
-        return found.loss.detach(), found.restricted, found.logits.detach()
+        return StepLoss(found.loss.detach(), found.restricted, found.logits.detach())
 
     def _drawn(self, draws: Random) -> Iterator[Candidate]:
         """The networks of one step, the largest first."""
@@ -216,17 +213,13 @@ class SupernetRunner(EpochRunner):
     def set_statistics(self, batches: object) -> None:
         """Do nothing: each subnet gets its own statistics when it is evaluated."""
 
-    def trial_step(self) -> None:
-        """Do the work of a step of the largest network, to measure its time."""
-        count = min(self.recipe.batch_size, len(self.train))
-        generator = torch.Generator().manual_seed(0)
-        images = torch.randn(count, *self.train.shape, generator=generator)
-        labels = torch.zeros(count, dtype=torch.int64)
+    def trial_loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """The loss of the largest network, which has the longest step."""
         copy = self.networks.get(self.supernet.largest)
         copy.load_weights(self.shared)
         criterion = criterion_of(self.recipe, labels, None)
         how = self.candidate.threshold, self.candidate.normalization, copy.statistics
-        step_loss(copy.network, images, criterion, *how).loss.backward()
+        return step_loss(copy.network, images, criterion, *how).loss
 
     def accuracy_of(self, candidate: Candidate) -> float:
         """Validation accuracy of a network with its part of the weights, from 0 to 1."""

@@ -233,15 +233,16 @@ class Tracker(RunObserver, TrainingObserver):
 
     def _end(self, key: str, state: str, values: Mapping[str, float | None]) -> None:
         """Send results that were not sent; a trial that was never begun has none."""
-        known = self.sent.results.get(key)
+        sent = self.sent.results.get(key, {})
         found = {
             name: round(float(value), DECIMALS) for name, value in values.items()
             if name in RESULTS and value is not None
         }  # fmt: skip
-        if key not in self.sent.epochs or known == (known or {}) | found:
+        new = {name: value for name, value in found.items() if sent.get(name) != value}
+        if key not in self.sent.epochs or (key in self.sent.results and not new):
             return
-        self.end(key, state, {name: v for name, v in found.items() if (known or {}).get(name) != v})
-        self.sent.results[key] = (known or {}) | found
+        self.end(key, state, new)
+        self.sent.results[key] = sent | new
 
 
 def parameters_of(candidate: Candidate) -> dict[str, Parameter]:

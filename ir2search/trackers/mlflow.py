@@ -61,18 +61,22 @@ class MLflow(Tracker):
             self._create(key, key, {"mlflow.parentRunId": self.sent.ids[MAIN]})
         params = [self._entities.Param(name, str(value)) for name, value in parameters.items()]
         self._client.log_batch(self.sent.ids[key], params=params)
-        self._log(key, costs, 0)
+        self.log(key, 0, costs)
 
     def log(self, key: str, epoch: int, values: Mapping[str, float]) -> None:
-        self._log(key, values, epoch)
+        now = int(1000 * time.time())
+        metrics = [
+            self._entities.Metric(name, float(value), now, epoch) for name, value in values.items()
+        ]
+        self._client.log_batch(self.sent.ids[key], metrics=metrics)
 
     def end(self, key: str, state: str, values: Mapping[str, float]) -> None:
-        self._log(key, values, self.sent.epochs[key])
+        self.log(key, self.sent.epochs[key], values)
         self._client.set_terminated(self.sent.ids[key], STATES[state])
 
     def finish(self, front: pd.DataFrame, report: Path | None) -> None:
         main = self.sent.ids[MAIN]
-        self._log(MAIN, {"accuracy": float(front["accuracy"].max()), "front": len(front)}, 0)
+        self.log(MAIN, 0, {"accuracy": float(front["accuracy"].max()), "front": len(front)})
         self._client.log_text(main, front.to_csv(index=False), "front.csv")
         if report is not None:
             self._client.log_artifacts(main, str(report), "report")
@@ -86,10 +90,3 @@ class MLflow(Tracker):
     def _create(self, key: str, name: str, tags: Mapping[str, str]) -> None:
         created = self._client.create_run(self._experiment_id, run_name=name, tags=dict(tags))
         self.sent.ids[key] = created.info.run_id
-
-    def _log(self, key: str, values: Mapping[str, float], step: int) -> None:
-        now = int(1000 * time.time())
-        metrics = [
-            self._entities.Metric(name, float(value), now, step) for name, value in values.items()
-        ]
-        self._client.log_batch(self.sent.ids[key], metrics=metrics)

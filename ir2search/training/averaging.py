@@ -7,9 +7,10 @@ from itertools import islice
 from typing import cast
 
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ir2search.models.network import TappedNetwork
+from ir2search.training.statistics import calibrate
 
 STATISTICS_IMAGES = 4096  # images that give the statistics of the BatchNorms
 
@@ -46,4 +47,4 @@ class Averaged:
             size: number of images in a batch.
         """
         count = max(1, STATISTICS_IMAGES // size)
-        update_bn(islice(batches, count), self.network)
+        calibrate(self.network, islice(batches, count))

@@ -10,8 +10,8 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,6 +23,7 @@ from ir2search.files import check_links, check_regular, parse_json, replacing, w
 from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate, build
 from ir2search.training.layout import BEST, CURVE, LAST
+from ir2search.training.results import EpochResult
 from ir2search.training.weights import check_values
 from ir2search.validation import checked
 
@@ -80,14 +81,15 @@ def save_progress(
     folder: Path,
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
-    curve: list[dict[str, Any]],
+    curve: list[EpochResult],
     averaged: nn.Module | None = None,
 ) -> None:
     """Write everything that is needed to continue after the last epoch of the curve.
 
     ``averaged`` has the averaged weights, if the training averages them.
     """
-    write_text(folder / CURVE, "".join(json.dumps(row) + "\n" for row in curve))
+    rows = [asdict(row) for row in curve]
+    write_text(folder / CURVE, "".join(json.dumps(row) + "\n" for row in rows))
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
@@ -95,7 +97,7 @@ def save_progress(
                 tensors[f"optimizer.{index}.{name}"] = value
     if averaged is not None:
         tensors |= {f"averaged.{name}": tensor for name, tensor in averaged.state_dict().items()}
-    _save(tensors, folder / LAST, {"curve": json.dumps(curve)})
+    _save(tensors, folder / LAST, {"curve": json.dumps(rows)})
 
 
 def load_progress(
@@ -103,7 +105,7 @@ def load_progress(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     averaged: nn.Module | None = None,
-) -> list[dict[str, Any]]:
+) -> list[EpochResult]:
     """Load what `save_progress` wrote into a network, an optimiser and the averaged weights.
 
     Returns:
@@ -129,13 +131,12 @@ def load_progress(
         if averaged is not None:
             averaged.load_state_dict(parts["averaged"])
         optimizer.load_state_dict({**optimizer.state_dict(), "state": dict(states)})
-        curve = checked(parse_json(metadata["curve"]), list[dict[str, Any]], file)
+        return checked(parse_json(metadata["curve"]), list[EpochResult], file)
     except (RuntimeError, KeyError, ValueError, RunError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(
             f"{file}: is the checkpoint of another training ({reason}); remove it to train again"
         ) from None
-    return curve
 
 
 def discard_progress(folder: Path, error: CheckpointError) -> None:

@@ -7,7 +7,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypedDict
@@ -33,7 +33,7 @@ from ir2search.training.checkpoint import (
 from ir2search.training.device import channels_last, pick_device
 from ir2search.training.evaluation import accuracy
 from ir2search.training.initialisation import initialise_stem
-from ir2search.training.layout import BEST, LAST, PRETRAINING
+from ir2search.training.layout import BEST, PRETRAINING
 from ir2search.training.optimizers import fix_norms, make_optimizer, set_rate
 from ir2search.training.recipe import Recipe
 from ir2search.training.results import EpochResult, TrainingResult
@@ -41,7 +41,6 @@ from ir2search.training.sizes import check_sizes, shrunk
 from ir2search.training.statistics import RunningStatistics
 from ir2search.training.step import criterion_of, step_loss
 from ir2search.training.threads import best_threads
-from ir2search.validation import checked
 
 
 class Interrupted(Exception):
@@ -174,8 +173,8 @@ def train_epochs(
     folder: Path,
     last: int,
     seed: int,
-    before_step: Callable[[float], None] = lambda progress: None,
-    after_epoch: Callable[[EpochResult], None] = lambda result: None,
+    before_step: Callable[[float], None],
+    after_epoch: Callable[[EpochResult], None],
 ) -> TrainingResult:
     """Train until epoch ``last``, from the checkpoint in ``folder`` if there is one.
 
@@ -193,8 +192,7 @@ def train_epochs(
     """
     network, optimizer = runner.network, runner.optimizer
     average = None if runner.averaged is None else runner.averaged.model
-    rows = load_progress(folder, network, optimizer, average)
-    curve = checked(rows, list[EpochResult], folder / LAST)
+    curve = load_progress(folder, network, optimizer, average)
     if len(curve) >= last:
         return TrainingResult(tuple(curve))
     with best_threads(network, runner.train.device, runner.trial_step):
@@ -203,7 +201,7 @@ def train_epochs(
             curve.append(runner.run(len(curve), seed, before_step, validated=validated))
             if validated and TrainingResult(tuple(curve)).best is curve[-1]:
                 save_network(runner.evaluated, folder / BEST)
-            save_progress(folder, network, optimizer, [asdict(row) for row in curve], average)
+            save_progress(folder, network, optimizer, curve, average)
             after_epoch(curve[-1])
     return TrainingResult(tuple(curve))
 
@@ -243,9 +241,9 @@ class EpochRunner:
         self,
         epoch: int,
         seed: int,
-        before_step: Callable[[float], None] = lambda progress: None,
+        before_step: Callable[[float], None],
         *,
-        validated: bool = True,
+        validated: bool,
     ) -> EpochResult:
         """Train for one epoch, then evaluate the validation split.
 
@@ -338,21 +336,19 @@ class EpochRunner:
         count = min(self.recipe.batch_size, len(self.train))
         generator = torch.Generator().manual_seed(0)
         images = torch.randn(count, *self.train.shape, generator=generator)
-        labels = torch.zeros(count, dtype=torch.int64)
+        self.trial_loss(images, torch.zeros(count, dtype=torch.int64)).backward()
+
+    def trial_loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """The loss of a copy of the network, for `trial_step`."""
         copied = replace(self, network=copy.deepcopy(self.network).train())
-        loss, _ = copied.loss(images, labels, self.candidate.threshold)
-        loss.backward()
+        return copied.loss(images, labels, self.candidate.threshold)[0]
 
     def loss(
         self, images: Tensor, labels: Tensor, threshold: float
     ) -> tuple[Tensor, Tensor | float]:
         """Compute the loss of a batch, and the share of pixels that the restriction set to 0.
 
-        With a threshold, the loss is the mean of the losses on the original and the restricted
-        images ("IR²Net", arXiv 2210.02637, section 3.2). The teacher sees the original images only.
-
-        If no pixel is restricted, both losses are equal. On a CPU the second forward pass is then
-        skipped. On a GPU it is not, because the check would wait for the GPU.
+        See `step_loss`; the teacher sees the original images only.
 
         Args:
             images: (N, C, H, W), normalised.

@@ -1,10 +1,29 @@
-"""Update the running statistics of BatchNorms for a batch that is used twice."""
+"""The running statistics of BatchNorms: set from images, or updated for a batch used twice."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import update_bn
+
+from ir2search.nn import fixed_weights, kernels_without_gradients
+
+
+def calibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Set the running statistics of a network's BatchNorms to the means over batches.
+
+    Source: Yu and Huang, "Universally slimmable networks", ICCV 2019, section 3.3.
+
+    Args:
+        network: in evaluation mode afterwards.
+        batches: normalised images, each (N, C, H, W).
+    """
+    with kernels_without_gradients(), fixed_weights():
+        update_bn(batches, network)
+    network.eval()
 
 
 class RunningStatistics:

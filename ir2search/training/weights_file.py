@@ -128,10 +128,7 @@ def _check_zip(file: Path) -> None:
             if any(name.endswith(".npy") for name in entries):
                 raise WeightsError(f"{file}: is an archive of NumPy arrays, not weights; {SAVE}")
             if pickle is None:
-                raise WeightsError(
-                    f"{file}: is a zip archive that torch did not write; unpack it and give the "
-                    "weights in it"
-                )
+                raise WeightsError(f"{file}: is a zip archive that torch did not write; {UNPACK}")
             content = archive.open(pickle).read(LARGEST_HEADER + 1)
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError, EOFError):
         raise damaged(file) from None

@@ -80,11 +80,11 @@ def preset(
 def named_candidate(what: str) -> Candidate:
     """Get a candidate by name or from a file.
 
+    Modules of the trial's run are run if the user trusts them; see `ir2search.extensions`.
+
     Args:
         what: a preset, a trained network of `zoo`, a ``candidate.json``, a folder that has one, or
             a packed file.
-
-    Modules of the trial's run are run if the user trusts them; see `ir2search.extensions`.
 
     Raises:
         CandidateError: there is no such candidate.

@@ -9,7 +9,7 @@ from typing import Any
 
 from ir2search.errors import WeightsError
 from ir2search.extras import require
-from ir2search.files import check_regular, parse_json_values
+from ir2search.files import parse_json_values, read_bytes
 from ir2search.runtime import ImageSpec, image_spec
 from ir2search.runtime.graph import Array
 from ir2search.space import Candidate, candidate_from_dict
@@ -122,8 +122,7 @@ def _signature(session: Any) -> tuple[tuple[str, tuple[Any, ...]], ...]:
 
 def _read(file: Path) -> bytes:
     try:
-        check_regular(file, LARGEST_FILE)
-        return file.read_bytes()
+        return read_bytes(file, LARGEST_FILE)
     except FileNotFoundError:
         raise WeightsError(f"{file}: no such file") from None
     except OSError as error:

@@ -29,7 +29,7 @@ class TrainingProgress(Bars, TrainingObserver):
     def on_training_step(self, progress: float) -> None:
         seconds = self._seconds_left(progress)
         self.update(self.task, completed=progress, left=seconds)
-        if self.is_line_due():
+        if self.take_line_turn():
             self.say(f"{progress:.1f} of {text.counted(self.epochs, 'epoch')}{left(seconds)}")
 
     def _seconds_left(self, progress: float) -> float | None:

@@ -171,7 +171,7 @@ def train_in_folder(
         should_stop: called before each step; True interrupts the training.
         weights: a file of weights to start from.
         begin: called before the training, with the folder locked.
-        origin: what the settings of the training also say.
+        origin: further values for ``training.json``, such as the trial that the network is from.
 
     Raises:
         RunError: the folder has something else.

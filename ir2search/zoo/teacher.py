@@ -34,11 +34,12 @@ def load_teacher(recipe: Recipe, image: tuple[int, int, int], classes: int) -> n
     """
     wanted = {(stage.teacher, stage.weights): stage for stage in _distillations(recipe)}
     if len(wanted) > 1:
-        names = " and ".join(repr(teacher) for teacher, _ in wanted)
+        names = " and ".join(f"{teacher!r} ({weights})" for teacher, weights in wanted)
         raise StudyError(f"distillation: all stages must have one teacher, but have {names}")
-    for distillation in wanted.values():
-        return _load(distillation, image, classes)
-    return None
+    if not wanted:
+        return None
+    (distillation,) = wanted.values()
+    return _load(distillation, image, classes)
 
 
 def _distillations(recipe: Recipe) -> list[Distillation]:

@@ -9,8 +9,8 @@ Trials run one after the other, and each is stopped or trained to its end, which
 rule for one worker comes to. Its own sampler proposes; a network that it proposes a second
 time is trained again.
 
-Syne Tune 0.16 has an error in its priorities: by its comments they are the ranks of the results, but
-they are the indices of the results in sorted order. With --mended they are the ranks.
+Syne Tune 0.16 has an error in its priorities: by its comments they are the ranks of the results,
+but they are the indices of the results in sorted order. With --mended they are the ranks.
 
     python tests/benchmarks/moasha.py IN.npz FOLDER [--mended] [--steps 1500] [--workers 2]
 """

@@ -26,13 +26,22 @@ def test_the_first_line_of_a_status_counts_the_trials(
     assert table[-len(status.advice) :] == list(status.advice)
 
 
+@pytest.mark.parametrize(
+    ("column", "head", "value", "cell"),
+    [("ram_bytes", "RAM", 14_300, "14.3 kB"), ("latency_ms", "latency", 0.125, "0.125 ms")],
+)
 def test_a_cost_that_a_study_asked_for_is_shown(
-    finished_run: Path, capsys: pytest.CaptureFixture[str]
+    finished_run: Path,
+    capsys: pytest.CaptureFixture[str],
+    column: str,
+    head: str,
+    value: float,
+    cell: str,
 ) -> None:
     status = ir.status(finished_run)
-    status = replace(status, front=status.front.assign(ram_bytes=14_300))
+    status = replace(status, front=status.front.assign(**{column: value}))
     show_status(status, as_json=False)
-    show_trials(ir.trials(finished_run).assign(ram_bytes=14_300), one=False, as_json=False)
+    show_trials(ir.trials(finished_run).assign(**{column: value}), one=False, as_json=False)
     shown = capsys.readouterr().out
-    assert shown.count("RAM") == 2
-    assert shown.count("14.3 kB") == len(status.front) + len(ir.trials(finished_run))
+    assert shown.count(head) == 2
+    assert shown.count(cell) == len(status.front) + len(ir.trials(finished_run))

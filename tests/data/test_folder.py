@@ -46,7 +46,18 @@ def test_cifar10_binary_batches_are_read(tmp_path: Path) -> None:
     assert int(train[4, 1, 2, 3]) == records[4, 1 + 1024 + 2 * 32 + 3]
     assert raw.test_labels.tolist() == records[5:, 0].tolist()
     assert raw.class_names == CLASSES
-    assert read_folder(tmp_path, 16).test_images.shape == (2, 3, 16, 16)
+
+
+@pytest.mark.parametrize("size", [12, 16, 40])
+def test_cifar10_binary_batches_are_resized_as_image_files_are(tmp_path: Path, size: int) -> None:
+    record = np.random.default_rng(0).integers(0, 256, 3073, dtype=np.uint8)
+    record[0] = 7
+    for name in ("data_batch_1.bin", "test_batch.bin"):
+        record.tofile(tmp_path / name)
+    found = read_folder(tmp_path, size).test_images[0].permute(1, 2, 0).numpy()
+    picture = Image.fromarray(record[1:].reshape(3, 32, 32).transpose(1, 2, 0).copy())
+    expected = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
+    assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1  # Pillow rounds twice
 
 
 def test_images_are_resized_to_the_given_size(tmp_path: Path) -> None:

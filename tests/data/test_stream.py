@@ -327,5 +327,5 @@ def test_the_fingerprint_depends_on_how_images_are_read(
     folder = pictures.parquet(tmp_path / "data")
     before = streamed(folder, tmp_path / "cache").fingerprint
     assert streamed(folder, tmp_path / "other").fingerprint == before
-    monkeypatch.setattr(dataset, "READER", dataset.READER + 1)
+    monkeypatch.setattr(dataset, "STREAM_READER", dataset.STREAM_READER + 1)
     assert streamed(folder, tmp_path / "cache").fingerprint != before

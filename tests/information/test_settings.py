@@ -39,6 +39,8 @@ def test_default_methods_that_do_not_apply_are_left_out() -> None:
         ({"methods": ["gradcam"]}, "methods: no method 'gradcam'; did you mean 'grad_cam'"),
         ({"methods": ["deeplift"]}, "methods: 'deeplift' does not apply to this network"),
         ({"memory": 0}, "memory: must be at least 1 MiB, but got 0"),
+        ({"methods": []}, "methods: is empty; name at least one, or leave it out"),
+        ({"layers": []}, "layers: is empty; name at least one, or leave it out"),
     ],
 )
 def test_a_wrong_setting_is_named(given: dict[str, Any], message: str) -> None:

@@ -13,13 +13,14 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from arithmetics import arithmetic_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ir2search.choices import Estimator
-from ir2search.kernels.training import Arithmetic, forced, is_bfloat16, library
+from ir2search.kernels.training import Arithmetic, is_bfloat16, library
 from ir2search.models.families import Stage, Stem
 from ir2search.models.network import NetworkSpec
 from ir2search.models.resnet import BasicBlock, BiRealUnit, ResidualUnit
@@ -59,7 +60,7 @@ def plain_sign(x: Tensor, estimator: Estimator, sharpness: float) -> Tensor:
 
 def rounding(arithmetic: Arithmetic) -> float:
     """The error of a gradient, relative to the norm of its terms; bfloat16 is rounded twice."""
-    with forced(arithmetic):
+    with arithmetic_of(arithmetic):
         return 1e-2 if is_bfloat16() else 1e-5
 
 
@@ -110,7 +111,7 @@ def test_convolution_and_gradients_equal_the_plain_ones(
     signs = [plain_sign(shifted, estimator, 2.0), plain_sign(plain[1], weight_estimator, 2.0)]
     z = functional.conv2d(signs[0], signs[1], None, stride, padding)
     gradient = torch.randn(z.shape, generator=generator)
-    with forced(arithmetic):
+    with arithmetic_of(arithmetic):
         y = sign_convolution(ours[0], ours[1], how, *ours[2:])
         assert torch.equal(y.double(), z), "sums of signs are exact"
         y.backward(gradient)
@@ -154,7 +155,7 @@ def spec(**values: Any) -> NetworkSpec:
         BiRealUnit(spec(activation="prelu"), Stage("", 8), 8, 1),
         BiRealUnit(spec(activation="rprelu"), Stage("", 16), 8, 2),
         ConvBlock(spec(), Stage("", 12), 8, shrinks=True),
-        InformationRecovery([4, 4], 8, fusion="compact", channels=3, activation=nn.PReLU),
+        InformationRecovery([4, 4], 8, channels=3, activation=nn.PReLU),
     ],
     ids=lambda block: type(block).__name__,
 )
@@ -177,7 +178,7 @@ def test_a_training_step_of_a_block_equals_the_plain_one(
     expected = plain(*batches[1])
     gradient = torch.randn(expected.shape)
     expected.backward(gradient.double())
-    with forced(arithmetic):
+    with arithmetic_of(arithmetic):
         result = ours(*batches[0])
         result.backward(gradient)
     assert relative(result, expected) < 1e-5
@@ -266,7 +267,7 @@ def test_passes_that_share_packed_signs_have_the_gradients_of_separate_ones(
     conv, norm = BinaryConv2d(5, 7).train(), nn.BatchNorm2d(7)
     first, second = torch.randn(2, 3, 5, 6, 6)
     found = []
-    with forced(arithmetic):
+    with arithmetic_of(arithmetic):
         for _ in range(2):  # in the second round with other weights
             for context in (contextlib.nullcontext(), fixed_weights()):
                 conv.zero_grad()
@@ -296,7 +297,7 @@ def test_the_gradient_does_not_depend_on_the_number_of_threads(
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
             conv.zero_grad()
-            with forced(arithmetic):
+            with arithmetic_of(arithmetic):
                 conv.normed(x, norm, nn.Hardtanh()).square().sum().backward()
             assert conv.weight.grad is not None
             found.append(conv.weight.grad.clone())
@@ -339,7 +340,7 @@ def test_the_kernels_run_on_a_cpu_with_gradients_enabled() -> None:
 @each_arithmetic
 def test_an_evaluation_with_kernels_gives_the_same_logits(arithmetic: Arithmetic) -> None:
     network, images = build(Candidate(depth=8, width=0.25)).eval(), torch.randn(3, 3, 32, 32)
-    with torch.no_grad(), forced(arithmetic):
+    with torch.no_grad(), arithmetic_of(arithmetic):
         expected = network(images)
         with kernels_without_gradients():
             assert torch.equal(network(images), expected)

@@ -7,11 +7,12 @@ from typing import get_args
 
 import pytest
 import torch
+from arithmetics import arithmetic_of
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ir2search.kernels.training import Arithmetic, forced, is_bfloat16, library
+from ir2search.kernels.training import Arithmetic, is_bfloat16, library
 from ir2search.nn import Binarisation, BinaryConv2d, ShiftedPReLU, normed
 
 pytestmark = pytest.mark.skipif(library() is None, reason="needs a C++ compiler with OpenMP")
@@ -21,7 +22,7 @@ each_arithmetic = pytest.mark.parametrize("arithmetic", get_args(Arithmetic))
 
 def tolerance(arithmetic: Arithmetic) -> float:
     """The error of a gradient, relative to its largest value."""
-    with forced(arithmetic):
+    with arithmetic_of(arithmetic):
         return 2e-2 if is_bfloat16() else 1e-4
 
 
@@ -104,7 +105,7 @@ def test_a_unit_with_rprelu_equals_the_plain_one(
         assume((inner - plain[2].gamma).abs().min() > 1e-5)  # rounding must not cross the kink
     gradient = torch.randn(expected.shape)
     expected.backward(gradient.double())
-    with forced(arithmetic):
+    with arithmetic_of(arithmetic):
         result = run(ours, maps[0], added[0])
         result.backward(gradient)
     assert error(result, expected, 1) < 1e-5
@@ -132,7 +133,7 @@ def test_normed_maps_with_rprelu_equal_torchs(arithmetic: Arithmetic, has_shortc
     expected = plain[1](plain[0](maps[1][0]) + (maps[1][1] if has_shortcut else 0))
     gradient = torch.randn(expected.shape)
     expected.backward(gradient.double())
-    with forced(arithmetic):
+    with arithmetic_of(arithmetic):
         result = normed(maps[0][0], ours[0], ours[1], maps[0][1] if has_shortcut else None)  # type: ignore[arg-type]
         result.backward(gradient)
     assert error(result, expected, 1) < 1e-5
@@ -155,7 +156,7 @@ def test_a_value_at_the_kink_has_the_slope_beta_as_in_torch(arithmetic: Arithmet
     expected = plain[2](plain[1](plain[0](x)))
     gradient = torch.randint(-4, 5, expected.shape).float()  # their sums are exact
     expected.backward(gradient)
-    with forced(arithmetic):
+    with arithmetic_of(arithmetic):
         unit_out = run(modules, x, None)
         unit_out.backward(gradient)
         convolved = plain[0](x).detach()
@@ -180,7 +181,7 @@ def test_prelu_is_rprelu_without_shifts(arithmetic: Arithmetic) -> None:
     plain[2] = shifted[2].prelu
     plain[2] = copy.deepcopy(plain[2])
     x, gradient = torch.randn(2, 5, 6, 6), torch.randn(2, 6, 6, 6)
-    with forced(arithmetic):
+    with arithmetic_of(arithmetic):
         results = [run(modules, x, None) for modules in (shifted, plain)]
         for result in results:
             result.backward(gradient)
@@ -204,7 +205,7 @@ def test_a_prelu_with_one_slope_for_all_channels_is_torchs() -> None:
 def test_nan_stays_nan_through_rprelu(arithmetic: Arithmetic) -> None:
     modules, shortcut = unit(3, 4, 3, 1, 0), torch.zeros(2, 4, 6, 6)
     shortcut[0, 0, 0, 0] = float("nan")
-    with forced(arithmetic):
+    with arithmetic_of(arithmetic):
         result = run(modules, torch.randn(2, 3, 6, 6), shortcut)
         assert torch.equal(result.isnan(), shortcut.isnan())
         result = normed(shortcut, modules[1], modules[2])  # type: ignore[arg-type]
@@ -222,7 +223,7 @@ def test_results_do_not_depend_on_the_number_of_threads(
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
             modules, maps = unit(24, 24, 3, stride, 0, shift=True), x.clone().requires_grad_()
-            with forced(arithmetic):
+            with arithmetic_of(arithmetic):
                 result = run(modules, maps, maps)
                 result.square().sum().backward()
             gradients = [parameter.grad for parameter in modules.parameters()]
@@ -238,7 +239,7 @@ def test_some_steps_of_training_equal_the_plain_ones(arithmetic: Arithmetic) -> 
     ours = unit(8, 8, 3, 1, 4, shift=True)
     plain = copy.deepcopy(ours).double()
     batches = torch.randn(3, 6, 8, 7, 7)
-    with forced(arithmetic):
+    with arithmetic_of(arithmetic):
         for modules, dtype in ((ours, torch.float32), (plain, torch.float64)):
             optimiser = torch.optim.SGD(modules.parameters(), lr=0.01, momentum=0.9)
             for batch in batches.to(dtype):
@@ -253,7 +254,7 @@ def test_some_steps_of_training_equal_the_plain_ones(arithmetic: Arithmetic) -> 
 def test_thresholds_learn_without_a_gradient_of_the_input(arithmetic: Arithmetic) -> None:
     modules, x = unit(3, 4, 3, 1, 0, shift=True), torch.randn(2, 3, 6, 6)
     gradients = []
-    with forced(arithmetic):
+    with arithmetic_of(arithmetic):
         for maps in (x, x.clone().requires_grad_()):
             modules.zero_grad()
             run(modules, maps, None).square().sum().backward()

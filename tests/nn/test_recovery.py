@@ -58,7 +58,7 @@ def maps(h: int, w: int) -> tuple[Tensor, list[Tensor]]:
 
 @pytest.mark.parametrize("size", [(4, 4), (3, 5), (1, 1)])
 def test_dense_fusion_is_one_convolution_of_all_pooled_maps(size: tuple[int, int]) -> None:
-    recovery = prepared(InformationRecovery([3, 5], 8, fusion="dense"))
+    recovery = prepared(InformationRecovery([3, 5], 8))
     last, taps = maps(*size)
     everything = torch.cat([*(pooled(tap, *size) for tap in taps), last], dim=1)
     expected = block(recovery.state_dict(), "primary", everything)
@@ -92,13 +92,6 @@ def test_the_result_has_the_shape_of_the_last_maps_for_any_fusion_width(
     assert recovery(last, torch.randn(1, 2, 9, 9)).shape == last.shape
 
 
-@pytest.mark.parametrize(("n", "s", "m"), [(64, 4, 16), (64, 3, 22), (512, 8, 64), (7, 2, 4)])
-def test_the_ratio_determines_the_width(n: int, s: float, m: int) -> None:
-    by_ratio = InformationRecovery([4], n, ratio=s).state_dict()
-    by_width = InformationRecovery([4], n, channels=m).state_dict()
-    assert {k: v.shape for k, v in by_ratio.items()} == {k: v.shape for k, v in by_width.items()}
-
-
 def test_without_taps_the_last_maps_are_unchanged() -> None:
     last = torch.randn(1, 8, 2, 2)
     recovery = InformationRecovery([], 8)
@@ -119,11 +112,8 @@ def test_every_input_has_an_effect() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "either `ratio` or `channels`"),
-        ({"ratio": 2, "channels": 4}, "either `ratio` or `channels`"),
         ({"channels": 0}, "from 1 to 7 channels, but got 0"),
         ({"channels": 8}, "from 1 to 7 channels, but got 8"),
-        ({"ratio": 1}, "from 1 to 7 channels, but got 8"),
         ({"channels": 4, "group_size": 3}, "`group_size` must divide the fusion width 4"),
     ],
 )

@@ -35,6 +35,16 @@ def test_the_markdown_page_has_the_front_and_the_commands(data: ReportData, tmp_
     assert "    " + " ".join(data.sessions[0].command) in page
 
 
+def test_the_tables_have_each_cost_that_the_study_asked_for(
+    data: ReportData, tmp_path: Path
+) -> None:
+    front = data.front.assign(latency_ms=0.125, flash_bytes=16_592)
+    write_tables(replace(data, front=front), tmp_path)
+    for name in ("report.md", "front.tex"):
+        written = (tmp_path / name).read_text()
+        assert written.count("0.125 ms") == written.count("16.6 kB") == len(front)
+
+
 def test_csv_and_parquet_have_the_same_rows(data: ReportData, tmp_path: Path) -> None:
     write_tables(data, tmp_path)
     for name in ("trials", "front"):

@@ -57,6 +57,16 @@ def test_a_training_has_the_test_accuracy_that_it_recorded(training: Path, tmp_p
     assert evaluate(training / "candidate.json", **given).images == 360
 
 
+def test_decoded_images_are_kept_in_the_folder_of_all_runs(
+    training: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IR2SEARCH_RUNS", str(tmp_path / "scratch"))
+    monkeypatch.chdir(tmp_path)
+    evaluate(training / "candidate.json", weights=training / "best.safetensors")
+    assert list((tmp_path / "scratch" / ".cache").iterdir())
+    assert not (tmp_path / "runs").exists()
+
+
 def test_released_weights_are_distinguished_from_own_weights(tmp_path: Path) -> None:
     """The first class is always right for weights that give a logit to it alone."""
     for split, label in (("train", 0), ("train", 1), ("test", 0), ("test", 1)):

@@ -113,7 +113,13 @@ def test_a_file_that_may_not_be_read_is_not_taken_for_a_damaged_one(
 
 @pytest.mark.parametrize(
     ("name", "curve"),
-    [("optimizer.first.step", "[]"), ("optimizer.0.step", "[1]"), ("optimizer.0.step", "[" * 5000)],
+    [
+        ("optimizer.first.step", "[]"),
+        ("optimizer.0.step", "[1]"),
+        ("optimizer.0.step", "[" * 5000),
+        ("network.further", "[]"),
+        ("optimizer.0.step", '[{"epoch": 1}]'),
+    ],
 )
 def test_a_damaged_checkpoint_of_a_training_is_named(tmp_path: Path, name: str, curve: str) -> None:
     network = build(SMALL)

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import random
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import torch
 
 from ir2search.errors import RunError
 from ir2search.space import Candidate, build
-from ir2search.training import Recipe, load_network
+from ir2search.training import EpochResult, Recipe, load_network
 from ir2search.training.checkpoint import load_progress
 from ir2search.training.layout import BEST, CURVE, LAST
 from ir2search.training.optimizers import make_optimizer
@@ -39,14 +40,14 @@ def epochs_on_disk(folder: Path) -> int:
         return 0
     optimizer, curve = taken_up(folder)
     assert optimizer.state_dict()["state"]
-    assert [row["epoch"] for row in curve] == list(range(1, len(curve) + 1))
+    assert [row.epoch for row in curve] == list(range(1, len(curve) + 1))
     rows = [json.loads(line) for line in (folder / CURVE).read_text().splitlines()]
     assert len(rows) - len(curve) in (0, 1), "the curve is written first"
-    assert rows[: len(curve)] == curve
+    assert rows[: len(curve)] == [asdict(row) for row in curve]
     return len(curve)
 
 
-def taken_up(folder: Path) -> tuple[torch.optim.Optimizer, list[dict[str, object]]]:
+def taken_up(folder: Path) -> tuple[torch.optim.Optimizer, list[EpochResult]]:
     network = build(TINY)
     optimizer = make_optimizer(RECIPE, network)
     return optimizer, load_progress(folder, network, optimizer)

@@ -62,7 +62,10 @@ def test_all_stages_of_a_recipe_have_one_teacher(tmp_path: Path) -> None:
     assert load_teacher(Recipe(pretraining=Recipe(distillation=first)), (3, 32, 32), 10) is not None
     second = Distillation(teacher="resnet18", weights="none.pth")
     recipe = Recipe(distillation=second, pretraining=Recipe(distillation=first))
-    with pytest.raises(StudyError, match=r"must have one teacher, but have 'cifar-.*' and 'resnet"):
+    message = (
+        r"must have one teacher, but have 'cifar-.*\.safetensors\) and 'resnet18' \(none\.pth\)"
+    )
+    with pytest.raises(StudyError, match=message):
         load_teacher(recipe, (3, 32, 32), 10)
 
 

@@ -137,23 +137,17 @@ def _attempt(job: TrainingJob, once: Callable[[], JobResult]) -> JobResult:
     try:
         protect(job.folder)
         with locked(job.folder, LOCK_TIMEOUT):
-            return _run_whole(job, once)
+            try:
+                return once()
+            except CheckpointError as error:  # damaged: train again from the start
+                discard_progress(job.folder, error)
+                return replace(once(), remark=f"trained again from the start: {error}")
     except Interrupted:
         return JobResult(job)
     except TrainingDiverged as error:
         return JobResult(job, failure=f"diverged: {error}")
     except StudyError as error:
         return _failed(job, error)
-
-
-def _run_whole(job: TrainingJob, once: Callable[[], JobResult]) -> JobResult:
-    """Run a job by ``once``. If its checkpoint is damaged, train again from the start."""
-    try:
-        return once()
-    except CheckpointError as error:
-        discard_progress(job.folder, error)
-        again = once()
-        return replace(again, remark=f"trained again from the start: {error}")
 
 
 def _failed(job: TrainingJob, error: Exception) -> JobResult:

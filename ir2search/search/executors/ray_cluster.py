@@ -25,7 +25,7 @@ from ir2search.data import Split, StreamedSplit
 from ir2search.errors import RunError
 from ir2search.extras import require
 from ir2search.files import write_bytes, write_text
-from ir2search.runs.layout import CLUSTER_MARK
+from ir2search.runs.layout import CLUSTER_MARK, SEEDS
 from ir2search.search.executors.base import ExecutorSettings
 from ir2search.search.executors.context import TrainingContext
 from ir2search.search.executors.curves import CurveFollower
@@ -174,7 +174,7 @@ def read_files(folder: Path) -> Files:
     return {
         file.relative_to(folder).as_posix(): file.read_bytes()
         for file in folder.rglob("*")
-        if file.suffix in (".safetensors", ".jsonl") and "seeds" not in file.parts
+        if file.suffix in (".safetensors", ".jsonl") and SEEDS not in file.relative_to(folder).parts
     }
 
 

@@ -94,7 +94,7 @@ class Sampler(ABC):
 
     @cached_property
     def distributions(self) -> dict[str, BaseDistribution]:
-        """The function `distributions` of the study's space, computed once."""
+        """Optuna's distributions of the searched parameters, by name."""
         return distributions(self.space)
 
 

@@ -1,4 +1,4 @@
-"""All candidates of a finite space, in random order."""
+"""All candidates of a small space, in random order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from ir2search.search.samplers.base import Point, Sampler
 
 
 class GridSampler(Sampler):
-    """Proposes each candidate of the space once."""
+    """Proposes candidates at random, each once.
+
+    A space of at most `DRAWS` points is tried whole. In a larger one the search ends when that many
+    random points give nothing new.
+    """
 
     def propose(self, number: int) -> Point | None:
         return next(self.new_points(number), None)

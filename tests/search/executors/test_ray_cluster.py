@@ -89,6 +89,15 @@ def test_trainings_of_a_lost_node_continue_on_another(
     assert not (tmp_path / "run" / CLUSTER_MARK).exists()
 
 
+def test_the_files_of_a_training_are_sent_without_those_of_further_seeds(tmp_path: Path) -> None:
+    trial = tmp_path / "seeds" / "run" / "trials" / "3"
+    for folder in (trial, trial / "seeds" / "1"):
+        folder.mkdir(parents=True)
+        (folder / "last.safetensors").write_bytes(folder.name.encode())
+    assert ray_cluster.read_files(trial) == {"last.safetensors": b"3"}
+    assert ray_cluster.read_files(trial / "seeds" / "1") == {"last.safetensors": b"1"}
+
+
 @pytest.mark.parametrize(
     ("address", "message"),
     [

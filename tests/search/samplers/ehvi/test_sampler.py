@@ -41,7 +41,7 @@ class Workers:
         self.ledger.proposed += 1
         priced = self.problem.priced(point)
         self.ledger.start(number, priced.candidate.id)
-        self.ledger.train(number, priced)
+        self.ledger.mark_running(number, priced)
         return number
 
     def go_on(self) -> Promotion | None:
@@ -52,7 +52,7 @@ class Workers:
         return promotion
 
     def train_further(self, number: int) -> None:
-        self.ledger.train(number, self.ledger.candidates[number])
+        self.ledger.mark_running(number, self.ledger.candidates[number])
 
     def reach(self, number: int, level: int, accuracy: float) -> None:
         self.ledger.running.remove(number)
