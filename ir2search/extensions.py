@@ -1,8 +1,7 @@
-"""User code: registries, and the modules that fill them.
+"""User code: the modules of studies, and whether the user trusts them.
 
 A study file can name modules, ``modules = ["my_networks.py"]``. In a module, decorators such as
-`ir2search.register_backbone` register objects by name. Installed packages do the same with the
-entry point group ``ir2search.extensions``, whose entries are modules.
+`ir2search.register_backbone` register objects by name, see `ir2search.registry`.
 
 **Trust.** `ir2search run` runs the code of the modules that the study file names, with all rights
 of the user. Read modules before you use them, as you would read a program. A run's folder has a
@@ -17,93 +16,23 @@ import importlib
 import logging
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Generic, TypeVar
 
-from ir2search import text
-from ir2search.errors import InputError, IR2SearchError, RunError, StudyError
+from ir2search.errors import InputError, RunError, StudyError
 from ir2search.files import read_bytes, read_toml
+from ir2search.registry import owned_by
 from ir2search.trust import trust_code, trusts_code
 
-GROUP = "ir2search.extensions"
 FOLDER = "modules"  # in a run's folder, for copies of the study's modules
 SUMS = "SHA256SUMS"  # in that folder, in the format of `sha256sum --check`
 LARGEST = 4 << 20  # bytes of a module
-T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Owner:
-    name: str
-    version: str
-
-
-# the module whose code runs now; None outside user code
-_owner: ContextVar[_Owner | None] = ContextVar("owner", default=None)
-
-
-class Registry(Mapping[str, T], Generic[T]):
-    """Objects by name: those of this package, and those that user code has registered.
-
-    Args:
-        kind: the kind of object, for messages.
-        builtin: the objects of this package.
-    """
-
-    def __init__(self, kind: str, builtin: Mapping[str, T]) -> None:
-        self.kind = kind
-        self._entries: dict[str, T] = dict(builtin)
-        self._owners: dict[str, _Owner | None] = {}
-
-    def register(self, name: str, entry: T) -> None:
-        """Add an object; the same module may register a name again.
-
-        Raises:
-            StudyError: this package or another module has registered the name.
-        """
-        owner, before = _owner.get(), self._owners.get(name)
-        is_again = owner is not None and before is not None and owner.name == before.name
-        if name in self._entries and not is_again:
-            raise StudyError(f"{self.kind} {name!r}: the name is taken; choose another")
-        self._entries[name] = entry
-        self._owners[name] = owner
-
-    def added(self) -> list[str]:
-        """Names that user code has registered."""
-        load_installed()
-        return list(self._owners)
-
-    def origins(self) -> dict[str, str]:
-        """Module and version of each name that user code has registered."""
-        load_installed()
-        return {
-            name: f"{owner.name} {owner.version}" if owner else ""
-            for name, owner in self._owners.items()
-        }
-
-    def missing(self, name: object) -> str:
-        """A message for an unknown name, with a suggestion."""
-        return f"no {self.kind} {name!r}; {text.suggest(name, self)}"
-
-    def __getitem__(self, name: str) -> T:
-        if name not in self._entries:
-            load_installed()
-        return self._entries[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
 
 @dataclass(frozen=True)
@@ -160,7 +89,7 @@ def load_modules(modules: tuple[UserModule, ...]) -> None:
         StudyError: a module is missing, or its code fails; the message gives the line.
     """
     for module in modules:
-        with _owned_by(module.stem, module.digest):
+        with owned_by(module.stem, module.digest):
             _load(module)
 
 
@@ -259,36 +188,6 @@ def check_copies(folder: Path) -> None:
         raise RunError(f"{sums}: cannot be checked ({error}); restore the folder") from None
 
 
-@contextmanager
-def user_code(what: str) -> Iterator[None]:
-    """Run user code, and report an exception in it as a sentence that begins with ``what``.
-
-    Raises:
-        StudyError: the code raised an exception.
-    """
-    try:
-        yield
-    except IR2SearchError:
-        raise
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else "no message"
-        raise StudyError(f"{what} fails: {type(error).__name__}: {reason}") from error
-
-
-@cache
-def load_installed() -> None:
-    """Import the modules of installed packages' entry points, once in a process."""
-    for entry in entry_points(group=GROUP):
-        with _owned_by(entry.name, entry.dist.version if entry.dist else ""):
-            try:
-                entry.load()
-            except Exception as error:
-                raise StudyError(
-                    f"the installed extension {entry.name!r} ({entry.value}) fails: "
-                    f"{type(error).__name__}: {error}; fix or uninstall it"
-                ) from error
-
-
 def _names_of_run(folder: Path) -> object:
     try:
         return read_toml(folder / "study.toml").get("modules", ())
@@ -381,12 +280,3 @@ def _line(error: BaseException, module: UserModule) -> str:
             line = trace.tb_lineno
         trace = trace.tb_next
     return f" in line {line}" if line else ""
-
-
-@contextmanager
-def _owned_by(name: str, version: str) -> Iterator[None]:
-    token = _owner.set(_Owner(name, version))
-    try:
-        yield
-    finally:
-        _owner.reset(token)

@@ -98,7 +98,7 @@ def write_study(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a quick study that ran to its end; tests only read it."""
     import ir2search as ir
-    from ir2search.study.schema import parse_study
+    from ir2search.study.loading import parse_study
 
     folder = tmp_path_factory.mktemp("runs") / "quick"
     ir.run(parse_study(QUICK, "quick.toml"), folder, device="cpu")

@@ -25,7 +25,7 @@ from ir2search.report.view import page_view
 from ir2search.runs import Run, status
 from ir2search.runtime import read_image_spec
 from ir2search.space import build
-from ir2search.study.schema import parse_study, read_values
+from ir2search.study.loading import parse_study, read_values
 from ir2search.training import load_network
 from ir2search.training.checkpoint import load_fitting, load_progress
 from ir2search.training.weights import check_values, read_weights

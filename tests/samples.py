@@ -24,7 +24,7 @@ from ir2search.information.figures import FIGURES
 from ir2search.runtime import ImageSpec
 from ir2search.runtime.packed import write_packed
 from ir2search.space import build
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 from ir2search.training import EpochResult
 from ir2search.training.checkpoint import save_network, save_progress
 

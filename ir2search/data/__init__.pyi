@@ -1,10 +1,10 @@
+from .augmentation import Augmentation as Augmentation
 from .config import DataConfig as DataConfig
 from .dataset import ImageData as ImageData
 from .dataset import load_data as load_data
 from .dataset import normalised as normalised
 from .image import read_image as read_image
-from .loader import Augmentation as Augmentation
-from .loader import Split as Split
 from .sources import LabelledImages as LabelledImages
 from .sources import register_dataset as register_dataset
+from .split import Split as Split
 from .stream import StreamedSplit as StreamedSplit

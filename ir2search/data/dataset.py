@@ -23,8 +23,8 @@ from ir2search.data.digits import read_digits
 from ir2search.data.encoded import EncodedImages
 from ir2search.data.folder import find_source
 from ir2search.data.listing import Columns, Listing
-from ir2search.data.loader import Split
 from ir2search.data.sources import SOURCES, LabelledImages, read_registered
+from ir2search.data.split import Split
 from ir2search.data.stream import StreamedSplit
 from ir2search.errors import DataError
 from ir2search.files import replacing

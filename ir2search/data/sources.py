@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ir2search.errors import DataError
-from ir2search.extensions import Registry, user_code
+from ir2search.registry import Registry, user_code
 
 if TYPE_CHECKING:
     from torch import Tensor

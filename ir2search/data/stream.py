@@ -19,20 +19,16 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ir2search.data.augmentation import Augmentation, crop_box
+from ir2search.data.device import to_device
 from ir2search.data.encoded import EncodedImages
-from ir2search.data.loader import (
-    EVALUATION_BATCH,
-    Augmentation,
-    crop_box,
-    epoch_order,
-    to_device,
-)
 from ir2search.data.pixels import (
     no_pillow_warnings,
     open_image,
     orientation,
     upright_rgb,
 )
+from ir2search.data.split import EVALUATION_BATCH, epoch_order
 from ir2search.errors import DataError
 from ir2search.interrupts import blocked_signals
 from ir2search.machine import cores

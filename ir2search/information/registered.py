@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ir2search.errors import StudyError
-from ir2search.extensions import Registry, user_code
+from ir2search.registry import Registry, user_code
 
 MapMeasure = Callable[[Tensor], Tensor]
 

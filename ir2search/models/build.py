@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from ir2search.extensions import Registry, user_code
 from ir2search.models.check import check_family
 from ir2search.models.families import FAMILIES, Family
 from ir2search.models.network import NetworkSpec, TappedNetwork
 from ir2search.models.resnet import cifar_basic_resnet, cifar_resnet, imagenet_resnet
 from ir2search.models.vgg import cifar_vgg
+from ir2search.registry import Registry, user_code
 
 Builder = Callable[[NetworkSpec], TappedNetwork]
 

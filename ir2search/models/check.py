@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from ir2search.errors import StudyError
-from ir2search.extensions import user_code
 from ir2search.models.families import Family
 from ir2search.models.network import TappedNetwork
+from ir2search.registry import user_code
 
 
 def check_family(name: str, family: Family) -> None:

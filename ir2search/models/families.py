@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ir2search.choices import StemKind
-from ir2search.extensions import Registry
+from ir2search.registry import Registry
 
 
 @dataclass(frozen=True)

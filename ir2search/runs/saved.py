@@ -20,7 +20,8 @@ from ir2search.extensions import (
 from ir2search.files import state_folder, write_text
 from ir2search.runs.layout import STUDY_FILE
 from ir2search.runs.names import runs_folder
-from ir2search.study.schema import Study, parse_study, read_values
+from ir2search.study.loading import parse_study, read_values
+from ir2search.study.schema import Study
 from ir2search.study.serialise import definition, study_as_toml
 
 

@@ -53,7 +53,8 @@ from ir2search.search.latency_timer import LatencyTimer, check_machine
 from ir2search.search.observer import RunObserver
 from ir2search.search.problem import Problem
 from ir2search.search.progress import RunProgress
-from ir2search.study.schema import Study, load_study
+from ir2search.study.loading import load_study
+from ir2search.study.schema import Study
 from ir2search.study.serialise import definition
 from ir2search.training import Interrupted
 

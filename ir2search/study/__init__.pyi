@@ -1,9 +1,9 @@
+from .loading import load_study as load_study
+from .loading import parse_study as parse_study
+from .loading import study_file as study_file
 from .objectives import OBJECTIVES as OBJECTIVES
 from .objectives import register_objective as register_objective
 from .schema import Study as Study
-from .schema import load_study as load_study
-from .schema import parse_study as parse_study
-from .schema import study_file as study_file
 from .sections import Board as Board
 from .shipped import shipped_studies as shipped_studies
 from .template import write_template as write_template

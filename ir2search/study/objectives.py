@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ir2search import text
 from ir2search.errors import StudyError
-from ir2search.extensions import Registry, user_code
+from ir2search.registry import Registry, user_code
 from ir2search.space import Candidate
 
 if TYPE_CHECKING:

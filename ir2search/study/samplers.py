@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ir2search.extensions import Registry
+from ir2search.registry import Registry
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from ir2search.errors import CandidateError
 from ir2search.space import GROWING, SHRINKING, Candidate, SearchSpace, cheapest_first, field_of
+from ir2search.study.loading import load_study
 from ir2search.study.objectives import costs_of
-from ir2search.study.schema import Study, load_study
+from ir2search.study.schema import Study
 from ir2search.study.shipped import shipped_studies
 from ir2search.zoo import named_recipe, preset, presets
 

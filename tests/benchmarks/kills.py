@@ -47,7 +47,8 @@ from ir2search.data import DataConfig, load_data
 from ir2search.runs.layout import CURVE
 from ir2search.search import session
 from ir2search.search.executors import processes
-from ir2search.study.schema import Study, parse_study
+from ir2search.study.loading import parse_study
+from ir2search.study.schema import Study
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from replay import ReplayExecutor

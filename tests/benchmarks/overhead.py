@@ -40,7 +40,7 @@ from ir2search.search.executors import ExecutorSettings, TrainingContext
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.observer import RunObserver
 from ir2search.search.problem import Problem
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 from ir2search.training import Interrupted
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

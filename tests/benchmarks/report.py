@@ -32,7 +32,7 @@ from ir2search.runs.layout import CANDIDATE_FILE, COST_FILE, CURVE, ENVIRONMENT_
 from ir2search.runs.saved import write_study
 from ir2search.runs.storages import open_storage
 from ir2search.search.samplers.base import distributions
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 from ir2search.training import EpochResult
 
 EPOCHS = 20

@@ -27,10 +27,11 @@ from ir2search.data import (
     load_data,
     stream,
 )
-from ir2search.data.loader import Split, crop_box
+from ir2search.data.augmentation import crop_box
+from ir2search.data.split import Split
 from ir2search.data.stream import decode_crop
 from ir2search.errors import DataError
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 Pictures = Any
 

@@ -23,7 +23,7 @@ from PIL import Image
 
 import ir2search as ir
 from ir2search.cli.app import commands, main
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 Forked = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -198,7 +198,7 @@ def inside(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in that folder; forked commands find the tiny study under the name `digits`."""
     import tomli_w
 
-    from ir2search.study import schema as study
+    from ir2search.study import loading as study
 
     file = workplace / "tiny" / "digits.toml"
     file.parent.mkdir(exist_ok=True)

@@ -158,7 +158,7 @@ def test_installed_packages_extend_every_study(tmp_path: Path) -> None:
     (about / "METADATA").write_text("Name: their-package\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[ir2search.extensions]\ntheirs = their_package\n")
     code = (
-        "import ir2search as ir; from ir2search.study.schema import parse_study\n"
+        "import ir2search as ir; from ir2search.study import parse_study\n"
         "study = parse_study({'objectives': ['accuracy', 'wires'], 'data': {'source': 'stripes'},"
         " 'space': {'backbone': 'two-stage', 'depth': [2, 3]}}, 'a.toml')\n"
         "print(ir.cost(ir.Candidate(backbone='two-stage', depth=2, taps=('stem',))).bops > 0)\n"

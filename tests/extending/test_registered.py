@@ -25,9 +25,10 @@ from ir2search.search.executors.job import TrainingContext, TrainingJob, run_job
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.problem import Problem
 from ir2search.search.samplers.registry import FACTORIES
+from ir2search.study.loading import load_study, parse_study
 from ir2search.study.objectives import OBJECTIVES, costs_of
 from ir2search.study.samplers import SAMPLERS
-from ir2search.study.schema import Study, load_study, parse_study
+from ir2search.study.schema import Study
 from ir2search.study.survey import survey_studies
 
 NARROW = """

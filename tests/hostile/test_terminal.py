@@ -124,7 +124,7 @@ def test_an_error_of_a_trial_in_the_progress(
     capsys: pytest.CaptureFixture[str], quick: dict[str, Any]
 ) -> None:
     from ir2search.search import RunProgress
-    from ir2search.study.schema import parse_study
+    from ir2search.study.loading import parse_study
 
     with RunProgress() as progress:
         progress.on_start(parse_study(quick, "quick.toml"), [], [])

@@ -5,8 +5,8 @@ import torch
 
 import ir2search as ir
 from ir2search.errors import StudyError
-from ir2search.extensions import Registry
 from ir2search.information.registered import measured
+from ir2search.registry import Registry
 
 
 @pytest.fixture(autouse=True)

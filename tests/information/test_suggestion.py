@@ -8,7 +8,7 @@ from conftest import QUICK
 
 import ir2search as ir
 from ir2search.information.suggestion import suggested_study, suggestions, write_study
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 
 def swept(**points: tuple[float, float, float]) -> pd.DataFrame:

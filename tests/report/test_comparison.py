@@ -17,7 +17,7 @@ from ir2search.errors import RunError
 from ir2search.report.cells import comparison_cells
 from ir2search.report.comparison import coverage
 from ir2search.runs.tables import minimised
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 
 @pytest.fixture(scope="module")

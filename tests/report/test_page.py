@@ -18,7 +18,7 @@ from replay import replaying
 
 import ir2search as ir
 from ir2search.errors import MissingExtraError, RunError
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 from ir2search.trust import trusts_page
 
 

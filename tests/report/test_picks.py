@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import ir2search as ir
 from ir2search.report.picks import best_by_budget
-from ir2search.study.schema import Study, parse_study
+from ir2search.study.loading import parse_study
+from ir2search.study.schema import Study
 
 VALUES: dict[str, Any] = {"space": {"depth": [8, 14]}}
 

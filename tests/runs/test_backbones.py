@@ -19,7 +19,7 @@ from ir2search.files import locked, read_json_lines
 from ir2search.runs.backbones import SharedBackbone, shared_backbone
 from ir2search.seeds import derive_seed
 from ir2search.space import Candidate, build, read_candidate
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 from ir2search.study.serialise import study_as_dict
 from ir2search.training import EpochResult, Interrupted, Recipe
 from ir2search.training.loop import EpochRunner

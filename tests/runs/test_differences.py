@@ -24,7 +24,7 @@ from ir2search.runs.differences import (
     two_proportions,
 )
 from ir2search.runs.hits import read_hits, write_hits
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 from ir2search.study.sections import Confirm
 
 ALONE = seed_spread([])  # no network was trained from several seeds

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ir2search.runs.hypervolume import hypervolumes
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 STUDY = parse_study({"space": {}, "objectives": ["accuracy", "ops"]}, "a.toml")
 

@@ -6,7 +6,7 @@ import pytest
 
 from ir2search.runs.parameters import ParameterEffects, parameter_effects
 from ir2search.space import SearchSpace
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 SPACE = {
     "depth": [8, 14, 20],

@@ -15,7 +15,7 @@ from ir2search.runs.records import (
     trial_records,
     write_attributes,
 )
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 
 def test_written_attributes_are_read_back() -> None:

@@ -14,7 +14,7 @@ from ir2search.errors import RunError
 from ir2search.runs import Run, front_of, json_rows, tables
 from ir2search.runs.tables import knee, minimised, without_constants
 from ir2search.study import Study
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 STUDY = parse_study({"space": {}, "objectives": ["accuracy", "ops", "memory"]}, "a.toml")
 two = STUDY.model_copy(update={"objectives": ("accuracy", "ops")})

@@ -7,7 +7,7 @@ from ir2search.runs.parameters import parameter_values
 from ir2search.runs.records import TrialAttributes, TrialRecord
 from ir2search.runs.tables import json_rows, recorded_table
 from ir2search.space import Candidate
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 SHAPE = {"stem_stride": [1, 2], "widths": {"stage3": [0.5, 1.0]}}
 

@@ -10,7 +10,7 @@ from ir2search.errors import SpaceError
 from ir2search.search.budget import check_budget
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.problem import Problem
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 
 def check(values: dict[str, Any], folder: Path) -> None:

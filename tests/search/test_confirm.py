@@ -9,7 +9,7 @@ from replay import ReplayExecutor
 
 import ir2search as ir
 from ir2search.files import read_json
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 
 class Confirmed(ir.RunObserver):

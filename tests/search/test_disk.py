@@ -16,7 +16,7 @@ from replay import ReplayExecutor
 
 import ir2search as ir
 from ir2search.errors import RunError
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from replay import ReplayExecutor, replaying
 
 import ir2search as ir
 from ir2search.search.executors import Executor, ExecutorFactory, ExecutorSettings, JobResult
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 
 def with_rungs(quick: dict[str, Any], **values: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 import ir2search as ir
 from ir2search.errors import InputError
 from ir2search.search.epochs import expected_epochs
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 Values = dict[str, Any]
 

@@ -12,7 +12,7 @@ from replay import ReplayExecutor, computed_curve, replaying
 import ir2search as ir
 from ir2search.errors import RunError
 from ir2search.search.failures import failure_reason, record_failure
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 
 def broken(candidate: ir.Candidate, seed: int, epochs: int) -> list[float]:

@@ -23,7 +23,7 @@ from ir2search.latency import on_grid, time_on_runtime
 from ir2search.runs.storages import MACHINE
 from ir2search.runtime import Machine, Timing, this_machine
 from ir2search.search.latency_timer import LatencyTimer, check_machine
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 MODULE = importlib.import_module("ir2search.latency.timing")
 COLUMNS = ["latency_low_ms", "latency_median_ms", "latency_high_ms"]

@@ -9,7 +9,8 @@ from optuna.trial import FrozenTrial, TrialState
 from ir2search.search.ledger import Ledger
 from ir2search.search.problem import PricedCandidate
 from ir2search.search.samplers.base import distributions
-from ir2search.study.schema import Study, parse_study
+from ir2search.study.loading import parse_study
+from ir2search.study.schema import Study
 
 COSTS = {"ops": 1e5}
 

@@ -10,7 +10,7 @@ import ir2search as ir
 from ir2search.errors import StudyError
 from ir2search.search.limits import limit_reached, stale
 from ir2search.search.pruners.progress import Progress
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 from ir2search.study.sections import Stop
 
 FINISHED = {0: (0.5, 1.0), 2: (0.4, 2.0), 3: (0.6, 3.0)}

@@ -8,7 +8,7 @@ import pytest
 import ir2search as ir
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.problem import Problem
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 SPACE = {"depth": 8, "width": [0.125, 0.25], "threshold": 0.0, "fusion": "none"}
 

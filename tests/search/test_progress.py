@@ -9,7 +9,7 @@ import pytest
 import ir2search as ir
 from ir2search.search import RunProgress
 from ir2search.search.time_left import TimeLeft
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 
 def test_each_trial_that_ends_is_a_line_on_standard_error(

@@ -13,7 +13,7 @@ from replay import ReplayExecutor, replaying
 
 import ir2search as ir
 from ir2search.space import read_candidate
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 RECIPE = {"lr": [0.01, 0.03, 0.1, 0.3], "optimizer": ["sgd", "muon"]}
 

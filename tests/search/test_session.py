@@ -25,7 +25,7 @@ from ir2search.data import load_data
 from ir2search.errors import InputError, RunError, SpaceError, StudyError, WeightsError
 from ir2search.files import locked
 from ir2search.space import build, candidate_from_dict
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 from ir2search.training import EpochResult
 
 

@@ -18,7 +18,8 @@ import ir2search as ir
 from ir2search.errors import InputError
 from ir2search.runs.run import Run
 from ir2search.seeds import training_seed
-from ir2search.study.schema import Study, parse_study
+from ir2search.study.loading import parse_study
+from ir2search.study.schema import Study
 from ir2search.training import EpochResult, accuracy, load_network
 
 SHARED = {"supernet": {"epochs": 2, "random": 1, "calibration": 256}}

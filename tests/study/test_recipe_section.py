@@ -6,8 +6,9 @@ import pytest
 
 from ir2search.errors import StudyError
 from ir2search.space import Choice, Range
+from ir2search.study.loading import parse_study
 from ir2search.study.recipe_section import recipe_domains
-from ir2search.study.schema import Study, parse_study
+from ir2search.study.schema import Study
 from ir2search.study.serialise import definition, study_as_dict
 
 

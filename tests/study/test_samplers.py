@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from ir2search.errors import SpaceError, StudyError
+from ir2search.study.loading import parse_study
 from ir2search.study.samplers import SAMPLERS
-from ir2search.study.schema import parse_study
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ir2search.errors import StudyError
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 from ir2search.study.sections import Rungs
 
 

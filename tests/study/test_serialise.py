@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ir2search.study import load_study, shipped_studies
-from ir2search.study.schema import Study, parse_study
+from ir2search.study.loading import parse_study
+from ir2search.study.schema import Study
 from ir2search.study.serialise import MAY_CHANGE, definition, study_as_dict, study_as_toml
 from ir2search.training import Recipe
 

@@ -11,7 +11,8 @@ import pytest
 from ir2search.data import DataConfig
 from ir2search.errors import InputError
 from ir2search.space import Candidate
-from ir2search.study.schema import Study, load_study, parse_study
+from ir2search.study.loading import load_study, parse_study
+from ir2search.study.schema import Study
 from ir2search.study.sections import (
     Board,
     Confirm,

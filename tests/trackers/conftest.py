@@ -8,7 +8,7 @@ import pytest
 from replay import ReplayExecutor
 
 import ir2search as ir
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 from ir2search.trackers import Tracker
 
 Search = Callable[..., ir.Run]

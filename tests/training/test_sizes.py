@@ -96,7 +96,7 @@ def test_only_some_epochs_and_the_last_are_validated(digits: ImageData, tmp_path
 def test_a_run_whose_epochs_are_not_all_validated_has_curves_and_a_report(
     quick: dict[str, Any], tmp_path: Path
 ) -> None:
-    from ir2search.study.schema import parse_study
+    from ir2search.study.loading import parse_study
 
     quick |= {"trials": 2, "recipe": {**quick["recipe"], "epochs": 3, "validate_every": 2}}
     ir.run(parse_study(quick, "a.toml"), tmp_path / "run", device="cpu")

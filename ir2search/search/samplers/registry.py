@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState, create_trial
 
 from ir2search.errors import StudyError
-from ir2search.extensions import Registry, user_code
+from ir2search.registry import Registry, user_code
 from ir2search.search.ledger import Ledger
 from ir2search.search.problem import Problem
 from ir2search.search.samplers.base import Point, Sampler

@@ -15,7 +15,7 @@ from ir2search.search.executors.devices import (
     memory_of_worker,
     worker_devices,
 )
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 
 def test_workers_take_the_devices_in_turn() -> None:

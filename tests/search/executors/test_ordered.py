@@ -19,7 +19,7 @@ from ir2search.search.executors import (
     OrderedExecutor,
     TrainingJob,
 )
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 
 class Unordered(ReplayExecutor):

@@ -26,7 +26,7 @@ from ir2search.search.executors import (
     TrainingJob,
 )
 from ir2search.search.executors.processes import ATTEMPTS
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 from ir2search.training import EpochResult
 
 TWO_WORKERS = ("--workers", "2", "--device", "cpu")

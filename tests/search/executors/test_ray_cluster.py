@@ -12,7 +12,7 @@ import ir2search as ir
 from ir2search.errors import RunError
 from ir2search.runs.layout import CLUSTER_MARK
 from ir2search.search.executors import ExecutorSettings, ray_cluster
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 # Ray reads these on import. Without the first one it replaces 127.0.0.1 by the machine's address.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")

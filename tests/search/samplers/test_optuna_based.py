@@ -16,7 +16,7 @@ from ir2search.search.problem import Problem
 from ir2search.search.samplers.base import Sampler
 from ir2search.search.samplers.optuna_based import ENOUGH, RungResults
 from ir2search.search.samplers.registry import make_sampler
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 
 def sampler_of(values: dict[str, Any], folder: Path) -> Sampler:

@@ -12,7 +12,7 @@ import pytest
 from replay import ReplayExecutor
 
 import ir2search as ir
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 RUNGS = {"minimum": 1, "factor": 2}
 # the first digits of each candidate's id, and the epochs that it was trained for

@@ -13,8 +13,8 @@ from ir2search.search.ledger import RungResult
 from ir2search.search.pruners.base import Promotion, Pruner
 from ir2search.search.samplers.base import Point, Sampler
 from ir2search.search.samplers.registry import FACTORIES
+from ir2search.study.loading import parse_study
 from ir2search.study.samplers import SAMPLERS
-from ir2search.study.schema import parse_study
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import ir2search as ir
 from ir2search.search.latency_timer import LatencyTimer
 from ir2search.search.problem import Problem
 from ir2search.search.samplers.ehvi.pool import FRESH, POOL, CandidatePool, expected_times
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 WIDE = {"width": {"low": 0.125, "high": 1.0}, "threshold": {"low": 0.0, "high": 1.0}, "depth": 8}
 

@@ -17,7 +17,7 @@ from ir2search.search.problem import Problem
 from ir2search.search.pruners.base import Promotion
 from ir2search.search.samplers.ehvi import sampler as ehvi
 from ir2search.search.samplers.registry import make_sampler
-from ir2search.study.schema import parse_study
+from ir2search.study.loading import parse_study
 
 RUNGS = {"minimum": 1, "factor": 3}
 
