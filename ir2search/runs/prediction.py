@@ -12,7 +12,7 @@ from torch import nn
 
 from ir2search.data import normalised, read_image
 from ir2search.errors import InputError
-from ir2search.runs.evaluation import OnArrays, network_of_folder
+from ir2search.runs.trained_networks import OnArrays, network_of_folder
 from ir2search.runtime import ImageSpec, load_packed, read_image_spec
 from ir2search.runtime.packed import PACKED
 from ir2search.zoo import load_onnx, load_trained
