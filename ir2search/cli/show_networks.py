@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ir2search.study.survey import Preset
     from ir2search.zoo import ShippedNetwork, TrainedNetwork
 
-FEW_PIXELS = 0.001  # share of the pixels; their restriction changes nothing but the time
-
 
 def show_presets(presets: Sequence[Preset], as_json: bool) -> None:
     """Show the paper's networks with their costs."""
@@ -93,7 +91,7 @@ def show_training(trained: TrainedNetwork, as_json: bool) -> None:
         f"{text.percent(best.validation_accuracy)} of the validation images at epoch {best.epoch}, "
         f"{text.percent(trained.test_accuracy)} of {trained.test_images:,} test images"
     )
-    if 0 < best.restricted_share < FEW_PIXELS:
+    if best.restricts_few_pixels:
         say(
             f"restriction blanked only {100 * best.restricted_share:.1g}% of the pixels, but each "
             "batch with such a pixel takes a second pass; with a threshold of 0, training may be "

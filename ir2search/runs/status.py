@@ -10,12 +10,14 @@ from typing import Any, get_args
 
 import pandas as pd
 
+from ir2search import text
 from ir2search.runs.differences import advice
 from ir2search.runs.records import COUNTED, State
 from ir2search.runs.run import Run
 from ir2search.runs.running import RunningTraining, running_trainings
 from ir2search.runs.storages import ENDED
 from ir2search.runs.tables import front_of, json_rows, recorded_table, trials_table
+from ir2search.training.results import FEW_PIXELS
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class RunStatus:
         asked: number of candidates that the study asks to train.
         counts: number of trials in each `State`.
         front: the front so far, see `Run.front`.
-        advice: what the noise of its accuracies means for the choice of a network, in sentences.
+        advice: in sentences: what the noise of its accuracies means for the choice of a network,
+            and whether the restriction only takes time.
         ended: why the run has ended; None while it goes on.
         failures: the reason why each failed trial failed, by its number.
         running: the trainings that are going on.
@@ -88,7 +91,7 @@ def status(run: Run | str | Path) -> RunStatus:
         for record in records
         if record.state == "failed"
     }
-    said = tuple(advice(front, run.study))
+    said = (*advice(front, run.study), *_restriction_advice(run, front))
     running = () if ended else tuple(running_trainings(run, records))
     return RunStatus(
         run.study.name, run.folder, run.study.trials, counts, front, said, ended, failures, running
@@ -116,6 +119,20 @@ def watch(run: Run | str | Path, pause: float = 1.0) -> Iterator[RunStatus]:
         if now.has_ended:
             return
         time.sleep(max(pause, 4 * (time.monotonic() - began)))
+
+
+def _restriction_advice(run: Run, front: pd.DataFrame) -> Iterator[str]:
+    """A sentence if the study's only threshold blanks few pixels of networks on the front."""
+    if "threshold" in run.study.space.searched:
+        return
+    curves = [run.curve(number) for number in front["number"]]
+    count = sum(curve[-1].restricts_few_pixels for curve in curves if curve)
+    if count:
+        yield (
+            f"Restriction blanks less than {100 * FEW_PIXELS:g}% of the pixels for {count} of "
+            f"{text.counted(len(front), 'network')} on the front, but each batch with such a pixel "
+            "takes a second pass; with threshold = 0 in [space], training may be twice as fast."
+        )
 
 
 def _ended_before(run: Run, counts: dict[str, int], front: pd.DataFrame) -> str | None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ir2search.validation import Share
 
+FEW_PIXELS = 0.001  # share of the pixels; their restriction changes nothing but the time
+
 
 @dataclass(frozen=True)
 class EpochResult:
@@ -26,6 +28,11 @@ class EpochResult:
     restricted_share: Share
     lr: float
     seconds: float
+
+    @property
+    def restricts_few_pixels(self) -> bool:
+        """Whether restriction blanks so few pixels that it only costs the time of second passes."""
+        return 0 < self.restricted_share < FEW_PIXELS
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import json
 import shutil
+import tomllib
 from pathlib import Path
+
+import pytest
+import tomli_w
 
 import ir2search as ir
 from ir2search.runs import watch
@@ -44,3 +49,22 @@ def test_watching_gives_each_change_until_the_run_has_ended(
         looks.append(status.ended)
         storage.set_user_attr(ENDED, "12 epochs are spent")
     assert looks == [None, "12 epochs are spent"]
+
+
+@pytest.mark.parametrize(("share", "is_told"), [(0.0, False), (2e-5, True), (0.2, False)])
+def test_a_threshold_that_only_costs_time_is_told(
+    finished_run: Path, tmp_path: Path, share: float, is_told: bool
+) -> None:
+    run = copy_that_ended(finished_run, tmp_path / "a", "")
+    study = run / "study.toml"
+    values = tomllib.loads(study.read_text())
+    values["space"]["threshold"] = 0.15
+    study.write_text(tomli_w.dumps(values))
+    member = int(ir.front(run)["number"].iloc[0])
+    file = run / "trials" / str(member) / "curve.jsonl"
+    rows = [
+        json.loads(line) | {"restricted_share": share} for line in file.read_text().splitlines()
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = [each for each in ir.status(run).advice if "threshold = 0 in [space]" in each]
+    assert bool(told) == is_told
