@@ -255,7 +255,7 @@ def _warnings(
             pairs = zip(names, found, strict=True)
             shown = "; ".join(f"{name}: {_shown(value)}" for name, value in pairs)
             yield f"The runs differ in the {what}: {shown}."
-    fingerprints = [run.storage.user_attrs.get(IMAGES) for run in runs]
+    fingerprints = [run.recorded(IMAGES) for run in runs]
     known = zip(names, studies, values["data"], fingerprints, strict=True)
     for (one, a, data, images), (other, b, *same) in itertools.combinations(known, 2):
         # other seeds split the images in another way, and other settings are named above

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -268,10 +268,18 @@ class Run:
         self.storage.check_images(images.fingerprint)
         return images
 
-    def _recorded_number(self, name: str) -> int | None:
+    def recorded(self, name: str) -> Any:
+        """What the search recorded under a name in the run's storage; None if nothing.
+
+        Raises:
+            RunError: the run has not started any trial, or its storage cannot be read.
+        """
         storage = self.storage
         with storage_errors(self.folder, self._given_storage):
-            recorded = storage.user_attrs.get(name)
+            return storage.user_attrs.get(name)
+
+    def _recorded_number(self, name: str) -> int | None:
+        recorded = self.recorded(name)
         if recorded is not None and not (isinstance(recorded, int) and recorded > 0):
             raise RunError(f"{self.folder}: {name} is damaged in the run's storage")
         return recorded

@@ -85,7 +85,7 @@ def status(run: Run | str | Path) -> RunStatus:
     members = set(front_of(recorded_table(records, run.study), run.study)["number"])
     kept = [record for record in records if record.number in members]
     front = run.described(front_of(trials_table(kept, run.study, run.folder_of), run.study))
-    ended = run.storage.user_attrs.get(ENDED) or _ended_before(run, counts, front)
+    ended = run.recorded(ENDED) or _ended_before(run, counts, front)
     failures = {
         record.number: record.attributes.outcome or ""
         for record in records
@@ -137,7 +137,7 @@ def _restriction_advice(run: Run, front: pd.DataFrame) -> Iterator[str]:
 
 def _ended_before(run: Run, counts: dict[str, int], front: pd.DataFrame) -> str | None:
     """Why a run of an earlier version, which did not record it, has ended; None if it has not."""
-    if ENDED in run.storage.user_attrs:
+    if run.recorded(ENDED) is not None:
         return None
     begun = sum(counts[state] for state in COUNTED)
     going_on = counts["waiting"] + counts["unfinished"]
