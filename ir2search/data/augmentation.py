@@ -63,7 +63,6 @@ class Augmentation:
     def moved(self, images: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Augment images (n, C, H, W), which are ``rows`` of their split, with no resized crop."""
         count, channels, height, width = images.shape
-        device = images.device
         p = self.crop_padding
         top, left = torch.randint(0, 2 * p + 1, (2, count, 1), generator=generator)
         mirrored = torch.rand(count, 1, generator=generator) < (0.5 if self.flip else 0)
@@ -76,12 +75,10 @@ class Augmentation:
             down, across = _reflected(down - p, height), _reflected(across - p, width)
         else:
             images = functional.pad(images, (p, p, p, p))
-        images = images[
-            torch.arange(count, device=device)[:, None, None, None],
-            torch.arange(channels, device=device)[None, :, None, None],
-            to_device(down, device)[:, None, :, None],
-            to_device(across, device)[:, None, None, :],
-        ]
+        # one gather of flat places is several times faster than an index for each dimension
+        places = (down[:, :, None] * images.shape[3] + across[:, None, :]).flatten(1)
+        index = to_device(places, images.device)[:, None].expand(-1, channels, -1)
+        images = images.flatten(2).gather(2, index).view(count, channels, height, width)
         return _cut(images, self.cutout, generator) if self.cutout else images
 
 
