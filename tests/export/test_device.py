@@ -64,6 +64,7 @@ def test_ram_and_flash_are_costs_with_budgets(quick: dict[str, Any], tmp_path: P
             check_budget(never)
 
 
+@pytest.mark.usefixtures("figures_once")
 def test_a_run_and_its_report_have_the_ram_of_each_network(
     quick: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ def layer(**changed: object) -> dict[str, Any]:
     return {"layers": [LAYER | changed]}
 
 
+@pytest.mark.usefixtures("figures_once")
 @pytest.mark.parametrize(
     ("name", "value", "part"),
     [

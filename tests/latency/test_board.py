@@ -147,6 +147,7 @@ def test_the_section_makes_latency_an_objective_for_the_device(
         check_budget(Problem(never, space, LatencyTimer(never, tmp_path)))
 
 
+@pytest.mark.usefixtures("figures_once")
 def test_a_run_ranks_its_trials_by_the_latency_on_the_device(
     quick: dict[str, Any], tmp_path: Path
 ) -> None:

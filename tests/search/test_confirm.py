@@ -33,6 +33,7 @@ def values(quick: dict[str, Any]) -> dict[str, Any]:
     return {**quick, "trials": 3, "confirm": {"seeds": 2}}
 
 
+@pytest.mark.usefixtures("figures_once")
 def test_only_the_front_is_trained_from_further_seeds(
     values: dict[str, Any], tmp_path: Path
 ) -> None:

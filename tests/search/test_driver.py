@@ -29,6 +29,7 @@ def start(
     ir.run(study, folder, device="cpu", observer=observer, executor=executor)
 
 
+@pytest.mark.usefixtures("figures_once")
 def test_the_best_go_on_and_the_others_are_stopped(quick: dict[str, Any], tmp_path: Path) -> None:
     start(with_rungs(quick, trials=6), tmp_path / "run")
     table = ir.trials(tmp_path / "run")

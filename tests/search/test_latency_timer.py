@@ -58,6 +58,7 @@ def start(values: dict[str, Any], folder: Path, **given: Any) -> pd.DataFrame:
     return ir.trials(folder)
 
 
+@pytest.mark.usefixtures("figures_once")
 def test_the_time_on_the_runtime_is_a_cost(timed: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "quick"
     table = start({**timed, "sampler": "random"}, folder)

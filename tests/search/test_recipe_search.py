@@ -30,6 +30,7 @@ def curve(candidate: ir.Candidate, seed: int, epochs: int) -> list[float]:
     return [0.9 - loss] * epochs
 
 
+@pytest.mark.usefixtures("figures_once")
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random", "grid", "ehvi"])
 def test_the_recipe_of_one_network_is_searched(
     quick: dict[str, Any], tmp_path: Path, sampler: str

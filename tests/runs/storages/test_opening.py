@@ -192,6 +192,7 @@ def test_a_journal_works_on_a_file_system_without_locks(
     same(tmp_path / "run", tmp_path / "alone")
 
 
+@pytest.mark.usefixtures("figures_once")
 @needs_postgres
 def test_a_password_is_never_saved(
     quick: dict[str, Any], tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
