@@ -211,7 +211,6 @@ def doctor(
 
 
 def _numbers(given: str, option: str) -> list[int]:
-
     try:
         return [int(number) for number in listed(given)]
     except ValueError:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ir2search.space import Candidate
 
 READER = 3  # increased when the same files give other pixels or labels, so that caches differ
-STREAM_READER = 2  # the same for streamed images, whose identity it is a part of
+STREAM_READER = 2  # as READER, for the fingerprint of streamed images
 DATA_VARIABLE = "IR2SEARCH_DATA"  # environment variable with a folder of images
 MOMENTS_SAMPLE = 1024  # images that give the mean and deviation of streamed data
 

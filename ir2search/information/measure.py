@@ -197,8 +197,9 @@ class _Measurement:
 
     def signs(self) -> Iterator[Row]:
         network = self.networks[BINARY]
+        inside = self.settings.prefixes(network)
         for found in sign_bits(network, self._batches(network), self.settings.seed):
-            if found.layer.startswith(self.settings.prefixes(network)):
+            if found.layer.startswith(inside):
                 yield from rows.of_signs({"network": BINARY}, found, self.resampled)
         self.on_step("signs")
 

@@ -145,14 +145,15 @@ class Sensitivity:
     def _ratios(self, fitting: Images, resampled: Bootstrap) -> Iterator[Row]:
         network = self.networks[BINARY]
         at_once = min(AT_ONCE, self._at_once(BINARY))
+        layers, inside = self.settings.layers_of(network), self.settings.prefixes(network)
         for found in local_ratios(network, self.images, fitting, at_once):
-            if found.layer.startswith(self.settings.prefixes(network)):
+            if found.layer.startswith(inside):
                 yield _of_ratio(LOCAL_NOISE, found, resampled)
         self.on_step("local noise")
         if TWIN in self.networks:
             twin = self.networks[TWIN]
             for found in graph_ratios(network, twin, self.images, fitting, at_once):
-                if found.layer in self.settings.layers_of(network):
+                if found.layer in layers:
                     yield _of_ratio(GRAPH_NOISE, found, resampled)
         self.on_step("noise against the twin")
 

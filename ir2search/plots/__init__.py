@@ -7,7 +7,7 @@
 `ir2search.plots.interactive` has twins of some of them that return plotly figures.
 
 Functions that draw one figure take ``ax=`` (``axes=`` for several panels), make a new figure if it
-is None, and return the axes. Those that end in ``_panels`` make and return a whole figure.
+is None, and return the axes. Functions with names in ``_panels`` make a whole figure.
 """
 
 import lazy_loader

@@ -242,9 +242,8 @@ def _groups(members: dict[int, Measured], alike: dict[int, list[int]]) -> list[l
 
 def _cheapest(group: Sequence[int], front: pd.DataFrame, study: Study) -> int:
     rows = front[front["number"].isin(group)]
-    return int(
-        rows["number"].iloc[int(rows[OBJECTIVES[study.costs[0]].column].astype(float).argmin())]
-    )
+    costs = rows[OBJECTIVES[study.costs[0]].column].astype(float)
+    return int(rows["number"].iloc[int(costs.argmin())])
 
 
 def _not_beaten(
