@@ -51,9 +51,9 @@ import moocore
 import numpy as np
 import pandas as pd
 import torch
+from curve_table import drawn, truth
 from rich.console import Console
 from rich.table import Table
-from search import drawn, truth
 from warm_start import tau
 
 import ir2search as ir

@@ -33,10 +33,11 @@ import numpy as np
 import optuna
 import pandas as pd
 import torch
+from curve_table import log_odds
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from search import GOALS, RUNGS, Ours, log_odds
+from search_methods import GOALS, RUNGS, Ours
 from supernet import STUDY, Setting, alone, chosen, epoch_price, inherited, networks, trained
 
 import ir2search as ir
