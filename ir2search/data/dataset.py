@@ -258,7 +258,7 @@ def _split(
         class_names=class_names,
         mean=mean,
         std=std,
-        fingerprint=_digest(content, config.validation, seed),
+        fingerprint=_digest(content, *_split_key(config, labels, seed)),
         read_test=read_test,
     )
 
@@ -293,7 +293,9 @@ def _streamed(source: _Source, config: DataConfig, cache: Path, seed: int) -> Im
         class_names=images.class_names,
         mean=mean,
         std=std,
-        fingerprint=_digest(STREAM_READER, source.portable_key, size, config.validation, seed),
+        fingerprint=_digest(
+            STREAM_READER, source.portable_key, size, *_split_key(config, labels, seed)
+        ),
         read_test=lambda: StreamedSplit(test, torch.arange(len(test)), test.labels, size),
     )
 
@@ -323,7 +325,11 @@ def _is_whole(file: Path) -> bool:
 
 
 def _stratified(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices that are kept and held out: ``share`` of each class, rounded, at least one."""
+    """Indices that are kept and held out: ``share`` of each class, rounded, at least one.
+
+    They are in the order of the files, or in a random order if the files are sorted by class: the
+    first images of a split are then of all classes.
+    """
     generator = torch.Generator().manual_seed(seed)
     kept, held_out = [], []
     for label in labels.unique(sorted=True):
@@ -337,7 +343,26 @@ def _stratified(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor
         count = min(max(1, round(share * len(members))), len(members) - 1)
         held_out.append(members[:count])
         kept.append(members[count:])
-    return torch.cat(kept).sort().values, torch.cat(held_out).sort().values
+    first, second = torch.cat(kept), torch.cat(held_out)
+    if not _sorted_by_class(labels):
+        return first.sort().values, second.sort().values
+    return (
+        first[torch.randperm(len(first), generator=generator)],
+        second[torch.randperm(len(second), generator=generator)],
+    )
+
+
+def _sorted_by_class(labels: Tensor) -> bool:
+    """Whether neighbours have different classes less than half as often as in a random order."""
+    shares = labels.bincount().double() / len(labels)
+    changes = (labels[1:] != labels[:-1]).double().mean()
+    return bool(changes < (1 - shares.square().sum()) / 2)
+
+
+def _split_key(config: DataConfig, labels: Tensor, seed: int) -> list[object]:
+    """What a split depends on besides the images; a random order gives another fingerprint."""
+    order = ["random order"] if _sorted_by_class(labels) else []
+    return [config.validation, seed, *order]
 
 
 def _moments(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -149,6 +149,11 @@ def analyze(
     if weights is None and is_shipped(what):
         weights = shipped_network(str(what)).weights
     if weights is None:
+        if twin_weights is not None or out is not None:
+            raise InputError(
+                "twin_weights and out: are for a network that is not part of a run; a run has its "
+                "own twin and folder"
+            )
         subject = _trial(Run.of(what), trial, data)
     elif suggest:
         raise InputError("suggest: a study needs the recipe of a run; analyze a trial of a run")

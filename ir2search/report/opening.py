@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ir2search.report.page import write_report
 from ir2search.runs import Run
-from ir2search.runs.layout import REPORT
+from ir2search.runs.layout import REPORT, TRIALS
 from ir2search.runs.listing import last_change
 from ir2search.trust import trusts_page
 
@@ -25,7 +25,13 @@ def open_page(run: Run | str | Path) -> Path:
     """
     run = Run.of(run)
     page = run.folder / REPORT / "index.html"
-    if not trusts_page(page) or page.stat().st_mtime < last_change(run.folder).timestamp():
+    if not trusts_page(page) or page.stat().st_mtime < _last_result(run.folder):
         write_report(run)
     webbrowser.open(page.resolve().as_uri())
     return page
+
+
+def _last_result(folder: Path) -> float:
+    """When the run in a folder or a file of one of its trials last changed, in seconds."""
+    files = (folder / TRIALS).rglob("*")
+    return max(last_change(folder).timestamp(), *(file.stat().st_mtime for file in files))

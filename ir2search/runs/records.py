@@ -79,6 +79,7 @@ class TrialAttributes:
         driver: name of the driver that works on the trial; empty for none.
         target_epochs: epochs of the rung to which its training was last started.
         order: position of its latest training among the trainings of the run, from 0.
+        rung_orders: the position of the training that reached each rung, by the rung's epochs.
         how: how the network of the accuracy got its weights, in a study with a supernet:
             ``"inherited"``, ``"fine-tuned"`` from inherited ones, or ``"trained"`` by itself; the
             storage has ``"inherited"`` only, see `ir2search.runs.members`.
@@ -99,6 +100,7 @@ class TrialAttributes:
     driver: str | None = None
     target_epochs: Whole | None = None
     order: Whole | None = None
+    rung_orders: dict[Whole, Whole] | None = None
     how: How | None = None
     inherited_accuracy: Share | None = None
     retry_of: Whole | None = None

@@ -37,7 +37,7 @@ def check_folder(folder: Path, study: Study) -> None:
     file = folder / STUDY_FILE
     if file.exists():
         _check_same(study, saved_study(folder), folder)
-    elif folder.exists() and any(path.name != ".lock" for path in folder.iterdir()):
+    elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise RunError(f"{folder}: holds files but no {STUDY_FILE}; choose another folder")
 
 

@@ -22,6 +22,7 @@ from ir2search.models.network import TappedNetwork
 from ir2search.runs.backbones import shared_backbone
 from ir2search.runs.layout import BACKBONES, BEST, CANDIDATE_FILE, VARIANTS, seed_folder
 from ir2search.runs.run import Run
+from ir2search.runs.turns import train_in_turn
 from ir2search.seeds import training_seed
 from ir2search.space import Candidate
 from ir2search.training import Interrupted, load_network, pick_device, train
@@ -63,13 +64,15 @@ def train_variant(
     device = pick_device(device) if isinstance(device, str) else device
     folder = seed_folder(run.folder / VARIANTS / candidate.id, further_seed)
     write_json(folder / CANDIDATE_FILE, candidate.as_dict())
-    backbone, start = shared_backbone(study, run.folder / BACKBONES, candidate, further_seed), None
+    backbone = shared_backbone(study, run.folder / BACKBONES, candidate, further_seed)
     if backbone is not None and not (backbone.folder / BEST).exists():
         # its epochs do not count as the run's
         backbone = replace(backbone, folder=folder / "backbone")
     teacher = load_teacher(study.recipe, data.image, data.classes)
     with deferred_interrupts() as should_stop:
-        try:
+
+        def training() -> TappedNetwork:
+            start = None
             if backbone is not None:
                 total = backbone.recipe.epochs
                 start = backbone.weights(
@@ -92,6 +95,9 @@ def train_variant(
                 on_epoch=lambda row: on_epoch("network", row.epoch, study.recipe.total_epochs),
                 should_stop=should_stop,
             )
+            return load_network(candidate, folder / BEST)
+
+        try:
+            return train_in_turn(training, folder, "the network to compare with", should_stop)
         except Interrupted:
             raise KeyboardInterrupt from None
-    return load_network(candidate, folder / BEST)

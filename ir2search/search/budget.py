@@ -62,7 +62,9 @@ def _check_counted(problem: Problem) -> None:
 def _check_latency(problem: Problem) -> None:
     """Raise SpaceError unless one of the networks with the fewest OPs is fast enough."""
     found: dict[str, tuple[float, Candidate]] = {}
-    for candidate in itertools.islice(_tried(problem), TRIED):
+    for count, candidate in enumerate(_tried(problem)):
+        if count >= TRIED and found:
+            break
         try:
             costs = problem.counted(candidate)
         except MemoryError:

@@ -186,7 +186,8 @@ class Driver:
             if trial.state == TrialState.RUNNING:
                 self._take_over(trial)
         with errors_named(self.study.sampler):
-            self.sampler.resume(results)
+            # as they came in an uninterrupted run: a sampler may depend on the order
+            self.sampler.resume(sorted(results, key=lambda result: result.order))
         proposed = [trial for trial in trials if self._is_proposed(trial)]
         self.ledger.count([each for each in proposed if "retry_of" not in each.user_attrs])
 

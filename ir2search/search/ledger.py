@@ -26,12 +26,14 @@ class RungResult:
         candidate: the trial's network, with its parameters and costs.
         values: the objectives in the study's order, each to be minimised; the error 1 - accuracy
             in place of the accuracy.
+        order: position of the training that reached it among the trainings of the run.
     """
 
     number: int
     level: int
     candidate: PricedCandidate
     values: tuple[float, ...]
+    order: int
 
 
 class Ledger:
@@ -109,10 +111,14 @@ class Ledger:
         self.running.add(number)
 
     def reach(
-        self, number: int, level: int, candidate: PricedCandidate, accuracy: float
+        self, number: int, level: int, candidate: PricedCandidate, accuracy: float, order: int
     ) -> RungResult:
-        """Note the best validation accuracy that a trial has reached at a rung."""
-        result = RungResult(number, level, candidate, self.minimised(candidate.costs, accuracy))
+        """Note the best validation accuracy that a trial has reached at a rung.
+
+        ``order`` is the position of its training among those of the run.
+        """
+        values = self.minimised(candidate.costs, accuracy)
+        result = RungResult(number, level, candidate, values, order)
         self.progress.record(number, level, result.values)
         self.candidates[number] = candidate
         levels = self.progress.levels
@@ -182,9 +188,15 @@ class Ledger:
         reached = dict(recorded.rungs or {})
         if trial.state == TrialState.COMPLETE and recorded.accuracy is not None:
             reached[self.progress.levels[-1]] = recorded.accuracy
-        new = {self.progress.levels.index(epochs): best for epochs, best in reached.items()}
-        new = {level: v for level, v in new.items() if not self.progress.has(trial.number, level)}
+        levels, orders = self.progress.levels, recorded.rung_orders or {}
+        new = [each for each in reached if not self.progress.has(trial.number, levels.index(each))]
         if not new:
             return []
-        priced = self.stored(trial, recorded)
-        return [self.reach(trial.number, level, priced, best) for level, best in new.items()]
+        priced, last = self.stored(trial, recorded), recorded.order or 0
+        return [
+            self.reach(
+                *(trial.number, levels.index(epochs), priced),
+                *(reached[epochs], orders.get(epochs, last)),
+            )
+            for epochs in new
+        ]

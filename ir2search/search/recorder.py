@@ -22,20 +22,25 @@ class TrialRecorder:
 
     def reach(self, trial: Trial, level: int, result: TrainingResult) -> RungResult:
         """Record what a trial has reached at a rung; levels count from 0."""
-        rungs = None
+        recorded = read_attributes(trial)
+        assert recorded.order is not None
+        rungs, orders = None, None
         if self._study.rungs is not None:
             epochs = self._ledger.progress.levels[level]
-            rungs = (read_attributes(trial).rungs or {}) | {epochs: result.accuracy}
+            rungs = (recorded.rungs or {}) | {epochs: result.accuracy}
+            orders = (recorded.rung_orders or {}) | {epochs: recorded.order}
         reached = TrialAttributes(
             seconds=result.seconds,
             best_epoch=result.best.epoch,
             accuracy=result.accuracy,
-            rungs=rungs,
+            rung_orders=orders,
             how=None if self._study.supernet is None else "inherited",
         )
         write_attributes(trial, reached)
+        # last: after a kill in between, the training is sent again and answers from its checkpoint
+        write_attributes(trial, TrialAttributes(rungs=rungs))
         priced = self._ledger.candidates[trial.number]
-        return self._ledger.reach(trial.number, level, priced, result.accuracy)
+        return self._ledger.reach(trial.number, level, priced, result.accuracy, recorded.order)
 
     def complete(self, trial: Trial) -> None:
         """End a trial that was trained to its end."""

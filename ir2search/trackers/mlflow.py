@@ -49,10 +49,10 @@ class MLflow(Tracker):
             if found is None
             else found.experiment_id
         )
-        if MAIN in self.sent.ids:
-            self._client.update_run(self.sent.ids[MAIN], status="RUNNING")
-        else:
+        if MAIN not in self.sent.ids:
             self._create(MAIN, title, {})
+        elif MAIN not in self.sent.results:  # a training whose results are sent has ended
+            self._client.update_run(self.sent.ids[MAIN], status="RUNNING")
 
     def begin(
         self, key: str, parameters: Mapping[str, Parameter], costs: Mapping[str, float]

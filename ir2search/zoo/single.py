@@ -253,7 +253,7 @@ def _check_folder(folder: Path) -> None:
     """Check that the folder is new, empty, or of an earlier training."""
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is not a folder; choose another")
-    has_files = folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir())
+    has_files = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
     if has_files and not (folder / SETTINGS).exists():
         if (folder / ".lock").exists():
             with locked(folder):  # fails while another process starts a training there

@@ -39,6 +39,31 @@ def test_the_validation_split_is_stratified_seeded_and_disjoint(tmp_path: Path) 
     assert whole == sorted(keys(other.train.images) + keys(other.validation.images))
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_first_images_of_a_folder_with_a_folder_for_each_class_are_of_all_classes(
+    picture_set: type[Pictures], tmp_path: Path, stream: bool
+) -> None:
+    folder = picture_set(train=120).folders(tmp_path / "images")
+    config = DataConfig(source="folder", size=8, stream=stream, validation=0.3)
+    data = load_data(config, folder, tmp_path / "cache", 0)
+    for split in (data.train, data.validation):
+        assert split.first(12).labels.unique().tolist() == [0, 1, 2]
+        assert split.labels.bincount().tolist() == [len(split) // 3] * 3
+    again = load_data(config, folder, tmp_path / "cache", 0)
+    assert torch.equal(again.train.labels, data.train.labels)
+
+
+def test_images_that_are_not_sorted_by_class_stay_in_the_order_of_their_files(
+    pictures: Pictures, tmp_path: Path
+) -> None:
+    folder = pictures.parquet(tmp_path / "images")
+    data = load_data(DataConfig(source="folder", validation=0.3), folder, tmp_path / "cache", 0)
+    written = [image.transpose(2, 0, 1).tobytes() for image in pictures.images["train"]]
+    for split in (data.train, data.validation):
+        places = [written.index(key) for key in keys(split.images)]
+        assert places == sorted(places)
+
+
 def test_normalised_training_images_have_mean_zero_and_deviation_one(
     pictures: Pictures, tmp_path: Path
 ) -> None:

@@ -135,6 +135,9 @@ def cifar_like(folder: Path) -> Path:
 
 
 def test_a_wrong_argument_is_named(run_copy: Path) -> None:
+    for name in ("twin_weights", "out"):
+        with pytest.raises(InputError, match="twin_weights and out: are for a network that is not"):
+            ir.analyze(run_copy, **{name: run_copy / "a"}, device="cpu")
     with pytest.raises(InputError, match="layers: no layer 'stage9'; did you mean"):
         ir.analyze(run_copy, layers=["stage9"], device="cpu")
 

@@ -35,14 +35,20 @@ def test_a_page_is_written_only_if_the_run_has_changed_and_then_opened(
     os.utime(folder / "study.journal", (later, later))
     open_page(folder)
     assert len(written) == 2
+    later += 10
+    (folder / "trials/0/information").mkdir()
+    (folder / "trials/0/information/layers.csv").touch()
+    os.utime(folder / "trials/0/information/layers.csv", (later, later))
+    open_page(folder)
+    assert len(written) == 3, "a trial was analysed"
     page.write_text("<script>alert('written by somebody else')</script>")
     os.utime(page, (later + 10, later + 10))
     open_page(folder)
-    assert len(written) == 3, "a page of somebody else is not opened"
+    assert len(written) == 4, "a page of somebody else is not opened"
     page.unlink()
     page.symlink_to("/etc/hostname")
     assert not trusts_page(page)
     page.unlink()
     open_page(folder)
-    assert opened == [page.as_uri()] * 5
+    assert opened == [page.as_uri()] * 6
     assert opened[0].endswith("my%20run/report/index.html")

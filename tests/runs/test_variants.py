@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 
 import ir2search as ir
 from ir2search.errors import RunError
+from ir2search.files import locked
 from ir2search.runs import Run
 
 Told = list[tuple[str, int, int]]
@@ -69,6 +71,19 @@ def test_a_variant_can_be_stopped_and_continued(run_copy: Path) -> None:
         told.clear()
         ir.train_variant(run_copy, begun, data, device="cpu", on_epoch=telling(told))
         assert told == [("network", 2, 2)]
+
+
+def test_a_variant_that_another_process_trains_is_waited_for(run_copy: Path) -> None:
+    candidate, data = replace(Run.open(run_copy).candidate(0), threshold=0.7), ir.run_data(run_copy)
+    place = run_copy / "variants" / candidate.id
+    training = threading.Thread(target=lambda: ir.train_variant(run_copy, candidate, data))
+    with locked(place):
+        training.start()
+        training.join(2)
+        assert training.is_alive()
+        assert not (place / "curve.jsonl").exists()
+    training.join(60)
+    assert (place / "best.safetensors").exists()
 
 
 def test_images_of_another_run_are_refused(

@@ -39,3 +39,15 @@ def test_a_space_that_names_no_network_is_named(quick: dict[str, Any], tmp_path:
     quick["space"] = {"depth": 8, "fusion": "compact", "fusion_group_size": [977]}
     with pytest.raises(SpaceError, match=r"\[space\] no combination of its values gives a network"):
         check(quick, tmp_path)
+
+
+def test_a_latency_needs_a_network_within_the_budget_however_late_it_comes(
+    quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ir2search.search.budget.TRIED", 1)
+    quick |= {"objectives": ["accuracy", "latency"]}
+    quick["space"] = {"depth": 8, "width": 0.25, "fusion": "none", "stem": ["real", "int8"]}
+    space = parse_study(quick, "a.toml").space.with_data((1, 8, 8), 10)
+    first, *_, last = [ir.cost(candidate).ops for candidate in space.corners()]
+    assert last < first
+    check({**quick, "budget": {"ops": last}}, tmp_path)

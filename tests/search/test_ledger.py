@@ -105,5 +105,5 @@ def test_a_shared_backbone_is_counted_once(quick: dict[str, Any]) -> None:
     for number, point in enumerate(points):
         candidate = space.candidate(point)
         backbones.add(candidate.backbone_only().id)
-        ledger.reach(number, 0, PricedCandidate(point, candidate, COSTS), 0.5)
+        ledger.reach(number, 0, PricedCandidate(point, candidate, COSTS), 0.5, number)
     assert ledger.epochs_spent == 3 * warm.recipe.epochs + 5 * len(backbones)

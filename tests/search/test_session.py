@@ -24,6 +24,8 @@ import ir2search as ir
 from ir2search.data import load_data
 from ir2search.errors import InputError, RunError, SpaceError, StudyError, WeightsError
 from ir2search.files import locked
+from ir2search.search.ledger import RungResult
+from ir2search.search.samplers.optuna_based import RungSampler
 from ir2search.space import build, candidate_from_dict
 from ir2search.study.loading import parse_study
 from ir2search.training import EpochResult
@@ -123,6 +125,52 @@ def test_a_trial_whose_driver_was_killed_before_recording_it_is_recorded_on_resu
     trials = ir.Run.open(tmp_path / "run").storage.trials
     assert all(trial.state.is_finished() for trial in trials)
     pd.testing.assert_frame_equal(numbers(tmp_path / "run"), numbers(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("attribute", ["seconds", "accuracy", "rung_orders", "rungs"])
+def test_a_kill_between_two_attributes_of_a_result_changes_nothing(
+    quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attribute: str
+) -> None:
+    """The kill comes at the last rung, right after this attribute is written."""
+    import optuna
+
+    quick |= {"rungs": {"minimum": 1, "factor": 2}}
+    write, last = optuna.Trial.set_user_attr, quick["recipe"]["epochs"]
+
+    def kill(trial: optuna.Trial, key: str, value: Any) -> None:
+        write(trial, key, value)
+        if key == attribute and trial.user_attrs["target_epochs"] == last:
+            raise Killed
+
+    monkeypatch.setattr(optuna.Trial, "set_user_attr", kill)
+    with pytest.raises(Killed):
+        start(quick, tmp_path / "run")
+    monkeypatch.undo()
+    start(quick, tmp_path / "run")
+    start(quick, tmp_path / "whole")
+    pd.testing.assert_frame_equal(numbers(tmp_path / "run"), numbers(tmp_path / "whole"))
+
+
+def test_a_sampler_learns_in_the_same_order_after_an_interruption(
+    quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proposals of TPE depend on the order. Trials reach a rung in another one than they begin."""
+    learned: list[tuple[int, int]] = []
+
+    def learn(sampler: RungSampler, result: RungResult) -> None:
+        learned.append((result.level, result.number))
+
+    monkeypatch.setattr(RungSampler, "learn", learn)
+    quick["recipe"]["epochs"] = 4
+    quick |= {"rungs": {"minimum": 1, "factor": 2}, "trials": 12, "sampler": "tpe"}
+    start(quick, tmp_path / "whole")
+    whole = learned.copy()
+    assert sorted(whole) != sorted(whole, key=lambda each: each[0])
+    with pytest.raises(KeyboardInterrupt):
+        start(quick, tmp_path / "run", observer=StopAfter(50))
+    learned.clear()
+    start(quick, tmp_path / "run")
+    assert learned == whole
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "grid"])
@@ -382,6 +430,14 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(
     with pytest.raises(RunError, match=r"holds files but no study\.toml"):
         start(quick, tmp_path)
     assert set(contents(tmp_path)) == {"thesis.tex"}
+
+
+def test_what_a_killed_process_left_of_a_first_file_does_not_block_the_folder(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / ".01234567.study.toml").write_text("name = ")
+    start({**quick, "trials": 1}, tmp_path)
+    assert ir.status(tmp_path).counts["trained"] == 1
 
 
 def test_two_processes_cannot_run_the_same_study(quick: dict[str, Any], tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ir2search as ir
+from ir2search.zoo import train_network
 
 mlflow = pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
@@ -74,3 +76,16 @@ def test_a_run_that_continues_adds_to_the_same_runs_and_keeps_no_secret(
             content = file.read_bytes()
             assert SECRET.encode() not in content
             assert uri.encode() not in content
+
+
+def test_a_training_that_is_repeated_after_its_end_stays_finished(uri: str, tmp_path: Path) -> None:
+    recipe = ir.Recipe(epochs=1, batch_size=256, optimizer="adamw", lr=0.01, crop_padding=1)
+    candidate = ir.Candidate(depth=8, width=0.125, image=(1, 8, 8))
+    file = tmp_path / "candidate.json"
+    file.write_text(json.dumps(candidate.as_dict()))
+    for _ in range(2):
+        tracker = ir.trackers.MLflow(uri)
+        train_network(str(file), tmp_path / "own", recipe=recipe, observer=tracker)
+        client = mlflow.MlflowClient(uri)
+        (run,) = client.search_runs([client.get_experiment_by_name("ir2search").experiment_id])
+        assert run.info.status == "FINISHED"

@@ -15,6 +15,7 @@ from ir2search.errors import (
     RunError,
     StudyError,
     TrainingDiverged,
+    WeightsError,
     is_out_of_memory,
 )
 from ir2search.extensions import load_modules
@@ -146,7 +147,7 @@ def _attempt(job: TrainingJob, once: Callable[[], JobResult]) -> JobResult:
         return JobResult(job)
     except TrainingDiverged as error:
         return JobResult(job, failure=f"diverged: {error}")
-    except StudyError as error:
+    except (StudyError, WeightsError) as error:
         return _failed(job, error)
 
 

@@ -15,6 +15,7 @@ from ir2search.errors import (
     RunError,
     StudyError,
     TrainingDiverged,
+    WeightsError,
 )
 from ir2search.search.executors import JobResult, TrainingContext, TrainingJob, run_job
 from ir2search.search.executors.job import ATTEMPTS
@@ -56,6 +57,7 @@ def raising(error: Exception) -> Any:
         (RuntimeError("can't allocate memory"), "out of memory: can't allocate memory"),
         (RuntimeError("shapes differ"), "RuntimeError: shapes differ"),
         (StudyError("backbone 'mine' fails"), "backbone 'mine' fails"),
+        (WeightsError("the network gives NaN"), "the network gives NaN"),
         (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",

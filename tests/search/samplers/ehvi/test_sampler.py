@@ -57,7 +57,7 @@ class Workers:
     def reach(self, number: int, level: int, accuracy: float) -> None:
         self.ledger.running.remove(number)
         priced = self.ledger.candidates[number]
-        self.sampler.learn(self.ledger.reach(number, level, priced, accuracy))
+        self.sampler.learn(self.ledger.reach(number, level, priced, accuracy, number))
 
     def candidate(self, number: int) -> ir.Candidate:
         return self.ledger.candidates[number].candidate
