@@ -8,7 +8,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ir2search import text
 from ir2search.data.config import DataConfig
 from ir2search.data.decode import check_memory
 from ir2search.data.digits import read_digits
@@ -77,6 +78,32 @@ class ImageData:
     def normalise(self, images: Tensor) -> Tensor:
         """Scale images (N, C, H, W) uint8 to float32 with mean 0 and deviation 1 by channel."""
         return normalised(images, self.mean, self.std)
+
+    def with_classes(self, names: tuple[str, ...]) -> ImageData:
+        """The same images, with labels in the order of ``names``.
+
+        If the classes have other names, labels stay as they are, with a warning.
+        """
+        if names == self.class_names:
+            return self
+        if sorted(names) != sorted(self.class_names):
+            logger.warning(
+                "the data has classes %s, and the network %s; they are compared by their order",
+                *(text.names(each) for each in (self.class_names, names)),
+            )
+            return self
+        places = torch.tensor([names.index(name) for name in self.class_names])
+
+        def ordered(split: Split | StreamedSplit) -> Split | StreamedSplit:
+            return replace(split, labels=places[split.labels])
+
+        return replace(
+            self,
+            train=ordered(self.train),
+            validation=ordered(self.validation),
+            class_names=names,
+            read_test=lambda: ordered(self.read_test()),
+        )
 
     def spec(self, name: str) -> ImageSpec:
         """What a network for these images needs to be told; ``name`` is that of the data."""

@@ -22,6 +22,8 @@ from ir2search.export.web_page import write_web_page
 from ir2search.files import replacing, write_bytes, write_text
 from ir2search.kernels.inference import portable
 from ir2search.models.network import TappedNetwork
+from ir2search.runs.layout import CACHE
+from ir2search.runs.trained_networks import images_of
 from ir2search.runtime import Graph, PackedNetwork, RuntimeTime, read_packed, write_packed
 from ir2search.runtime.graph import Array
 from ir2search.runtime.packed import PACKED
@@ -29,7 +31,6 @@ from ir2search.space import Candidate
 from ir2search.training.checkpoint import load_network, save_network
 from ir2search.training.weights import load_weights
 from ir2search.zoo import named_candidate
-from ir2search.zoo.images import images_for
 from ir2search.zoo.onnx_file import ONNX, Forward, onnx_run
 from ir2search.zoo.shipped import INCLUDED
 
@@ -166,8 +167,7 @@ def export_weights(
     candidate = named_candidate(what)
     network = load_weights(candidate, Path(weights))
     file = Path(file)
-    images = images_for(candidate, data, file.parent / ".cache")
-    images.check_fit(candidate, what, included=data is None)
+    images = images_of(what, candidate, data, file.parent / CACHE)
     origin = Origin(
         title=Path(what).stem,
         data=INCLUDED if data is None else Path(data).name,

@@ -8,7 +8,8 @@ from pathlib import Path
 from ir2search import text
 from ir2search.export.card import Origin
 from ir2search.export.network import Exported, Format, Timer, export
-from ir2search.zoo.images import images_for
+from ir2search.runs.layout import CACHE
+from ir2search.runs.trained_networks import images_of
 from ir2search.zoo.pretrained import load_trained
 from ir2search.zoo.shipped import TrainingRecord, shipped_network
 
@@ -45,11 +46,8 @@ def export_shipped(
         IR2SearchError: the file predicts differently from the network; it was removed.
     """
     shipped, trained, file = shipped_network(name), load_trained(name), Path(file)
-    images = images_for(shipped.candidate, data, file.parent / ".cache")
-    images.check_fit(shipped.candidate, name, included=data is None)
-    spec = trained.images
-    images = replace(images, mean=spec.mean, std=spec.std)
-    origin = shipped_origin(name, spec.data, shipped.training)
+    images = images_of(name, shipped.candidate, data, file.parent / CACHE)
+    origin = shipped_origin(name, shipped.images.data, shipped.training)
     origin = replace(origin, license=license or origin.license)
     return export(
         trained.network, shipped.candidate, images, file, format, origin=origin, timer=timer

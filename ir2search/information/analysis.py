@@ -41,11 +41,11 @@ from ir2search.nn import kernels_without_gradients
 from ir2search.notebook import html_table
 from ir2search.runs import Run, runs_folder, train_variant
 from ir2search.runs.layout import CACHE, INFORMATION
+from ir2search.runs.trained_networks import images_of
 from ir2search.space import Candidate
 from ir2search.training import pick_device
 from ir2search.training.weights import load_weights
 from ir2search.zoo import named_candidate
-from ir2search.zoo.images import images_for
 from ir2search.zoo.shipped import is_shipped, shipped_network
 
 REVISION = 3  # raise it if the same settings give other numbers, so that caches are not used
@@ -202,8 +202,7 @@ def _single(
     """A network that is not part of a run."""
     candidate = named_candidate(what)
     folder = runs_folder() / f"analyze-{Path(what).stem}" if out is None else Path(out)
-    images = images_for(candidate, data, folder / CACHE)
-    images.check_fit(candidate, what, included=data is None)
+    images = images_of(what, candidate, data, folder / CACHE)
     networks = {BINARY: load_weights(candidate, weights)}
     if twin_weights is not None:
         networks[TWIN] = load_weights(candidate.twin(), Path(twin_weights))

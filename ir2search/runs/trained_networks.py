@@ -23,7 +23,7 @@ from ir2search.validation import checked
 from ir2search.zoo import load_onnx, load_released, load_trained, named_candidate, presets
 from ir2search.zoo.images import images_for
 from ir2search.zoo.onnx_file import ONNX, Forward
-from ir2search.zoo.shipped import INCLUDED, shipped_names
+from ir2search.zoo.shipped import INCLUDED, is_shipped, shipped_names, shipped_network
 from ir2search.zoo.single import SETTINGS
 
 BATCH = 64  # images that a packed network takes at a time
@@ -39,7 +39,7 @@ def network_and_images(
     if weights is not None:
         candidate = named_candidate(what)
         network = _with_weights(what, candidate, weights)
-        return network, _images(candidate, what, data, cache)
+        return network, images_of(what, candidate, data, cache)
     if path.is_dir():
         exported = _exported(path)
         if exported is not None:
@@ -114,23 +114,56 @@ def network_of_folder(folder: Path, data: str | Path | None) -> tuple[nn.Module,
     return network, images
 
 
+def images_of(what: str, candidate: Candidate, data: str | Path | None, cache: Path) -> ImageData:
+    """The images for a network whose weights are given apart.
+
+    They are split and normalised as in its training if ``what`` is known to be trained: a folder of
+    a trial or of a training, a file in it, or a trained network of this package.
+
+    Args:
+        what: name, folder or file of the network.
+        candidate: the network.
+        data: the folder of images; None for the included digits, or for the images of the trial's
+            run.
+        cache: folder for decoded images.
+
+    Raises:
+        InputError: the images cannot be read, or do not fit the network.
+    """
+    path = Path(what)
+    folder = path if path.is_dir() else path.parent
+    if path.exists() and (_is_of_trial(folder) or (folder / SETTINGS).exists()):
+        return _images_in(folder, candidate, data, cache)
+    spec = shipped_network(what).images if is_shipped(what) else None
+    return _images(candidate, what, data, cache, spec)
+
+
 def _in_folder(folder: Path, weights: Path, data: str | Path | None) -> tuple[nn.Module, ImageData]:
-    run = folder.absolute().parent.parent
-    if folder.absolute().parent.name == TRIALS and (run / STUDY_FILE).exists():
-        images = Run.open(run).data(data)
-        return load_weights(read_candidate(folder / CANDIDATE_FILE), weights), images
-    if (folder / STUDY_FILE).exists():
-        raise InputError(f"{folder}: is a run; give a trial's folder, {folder / TRIALS}/NUMBER")
-    if not (folder / SETTINGS).exists():
-        raise InputError(f"{folder}: is neither a trial's folder nor that of a training")
+    if not _is_of_trial(folder):
+        if (folder / STUDY_FILE).exists():
+            raise InputError(f"{folder}: is a run; give a trial's folder, {folder / TRIALS}/NUMBER")
+        if not (folder / SETTINGS).exists():
+            raise InputError(f"{folder}: is neither a trial's folder nor that of a training")
     candidate = read_candidate(folder / CANDIDATE_FILE)
-    settings = checked(read_json(folder / SETTINGS), _Settings, folder / SETTINGS)
-    if settings.run is None:
-        cache = folder.parent / CACHE
-        images = _images(candidate, str(folder), data, cache, seed=settings.seed)
-    else:
-        images = Run.open(settings.run).data(data)
+    images = _images_in(folder, candidate, data, folder.parent / CACHE)
     return load_weights(candidate, weights), images
+
+
+def _is_of_trial(folder: Path) -> bool:
+    above = folder.absolute().parent
+    return above.name == TRIALS and (above.parent / STUDY_FILE).exists()
+
+
+def _images_in(
+    folder: Path, candidate: Candidate, data: str | Path | None, cache: Path
+) -> ImageData:
+    """The images of a trial's folder or of a training's, split as in the training."""
+    if _is_of_trial(folder):
+        return Run.open(folder.absolute().parent.parent).data(data)
+    settings = checked(read_json(folder / SETTINGS), _Settings, folder / SETTINGS)
+    if settings.run is not None:
+        return Run.open(settings.run).data(data)
+    return _images(candidate, str(folder), data, cache, seed=settings.seed)
 
 
 @dataclass(frozen=True)
@@ -152,9 +185,12 @@ def _images(
 ) -> ImageData:
     if data is None and spec is not None and spec.data != INCLUDED:
         raise InputError(f"{what}: was trained on {spec.data}; give the folder of these images")
-    images = images_for(candidate, data, cache, seed)
+    streamed = None if spec is None else spec.crop == "centre"
+    images = images_for(candidate, data, cache, seed, streamed=streamed)
     images.check_fit(candidate, what, included=data is None)
-    return images if spec is None else replace(images, mean=spec.mean, std=spec.std)
+    if spec is None:
+        return images
+    return replace(images.with_classes(spec.class_names), mean=spec.mean, std=spec.std)
 
 
 class OnArrays(nn.Module):

@@ -9,22 +9,30 @@ from ir2search.space import Candidate
 
 
 def images_for(
-    candidate: Candidate, data: str | Path | None, cache: Path, seed: int = 0
+    candidate: Candidate,
+    data: str | Path | None,
+    cache: Path,
+    seed: int = 0,
+    *,
+    streamed: bool | None = None,
 ) -> ImageData:
     """Read the images of a folder at the size of a network.
 
     Args:
-        candidate: the network. ImageNet networks get their images streamed, and central squares in
-            evaluation.
+        candidate: the network.
         data: the folder; None for the included digits.
         cache: folder for decoded images.
         seed: of the validation split.
+        streamed: whether images are streamed, and central squares are evaluated; None to do so for
+            ImageNet networks.
 
     Raises:
         DataError: the folder cannot be read.
     """
-    streamed = data is not None and candidate.backbone == "imagenet-resnet"
-    config = DataConfig(
-        source="digits" if data is None else "folder", size=candidate.image[1], stream=streamed
-    )
-    return load_data(config, None if data is None else Path(data), cache, seed)
+    size = candidate.image[1]
+    if data is None:
+        return load_data(DataConfig(source="digits", size=size), None, cache, seed)
+    if streamed is None:
+        streamed = candidate.backbone == "imagenet-resnet"
+    config = DataConfig(source="folder", size=size, stream=streamed)
+    return load_data(config, Path(data), cache, seed)

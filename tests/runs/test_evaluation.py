@@ -2,17 +2,23 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
 
 import ir2search as ir
+from ir2search.data import DataConfig, StreamedSplit, load_data
 from ir2search.errors import DataError, InputError, WeightsError
 from ir2search.runs import Run, evaluate
+from ir2search.runs.trained_networks import images_of, network_and_images
+from ir2search.training.checkpoint import load_network
 
 SMALL = ir.Candidate(depth=8, width=0.125, image=(1, 8, 8))
 
@@ -55,6 +61,71 @@ def test_a_training_has_the_test_accuracy_that_it_recorded(training: Path, tmp_p
     shutil.copy(training / "best.safetensors", tmp_path / "weights.bin")
     given = {"weights": tmp_path / "weights.bin", "cache": tmp_path / "cache"}
     assert evaluate(training / "candidate.json", **given).images == 360
+
+
+def test_weights_that_are_given_apart_get_the_images_of_their_training(
+    training: Path, best: Path, finished_run: Path, tmp_path: Path
+) -> None:
+    """The seed of a training chooses its validation images, and so their mean and deviation."""
+    settings = json.loads((training / "training.json").read_text())
+    for what in (training, training / "candidate.json"):
+        found = images_of(str(what), SMALL, None, tmp_path)
+        assert found.fingerprint == settings["data"]
+    candidate = ir.Run.open(finished_run).candidate(int(best.name))
+    found = images_of(str(best), candidate, None, tmp_path)
+    assert found.fingerprint == ir.run_data(finished_run).fingerprint
+    shipped = ir.load_trained("digits-63k")
+    assert images_of("digits-63k", shipped.candidate, None, tmp_path).mean == shipped.images.mean
+
+
+@pytest.fixture
+def shades(tmp_path: Path) -> dict[str, Path]:
+    """Dark and light images: as parquet with the order of its classes, and as folders."""
+    rows = []
+    for number in range(40):
+        name = ("light", "dark")[number % 2]
+        picture = Image.new(
+            "RGB", (20, 10), (10 + 2 * number,) * 3 if name == "dark" else (200,) * 3
+        )
+        file = tmp_path / "folders" / ("test" if number < 8 else "train") / name / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(file)
+        rows.append({"image": {"bytes": file.read_bytes(), "path": None}, "label": number % 2})
+    features = {"label": {"names": ["light", "dark"], "_type": "ClassLabel"}}
+    hub = {"huggingface": json.dumps({"info": {"features": features}})}
+    (tmp_path / "parquet").mkdir()
+    for split, part in (("test", rows[:8]), ("train", rows[8:])):
+        table = pa.Table.from_pylist(part).replace_schema_metadata(hub)
+        pq.write_table(table, tmp_path / "parquet" / f"{split}.parquet")
+    return {name: tmp_path / name for name in ("parquet", "folders")}
+
+
+def test_an_exported_network_knows_the_order_of_its_classes_and_its_crop(
+    shades: dict[str, Path], tmp_path: Path
+) -> None:
+    config = DataConfig(source="folder", size=8, stream=True, validation=0.2)
+    data = load_data(config, shades["parquet"], tmp_path / "cache", 0)
+    assert data.class_names == ("light", "dark")
+    candidate = replace(SMALL, image=(3, 8, 8), classes=2)
+    recipe = ir.Recipe(epochs=4, batch_size=8, optimizer="adamw", lr=0.02, crop_padding=0)
+    ir.train(candidate, recipe, data, tmp_path / "own", seed=0)
+    network = load_network(candidate, tmp_path / "own" / "best.safetensors")
+    file = ir.export(network, candidate, data, tmp_path / "a.packed").file
+    assert evaluate(file, shades["parquet"], cache=tmp_path / "cache").top1 == 1
+    assert evaluate(file, shades["folders"], cache=tmp_path / "cache").top1 == 1
+    _, images = network_and_images(str(file), shades["folders"], None, tmp_path / "cache")
+    assert isinstance(images.validation, StreamedSplit), "central squares, as in training"
+
+
+def test_classes_of_other_names_are_compared_by_their_order(
+    shades: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = load_data(DataConfig(source="folder", size=8), shades["folders"], tmp_path / "cache", 0)
+    assert data.with_classes(("noir", "clair")) is data
+    assert "classes dark, light, and the network noir, clair" in caplog.text
+    turned = data.with_classes(("light", "dark"))
+    assert torch.equal(turned.train.labels, 1 - data.train.labels)
+    assert torch.equal(turned.read_test().labels, 1 - data.read_test().labels)
 
 
 def test_decoded_images_are_kept_in_the_folder_of_all_runs(
