@@ -16,6 +16,7 @@ from ir2search.training.checkpoint import load_into
 from ir2search.training.layout import BEST
 
 ORIGIN = "supernet.json"
+TRAINED = (BEST, ORIGIN)  # the files of a trained supernet
 SPACE = "for another space"
 LARGEST_ORIGIN = 1 << 20  # bytes
 

@@ -25,12 +25,14 @@ from ir2search.data import Split, StreamedSplit
 from ir2search.errors import RunError
 from ir2search.extras import require
 from ir2search.files import write_bytes, write_text
-from ir2search.runs.layout import CLUSTER_MARK, SEEDS
+from ir2search.runs.layout import CLUSTER_MARK, SEEDS, SUPERNET
+from ir2search.runs.supernets import RunSupernet
 from ir2search.search.executors.base import ExecutorSettings
 from ir2search.search.executors.context import TrainingContext
 from ir2search.search.executors.curves import CurveFollower
 from ir2search.search.executors.job import JobResult, TrainingJob, run_job
 from ir2search.search.observer import RunObserver
+from ir2search.supernet.files import TRAINED
 from ir2search.training import EpochResult
 
 TICK = 0.3  # seconds between two checks of the tasks
@@ -70,6 +72,7 @@ class RayExecutor:
             num_cpus=self._resources.cpus, num_gpus=self._resources.gpus, max_retries=RETRIES
         )
         self._running: dict[Any, TrainingJob] = {}
+        self._has_supernet = False  # whether the exchange has its files
 
     def capacity(self) -> int:
         """How many trainings fit on the nodes that are alive; at least one."""
@@ -85,6 +88,10 @@ class RayExecutor:
         files = read_files(job.folder)
         if files:
             self._ray.get(self._exchange.store.remote(str(job.folder), files, False))
+        if job.supernet is not None and not self._has_supernet:
+            shared = {name: (job.supernet.folder / name).read_bytes() for name in TRAINED}
+            self._ray.get(self._exchange.store.remote(SUPERNET, shared, False))
+            self._has_supernet = True
         task = _Task(
             replace(job, folder=job.folder.resolve()),
             key=str(job.folder),
@@ -265,8 +272,13 @@ def _run(task: _Task) -> JobResult:
         def send() -> None:
             ray.get(task.exchange.store.remote(task.key, read_files(folder)))
 
-        job = replace(task.job, folder=folder, start=_local_backbone(task))
-        return run_job(job, context, device, _SendingObserver(send), should_stop)
+        job = replace(
+            task.job, folder=folder, start=_local_backbone(task), supernet=_local_supernet(task)
+        )
+        result = run_job(job, context, device, _SendingObserver(send), should_stop)
+        if job.supernet is not None:
+            send()  # inherited weights have no epoch
+        return result
 
 
 def _local_backbone(task: _Task) -> Any:
@@ -274,8 +286,26 @@ def _local_backbone(task: _Task) -> Any:
     start = task.job.start
     if start is None:
         return None
-    name = f"ir2search-{task.token}-{start.candidate.id}-{start.seed}"
-    return replace(start, folder=Path(tempfile.gettempdir()) / name)
+    return replace(start, folder=_temporary(task, f"{start.candidate.id}-{start.seed}"))
+
+
+def _local_supernet(task: _Task) -> RunSupernet | None:
+    """The supernet with its files in a temporary folder of the node."""
+    import ray
+
+    supernet = task.job.supernet
+    if supernet is None:
+        return None
+    folder = _temporary(task, SUPERNET)
+    if not all((folder / name).exists() for name in TRAINED):
+        for name, content in ray.get(task.exchange.fetch.remote(SUPERNET)).items():
+            write_bytes(folder / name, content)
+    return replace(supernet, folder=folder)
+
+
+def _temporary(task: _Task, name: str) -> Path:
+    """A temporary folder that the tasks of one run have in common on a node."""
+    return Path(tempfile.gettempdir()) / f"ir2search-{task.token}-{name}"
 
 
 class _SendingObserver(RunObserver):

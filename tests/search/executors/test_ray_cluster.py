@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import ir2search as ir
@@ -57,7 +58,7 @@ class Unseen(ray_cluster.RayExecutor):
 
     def __init__(self, settings: ExecutorSettings, address: str) -> None:
         super().__init__(settings, address)
-        self._token = "of another folder"
+        self._token = f"{self._token} of another folder"
 
 
 @pytest.mark.slow
@@ -87,6 +88,21 @@ def test_trainings_of_a_lost_node_continue_on_another(
         assert len(row.seed_test_accuracies) == 2
         assert (tmp_path / f"run/trials/{row.number}/best.safetensors").exists()
     assert not (tmp_path / "run" / CLUSTER_MARK).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+def test_a_node_that_does_not_see_the_folder_gets_the_supernet(
+    quick: dict[str, Any], tmp_path: Path, nodes: Any
+) -> None:
+    study = parse_study({**quick, "supernet": {"epochs": 1, "calibration": 128}}, "a.toml")
+    ir.run(study, tmp_path / "here", device="cpu")
+    unseen = partial(Unseen, address=nodes.address)
+    ir.run(study, tmp_path / "there", device="cpu", executor=unseen, address=nodes.address)
+    there, here = (ir.trials(tmp_path / name).drop(columns="seconds") for name in ("there", "here"))
+    pd.testing.assert_frame_equal(there, here)
+    for row in ir.front(tmp_path / "there").itertuples():
+        assert (tmp_path / f"there/trials/{row.number}/best.safetensors").exists()
 
 
 def test_the_files_of_a_training_are_sent_without_those_of_further_seeds(tmp_path: Path) -> None:
