@@ -81,6 +81,12 @@ class TrainingDiverged(IR2SearchError):
     """The training loss is not finite."""
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says, or of what a failed command wrote; never empty."""
+    said = str(getattr(error, "stderr", None) or error).strip()
+    return (said.splitlines() or [type(error).__name__])[0]
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception of Python or torch means that memory could not be allocated.
 

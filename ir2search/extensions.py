@@ -165,7 +165,7 @@ def read_modules_of_run(folder: Path, names: object = None) -> tuple[UserModule,
 def checksums(modules: tuple[UserModule, ...]) -> str:
     """The content of ``SHA256SUMS``: one line for each module that is a file."""
     copied = [module for module in modules if module.source is not None]
-    return "".join(f"{_sha256(module.source or '')}  {module.stem}\n" for module in copied)
+    return "".join(f"{module.sha256}  {module.stem}\n" for module in copied)
 
 
 def check_copies(folder: Path) -> None:

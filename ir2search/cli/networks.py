@@ -347,10 +347,6 @@ def analyze(
     from ir2search.zoo.shipped import is_shipped
 
     is_run = weights is None and not is_shipped(what)
-    if suggest and not is_run:
-        raise InputError("--suggest: a study needs the recipe of a run; analyze a trial of a run")
-    if suggest and not sweep:
-        raise InputError("--suggest: suggestions come from the sweep; leave --no-sweep out")
     with analysis_progress() as on_step:
         found = analyze_trials(
             opened(what, storage) if is_run else what,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ir2search import text
 from ir2search.costs.handles import HANDLES, KINDS, MULTIPLY_ACCUMULATE
-from ir2search.errors import CountError, is_out_of_memory
+from ir2search.errors import CountError, first_line, is_out_of_memory
 from ir2search.models.build import BUILDERS, Builder
 from ir2search.nn import BinaryConv2d
 from ir2search.notebook import html_table
@@ -168,7 +168,7 @@ def _named_failures(backbone: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         if is_out_of_memory(error):
             raise MemoryError(reason) from None
         if isinstance(error, TypeError):

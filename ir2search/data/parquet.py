@@ -34,7 +34,7 @@ from ir2search.data.listing import (
     missing_split,
 )
 from ir2search.data.pixels import MAX_BYTES, check_bytes
-from ir2search.errors import DataError
+from ir2search.errors import DataError, first_line
 from ir2search.parquet import EXPANSION, largest_page
 
 ROWS = 256  # in each batch that is read
@@ -344,7 +344,7 @@ def _readable(file: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise DataError(
             f"{file}: cannot be read as a parquet file ({reason}); replace or remove it"
         ) from None

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from ir2search.errors import DataError
+from ir2search.errors import DataError, first_line
 
 # Other formats of Pillow start programs (EPS) or hold no photographs.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -74,7 +74,7 @@ def open_image(encoded: bytes, name: str) -> Iterator[Image.Image]:
     except UnidentifiedImageError:
         raise _damaged(name, f"its format is none of {', '.join(FORMATS)}") from None
     except Exception as error:  # decoders raise errors of many types
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise _damaged(name, reason) from None
 
 

@@ -184,7 +184,7 @@ def _test_details(origin: Origin) -> str:
         low, high = share_interval(origin.test[0], origin.test_images)
         lines += (
             f", of {origin.test_images:,} images; the 95% interval for other images of this kind "
-            f"is {100 * low:.1f} to {100 * high:.1f}%"
+            f"is {text.interval(low, high)}"
         )
     if origin.first_hundred is not None:
         lines += f"\n- the first 100 test images: {origin.first_hundred} are right"

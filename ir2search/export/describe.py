@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from ir2search.errors import CandidateError
+from ir2search.errors import CandidateError, WeightsError
 from ir2search.models.network import TappedNetwork
 from ir2search.models.resnet import BasicBlock, BiRealUnit, ResidualUnit
 from ir2search.models.vgg import ConvBlock
@@ -44,10 +44,12 @@ def candidate_graph(candidate: Candidate) -> Graph:
     """The graph of a candidate for the runtime, with untrained weights.
 
     Raises:
-        CandidateError: a layer cannot be exported.
-        WeightsError: the network is too large for the runtime.
+        CandidateError: a layer cannot be exported, or the network is too large for the runtime.
     """
-    return describe(build(candidate).eval(), candidate.image)
+    try:
+        return describe(build(candidate).eval(), candidate.image)
+    except WeightsError as error:
+        raise CandidateError(str(error)) from None
 
 
 def _network(to: GraphBuilder, network: TappedNetwork, x: int, name: str) -> int:

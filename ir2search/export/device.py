@@ -64,8 +64,7 @@ def device_memory(candidate: Candidate) -> DeviceMemory:
     """Flash and RAM of a candidate on a microcontroller; kept for the next call.
 
     Raises:
-        CandidateError: a layer cannot be exported.
-        WeightsError: the network is too large for the runtime.
+        CandidateError: a layer cannot be exported, or the network is too large for the runtime.
     """
     return _of_network(replace(candidate.without_recipe(), threshold=0.0))
 

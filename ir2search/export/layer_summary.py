@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ir2search import text
 from ir2search.costs import cost
 from ir2search.costs.count import BOPS_PER_OP
-from ir2search.errors import CandidateError, WeightsError
+from ir2search.errors import CandidateError
 from ir2search.export.device import DeviceMemory, device_memory
 from ir2search.notebook import html_table
 from ir2search.space import Candidate, build
@@ -94,7 +94,7 @@ def summary(candidate: Candidate) -> Summary:
 def _memory(candidate: Candidate) -> DeviceMemory | None:
     try:
         return device_memory(candidate)
-    except (CandidateError, WeightsError):
+    except CandidateError:
         return None
 
 
@@ -112,7 +112,7 @@ def _ram(memory: DeviceMemory, layers: Container[str]) -> dict[str, int]:
 
 def _shapes(candidate: Candidate) -> dict[str, tuple[int, ...]]:
     """Shapes of the outputs of modules for one image, by name, without the batch."""
-    network, found = build(candidate.without_recipe()).eval(), dict[str, tuple[int, ...]]()
+    network, found = build(candidate).eval(), dict[str, tuple[int, ...]]()
 
     def note(name: str, module: nn.Module, given: object, output: object) -> None:
         if isinstance(output, Tensor):

@@ -145,6 +145,8 @@ def analyze(
         RunError: there is no run, no trained trial, or the data is not that of the run.
         KeyboardInterrupt: the user interrupted; the next call continues a training.
     """
+    if suggest and not sweep:
+        raise InputError("suggest: suggestions come from the sweep; leave the sweep on")
     where = pick_device(device)
     if weights is None and is_shipped(what):
         weights = shipped_network(str(what)).weights

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any
 
-from ir2search.errors import MissingCompilerError
+from ir2search.errors import MissingCompilerError, first_line
 from ir2search.kernels.build import RUNTIME
 from ir2search.kernels.cache import compiled
 
@@ -120,7 +120,7 @@ def library() -> ctypes.CDLL:
     try:
         loaded = ctypes.CDLL(str(RUNTIME.shipped() or compiled(RUNTIME)))
     except (OSError, subprocess.SubprocessError) as error:
-        reason = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[0]
+        reason = first_line(error)
         raise MissingCompilerError(
             f"the runtime for packed files could not be compiled; install a C compiler ({reason})"
         ) from None

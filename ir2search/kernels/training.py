@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from ir2search.errors import InputError
+from ir2search.errors import InputError, first_line
 from ir2search.kernels import build
 from ir2search.kernels.cache import compiled
 
@@ -105,10 +105,9 @@ def _loaded(arithmetic: Arithmetic) -> ctypes.CDLL | None:
     except (OSError, subprocess.SubprocessError) as error:
         shipped = _load_shipped(arithmetic)
         if shipped is None:
-            reason = getattr(error, "stderr", None) or str(error)
             warnings.warn(
                 "the fast kernels could not be compiled, so training is slower; install a C++ "
-                f"compiler with OpenMP ({reason.strip().splitlines()[0]})",
+                f"compiler with OpenMP ({first_line(error)})",
                 stacklevel=3,
             )
             return None

@@ -11,7 +11,7 @@ import hashlib
 import subprocess
 from pathlib import Path
 
-from ir2search.errors import MissingCompilerError
+from ir2search.errors import MissingCompilerError, first_line
 from ir2search.files import replacing
 from ir2search.kernels.build import RUNTIME
 
@@ -55,7 +55,7 @@ def compile_module(file: Path) -> None:
         try:
             subprocess.run(command, check=True, capture_output=True, text=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[0]
+            said = first_line(error)
             raise MissingCompilerError(
                 f"the module could not be compiled; install {NEEDS}: {said}"
             ) from None

@@ -238,10 +238,7 @@ def _warnings(
     studies = [run.study for run in runs]
     values: dict[str, list[object]] = {
         "epochs of a trial": [_epochs(study) for study in studies],
-        "data": [
-            {name: value for name, value in definition(study)["data"].items() if name != "workers"}
-            for study in studies
-        ],
+        "data": [definition(study)["data"] for study in studies],
         "image size": [tuple(table["image"].iloc[0]) for table in trained],
         "number of validation images": [run.validation_images for run in runs],
         "weights of the measured networks": [

@@ -85,7 +85,9 @@ def status(run: Run | str | Path) -> RunStatus:
     members = set(front_of(recorded_table(records, run.study), run.study)["number"])
     kept = [record for record in records if record.number in members]
     front = run.described(front_of(trials_table(kept, run.study, run.folder_of), run.study))
-    ended = run.recorded(ENDED) or _ended_before(run, counts, front)
+    ended = run.recorded(ENDED)  # empty while the run goes on; None if an earlier version began it
+    if ended is None:
+        ended = _ended_before(run, counts, front)
     failures = {
         record.number: record.attributes.outcome or ""
         for record in records
@@ -94,7 +96,8 @@ def status(run: Run | str | Path) -> RunStatus:
     said = (*advice(front, run.study), *_restriction_advice(run, front))
     running = () if ended else tuple(running_trainings(run, records))
     return RunStatus(
-        run.study.name, run.folder, run.study.trials, counts, front, said, ended, failures, running
+        *(run.study.name, run.folder, run.study.trials, counts, front, said),
+        *(ended or None, failures, running),
     )
 
 
@@ -137,8 +140,6 @@ def _restriction_advice(run: Run, front: pd.DataFrame) -> Iterator[str]:
 
 def _ended_before(run: Run, counts: dict[str, int], front: pd.DataFrame) -> str | None:
     """Why a run of an earlier version, which did not record it, has ended; None if it has not."""
-    if run.recorded(ENDED) is not None:
-        return None
     begun = sum(counts[state] for state in COUNTED)
     going_on = counts["waiting"] + counts["unfinished"]
     tested = bool(front["test_accuracy"].notna().all())

@@ -24,7 +24,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from ir2search.errors import WeightsError
+from ir2search.errors import WeightsError, first_line
 from ir2search.files import check_regular, parse_json, write_bytes
 from ir2search.runtime.graph import OPERATIONS, Array, Graph, GraphBuilder
 
@@ -163,7 +163,7 @@ def read_described(file: Path) -> tuple[Graph, dict[str, Any]]:
     except FileNotFoundError:
         raise WeightsError(f"{file}: no such file") from None
     except (OSError, SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        first = first_line(error)[:120]
         raise WeightsError(
             f"{file}: not a packed network: {first}; export the network again"
         ) from None

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ir2search.data import ImageData
-from ir2search.errors import CheckpointError, RunError
-from ir2search.files import parse_json, read_bytes, write_json
+from ir2search.errors import RunError
+from ir2search.files import read_json, write_json
 from ir2search.space import SearchSpace
 from ir2search.supernet.supernet import Supernet
 from ir2search.training.checkpoint import load_into
@@ -18,7 +18,6 @@ from ir2search.training.layout import BEST
 ORIGIN = "supernet.json"
 TRAINED = (BEST, ORIGIN)  # the files of a trained supernet
 SPACE = "for another space"
-LARGEST_ORIGIN = 1 << 20  # bytes
 
 
 def note_origin(folder: Path, space: SearchSpace, data: ImageData) -> None:
@@ -56,12 +55,7 @@ def _origin(space: SearchSpace, data: ImageData) -> dict[str, Any]:
 
 
 def _check_origin(file: Path, asked: dict[str, Any]) -> None:
-    try:
-        made = parse_json(read_bytes(file, LARGEST_ORIGIN).decode("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{file}: cannot be read ({error}); remove its folder to train again"
-        ) from None
+    made = read_json(file)  # damaged: the weights beside it are kept
     for name, what in (("images", "on other images"), ("fixed", SPACE), ("searched", SPACE)):
         if not isinstance(made, dict) or made.get(name) != asked[name]:
             raise RunError(

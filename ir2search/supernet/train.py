@@ -19,7 +19,7 @@ from ir2search.supernet.calibration import calibrated_subnet, calibration_batche
 from ir2search.supernet.copies import FlatParameters, SubnetCopies
 from ir2search.supernet.files import note_origin
 from ir2search.supernet.supernet import Supernet
-from ir2search.training.averaging import Averaged
+from ir2search.training.averaging import moving_average
 from ir2search.training.device import channels_last, pick_device
 from ir2search.training.distillation import distillation_loss
 from ir2search.training.evaluation import accuracy
@@ -133,7 +133,7 @@ def _runner(
         network=network,
         optimizer=make_optimizer(recipe, network),
         teacher=None if teacher is None else teacher.to(device),
-        averaged=Averaged(network, recipe.ema) if recipe.ema else None,
+        averaged=moving_average(network, recipe.ema),
         supernet=supernet,
         shared=shared,
         networks=SubnetCopies(supernet),

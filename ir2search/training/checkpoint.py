@@ -34,7 +34,7 @@ LARGEST = 1 << 32  # bytes of a checkpoint
 
 def save_network(network: nn.Module, file: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write the network's weights and buffers to a safetensors file, with texts in its header."""
-    _save(network.state_dict(), file, dict(metadata or {}))
+    save_tensors(network.state_dict(), file, dict(metadata or {}))
 
 
 def load_network(candidate: Candidate, file: Path) -> TappedNetwork:
@@ -97,7 +97,7 @@ def save_progress(
                 tensors[f"optimizer.{index}.{name}"] = value
     if averaged is not None:
         tensors |= {f"averaged.{name}": tensor for name, tensor in averaged.state_dict().items()}
-    _save(tensors, folder / LAST, {"curve": json.dumps(rows)})
+    save_tensors(tensors, folder / LAST, {"curve": json.dumps(rows)})
 
 
 def load_progress(
@@ -173,7 +173,8 @@ def _open(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from None
 
 
-def _save(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
+def save_tensors(tensors: Mapping[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
+    """Write tensors by name to a safetensors file."""
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
     with replacing(file) as partial:
         save_file(whole, partial, metadata)

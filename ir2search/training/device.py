@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ir2search import text
-from ir2search.errors import InputError
+from ir2search.errors import InputError, first_line
 
 TYPES = ("cpu", "cuda", "mps", "xpu")
 
@@ -27,7 +27,7 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         kind = name.split(":")[0]
         if kind in TYPES:
-            reason, fix = str(error).splitlines()[0], "; try cpu"
+            reason, fix = first_line(error), "; try cpu"
         else:  # torch's own message lists dozens of types
             reason, fix = "no such device", text.did_you_mean(kind, TYPES) or "; try cpu"
         raise InputError(f"device {name!r} is not available ({reason}){fix}") from None

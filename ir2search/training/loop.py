@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import InputError, TrainingDiverged, WeightsError
@@ -22,7 +24,7 @@ from ir2search.models.network import TappedNetwork
 from ir2search.nn import keep_memory, kernels_on, sharpen
 from ir2search.seeds import derive_seed
 from ir2search.space import Candidate, build
-from ir2search.training.averaging import Averaged
+from ir2search.training.averaging import moving_average
 from ir2search.training.checkpoint import (
     load_fitting,
     load_network,
@@ -38,9 +40,11 @@ from ir2search.training.optimizers import fix_norms, make_optimizer, set_rate
 from ir2search.training.recipe import Recipe
 from ir2search.training.results import EpochResult, TrainingResult
 from ir2search.training.sizes import check_sizes, shrunk
-from ir2search.training.statistics import RunningStatistics
+from ir2search.training.statistics import RunningStatistics, calibrate
 from ir2search.training.step import criterion_of, step_loss
 from ir2search.training.threads import best_threads
+
+STATISTICS_IMAGES = 4096  # images that give the BatchNorms' statistics of averaged weights
 
 
 class Interrupted(Exception):
@@ -161,7 +165,7 @@ class _Trainer:
         network = network.to(self.device)
         teacher = None if self.teacher is None else self.teacher.to(self.device)
         optimizer = make_optimizer(recipe, network)
-        averaged = Averaged(network, recipe.ema) if recipe.ema else None
+        averaged = moving_average(network, recipe.ema)
         splits = (self.data.train.to(self.device), self.data.validation.to(self.device))
         return EpochRunner(
             candidate, recipe, self.data, *splits, network, optimizer, teacher, averaged
@@ -191,8 +195,7 @@ def train_epochs(
         TrainingDiverged: a loss is not finite.
     """
     network, optimizer = runner.network, runner.optimizer
-    average = None if runner.averaged is None else runner.averaged.model
-    curve = load_progress(folder, network, optimizer, average)
+    curve = load_progress(folder, network, optimizer, runner.averaged)
     if len(curve) >= last:
         return TrainingResult(tuple(curve))
     with best_threads(network, runner.train.device, runner.trial_step):
@@ -201,7 +204,7 @@ def train_epochs(
             curve.append(runner.run(len(curve), seed, before_step, validated=validated))
             if validated and TrainingResult(tuple(curve)).best is curve[-1]:
                 save_network(runner.evaluated, folder / BEST)
-            save_progress(folder, network, optimizer, curve, average)
+            save_progress(folder, network, optimizer, curve, runner.averaged)
             after_epoch(curve[-1])
     return TrainingResult(tuple(curve))
 
@@ -230,12 +233,14 @@ class EpochRunner:
     network: TappedNetwork
     optimizer: torch.optim.Optimizer
     teacher: nn.Module | None
-    averaged: Averaged | None = None
+    averaged: AveragedModel | None = None
 
     @property
     def evaluated(self) -> TappedNetwork:
         """The network that is evaluated and kept: the averaged one, if there is one."""
-        return self.network if self.averaged is None else self.averaged.network
+        return (
+            self.network if self.averaged is None else cast("TappedNetwork", self.averaged.module)
+        )
 
     def run(
         self,
@@ -278,7 +283,7 @@ class EpochRunner:
             if recipe.fixed_norms:
                 fix_norms(self.network)
             if self.averaged is not None:
-                self.averaged.update(self.network)
+                self.averaged.update_parameters(self.network)
             total_loss += loss
             total_restricted += restricted
         mean_loss = float(total_loss) / steps
@@ -328,8 +333,8 @@ class EpochRunner:
 
     def set_statistics(self, batches: Iterable[Tensor]) -> None:
         """Compute the BatchNorms' statistics of the averaged weights on normalised images."""
-        assert self.averaged is not None
-        self.averaged.set_statistics(batches, self.recipe.batch_size)
+        count = max(1, STATISTICS_IMAGES // self.recipe.batch_size)
+        calibrate(self.evaluated, islice(batches, count))
 
     def trial_step(self) -> None:
         """Do the work of one step on a copy of the network, to measure its time."""

@@ -52,6 +52,9 @@ _FAST_RPRELU = replace(_FAST_CIFAR, lr=0.02, other_lr=0.005, schedule="linear")
 # Smaller batches and averaged weights: all recipes that the study cifar10-recipe trained to the end
 # have them. They gained 2.5 points of test accuracy on its network, and 1.1 on one of 211 k OPs.
 _FAST_EMA = replace(_FAST_RPRELU, batch_size=64, ema=0.99)
+# Smaller crops: a network of 241 k OPs had 65.1% after 12 epochs with crops of 4 pixels and black
+# borders, 67.4% with 2 pixels, 68.6% with 1 pixel and reflected borders (validation, one seed).
+_FAST_CROP = replace(_FAST_RPRELU, crop_padding=1, padding="reflect")
 # The recipe of the study `digits`, with more epochs.
 _DIGITS = Recipe(
     epochs=60,
@@ -70,8 +73,9 @@ def recipes() -> dict[str, Recipe]:
     ``cifar-fast`` is for CIFAR-10 in 24 epochs: Muon for the inner convolutions, whose latent
     weights keep their norm, and AdamW for the other parameters. ``cifar-fast-rprelu`` is the same
     with lower rates that decrease linearly, for networks whose activation is RPReLU.
-    ``cifar-fast-ema`` has smaller batches and a moving average of the weights, too. ``digits`` is
-    for the included digits.
+    ``cifar-fast-ema`` has smaller batches and a moving average of the weights, too.
+    ``cifar-fast-crop1`` is ``cifar-fast-rprelu`` with images that move by at most one pixel.
+    ``digits`` is for the included digits.
 
     The paper distils ImageNet networks from a full-precision ResNet-34. Its weights are not
     included: set ``distillation`` to a file of your own.
@@ -84,6 +88,7 @@ def recipes() -> dict[str, Recipe]:
         "cifar-fast": _FAST_CIFAR,
         "cifar-fast-rprelu": _FAST_RPRELU,
         "cifar-fast-ema": _FAST_EMA,
+        "cifar-fast-crop1": _FAST_CROP,
         "digits": _DIGITS,
     }
     return paper | short | others

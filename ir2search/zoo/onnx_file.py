@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ir2search.errors import WeightsError
+from ir2search.errors import WeightsError, first_line
 from ir2search.extras import require
 from ir2search.files import parse_json_values, read_bytes
 from ir2search.runtime import ImageSpec, image_spec
@@ -101,7 +101,7 @@ def _session(model: bytes, name: object, threads: int) -> Any:
 
 
 def _refused(name: object, what: str, error: Exception) -> WeightsError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+    reason = first_line(error)[:120]
     return WeightsError(f"{name}: onnxruntime cannot {what} it: {reason}; export the network again")
 
 

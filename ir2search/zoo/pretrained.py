@@ -10,16 +10,16 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ir2search.data import normalised
 from ir2search.errors import WeightsError
-from ir2search.files import parse_json_values, replacing
+from ir2search.files import parse_json_values
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import Binarisation, BinaryConv2d
 from ir2search.runtime import ImageSpec, image_spec
 from ir2search.space import Candidate, candidate_from_dict
+from ir2search.training.checkpoint import save_tensors
 from ir2search.training.latent_weights import SUFFIX, in_4_bits
 from ir2search.training.weights import COUNTER, load_weights
 from ir2search.training.weights_file import kind_of
@@ -102,17 +102,14 @@ def save_small(network: TappedNetwork, file: Path, about: Mapping[str, object]) 
         about: what the file says about the network, as values for JSON.
     """
     tensors = {
-        name: tensor.contiguous()
-        for name, tensor in network.state_dict().items()
-        if not name.endswith(COUNTER)
+        name: tensor for name, tensor in network.state_dict().items() if not name.endswith(COUNTER)
     }
     for name, module in network.named_modules():
         if isinstance(module, BinaryConv2d) and _takes_signs(module.binarisation):
             weight = f"{name}.weight"
             if len(tensors[weight]) % 2 == 0:
                 tensors[weight], tensors[weight + SUFFIX] = in_4_bits(tensors[weight])
-    with replacing(file) as partial:
-        save_file(tensors, partial, {key: json.dumps(value) for key, value in about.items()})
+    save_tensors(tensors, file, {key: json.dumps(value) for key, value in about.items()})
 
 
 def _takes_signs(binarisation: Binarisation) -> bool:

@@ -10,7 +10,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from ir2search.errors import RunError
+from ir2search.errors import RunError, first_line
 from ir2search.files import check_links, check_regular
 
 LOCK_TIMEOUT = 300.0  # seconds to wait for a process that has locked the SQLite file
@@ -82,7 +82,7 @@ def open_sqlite(file: Path, writes: bool) -> BaseStorage:
             skip_table_creation=True,
         )
     except RuntimeError as error:
-        reason, *_ = str(error).splitlines()
+        reason = first_line(error)
         raise RunError(f"{file}: cannot be read with this version of Optuna: {reason}") from None
     weakref.finalize(database, database.engine.dispose)
     return optuna.storages.get_storage(database)

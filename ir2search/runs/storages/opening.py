@@ -21,7 +21,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 
-from ir2search.errors import RunError
+from ir2search.errors import RunError, first_line
 from ir2search.files import read_json, write_json
 from ir2search.runs.layout import JOURNAL_FILE, SQLITE_FILE, STORAGE_FILE
 from ir2search.runs.storages.local import open_journal, open_sqlite
@@ -216,5 +216,4 @@ def _is_of_storage(error: Exception) -> bool:
 
 def _reason(error: BaseException) -> str:
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    lines = str(getattr(cause, "orig", None) or cause).strip().splitlines()
-    return lines[0] if lines else type(cause).__name__
+    return first_line(getattr(cause, "orig", None) or cause or error)

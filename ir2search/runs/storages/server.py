@@ -14,7 +14,7 @@ import optuna
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 
-from ir2search.errors import MissingExtraError, RunError
+from ir2search.errors import MissingExtraError, RunError, first_line
 from ir2search.extras import require
 from ir2search.urls import without_secrets
 
@@ -48,7 +48,7 @@ def open_server(url: URL) -> BaseStorage:
             f"{shown}: its driver is not installed ({reason}); pip install 'ir2search[cluster]'"
         ) from None
     except (RuntimeError, TypeError, ValueError) as error:
-        reason, *_ = str(error).splitlines() or [type(error).__name__]
+        reason = first_line(error)
         raise RunError(
             f"{shown}: cannot be used as the study's storage: {reason}; use another database"
         ) from None

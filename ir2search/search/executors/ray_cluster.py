@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from ir2search.data import Split, StreamedSplit
-from ir2search.errors import RunError
+from ir2search.errors import RunError, first_line
 from ir2search.extras import require
 from ir2search.files import write_bytes, write_text
 from ir2search.runs.layout import CLUSTER_MARK, SEEDS, SUPERNET
@@ -131,7 +131,7 @@ class RayExecutor:
         try:
             result: JobResult = self._ray.get(task)
         except (lost.WorkerCrashedError, lost.OutOfMemoryError, lost.NodeDiedError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             return JobResult(job, failure=f"its node was lost {RETRIES} times: {reason}")
         return replace(result, job=job)
 
@@ -209,7 +209,7 @@ def _connect(address: str) -> Any:
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise RunError(f"address {address!r}: found no Ray cluster ({reason})") from None
     return ray
 
