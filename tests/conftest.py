@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import json
 import os
 import shutil
@@ -103,6 +104,27 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "quick"
     ir.run(parse_study(QUICK, "quick.toml"), folder, device="cpu")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def brief_timings() -> Iterator[None]:
+    """Networks are timed for a moment only; tests/latency/test_clock.py tests the warm-up."""
+    from ir2search.latency import clock, timing
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "MIN_WARM_UP", 0.0)
+        patch.setattr(timing, "SECONDS", 0.05)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def digits_decoded_once() -> Iterator[None]:
+    """Each run has a cache of its own, but the digits are the same: decode them once."""
+    from ir2search.data import dataset
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset, "read_digits", functools.cache(dataset.read_digits))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from ir2search.kernels import inference
 from ir2search.kernels.build import RUNTIME, compile_to
 from ir2search.runtime import Graph, network
 
-FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g")
+FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g1")
 GAP = 64  # bytes behind each constant that nothing may read
 
 

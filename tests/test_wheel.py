@@ -14,6 +14,9 @@ ENDINGS = (".json", ".packed", ".packed.md", ".safetensors")  # of a trained net
 REPOSITORY = Path(__file__).parents[1]
 
 
+pytestmark = pytest.mark.xdist_group("wheel")  # its fixtures are made once
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")

@@ -50,6 +50,8 @@ INSTEAD = {
     "ir2search run birds.toml": "ir2search run birds.toml --trials 1 --device cpu",
     "resnet18-D --threads 1,2": "resnet18-D --runtimes onnxruntime --seconds 0.01",
     "--recipe digits --epochs 60": "--recipe digits --epochs 1",
+    "--trial knee --epochs 60": "--trial knee --epochs 2",
+    "rerun digits --seed 1": "rerun digits --seed 1 --workers 1",
     'curves("runs/train-digits-27k")': 'curves("runs/digits/trials/0")',
     "--data photos/ --epochs 10": "--data images/ --epochs 1",
     "runs/other": "runs/digits",

@@ -23,6 +23,9 @@ LOADED = re.compile(
 )
 
 
+pytestmark = pytest.mark.xdist_group("site")  # its fixtures are made once
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("mkdocs")

@@ -459,11 +459,11 @@ TABLES: dict[str, Content] = {
     "images of paths": table(["/etc/passwd"] * 4),
     "missing images": table(pa.array([None] * 4, pa.binary())),
     "images of structs": table([{"x": 1}] * 4),
-    "a repeated image": later(lambda: table([png() + bytes(10_000_000)] * 40, [0, 1] * 20)),
+    "a repeated image": later(lambda: table([png() + bytes(10_000_000)] * 26, [0, 1] * 13)),
     "many empty images": later(
         lambda: table(pa.array([b""] * 1_000_000, pa.binary()), np.zeros(1_000_000, int))
     ),
-    "a cell of zeros": later(lambda: table([bytes(300_000_000), *[png()] * 3])),
+    "a cell of zeros": later(lambda: table([bytes(257_000_000), *[png()] * 3])),
     "names of a text": table(metadata=hub("ab"), labels=[0, 5, 0, 5]),
     "names of lists": table(metadata=hub([[], {}]), labels=[0, 5, 0, 5]),
     "names with controls": table(metadata=hub(["\x1b[2J"]), labels=[0, 1, 0, 1]),

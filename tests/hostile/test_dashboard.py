@@ -15,6 +15,9 @@ import pytest
 STUDIES = "/api/studies"
 
 
+pytestmark = pytest.mark.xdist_group("dashboard")  # its fixtures are made once
+
+
 @pytest.fixture(scope="module")
 def port(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a dashboard on a copy of a run."""

@@ -22,6 +22,9 @@ Small = Callable[..., Candidate]
 QUICK = Settings(methods=("gradient_x_activation", "deeplift"), steps=4)
 
 
+pytestmark = pytest.mark.xdist_group("measure")  # its fixtures are made once
+
+
 def images(count: int, seed: int) -> Images:
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 10

@@ -4,7 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from ir2search.latency import time_in_turns
+from ir2search.latency import clock, time_in_turns
+
+
+@pytest.fixture(autouse=True)
+def usual_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "MIN_WARM_UP", 0.2)
 
 
 class _World:
@@ -29,6 +34,14 @@ def test_median_and_quartiles_are_those_of_the_calls() -> None:
     assert found.median == pytest.approx(0.045, abs=1e-3)
     assert found.low == pytest.approx(0.0375, abs=3e-3)
     assert found.high == pytest.approx(0.0525, abs=3e-3)
+
+
+def test_calls_of_the_first_moments_are_not_counted() -> None:
+    """Caches and clocks of a processor are slow at first."""
+    world = _World()
+    ways = {"cold": world.takes("cold", lambda call: 0.01 if world.now < 0.15 else 0.001)}
+    found = time_in_turns(ways, seconds=1, clock=lambda: world.now)["cold"]
+    assert (found.low, found.high) == (pytest.approx(0.001), pytest.approx(0.001))
 
 
 def test_a_machine_that_slows_down_does_not_change_the_ratio_of_calls() -> None:

@@ -21,6 +21,8 @@ from ir2search.errors import MissingExtraError, RunError
 from ir2search.study.loading import parse_study
 from ir2search.trust import trusts_page
 
+pytestmark = pytest.mark.xdist_group("page")  # its fixtures are made once
+
 
 @pytest.fixture(scope="module")
 def reported_run(

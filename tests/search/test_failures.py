@@ -39,7 +39,8 @@ def test_a_trial_that_fails_keeps_its_traceback_and_the_study_goes_on(
     assert 'raise IndexError(f"no weights' in kept
     assert kept.endswith("IndexError: no weights\nof width 0.25\n")
     assert kept in caplog.text
-    assert not (tmp_path / "run" / "trials" / str(table.loc["trained", "number"])).is_file()
+    trained = tmp_path / "run" / "trials" / str(table.loc["trained", "number"])
+    assert not (trained / "error.txt").exists()
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])

@@ -25,6 +25,9 @@ from ir2search.training import EpochResult, accuracy, load_network
 SHARED = {"supernet": {"epochs": 2, "random": 1, "calibration": 256}}
 
 
+pytestmark = pytest.mark.xdist_group("search of supernet")  # its fixtures are made once
+
+
 class Remembering(ir.RunObserver):
     def __init__(self) -> None:
         self.epochs: list[int] = []

@@ -17,6 +17,7 @@ def test_a_study_may_name_any_registered_sampler(quick: dict[str, Any], name: st
 
 def test_a_sampler_of_accuracy_needs_it_among_the_objectives(quick: dict[str, Any]) -> None:
     values = {**quick, "objectives": ["ops", "memory"]}
+    assert {name for name, needs in SAMPLERS.items() if needs.accuracy} == {"ehvi"}
     for name, needs in SAMPLERS.items():
         if needs.accuracy:
             with pytest.raises(StudyError, match=f'"{name}" needs accuracy among the objectives'):
@@ -25,6 +26,7 @@ def test_a_sampler_of_accuracy_needs_it_among_the_objectives(quick: dict[str, An
 
 def test_a_sampler_of_all_combinations_needs_a_finite_space(quick: dict[str, Any]) -> None:
     quick["space"] |= {"threshold": {"low": 0.0, "high": 1.0}}
+    assert {name for name, needs in SAMPLERS.items() if needs.finite_space} == {"grid"}
     for name, needs in SAMPLERS.items():
         if needs.finite_space:
             with pytest.raises((SpaceError, StudyError), match=r"\[space\] threshold"):

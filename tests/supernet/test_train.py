@@ -34,6 +34,9 @@ SPACE = ir.SearchSpace(
 ).with_data((1, 8, 8), 10)
 
 
+pytestmark = pytest.mark.xdist_group("supernet")  # its fixtures are made once
+
+
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> ir.ImageData:
     config = ir.DataConfig(source="digits", size=8, validation=0.2)

@@ -55,6 +55,7 @@ def workers_of(driver: psutil.Process) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_two_workers_find_the_same_as_one_when_some_are_killed(
     quick: dict[str, Any], tmp_path: Path, finished_run: Path, same: Callable[[Path, Path], None]
 ) -> None:
@@ -63,7 +64,7 @@ def test_two_workers_find_the_same_as_one_when_some_are_killed(
     assert kill.left == 0
     same(tmp_path / "run", finished_run)
     assert all(len(each) == 2 for each in ir.front(tmp_path / "run")["seed_test_accuracies"])
-    assert not workers_of(psutil.Process())
+    assert not multiprocessing.active_children()
 
 
 def test_rungs_and_further_seeds_run_at_the_same_time(
