@@ -21,13 +21,32 @@ PACKAGES = ("ir2search", "torch", "optuna", "fvcore", "captum", "numpy", "pandas
 
 
 @dataclass(frozen=True)
-class _Sessions:
-    sessions: list[dict[str, Any]]
+class Session:
+    """The machine, the versions and the command of one session of a run."""
+
+    started: str
+    command: list[str]
+    python: str
+    platform: str
+    cpu: str
+    threads: int
+    device: str
+    gpu: str | None
+    versions: dict[str, str]
+
+
+def read_sessions(file: Path) -> list[Session]:
+    """The sessions that `add_session` wrote.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    return checked(read_json(file), _Read, file).sessions
 
 
 def add_session(file: Path, seed: int, device: torch.device) -> None:
     """Add this session to ``file``: machine, versions, device, seed, command."""
-    sessions = checked(read_json(file), _Sessions, file).sessions if file.exists() else []
+    sessions = checked(read_json(file), _Written, file).sessions if file.exists() else []
     sessions.append(
         {
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -44,6 +63,16 @@ def add_session(file: Path, seed: int, device: torch.device) -> None:
         }
     )
     write_json(file, {"sessions": sessions})
+
+
+@dataclass(frozen=True)
+class _Written:
+    sessions: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Read:
+    sessions: list[Session]
 
 
 def _program() -> str:

@@ -9,6 +9,24 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class Interrupted(Exception):
+    """Training was asked to stop; its last complete epoch is on disk."""
+
+
+@contextmanager
+def stoppable() -> Iterator[Callable[[], bool]]:
+    """Let work be stopped as `deferred_interrupts` does; stopped work ends in KeyboardInterrupt.
+
+    Yields:
+        A function that returns whether the work should stop by raising `Interrupted`.
+    """
+    try:
+        with deferred_interrupts() as should_stop:
+            yield should_stop
+    except Interrupted:
+        raise KeyboardInterrupt from None
+
+
 @contextmanager
 def blocked_signals(*numbers: signal.Signals) -> Iterator[None]:
     """Processes that start in this context do not get these signals.

@@ -20,7 +20,7 @@ from ir2search.data.folder import find_source
 from ir2search.data.listing import Columns
 from ir2search.errors import InputError
 from ir2search.report.analyses import read_analyses
-from ir2search.report.tables import report_data
+from ir2search.report.data import report_data
 from ir2search.report.view import page_view
 from ir2search.runs import Run, status
 from ir2search.runtime import read_image_spec

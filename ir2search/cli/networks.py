@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +26,7 @@ from ir2search.cli.options import (
     trial_of,
 )
 from ir2search.errors import InputError
+from ir2search.interrupts import stoppable
 
 
 def presets(as_json: Json = False) -> None:
@@ -150,7 +149,7 @@ def train(
     from ir2search.zoo import TrainingProgress, train_network
 
     trackers = [named_tracker(name) for name in log or ()]
-    with TrainingProgress() as bar, _interrupts_as_ctrl_c() as should_stop:
+    with TrainingProgress() as bar, stoppable() as should_stop:
         asked: dict[str, Any] = {
             "data": data,
             "device": device,
@@ -173,19 +172,6 @@ def train(
             bar.say(plan_longer(run, trial, epochs).sentence)
             trained = train_longer(run, trial, epochs, out, **asked)
     show_training(trained, as_json)
-
-
-@contextmanager
-def _interrupts_as_ctrl_c() -> Iterator[Callable[[], bool]]:
-    """Yields ``should_stop`` of a training; if it is interrupted, the command ends as by Ctrl-C."""
-    from ir2search.interrupts import deferred_interrupts
-    from ir2search.training import Interrupted
-
-    try:
-        with deferred_interrupts() as should_stop:
-            yield should_stop
-    except Interrupted:
-        raise KeyboardInterrupt from None
 
 
 def zoo(as_json: Json = False) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ir2search import text
-from ir2search.report.tables import ReportData
+from ir2search.report.data import ReportData
 from ir2search.runs.members import member_epochs
 
 SOURCES = {"digits": "scikit-learn's handwritten digits"}

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ir2search.plots.pareto import accuracy_first, front_panels, fronts
 from ir2search.plots.progress import curves, hypervolume
 from ir2search.report.comparison import Comparison
-from ir2search.report.tables import ReportData
+from ir2search.report.data import ReportData
 
 
 def front_figure(data: ReportData, width: float) -> Figure:

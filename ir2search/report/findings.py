@@ -8,8 +8,8 @@ import pandas as pd
 
 from ir2search import text
 from ir2search.report.cells import shown_name
+from ir2search.report.data import ReportData
 from ir2search.report.picks import budget_rows
-from ir2search.report.tables import ReportData
 from ir2search.runs.parameters import Explained, Importance, parameter_values
 from ir2search.study.objectives import OBJECTIVES
 

@@ -21,12 +21,12 @@ from ir2search.report.cells import (
     limits_text,
 )
 from ir2search.report.comparison import compare, comparison_table
+from ir2search.report.data import ReportData, report_data
 from ir2search.report.figures import FIGURES, fronts_figure
 from ir2search.report.findings import LABELS, section_findings
 from ir2search.report.html import EXTRA, image, render
 from ir2search.report.paper import write_tables
 from ir2search.report.picks import accuracy_cell, budget_rows, images_text, shared_weights_text
-from ir2search.report.tables import ReportData, report_data
 from ir2search.report.view import comparison_view, page_view
 from ir2search.runs import Run, json_rows
 from ir2search.runs.layout import REPORT

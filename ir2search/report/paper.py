@@ -9,13 +9,13 @@ import pandas as pd
 
 from ir2search import escape, text
 from ir2search.files import replacing, write_text
+from ir2search.report.data import ReportData
 from ir2search.report.picks import (
     accuracy_cell,
     budget_rows,
     images_text,
     shared_weights_text,
 )
-from ir2search.report.tables import ReportData
 from ir2search.runs import json_rows
 from ir2search.study.objectives import costs_on_request
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ir2search import text
 from ir2search.plots.pareto import ROUND
-from ir2search.report.tables import ReportData
+from ir2search.report.data import ReportData
 from ir2search.runs import json_rows
 from ir2search.study.objectives import OBJECTIVES
 from ir2search.study.schema import Study

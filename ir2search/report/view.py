@@ -17,7 +17,7 @@ from ir2search.plots.pareto import accuracy_first
 from ir2search.report.about import commands
 from ir2search.report.cells import shown_name
 from ir2search.report.comparison import Comparison
-from ir2search.report.tables import LayerCost, ReportData
+from ir2search.report.data import ReportData, ShownLayer
 from ir2search.runs import json_rows
 from ir2search.runs.parameters import (
     Dependence,
@@ -171,7 +171,7 @@ def _curves(data: ReportData) -> dict[str, list[float]]:
     }
 
 
-def _layers(layers: Mapping[int, Sequence[LayerCost]]) -> dict[str, list[list[Any]]]:
+def _layers(layers: Mapping[int, Sequence[ShownLayer]]) -> dict[str, list[list[Any]]]:
     """Name, FLOPs, BOPs and bytes of each layer that has any, by trial."""
     return {
         str(number): [

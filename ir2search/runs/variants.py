@@ -17,7 +17,7 @@ import torch
 
 from ir2search.data import ImageData
 from ir2search.files import write_json
-from ir2search.interrupts import deferred_interrupts
+from ir2search.interrupts import stoppable
 from ir2search.models.network import TappedNetwork
 from ir2search.runs.backbones import shared_backbone
 from ir2search.runs.layout import BACKBONES, BEST, CANDIDATE_FILE, VARIANTS, seed_folder
@@ -25,7 +25,7 @@ from ir2search.runs.run import Run
 from ir2search.runs.turns import train_in_turn
 from ir2search.seeds import training_seed
 from ir2search.space import Candidate
-from ir2search.training import Interrupted, load_network, pick_device, train
+from ir2search.training import load_network, pick_device, train
 from ir2search.zoo import load_teacher
 
 
@@ -69,7 +69,7 @@ def train_variant(
         # its epochs do not count as the run's
         backbone = replace(backbone, folder=folder / "backbone")
     teacher = load_teacher(study.recipe, data.image, data.classes)
-    with deferred_interrupts() as should_stop:
+    with stoppable() as should_stop:
 
         def training() -> TappedNetwork:
             start = None
@@ -97,7 +97,4 @@ def train_variant(
             )
             return load_network(candidate, folder / BEST)
 
-        try:
-            return train_in_turn(training, folder, "the network to compare with", should_stop)
-        except Interrupted:
-            raise KeyboardInterrupt from None
+        return train_in_turn(training, folder, "the network to compare with", should_stop)

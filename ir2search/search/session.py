@@ -16,7 +16,7 @@ from ir2search.environment import add_session
 from ir2search.errors import RunError
 from ir2search.extensions import check_trusted
 from ir2search.files import encodable, locked, protect
-from ir2search.interrupts import deferred_interrupts
+from ir2search.interrupts import stoppable
 from ir2search.observers import all_observers
 from ir2search.runs.layout import CACHE, ENVIRONMENT_FILE
 from ir2search.runs.run import Run
@@ -56,7 +56,6 @@ from ir2search.search.progress import RunProgress
 from ir2search.study.loading import load_study
 from ir2search.study.schema import Study
 from ir2search.study.serialise import definition
-from ir2search.training import Interrupted
 
 LOCK_TIMEOUT = 60.0  # seconds to wait while other drivers open the same study
 
@@ -236,7 +235,7 @@ class _Session:
     def run(self, begin: bool) -> RunStatus:
         """Work on the run to its end; if this session begins the run, write its study file."""
         protect(self.folder)
-        with _disk_errors(self.folder), deferred_interrupts() as should_stop:
+        with _disk_errors(self.folder), stoppable() as should_stop:
             try:
                 self._run(begin, should_stop)
             finally:
@@ -288,8 +287,6 @@ class _Session:
             problem = Problem(self.study, space, timer)
             with DriverLocks(self.folder, shared=self.shared) as locks, storage_errors(self.folder):
                 Driver(problem, storage, settings, executor, locks).run(self.retry_failed)
-        except Interrupted:
-            raise KeyboardInterrupt from None
         finally:
             executor.close()
 

@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 from ir2search.data import ImageData, Split, StreamedSplit
 from ir2search.errors import InputError, TrainingDiverged, WeightsError
 from ir2search.files import make_folder
+from ir2search.interrupts import Interrupted as Interrupted
 from ir2search.models.network import TappedNetwork
 from ir2search.nn import keep_memory, kernels_on, sharpen
 from ir2search.seeds import derive_seed
@@ -45,10 +46,6 @@ from ir2search.training.step import criterion_of, step_loss
 from ir2search.training.threads import best_threads
 
 STATISTICS_IMAGES = 4096  # images that give the BatchNorms' statistics of averaged weights
-
-
-class Interrupted(Exception):
-    """Training was asked to stop; its last complete epoch is on disk."""
 
 
 class TrainingOptions(TypedDict, total=False):

@@ -8,7 +8,7 @@ import pytest
 
 import ir2search as ir
 from ir2search.report.about import about, commands
-from ir2search.report.tables import ReportData, report_data
+from ir2search.report.data import ReportData, report_data
 from ir2search.runs import Run
 from ir2search.study.sections import SupernetSection
 

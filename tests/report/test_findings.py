@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ir2search.report.data import report_data
 from ir2search.report.findings import (
     budgets_finding,
     candidates_finding,
@@ -14,7 +15,6 @@ from ir2search.report.findings import (
     parameters_finding,
     progress_finding,
 )
-from ir2search.report.tables import report_data
 from ir2search.runs import Run
 from ir2search.runs.parameters import Explained, Importance
 from ir2search.text import percent

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
+from ir2search.report.data import ReportData, report_data
 from ir2search.report.paper import write_tables
-from ir2search.report.tables import ReportData, report_data
 from ir2search.runs import Run
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import ir2search as ir
 from ir2search.report.comparison import compare
-from ir2search.report.tables import ReportData, report_data
+from ir2search.report.data import ReportData, report_data
 from ir2search.report.view import comparison_view, page_view
 from ir2search.runs import Run
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ir2search.environment import Session, read_sessions
 from ir2search.errors import RunError
 from ir2search.files import read_json
 from ir2search.runs import Run, front_of
@@ -28,22 +29,7 @@ MAX_DETAILED = 400  # the page has curves and layers of the front and of 400 oth
 
 
 @dataclass(frozen=True)
-class Session:
-    """The machine, the versions and the command of one session of a run."""
-
-    started: str
-    command: list[str]
-    python: str
-    platform: str
-    cpu: str
-    threads: int
-    device: str
-    gpu: str | None
-    versions: dict[str, str]
-
-
-@dataclass(frozen=True)
-class LayerCost:
+class ShownLayer:
     """The costs of one layer that the page shows."""
 
     name: str
@@ -86,7 +72,7 @@ class ReportData:
     best: Candidate | None
     detailed: list[int]
     curves: pd.DataFrame
-    layers: dict[int, list[LayerCost]]
+    layers: dict[int, list[ShownLayer]]
     backbones: list[list[EpochResult]]
     supernet: list[EpochResult]
     sessions: list[Session]
@@ -137,7 +123,7 @@ def report_data(run: Run) -> ReportData:
         layers=_layers(run, detailed),
         backbones=backbone_curves(run.folder),
         supernet=supernet_curve(run.folder),
-        sessions=_sessions(run.folder / ENVIRONMENT_FILE),
+        sessions=read_sessions(run.folder / ENVIRONMENT_FILE),
         train_images=run.train_images,
         validation_images=run.validation_images,
         effects=parameter_effects(as_searched(trials), study.search_space, study.seed),
@@ -152,7 +138,7 @@ def _detailed(trials: pd.DataFrame) -> list[int]:
     return front + [others[place] for place in np.unique(places)]
 
 
-def _layers(run: Run, numbers: Iterable[int]) -> dict[int, list[LayerCost]]:
+def _layers(run: Run, numbers: Iterable[int]) -> dict[int, list[ShownLayer]]:
     files = {number: run.folder_of(number) / COST_FILE for number in numbers}
     return {
         number: checked(read_json(file), _CostFile, file).layers
@@ -163,13 +149,4 @@ def _layers(run: Run, numbers: Iterable[int]) -> dict[int, list[LayerCost]]:
 
 @dataclass(frozen=True)
 class _CostFile:
-    layers: list[LayerCost]
-
-
-@dataclass(frozen=True)
-class _EnvironmentFile:
-    sessions: list[Session]
-
-
-def _sessions(file: Path) -> list[Session]:
-    return checked(read_json(file), _EnvironmentFile, file).sessions
+    layers: list[ShownLayer]

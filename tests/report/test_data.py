@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ir2search.report.tables import report_data
+from ir2search.report.data import report_data
 from ir2search.runs import Run
 
 
