@@ -28,67 +28,66 @@ from ir2search.training import Interrupted, load_network, topk_hits
 Members = Sequence[tuple[int, Candidate]]  # number and candidate of each trial that is tested
 
 
-class FinalTests:
-    """Tests networks, and trains them from further seeds if the study asks for that."""
+def run_final_tests(
+    problem: Problem, storage: RunStudy, settings: ExecutorSettings, executor: Executor
+) -> None:
+    """Test networks, and train them from further seeds if the study asks for that.
 
-    def __init__(
-        self, problem: Problem, storage: RunStudy, settings: ExecutorSettings, executor: Executor
-    ) -> None:
-        self.study, self.space, self.storage = problem.study, problem.space, storage
-        self.settings, self.executor, self.observer = settings, executor, settings.observer
+    What is done already is not done again.
 
-    def run(self) -> None:
-        """Do what has not been done yet.
+    Raises:
+        Interrupted: the driver was asked to stop.
+    """
+    members = _members(problem, storage, settings.folder)
+    _test(members, settings)
+    if problem.study.confirm is not None:
+        _confirm(_further_seeds(problem.study, settings.folder, members), settings, executor)
 
-        Raises:
-            Interrupted: the driver was asked to stop.
-        """
-        members = self._members()
-        self._test(members)
-        if self.study.confirm is not None:
-            self._confirm(_further_seeds(self.study, self.settings.folder, members))
 
-    def _members(self) -> Members:
-        trials = self.storage.get_trials(deepcopy=False)
-        records = trial_records(trials, self.study)
-        records = with_members(records, self.study, partial(trial_folder, self.settings.folder))
-        table = recorded_table(records, self.study)
-        return [
-            (int(number), self.space.candidate(trials[number].params))
-            for number in tested_trials(table, self.study)["number"]
-        ]
+def _members(problem: Problem, storage: RunStudy, folder: Path) -> Members:
+    trials = storage.get_trials(deepcopy=False)
+    records = trial_records(trials, problem.study)
+    records = with_members(records, problem.study, partial(trial_folder, folder))
+    table = recorded_table(records, problem.study)
+    return [
+        (int(number), problem.space.candidate(trials[number].params))
+        for number in tested_trials(table, problem.study)["number"]
+    ]
 
-    def _test(self, members: Members) -> None:
-        """Measure each network on the test set, once."""
-        context, device = self.settings.context, self.settings.devices[0]
-        for number, candidate in members:
-            folder = trial_folder(self.settings.folder, number)
-            if (folder / TEST_FILE).exists():
-                continue
-            network = load_network(candidate, folder / BEST).to(device)
-            splits = {"validation": context.data.validation, "test": context.test}
-            hits = {
-                name: topk_hits(network, context.data, split.to(device), 1)[:, 0].cpu().numpy()
-                for name, split in splits.items()
-            }
-            write_hits(folder, hits)
-            score = float(hits["test"].mean())
-            write_json(folder / TEST_FILE, {"test_accuracy": score, "images": len(hits["test"])})
-            self.observer.on_test(number, score)
 
-    def _confirm(self, jobs: Iterable[TrainingJob]) -> None:
-        """Train networks from further seeds."""
-        for outcome in results_of(jobs, self.settings, self.executor):
-            number, folder = outcome.job.number, outcome.job.folder
-            if outcome.failure is not None:
-                details = outcome.traceback
-                reason = record_failure(self.settings.folder, folder, outcome.failure, details)
-                self.observer.on_remark(number, f"further seed {folder.name} failed: {reason}")
-            if outcome.result is None or outcome.test_accuracy is None:
-                continue
-            accuracy, test_accuracy = outcome.result.accuracy, outcome.test_accuracy
-            write_json(folder / RESULT, {"accuracy": accuracy, "test_accuracy": test_accuracy})
-            self.observer.on_confirm(number, int(folder.name), accuracy, test_accuracy)
+def _test(members: Members, settings: ExecutorSettings) -> None:
+    """Measure each network on the test set, once."""
+    context, device = settings.context, settings.devices[0]
+    for number, candidate in members:
+        folder = trial_folder(settings.folder, number)
+        if (folder / TEST_FILE).exists():
+            continue
+        network = load_network(candidate, folder / BEST).to(device)
+        splits = {"validation": context.data.validation, "test": context.test}
+        hits = {
+            name: topk_hits(network, context.data, split.to(device), 1)[:, 0].cpu().numpy()
+            for name, split in splits.items()
+        }
+        write_hits(folder, hits)
+        score = float(hits["test"].mean())
+        write_json(folder / TEST_FILE, {"test_accuracy": score, "images": len(hits["test"])})
+        settings.observer.on_test(number, score)
+
+
+def _confirm(jobs: Iterable[TrainingJob], settings: ExecutorSettings, executor: Executor) -> None:
+    """Train networks from further seeds."""
+    observer = settings.observer
+    for outcome in results_of(jobs, settings, executor):
+        number, folder = outcome.job.number, outcome.job.folder
+        if outcome.failure is not None:
+            details = outcome.traceback
+            reason = record_failure(settings.folder, folder, outcome.failure, details)
+            observer.on_remark(number, f"further seed {folder.name} failed: {reason}")
+        if outcome.result is None or outcome.test_accuracy is None:
+            continue
+        accuracy, test_accuracy = outcome.result.accuracy, outcome.test_accuracy
+        write_json(folder / RESULT, {"accuracy": accuracy, "test_accuracy": test_accuracy})
+        observer.on_confirm(number, int(folder.name), accuracy, test_accuracy)
 
 
 def results_of(

@@ -23,13 +23,13 @@ from ir2search.runs.records import (
 )
 from ir2search.runs.storages import ENDED, RunStudy
 from ir2search.runs.supernets import run_supernet
-from ir2search.search.confirm import FinalTests
+from ir2search.search.confirm import run_final_tests
 from ir2search.search.driver_locks import DriverLocks
 from ir2search.search.executors import Executor, ExecutorSettings, TrainingJob
 from ir2search.search.failures import failure_reason, full_traceback
 from ir2search.search.ledger import Ledger
 from ir2search.search.limits import limit_reached
-from ir2search.search.members import FrontMembers
+from ir2search.search.members import train_members
 from ir2search.search.problem import PricedCandidate, Problem
 from ir2search.search.pruners.base import Promotion
 from ir2search.search.pruners.halving import best_waiting
@@ -450,9 +450,8 @@ class Driver:
                     trial = self.waiting_at_rung[number]
                     self.recorder.stop(trial, "others of its rung went on")
                 self.waiting_at_rung.clear()
+            own = self.problem, self.storage, self.settings, self.executor
             if self.supernet is not None:
-                FrontMembers(self.supernet, self.problem, self.storage, self.settings).train(
-                    self.executor
-                )
-            FinalTests(self.problem, self.storage, self.settings, self.executor).run()
+                train_members(self.supernet, *own)
+            run_final_tests(*own)
             self.storage.set_user_attr(ENDED, self.end_reason or "all candidates are trained")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Literal
 
 from ir2search.runs.layout import trial_folder
@@ -16,74 +17,71 @@ from ir2search.search.executors import Executor, ExecutorSettings, TrainingJob
 from ir2search.search.failures import record_failure
 from ir2search.search.problem import Problem
 from ir2search.seeds import training_seed
+from ir2search.space import Candidate
+from ir2search.study.schema import Study
 
 
-class FrontMembers:
-    """Trains the front by inherited accuracy, as ``members`` in ``[supernet]`` says."""
+def train_members(
+    supernet: RunSupernet,
+    problem: Problem,
+    storage: RunStudy,
+    settings: ExecutorSettings,
+    executor: Executor,
+) -> None:
+    """Train the front by inherited accuracy, as ``members`` in ``[supernet]`` says.
 
-    def __init__(
-        self,
-        supernet: RunSupernet,
-        problem: Problem,
-        storage: RunStudy,
-        settings: ExecutorSettings,
-    ) -> None:
-        self.supernet, self.storage, self.settings = supernet, storage, settings
-        self.study, self.space = problem.study, problem.space
+    What is trained already is not trained again.
 
-    def train(self, executor: Executor) -> None:
-        """Train the members that have no result yet.
+    Raises:
+        Interrupted: the driver was asked to stop.
+    """
+    study = problem.study
+    assert study.supernet is not None
+    how = study.supernet.members
+    if how == "inherited":
+        return
+    trials = storage.get_trials(deepcopy=False)
+    front = front_of(recorded_table(trial_records(trials, study), study), study)
+    inherited = dict(zip(map(int, front["number"]), map(float, front["accuracy"]), strict=True))
+    networks = {number: problem.space.candidate(trials[number].params) for number in inherited}
+    jobs = _jobs(how, networks, supernet, study, settings.folder)
+    for outcome in results_of(jobs, settings, executor):
+        number, folder = outcome.job.number, outcome.job.folder
+        if outcome.failure is not None:
+            reason = record_failure(settings.folder, folder, outcome.failure, outcome.traceback)
+            settings.observer.on_remark(number, f"is not {how}: {reason}")
+        if outcome.result is None:
+            continue
+        member = Member(
+            how=how,
+            epochs=member_epochs(study),
+            accuracy=outcome.result.accuracy,
+            best_epoch=outcome.result.best.epoch,
+            seconds=outcome.result.seconds,
+        )
+        keep_member(trial_folder(settings.folder, number), member)
+        settings.observer.on_member(number, how, member.accuracy, inherited[number])
 
-        Raises:
-            Interrupted: the driver was asked to stop.
-        """
-        assert self.study.supernet is not None
-        how = self.study.supernet.members
-        if how == "inherited":
-            return
-        inherited = self._inherited()
-        for outcome in results_of(self._jobs(how, inherited), self.settings, executor):
-            number, folder = outcome.job.number, outcome.job.folder
-            if outcome.failure is not None:
-                details, run = outcome.traceback, self.settings.folder
-                reason = record_failure(run, folder, outcome.failure, details)
-                self.settings.observer.on_remark(number, f"is not {how}: {reason}")
-            if outcome.result is None:
-                continue
-            member = Member(
-                how=how,
-                epochs=member_epochs(self.study),
-                accuracy=outcome.result.accuracy,
-                best_epoch=outcome.result.best.epoch,
-                seconds=outcome.result.seconds,
-            )
-            keep_member(trial_folder(self.settings.folder, number), member)
-            self.settings.observer.on_member(number, how, member.accuracy, inherited[number])
 
-    def _inherited(self) -> dict[int, float]:
-        """The inherited accuracies of the front by number; the storage has no others."""
-        trials = self.storage.get_trials(deepcopy=False)
-        table = recorded_table(trial_records(trials, self.study), self.study)
-        front = front_of(table, self.study)
-        return dict(zip(map(int, front["number"]), map(float, front["accuracy"]), strict=True))
-
-    def _jobs(
-        self, how: Literal["fine-tuned", "trained"], numbers: dict[int, float]
-    ) -> Iterator[TrainingJob]:
-        """The trainings that have no result yet."""
-        trials, epochs = self.storage.get_trials(deepcopy=False), member_epochs(self.study)
-        for number in numbers:
-            folder = trial_folder(self.settings.folder, number)
-            done = read_member(folder)
-            if done is not None and (done.how, done.epochs) == (how, epochs):
-                continue
-            candidate = self.space.candidate(trials[number].params)
-            is_fine_tuned = how == "fine-tuned"
-            yield TrainingJob(
-                number,
-                candidate,
-                member_folder(folder, how, epochs),
-                seed=training_seed(self.study.seed, candidate.id),
-                supernet=self.supernet if is_fine_tuned else None,
-                finetune=epochs if is_fine_tuned else None,
-            )
+def _jobs(
+    how: Literal["fine-tuned", "trained"],
+    networks: Mapping[int, Candidate],
+    supernet: RunSupernet,
+    study: Study,
+    run_folder: Path,
+) -> Iterator[TrainingJob]:
+    """The trainings that have no result yet; ``networks`` has the front by number."""
+    epochs, is_fine_tuned = member_epochs(study), how == "fine-tuned"
+    for number, candidate in networks.items():
+        folder = trial_folder(run_folder, number)
+        done = read_member(folder)
+        if done is not None and (done.how, done.epochs) == (how, epochs):
+            continue
+        yield TrainingJob(
+            number,
+            candidate,
+            member_folder(folder, how, epochs),
+            seed=training_seed(study.seed, candidate.id),
+            supernet=supernet if is_fine_tuned else None,
+            finetune=epochs if is_fine_tuned else None,
+        )
