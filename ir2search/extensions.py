@@ -114,12 +114,13 @@ def check_trusted(folder: Path, modules: tuple[UserModule, ...]) -> None:
 
 @contextmanager
 def with_modules(folder: Path, modules: tuple[UserModule, ...]) -> Iterator[None]:
-    """Load the modules of a run, if the user trusts them, before the body of the ``with`` runs.
+    """Load the modules of a run if the user trusts them, then run the body of the ``with``.
 
-    If the user does not trust them, the body runs without them, and the log gets a warning.
+    If the user does not trust them, the body runs without them. If it works, the log gets a
+    warning; if it fails, the error says that the modules are missing.
 
     Raises:
-        RunError: the body fails without the modules that the user does not trust.
+        RunError: the body fails without the modules.
         StudyError: the code of a module fails.
     """
     names = _not_trusted(modules)

@@ -1,11 +1,11 @@
 """The sensitivity sweep: change the precision of one layer at a time, and classify images.
 
 Tools for 8-bit quantisation use the same method: Siddegowda et al., "Neural Network Quantization
-with AI Model Efficiency Toolkit", arXiv 2201.08442, section 4. Each change shifts the statistics of
-the layers after it, so their BatchNorms are calibrated on training images: Wu and Johnson,
-"Rethinking 'Batch' in BatchNorm", arXiv 2105.07576, section 3. The network's own statistics come
-from many augmented images, so they are not replaced: they move by what the change does to those of
-the calibrating images. The layers before a change are computed once for all changes.
+with AI Model Efficiency Toolkit", arXiv 2201.08442, section 4. A change shifts the maps after it,
+so the BatchNorms there need other statistics: Wu and Johnson, "Rethinking 'Batch' in BatchNorm",
+arXiv 2105.07576, section 3. These are measured on a few training images, with the change and
+without it. The difference is added to the network's own statistics, which come from many more
+images. The layers before a change are computed once for all changes.
 """
 
 from __future__ import annotations

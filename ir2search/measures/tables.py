@@ -87,7 +87,7 @@ def layers_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def largest_part(swept: pd.DataFrame) -> pd.DataFrame:
-    """The row of each layer in which the most changes: both parts, or the only one.
+    """One row for each layer: its weights and activations changed together, or its only change.
 
     ``swept`` is from `sensitivity_table`.
     """

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ir2search import text
-from ir2search.report.comparison import Comparison
 from ir2search.runs import json_rows
 from ir2search.space import TAP
 from ir2search.study.objectives import OBJECTIVES
+
+if TYPE_CHECKING:
+    from ir2search.report.comparison import Comparison  # its imports take a second
 
 
 def shown_name(parameter: str) -> str:

@@ -98,10 +98,10 @@ def described_front(
 
 
 def unselected(seeds: Sequence[float]) -> Sequence[float]:
-    """The accuracies of a front member that are compared, of all that were measured.
+    """The accuracies of a front member that are compared, of those of all its seeds.
 
-    The first one put the member on the front, so it is higher than another seed's on average. With
-    two or more further seeds it is left out.
+    A network is on the front because its first accuracy was high. That one is therefore too high on
+    average. With two or more further seeds, only these count.
     """
     return seeds[1:] if len(seeds) > 2 else seeds
 

@@ -61,12 +61,10 @@ def live_bytes(lifetimes: Sequence[Lifetime], steps: int) -> list[int]:
 def place(lifetimes: Sequence[Lifetime]) -> Placement:
     """Place maps so that the arena is small.
 
-    Maps are placed one after the other, each at the lowest place where it fits. The smallest arena
-    of several orders is taken; the first order that reaches `least_bytes` ends the
-    search. Some
-    order always gives the smallest arena there is, but finding it is NP-hard. For a few maps, all
-    orders are tried. For more, the maps at the end of the arena go to the front of an order, which
-    is then tried again.
+    Each map goes to the lowest place where it fits, so the result depends on the order of the maps.
+    Some order gives the smallest arena there is, but finding it is NP-hard. For a few maps, all
+    orders are tried. For more, the maps at the end of the arena move to the front of the order, and
+    it is tried again. The search stops at an arena of `least_bytes`.
     """
     bound = least_bytes(lifetimes)
     best = Placement((), 0)

@@ -28,7 +28,9 @@ class TimeLeft:
     def step(self, number: int, progress: float) -> None:
         """A training has come to ``progress`` epochs."""
         before = self._progress.get(number)
-        if before is None:  # a training that continues starts with the epochs of its checkpoint
+        if before is None:
+            # Its first report. More than an epoch: it continues, and the epochs of its checkpoint
+            # took no time now.
             before = 0.0 if progress <= 1 else progress
         done = progress - before if progress >= before else progress  # from a further seed
         self._progress[number] = progress

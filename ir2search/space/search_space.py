@@ -84,6 +84,7 @@ class SearchSpace:
         for name, value in self.fixed.items():
             self._check_value(name, value)
         for name, domain in self.searched.items():
+            # the second value too: both ends of a range may be valid where its step is not
             for value in (*ends(domain), *(values_of(domain) or ())[1:2]):
                 self._check_value(name, value)
 

@@ -71,9 +71,10 @@ class OrderedExecutor:
             self._start()
 
     def _stopped(self) -> list[JobResult]:
-        """End all jobs that do not run now, without results, which could be out of order.
+        """End all jobs that do not run now, without their results.
 
-        When the run continues, a completed training returns its result from its checkpoint.
+        A result is dropped too, because one before it may be missing. The next session gets it at
+        once, from the checkpoint.
         """
         ended = [*self._results, *(job.folder for job in self._queued)]
         stopped = [job for job in self._submitted if job.folder in ended]

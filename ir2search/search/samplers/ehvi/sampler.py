@@ -128,8 +128,8 @@ class FreezeThawSampler(EhviSampler):
 
     def __init__(self, problem: Problem, ledger: Ledger) -> None:
         super().__init__(problem, ledger)
-        # The choice between waiting trials and new candidates, and the proposal after it, compare
-        # the same candidates: the latest comparison is kept with what it depends on.
+        # `next` and `propose` compare the same candidates one after the other. The last comparison
+        # is kept with what it depends on, so that it is computed once.
         self._answered: tuple[tuple[object, ...], np.ndarray] | None = None
 
     def pruner(self) -> Pruner:
