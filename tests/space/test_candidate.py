@@ -20,37 +20,51 @@ from ir2search.space import Candidate, build, candidate_from_dict
 TAPS = ("stem", "stage1", "stage2")
 
 
-@st.composite
-def candidates(draw: st.DrawFn) -> Candidate:
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "depth": st.sampled_from([8, 14]),
+    "width": st.floats(0.05, 0.6),
+    "stem": st.sampled_from(["real", "real", "int8", "thermometer"]),
+    "stem_levels": st.sampled_from([8, 3]),
+    "stem_width": st.sampled_from([1.0, 1.0, 0.5, 2.0]),
+    "stem_kernel": st.sampled_from([None, 3, 2, 1]),
+    "stem_stride": st.sampled_from([None, 1, 2]),
+    "kernels": st.sampled_from([(), (3, 1, 3), (1, 3, 5)]),
+    "groups": st.sampled_from([(), (1, 2, 1)]),
+    "widths": st.sampled_from([(), (1.0, 1.0, 1.0), (1.0, 0.6, 1.4)]),
+    "taps": st.lists(st.sampled_from(TAPS), unique=True).map(tuple),
+    "fusion": st.sampled_from(["none", "dense", "compact"]),
+    "fusion_ratio": st.floats(1, 10),
+    "fusion_group_size": st.sampled_from([1, 1, 2]),
+    "threshold": st.sampled_from([0.0, 0.1, 0.1 + 1e-9, 0.15, 0.3, 0.1 + 0.2, 1.5]),
+    "normalization": st.sampled_from(["map", "column"]),
+    "weights": st.sampled_from(["binary", "real"]),
+    "activations": st.sampled_from(["binary", "real"]),
+    "int8_layers": st.sampled_from([(), (), ("stage2.0",)]),
+    "real_layers": st.sampled_from([(), (), ("stage3",), ("stage1", "stage2.1")]),
+    "image": st.sampled_from([(3, 32, 32), (1, 8, 8)]),
+    "classes": st.integers(2, 11),
+    "recipe": st.sampled_from([(), (("lr", 0.1), ("flip", True)), (("lr", 0.2),)]),
+}
+
+
+def made(values: dict[str, Any]) -> Candidate:
     try:
-        return Candidate(
-            depth=draw(st.sampled_from([8, 14])),
-            width=draw(st.floats(0.05, 0.6)),
-            stem=draw(st.sampled_from(["real", "real", "int8", "thermometer"])),
-            stem_levels=draw(st.sampled_from([8, 3])),
-            stem_width=draw(st.sampled_from([1.0, 1.0, 0.5, 2.0])),
-            stem_kernel=draw(st.sampled_from([None, 3, 2, 1])),
-            stem_stride=draw(st.sampled_from([None, 1, 2])),
-            kernels=draw(st.sampled_from([(), (3, 1, 3), (1, 3, 5)])),
-            groups=draw(st.sampled_from([(), (1, 2, 1)])),
-            widths=draw(st.sampled_from([(), (1.0, 1.0, 1.0), (1.0, 0.6, 1.4)])),
-            taps=tuple(draw(st.lists(st.sampled_from(TAPS), unique=True))),
-            fusion=draw(st.sampled_from(["none", "dense", "compact"])),
-            fusion_ratio=draw(st.floats(1, 10)),
-            fusion_group_size=draw(st.sampled_from([1, 1, 2])),
-            threshold=draw(st.sampled_from([0.0, 0.1, 0.1 + 1e-9, 0.15, 0.3, 0.1 + 0.2, 1.5])),
-            normalization=draw(st.sampled_from(["map", "column"])),
-            weights=draw(st.sampled_from(["binary", "real"])),
-            activations=draw(st.sampled_from(["binary", "real"])),
-            int8_layers=draw(st.sampled_from([(), (), ("stage2.0",)])),
-            real_layers=draw(st.sampled_from([(), (), ("stage3",), ("stage1", "stage2.1")])),
-            image=draw(st.sampled_from([(3, 32, 32), (1, 8, 8)])),
-            classes=draw(st.integers(2, 11)),
-            recipe=draw(st.sampled_from([(), (("lr", 0.1), ("flip", True)), (("lr", 0.2),)])),
-        )
+        return Candidate(**values)
     except CandidateError:
         assume(False)  # groups that do not divide the fusion width, kernels that miss pixels
         raise
+
+
+def candidates() -> st.SearchStrategy[Candidate]:
+    return st.fixed_dictionaries(FIELDS).map(made)
+
+
+@st.composite
+def neighbours(draw: st.DrawFn) -> tuple[Candidate, Candidate]:
+    """Two candidates for which one field was given another value, which may have no effect."""
+    values = draw(st.fixed_dictionaries(FIELDS))
+    field = draw(st.sampled_from(list(FIELDS)))
+    return made(values), made(values | {field: draw(FIELDS[field])})
 
 
 def test_ids_are_the_same_on_every_machine() -> None:
@@ -95,28 +109,28 @@ def test_a_candidate_is_the_default_plus_its_differences(candidate: Candidate) -
     assert candidate_from_dict(Candidate().as_dict() | candidate.differences()) == candidate
 
 
-@given(candidates(), candidates())
-def test_ids_are_equal_when_candidates_are(one: Candidate, other: Candidate) -> None:
+@given(neighbours())
+def test_ids_are_equal_when_candidates_are(pair: tuple[Candidate, Candidate]) -> None:
+    one, other = pair
     assert (one.id == other.id) == (one == other)
 
 
-@settings(max_examples=30, suppress_health_check=list(HealthCheck))
-@given(candidates(), candidates())
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(neighbours())
 def test_different_candidates_are_different_networks_or_trainings(
-    one: Candidate, other: Candidate
+    pair: tuple[Candidate, Candidate],
 ) -> None:
-    """Candidates that are not equal differ in shapes, precisions or restriction."""
-    assume(one != other)
-    trainings = [(c.threshold, c.normalization, c.recipe) for c in (one, other)]
-    if trainings[0] != trainings[1] or one.image != other.image:
-        return
-    shapes = [
-        [(name, tuple(p.shape)) for name, p in build(c).named_parameters()] for c in (one, other)
-    ]
-    precisions = [
-        (c.weights, c.activations, c.stem, c.stem_stride, c.released) for c in (one, other)
-    ]
-    assert shapes[0] != shapes[1] or precisions[0] != precisions[1]
+    """Candidates that are not equal differ in shapes, precisions, images or training."""
+    assume(pair[0] != pair[1])
+    one, other = (
+        (
+            [(name, tuple(p.shape)) for name, p in build(each).named_parameters()],
+            (each.weights, each.activations, each.stem, each.stem_stride, each.released),
+            (each.threshold, each.normalization, each.recipe, each.image),
+        )
+        for each in pair
+    )
+    assert one != other
 
 
 @pytest.mark.parametrize(

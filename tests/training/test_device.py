@@ -22,8 +22,15 @@ def test_a_misspelt_device_gets_a_suggestion() -> None:
         pick_device("cdua:1")
 
 
-def test_auto_finds_a_device() -> None:
-    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+def test_auto_is_a_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto").type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    if torch.cuda.device_count():
+        assert pick_device("auto").type == "cuda"
+    else:
+        with pytest.raises(InputError, match="device 'cuda' is not available"):
+            pick_device("auto")
 
 
 def test_a_cpu_keeps_the_order_of_memory() -> None:
