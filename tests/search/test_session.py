@@ -505,7 +505,10 @@ def test_every_family_can_be_searched_and_analysed(
     start({**quick, "trials": 1}, tmp_path / "run", executor="local")
     assert set(ir.trials(tmp_path / "run")["depth"]) == {depth}
     methods = ("conductance", "grad_cam")
-    found = ir.analyze(tmp_path / "run", images=4, methods=methods, device="cpu").table
+    layers = None if backbone == "cifar-vgg" else ["stem", "stage1", "stage4", "recovery"]
+    found = ir.analyze(
+        tmp_path / "run", images=4, layers=layers, methods=methods, device="cpu"
+    ).table
     shares = found[found["measure"] == "kept share"]["value"]
     assert len(shares)
     assert shares.between(0, 1).all()
