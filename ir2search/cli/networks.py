@@ -97,8 +97,9 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="Name of a recipe: cifar-fast, cifar-fast-rprelu, cifar-fast-ema, digits, a "
-            "preset, or a preset with -short. By default the network's own recipe."
+            help="Name of a recipe: cifar-fast, cifar-fast-rprelu, cifar-fast-ema, "
+            "cifar-fast-crop1, digits, a preset, or a preset with -short. By default the "
+            "network's own recipe."
         ),
     ] = None,
     out: Annotated[

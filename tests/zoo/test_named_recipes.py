@@ -7,10 +7,13 @@ from ir2search.errors import StudyError
 from ir2search.zoo import named_recipe, recipes
 
 
+FAST = {"cifar-fast", "cifar-fast-rprelu", "cifar-fast-ema", "cifar-fast-crop1"}
+
+
 def test_every_preset_has_the_papers_recipe_and_a_short_one() -> None:
     known = recipes()
     names = {n for p in ir.presets() for n in (p, f"{p}-short")}
-    assert set(known) == names | {"cifar-fast", "cifar-fast-rprelu", "cifar-fast-ema", "digits"}
+    assert set(known) == names | {"digits", *FAST}
     assert (known["cifar-resnet18"].epochs, known["cifar-resnet18"].lr) == (600, 0.08)
     assert known["cifar-vgg-small"].epochs == 400
     second = known["imagenet-resnet18-C"]
