@@ -48,7 +48,7 @@ from ir2search.training.weights import load_weights
 from ir2search.zoo import named_candidate
 from ir2search.zoo.shipped import is_shipped, shipped_network
 
-REVISION = 3  # raise it if the same settings give other numbers, so that caches are not used
+REVISION = 4  # raise it if the same settings give other numbers, so that caches are not used
 IMAGES = 256
 FITTING = 2000  # largest number of training images that probes are fitted to
 SUGGESTED = "suggested.toml"  # the file of the study

@@ -30,8 +30,8 @@ class SignBits:
     Attributes:
         layer: name of the convolution.
         positive: (N, C) float, from 0 to 1: share of positions where the sign is +1.
-        clipped: (N, C) float, from 0 to 1: share of positions with |x| >= 1, where the polynomial
-            and the straight-through estimator pass no gradient.
+        clipped: (N, C) float, from 0 to 1: share of positions with |x| >= 1. Hardtanh passes no
+            gradient there, nor does the polynomial estimator.
         flipped: (N,) float, from 0 to 1: share of the signs that change if Gaussian noise of
             standard deviation `NOISE` is added to the normalised image.
         input_error: (N,) float, from 0 to 1: `scaled_error` of s as an approximation of x.

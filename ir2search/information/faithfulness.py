@@ -136,9 +136,13 @@ class _Draws:
         self._generator = torch.Generator().manual_seed(seed)
 
     def noise(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Normal noise, and the images without it, for Captum's `infidelity`."""
-        drawn = torch.randn(images.shape, generator=self._generator).to(images.device)
-        return NOISE * drawn, images - NOISE * drawn
+        """For Captum's `infidelity`: the share of each pixel that is taken away, and what is left.
+
+        Captum wants shares, (x - x') / x, for attributions that contain the input as a factor; all
+        methods here are of this kind. The baseline is 0, the mean colour.
+        """
+        share = NOISE * torch.randn(images.shape, generator=self._generator).to(images.device)
+        return share, images * (1 - share)
 
     def neighbours(self, images: Tensor, radius: float) -> tuple[Tensor]:
         """Images with each pixel changed by up to a radius, for Captum's `sensitivity_max`."""

@@ -89,9 +89,8 @@ def probe(
     for name, features in fitting.items():
         bits = np.full((SEEDS, len(labels)), np.nan)
         model = None
-        for number in range(SEEDS):
-            draw = np.random.default_rng([seed, number]).permutation(len(features))
-            inside, outside = np.split(draw, [int(SHARE * len(draw))])
+        for number in range(SEEDS if len(classes) > 1 else 0):
+            inside, outside = _drawn(fitting_labels, np.random.default_rng([seed, number]))
             scaler = StandardScaler().fit(features[inside])
             scaled, known_labels = scaler.transform(features[inside]), fitting_labels[inside]
             if model is None:
@@ -106,6 +105,15 @@ def probe(
     return result
 
 
+def _drawn(labels: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the images to fit to, at least one of each class, and those of the others."""
+    draw = generator.permutation(len(labels))
+    inside, outside = np.split(draw, [int(SHARE * len(draw))])
+    missing, first = np.unique(labels[outside], return_index=True)
+    moved = first[~np.isin(missing, labels[inside])]
+    return np.append(inside, outside[moved]), np.delete(outside, moved)
+
+
 def _best(
     features: np.ndarray, labels: np.ndarray, unseen: np.ndarray, unseen_labels: np.ndarray
 ) -> LogisticRegression:
@@ -117,6 +125,8 @@ def _best(
     for strength in STRENGTHS:
         start = _fitted(strength, features, labels, start)
         tried.append(start)
+    if not len(unseen):
+        return tried[0]
     return max(tried, key=lambda model: _log_likelihood(model, unseen, unseen_labels).mean())
 
 

@@ -187,10 +187,10 @@ def of_faithfulness(
 ) -> Iterator[Row]:
     """Measures of the faithfulness of a method's attributions to pixels."""
     here = about | {"layer": "input", "method": found.method}
-    yield row(here, "deletion AUC", resampled.mean(*_numpy(found.deletion.mean(dim=1))))
-    yield row(here, "insertion AUC", resampled.mean(*_numpy(found.insertion.mean(dim=1))))
+    yield row(here, "deletion AUC", resampled.mean(*_numpy(_area(found.deletion))))
+    yield row(here, "insertion AUC", resampled.mean(*_numpy(_area(found.insertion))))
     beyond = (found.insertion - found.deletion) - (at_random.insertion - at_random.deletion)
-    yield row(here, "faithfulness beyond chance", resampled.mean(*_numpy(beyond.mean(dim=1))))
+    yield row(here, "faithfulness beyond chance", resampled.mean(*_numpy(_area(beyond))))
     for name in ("deletion", "insertion"):
         for step, value in enumerate(getattr(found, name).mean(dim=0).tolist()):
             yield row(here | {"item": step}, f"{name} curve", Estimate(value))
@@ -201,6 +201,11 @@ def of_faithfulness(
     ):
         if values is not None:
             yield row(here, name, resampled.mean(*_numpy(values)))
+
+
+def _area(curves: Tensor) -> Tensor:
+    """Areas under curves (N, points) over the shares of pixels from 0 to 1, by trapezoids (N,)."""
+    return torch.trapezoid(curves, dx=1 / (curves.shape[1] - 1), dim=1)
 
 
 def picture(about: Row, name: str, values: np.ndarray) -> Row:

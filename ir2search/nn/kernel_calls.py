@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ir2search.kernels.training import library
 from ir2search.nn.threads import kernel_threads
@@ -32,9 +32,10 @@ def fixed_weights() -> Iterator[None]:
 
 def packed_signs(latent: Tensor, shape: array[int]) -> Tensor:
     """The signs of latent weights in the form that the kernels take."""
-    shared, kernels = _shared.get(), library()
+    # a tensor that is computed from a parameter is another one in each pass
+    shared = _shared.get() if isinstance(latent, nn.Parameter) else None
+    kernels, key = library(), id(latent)
     assert kernels is not None
-    key = id(latent)
     if shared is not None and key in shared:
         return shared[key][1]
     words = kernels.ir2_packed_words(shape.buffer_info()[0])

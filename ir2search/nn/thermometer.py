@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-RANGE = 2.0  # levels are between -2 and 2, where most pixels of normalised images are
+RANGE = 2.0  # levels are from -2 to 2, where most pixels of normalised images are
 
 
 class Thermometer(nn.Module):
-    """Compare each pixel with K levels, evenly spaced from -2 to 2.
+    """Compare each pixel with K levels: the centres of K equal cells from -2 to 2.
 
     The result is each pixel minus each level. Its signs are a thermometer code: the number of
     +1 is the number of levels up to the pixel's value. A binary convolution of the signs then needs

@@ -140,10 +140,11 @@ def minimised(table: pd.DataFrame, study: Study) -> np.ndarray:
 
 
 def knee(front: pd.DataFrame, study: Study) -> int:
-    """Position of a front's knee: the member farthest below the plane through the extremes.
+    """Position of a front's knee: the member with the least sum of its objectives.
 
-    With each objective scaled to [0, 1] over the front, it has the least sum (Das, "On
-    characterizing the 'knee' of the Pareto curve", Structural Optimization 1999).
+    Each objective is scaled to [0, 1] over the front. With two objectives this member is farthest
+    below the line through the extremes (Das, "On characterizing the 'knee' of the Pareto curve",
+    Structural Optimization 1999).
     """
     values = minimised(front, study)
     spread = np.ptp(values, axis=0)

@@ -85,10 +85,12 @@ def _check_latency(problem: Problem) -> None:
 def _tried(problem: Problem) -> Iterator[Candidate]:
     """Candidates to check against the budget: the corners of the space, and random ones.
 
-    The costs of this package are lowest at a corner. A registered cost may be lowest anywhere.
+    The costs of this package are lowest at a corner, but for a searched fusion width. A registered
+    cost may be lowest anywhere.
     """
     yield from itertools.islice(problem.space.corners(), CORNERS)
-    if not any(OBJECTIVES[name].function for name in problem.study.budget):
+    registered = any(OBJECTIVES[name].function for name in problem.study.budget)
+    if not registered and not {"fusion_channels", "fusion_ratio"} & problem.space.searched.keys():
         return
     for point in problem.space.points(random.Random(problem.study.seed), TRIED):
         try:

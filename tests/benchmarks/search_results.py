@@ -62,12 +62,13 @@ def epochs_to(table: pd.DataFrame, goal: float) -> pd.Series:
 def quartiles(table: pd.DataFrame, goal: float) -> pd.DataFrame:
     """Epochs to a goal by method, columns 0.25, 0.5, 0.75."""
     by_method = epochs_to(table, goal).groupby("method", sort=False)
+    return by_method.apply(_quartiles).unstack()
+
+
+def _quartiles(epochs: pd.Series) -> pd.Series:
     # "nearest": there is no value between a finite and an infinite one
-    return by_method.apply(
-        lambda epochs: pd.Series(
-            np.quantile(epochs, [0.25, 0.5, 0.75], method="nearest"), index=[0.25, 0.5, 0.75]
-        )
-    ).unstack()
+    low, high = np.quantile(epochs, [0.25, 0.75], method="nearest")
+    return pd.Series([low, np.median(epochs), high], index=[0.25, 0.5, 0.75])
 
 
 def summary(table: pd.DataFrame, measure: str, limit: int) -> Table:

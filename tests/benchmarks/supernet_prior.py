@@ -189,10 +189,11 @@ def main() -> None:
             [epochs_of(way, epochs, each, options.runs) for each in range(options.replicates)]
         )
         plain = found if way == "none" else plain
-        low, middle, high = np.quantile(found, [0.25, 0.5, 0.75], method="nearest")
+        low, high = np.quantile(found, [0.25, 0.75], method="nearest")
+        middle = float(np.median(found))
         ratio = np.exp(np.log(found / plain).mean())  # of geometric means
         table.add_row(
-            way, str(epochs), f"{price:.0f}", f"{middle} [{low}, {high}]", f"{middle + price:.0f}",
+            way, str(epochs), f"{price:.0f}", f"{middle:.0f} [{low}, {high}]", f"{middle + price:.0f}",
             f"{ratio:.2f}", str(int((found < plain).sum())),
         )  # fmt: skip
     Console(width=130).print(table)

@@ -4,16 +4,19 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from captum.metrics import infidelity as captum_infidelity
 from torch import Tensor
 
 from ir2search.information.attributions import METHODS, MethodName
 from ir2search.information.faithfulness import (
     FRACTIONS,
     Faithfulness,
+    _Draws,
     faithfulness,
     random_order,
     shuffled,
 )
+from ir2search.information.rows import _area
 from ir2search.models.network import TappedNetwork
 from ir2search.space import Candidate
 
@@ -112,3 +115,23 @@ def test_shuffled_weights_are_the_same_values_in_another_order(
         assert torch.equal(found.flatten().sort().values, value.flatten().sort().values)
     stem = "stem.0.weight"
     assert not torch.equal(network.get_parameter(stem), other.get_parameter(stem))
+
+
+def test_exact_attributions_of_a_linear_network_are_not_unfaithful() -> None:
+    """The change of the output is the sum of the changed shares of the attributions."""
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(1, 3, 8, 8, generator=generator)
+    images = torch.randn(4, 3, 8, 8, generator=generator)
+    found = captum_infidelity(
+        lambda x: (x * weights).sum(dim=(1, 2, 3)),
+        _Draws(0).noise,
+        images,
+        images * weights,
+        n_perturb_samples=5,
+    )
+    torch.testing.assert_close(found, torch.zeros(4), atol=1e-4, rtol=0)
+
+
+def test_the_area_under_a_curve_is_that_of_trapezoids() -> None:
+    curve = torch.tensor([[0.8, *[0.1] * 16]], dtype=torch.float64)
+    assert float(_area(curve)) == pytest.approx(0.1 + 0.7 / 32)

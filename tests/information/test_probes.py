@@ -69,3 +69,18 @@ def test_a_confident_wrong_probe_has_finite_negative_bits() -> None:
     (found,) = probe({"x": features.astype(np.float32)}, labels, far, labels, seed=0)
     assert np.isfinite(found.bits).all()
     assert found.bits.mean() < -100
+
+
+def test_a_class_with_one_image_is_in_each_draw() -> None:
+    features, labels = draw(300, 2, 3.0, 1)
+    features, labels = np.vstack([features, [9.0, 9.0]]), np.append(labels, 2)
+    for seed in range(10):
+        (found,) = probe({"x": features}, labels, {"x": features}, labels, seed=seed)
+        assert np.isfinite(found.bits).all()
+        assert found.bits[:, -1].mean() > 1, "it is far from the others"
+
+
+def test_images_of_one_class_have_no_bits() -> None:
+    features, labels = draw(30, 2, 3.0, 1)
+    (found,) = probe({"x": features}, 0 * labels, {"x": features}, labels, seed=0)
+    assert np.isnan(found.bits).all()

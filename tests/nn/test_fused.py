@@ -31,6 +31,7 @@ from ir2search.nn import (
     InformationRecovery,
     Normed,
     fixed_weights,
+    kernel_calls,
     kernels_without_gradients,
     normed,
 )
@@ -281,6 +282,16 @@ def test_passes_that_share_packed_signs_have_the_gradients_of_separate_ones(
     for separate, shared in (found[:2], found[2:]):
         assert all(map(torch.equal, separate, shared))
     assert not torch.equal(found[1][0], found[3][0])
+
+
+@pytest.mark.parametrize(("standardise", "kept"), [(False, 1), (True, 0)])
+def test_only_signs_of_parameters_are_shared(standardise: bool, kept: int) -> None:
+    """Standardised weights are another tensor in each pass: kept ones would fill the memory."""
+    conv = BinaryConv2d(5, 7, binarisation=Binarisation(standardise=standardise)).train()
+    with fixed_weights():
+        for x in torch.randn(3, 3, 5, 6, 6):
+            conv.normed(x, nn.BatchNorm2d(7), nn.Hardtanh())
+        assert len(kernel_calls._shared.get() or ()) == kept
 
 
 # short loops run on one thread: there are many values, or many weights

@@ -51,3 +51,15 @@ def test_a_latency_needs_a_network_within_the_budget_however_late_it_comes(
     first, *_, last = [ir.cost(candidate).ops for candidate in space.corners()]
     assert last < first
     check({**quick, "budget": {"ops": last}}, tmp_path)
+
+
+def test_the_cheapest_fusion_width_may_be_inside_its_range(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    """A wider fusion that needs one copy of its maps less costs fewer OPs."""
+    quick["space"] = {"fusion_channels": {"low": 31, "high": 40}, "threshold": 0.0}
+    space = parse_study(quick, "a.toml").space.with_data((3, 32, 32), 10)
+    ops = {point["fusion_channels"]: ir.cost(space.candidate(point)).ops for point in space.grid()}
+    assert ops[32] < min(ops[31], ops[40])
+    study = parse_study({**quick, "budget": {"ops": ops[32]}}, "a.toml")
+    check_budget(Problem(study, space, LatencyTimer(study, tmp_path)))

@@ -6,7 +6,6 @@ import ir2search as ir
 from ir2search.errors import StudyError
 from ir2search.zoo import named_recipe, recipes
 
-
 FAST = {"cifar-fast", "cifar-fast-rprelu", "cifar-fast-ema", "cifar-fast-crop1"}
 
 
