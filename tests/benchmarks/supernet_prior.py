@@ -193,8 +193,8 @@ def main() -> None:
         middle = float(np.median(found))
         ratio = np.exp(np.log(found / plain).mean())  # of geometric means
         table.add_row(
-            way, str(epochs), f"{price:.0f}", f"{middle:.0f} [{low}, {high}]", f"{middle + price:.0f}",
-            f"{ratio:.2f}", str(int((found < plain).sum())),
+            way, str(epochs), f"{price:.0f}", f"{middle:.0f} [{low}, {high}]",
+            f"{middle + price:.0f}", f"{ratio:.2f}", str(int((found < plain).sum())),
         )  # fmt: skip
     Console(width=130).print(table)
 
