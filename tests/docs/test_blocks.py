@@ -66,7 +66,7 @@ PARSED_ONLY = {
         "ir2search run cifar10-ablation --data cifar10/",
         "ir2search run cifar10-restriction --data cifar10/",
         "ir2search run cifar10-supernet --data cifar10/",
-        "ir2search train cifar10-241k --recipe cifar-fast-rprelu --epochs 40 --data cifar10/",
+        "ir2search train cifar10-241k --recipe cifar-fast-crop1 --epochs 40 --data cifar10/",
         "ir2search train cifar10-580k --weights cifar10-580k --epochs 40 --data cifar10/",
         "ir2search train cifar-resnet20 --data cifar10/",
         "ir2search train cifar-resnet20 --data cifar10/ --log tensorboard",
