@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import ir2search as ir
-from ir2search.errors import WeightsError
+from ir2search.errors import CandidateError
 from ir2search.export import device_memory, layer_summary
 from ir2search.notebook import MOST_ROWS, html_table
 from ir2search.space import Candidate, Choice, Range
@@ -118,7 +118,7 @@ def test_a_summary_adds_up_to_the_cost_and_knows_shapes_and_ram() -> None:
 
 def test_a_network_that_cannot_be_exported_has_no_ram(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(candidate: Candidate) -> None:
-        raise WeightsError("too large")
+        raise CandidateError("too large")
 
     monkeypatch.setattr(layer_summary, "device_memory", refuse)
     found = ir.summary(Candidate(depth=8, width=0.25))

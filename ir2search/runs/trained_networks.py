@@ -184,7 +184,9 @@ def _images(
     seed: int = 0,
 ) -> ImageData:
     if data is None and spec is not None and spec.data != INCLUDED:
-        raise InputError(f"{what}: was trained on {spec.data}; give the folder of these images")
+        raise InputError(
+            f"{what}: was trained on {spec.data}; give the folder of its images: --data"
+        )
     streamed = None if spec is None else spec.crop == "centre"
     images = images_for(candidate, data, cache, seed, streamed=streamed)
     images.check_fit(candidate, what, included=data is None)
