@@ -34,4 +34,4 @@ def open_page(run: Run | str | Path) -> Path:
 def _last_result(folder: Path) -> float:
     """When the run in a folder or a file of one of its trials last changed, in seconds."""
     files = (folder / TRIALS).rglob("*")
-    return max(last_change(folder).timestamp(), *(file.stat().st_mtime for file in files))
+    return max([last_change(folder).timestamp(), *(file.stat().st_mtime for file in files)])
