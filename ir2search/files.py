@@ -271,6 +271,15 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
+def has_files(folder: Path) -> bool:
+    """Whether a folder has files; hidden ones, such as locks and partial files, do not count.
+
+    Raises:
+        OSError: it cannot be read, or is not a folder.
+    """
+    return folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
+
+
 def copy_file(source: Path, target: Path) -> None:
     """Copy a regular file of at most `LARGEST_COPY` bytes, as `replacing` writes one.
 

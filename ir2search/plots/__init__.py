@@ -6,8 +6,9 @@
 
 `ir2search.plots.interactive` has twins of some of them that return plotly figures.
 
-Functions that draw one figure take ``ax=`` (``axes=`` for several panels), make a new figure if it
-is None, and return the axes. Functions with names in ``_panels`` make a whole figure.
+Functions that draw one figure take ``ax=`` (``axes=`` for several panels) and return the axes.
+Without ``ax`` they make a new figure. A function whose name ends in ``_panels`` makes a whole
+figure.
 """
 
 import lazy_loader

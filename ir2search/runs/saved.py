@@ -17,7 +17,7 @@ from ir2search.extensions import (
     trust_modules,
     with_modules,
 )
-from ir2search.files import state_folder, write_text
+from ir2search.files import has_files, state_folder, write_text
 from ir2search.runs.layout import STUDY_FILE
 from ir2search.runs.names import runs_folder
 from ir2search.study.loading import parse_study, read_values
@@ -37,7 +37,7 @@ def check_folder(folder: Path, study: Study) -> None:
     file = folder / STUDY_FILE
     if file.exists():
         _check_same(study, saved_study(folder), folder)
-    elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+    elif has_files(folder):
         raise RunError(f"{folder}: holds files but no {STUDY_FILE}; choose another folder")
 
 

@@ -85,9 +85,8 @@ def status(run: Run | str | Path) -> RunStatus:
     members = set(front_of(recorded_table(records, run.study), run.study)["number"])
     kept = [record for record in records if record.number in members]
     front = run.described(front_of(trials_table(kept, run.study, run.folder_of), run.study))
-    ended = run.recorded(ENDED)  # empty while the run goes on; None if an earlier version began it
-    if ended is None:
-        ended = _ended_before(run, counts, front)
+    recorded = run.recorded(ENDED)  # empty while it goes on; None if an earlier version began it
+    ended = _ended_before(run, counts, front) if recorded is None else recorded or None
     failures = {
         record.number: record.attributes.outcome or ""
         for record in records
@@ -96,8 +95,7 @@ def status(run: Run | str | Path) -> RunStatus:
     said = (*advice(front, run.study), *_restriction_advice(run, front))
     running = () if ended else tuple(running_trainings(run, records))
     return RunStatus(
-        *(run.study.name, run.folder, run.study.trials, counts, front, said),
-        *(ended or None, failures, running),
+        run.study.name, run.folder, run.study.trials, counts, front, said, ended, failures, running
     )
 
 

@@ -193,10 +193,8 @@ class Ledger:
         if not new:
             return []
         priced, last = self.stored(trial, recorded), recorded.order or 0
-        return [
-            self.reach(
-                *(trial.number, levels.index(epochs), priced),
-                *(reached[epochs], orders.get(epochs, last)),
-            )
-            for epochs in new
-        ]
+        results = []
+        for epochs in new:
+            level, order = levels.index(epochs), orders.get(epochs, last)
+            results.append(self.reach(trial.number, level, priced, reached[epochs], order))
+        return results

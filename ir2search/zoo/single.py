@@ -25,7 +25,7 @@ from ir2search.costs import cost
 from ir2search.data import ImageData
 from ir2search.environment import add_session
 from ir2search.errors import RunError
-from ir2search.files import digest_of, locked, read_json, write_json
+from ir2search.files import digest_of, has_files, locked, read_json, write_json
 from ir2search.observers import all_observers
 from ir2search.space import Candidate
 from ir2search.training import EpochResult, accuracy, load_network, pick_device, train
@@ -253,8 +253,7 @@ def _check_folder(folder: Path) -> None:
     """Check that the folder is new, empty, or of an earlier training."""
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is not a folder; choose another")
-    has_files = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
-    if has_files and not (folder / SETTINGS).exists():
+    if has_files(folder) and not (folder / SETTINGS).exists():
         if (folder / ".lock").exists():
             with locked(folder):  # fails while another process starts a training there
                 pass

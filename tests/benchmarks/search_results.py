@@ -1,4 +1,4 @@
-"""What the searches of search.py found: shares of the true front over epochs, and their figure.
+"""What the searches of search.py found: shares of the true front, and the epochs to a goal.
 
 **Measure.** Each epoch that a method spends gives a point: the candidate's best accuracy so far,
 and its operations. The measure is the hypervolume of these points as a share of the hypervolume of
